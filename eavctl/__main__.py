@@ -1,0 +1,5 @@
+"""``python -m eavctl``."""
+
+from eavctl.cli.app import main
+
+main()

@@ -1,0 +1,217 @@
+"""Model files, and the only place that loads or saves them.
+
+A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
+``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
+by loaders that can build arrays, texts and numbers and nothing else, so a stranger's file runs no code.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import pickle
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from eavctl import files
+from eavctl.errors import DataError, SettingsError, UsageError
+from eavctl.provenance import canonical_json
+
+FORMAT = "eavctl model"
+FORMAT_VERSION = 1
+
+# Classes that rebuild themselves from the parts in a file, by the kind that the file names.
+PREDICTORS = {
+    "svm": "eavctl.classifiers.svm:SvmModel",
+    "dnn": "eavctl.classifiers.dnn:DnnModel",
+}
+
+class Predictor(Protocol):
+    """What every model can do."""
+
+    classes_: np.ndarray
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray: ...
+
+    def to_meta(self) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model read from a file: what it is, and what it does.
+
+    ``meta`` holds kind, modality, feature set with settings and hash, classes, seed, protocol, the
+    subjects it was trained on, out-of-fold scores, versions and input hashes.
+    """
+
+    meta: dict[str, Any]
+    predictor: Any
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Names of the classes, in the order of the probabilities."""
+        return np.asarray(self.predictor.classes_)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities, float64 (n_rows, n_classes), of float32 features (n_rows, *shape)."""
+        return np.asarray(self.predictor.predict_proba(x))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The likeliest class of each row, shape (n_rows,)."""
+        return self.classes_[self.predict_proba(x).argmax(axis=1)]
+
+
+def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> None:
+    """Write a model file, whole or absent; the name's ending must fit the kind of model.
+
+    Raises
+    ------
+    UsageError : the ending is not the one for this model.
+    """
+    kind = meta["kind"]
+    ending = ".pt" if hasattr(predictor, "state_dict") else ".joblib"
+    if os.fspath(path) != files.STDIO and Path(path).suffix != ending:
+        raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
+    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
+    full = json.loads(canonical_json(full) if ending == ".joblib" else json.dumps(full))
+    if ending == ".joblib":
+        arrays = {name: np.ascontiguousarray(array) for name, array in predictor.to_arrays().items()}
+        content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)
+    else:
+        import torch
+
+        buffer = io.BytesIO()
+        torch.save({"meta": full, "state_dict": predictor.state_dict()}, buffer)
+        content = buffer.getvalue()
+    files.write_bytes(path, content)
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file of any kind, safely.
+
+    Raises
+    ------
+    DataError : no such file, not an eavctl model, damaged, or holding anything but data.
+    """
+    parts = _read(Path(path))
+    meta = parts["meta"]
+    if meta["kind"] not in PREDICTORS:
+        raise DataError(f"{path}: a model of unknown kind {meta['kind']!r}; upgrade eavctl")
+    module, name = PREDICTORS[meta["kind"]].split(":")
+    predictor = getattr(importlib.import_module(module), name)
+    try:
+        rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
+    except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
+        raise DataError(f"{path}: the model is damaged ({str(error).splitlines()[0]})") from error
+    return Model(meta, rebuilt)
+
+
+def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model file says of itself, as `Model.meta`."""
+    meta: dict[str, Any] = _read(Path(path))["meta"]
+    return meta
+
+
+def require_fit(model: Model, name: str | os.PathLike[str], meta: dict[str, Any], source: str) -> None:
+    """Check that features were computed with the settings that the model was trained on.
+
+    Parameters
+    ----------
+    model, name : the model and the file it came from.
+    meta, source : metadata of the feature table and its file.
+
+    Raises
+    ------
+    SettingsError : they differ; the message names both.
+    """
+    if model.meta["features_hash"] == meta.get("features_hash"):
+        return
+    ours, theirs = (_describe_features(m) for m in (model.meta, meta))
+    raise SettingsError(
+        f"{name} was trained on {ours}; {source} has {theirs}.\n"
+        f"Extract again with --features {model.meta.get('features')} and the model's settings."
+    )
+
+
+def _describe_features(meta: dict[str, Any]) -> str:
+    settings = ", ".join(f"{k}={v}" for k, v in sorted(meta.get("settings", {}).items()))
+    rate = f" of {meta['rate']} Hz" if meta.get("rate") else ""
+    return f"features {meta.get('features')!r}{rate}{f' ({settings})' if settings else ''}"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise DataError(f"{path}: no such file")
+    read = _read_torch if zipfile.is_zipfile(path) else _read_pickle
+    try:
+        parts = read(path)
+    except DataError:
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way at all
+        raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
+    meta = parts.get("meta") if isinstance(parts, dict) else None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(f"{path}: not an eavctl model; train one with 'eavctl train-svm' or 'train-dnn'")
+    if meta["format_version"] > FORMAT_VERSION:
+        raise DataError(f"{path}: written by a newer eavctl; upgrade")
+    return parts
+
+
+class _Dtype:
+    """Stands in for ``numpy.dtype`` while unpickling, so that no state from a file reaches numpy."""
+
+    def __init__(self, code: str, *_: Any):
+        self.dtype = np.dtype(code)
+        if self.dtype.kind not in "biufU":
+            raise DataError(f"refused: an array of type {code!r} in a model")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+def _array(content: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+    flat = np.frombuffer(content, dtype=kind.dtype)
+    return flat.reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+# All that a pickle of contiguous arrays asks for (numpy 1 and 2 have it under two names), and what it gets.
+STAND_INS = {
+    ("numpy", "dtype"): _Dtype,
+    ("numpy._core.numeric", "_frombuffer"): _array,
+    ("numpy.core.numeric", "_frombuffer"): _array,
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    """Builds arrays and plain values with code of this module alone; any other name ends the reading."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in STAND_INS:
+            return STAND_INS[module, name]
+        raise DataError(
+            f"refused: the file asks to run {module}.{name}, and a model is data only.\n"
+            "Do not open it with joblib or pickle either, unless you trust who made it."
+        )
+
+
+def _read_pickle(path: Path) -> Any:
+    with open(path, "rb") as handle:
+        try:
+            return _DataUnpickler(handle).load()
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def _read_torch(path: Path) -> Any:
+    import torch
+
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise DataError(f"{path}: refused: the file holds more than weights and plain values") from error

@@ -1,0 +1,163 @@
+"""The root command: shared behaviour of all subcommands, settings from eavctl.toml, and exit codes."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import inspect
+import os
+import pkgutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from eavctl import __version__
+from eavctl.cli.console import Verbosity
+from eavctl.cli.options import Quiet, Verbose
+from eavctl.errors import EavctlError, UsageError
+
+DONE, BUG, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+
+EXAMPLES: dict[str, tuple[str, ...]] = {}
+
+app = typer.Typer(
+    name="eavctl",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EAVCTL"},
+)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"eavctl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Emotion recognition from EEG, audio and video, as commands that chain.
+
+    \b
+    Examples:
+      eavctl synth --per-class 50
+      eavctl extract dataset/ -o feats.parquet
+      eavctl train-svm feats.parquet -o svm.joblib --predictions preds.parquet
+      eavctl report preds.parquet -o report.html
+      eavctl predict clip.wav
+
+    Settings may also stand in the environment (EAVCTL_JOBS, EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.
+    """
+
+
+def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a subcommand: its help opens with ``examples``, and it takes ``-q`` and ``-v``."""
+
+    def wrap(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(*, quiet: bool, verbose: int, **options: Any) -> None:
+            Verbosity.quiet, Verbosity.level = quiet, verbose
+            function(**options)
+
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        signature = inspect.signature(function)
+        shared = [
+            inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
+            inspect.Parameter("verbose", keyword, default=0, annotation=Verbose),
+        ]
+        parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
+        run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
+        run.__annotations__ = function.__annotations__ | {"quiet": Quiet, "verbose": Verbose}
+        summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
+        shown = "\n".join(f"  {example}" for example in examples)
+        EXAMPLES[name] = examples
+        app.command(name, help=f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest.strip()}")(run)
+        return function
+
+    return wrap
+
+
+def _register_commands() -> None:
+    package = importlib.import_module("eavctl.cli")
+    for module in pkgutil.iter_modules(package.__path__, "eavctl.cli."):
+        importlib.import_module(module.name)
+
+
+def _settings() -> dict[str, Any]:
+    """Defaults from ``eavctl.toml``: ``[command]`` tables hold options of one command, the rest are for all."""
+    path = Path("eavctl.toml")
+    if not path.is_file():
+        return {}
+    import tomllib
+
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    shared = {key: value for key, value in content.items() if not isinstance(value, dict)}
+    tables = {key: value for key, value in content.items() if isinstance(value, dict)}
+    unknown = sorted(set(tables) - set(EXAMPLES))
+    if unknown:
+        raise UsageError(f"{path}: no command is named {unknown[0]!r}")
+    return {
+        name: {key.replace("-", "_"): value for key, value in {**shared, **tables.get(name, {})}.items()}
+        for name in EXAMPLES
+    }
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit code."""
+    with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own
+        signal.signal(signal.SIGTERM, _interrupt)  # a killed command tidies up as an interrupted one does
+    sys.exit(run(arguments))
+
+
+def run(arguments: list[str] | None = None) -> int:
+    """Run the command line; return its exit code."""
+    try:
+        _register_commands()
+        root_command = typer.main.get_command(app)
+        code = root_command.main(
+            arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings()
+        )
+        sys.stdout.flush()
+        return int(code or DONE)
+    except EavctlError as error:
+        return _fail(f"error: {error}", error.exit_code)
+    except BrokenPipeError:  # the reader of the pipe has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
+    except (KeyboardInterrupt, typer.Abort):
+        return _fail("interrupted", INTERRUPTED)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # wrong usage, found by the parser
+            return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
+        return _fail(f"bug: {type(error).__name__}: {error}\nRun again with -v -v for the traceback.", BUG)
+
+
+def _see_help(error: Any) -> str:
+    context = getattr(error, "ctx", None)
+    return f"\nSee '{context.command_path} --help'." if context else ""
+
+
+def _fail(message: str, code: int) -> int:
+    if Verbosity.level > 1:
+        import traceback
+
+        traceback.print_exc()
+    print(message, file=sys.stderr)
+    return code

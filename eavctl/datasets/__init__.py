@@ -1,0 +1,1 @@
+"""Where recordings lie and what they are called: layouts, and synthetic data."""

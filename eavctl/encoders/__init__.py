@@ -1,0 +1,1 @@
+"""Networks that map a batch to embeddings, each registered under ``encoders``."""

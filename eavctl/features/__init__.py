@@ -1,0 +1,1 @@
+"""Signal in, float32 out: pure functions, each set registered under ``features``."""

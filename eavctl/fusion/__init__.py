@@ -1,0 +1,1 @@
+"""Several models' opinions to one: each method registered under ``fusers``."""

@@ -1,0 +1,48 @@
+"""Where a file comes from: hashes of settings and content, and the versions that made it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import json
+import platform
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from eavctl import __version__
+
+DIGEST_BYTES = 16
+CHUNK_BYTES = 1 << 20
+
+
+def canonical_json(value: Any) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def hash_json(value: Any) -> str:
+    """Hash of a JSON-able value, 32 hex digits of BLAKE2b."""
+    return hash_bytes([canonical_json(value).encode()])
+
+
+def hash_bytes(parts: Iterable[bytes | memoryview]) -> str:
+    """Hash of the parts laid end to end, 32 hex digits of BLAKE2b."""
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def hash_file(path: Path) -> str:
+    """Hash of a file's bytes, read in pieces."""
+    with open(path, "rb") as handle:
+        return hash_bytes(iter(lambda: handle.read(CHUNK_BYTES), b""))
+
+
+@functools.cache
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of eavctl, Python and the packages that a result depends on."""
+    found = {"eavctl": __version__, "python": platform.python_version()}
+    return found | {package: importlib.metadata.version(package) for package in packages}

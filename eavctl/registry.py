@@ -1,0 +1,77 @@
+"""Names to things: layouts, feature sets, encoders and fusers, each in one file with one ``@register``."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from eavctl.errors import UsageError
+
+PACKAGES = {
+    "layouts": "eavctl.datasets",
+    "features": "eavctl.features",
+    "encoders": "eavctl.encoders",
+    "fusers": "eavctl.fusion",
+}
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is registered under a name: the thing itself and the facts given with it."""
+
+    kind: str
+    name: str
+    thing: Any
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+_entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}
+_loaded: set[str] = set()
+
+
+def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
+    """Register the decorated function or class as ``name`` among the ``kind``, with its facts."""
+
+    def remember(thing: T) -> T:
+        if name in _entries[kind]:
+            raise ValueError(f"{kind} has two entries named {name!r}")
+        _entries[kind][name] = Entry(kind, name, thing, facts)
+        return thing
+
+    return remember
+
+
+def names(kind: str) -> list[str]:
+    """All registered names of a kind, sorted."""
+    return sorted(_all(kind))
+
+
+def get(kind: str, name: str) -> Entry:
+    """Look a name up.
+
+    Raises
+    ------
+    UsageError : no such name; the message lists the known ones and the nearest.
+    """
+    known = _all(kind)
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise UsageError(f"no {name!r} among the {kind}: {', '.join(sorted(known))}.{hint}")
+
+
+def _all(kind: str) -> dict[str, Entry]:
+    """Import every module of the kind's package once, so that each registers what it holds."""
+    if kind not in _loaded:
+        package = importlib.import_module(PACKAGES[kind])
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
+        _loaded.add(kind)
+    return _entries[kind]

@@ -1,0 +1,1 @@
+"""Prediction tables to one self-contained HTML page."""

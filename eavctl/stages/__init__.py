@@ -1,0 +1,1 @@
+"""The work of each subcommand as one function, for scripts and notebooks too."""
