@@ -32,6 +32,7 @@ PREDICTORS = {
     "dnn": "eavctl.classifiers.dnn:DnnModel",
 }
 
+
 class Predictor(Protocol):
     """What every model can do."""
 
@@ -64,7 +65,8 @@ class Model:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """The likeliest class of each row, shape (n_rows,)."""
-        return self.classes_[self.predict_proba(x).argmax(axis=1)]
+        likeliest: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
+        return likeliest
 
 
 def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> None:
@@ -81,7 +83,7 @@ def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> 
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
     full = json.loads(canonical_json(full) if ending == ".joblib" else json.dumps(full))
     if ending == ".joblib":
-        arrays = {name: np.ascontiguousarray(array) for name, array in predictor.to_arrays().items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
         content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)
     else:
         import torch
@@ -160,7 +162,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise DataError(f"{path}: not an eavctl model; train one with 'eavctl train-svm' or 'train-dnn'")
     if meta["format_version"] > FORMAT_VERSION:
         raise DataError(f"{path}: written by a newer eavctl; upgrade")
-    return parts
+    return {str(key): value for key, value in parts.items()}
 
 
 class _Dtype:

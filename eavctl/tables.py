@@ -96,7 +96,8 @@ class PredictionTable:
     @cached_property
     def pred(self) -> np.ndarray:
         """The likeliest class of each row, shape (n_rows,), of str."""
-        return np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
+        likeliest: np.ndarray = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
+        return likeliest
 
 
 def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
@@ -154,7 +155,7 @@ class FeatureWriter:
         if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
             raise DataError("rows of a table must have unique sample_ids, in order")
         self._writer.write_table(pa.table([*_key_arrays(keys), *self._feature_arrays(x)], schema=self.schema))
-        self._keys_hash.update(keys.to_json(orient="values", double_precision=15).encode())
+        self._keys_hash.update(keys.to_json(orient="records", lines=True, double_precision=15).encode())
         self._x_hash.update(x.data)
         self._last_id = ids[-1] if ids else self._last_id
         self.n_rows += len(ids)
@@ -242,6 +243,11 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataError : not a Parquet file.
     """
     return _meta(_open(path))
+
+
+def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The keys of a feature or prediction table, without its other columns."""
+    return key_frame(_open(path).read(columns=list(KEYS)).to_pandas())
 
 
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:

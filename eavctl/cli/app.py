@@ -30,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": "EAVCTL"},
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 
@@ -93,26 +93,53 @@ def _register_commands() -> None:
         importlib.import_module(module.name)
 
 
-def _settings() -> dict[str, Any]:
-    """Defaults from ``eavctl.toml``: ``[command]`` tables hold options of one command, the rest are for all."""
+def _settings(options: dict[str, set[str]]) -> dict[str, dict[str, Any]]:
+    """Values that stand in for options not given: the environment first, then ``eavctl.toml``.
+
+    ``EAVCTL_JOBS`` and a top-level ``jobs`` hold for every command that has the option;
+    ``EAVCTL_EXTRACT_JOBS`` and ``jobs`` in the table ``[extract]`` for that command alone.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    shared, tables = _settings_file(options)
+    for name, known in options.items():
+        prefix = f"EAVCTL_{name.upper().replace('-', '_')}_"
+        values = {key: shared[key] for key in known & shared.keys()} | tables.get(name, {})
+        for start in ("EAVCTL_", prefix):
+            values |= {
+                key: os.environ[start + key.upper()] for key in known if start + key.upper() in os.environ
+            }
+        found[name] = values
+    return found
+
+
+def _settings_file(options: dict[str, set[str]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """Settings of ``eavctl.toml`` for all commands and for single ones; a name nobody knows is an error."""
     path = Path("eavctl.toml")
     if not path.is_file():
-        return {}
+        return {}, {}
     import tomllib
 
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {error}") from error
-    shared = {key: value for key, value in content.items() if not isinstance(value, dict)}
-    tables = {key: value for key, value in content.items() if isinstance(value, dict)}
-    unknown = sorted(set(tables) - set(EXAMPLES))
-    if unknown:
-        raise UsageError(f"{path}: no command is named {unknown[0]!r}")
-    return {
-        name: {key.replace("-", "_"): value for key, value in {**shared, **tables.get(name, {})}.items()}
-        for name in EXAMPLES
-    }
+    shared: dict[str, Any] = {}
+    tables: dict[str, dict[str, Any]] = {}
+    for name, value in content.items():
+        if isinstance(value, dict):
+            tables[name] = {key.replace("-", "_"): each for key, each in value.items()}
+        else:
+            shared[name.replace("-", "_")] = value
+    strangers = [f"[{name}]" for name in tables.keys() - options.keys()]
+    strangers += sorted(shared.keys() - set().union(*options.values()))
+    strangers += [
+        f"{key} in [{name}]"
+        for name in tables.keys() & options.keys()
+        for key in tables[name].keys() - options[name]
+    ]
+    if strangers:
+        raise UsageError(f"{path}: no command or option is named {strangers[0]}")
+    return shared, tables
 
 
 def _interrupt(*_: Any) -> NoReturn:
@@ -130,9 +157,10 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
     try:
         _register_commands()
-        root_command = typer.main.get_command(app)
-        code = root_command.main(
-            arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings()
+        group: Any = typer.main.get_command(app)
+        options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
+        code = group.main(
+            arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings(options)
         )
         sys.stdout.flush()
         return int(code or DONE)

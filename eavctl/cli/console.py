@@ -53,7 +53,7 @@ def emit_json(value: Any) -> None:
 def progress(what: str) -> Iterator[Tick]:
     """Yield ``tick(done, total, note)``: a bar on a terminal, a line now and then elsewhere."""
     if Verbosity.quiet:
-        yield lambda done, total, note="": None
+        yield _silent
     elif sys.stderr.isatty():
         with _bar(what) as tick:
             yield tick
@@ -69,7 +69,15 @@ def _bar(what: str) -> Iterator[Tick]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
         task = bar.add_task(what, total=None, note="")
-        yield lambda done, total, note="": bar.update(task, completed=done, total=total, note=note)
+
+        def tick(done: int, total: int, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield tick
+
+
+def _silent(done: int, total: int, note: str = "") -> None:
+    pass
 
 
 def _plain(what: str) -> Tick:

@@ -8,10 +8,8 @@ from typing import Annotated
 import typer
 
 Table = Annotated[Path, typer.Argument(help="Feature table (.parquet), or - for stdin.")]
-Jobs = Annotated[
-    int, typer.Option("--jobs", "-j", min=1, envvar="EAVCTL_JOBS", help="Processes to work with.")
-]
-Seed = Annotated[int, typer.Option("--seed", "-s", min=0, envvar="EAVCTL_SEED", help="Seed of every draw.")]
+Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to work with.")]
+Seed = Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed of every draw.")]
 Force = Annotated[
     bool, typer.Option("--force", "-f", help="Overwrite files of others, compute even what is up to date.")
 ]

@@ -1,0 +1,66 @@
+"""``eavctl init``: a folder to start a project in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.console import say
+from eavctl.cli.options import Force
+
+MAKEFILE = """\
+# Recordings in dataset/<class>/ to a report: 'make -j2' does what is not done yet.
+.DELETE_ON_ERROR:
+
+all: report.html
+
+recordings := $(shell find dataset -type f 2>/dev/null)
+
+feats.parquet: $(recordings)
+\teavctl extract dataset/ -o $@
+
+logmel.parquet: $(recordings)
+\teavctl extract dataset/ --features logmel -o $@
+
+svm.joblib svm_preds.parquet &: feats.parquet
+\teavctl train-svm $< -o svm.joblib --predictions svm_preds.parquet
+
+dnn.pt dnn_preds.parquet &: logmel.parquet
+\teavctl train-dnn $< -o dnn.pt --predictions dnn_preds.parquet
+
+fused.parquet: svm_preds.parquet dnn_preds.parquet
+\teavctl fuse $^ -o $@
+
+report.html: svm_preds.parquet dnn_preds.parquet fused.parquet
+\teavctl report $^ -o $@
+
+.PHONY: all
+"""
+
+
+@command("init", "eavctl init project/", "eavctl init project/ --classes angry,calm,happy,sad")
+def init(
+    folder: Annotated[Path, typer.Argument(help="Folder to lay out; made if it is not there.")],
+    classes: Annotated[
+        str, typer.Option(help="Class folders, with commas between.")
+    ] = "happy,sad,angry,neutral",
+    force: Force = False,
+) -> None:
+    """Lay out class folders for recordings and a Makefile that goes from them to a report."""
+    from eavctl import files
+    from eavctl.errors import UsageError
+
+    names = [name.strip() for name in classes.split(",") if name.strip()]
+    for name in names:
+        if Path(name).name != name:
+            raise UsageError(f"--classes: {name!r} cannot be the name of a folder")
+    makefile = folder / "Makefile"
+    if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
+        raise UsageError(f"{makefile}: exists; use --force to overwrite it")
+    for name in names:
+        (folder / "dataset" / name).mkdir(parents=True, exist_ok=True)
+    files.write_bytes(makefile, MAKEFILE.encode())
+    say(f"put recordings into {folder}/dataset/<class>/, then run make in {folder}")

@@ -1,0 +1,137 @@
+"""``eavctl predict``: recordings and a model to classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.console import emit, emit_json, say, warn
+from eavctl.cli.options import Force, Json
+from eavctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from eavctl.stages.predict import Predicted, Row
+
+DEFAULT_MODEL = Path("svm.joblib")
+BAR = 32  # characters for a probability of 1
+
+
+@command(
+    "predict",
+    "eavctl predict clip.wav",
+    "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
+    "eavctl predict talk.wav --window 3 --hop 1 --json",
+    "eavctl predict dataset/ -o preds.parquet",
+)
+def predict(
+    sources: Annotated[list[str], typer.Argument(help="Recordings, folders, manifests, or - for stdin.")],
+    model: Annotated[
+        Path | None, typer.Option(help="Model file; else svm.joblib in the working folder.")
+    ] = None,
+    out: Annotated[
+        str | None, typer.Option("--out", "-o", help="Write a prediction table (.parquet), or -.")
+    ] = None,
+    window: Annotated[float | None, typer.Option(help="Judge windows of so many seconds.")] = None,
+    hop: Annotated[
+        float | None, typer.Option(help="Seconds from window to window; a window's length.")
+    ] = None,
+    layout: Annotated[str | None, typer.Option(help="Layout of folders, where it is not recognised.")] = None,
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of a recording (.png)."),
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="End with 3 if any recording is bad.")] = False,
+    force: Force = False,
+    as_json: Json = False,
+) -> None:
+    """Say which emotion recordings express, and how sure that is.
+
+    How sure: the share of right answers among the out-of-fold recordings of the training that were judged
+    with about the same probability.
+    """
+    from eavctl import files
+    from eavctl.stages.predict import predict as run
+
+    if as_json and out == "-":
+        raise UsageError("--json and -o - both want stdout: name a file with -o")
+    if plot and len(sources) != 1:
+        raise UsageError("--plot draws one recording; name one")
+    for target in (out, plot):
+        if target:
+            files.guard(target, force=force)
+    result = run(sources, _find(model), layout=layout, window=window, hop=hop, strict=strict)
+    for note in result.notes:
+        warn(note)
+    for bad in result.rejected:
+        warn(f"{bad['path']}: {bad['reason']}")
+    if plot:
+        from eavctl.report.analysis import draw_analysis
+
+        draw_analysis(sources[0], plot)
+        say(f"picture -> {plot}")
+    if out:
+        from eavctl.tables import write_predictions
+
+        write_predictions(result.to_table(), out)
+        say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")
+    if as_json:
+        emit_json(_as_json(result))
+    elif out is None:
+        emit("\n".join(_lines(result)))
+
+
+def _find(model: Path | None) -> Path:
+    if model or DEFAULT_MODEL.is_file():
+        return model or DEFAULT_MODEL
+    raise UsageError(
+        "no model: train one with 'eavctl train-svm feats.parquet -o svm.joblib', or name it with --model"
+    )
+
+
+def _as_json(result: Predicted) -> dict[str, Any]:
+    rows = [
+        {
+            "recording": row.recording,
+            "start": row.start,
+            "end": row.end,
+            "pred": result.classes[row.proba.argmax()],
+            "proba": dict(zip(result.classes, row.proba.tolist(), strict=True)),
+            "right_out_of_fold": result.sureness(row),
+        }
+        for row in result.rows
+    ]
+    return {"classes": list(result.classes), "predictions": rows, "rejected": list(result.rejected)}
+
+
+def _lines(result: Predicted) -> list[str]:
+    if len(result.rows) == 1:
+        return _card(result, result.rows[0])
+    width = max(len(name) for name in result.classes)
+    windows = len({row.recording for row in result.rows}) < len(result.rows)
+    lines = []
+    for row in result.rows:
+        when = f"{row.start:8.2f} - {row.end:7.2f} s  " if windows else ""
+        best = row.proba.argmax()
+        lines.append(f"{when}{result.classes[best]:<{width}}  {row.proba[best]:.2f}  {row.recording}")
+    return lines
+
+
+def _card(result: Predicted, row: Row) -> list[str]:
+    """One recording at length: the class, every probability as a bar, and what the sureness means."""
+    width = max(len(name) for name in result.classes)
+    order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
+    lines = [f"{row.recording}: {result.classes[order[0]]}", ""]
+    lines += [
+        f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {'█' * round(row.proba[i] * BAR)}".rstrip()
+        for i in order
+    ]
+    right = result.sureness(row)
+    if right is not None:
+        lines += [
+            "",
+            f"  In training's out-of-fold test, {right:.0%} of the answers given this surely were right.",
+        ]
+    return lines

@@ -1,0 +1,46 @@
+"""``eavctl show``: what a file is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.console import emit, emit_json
+from eavctl.cli.options import Json
+
+LONGEST = 6  # entries of a list that are shown; --json shows all
+
+
+@command("show", "eavctl show feats.parquet", "eavctl show svm.joblib --json")
+def show(
+    file: Annotated[Path, typer.Argument(help="A table (.parquet) or model (.joblib, .pt).")],
+    as_json: Json = False,
+) -> None:
+    """Tell what a table or model is, where it comes from, and what it was trained on."""
+    from eavctl.stages.show import show as run
+
+    facts = run(file)
+    if as_json:
+        emit_json(facts)
+    else:
+        emit("\n".join(_lines(facts)))
+
+
+def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
+    lines = []
+    for key, value in facts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
+        elif value not in (None, [], {}):
+            lines.append(f"{indent}{key}: {_short(value)}")
+    return lines
+
+
+def _short(value: Any) -> str:
+    if not isinstance(value, list):
+        return f"{value:.4g}" if isinstance(value, float) else str(value)
+    shown = ", ".join(_short(each) for each in value[:LONGEST])
+    return f"{shown}, ... ({len(value)} in all)" if len(value) > LONGEST else shown

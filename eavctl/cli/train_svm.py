@@ -1,0 +1,60 @@
+"""``eavctl train-svm``: a feature table to a support vector machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.options import (
+    DryRun,
+    Folds,
+    Force,
+    Group,
+    Jobs,
+    Json,
+    Normalize,
+    Predictions,
+    Protocol,
+    Seed,
+    Table,
+)
+from eavctl.cli.training import run_training
+
+
+@command(
+    "train-svm",
+    "eavctl train-svm feats.parquet -o svm.joblib",
+    "eavctl train-svm feats.parquet -o svm.joblib --protocol loso --predictions preds.parquet",
+    "eavctl train-svm feats.parquet -o svm.joblib --folds 4 --normalize speaker",
+)
+def train_svm(
+    table: Table,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.joblib).")],
+    protocol: Protocol = "auto",
+    folds: Folds = 5,
+    group: Group = "subject",
+    normalize: Normalize = None,
+    predictions: Predictions = None,
+    jobs: Jobs = 1,
+    seed: Seed = 42,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a support vector machine, with honest scores.
+
+    Scaling, the choice of C and gamma and the calibration of probabilities are fitted on training
+    speakers only, inside each fold; the model in the file is fitted on all rows. Rows of a table whose
+    features are tensors belong to train-dnn.
+    """
+    from eavctl.stages.train import Evaluation
+    from eavctl.stages.train_svm import SvmFitter
+
+    evaluation = Evaluation(protocol, folds, group, normalize, seed)
+    run_training(
+        table, out, SvmFitter(seed=seed, jobs=jobs), evaluation, predictions=predictions, force=force,
+        dry_run=dry_run, as_json=as_json,
+    )  # fmt: skip

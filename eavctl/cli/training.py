@@ -1,0 +1,56 @@
+"""What train-svm and train-dnn do alike on the command line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eavctl.cli.console import emit_json, progress, say, warn
+
+if TYPE_CHECKING:
+    from eavctl.stages.train import Evaluation, Fitter
+
+
+def run_training(
+    table: Path,
+    out: Path,
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    predictions: Path | None,
+    force: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Train, and say what came of it."""
+    from eavctl.stages.train import plan, train
+
+    if dry_run:
+        planned = plan(table, evaluation)
+        say(f"would train a {fitter.kind} on {table}: {planned.describe()} -> {out}")
+        return
+    with progress(f"train {fitter.kind}") as tick:
+        result = train(table, out, fitter, evaluation, predictions=predictions, force=force, on_fold=tick)
+    for text in result.warnings:
+        warn(text)
+    if as_json:
+        emit_json({"out": str(out), "up_to_date": result.up_to_date, **_summary(result.meta)})
+    say(score_line(result.meta["out_of_fold"]))
+    where = f" and {predictions}" if predictions else ""
+    say(
+        f"{'is up to date: ' if result.up_to_date else ''}{len(result.predictions)} out-of-fold rows -> {out}{where}"
+    )
+
+
+def _summary(meta: Any) -> dict[str, Any]:
+    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold")}
+
+
+def score_line(scores: dict[str, Any]) -> str:
+    """UAR, macro F1 and accuracy with their intervals, and chance, in one line."""
+    parts = [
+        f"{title} {scores[key]['value']:.3f} [{scores[key]['low']:.3f}, {scores[key]['high']:.3f}]"
+        for title, key in (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
+    ]
+    level, over = scores["level"], scores["over"]
+    return f"{', '.join(parts)} ({level:.0%} intervals over {over}); chance {scores['chance']:.3f}"

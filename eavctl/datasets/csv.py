@@ -1,0 +1,63 @@
+"""Layout ``csv``: a manifest written by hand or by another program, as CSV, TSV or Parquet."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+
+from eavctl.datasets.manifest import AUDIO_ENDINGS, VIDEO_ENDINGS, Manifest, build
+from eavctl.errors import DataError
+from eavctl.registry import register
+from eavctl.tables import MANIFEST_COLUMNS, PATHS, read_frame
+
+ENDINGS = (".csv", ".tsv", ".parquet")
+
+
+def recognise(root: Path) -> bool:
+    """Tell whether ``root`` is a table rather than a folder."""
+    return root.is_file() and root.suffix.lower() in ENDINGS
+
+
+@register("layouts", "csv", recognise=recognise, priority=0)
+def scan(root: Path) -> Manifest:
+    """Read a manifest: columns of the manifest by their names, of which one path is needed.
+
+    ``path`` is accepted for ``audio_path`` or ``video_path``, by its ending. Paths are relative to the
+    manifest's folder. A missing ``clip_id`` is the path without its ending.
+
+    Raises
+    ------
+    DataError : not a table, no path column, a column that is not the manifest's, or a row without path.
+    """
+    frame = read_frame(root)
+    strangers = [name for name in frame.columns if name not in (*MANIFEST_COLUMNS, "path")]
+    if strangers:
+        raise DataError(
+            f"{root}: no column of a manifest is named {strangers[0]!r}; known: {', '.join(MANIFEST_COLUMNS)}"
+        )
+    if not {"path", *PATHS} & set(frame.columns):
+        raise DataError(f"{root}: the manifest has no path; name a column audio_path (or {', '.join(PATHS)})")
+    records = []
+    for number, row in enumerate(frame.to_dict("records"), start=2):
+        record = {
+            key: value
+            for key, value in row.items()
+            if isinstance(value, str | int | float) and value != "" and value == value
+        }
+        if "path" in record:
+            record |= _by_ending(str(record.pop("path")), root, number)
+        paths = [str(record[key]) for key in PATHS if key in record]
+        if not paths:
+            raise DataError(f"{root}: line {number} names no recording")
+        record.setdefault("clip_id", PurePosixPath(paths[0]).with_suffix("").as_posix())
+        record.setdefault("dataset", root.stem)
+        records.append(record)
+    return build(records, root.parent, "csv")
+
+
+def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:
+    ending = PurePosixPath(path).suffix.lower()
+    if ending in VIDEO_ENDINGS:
+        return {"audio_path": path, "video_path": path}
+    if ending in AUDIO_ENDINGS:
+        return {"audio_path": path}
+    raise DataError(f"{root}: line {line}: {path!r} is neither sound nor video by its ending; use audio_path")

@@ -1,0 +1,55 @@
+"""A picture of one recording: waveform, mel spectrogram, MFCC and chroma."""
+
+from __future__ import annotations
+
+import io
+import os
+
+from eavctl import files
+
+N_MFCC = 13
+
+
+def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
+    """Draw a recording's waveform, mel spectrogram (dB), MFCC and chroma over time, as PNG.
+
+    Raises
+    ------
+    SignalError : the recording cannot be read.
+    """
+    import librosa
+    import matplotlib as mpl
+    import numpy as np
+    from matplotlib.figure import Figure
+
+    from eavctl.signals import audio
+
+    signal, rate = audio.read(recording)
+    mel = librosa.power_to_db(librosa.feature.melspectrogram(y=signal, sr=rate), ref=np.max)
+    panels = [
+        ("mel spectrogram, dB below the loudest", mel, "magma", "mel band"),
+        ("MFCC", librosa.feature.mfcc(y=signal, sr=rate, n_mfcc=N_MFCC), "RdBu_r", "coefficient"),
+        ("chroma, share of the strongest pitch class", librosa.feature.chroma_stft(y=signal, sr=rate), "viridis", "pitch class"),
+    ]  # fmt: skip
+    duration = len(signal) / rate
+    with mpl.rc_context({"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}):
+        figure = Figure(figsize=(9, 9), layout="constrained")
+        axes = figure.subplots(4, 1, sharex=True)
+        axes[0].plot(np.arange(len(signal)) / rate, signal, linewidth=0.4, color="#1f4e79")
+        axes[0].set(
+            title=f"{os.path.basename(recording)}: waveform, {rate} Hz",
+            ylabel="amplitude",
+            xlim=(0, duration),
+        )
+        for axis, (title, matrix, colours, ylabel) in zip(axes[1:], panels, strict=True):
+            extent = (0.0, duration, -0.5, len(matrix) - 0.5)
+            image = axis.imshow(
+                matrix, origin="lower", aspect="auto", extent=extent, cmap=colours, interpolation="nearest"
+            )
+            axis.set(title=title, ylabel=ylabel)
+            figure.colorbar(image, ax=axis, pad=0.01)
+        axes[2].images[0].set_clim(-abs(panels[1][1]).max(), abs(panels[1][1]).max())
+        axes[-1].set_xlabel("time, s")
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": "eavctl"})
+    files.write_bytes(out, buffer.getvalue())

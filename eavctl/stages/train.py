@@ -1,0 +1,250 @@
+"""A feature table to a model: fitted in folds for honest scores, then once on everything.
+
+Whatever is learned from rows (scaling, choice of settings, calibration) is learned inside the fitter,
+which sees training rows alone; the fold's test rows are judged once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from eavctl import artifacts, files, tables
+from eavctl.errors import DataError, UsageError
+from eavctl.evaluation import leakage
+from eavctl.evaluation.protocols import Plan, Split, splits
+from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
+from eavctl.provenance import hash_json, versions
+from eavctl.tables import FeatureTable, PredictionTable
+
+Tick = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Who is tested on whom, and what is done to the features before.
+
+    Parameters
+    ----------
+    protocol, folds, group : as `eavctl.evaluation.protocols.splits` takes them.
+    normalize : ``"speaker"`` standardises the features of each speaker by that speaker's own clips.
+    seed : of the splits and of the fitting.
+    """
+
+    protocol: str = "auto"
+    folds: int = 5
+    group: str = "subject"
+    normalize: str | None = None
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        if self.normalize not in (None, "speaker"):
+            raise UsageError(f"--normalize takes 'speaker', not {self.normalize!r}")
+
+
+class Fitter(Protocol):
+    """What turns training rows into a predictor; ``name`` tells the folds and the final fit apart."""
+
+    kind: str
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able settings: with the table and the evaluation they fix the result."""
+        ...
+
+    def fit(self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str) -> Any:
+        """Fit on rows ``x`` (n_rows, *shape); ``groups`` must not be divided by inner splits."""
+        ...
+
+    def clean_up(self) -> None:
+        """Remove what was kept for a run to go on after a kill."""
+        ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a training came to: the out-of-fold predictions and the model's own account of itself."""
+
+    predictions: PredictionTable
+    meta: Mapping[str, Any]
+    warnings: tuple[str, ...] = field(default=())
+    up_to_date: bool = False
+
+
+def train(
+    table: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    predictions: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    on_fold: Tick = lambda done, total, note: None,
+) -> Trained:
+    """Fit and judge a classifier by folds, fit it once more on all rows, and write the model.
+
+    Parameters
+    ----------
+    table : a feature table; rows without a label are left out, and counted in the warnings.
+    out : the model file to write.
+    predictions : also write the out-of-fold probabilities to this table.
+    on_fold : called with the number of fits done, of all, and what comes next.
+
+    Raises
+    ------
+    LeakError : something stands on both sides of a split whose protocol does not say so by name.
+    DataError : the table does not fit the protocol or the fitter.
+    """
+    for target in [out, *([predictions] if predictions else [])]:
+        files.guard(target, force=force)
+    features = tables.read_features(table)
+    identity = {
+        "table": features.meta["content_hash"],
+        "fitter": {"kind": fitter.kind, **fitter.describe()},
+        "evaluation": asdict(evaluation),
+        "versions": versions("numpy", "scikit-learn", "torch"),
+    }
+    training_hash = hash_json(identity)
+    if not force and (done := _up_to_date(out, predictions, training_hash)):
+        return done
+
+    features, warnings = _usable(features, evaluation)
+    plan = splits(
+        features.keys,
+        evaluation.protocol,
+        folds=evaluation.folds,
+        group=evaluation.group,
+        seed=evaluation.seed,
+    )
+    warnings += plan.warnings
+    x = features.x
+    if evaluation.normalize:
+        x = standardize_by_group(x, _groups(features.keys, "subject"))
+        warnings += (SPEAKER_WARNING,)
+    for split in plan.folds:
+        _check(features, split, plan)
+
+    labels = features.keys["label"].to_numpy(dtype=str)
+    groups = _groups(features.keys, evaluation.group)
+    classes = [c for c in features.meta["classes"] if c in set(labels)]
+    proba = np.full((len(features), len(classes)), np.nan)
+    fold = np.full(len(features), -1)
+    total = len(plan.folds) + 1
+    for number, split in enumerate(plan.folds):
+        on_fold(number, total, f"fold {split.fold}")
+        part = split.train
+        predictor = fitter.fit(x[part], labels[part], groups[part], f"fold{split.fold}")
+        proba[split.test] = _in_order(predictor.predict_proba(x[split.test]), predictor.classes_, classes)
+        fold[split.test] = split.fold
+    on_fold(total - 1, total, "all rows")
+    final = fitter.fit(x, labels, groups, "all")
+
+    meta = {
+        "kind": fitter.kind,
+        **{key: features.meta[key] for key in _FROM_FEATURES},
+        "columns": list(features.columns) if features.columns is not None else None,
+        "classes": [str(c) for c in final.classes_],
+        "seed": evaluation.seed,
+        "protocol": {
+            "name": plan.name, "group": plan.group, "folds": len(plan.folds), "shares": plan.shares,
+            "normalize": evaluation.normalize, "warnings": list(warnings),
+        },
+        "trained_on": {
+            "table": features.meta["content_hash"],
+            "subjects": sorted(set(features.keys["subject"].dropna())),
+            "clips": sorted(set(features.keys["clip_id"])),
+        },
+        "fitter": fitter.describe(),
+        "training_hash": training_hash,
+        "versions": versions("numpy", "scikit-learn", "torch"),
+    }  # fmt: skip
+    judged = np.flatnonzero(fold >= 0)
+    keys = features.keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
+    oof = PredictionTable(keys, proba[judged], tuple(classes), _prediction_meta(meta))
+    meta["out_of_fold"] = summarize(oof)
+    artifacts.save(out, final, meta)
+    if predictions:
+        tables.write_predictions(oof, predictions)
+    fitter.clean_up()
+    on_fold(total, total, "")
+    return Trained(oof, meta, warnings)
+
+
+_FROM_FEATURES = (
+    "modality",
+    "features",
+    "features_version",
+    "settings",
+    "rate",
+    "units",
+    "features_hash",
+    "segment",
+    "shape",
+)
+
+
+def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTable, tuple[str, ...]]:
+    """The rows that can be trained on, and what was left out."""
+    labelled = features.keys["label"].notna().to_numpy()
+    if not labelled.any():
+        raise DataError("the table has no labels; extract from a layout that names classes")
+    if evaluation.normalize and features.keys.loc[labelled, "subject"].isna().any():
+        raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
+    if labelled.all():
+        return features, ()
+    keys = features.keys[labelled].reset_index(drop=True)
+    left = f"{int((~labelled).sum())} rows without a label were left out"
+    return FeatureTable(keys, features.x[labelled], features.columns, features.meta), (left,)
+
+
+def _groups(keys: pd.DataFrame, group: str) -> np.ndarray:
+    """What inner splits must keep together: the group, or the clip where a row has none."""
+    return keys[group].where(keys[group].notna(), keys["clip_id"]).to_numpy(dtype=str)
+
+
+def _check(features: FeatureTable, split: Split, plan: Plan) -> None:
+    allow = ("subject",) if plan.shares else ()
+    leakage.check(features.keys, split.train, split.test, allow=allow)
+    leakage.content_check(features.x, features.keys, split.train, split.test)
+
+
+def _in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:
+    """Columns in the table's order; a class that a fold's training rows lack has probability 0."""
+    result = np.zeros((len(proba), len(want)))
+    for column, name in enumerate(have):
+        result[:, want.index(str(name))] = proba[:, column]
+    return result
+
+
+def _prediction_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
+    name = f"{meta['kind']} on {meta['features']}"
+    return {
+        "name": name + (" (speaker-normalised)" if meta["protocol"]["normalize"] else ""),
+        "modalities": [meta["modality"]],
+        "model_hashes": [meta["training_hash"]],
+        "protocol": meta["protocol"],
+        "out_of_fold": True,
+        "versions": meta["versions"],
+    }
+
+
+def _up_to_date(
+    out: str | os.PathLike[str], predictions: str | os.PathLike[str] | None, training_hash: str
+) -> Trained | None:
+    """What an earlier run of the same training left, if all of it is there; its times are set to now."""
+    if predictions is None or not (Path(out).is_file() and Path(predictions).is_file()):
+        return None
+    try:
+        meta, table = artifacts.read_meta(out), tables.read_predictions(predictions)
+    except DataError:
+        return None
+    if meta.get("training_hash") != training_hash or table.meta["model_hashes"] != [training_hash]:
+        return None
+    os.utime(out)
+    os.utime(predictions)
+    return Trained(table, meta, tuple(meta["protocol"]["warnings"]), True)

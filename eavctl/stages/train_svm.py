@@ -1,0 +1,38 @@
+"""Fitting a support vector machine for `eavctl.stages.train.train`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from eavctl.classifiers import svm
+from eavctl.errors import DataError
+
+
+@dataclass(frozen=True)
+class SvmFitter:
+    """Fits `eavctl.classifiers.svm.fit` on the rows it is given; ``jobs`` changes nothing in the result."""
+
+    seed: int = 42
+    jobs: int = 1
+    kind: ClassVar[str] = "svm"
+
+    def describe(self) -> dict[str, Any]:
+        """See `Fitter`."""
+        return {"seed": self.seed}
+
+    def fit(self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str) -> svm.SvmModel:
+        """See `Fitter`.
+
+        Raises
+        ------
+        DataError : the features are tensors.
+        """
+        if x.ndim != 2:
+            raise DataError("the table holds tensors, not columns: train-dnn takes it; or extract functionals")
+        return svm.fit(x, labels, groups=groups, seed=self.seed, jobs=self.jobs)
+
+    def clean_up(self) -> None:
+        """See `Fitter`: nothing is kept."""
