@@ -7,8 +7,9 @@ which sees training rows alone; the fold's test rows are judged once.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,7 +19,10 @@ import pandas as pd
 from eavctl import artifacts, files, tables
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
-from eavctl.evaluation.protocols import Plan, Split, splits
+from eavctl.evaluation.groups import identify
+from eavctl.evaluation.protocols import Plan, splits
+from eavctl.evaluation.reliability import reliability
+from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import FeatureTable, PredictionTable
@@ -49,20 +53,25 @@ class Evaluation:
 
 
 class Fitter(Protocol):
-    """What turns training rows into a predictor; ``name`` tells the folds and the final fit apart."""
+    """What turns training rows into a predictor."""
 
-    kind: str
+    @property
+    def kind(self) -> str:
+        """The kind of model, as `eavctl.artifacts.PREDICTORS` knows it."""
+        ...
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings: with the table and the evaluation they fix the result."""
         ...
 
-    def fit(self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str) -> Any:
-        """Fit on rows ``x`` (n_rows, *shape); ``groups`` must not be divided by inner splits."""
-        ...
+    def fit(
+        self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
+    ) -> Any:
+        """Fit on rows ``x`` (n_rows, *shape).
 
-    def clean_up(self) -> None:
-        """Remove what was kept for a run to go on after a kill."""
+        ``groups`` must not be divided by inner splits. A long fit keeps its state in the file ``kept``,
+        goes on from it after a kill, and tells how far it is by ``note``.
+        """
         ...
 
 
@@ -103,76 +112,108 @@ def train(
     for target in [out, *([predictions] if predictions else [])]:
         files.guard(target, force=force)
     features = tables.read_features(table)
-    identity = {
-        "table": features.meta["content_hash"],
-        "fitter": {"kind": fitter.kind, **fitter.describe()},
-        "evaluation": asdict(evaluation),
-        "versions": versions("numpy", "scikit-learn", "torch"),
-    }
-    training_hash = hash_json(identity)
+    training_hash = _identity(features, fitter, evaluation)
     if not force and (done := _up_to_date(out, predictions, training_hash)):
         return done
-
-    features, warnings = _usable(features, evaluation)
-    plan = splits(
-        features.keys,
-        evaluation.protocol,
-        folds=evaluation.folds,
-        group=evaluation.group,
-        seed=evaluation.seed,
-    )
-    warnings += plan.warnings
-    x = features.x
+    features, left_out = _usable(features, evaluation)
+    planned = _planned(features.keys, evaluation)
+    warnings = (*left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
+    for split in planned.folds:
+        leakage.check(features.keys, split.train, split.test, allow=planned.allow)
+        leakage.content_check(features.x, features.keys, split.train, split.test)
     if evaluation.normalize:
-        x = standardize_by_group(x, _groups(features.keys, "subject"))
-        warnings += (SPEAKER_WARNING,)
-    for split in plan.folds:
-        _check(features, split, plan)
+        features = replace(features, x=standardize_by_group(features.x, _groups(features.keys, "subject")))
 
-    labels = features.keys["label"].to_numpy(dtype=str)
-    groups = _groups(features.keys, evaluation.group)
-    classes = [c for c in features.meta["classes"] if c in set(labels)]
-    proba = np.full((len(features), len(classes)), np.nan)
-    fold = np.full(len(features), -1)
-    total = len(plan.folds) + 1
-    for number, split in enumerate(plan.folds):
-        on_fold(number, total, f"fold {split.fold}")
-        part = split.train
-        predictor = fitter.fit(x[part], labels[part], groups[part], f"fold{split.fold}")
-        proba[split.test] = _in_order(predictor.predict_proba(x[split.test]), predictor.classes_, classes)
-        fold[split.test] = split.fold
-    on_fold(total - 1, total, "all rows")
-    final = fitter.fit(x, labels, groups, "all")
-
+    parts = Path(out).with_name(f".{Path(out).name}.parts")
+    judged, final = _fit(features, fitter, planned, parts / training_hash, on_fold)
+    protocol = {
+        "name": planned.name,
+        "group": planned.group,
+        "folds": len(planned.folds),
+        "shares": planned.shares,
+        "normalize": evaluation.normalize,
+        "warnings": list(warnings),
+    }
     meta = {
         "kind": fitter.kind,
         **{key: features.meta[key] for key in _FROM_FEATURES},
         "columns": list(features.columns) if features.columns is not None else None,
-        "classes": [str(c) for c in final.classes_],
+        "classes": [str(name) for name in final.classes_],
         "seed": evaluation.seed,
-        "protocol": {
-            "name": plan.name, "group": plan.group, "folds": len(plan.folds), "shares": plan.shares,
-            "normalize": evaluation.normalize, "warnings": list(warnings),
-        },
+        "fitter": fitter.describe(),
+        "protocol": protocol,
         "trained_on": {
             "table": features.meta["content_hash"],
             "subjects": sorted(set(features.keys["subject"].dropna())),
             "clips": sorted(set(features.keys["clip_id"])),
         },
-        "fitter": fitter.describe(),
         "training_hash": training_hash,
-        "versions": versions("numpy", "scikit-learn", "torch"),
-    }  # fmt: skip
-    judged = np.flatnonzero(fold >= 0)
-    keys = features.keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
-    oof = PredictionTable(keys, proba[judged], tuple(classes), _prediction_meta(meta))
-    meta["out_of_fold"] = summarize(oof)
+        "versions": versions(*PACKAGES),
+    }
+    oof = replace(judged, meta=_prediction_meta(meta))
+    meta["out_of_fold"] = {**summarize(oof), "reliability": reliability(oof)}
     artifacts.save(out, final, meta)
     if predictions:
         tables.write_predictions(oof, predictions)
-    fitter.clean_up()
-    on_fold(total, total, "")
+    shutil.rmtree(parts, ignore_errors=True)
     return Trained(oof, meta, warnings)
+
+
+def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
+    """The splits that `train` would make of a table."""
+    keys = tables.read_keys(table)
+    return _planned(keys[keys["label"].notna()].reset_index(drop=True), evaluation)
+
+
+def _planned(keys: pd.DataFrame, evaluation: Evaluation) -> Plan:
+    return splits(
+        keys, evaluation.protocol, folds=evaluation.folds, group=evaluation.group, seed=evaluation.seed
+    )
+
+
+def _fit(
+    features: FeatureTable, fitter: Fitter, planned: Plan, kept: Path, on_fold: Tick
+) -> tuple[PredictionTable, Any]:
+    """The out-of-fold predictions of the plan's test rows, and the predictor fitted on all rows."""
+    x, labels = features.x, features.keys["label"].to_numpy(dtype=str)
+    groups = _groups(features.keys, planned.group)
+    classes = [name for name in features.meta["classes"] if name in set(labels)]
+    proba = np.full((len(features), len(classes)), np.nan)
+    fold = np.zeros(len(features), int)
+    everything = np.arange(len(features))
+    fits = [(f"fold {split.fold}", split.train) for split in planned.folds] + [("all rows", everything)]
+    for number, (name, rows) in enumerate(fits):
+
+        def note(text: str, number: int = number, name: str = name) -> None:
+            on_fold(number, len(fits), f"{name} {text}")
+
+        note("")
+        file = kept.with_name(f"{kept.name}-{name.replace(' ', '-')}")
+        predictor = fitter.fit(x[rows], labels[rows], groups[rows], file, note)
+        if number < len(planned.folds):
+            split = planned.folds[number]
+            proba[split.test] = _in_order(predictor.predict_proba(x[split.test]), predictor.classes_, classes)
+            fold[split.test] = split.fold
+    on_fold(len(fits), len(fits), "")
+    judged = np.flatnonzero(np.isfinite(proba).all(axis=1))
+    keys = features.keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
+    return PredictionTable(keys, proba[judged], tuple(classes)), predictor
+
+
+PACKAGES = ("numpy", "scikit-learn", "torch")
+
+
+def _identity(features: FeatureTable, fitter: Fitter, evaluation: Evaluation) -> str:
+    """A hash of all that a training's result depends on."""
+    return hash_json(
+        {
+            "table": features.meta["content_hash"],
+            "kind": fitter.kind,
+            "fitter": fitter.describe(),
+            "evaluation": asdict(evaluation),
+            "versions": versions(*PACKAGES),
+        }
+    )
 
 
 _FROM_FEATURES = (
@@ -204,13 +245,8 @@ def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTabl
 
 def _groups(keys: pd.DataFrame, group: str) -> np.ndarray:
     """What inner splits must keep together: the group, or the clip where a row has none."""
-    return keys[group].where(keys[group].notna(), keys["clip_id"]).to_numpy(dtype=str)
-
-
-def _check(features: FeatureTable, split: Split, plan: Plan) -> None:
-    allow = ("subject",) if plan.shares else ()
-    leakage.check(features.keys, split.train, split.test, allow=allow)
-    leakage.content_check(features.x, features.keys, split.train, split.test)
+    groups, clips = identify(keys, group), identify(keys, "clip_id")
+    return np.where(groups == None, clips, groups).astype(str)  # noqa: E711  # element by element
 
 
 def _in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:

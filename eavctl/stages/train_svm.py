@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -23,7 +25,9 @@ class SvmFitter:
         """See `Fitter`."""
         return {"seed": self.seed}
 
-    def fit(self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, name: str) -> svm.SvmModel:
+    def fit(
+        self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
+    ) -> svm.SvmModel:
         """See `Fitter`.
 
         Raises
@@ -31,8 +35,7 @@ class SvmFitter:
         DataError : the features are tensors.
         """
         if x.ndim != 2:
-            raise DataError("the table holds tensors, not columns: train-dnn takes it; or extract functionals")
+            raise DataError(
+                "the table holds tensors, not columns: train-dnn takes it; or extract functionals"
+            )
         return svm.fit(x, labels, groups=groups, seed=self.seed, jobs=self.jobs)
-
-    def clean_up(self) -> None:
-        """See `Fitter`: nothing is kept."""

@@ -1,0 +1,73 @@
+"""``eavctl train-dnn``: a feature table of tensors to a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.extract import read_settings
+from eavctl.cli.options import (
+    DryRun,
+    Folds,
+    Force,
+    Group,
+    Json,
+    Normalize,
+    Predictions,
+    Protocol,
+    Seed,
+    Table,
+)
+from eavctl.cli.training import run_training
+
+
+@command(
+    "train-dnn",
+    "eavctl train-dnn logmel.parquet -o dnn.pt",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --folds 4 --predictions dnn_preds.parquet",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --epochs 50 --lr 0.0005 --tensorboard runs/",
+)
+def train_dnn(
+    table: Table,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.pt).")],
+    encoder: Annotated[str, typer.Option(help="Network: cnn-lstm.")] = "cnn-lstm",
+    set_: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the encoder, as KEY=VALUE; repeatable.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")] = None,
+    members: Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
+    protocol: Protocol = "auto",
+    folds: Folds = 5,
+    group: Group = "subject",
+    normalize: Normalize = None,
+    predictions: Predictions = None,
+    seed: Seed = 42,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a network, with honest scores.
+
+    Of the training rows, whole speakers are kept for validation: they decide when to stop, and calibrate
+    the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
+    """
+    from eavctl.classifiers.dnn import TrainSettings
+    from eavctl.stages.train import Evaluation
+    from eavctl.stages.train_dnn import DnnFitter
+
+    given = {"epochs": epochs, "batch": batch, "lr": lr, "members": members}
+    settings = TrainSettings(
+        **{key: value for key, value in given.items() if value is not None}, seed=seed, device=device
+    )
+    fitter = DnnFitter(encoder, read_settings(set_ or []), settings, tensorboard)
+    evaluation = Evaluation(protocol, folds, group, normalize, seed)
+    run_training(
+        table, out, fitter, evaluation, predictions=predictions, force=force, dry_run=dry_run, as_json=as_json
+    )
