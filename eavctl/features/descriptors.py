@@ -1,0 +1,199 @@
+"""Low-level descriptors of speech: contours over time, all from one short-time spectrum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from scipy import fft
+
+from eavctl.features import pitch
+from eavctl.features.statistics import percentiles
+
+RATE = 16000
+HOP = 160  # 10 ms
+WINDOW = 400  # 25 ms
+N_FFT = 512
+FRAMES_PER_S = RATE / HOP
+N_MELS, N_MFCC = 32, 20
+MEL_RANGE_HZ = (50.0, 7800.0)
+FLOOR = 1e-9  # of the loudest bin: 90 dB below it there is nothing to hear, and logarithms need a floor
+ACTIVE_DB = 35.0  # frames that much below the loud ones are pauses
+LOUD = 5  # index of the 90th percentile in `percentiles`
+ROLLOFFS = (25, 50, 75, 90)
+SLOPES_HZ = ((0, 500), (500, 1500), (1500, 4000))
+
+SPECTRAL_NAMES = (
+    "energy_db",
+    "centroid",
+    "spread",
+    "skewness",
+    "kurtosis",
+    "entropy",
+    *(f"rolloff{share}" for share in ROLLOFFS),
+    "flux",
+    "flatness",
+    "alpha_ratio",
+    "hammarberg",
+    *(f"slope{low}_{high}" for low, high in SLOPES_HZ),
+    "zcr",
+    "hnr",
+)
+MFCC_NAMES = tuple(f"mfcc{i}" for i in range(N_MFCC))
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """Contours of one clip, 100 frames a second.
+
+    Parameters
+    ----------
+    spectral : float32, shape (19, n_frames), in the order of `SPECTRAL_NAMES`.
+    mfcc : float32, shape (20, n_frames), from a mel spectrum in dB.
+    log_mel : float32, shape (32, n_frames), dB.
+    semitones : float32, shape (n_frames,), F0 in semitones above 100 Hz.
+    voiced : bool, shape (n_frames,): voiced and not in a pause.
+    active : bool, shape (n_frames,): not in a pause.
+    """
+
+    spectral: np.ndarray
+    mfcc: np.ndarray
+    log_mel: np.ndarray
+    semitones: np.ndarray
+    voiced: np.ndarray
+    active: np.ndarray
+
+
+def describe(signal: np.ndarray) -> Descriptors:
+    """Compute the contours of a clip.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), 16 kHz, not constant.
+
+    Notes
+    -----
+    ``energy_db`` is dB below full scale; centroid, spread and roll-offs are natural logarithms of Hz;
+    entropy in nats; flux is the Euclidean distance of neighbouring magnitude spectra that sum to 1;
+    flatness the log ratio of the geometric to the arithmetic mean of power; alpha ratio (50 to 1000 over
+    1000 to 5000 Hz) and Hammarberg index (highest of 0 to 2 kHz over that of 2 to 5 kHz) in dB, spectral
+    slopes in dB a kHz, as in the eGeMAPS set [1]_; zcr is the logarithm of the share of samples at which
+    the sign changes.
+
+    References
+    ----------
+    .. [1] Eyben et al.: The Geneva minimalistic acoustic parameter set (GeMAPS), IEEE Transactions on
+       Affective Computing 7(2), 2016.
+    """
+    signal = signal - signal.mean(dtype=np.float64).astype(np.float32)
+    power = _power(signal)
+    track = pitch.track(signal, RATE, HOP)
+    spectral = _spectral(power, signal, track.hnr_db)
+    energy = spectral[0]
+    active = energy > percentiles(energy[None])[0, LOUD] - ACTIVE_DB
+    log_mel = 10 * np.log10(_mel_filters() @ power.T)
+    mfcc = _cosines() @ log_mel
+    return Descriptors(spectral, mfcc, log_mel, track.semitones, track.voiced & active, active)
+
+
+def _power(signal: np.ndarray) -> np.ndarray:
+    """Power spectrum with a floor, float32 (n_frames, n_bins); frame ``t`` is centred on sample ``t * HOP``."""
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, WINDOW // 2), WINDOW)[::HOP]
+    spectrum = fft.rfft(frames * _hann(), N_FFT, axis=1)
+    power = spectrum.real**2 + spectrum.imag**2
+    return np.asarray(power + FLOOR * power.max())
+
+
+def _spectral(power: np.ndarray, signal: np.ndarray, hnr_db: np.ndarray) -> np.ndarray:
+    hz = _bins_hz()
+    total = power.sum(axis=1)
+    log_power = np.log(power)
+    decibels = np.float32(10 / np.log(10)) * log_power
+    share = power / total[:, None]
+    centroid = share @ hz
+    away = hz - centroid[:, None]
+    squares = away * away
+    spread = np.maximum(np.sqrt(np.einsum("tf,tf->t", share, squares)), 1)
+    skewness = np.einsum("tf,tf,tf->t", share, squares, away) / spread**3
+    kurtosis = np.einsum("tf,tf,tf->t", share, squares, squares) / spread**4
+    entropy = np.log(total) - np.einsum("tf,tf->t", share, log_power)
+    running = np.cumsum(share, axis=1)
+    rolloffs = [hz[(running < part / 100).sum(axis=1).clip(max=len(hz) - 1)] for part in ROLLOFFS]
+    magnitude = np.sqrt(power)
+    magnitude /= magnitude.sum(axis=1, keepdims=True)
+    steps = np.diff(magnitude, axis=0, prepend=magnitude[:1])
+    flux = np.sqrt(np.einsum("tf,tf->t", steps, steps))
+    flatness = log_power.mean(axis=1) - np.log(total / len(hz))
+    alpha = 10 * np.log10(power[:, _band(50, 1000)].sum(axis=1) / power[:, _band(1000, 5000)].sum(axis=1))
+    hammarberg = decibels[:, _band(0, 2000)].max(axis=1) - decibels[:, _band(2000, 5000)].max(axis=1)
+    contours = [
+        10 * np.log10(2 * total / (N_FFT * (_hann() ** 2).sum())),
+        np.log(centroid),
+        np.log(spread),
+        skewness,
+        np.log(kurtosis),
+        entropy,
+        *(np.log(rolloff + hz[1]) for rolloff in rolloffs),
+        flux,
+        flatness,
+        alpha,
+        hammarberg,
+        *(decibels @ _slope_weights()).T,
+        np.log(_zero_crossings(signal) + 1 / WINDOW),
+        hnr_db,
+    ]
+    return np.array(contours, dtype=np.float32)
+
+
+def _zero_crossings(signal: np.ndarray) -> np.ndarray:
+    """Share of samples of each frame at which the sign changes, shape (n_frames,)."""
+    sign = np.signbit(np.pad(signal, WINDOW // 2, mode="edge"))
+    running = np.concatenate([[0], np.cumsum(sign[1:] != sign[:-1])])
+    starts = np.arange(0, len(signal) + 1, HOP)
+    return np.asarray((running[starts + WINDOW - 1] - running[starts]) / (WINDOW - 1))
+
+
+@cache
+def _hann() -> np.ndarray:
+    return np.hanning(WINDOW + 1)[:-1].astype(np.float32)
+
+
+@cache
+def _bins_hz() -> np.ndarray:
+    return np.fft.rfftfreq(N_FFT, 1 / RATE).astype(np.float32)
+
+
+@cache
+def _band(low: float, high: float) -> slice:
+    """The bins from ``low`` up to, not with, ``high`` Hz."""
+    first, last = np.searchsorted(_bins_hz(), [low, high])
+    return slice(int(first), int(last))
+
+
+@cache
+def _slope_weights() -> np.ndarray:
+    """Weights (n_bins, n_slopes) that take a spectrum in dB to its regression slopes, dB a kHz."""
+    weights = np.zeros((len(_bins_hz()), len(SLOPES_HZ)), np.float32)
+    for column, band in zip(weights.T, SLOPES_HZ, strict=True):
+        khz = _bins_hz()[_band(*band)] / 1000
+        khz = khz - khz.mean()
+        column[_band(*band)] = khz / (khz @ khz)
+    return weights
+
+
+@cache
+def _mel_filters() -> np.ndarray:
+    """Triangular filters (n_mels, n_bins), evenly spaced on the mel scale 2595 log10(1 + f / 700)."""
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in MEL_RANGE_HZ)
+    edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)
+    hz = _bins_hz()[None]
+    left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
+    filters = np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre))
+    return np.maximum(filters, 0).astype(np.float32)
+
+
+@cache
+def _cosines() -> np.ndarray:
+    """The first rows of the orthonormal DCT-II, (n_mfcc, n_mels)."""
+    return np.asarray(fft.dct(np.eye(N_MELS), axis=0, norm="ortho")[:N_MFCC].astype(np.float32))

@@ -1,0 +1,247 @@
+"""Feature set ``functionals``: statistics of speech descriptors over a clip, for classical classifiers."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+from scipy import fft
+
+from eavctl.errors import SignalError
+from eavctl.features import descriptors
+from eavctl.features.descriptors import FRAMES_PER_S, MFCC_NAMES, RATE, SPECTRAL_NAMES, Descriptors
+from eavctl.features.pitch import NEUTRAL_HZ, REFERENCE_HZ
+from eavctl.features.statistics import (
+    SHAPE_NAMES,
+    STATISTIC_NAMES,
+    correlations,
+    delta,
+    distribution,
+    slope,
+)
+from eavctl.registry import register
+
+SHORTEST_S = 0.1
+FEWEST_VOICED = 5  # frames; below it statistics of the voice are taken over the active frames
+N_CEPSTRA = 13  # of the 20 MFCC, those whose correlations are taken
+MELS_PER_GROUP = 4
+MODULATION_EDGES_HZ = (0.5, 1.5, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0)
+MODULATION_FFT = 1024  # frames, 10 s: longer clips take longer transforms
+MODULATION_FLOOR = 1e-3
+ENVELOPE_RANGE_DB = 50.0
+VOICE_QUALITY = ("energy_db", "centroid", "flux", "alpha_ratio", "hnr")
+RHYTHM_NAMES = (
+    "voiced_share",
+    "active_share",
+    "voiced_runs_per_s",
+    "voiced_run_mean_s",
+    "voiced_run_std_s",
+    "voiced_run_max_s",
+    "energy_peaks_per_s",
+)
+
+
+class Block(NamedTuple):
+    """Values of one family of features, and their names."""
+
+    names: tuple[str, ...]
+    values: np.ndarray
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """Names of the columns."""
+    noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
+    return tuple(name for block in _blocks(descriptors.describe(noise)) for name in block.names)
+
+
+@register(
+    "features",
+    "functionals",
+    modality="audio",
+    version=1,
+    rate=RATE,
+    columns=names,
+    units="see the names: dB, Hz, semitones, log Hz",
+)
+def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
+    """Statistics of low-level descriptors of speech.
+
+    Energy, spectral shape, voice quality and 20 MFCC (see `eavctl.features.descriptors`), with their
+    deltas and the pitch, are reduced to moments, percentiles and slopes [1]_; over active frames, since
+    pauses say how a clip was cut, and over voiced frames where the voice is meant. Beside them stand the
+    modulation spectrum of the mel bands [2]_, the rhythm of voicing, and which descriptors move together:
+    the correlations of cepstra, their deltas, pitch and energy.
+
+    The level is kept (``energy_db``, ``mfcc0``): within a corpus it tells loud speech from soft. Length
+    is not: it says how a clip was cut.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), at least 0.1 s.
+    rate : 16000.
+
+    Returns
+    -------
+    float32 array, one value a column of `names`; finite for every signal that is not constant.
+
+    Raises
+    ------
+    SignalError : shorter than 0.1 s, or constant.
+
+    References
+    ----------
+    .. [1] Schuller et al.: The INTERSPEECH 2013 computational paralinguistics challenge, 2013.
+    .. [2] Wu, Falk, Chan: Automatic speech emotion recognition using modulation spectral features, Speech
+       Communication 53(5), 2011.
+    """
+    if rate != RATE:
+        raise ValueError(f"functionals takes {RATE} Hz, not {rate}")
+    if len(signal) < SHORTEST_S * rate:
+        raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
+    if np.ptp(signal) == 0:
+        raise SignalError("constant: every sample is the same")
+    blocks = _blocks(descriptors.describe(signal))
+    return np.concatenate([block.values.ravel() for block in blocks]).astype(np.float32)
+
+
+def _blocks(found: Descriptors) -> list[Block]:
+    voiced = found.voiced if found.voiced.sum() >= FEWEST_VOICED else found.active
+    first, last = np.flatnonzero(found.active)[[0, -1]]
+    spoken = slice(int(first), int(last) + 1)
+    spectral, mfcc = found.spectral, found.mfcc
+    change = delta(mfcc)
+    return [
+        _statistics(SPECTRAL_NAMES, spectral[:, found.active]),
+        _statistics(SPECTRAL_NAMES, spectral[:, voiced], prefix="voiced_"),
+        _shape(SPECTRAL_NAMES, np.abs(delta(spectral))[:, spoken], prefix="change_"),
+        _statistics(MFCC_NAMES, mfcc[:, found.active]),
+        _shape(MFCC_NAMES, change[:, found.active], prefix="delta_"),
+        *_pitch(found),
+        Block(RHYTHM_NAMES, _rhythm(found, spoken)),
+        _modulation(found, spoken),
+        _correlation_active(found, change),
+        _correlation_voiced(found, change, voiced),
+    ]
+
+
+def _statistics(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
+    return Block(
+        tuple(f"{prefix}{name}_{statistic}" for name in contours for statistic in STATISTIC_NAMES),
+        np.column_stack([distribution(values), slope(values)]),
+    )
+
+
+def _shape(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
+    return Block(
+        tuple(f"{prefix}{name}_{statistic}" for name in contours for statistic in SHAPE_NAMES),
+        distribution(values),
+    )
+
+
+def _pitch(found: Descriptors) -> list[Block]:
+    """Statistics of F0 in semitones above 100 Hz, and of its steps from frame to frame."""
+    semitones = found.semitones[found.voiced]
+    together = found.voiced[1:] & found.voiced[:-1]
+    steps = np.diff(found.semitones)[together]
+    if len(semitones) < FEWEST_VOICED:
+        semitones = np.full(FEWEST_VOICED, 12 * np.log2(NEUTRAL_HZ / REFERENCE_HZ), np.float32)
+    if len(steps) < FEWEST_VOICED:
+        steps = np.zeros(FEWEST_VOICED, np.float32)
+    return [
+        _statistics(("f0_semitone",), semitones[None]),
+        _shape(("delta_f0_semitone", "change_f0_semitone"), np.stack([steps, np.abs(steps)])),
+    ]
+
+
+def _rhythm(found: Descriptors, spoken: slice) -> np.ndarray:
+    voiced = found.voiced[spoken].astype(np.int8)
+    edges = np.diff(voiced, prepend=0, append=0)
+    runs = (np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) / FRAMES_PER_S
+    if not len(runs):
+        runs = np.zeros(1)
+    n_runs = np.count_nonzero(edges == 1)
+    seconds = len(voiced) / FRAMES_PER_S
+    energy = found.spectral[0, spoken]
+    peaks = np.count_nonzero((energy[1:-1] > energy[:-2]) & (energy[1:-1] >= energy[2:]))
+    return np.array(
+        [
+            voiced.mean(),
+            found.active[spoken].mean(),
+            n_runs / seconds,
+            runs.mean(),
+            runs.std(),
+            runs.max(),
+            peaks / seconds,
+        ]
+    )
+
+
+def _modulation(found: Descriptors, spoken: slice) -> Block:
+    """Log power of each envelope around a few rates: syllables are at 2 to 8 Hz, roughness is above."""
+    groups = found.log_mel.reshape(-1, MELS_PER_GROUP, found.log_mel.shape[1]).mean(axis=1)
+    envelopes = np.vstack([groups, found.spectral[:1]])[:, spoken]
+    envelopes = np.maximum(envelopes, envelopes.max(axis=1, keepdims=True) - ENVELOPE_RANGE_DB)
+    n_frames = envelopes.shape[1]
+    n_fft = max(MODULATION_FFT, fft.next_fast_len(n_frames, real=True))
+    centred = envelopes - envelopes.mean(axis=1, keepdims=True)
+    spectrum = fft.rfft(centred * np.hanning(n_frames + 2)[1:-1].astype(np.float32), n_fft, axis=1)
+    power = (spectrum.real**2 + spectrum.imag**2) / n_frames
+    edges = np.searchsorted(np.fft.rfftfreq(n_fft, 1 / FRAMES_PER_S), MODULATION_EDGES_HZ)
+    bands = np.column_stack([power[:, a:b].mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)])
+    centres = [
+        f"{(a + b) / 2:g}hz" for a, b in zip(MODULATION_EDGES_HZ[:-1], MODULATION_EDGES_HZ[1:], strict=True)
+    ]
+    contours = [*(f"mel{i}" for i in range(len(groups))), "energy"]
+    return Block(
+        tuple(f"modulation_{contour}_{centre}" for contour in contours for centre in centres),
+        np.log(bands + MODULATION_FLOOR),
+    )
+
+
+def _correlation_active(found: Descriptors, change: np.ndarray) -> Block:
+    cepstra = slice(0, N_CEPSTRA)
+    energy = found.spectral[:1]
+    contours = np.vstack(
+        [
+            found.mfcc[cepstra],
+            change[cepstra],
+            delta(change[cepstra]),
+            _centred_pitch(found)[None],
+            energy,
+            delta(energy),
+        ]
+    )
+    plain = MFCC_NAMES[cepstra]
+    labels = (
+        *plain,
+        *(f"delta_{name}" for name in plain),
+        *(f"deltadelta_{name}" for name in plain),
+        "f0",
+        "energy",
+        "delta_energy",
+    )
+    return Block(_pairs(labels, "corr"), correlations(contours[:, found.active]))
+
+
+def _correlation_voiced(found: Descriptors, change: np.ndarray, voiced: np.ndarray) -> Block:
+    cepstra = slice(0, N_CEPSTRA)
+    quality = [SPECTRAL_NAMES.index(name) for name in VOICE_QUALITY]
+    contours = np.vstack(
+        [found.mfcc[cepstra], change[cepstra], found.spectral[quality], _centred_pitch(found)[None]]
+    )
+    plain = MFCC_NAMES[cepstra]
+    labels = (*plain, *(f"delta_{name}" for name in plain), *VOICE_QUALITY, "f0")
+    return Block(_pairs(labels, "voicedcorr"), correlations(contours[:, voiced]))
+
+
+def _centred_pitch(found: Descriptors) -> np.ndarray:
+    """F0 around its mean, 0 where there is no voice, so that unvoiced frames pull no correlation."""
+    if not found.voiced.any():
+        return np.zeros_like(found.semitones)
+    return np.where(found.voiced, found.semitones - found.semitones[found.voiced].mean(), 0)
+
+
+def _pairs(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:
+    return tuple(f"{prefix}_{a}_{b}" for i, a in enumerate(labels) for b in labels[i + 1 :])
