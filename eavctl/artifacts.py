@@ -30,6 +30,7 @@ FORMAT_VERSION = 1
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
+    "fuse": "eavctl.fusion.late:LateFuser",
 }
 
 

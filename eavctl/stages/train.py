@@ -119,7 +119,7 @@ def train(
     planned = _planned(features.keys, evaluation)
     warnings = (*left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
     for split in planned.folds:
-        leakage.check(features.keys, split.train, split.test, allow=planned.allow)
+        leakage.check(features.keys, split.train, split.test, allow=planned.allow, group=planned.group)
         leakage.content_check(features.x, features.keys, split.train, split.test)
     if evaluation.normalize:
         features = replace(features, x=standardize_by_group(features.x, _groups(features.keys, "subject")))

@@ -25,7 +25,9 @@ def test_every_layout_says_what_it_must_and_refuses_an_empty_folder(name, tmp_pa
 
 
 def test_folder(tmp_path):
-    touch(tmp_path, "sad/b.wav", "sad/deep/c.FLAC", "happy/a.mp4", "happy/notes.txt", "sad/._b.wav", "top.wav")
+    touch(
+        tmp_path, "sad/b.wav", "sad/deep/c.FLAC", "happy/a.mp4", "happy/notes.txt", "sad/._b.wav", "top.wav"
+    )
     found = manifest.find(tmp_path)
     assert found.layout == "folder"
     assert found.rows["clip_id"].tolist() == ["happy/a", "sad/b", "sad/deep/c"]
@@ -49,7 +51,10 @@ def test_ravdess_joins_sound_and_picture_of_one_take_and_prefers_the_sound_alone
     assert found.layout == "ravdess"
     first, second = found.rows.to_dict("records")
     assert (first["label"], first["subject"], first["task"]) == ("angry", "actor07", "speech")
-    assert (first["audio_path"], first["video_path"]) == ("a/03-01-05-01-01-01-07.wav", "v/02-01-05-01-01-01-07.mp4")
+    assert (first["audio_path"], first["video_path"]) == (
+        "a/03-01-05-01-01-01-07.wav",
+        "v/02-01-05-01-01-01-07.mp4",
+    )
     assert (second["label"], second["task"]) == ("fearful", "song")
     assert second["audio_path"] == second["video_path"] == "v/01-02-06-01-01-01-08.mp4"
     assert found.classes == ("angry", "fearful")
@@ -66,7 +71,9 @@ def test_ravdess_on_real_names(shared_data):
 
 
 def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
-    (tmp_path / "m.csv").write_text("path,subject,label,start,end,split\nb/y.mp4,s2,sad,0.5,2,test\nx.wav,s1,joy,,,train\n")
+    (tmp_path / "m.csv").write_text(
+        "path,subject,label,start,end,split\nb/y.mp4,s2,sad,0.5,2,test\nx.wav,s1,joy,,,train\n"
+    )
     found = manifest.find(tmp_path / "m.csv")
     assert found.rows["clip_id"].tolist() == ["b/y", "x"]
     assert found.rows["video_path"].tolist() == ["b/y.mp4", None]

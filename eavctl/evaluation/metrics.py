@@ -1,0 +1,185 @@
+"""Scores of predicted class probabilities, in numpy alone.
+
+Confusion matrices have true classes in rows and predicted classes in columns, and all functions of them
+take stacks, shape (..., n_classes, n_classes), so that a bootstrap scores thousands at once. Classes that
+no row truly has count in none of the means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eavctl.errors import DataError
+
+CALIBRATION_BINS = 10
+SMALLEST = float(np.finfo(np.float64).eps)  # the logarithm of a probability of 0 is taken here
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well predictions fit the labels.
+
+    Parameters
+    ----------
+    classes : names, in the order of every array here; labels that the predictions do not know come last.
+    confusion : int array, shape (n_classes, n_classes), true in rows, predicted in columns.
+    precision, recall, f1 : shape (n_classes,); 0 where nothing was predicted, or nothing is there.
+    support : int, shape (n_classes,), rows that truly are of the class.
+    uar : unweighted average recall: the mean of recall over the classes present.
+    macro_f1 : mean of F1 over the classes present; ``weighted_f1`` weighs them by support.
+    accuracy : share of rows predicted rightly.
+    chance : UAR of guessing, 1 / classes present.
+    chance_accuracy : accuracy of always naming the most frequent class.
+    log_loss : mean of -ln p(true class), in nats.
+    brier : mean over rows of the sum over classes of squared errors, 0 to 2.
+    calibration_error : expected calibration error of the likeliest class, ten bins of equal width.
+    """
+
+    classes: tuple[str, ...]
+    confusion: np.ndarray
+    precision: np.ndarray
+    recall: np.ndarray
+    f1: np.ndarray
+    support: np.ndarray
+    uar: float
+    macro_f1: float
+    weighted_f1: float
+    accuracy: float
+    chance: float
+    chance_accuracy: float
+    log_loss: float
+    brier: float
+    calibration_error: float
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows scored."""
+        return int(self.support.sum())
+
+
+def score(labels: Sequence[str] | np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Scores:
+    """Score probabilities against labels.
+
+    Parameters
+    ----------
+    labels : true classes, shape (n_rows,), none missing.
+    proba : shape (n_rows, n_classes), each row sums to 1.
+    classes : names of the columns of ``proba``.
+
+    Raises
+    ------
+    DataError : there are no rows.
+    """
+    if not len(labels):
+        raise DataError("there are no labelled rows to score")
+    names = all_classes(labels, classes)
+    truth = indices(labels, names)
+    padded = np.zeros((len(truth), len(names)))
+    padded[:, : len(classes)] = proba
+    confusion = confusion_matrix(truth, padded.argmax(axis=1), len(names))
+    support = confusion.sum(axis=1)
+    f1 = f1_of_classes(confusion)
+    return Scores(
+        classes=names,
+        confusion=confusion,
+        precision=_ratio(np.diagonal(confusion), confusion.sum(axis=0)),
+        recall=_ratio(np.diagonal(confusion), support),
+        f1=f1,
+        support=support,
+        uar=float(uar(confusion)),
+        macro_f1=float(macro_f1(confusion)),
+        weighted_f1=float((f1 * support).sum() / support.sum()),
+        accuracy=float(accuracy(confusion)),
+        chance=1 / int((support > 0).sum()),
+        chance_accuracy=float(support.max() / support.sum()),
+        log_loss=log_loss(truth, padded),
+        brier=brier(truth, padded),
+        calibration_error=calibration_error(truth, padded),
+    )
+
+
+def all_classes(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
+    """The classes, then those labels, sorted, that are not among them."""
+    return (*classes, *sorted({str(label) for label in labels} - set(classes)))
+
+
+def indices(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.ndarray:
+    """The place of each label among the classes, int, shape (n_rows,)."""
+    place = {name: i for i, name in enumerate(classes)}
+    return np.array([place[str(label)] for label in labels], dtype=np.intp)
+
+
+def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+    """Count rows by true and predicted class, int, shape (n_classes, n_classes)."""
+    cells = np.bincount(truth * n_classes + predicted, minlength=n_classes * n_classes)
+    return cells.reshape(n_classes, n_classes)
+
+
+def uar(confusion: np.ndarray) -> np.ndarray:
+    """Unweighted average recall of each confusion matrix of a stack."""
+    support = confusion.sum(axis=-1)
+    return _mean_present(_ratio(_diagonal(confusion), support), support)
+
+
+def macro_f1(confusion: np.ndarray) -> np.ndarray:
+    """Mean F1 over the classes present, of each confusion matrix of a stack."""
+    return _mean_present(f1_of_classes(confusion), confusion.sum(axis=-1))
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Share of rows on the diagonal, of each confusion matrix of a stack."""
+    return _ratio(_diagonal(confusion).sum(axis=-1), confusion.sum(axis=(-2, -1)))
+
+
+def f1_of_classes(confusion: np.ndarray) -> np.ndarray:
+    """F1 of each class, 2 TP / (2 TP + FP + FN), shape (..., n_classes)."""
+    return _ratio(2 * _diagonal(confusion), confusion.sum(axis=-1) + confusion.sum(axis=-2))
+
+
+def log_loss(truth: np.ndarray, proba: np.ndarray) -> float:
+    """Mean of -ln p(true class); ``truth`` holds column indices of ``proba``."""
+    true_proba = proba[np.arange(len(truth)), truth]
+    return float(-np.log(np.clip(true_proba, SMALLEST, 1.0)).mean())
+
+
+def brier(truth: np.ndarray, proba: np.ndarray) -> float:
+    """Brier's score in its original, many-class form [1]_.
+
+    References
+    ----------
+    .. [1] Brier: Verification of forecasts expressed in terms of probability, 1950.
+    """
+    errors = proba.copy()
+    errors[np.arange(len(truth)), truth] -= 1.0
+    return float((errors**2).sum(axis=1).mean())
+
+
+def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
+    """Expected calibration error: |accuracy - confidence| over bins of confidence, weighed by rows [1]_.
+
+    References
+    ----------
+    .. [1] Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, 2017.
+    """
+    confidence = proba.max(axis=1)
+    right = proba.argmax(axis=1) == truth
+    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(truth))
+
+
+def _diagonal(confusion: np.ndarray) -> np.ndarray:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _mean_present(values: np.ndarray, support: np.ndarray) -> np.ndarray:
+    present = support > 0
+    return _ratio((values * present).sum(axis=-1), present.sum(axis=-1))
+
+
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """Part / whole, and 0 where the whole is 0."""
+    return np.asarray(part / np.where(whole == 0, 1, whole))

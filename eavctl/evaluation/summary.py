@@ -1,0 +1,127 @@
+"""The scores of a prediction table as a JSON-able account: what training keeps and reports print."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from eavctl.errors import DataError
+from eavctl.evaluation import metrics
+from eavctl.evaluation.groups import full, identify, named, short
+from eavctl.evaluation.intervals import LEVEL, paired_difference, score_intervals
+from eavctl.tables import PredictionTable
+
+
+def summarize(table: PredictionTable) -> dict[str, Any]:
+    """Score the labelled rows of a prediction table.
+
+    Returns
+    -------
+    dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``), the ``level`` of
+    these intervals and what they are ``over``, ``chance`` and the other scores, ``per_class``,
+    ``confusion``, ``per_subject`` and the numbers of rows, clips and subjects.
+
+    Raises
+    ------
+    DataError : no row has a label.
+    """
+    known = table.keys["label"].notna().to_numpy()
+    if not known.any():
+        raise DataError("no row of the predictions has a label, so there is nothing to score")
+    keys = table.keys[known].reset_index(drop=True)
+    labels = keys["label"].to_numpy(dtype=object)
+    proba = table.proba[known]
+    scores = metrics.score(labels, proba, table.classes)
+    truth = metrics.indices(labels, scores.classes)
+    predicted = proba.argmax(axis=1)
+    intervals = score_intervals(keys, truth, predicted, len(scores.classes))
+    over = intervals["uar"].over
+    subjects = identify(keys, "subject")
+    return {
+        **{name: {"value": i.value, "low": i.low, "high": i.high} for name, i in intervals.items()},
+        "level": LEVEL,
+        "over": over,
+        "n_clusters": intervals["uar"].n_clusters,
+        "chance": scores.chance,
+        "chance_accuracy": scores.chance_accuracy,
+        "weighted_f1": scores.weighted_f1,
+        "log_loss": scores.log_loss,
+        "brier": scores.brier,
+        "calibration_error": scores.calibration_error,
+        "n_rows": len(keys),
+        "n_unlabelled": int((~known).sum()),
+        "n_clips": len(named(identify(keys, "clip_id"))),
+        "n_subjects": len(named(subjects)),
+        "classes": list(scores.classes),
+        "per_class": _per_class(scores),
+        "confusion": scores.confusion.tolist(),
+        "per_subject": _per_subject(subjects, truth, predicted, len(scores.classes)),
+    }
+
+
+def _per_class(scores: metrics.Scores) -> list[dict[str, Any]]:
+    columns = zip(scores.classes, scores.precision, scores.recall, scores.f1, scores.support, strict=True)
+    return [
+        {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
+        for name, p, r, f, n in columns
+    ]
+
+
+def _per_subject(
+    subjects: np.ndarray, truth: np.ndarray, predicted: np.ndarray, n_classes: int
+) -> list[dict[str, Any]]:
+    """UAR of each subject, by name; those of one name in two data sets are called by the data set too."""
+    repeated = Counter(short(subject) for subject in named(subjects))
+    result = []
+    for subject in named(subjects):
+        rows = subjects == subject
+        confusion = metrics.confusion_matrix(truth[rows], predicted[rows], n_classes)
+        name = short(subject) if repeated[short(subject)] == 1 else full(subject)
+        result.append({"subject": name, "uar": float(metrics.uar(confusion)), "n_rows": int(rows.sum())})
+    return result
+
+
+def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
+    """Compare two prediction tables on the labelled samples they have in common, by UAR.
+
+    Returns
+    -------
+    dict with the ``uar`` of ``first`` and ``second`` there, the ``difference`` (``value``, ``low``,
+    ``high``), its ``p_value``, what the interval is ``over``, ``n_rows``, and ``better``: True where the
+    whole interval is above 0.
+
+    Raises
+    ------
+    DataError : no labelled sample in common, or one with two labels.
+    """
+    place = {sample: i for i, sample in enumerate(second.keys["sample_id"])}
+    labels = first.keys["label"]
+    rows = [
+        i for i, s in enumerate(first.keys["sample_id"]) if s in place and isinstance(labels.iloc[i], str)
+    ]
+    others = [place[first.keys["sample_id"].iloc[i]] for i in rows]
+    if not rows:
+        raise DataError("the two prediction tables have no labelled sample in common")
+    keys = first.keys.iloc[rows].reset_index(drop=True)
+    names = keys["label"].tolist()
+    for sample, name, said in zip(keys["sample_id"], names, second.keys["label"].iloc[others], strict=True):
+        if isinstance(said, str) and name != said:
+            raise DataError(f"{sample} is {name!r} in one prediction table and {said!r} in the other")
+    classes = metrics.all_classes([*names, *second.classes], first.classes)
+    truth = metrics.indices(names, classes)
+    one, other = (metrics.indices(t.pred[r], classes) for t, r in ((first, rows), (second, others)))
+    matrices = [metrics.confusion_matrix(truth, p, len(classes)) for p in (one, other)]
+    difference = paired_difference(keys, truth, one, other, len(classes))
+    interval = difference.interval
+    return {
+        "first": float(metrics.uar(matrices[0])),
+        "second": float(metrics.uar(matrices[1])),
+        "difference": {"value": interval.value, "low": interval.low, "high": interval.high},
+        "level": interval.level,
+        "over": interval.over,
+        "p_value": difference.p_value,
+        "better": difference.better,
+        "n_rows": difference.n_rows,
+    }

@@ -1,0 +1,178 @@
+"""Feature sets of sound: ``seed33``, a small baseline of global statistics, and ``logmel``, for networks."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import fft
+
+from eavctl.errors import SignalError
+from eavctl.features.chroma import chroma
+from eavctl.features.spectrum import (
+    AMIN,
+    DYNAMIC_RANGE_DB,
+    decibels,
+    framed,
+    mel_filters,
+    shares,
+    short_time_spectrum,
+)
+from eavctl.registry import register
+
+SHORTEST_S = 0.1
+
+N_FFT, HOP = 2048, 512  # librosa's defaults, at whatever rate the file has
+N_MELS, N_MFCC = 128, 13
+CONTRAST_LOWEST_HZ, CONTRAST_BANDS, CONTRAST_QUANTILE = 200.0, 6, 0.02
+ZERO = 1e-10
+
+LOGMEL_RATE, LOGMEL_FFT, LOGMEL_WINDOW, LOGMEL_HOP = 16000, 512, 400, 160
+
+SEED33_MATRICES = ("mfccs", "chroma", "mel", "centroid", "bandwidth", "contrast", "flatness", "zcr")
+SEED33_NAMES = (*(f"{name}_{s}" for name in SEED33_MATRICES for s in ("mean", "std", "min", "max")), "energy")
+
+
+@register(
+    "features",
+    "seed33",
+    modality="audio",
+    version=1,
+    rate=None,
+    columns=lambda: SEED33_NAMES,
+    units="librosa's",
+)
+def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
+    """Mean, standard deviation, minimum and maximum of eight matrices, and the mean energy: 33 numbers.
+
+    They collapse coefficients and time alike; kept as a baseline that is widely used, not a good one.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), at least 0.1 s.
+    rate : Hz, above 12800.
+
+    Returns
+    -------
+    float32, shape (33,), in the order of `SEED33_NAMES`; librosa's values to 1e-4 of each matrix's maximum.
+
+    Raises
+    ------
+    SignalError : too short, constant, or of a rate that spectral contrast's bands do not fit.
+    """
+    _check(signal, rate)
+    matrices = seed33_matrices(signal, rate)
+    energy = matrices.pop("energy")
+    values = [(m.mean(), m.std(), m.min(), m.max()) for m in matrices.values()]
+    return np.array([*np.ravel(values), energy.mean()], dtype=np.float32)
+
+
+def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
+    """The matrices of `seed33`, (n_rows, n_frames) each, by name, and ``energy``, the RMS of each frame.
+
+    One spectrum serves them all. In float64: in float32, bins near silence miss librosa's values.
+    """
+    if rate / 2 <= CONTRAST_LOWEST_HZ * 2 ** (CONTRAST_BANDS - 1):
+        raise SignalError(f"seed33 needs a rate above 12800 Hz, not {rate}: resample first")
+    signal = signal.astype(np.float64)
+    magnitude = short_time_spectrum(signal, N_FFT, HOP)
+    power = magnitude**2
+    mel = mel_filters(rate, N_FFT, N_MELS) @ power
+    hz = np.fft.rfftfreq(N_FFT, 1 / rate)[:, None]
+    share = shares(magnitude)
+    centroid = (hz * share).sum(axis=0, keepdims=True)
+    padded = framed(np.pad(signal, N_FFT // 2), N_FFT, HOP)
+    return {
+        "mfccs": fft.dct(decibels(mel), axis=0, norm="ortho")[:N_MFCC],
+        "chroma": chroma(power, rate, N_FFT),
+        "mel": mel,
+        "centroid": centroid,
+        "bandwidth": np.sqrt((share * (hz - centroid) ** 2).sum(axis=0, keepdims=True)),
+        "contrast": _contrast(magnitude, hz[:, 0]),
+        "flatness": _flatness(power),
+        "zcr": _zero_crossing_rate(signal),
+        "energy": np.sqrt(np.einsum("tn,tn->t", padded, padded) / N_FFT)[None],
+    }
+
+
+def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
+    """Level of the strongest over the weakest bins in each octave band, dB, (n_bands + 1, n_frames).
+
+    Reference: Jiang et al., Music type classification by spectral contrast feature, ICME 2002.
+    """
+    edges = np.concatenate([[0], CONTRAST_LOWEST_HZ * 2.0 ** np.arange(CONTRAST_BANDS + 1)])
+    valleys, peaks = [], []
+    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+        inside = np.flatnonzero((hz >= low) & (hz <= high))
+        first, last = inside[0] - (number > 0), inside[-1] + 1
+        is_last = number == CONTRAST_BANDS
+        last = len(hz) if is_last else last
+        count = max(round(CONTRAST_QUANTILE * (last - first)), 1)
+        ordered = np.sort(magnitude[first : last if is_last else last - 1].T, axis=1)
+        valleys.append(ordered[:, :count].mean(axis=1))
+        peaks.append(ordered[:, -count:].mean(axis=1))
+    return decibels(np.array(peaks)) - decibels(np.array(valleys))
+
+
+def _flatness(power: np.ndarray) -> np.ndarray:
+    floored = np.maximum(power, AMIN)
+    geometric = np.exp(np.log(floored).mean(axis=0, keepdims=True))
+    return np.asarray(geometric / floored.mean(axis=0, keepdims=True))
+
+
+def _zero_crossing_rate(signal: np.ndarray) -> np.ndarray:
+    """Share of samples of each frame at which the sign changes, (1, n_frames); tiny values count as 0."""
+    padded = np.pad(signal, N_FFT // 2, mode="edge")
+    negative = np.signbit(np.where(np.abs(padded) <= ZERO, 0, padded))
+    running = np.concatenate([[0], np.cumsum(negative[1:] != negative[:-1])])
+    starts = np.arange(0, len(signal) + 1, HOP)
+    return np.asarray((running[starts + N_FFT - 1] - running[starts]) / N_FFT)[None]
+
+
+@register(
+    "features",
+    "logmel",
+    modality="audio",
+    version=1,
+    rate=LOGMEL_RATE,
+    columns=None,
+    units="dB below the clip's maximum",
+)
+def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 300) -> np.ndarray:
+    """Log-mel spectrogram of a fixed size: windows of 25 ms every 10 ms, Slaney's mel bands to 8 kHz.
+
+    A longer clip is cut to the stretch that holds most energy, a shorter one is followed by frames of the
+    lowest value. Levels are relative to the clip's loudest band, since recording levels are arbitrary.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), at least 0.1 s.
+    rate : 16000.
+    n_mels, n_frames : size of the tensor.
+
+    Returns
+    -------
+    float32, shape (n_mels, n_frames), dB from -80 to 0.
+
+    Raises
+    ------
+    SignalError : too short, or constant.
+    """
+    if rate != LOGMEL_RATE:
+        raise ValueError(f"logmel takes {LOGMEL_RATE} Hz, not {rate}")
+    _check(signal, rate)
+    power = short_time_spectrum(signal, LOGMEL_FFT, LOGMEL_HOP, LOGMEL_WINDOW) ** 2
+    mel = mel_filters(rate, LOGMEL_FFT, n_mels).astype(np.float32) @ power
+    if mel.shape[1] > n_frames:
+        running = np.concatenate([[0], np.cumsum(mel.sum(axis=0, dtype=np.float64))])
+        start = int(np.argmax(running[n_frames:] - running[:-n_frames]))
+        mel = mel[:, start : start + n_frames]
+    level = decibels(mel, float(mel.max()))
+    return np.pad(level, ((0, 0), (0, n_frames - level.shape[1])), constant_values=-DYNAMIC_RANGE_DB).astype(
+        np.float32
+    )
+
+
+def _check(signal: np.ndarray, rate: int) -> None:
+    if len(signal) < SHORTEST_S * rate:
+        raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
+    if np.ptp(signal) == 0:
+        raise SignalError("constant: every sample is the same")

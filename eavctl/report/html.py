@@ -1,0 +1,299 @@
+"""Prediction tables to one self-contained HTML page, or to the same account in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.summary import compare, summarize
+from eavctl.report.markup import Markup, el
+from eavctl.report.pictures import confusion_table, interval_bar, subject_strip
+from eavctl.report.style import STYLE
+from eavctl.tables import PredictionTable
+
+NOT_OUT_OF_FOLD = (
+    "these predictions are not marked as out of fold: if the model was trained on some of these recordings, "
+    "the scores are too good"
+)
+_TITLES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+
+def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> dict[str, Any]:
+    """Judge prediction tables.
+
+    Parameters
+    ----------
+    names : what to call the tables; by default the ``name`` in their metadata, or their number.
+
+    Returns
+    -------
+    JSON-able dict: ``models``, each with its ``name``, scores (see `eavctl.evaluation.summary.summarize`),
+    ``protocol`` and ``warnings``; ``comparisons`` of the model of the highest UAR with each other one.
+
+    Raises
+    ------
+    UsageError : no tables. DataError : a table without labels, or labels that contradict each other.
+    """
+    if not tables:
+        raise UsageError("a report needs at least one prediction table")
+    called = _names(tables, names)
+    models = [_model(table, name) for table, name in zip(tables, called, strict=True)]
+    best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
+    comparisons = [
+        {
+            "first": called[best],
+            "second": name,
+            **_compared(tables[best], table, f"{called[best]} and {name}"),
+        }
+        for i, (table, name) in enumerate(zip(tables, called, strict=True))
+        if i != best
+    ]
+    return {"models": models, "comparisons": comparisons}
+
+
+def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> str:
+    """The report as an HTML page that needs no other file; the same tables give the same text.
+
+    Raises
+    ------
+    UsageError, DataError : as `summary`.
+    """
+    found = summary(tables, names)
+    models = found["models"]
+    title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
+    head = el(
+        "head",
+        el("meta", charset="utf-8"),
+        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        el("title", title),
+        el("style", Markup(STYLE)),
+    )
+    body = el(
+        "body",
+        el("header", el("h1", title), el("p", _extent(models), class_="soft")),
+        _overview(models),
+        _comparisons(found["comparisons"]) if found["comparisons"] else None,
+        [_details(model) for model in models],
+        el("footer", _explained(models)),
+    )
+    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
+
+
+# --- what is said -----------------------------------------------------------------------------------------
+
+
+def _names(tables: Sequence[PredictionTable], names: Sequence[str] | None) -> list[str]:
+    wanted = list(names or [str(t.meta.get("name", f"table {i}")) for i, t in enumerate(tables, start=1)])
+    return [f"{name} ({i})" if wanted.count(name) > 1 else name for i, name in enumerate(wanted, start=1)]
+
+
+def _model(table: PredictionTable, name: str) -> dict[str, Any]:
+    try:
+        scores = summarize(table)
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from error
+    protocol = {k: v for k, v in (table.meta.get("protocol") or {}).items() if k != "warnings"}
+    warnings = [str(text) for text in (table.meta.get("protocol") or {}).get("warnings", [])]
+    is_oof = table.meta.get("out_of_fold") is True
+    if not is_oof:
+        warnings.append(NOT_OUT_OF_FOLD)
+    if scores["n_unlabelled"]:
+        warnings.append(f"{scores['n_unlabelled']} rows without a label are not scored")
+    return {
+        "name": name,
+        "modalities": list(table.meta.get("modalities", [])),
+        "protocol": protocol,
+        "out_of_fold": is_oof,
+        "warnings": warnings,
+        "fusion": table.meta.get("fusion"),
+        **scores,
+    }
+
+
+def _compared(first: PredictionTable, second: PredictionTable, both: str) -> dict[str, Any]:
+    """The comparison, or that there is none because the two judged different recordings."""
+    ids = set(second.keys.loc[second.keys["label"].notna(), "sample_id"])
+    if not any(sample in ids for sample in first.keys.loc[first.keys["label"].notna(), "sample_id"]):
+        return {"n_rows": 0}
+    try:
+        result = compare(first, second)
+    except DataError as error:
+        raise DataError(f"{both}: {error}") from error
+    result["uar"] = [result.pop("first"), result.pop("second")]
+    return result
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
+
+
+def _extent(models: list[dict[str, Any]]) -> str:
+    first = models[0]
+    parts = [_counted(first["n_clips"], "clip"), f"{len(first['classes'])} classes"]
+    if first["n_subjects"]:
+        parts.insert(1, _counted(first["n_subjects"], "subject"))
+    alike = all(m["n_clips"] == first["n_clips"] for m in models)
+    return " \u00b7 ".join(parts) + ("" if alike else f" in {first['name']}; the others differ")
+
+
+def _protocol(model: dict[str, Any]) -> str:
+    protocol = model["protocol"]
+    parts = [str(protocol.get("name") or "not stated")]
+    if protocol.get("group"):
+        parts.append(f"by {protocol['group']}")
+    if protocol.get("folds"):
+        parts.append("one split" if protocol["folds"] == 1 else f"{protocol['folds']} folds")
+    if protocol.get("normalize"):
+        parts.append(f"normalised by {protocol['normalize']}")
+    return ", ".join(parts)
+
+
+def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
+    level = models[0]["level"]
+    scores = (
+        "UAR is the mean recall over the classes, so every class counts alike; chance is that of guessing. "
+        f"Ranges and bands are {level:.0%} bootstrap intervals over subjects, or over clips where a table "
+        "does not name two subjects, widened for few subjects (expanded percentile)."
+    )
+    comparisons = (
+        "Comparisons resample the subjects of both models together; p comes of exchanging the two models' "
+        "predictions subject by subject."
+    )
+    return [el("p", scores), el("p", comparisons) if len(models) > 1 else None]
+
+
+# --- the parts of the page --------------------------------------------------------------------------------
+
+
+def _overview(models: list[dict[str, Any]]) -> Markup:
+    rows = [
+        el("tr", el("th", title, scope="row"), [el("td", _score(m, key)) for m in models])
+        for key, title in _TITLES.items()
+    ]
+    facts: dict[str, Callable[[dict[str, Any]], str]] = {
+        "interval": lambda m: f"{m['level']:.0%}, over {_counted(m['n_clusters'], m['over'][:-1])}",
+        "chance (UAR)": lambda m: f"{m['chance']:.3f}",
+        "most frequent class (accuracy)": lambda m: f"{m['chance_accuracy']:.3f}",
+        "log loss": lambda m: f"{m['log_loss']:.3f}",
+        "Brier score": lambda m: f"{m['brier']:.3f}",
+        "calibration error": lambda m: f"{m['calibration_error']:.3f}",
+        "protocol": _protocol,
+        "modality": lambda m: ", ".join(m["modalities"]) or "not stated",
+        "rows, clips, subjects": lambda m: (
+            f"{m['n_rows']:,}, {m['n_clips']:,}, {m['n_subjects'] or 'not named'}"
+        ),
+    }
+    rows += [
+        el("tr", el("th", title, scope="row"), [el("td", say(m)) for m in models])
+        for title, say in facts.items()
+    ]
+    if any(m["fusion"] for m in models):
+        rows.append(el("tr", el("th", "fusion", scope="row"), [el("td", _fusion(m)) for m in models]))
+    head = el("tr", el("th", ""), [el("th", m["name"], scope="col") for m in models])
+    table = el("table", el("thead", head), el("tbody", rows), class_="grid")
+    return el("section", el("h2", "Scores"), el("div", table, class_="scroll"), _notes(models))
+
+
+def _notes(models: list[dict[str, Any]]) -> Markup | None:
+    """Each warning once, with the models that it holds for where it does not hold for all."""
+    holders: dict[str, list[str]] = {}
+    for model in models:
+        for text in model["warnings"]:
+            holders.setdefault(text, []).append(model["name"])
+    items = [
+        el("li", text if len(named) == len(models) else f"{', '.join(named)}: {text}")
+        for text, named in holders.items()
+    ]
+    return el("ul", items, class_="notes") if items else None
+
+
+def _score(model: dict[str, Any], key: str) -> list[Markup]:
+    value, low, high = (model[key][part] for part in ("value", "low", "high"))
+    chance = {"uar": model["chance"], "accuracy": model["chance_accuracy"]}.get(key)
+    return [
+        el("span", f"{value:.3f}", class_="score"),
+        el("small", f"{low:.3f} to {high:.3f}"),
+        interval_bar(value, low, high, chance),
+    ]
+
+
+def _fusion(model: dict[str, Any]) -> str:
+    fusion = model["fusion"]
+    if not fusion:
+        return "\u2013"
+    weights = fusion.get("weights") or {}
+    shares = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
+    return str(fusion["method"]) + (f": {shares}" if shares else "")
+
+
+def _comparisons(comparisons: list[dict[str, Any]]) -> Markup:
+    return el("section", el("h2", "Which is better"), [_comparison(c) for c in comparisons])
+
+
+def _comparison(c: dict[str, Any]) -> Markup:
+    if not c["n_rows"]:
+        return el(
+            "p", f"{c['first']} and {c['second']} have no recordings in common, so they cannot be compared."
+        )
+    difference = c["difference"]
+    verdict = (
+        f"{c['first']} is better than {c['second']}"
+        if c["better"]
+        else f"{c['first']} and {c['second']} cannot be told apart"
+    )
+    facts = (
+        f" UAR {c['uar'][0]:.3f} and {c['uar'][1]:.3f} on {_counted(c['n_rows'], 'common row')}: difference "
+        f"{difference['value']:+.3f}, {c['level']:.0%} interval {difference['low']:+.3f} to "
+        f"{difference['high']:+.3f} over {c['over']}, {_p_value(c['p_value'])}."
+    )
+    return el("p", el("span", verdict + ".", class_="verdict"), facts)
+
+
+def _p_value(p: float) -> str:
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def _details(model: dict[str, Any]) -> Markup:
+    subjects = model["per_subject"]
+    strip = None
+    if len(subjects) > 1:
+        ordered = sorted(subjects, key=lambda s: (s["uar"], s["subject"]))
+        low, high = ordered[0], ordered[-1]
+        spread = (
+            f"UAR of each subject: {low['subject']} {low['uar']:.3f} to {high['subject']} {high['uar']:.3f}"
+        )
+        strip = [el("h3", spread), subject_strip(subjects, model["uar"]["value"], model["chance"])]
+    return el(
+        "section",
+        el("h2", model["name"]),
+        el(
+            "div",
+            el("div", el("h3", "Each class"), _class_table(model)),
+            el(
+                "div",
+                el("h3", "Confusion: per cent of each true class, and rows"),
+                el("div", confusion_table(model["confusion"], model["classes"]), class_="scroll"),
+            ),
+            class_="pair",
+        ),
+        strip,
+    )
+
+
+def _class_table(model: dict[str, Any]) -> Markup:
+    columns = ("precision", "recall", "f1")
+    head = el(
+        "tr", el("th", ""), [el("th", name, scope="col") for name in ("precision", "recall", "F1", "support")]
+    )
+    rows = [
+        el("tr", el("th", row["class"], scope="row"), [el("td", f"{row[c]:.3f}") for c in columns],
+           el("td", row["support"]))
+        for row in model["per_class"]
+    ]  # fmt: skip
+    present = [row for row in model["per_class"] if row["support"]]
+    means = [el("td", f"{sum(row[c] for row in present) / len(present):.3f}") for c in columns]
+    total = el("tr", el("th", "mean", scope="row"), means, el("td", model["n_rows"]), class_="total")
+    return el("table", el("thead", head), el("tbody", rows, total), class_="numbers")

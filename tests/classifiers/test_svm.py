@@ -1,0 +1,128 @@
+"""The support vector machine: equal to scikit-learn's, and blind to what it must not see."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.svm import SVC
+
+from eavctl.classifiers import svm
+from eavctl.errors import DataError
+
+
+def make(n_classes=4, per_class=30, n_columns=6, n_groups=6, seed=0, noise=1.0):
+    rng = np.random.default_rng(seed)
+    labels = np.repeat([f"c{i}" for i in range(n_classes)], per_class)
+    centres = rng.normal(scale=2, size=(n_classes, n_columns))
+    x = np.repeat(centres, per_class, axis=0) + rng.normal(scale=noise, size=(len(labels), n_columns))
+    groups = np.array([f"g{i % n_groups}" for i in range(len(labels))])
+    return x.astype(np.float32), labels, groups
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 8])
+def test_equals_the_fitted_scikit_learn_pipeline(n_classes):
+    x, y, groups = make(n_classes)
+    model = svm.fit(x, y, groups=groups)
+    machine = SVC(C=model.chosen["C"], gamma=model.gamma, class_weight="balanced")
+    pipeline = make_pipeline(
+        StandardScaler(), FunctionTransformer(lambda z: np.sign(z) * np.sqrt(np.abs(z))), machine
+    )
+    folds = svm.inner_folds(y, groups, 42)
+    reference = CalibratedClassifierCV(pipeline, method="temperature", cv=folds, ensemble=False).fit(
+        x.astype(float), y
+    )
+    new = make(n_classes, seed=1)[0]
+    assert model.predict_proba(new) == pytest.approx(reference.predict_proba(new.astype(float)), abs=1e-9)
+    assert (model.predict(new) == reference.predict(new.astype(float))).all()
+    assert (model.classes_ == reference.classes_).all()
+
+
+def test_round_trip_through_parts():
+    x, y, groups = make()
+    model = svm.fit(x, y, groups=groups)
+    again = svm.SvmModel.from_parts(model.to_arrays(), model.to_meta())
+    assert np.array_equal(again.predict_proba(x), model.predict_proba(x))
+
+
+def test_parts_that_do_not_fit_are_refused():
+    x, y, groups = make()
+    model = svm.fit(x, y, groups=groups)
+    with pytest.raises(ValueError, match="do not fit"):
+        svm.SvmModel.from_parts({**model.to_arrays(), "dual": np.zeros((1, 1))}, model.to_meta())
+
+
+def test_same_seed_same_model():
+    x, y, groups = make()
+    one, other = (svm.fit(x, y, groups=groups, jobs=jobs).to_arrays() for jobs in (1, 2))
+    for name, array in one.items():
+        assert np.array_equal(array, other[name])
+
+
+@pytest.mark.parametrize("n_groups", [2, 3, 7])
+def test_inner_folds_keep_groups_whole_and_judge_every_row_once(n_groups):
+    _, y, groups = make(n_groups=n_groups)
+    folds = svm.inner_folds(y, groups, 0)
+    for train, test in folds:
+        assert not set(groups[train]) & set(groups[test])
+    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(y)))
+
+
+def test_calibration_is_not_fooled_by_rows_that_tell_the_group():
+    """Labels are random but constant in a group, and a column names the group: an inner cut through groups
+    would find all rows easy, and answer surely; one that keeps groups whole finds that nothing is known."""
+    rng = np.random.default_rng(0)
+    groups = np.repeat([f"g{i:02d}" for i in range(24)], 6)
+    labels = np.repeat(np.array(["a", "b"])[np.arange(24) % 2], 6)
+    x = np.repeat(rng.normal(size=(24, 12)), 6, axis=0) + 0.01 * rng.normal(size=(144, 12))
+    new = rng.normal(size=(50, 12)).astype(np.float32)
+    honest = svm.fit(x, labels, groups=groups).predict_proba(new).max(axis=1).mean()
+    fooled = svm.fit(x, labels).predict_proba(new).max(axis=1).mean()
+    assert honest < 0.65 < fooled
+
+
+def test_a_rare_class_is_not_given_up():
+    x, y, groups = make(n_classes=2, per_class=60, noise=2.0)
+    keep = np.r_[0:60, 60:70]
+    model = svm.fit(x[keep], y[keep], groups=groups[keep])
+    assert (model.predict(x[60:]) == "c1").mean() > 0.5
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(2, None), (2, ["g1", "g2"] * 2), (3, ["g1"] * 6)])
+def test_few_rows_a_class_still_work(rows, groups):
+    x, y, _ = make(n_classes=2, per_class=rows, noise=0.1)
+    assert (svm.fit(x, y, groups=groups).predict(x) == y).all()
+
+
+def test_a_class_in_one_group_alone_still_works():
+    x, y, _ = make(n_classes=3, per_class=10)
+    groups = np.where(y == "c0", "only", np.array([f"g{i % 4}" for i in range(len(y))]))
+    assert set(svm.fit(x, y, groups=groups).classes_) == {"c0", "c1", "c2"}
+
+
+def test_probabilities_sum_to_one_far_from_everything():
+    x, y, groups = make()
+    proba = svm.fit(x, y, groups=groups).predict_proba(np.full((1, 6), 1e6, np.float32))
+    assert proba.sum() == pytest.approx(1)
+    assert np.isfinite(proba).all()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (x, np.full(len(y), "a")), "single class"),
+        (lambda x, y: (np.where(x == x[0, 0], np.nan, x), y), "not finite"),
+        (lambda x, y: (x[:5], y), "do not fit"),
+        (lambda x, y: (x, np.r_[["rare"], y[1:]]), "single row"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused(change, message):
+    x, y, _ = make()
+    with pytest.raises(DataError, match=message):
+        svm.fit(*change(x, y))
+
+
+def test_a_table_of_other_columns_is_refused():
+    x, y, groups = make()
+    with pytest.raises(DataError, match="6 features"):
+        svm.fit(x, y, groups=groups).predict_proba(x[:, :5])

@@ -1,0 +1,251 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eavctl.errors import DataError, UsageError
+from eavctl.evaluation import leakage
+from eavctl.evaluation.protocols import NAMES, Plan, splits
+from eavctl.tables import key_frame
+
+
+def corpus(n_subjects: int = 6, per_class: int = 4, classes: str = "abc", segments: int = 1) -> pd.DataFrame:
+    """A balanced corpus: subjects x classes x clips x segments."""
+    rows = [
+        {
+            "sample_id": f"s{s}-{c}{i}#{k}",
+            "clip_id": f"s{s}-{c}{i}",
+            "dataset": "d",
+            "subject": f"s{s}",
+            "label": c,
+        }
+        for s in range(n_subjects)
+        for c in classes
+        for i in range(per_class)
+        for k in range(segments)
+    ]
+    return key_frame(pd.DataFrame(rows))
+
+
+@st.composite
+def ragged(draw: st.DrawFn) -> pd.DataFrame:
+    """Any corpus of at least three subjects, both classes in each, clips of 1 to 3 segments."""
+    n_subjects = draw(st.integers(3, 9))
+    rows = []
+    for s in range(n_subjects):
+        labels = ["a", "b", *draw(st.lists(st.sampled_from("abc"), max_size=8))]
+        for i, label in enumerate(labels):
+            for k in range(draw(st.integers(1, 3))):
+                rows.append(
+                    {"sample_id": f"{s}-{i}-{k}", "clip_id": f"{s}-{i}", "subject": str(s), "label": label}
+                )
+    return key_frame(pd.DataFrame(rows))
+
+
+def fold_of_sample(keys: pd.DataFrame, plan: Plan) -> dict[str, int]:
+    return {keys["sample_id"][row]: split.fold for split in plan.folds for row in split.test}
+
+
+@given(ragged(), st.sampled_from(["group-kfold", "loso", "stratified", "random", "auto"]), st.integers(0, 5))
+@settings(max_examples=60, deadline=None)
+def test_no_group_is_divided_and_rows_are_tested_once(keys: pd.DataFrame, protocol: str, seed: int) -> None:
+    try:
+        plan = splits(keys, protocol, folds=3, seed=seed)
+    except DataError:  # a class of one speaker cannot be tested without leaving it untrained
+        return
+    for split in plan.folds:
+        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        assert sorted([*split.train, *split.test]) == list(range(len(keys)))
+        assert len(split.test) > 0
+    tested = np.concatenate([split.test for split in plan.folds])
+    assert len(set(tested)) == len(tested)
+    if protocol != "random":
+        assert len(tested) == len(keys)
+
+
+@given(ragged(), st.sampled_from(["group-kfold", "loso", "stratified", "random"]), st.randoms())
+@settings(max_examples=40, deadline=None)
+def test_order_of_rows_changes_nothing(keys: pd.DataFrame, protocol: str, random) -> None:
+    order = list(range(len(keys)))
+    random.shuffle(order)
+    shuffled = keys.iloc[order].reset_index(drop=True)
+    assert fold_of_sample(keys, splits(keys, protocol, folds=3)) == fold_of_sample(
+        shuffled, splits(shuffled, protocol, folds=3)
+    )
+
+
+def test_balanced_groups_make_balanced_folds() -> None:
+    keys = corpus(n_subjects=16, per_class=5)
+    plan = splits(keys, "group-kfold", folds=4)
+    for split in plan.folds:
+        assert keys["subject"][split.test].nunique() == 4
+        assert keys["label"][split.test].value_counts().tolist() == [20, 20, 20]
+
+
+def test_uneven_groups_come_out_even() -> None:
+    sizes = [40, 30, 20, 10, 10, 10, 10, 10, 10, 10]  # 160 rows: four folds of 40 are possible
+    rows = [
+        {"sample_id": f"{s}-{i}", "clip_id": f"{s}-{i}", "subject": str(s), "label": "ab"[i % 2]}
+        for s, size in enumerate(sizes)
+        for i in range(size)
+    ]
+    plan = splits(key_frame(pd.DataFrame(rows)), "group-kfold", folds=4)
+    assert [len(split.test) for split in plan.folds] == [40] * 4
+
+
+def test_folds_do_not_follow_the_order_of_names() -> None:
+    """Actors of odd number are men in RAVDESS: dealt by name, two of four folds would be of men only."""
+    keys = corpus(n_subjects=24)
+    plan = splits(keys, "group-kfold", folds=4)
+    odd = [{int(s[1:]) % 2 for s in keys["subject"][split.test]} for split in plan.folds]
+    assert all(parities == {0, 1} for parities in odd)
+
+
+def test_loso_tests_each_subject_alone() -> None:
+    keys = corpus(n_subjects=5)
+    plan = splits(keys, "loso")
+    assert [set(keys["subject"][split.test]) for split in plan.folds] == [{f"s{i}"} for i in range(5)]
+
+
+def test_random_is_four_to_one_of_whole_clips_and_says_what_it_shares() -> None:
+    keys = corpus(n_subjects=10, per_class=5, segments=3)
+    plan = splits(keys, "random")
+    (split,) = plan.folds
+    assert len(split.test) == len(keys) // 5
+    assert keys["label"][split.test].value_counts().tolist() == [30, 30, 30]
+    assert not set(keys["clip_id"][split.train]) & set(keys["clip_id"][split.test])
+    assert plan.shares
+    assert "speakers may stand on both sides" in plan.warnings[0]
+
+
+def test_random_follows_its_seed() -> None:
+    keys = corpus()
+    same, again, other = (fold_of_sample(keys, splits(keys, "random", seed=s)) for s in (42, 42, 43))
+    assert same == again != other
+
+
+def test_random_never_tests_the_only_clip_of_a_class() -> None:
+    keys = corpus(n_subjects=4)
+    keys.loc[0, "label"] = "rare"
+    for seed in range(20):
+        (split,) = splits(keys, "random", seed=seed).folds
+        assert "rare" in set(keys["label"][split.train])
+
+
+def test_auto_takes_subjects_where_there_are_two_and_clips_otherwise() -> None:
+    assert splits(corpus(6), "auto").name == "group-kfold"
+    few = splits(corpus(3), "auto")
+    assert (few.name, len(few.folds)) == ("group-kfold", 3)
+    assert "3 folds in place of 5" in few.warnings[0]
+    one = splits(corpus(1), "auto")
+    assert (one.name, one.shares) == ("stratified", True)
+    assert "one subject" in one.warnings[0]
+    none = splits(corpus(2).assign(subject=None), "auto")
+    assert none.name == "stratified"
+    assert "no subjects" in none.warnings[0]
+
+
+def test_equal_names_in_two_data_sets_are_two_subjects() -> None:
+    keys = pd.concat([corpus(1), corpus(1).assign(dataset="e")], ignore_index=True)
+    keys["sample_id"] = keys["dataset"] + keys["sample_id"]
+    assert len(splits(keys, "loso").folds) == 2
+
+
+def test_trials_of_a_person_are_never_divided() -> None:
+    keys = corpus(n_subjects=2, per_class=10)
+    keys["trial"] = keys["clip_id"].str.extract(r"(\d+)$", expand=False).astype(int).floordiv(2).astype(str)
+    for split in splits(keys, "stratified", folds=4).folds:
+        trials = keys["subject"] + keys["trial"]
+        assert not set(trials[split.train]) & set(trials[split.test])
+
+
+def test_given_split_counts_validation_as_training() -> None:
+    keys = corpus(3)
+    keys["split"] = np.where(keys["subject"] == "s0", "Test", "train")
+    keys.loc[keys["subject"] == "s1", "split"] = "validation"
+    (split,) = splits(keys, "given").folds
+    assert set(keys["subject"][split.test]) == {"s0"}
+    assert set(keys["subject"][split.train]) == {"s1", "s2"}
+
+
+def test_given_folds_keep_their_numbers_and_negative_ones_are_only_trained_on() -> None:
+    keys = corpus(4)
+    keys["fold"] = keys["subject"].map({"s0": 0, "s1": 7, "s2": -1, "s3": None}).astype("Int64")
+    plan = splits(keys, "given")
+    assert [split.fold for split in plan.folds] == [0, 7]
+    assert all({"s2", "s3"} <= set(keys["subject"][split.train]) for split in plan.folds)
+    assert "24 rows name no fold" in plan.warnings[0]
+
+
+def test_given_does_not_allow_shared_subjects_unless_another_group_is_named() -> None:
+    keys = corpus(4)
+    keys["split"] = np.where(np.arange(len(keys)) % 2, "test", "train")
+    assert not splits(keys, "given").shares
+    by_clip = splits(keys, "given", group="clip_id")
+    assert by_clip.shares
+    assert "both sides" in by_clip.warnings[-1]
+
+
+def test_another_group_is_kept_apart_and_shares_subjects_by_name() -> None:
+    keys = corpus(2, per_class=6)
+    keys["session"] = (np.arange(len(keys)) % 3).astype(str)
+    plan = splits(keys, "loso", group="session")
+    assert len(plan.folds) == 6  # three sessions of each of two subjects
+    assert plan.shares
+    assert plan.group == "session"
+
+
+def test_a_class_of_one_subject_is_noted() -> None:
+    keys = corpus(4)
+    keys.loc[(keys["subject"] == "s1") & (keys["label"] == "c"), "label"] = "d"
+    plan = splits(keys, "loso")
+    assert any("trained without 'd'" in warning for warning in plan.warnings)
+
+
+def nameless_s0(keys: pd.DataFrame) -> pd.DataFrame:
+    return keys.assign(subject=keys["subject"].where(keys["subject"] != "s0"))
+
+
+def split_by_class(a: str, others: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    return lambda keys: keys.assign(split=np.where(keys["label"] == "a", a, others))
+
+
+@pytest.mark.parametrize(
+    ("change", "protocol", "options", "error", "text"),
+    [
+        (lambda k: k, "leave-one-out", {}, UsageError, "no protocol .*: choose from auto, group-kfold"),
+        (lambda k: k, "group-kfold", {"folds": 9}, UsageError, "names only 6 groups"),
+        (lambda k: k, "group-kfold", {"folds": 1}, UsageError, "at least 2"),
+        (lambda k: k, "stratified", {"folds": 99}, UsageError, "only 72 clips"),
+        (lambda k: k.assign(subject=None), "group-kfold", {}, DataError, "names no groups"),
+        (lambda k: k.assign(subject="s0"), "loso", {}, DataError, "one group only"),
+        (nameless_s0, "auto", {}, DataError, "12 rows have no subject"),
+        (lambda k: k, "loso", {"group": "block"}, DataError, "'block'"),
+        (lambda k: k.assign(label=None), "random", {}, DataError, "72 of 72 rows have no label"),
+        (lambda k: k.assign(label="a"), "random", {}, DataError, "at least two classes"),
+        (lambda k: k, "given", {}, DataError, "has neither"),
+        (lambda k: k.assign(fold=1), "given", {"group": "task"}, DataError, "'task' names no groups"),
+        (lambda k: k.assign(split="train"), "given", {}, DataError, "says 'test'"),
+        (lambda k: k.assign(split="test"), "given", {}, DataError, "no rows to train on"),
+        (split_by_class("test", "train"), "given", {}, DataError, "has the class 'a'"),
+        (split_by_class("train", "test"), "given", {}, DataError, "'a' alone"),
+        (lambda k: k.head(0), "random", {}, DataError, "no rows"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_split_is_refused(change, protocol, options, error, text) -> None:
+    with pytest.raises(error, match=text):
+        splits(change(corpus()), protocol, **options)
+
+
+def test_a_plan_describes_itself() -> None:
+    assert (
+        splits(corpus(), "group-kfold", folds=3).describe()
+        == "group-kfold by subject, 3 folds, 72 rows tested"
+    )
+    assert "one split" in splits(corpus(), "random").describe()
+    assert set(NAMES) == {"auto", "group-kfold", "loso", "stratified", "random", "given"}
