@@ -16,6 +16,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -38,7 +39,7 @@ class SvmModel:
     ----------
     classes_ : names of the classes, shape (n_classes,).
     mean, scale : of each column in the training rows, shape (n_columns,).
-    support : scaled support vectors, by class, shape (n_support, n_columns).
+    support : support vectors, by class, as they came: unscaled, shape (n_support, n_columns).
     dual : dual coefficients as libsvm orders them, shape (n_classes - 1, n_support).
     n_support : support vectors of each class, shape (n_classes,).
     intercept : one a pair of classes, shape (n_classes * (n_classes - 1) / 2,).
@@ -75,9 +76,16 @@ class SvmModel:
         """
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise DataError(f"the model takes {len(self.mean)} features, the table has shape {x.shape[1:]}")
-        kernel = np.exp(-self.gamma * _squared_distances(_scaled(x, self.mean, self.scale), self.support))
+        kernel = np.exp(-self.gamma * _squared_distances(self._scaled(x), self._scaled_support))
         pairs = self._pairs(kernel)
         return np.hstack([-pairs, pairs]) if len(self.classes_) == 2 else _votes(pairs, len(self.classes_))
+
+    @cached_property
+    def _scaled_support(self) -> np.ndarray:
+        return self._scaled(self.support)
+
+    def _scaled(self, x: np.ndarray) -> np.ndarray:
+        return _rooted((x.astype(np.float64) - self.mean) / self.scale)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
         """Decision of each pair of classes (i, j), above 0 for i (for two classes: for the second)."""
@@ -177,7 +185,8 @@ def fit(
     from sklearn.preprocessing import FunctionTransformer, StandardScaler
     from sklearn.svm import SVC
 
-    x, y = _checked(x, labels)
+    raw = np.asarray(x)
+    x, y = _checked(raw, labels)
     folds = inner_folds(y, groups, seed)
     scores = _try(x, y, folds, list(product(c_grid, gamma_grid)), jobs)
     c, gamma = max(scores, key=lambda choice: (round(scores[choice], 6), -choice[0], -choice[1]))
@@ -189,7 +198,7 @@ def fit(
         "gamma_times_columns": gamma,
         "inner_uar": [{"C": a, "gamma_times_columns": b, "uar": uar} for (a, b), uar in scores.items()],
     }
-    return _from_sklearn(fitted.calibrated_classifiers_[0], chosen)
+    return _from_sklearn(fitted.calibrated_classifiers_[0], raw, chosen)
 
 
 def inner_folds(y: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: int) -> Folds:
@@ -258,13 +267,13 @@ def _try_fold(
     return result
 
 
-def _from_sklearn(fitted: Any, chosen: Mapping[str, Any]) -> SvmModel:
+def _from_sklearn(fitted: Any, rows: np.ndarray, chosen: Mapping[str, Any]) -> SvmModel:
     scaler, _, machine = (step for _, step in fitted.estimator.steps)
     return SvmModel(
         classes_=np.array([str(name) for name in fitted.classes]),
         mean=scaler.mean_,
         scale=scaler.scale_,
-        support=machine.support_vectors_,
+        support=rows[machine.support_],
         dual=machine.dual_coef_,
         n_support=machine.n_support_.astype(np.int64),
         intercept=machine.intercept_,
@@ -289,10 +298,6 @@ def _rooted(z: np.ndarray) -> np.ndarray:
     """Square root with the sign kept."""
     rooted: np.ndarray = np.sign(z) * np.sqrt(np.abs(z))
     return rooted
-
-
-def _scaled(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    return _rooted((np.asarray(x, np.float64) - mean) / scale)
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -70,7 +70,7 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
             function(**options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
-        signature = inspect.signature(function)
+        signature = inspect.signature(function, eval_str=True)  # typer wants types, not their names
         shared = [
             inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
             inspect.Parameter("verbose", keyword, default=0, annotation=Verbose),
