@@ -13,11 +13,11 @@ groups whole.
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,10 @@ class SvmModel:
     chosen: Mapping[str, Any]
 
     def decision_function(self, x: np.ndarray) -> np.ndarray:
-        """How far each row lies on each class's side, as scikit-learn's ``ovr`` shape has it.
+        """How far each row lies on each class's side: the soft votes of all pairs of classes.
+
+        Each pair votes ``tanh`` of its decision for its first class and the opposite for its second. Counting
+        whole votes instead, as scikit-learn does, leaves nothing that tells sure answers from doubtful ones.
 
         Parameters
         ----------
@@ -68,7 +71,7 @@ class SvmModel:
 
         Returns
         -------
-        float64 array, shape (n_rows, n_classes); for two classes the second column is the first's negative.
+        float64 array, shape (n_rows, n_classes).
 
         Raises
         ------
@@ -77,8 +80,7 @@ class SvmModel:
         if x.ndim != 2 or x.shape[1] != len(self.mean):
             raise DataError(f"the model takes {len(self.mean)} features, the table has shape {x.shape[1:]}")
         kernel = np.exp(-self.gamma * _squared_distances(self._scaled(x), self._scaled_support))
-        pairs = self._pairs(kernel)
-        return np.hstack([-pairs, pairs]) if len(self.classes_) == 2 else _votes(pairs, len(self.classes_))
+        return soft_votes(self._pairs(kernel), len(self.classes_))
 
     @cached_property
     def _scaled_support(self) -> np.ndarray:
@@ -88,12 +90,11 @@ class SvmModel:
         return _rooted((x.astype(np.float64) - self.mean) / self.scale)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
-        """Decision of each pair of classes (i, j), above 0 for i (for two classes: for the second)."""
+        """Decision of each pair of classes (i, j), above 0 for i; for two classes, as libsvm has it, for the second."""
         ends = np.cumsum(self.n_support)
         rows = [slice(end - n, end) for end, n in zip(ends, self.n_support, strict=True)]
-        n_classes = len(self.classes_)
         columns = []
-        for number, (i, j) in enumerate((i, j) for i in range(n_classes) for j in range(i + 1, n_classes)):
+        for number, (i, j) in enumerate(_class_pairs(len(self.classes_))):
             value = (
                 kernel[:, rows[i]] @ self.dual[j - 1, rows[i]] + kernel[:, rows[j]] @ self.dual[i, rows[j]]
             )
@@ -188,9 +189,19 @@ def fit(
     raw = np.asarray(x)
     x, y = _checked(raw, labels)
     folds = inner_folds(y, groups, seed)
-    scores = _try(x, y, folds, list(product(c_grid, gamma_grid)), jobs)
+    scores = _try(x, y, folds, list(itertools.product(c_grid, gamma_grid)), jobs)
     c, gamma = max(scores, key=lambda choice: (round(scores[choice], 6), -choice[0], -choice[1]))
-    machine = SVC(C=c, gamma=gamma / x.shape[1], class_weight="balanced")
+
+    class SoftVoting(SVC):  # type: ignore[misc]  # scikit-learn has no types
+        """The same machine with the decisions that calibration is to see."""
+
+        def decision_function(self, rows: np.ndarray) -> np.ndarray:
+            votes = _decisions(super().decision_function(rows), len(self.classes_))
+            return votes[:, 1] if len(self.classes_) == 2 else votes
+
+    machine = SoftVoting(
+        C=c, gamma=gamma / x.shape[1], class_weight="balanced", decision_function_shape="ovo"
+    )
     pipeline = make_pipeline(StandardScaler(), FunctionTransformer(_rooted), machine)
     fitted = CalibratedClassifierCV(pipeline, method="temperature", cv=folds, ensemble=False).fit(x, y)
     chosen = {
@@ -258,13 +269,18 @@ def _try_fold(
     result = []
     for c, gamma in choices:
         gamma = gamma / x.shape[1]
-        machine = SVC(C=c, kernel="precomputed", class_weight="balanced").fit(
-            np.exp(-gamma * inside), y[train]
-        )
-        predicted = machine.predict(np.exp(-gamma * across))
+        machine = SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
+        machine.fit(np.exp(-gamma * inside), y[train])
+        decisions = machine.decision_function(np.exp(-gamma * across))
+        predicted = machine.classes_[_decisions(decisions, len(machine.classes_)).argmax(axis=1)]
         present = np.unique(y[test])
         result.append(recall_score(y[test], predicted, labels=present, average="macro", zero_division=0))
     return result
+
+
+def _decisions(pairs: np.ndarray, n_classes: int) -> np.ndarray:
+    """Soft votes of scikit-learn's pairwise decisions, which for two classes are a vector."""
+    return soft_votes(pairs.reshape(len(pairs), -1), n_classes)
 
 
 def _from_sklearn(fitted: Any, rows: np.ndarray, chosen: Mapping[str, Any]) -> SvmModel:
@@ -306,12 +322,17 @@ def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.maximum(squares, 0)
 
 
-def _votes(pairs: np.ndarray, n_classes: int) -> np.ndarray:
-    """One-against-one decisions to one value a class: votes, and between equal votes the summed decisions."""
-    votes, sums = np.zeros((2, len(pairs), n_classes))
-    for number, (i, j) in enumerate((i, j) for i in range(n_classes) for j in range(i + 1, n_classes)):
-        sums[:, i] += pairs[:, number]
-        sums[:, j] -= pairs[:, number]
-        votes[:, i] += pairs[:, number] >= 0
-        votes[:, j] += pairs[:, number] < 0
-    return votes + sums / (3 * (np.abs(sums) + 1))
+def soft_votes(pairs: np.ndarray, n_classes: int) -> np.ndarray:
+    """Decisions of all pairs of classes, (n_rows, n_pairs) as scikit-learn's ``ovo``, to (n_rows, n_classes)."""
+    each = np.tanh(pairs)
+    if n_classes == 2:
+        return np.hstack([-each, each])
+    votes = np.zeros((len(pairs), n_classes))
+    for number, (i, j) in enumerate(_class_pairs(n_classes)):
+        votes[:, i] += each[:, number]
+        votes[:, j] -= each[:, number]
+    return votes
+
+
+def _class_pairs(n_classes: int) -> Iterator[tuple[int, int]]:
+    return itertools.combinations(range(n_classes), 2)

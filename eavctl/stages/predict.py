@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -15,7 +15,7 @@ import numpy as np
 from eavctl import artifacts, files
 from eavctl.errors import DataError, SignalError
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
-from eavctl.stages.recipe import Recipe, Sample
+from eavctl.stages.recipe import Recipe
 
 if TYPE_CHECKING:
     from eavctl.tables import PredictionTable
@@ -85,12 +85,33 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class _Input:
+class _Recording:
     """A recording to judge: what is opened, what it is called, and what is known of it."""
 
-    recording: str | os.PathLike[str] | BinaryIO
+    file: str | os.PathLike[str] | BinaryIO
     name: str
     keys: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Segment:
+    """Features of a recording or a part of it, from ``start`` to ``end`` seconds."""
+
+    name: str
+    keys: dict[str, Any]
+    start: float
+    end: float
+    x: np.ndarray
+
+
+@dataclass
+class _Gathered:
+    """What is to be judged, and what went wrong on the way."""
+
+    segments: list[_Segment] = field(default_factory=list)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    n_recordings: int = 0
 
 
 def predict(
@@ -106,7 +127,8 @@ def predict(
 
     Parameters
     ----------
-    sources : files, folders (read by their layout if one recognises them), or ``-`` for stdin.
+    sources : files, folders (read by their layout if one recognises them), manifests, feature tables, or
+        ``-`` for a recording on stdin.
     model : a model file.
     window, hop : judge windows of so many seconds instead of whole recordings.
     strict : one bad recording is an error.
@@ -115,55 +137,72 @@ def predict(
     ------
     DataError : no recording could be used, or one could not and ``strict`` is given; or the model needs
         several clips of a speaker and there are fewer.
+    SettingsError : a feature table of other settings than the model's.
     """
     loaded = artifacts.load(model)
+    if loaded.meta["kind"] == "fuse":
+        raise DataError(
+            f"{model}: fuses predictions of other models; apply it with 'eavctl fuse --use {model}'"
+        )
     recipe = Recipe.from_meta(loaded.meta)
     if window:
         recipe = replace(recipe, segment=window, hop=hop)
-    inputs = [each for source in sources for each in _inputs(source, layout, loaded.meta["modality"])]
-    rejected: list[dict[str, str]] = []
-    notes: list[str] = []
-    found: list[tuple[_Input, Sample]] = []
-    for each in inputs:
-        try:
-            samples, odd = recipe.describe(each.recording, (each.keys.get("start"), each.keys.get("end")))
-        except SignalError as error:
-            rejected.append({"path": each.name, "reason": str(error).removeprefix(f"{each.name}: ")})
-            continue
-        notes += odd
-        rejected += [{"path": each.name, "reason": s.reason} for s in samples if s.x is None]
-        found += [(each, sample) for sample in samples if sample.x is not None]
-    if not found or (strict and rejected):
+    gathered = _Gathered()
+    for source in sources:
+        if _is_feature_table(source):
+            _take_table(source, loaded, model, gathered)
+        else:
+            for recording in _recordings(source, layout, loaded.meta["modality"]):
+                _describe(recording, recipe, gathered)
+    if not gathered.segments or (strict and gathered.rejected):
+        first = gathered.rejected[0]
         raise DataError(
-            f"{len(rejected)} of {len(inputs)} recordings cannot be used; "
-            f"the first is {rejected[0]['path']}: {rejected[0]['reason']}"
+            f"{len(gathered.rejected)} of {gathered.n_recordings} recordings cannot be used; "
+            f"the first is {first['path']}: {first['reason']}"
         )
-    x = np.stack([sample.x for _, sample in found if sample.x is not None])
+    segments, notes = gathered.segments, gathered.notes
+    x = np.stack([segment.x for segment in segments])
     if loaded.meta["protocol"]["normalize"]:
-        speakers = _speakers(found, model)
-        x = standardize_by_group(x, speakers)
+        x = standardize_by_group(x, _speakers(segments, model))
         notes.append(SPEAKER_WARNING)
-    notes += _seen_in_training(inputs, loaded.meta)
+    notes += _seen_in_training(segments, loaded.meta)
     proba = loaded.predict_proba(x)
-    rows = _rows(found, proba, windows=window is not None)
+    rows = _windows(segments, proba) if window else _wholes(segments, proba)
     classes = tuple(str(name) for name in loaded.classes_)
-    return Predicted(classes, tuple(rows), tuple(rejected), tuple(notes), loaded)
+    return Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded)
 
 
-def _inputs(source: str | os.PathLike[str], layout: str | None, modality: str) -> list[_Input]:
+def _describe(recording: _Recording, recipe: Recipe, gathered: _Gathered) -> None:
+    """Add a recording's segments, or the reason why it has none."""
+    gathered.n_recordings += 1
+    keys, name = recording.keys, recording.name
+    try:
+        samples, notes = recipe.describe(recording.file, (keys.get("start"), keys.get("end")))
+    except SignalError as error:
+        gathered.rejected.append({"path": name, "reason": str(error).removeprefix(f"{name}: ")})
+        return
+    gathered.notes += notes
+    for sample in samples:
+        if sample.x is None:
+            gathered.rejected.append({"path": name, "reason": sample.reason})
+        else:
+            gathered.segments.append(_Segment(name, keys, sample.start, sample.end, sample.x))
+
+
+def _recordings(source: str | os.PathLike[str], layout: str | None, modality: str) -> list[_Recording]:
     name = os.fspath(source)
     if name == files.STDIO:
         content = BytesIO(sys.stdin.buffer.read())
         content.name = "stdin"  # errors name the recording by it
-        return [_Input(content, "stdin", {"sample_id": "stdin", "clip_id": "stdin"})]
+        return [_Recording(content, "stdin", {"sample_id": "stdin", "clip_id": "stdin"})]
     path = Path(source)
-    if path.is_file() and path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
+    if not path.is_dir() and path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
         clip = path.with_suffix("").as_posix()
-        return [_Input(path, name, {"sample_id": clip, "clip_id": clip})]
+        return [_Recording(path, name, {"sample_id": clip, "clip_id": clip})]
     return _from_data_set(path, layout, modality)
 
 
-def _from_data_set(root: Path, layout: str | None, modality: str) -> list[_Input]:
+def _from_data_set(root: Path, layout: str | None, modality: str) -> list[_Recording]:
     """Recordings of a folder or manifest, by its layout; a folder that no layout knows is taken file by file."""
     import pandas as pd
 
@@ -175,49 +214,82 @@ def _from_data_set(root: Path, layout: str | None, modality: str) -> list[_Input
         paths = list(media_files(root)) if root.is_dir() else []
         if layout or not paths:
             raise
-        return [each for path in paths for each in _inputs(path, None, modality)]
-    inputs = []
+        return [each for path in paths for each in _recordings(path, None, modality)]
+    recordings = []
     for row in manifest.rows.to_dict("records"):
         keys = {key: value for key, value in row.items() if not pd.isna(value)}
         path = manifest.root / keys.get(f"{modality}_path", "")
-        inputs.append(_Input(path, str(path), keys))
-    return inputs
+        recordings.append(_Recording(path, str(path), keys))
+    return recordings
 
 
-def _speakers(found: list[tuple[_Input, Sample]], model: str | os.PathLike[str]) -> np.ndarray:
-    """The speaker of each sample; recordings of unknown speakers count as one speaker's."""
-    speakers = np.array([each.keys.get("subject", "") for each, _ in found])
+def _is_feature_table(source: str | os.PathLike[str]) -> bool:
+    if not (os.fspath(source).endswith(".parquet") and Path(source).is_file()):
+        return False
+    from eavctl.tables import read_meta
+
+    return read_meta(source).get("kind") == "features"
+
+
+def _take_table(
+    source: str | os.PathLike[str],
+    loaded: artifacts.Model,
+    model: str | os.PathLike[str],
+    gathered: _Gathered,
+) -> None:
+    """Add the rows of a feature table."""
+    import pandas as pd
+
+    from eavctl.tables import read_features
+
+    table = read_features(source)
+    artifacts.require_fit(loaded, model, table.meta, os.fspath(source))
+    for row, x in zip(table.keys.to_dict("records"), table.x, strict=True):
+        keys = {key: value for key, value in row.items() if not pd.isna(value)}
+        gathered.segments.append(_Segment(keys["clip_id"], keys, keys["start"], keys["end"], x))
+    gathered.n_recordings += len(table)
+
+
+def _speakers(segments: Sequence[_Segment], model: str | os.PathLike[str]) -> np.ndarray:
+    """The speaker of each segment; recordings of unknown speakers count as one speaker's."""
+    speakers = np.array([segment.keys.get("subject", "") for segment in segments])
     for speaker in np.unique(speakers):
-        clips = {each.name for each, _ in found if each.keys.get("subject", "") == speaker}
+        clips = {s.name for s in segments if s.keys.get("subject", "") == speaker}
         if len(clips) < MIN_SPEAKER_CLIPS:
             raise DataError(
-                f"{model} was trained with --normalize speaker and needs {MIN_SPEAKER_CLIPS} or more recordings "
-                f"of a speaker; {speaker or 'this call'} has {len(clips)}. Give more, or train without --normalize."
+                f"{model} was trained with --normalize speaker and needs {MIN_SPEAKER_CLIPS} or more recordings\n"
+                f"of a speaker; {speaker or 'this call'} has {len(clips)}. Give more, or use a model without it."
             )
     return speakers
 
 
-def _seen_in_training(inputs: Sequence[_Input], meta: dict[str, Any]) -> list[str]:
-    subjects = {each.keys["subject"] for each in inputs if "subject" in each.keys}
-    clips = {each.keys["clip_id"] for each in inputs}
-    seen = subjects & set(meta["trained_on"]["subjects"]) or clips & set(meta["trained_on"]["clips"])
+def _seen_in_training(segments: Sequence[_Segment], meta: dict[str, Any]) -> list[str]:
+    subjects = {s.keys["subject"] for s in segments if "subject" in s.keys}
+    clips = {s.keys["clip_id"] for s in segments}
+    seen = sorted(subjects & set(meta["trained_on"]["subjects"]) or clips & set(meta["trained_on"]["clips"]))
     if not seen:
         return []
-    return [
-        f"the model was trained on {sorted(seen)[0]}{' and others' if len(seen) > 1 else ''}: not a fair test"
-    ]
+    others = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
+    return [f"the model was trained on {seen[0]}{others}: how well it does on them says nothing about others"]
 
 
-def _rows(found: list[tuple[_Input, Sample]], proba: np.ndarray, *, windows: bool) -> list[Row]:
-    """One row a window; or one a recording, the mean of its segments where the model judges segments."""
-    if windows:
-        return [
-            Row(e.name, {**e.keys, "sample_id": f"{e.keys['clip_id']}@{s.start:09.3f}"}, s.start, s.end, p)
-            for (e, s), p in zip(found, proba, strict=True)
-        ]
+def _windows(segments: Sequence[_Segment], proba: np.ndarray) -> list[Row]:
+    """A row for each window, told by its start."""
     rows = []
-    for name in dict.fromkeys(each.name for each, _ in found):
-        mine = [i for i, (each, _) in enumerate(found) if each.name == name]
-        each, first = found[mine[0]]
-        rows.append(Row(name, each.keys, first.start, found[mine[-1]][1].end, proba[mine].mean(axis=0)))
+    for segment, each in zip(segments, proba, strict=True):
+        keys = segment.keys | {"sample_id": f"{segment.keys['clip_id']}@{segment.start:09.3f}"}
+        rows.append(Row(segment.name, keys, segment.start, segment.end, each))
+    return rows
+
+
+def _wholes(segments: Sequence[_Segment], proba: np.ndarray) -> list[Row]:
+    """A row for each recording: the mean over its segments, where the model judges segments."""
+    places: dict[str, list[int]] = {}
+    for place, segment in enumerate(segments):
+        places.setdefault(segment.name, []).append(place)
+    rows = []
+    for name, mine in places.items():
+        first, last = segments[mine[0]], segments[mine[-1]]
+        keys = first.keys | {"sample_id": first.keys["clip_id"]}
+        rows.append(Row(name, keys, first.start, last.end, proba[mine].mean(axis=0)))
     return rows

@@ -1,0 +1,37 @@
+"""Prediction tables to one page, and its content as plain values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eavctl import files, tables
+from eavctl.report import html
+
+
+def report(
+    inputs: Sequence[str | os.PathLike[str]],
+    out: str | os.PathLike[str] | None = None,
+    *,
+    force: bool = False,
+) -> dict[str, Any]:
+    """Judge prediction tables, and write a page about them if ``out`` is given.
+
+    Returns
+    -------
+    What `eavctl.report.html.summary` gives, JSON-able.
+
+    Raises
+    ------
+    DataError : a table that cannot be read, or has no labels to judge by.
+    UsageError : ``out`` is a file that eavctl did not write.
+    """
+    if out is not None:
+        files.guard(out, force=force)
+    read = [tables.read_predictions(path) for path in inputs]
+    names = [Path(path).stem for path in inputs]
+    if out is not None:
+        files.write_bytes(out, html.page(read, names).encode())
+    return html.summary(read, names)
