@@ -15,13 +15,12 @@ import pickle
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from eavctl import files
 from eavctl.errors import DataError, SettingsError, UsageError
-from eavctl.provenance import canonical_json
 
 FORMAT = "eavctl model"
 FORMAT_VERSION = 1
@@ -32,16 +31,6 @@ PREDICTORS = {
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
 }
-
-
-class Predictor(Protocol):
-    """What every model can do."""
-
-    classes_: np.ndarray
-
-    def predict_proba(self, x: np.ndarray) -> np.ndarray: ...
-
-    def to_meta(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -82,7 +71,7 @@ def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> 
     if os.fspath(path) != files.STDIO and Path(path).suffix != ending:
         raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
-    full = json.loads(canonical_json(full) if ending == ".joblib" else json.dumps(full))
+    full = json.loads(json.dumps(full, allow_nan=False))  # values of one kind, so that the bytes are too
     if ending == ".joblib":
         arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
         content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)

@@ -27,7 +27,11 @@ class Linear:
 
     def __init__(self, arrays=None):
         rng = np.random.default_rng(0)
-        self.arrays = arrays or {"w": rng.normal(size=(2, 3)).T, "empty": np.zeros((0, 2), np.float32), "n": np.array(3)}
+        self.arrays = arrays or {
+            "w": rng.normal(size=(2, 3)).T,
+            "empty": np.zeros((0, 2), np.float32),
+            "n": np.array(3),
+        }
         self.classes_ = np.array(["a", "b"])
 
     def to_arrays(self):
@@ -60,7 +64,10 @@ def test_arrays_come_back_and_joblib_reads_the_same(tmp_path):
         assert np.array_equal(plain["arrays"][name], array)
         assert loaded.predictor.arrays[name].shape == array.shape
     assert loaded.meta["features"] == plain["meta"]["features"] == "functionals"
-    assert path.read_bytes() == (artifacts.save(tmp_path / "n.joblib", Linear(), META), (tmp_path / "n.joblib").read_bytes())[1]
+    assert (
+        path.read_bytes()
+        == (artifacts.save(tmp_path / "n.joblib", Linear(), META), (tmp_path / "n.joblib").read_bytes())[1]
+    )
 
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, torch.save])
@@ -79,12 +86,16 @@ def test_a_strangers_file_runs_no_code(tmp_path, dump):
 
 def test_object_arrays_are_refused(tmp_path):
     path = tmp_path / "m.joblib"
-    path.write_bytes(pickle.dumps({"meta": {}, "arrays": {"a": np.array([None, {}], dtype=object)}}, protocol=5))
+    path.write_bytes(
+        pickle.dumps({"meta": {}, "arrays": {"a": np.array([None, {}], dtype=object)}}, protocol=5)
+    )
     with pytest.raises(DataError, match="refused"):
         artifacts.load(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"not a model", b"\x80\x05", b"PK\x03\x04 broken", pickle.dumps([1, 2])])
+@pytest.mark.parametrize(
+    "content", [b"", b"not a model", b"\x80\x05", b"PK\x03\x04 broken", pickle.dumps([1, 2])]
+)
 def test_other_files_are_named_and_refused(tmp_path, content):
     path = tmp_path / "m.joblib"
     path.write_bytes(content)
@@ -114,5 +125,7 @@ def test_features_of_other_settings_are_refused_and_both_are_named(tmp_path):
     model = artifacts.load(tmp_path / "m.joblib")
     artifacts.require_fit(model, "m.joblib", {"features_hash": "aa"}, "same.parquet")
     other = {"features": "seed33", "features_hash": "bb", "settings": {}}
-    with pytest.raises(SettingsError, match=r"m\.joblib was trained on .*functionals.* f\.parquet has .*seed33"):
+    with pytest.raises(
+        SettingsError, match=r"m\.joblib was trained on .*functionals.* f\.parquet has .*seed33"
+    ):
         artifacts.require_fit(model, "m.joblib", other, "f.parquet")

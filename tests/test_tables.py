@@ -72,7 +72,9 @@ def test_rows_out_of_order_or_twice_are_refused_and_leave_nothing(tmp_path, ids)
 def test_predictions_come_back(tmp_path):
     proba = np.random.default_rng(2).dirichlet(np.ones(3), size=7)
     keys = make_keys(7).assign(fold=pd.array([0, 1, 2, 0, 1, 2, None], "Int64"))
-    tables.write_predictions(tables.PredictionTable(keys, proba, ("x", "y", "z"), {"out_of_fold": True}), tmp_path / "p")
+    tables.write_predictions(
+        tables.PredictionTable(keys, proba, ("x", "y", "z"), {"out_of_fold": True}), tmp_path / "p"
+    )
     back = tables.read_predictions(tmp_path / "p")
     assert np.array_equal(back.proba, proba)
     assert back.classes == ("x", "y", "z")
@@ -97,13 +99,19 @@ def test_each_reader_refuses_the_other_kind(tmp_path):
 def test_strangers_are_refused_by_name(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "theirs")
     (tmp_path / "text").write_text("no table")
-    for name, what in (("theirs", "did not write"), ("text", "not a Parquet table"), ("none", "no such file")):
+    for name, what in (
+        ("theirs", "did not write"),
+        ("text", "not a Parquet table"),
+        ("none", "no such file"),
+    ):
         with pytest.raises(DataError, match=f"{name}: .*{what}"):
             tables.read_features(tmp_path / name)
 
 
 def test_key_frame_brings_missing_values_to_one_form():
-    frame = tables.key_frame(pd.DataFrame({"subject": ["s1", "", None, np.nan], "fold": ["1", None, 2.0, np.nan]}))
+    frame = tables.key_frame(
+        pd.DataFrame({"subject": ["s1", "", None, np.nan], "fold": ["1", None, 2.0, np.nan]})
+    )
     assert frame["subject"].tolist() == ["s1", None, None, None]
     assert frame["fold"].isna().tolist() == [False, True, False, True]
     assert frame["start"].isna().all()

@@ -90,7 +90,7 @@ class SvmModel:
         return _rooted((x.astype(np.float64) - self.mean) / self.scale)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
-        """Decision of each pair of classes (i, j), above 0 for i; for two classes, as libsvm has it, for the second."""
+        """Decision of each pair of classes (i, j), above 0 for i; for the second where there are but two."""
         ends = np.cumsum(self.n_support)
         rows = [slice(end - n, end) for end, n in zip(ends, self.n_support, strict=True)]
         columns = []
@@ -319,11 +319,11 @@ def _rooted(z: np.ndarray) -> np.ndarray:
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Squared Euclidean distances, shape (len(a), len(b))."""
     squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * (a @ b.T)
-    return np.maximum(squares, 0)
+    return np.asarray(np.maximum(squares, 0))
 
 
 def soft_votes(pairs: np.ndarray, n_classes: int) -> np.ndarray:
-    """Decisions of all pairs of classes, (n_rows, n_pairs) as scikit-learn's ``ovo``, to (n_rows, n_classes)."""
+    """Decisions of pairs of classes, (n_rows, n_pairs) as scikit-learn's ``ovo``, to (n_rows, n_classes)."""
     each = np.tanh(pairs)
     if n_classes == 2:
         return np.hstack([-each, each])

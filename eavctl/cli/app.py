@@ -40,24 +40,31 @@ def _print_version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
+    """Help that opens with examples, each kept on its line by the backspace."""
+    shown = "\n".join(f"  {example}" for example in examples)
+    return f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest}"
+
+
+@app.callback(
+    help=_help(
+        "Emotion recognition from EEG, audio and video, as commands that chain.",
+        (
+            "eavctl synth --per-class 50",
+            "eavctl extract dataset/ -o feats.parquet",
+            "eavctl train-svm feats.parquet -o svm.joblib --predictions preds.parquet",
+            "eavctl report preds.parquet -o report.html",
+            "eavctl predict clip.wav",
+        ),
+        "Settings may also stand in the environment (EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.",
+    )
+)
 def root(
     version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Emotion recognition from EEG, audio and video, as commands that chain.
-
-    \b
-    Examples:
-      eavctl synth --per-class 50
-      eavctl extract dataset/ -o feats.parquet
-      eavctl train-svm feats.parquet -o svm.joblib --predictions preds.parquet
-      eavctl report preds.parquet -o report.html
-      eavctl predict clip.wav
-
-    Settings may also stand in the environment (EAVCTL_JOBS, EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.
-    """
+    """The options of ``eavctl`` itself."""
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -79,9 +86,8 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
         run.__annotations__ = function.__annotations__ | {"quiet": Quiet, "verbose": Verbose}
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
-        shown = "\n".join(f"  {example}" for example in examples)
         EXAMPLES[name] = examples
-        app.command(name, help=f"{summary}\n\n\b\nExamples:\n{shown}\n\n{rest.strip()}")(run)
+        app.command(name, help=_help(summary, examples, rest.strip()))(run)
         return function
 
     return wrap

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -62,7 +62,7 @@ def train_dnn(
     from eavctl.stages.train import Evaluation
     from eavctl.stages.train_dnn import DnnFitter
 
-    given = {"epochs": epochs, "batch": batch, "lr": lr, "members": members}
+    given: dict[str, Any] = {"epochs": epochs, "batch": batch, "lr": lr, "members": members}
     settings = TrainSettings(
         **{key: value for key, value in given.items() if value is not None}, seed=seed, device=device
     )

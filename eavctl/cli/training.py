@@ -37,9 +37,8 @@ def run_training(
         emit_json({"out": str(out), "up_to_date": result.up_to_date, **_summary(result.meta)})
     say(score_line(result.meta["out_of_fold"]))
     where = f" and {predictions}" if predictions else ""
-    say(
-        f"{'is up to date: ' if result.up_to_date else ''}{len(result.predictions)} out-of-fold rows -> {out}{where}"
-    )
+    done = "is up to date: " if result.up_to_date else ""
+    say(f"{done}{len(result.predictions)} out-of-fold rows -> {out}{where}")
 
 
 def _summary(meta: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
 
 
 def media_files(root: Path, endings: frozenset[str] = AUDIO_ENDINGS | VIDEO_ENDINGS) -> Iterator[Path]:
-    """Yield recordings below ``root`` in sorted order; hidden files, and folders seen before, are passed over."""
+    """Yield recordings below ``root``, sorted; hidden files, and folders seen before, are passed over."""
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)

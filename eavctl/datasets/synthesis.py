@@ -22,7 +22,7 @@ FULL_SCALE = 32767
 
 @dataclass(frozen=True)
 class ToneClass:
-    """How one class differs: factors on frequency and duration, amplitude, swings a second, noise's deviation."""
+    """How a class differs: factors on frequency and duration, amplitude, swings a second, noise deviation."""
 
     frequency: float
     duration: float

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from scipy import fft
 
@@ -100,7 +102,7 @@ def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
     """
     edges = np.concatenate([[0], CONTRAST_LOWEST_HZ * 2.0 ** np.arange(CONTRAST_BANDS + 1)])
     valleys, peaks = [], []
-    for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for number, (low, high) in enumerate(itertools.pairwise(edges)):
         inside = np.flatnonzero((hz >= low) & (hz <= high))
         first, last = inside[0] - (number > 0), inside[-1] + 1
         is_last = number == CONTRAST_BANDS
@@ -109,7 +111,7 @@ def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
         ordered = np.sort(magnitude[first : last if is_last else last - 1].T, axis=1)
         valleys.append(ordered[:, :count].mean(axis=1))
         peaks.append(ordered[:, -count:].mean(axis=1))
-    return decibels(np.array(peaks)) - decibels(np.array(valleys))
+    return np.asarray(decibels(np.array(peaks)) - decibels(np.array(valleys)))
 
 
 def _flatness(power: np.ndarray) -> np.ndarray:

@@ -98,7 +98,7 @@ def describe(signal: np.ndarray) -> Descriptors:
 
 
 def _power(signal: np.ndarray) -> np.ndarray:
-    """Power spectrum with a floor, float32 (n_frames, n_bins); frame ``t`` is centred on sample ``t * HOP``."""
+    """Power spectrum with a floor, (n_frames, n_bins); frame ``t`` is centred on sample ``t * HOP``."""
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, WINDOW // 2), WINDOW)[::HOP]
     spectrum = fft.rfft(frames * _hann(), N_FFT, axis=1)
     power = spectrum.real**2 + spectrum.imag**2
@@ -190,7 +190,7 @@ def _mel_filters() -> np.ndarray:
     hz = _bins_hz()[None]
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     filters = np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre))
-    return np.maximum(filters, 0).astype(np.float32)
+    return np.asarray(np.maximum(filters, 0), np.float32)
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -189,10 +190,8 @@ def _modulation(found: Descriptors, spoken: slice) -> Block:
     spectrum = fft.rfft(centred * np.hanning(n_frames + 2)[1:-1].astype(np.float32), n_fft, axis=1)
     power = (spectrum.real**2 + spectrum.imag**2) / n_frames
     edges = np.searchsorted(np.fft.rfftfreq(n_fft, 1 / FRAMES_PER_S), MODULATION_EDGES_HZ)
-    bands = np.column_stack([power[:, a:b].mean(axis=1) for a, b in zip(edges[:-1], edges[1:], strict=True)])
-    centres = [
-        f"{(a + b) / 2:g}hz" for a, b in zip(MODULATION_EDGES_HZ[:-1], MODULATION_EDGES_HZ[1:], strict=True)
-    ]
+    bands = np.column_stack([power[:, a:b].mean(axis=1) for a, b in pairwise(edges)])
+    centres = [f"{(a + b) / 2:g}hz" for a, b in pairwise(MODULATION_EDGES_HZ)]
     contours = [*(f"mel{i}" for i in range(len(groups))), "energy"]
     return Block(
         tuple(f"modulation_{contour}_{centre}" for contour in contours for centre in centres),

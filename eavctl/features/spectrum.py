@@ -25,7 +25,8 @@ def short_time_spectrum(signal: np.ndarray, n_fft: int, hop: int, window: int | 
     Shape (n_bins, n_frames); the signal is taken as 0 beyond its ends.
     """
     frames = framed(np.pad(signal, n_fft // 2), n_fft, hop)
-    return np.abs(fft.rfft(frames * _hann(n_fft, window or n_fft).astype(signal.dtype), axis=1)).T
+    spectrum = fft.rfft(frames * _hann(n_fft, window or n_fft).astype(signal.dtype), axis=1)
+    return np.asarray(np.abs(spectrum).T)
 
 
 def framed(padded: np.ndarray, length: int, hop: int) -> np.ndarray:
@@ -49,7 +50,7 @@ def mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     hz = np.fft.rfftfreq(n_fft, 1 / rate)[None]
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     filters = np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre))
-    return np.maximum(filters, 0) * 2 / (right - left)
+    return np.asarray(np.maximum(filters, 0) * 2 / (right - left))
 
 
 # Slaney's scale: even steps of 200/3 Hz below 1 kHz, 27 logarithmic steps to each factor of 6.4 above.

@@ -84,4 +84,4 @@ def correlations(contours: np.ndarray) -> np.ndarray:
     norm = np.sqrt((centred * centred).sum(axis=1))
     unit = centred / np.maximum(norm, LEAST_STD * np.sqrt(contours.shape[1]))[:, None]
     matrix = (unit @ unit.T)[np.triu_indices(len(contours), 1)]
-    return np.arctanh(np.clip(matrix, -HIGHEST_CORRELATION, HIGHEST_CORRELATION))
+    return np.asarray(np.arctanh(np.clip(matrix, -HIGHEST_CORRELATION, HIGHEST_CORRELATION)))

@@ -25,11 +25,12 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
     from eavctl.signals import audio
 
     signal, rate = audio.read(recording)
+    chroma = librosa.feature.chroma_stft(y=signal, sr=rate)
     mel = librosa.power_to_db(librosa.feature.melspectrogram(y=signal, sr=rate), ref=np.max)
     panels = [
         ("mel spectrogram, dB below the loudest", mel, "magma", "mel band"),
         ("MFCC", librosa.feature.mfcc(y=signal, sr=rate, n_mfcc=N_MFCC), "RdBu_r", "coefficient"),
-        ("chroma, share of the strongest pitch class", librosa.feature.chroma_stft(y=signal, sr=rate), "viridis", "pitch class"),
+        ("chroma, share of the strongest pitch class", chroma, "viridis", "pitch class"),
     ]  # fmt: skip
     duration = len(signal) / rate
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}):

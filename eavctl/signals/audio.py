@@ -122,7 +122,7 @@ def _read_ffmpeg(source: Source, name: str, reason: str) -> tuple[np.ndarray, in
     try:
         container = av.open(source if hasattr(source, "read") else os.fspath(source))
     except (av.FFmpegError, ValueError):
-        raise SignalError(f"{name}: not a sound file ({reason}; first bytes are {start})") from None
+        raise SignalError(f"{name}: not a sound file ({reason}; first bytes are {start!r})") from None
     with container:
         if not container.streams.audio:
             raise SignalError(f"{name}: has no sound")

@@ -135,7 +135,8 @@ def _compute(
     on_clip: Tick,
     settle: Callable[[Extracted], None],
 ) -> Extracted:
-    parts = None if os.fspath(out) == files.STDIO else Path(out).with_name(f".{Path(out).name}.parts")
+    target = Path(out).absolute()
+    parts = None if os.fspath(out) == files.STDIO else target.with_name(f".{target.name}.parts")
     if parts and force:
         shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = list(work.manifest.rejected)
@@ -185,7 +186,8 @@ def _batches(work: _Work, jobs: int, parts: Path | None) -> Iterator[_Batch]:
     chunks = [work.records[i : i + BATCH] for i in range(0, len(work.records), BATCH)]
     if parts:
         parts.mkdir(exist_ok=True)
-    arguments = [(work.recipe, work.manifest.root, chunk, parts) for chunk in chunks]
+    root = work.manifest.root.absolute()  # a worker process may have another working folder
+    arguments = [(work.recipe, root, chunk, parts) for chunk in chunks]
     if jobs == 1 or len(chunks) == 1:
         yield from (_describe(*each) for each in arguments)
         return
@@ -225,11 +227,12 @@ def _describe_one(recipe: Recipe, root: Path, record: Record, batch: _Batch) -> 
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
-    batch.notes.extend(notes)
+    batch.notes.extend(note.replace(f"{root}{os.sep}", "") for note in notes)
     good = [sample for sample in samples if sample.x is not None]
     for sample in samples:
         if sample.x is None:
-            batch.rejected.append({**bad, "start": sample.start, "reason": sample.reason})
+            start = sample.start if recipe.segment else None
+            batch.rejected.append({**bad, "start": start, "reason": sample.reason})
     keys = {key: value for key, value in record.items() if key in tables.KEYS}
     for sample in good:
         sample_id = _sample_id(record, recipe, sample.start)

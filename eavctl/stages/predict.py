@@ -203,7 +203,7 @@ def _recordings(source: str | os.PathLike[str], layout: str | None, modality: st
 
 
 def _from_data_set(root: Path, layout: str | None, modality: str) -> list[_Recording]:
-    """Recordings of a folder or manifest, by its layout; a folder that no layout knows is taken file by file."""
+    """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
     import pandas as pd
 
     from eavctl.datasets.manifest import find, media_files
@@ -257,8 +257,9 @@ def _speakers(segments: Sequence[_Segment], model: str | os.PathLike[str]) -> np
         clips = {s.name for s in segments if s.keys.get("subject", "") == speaker}
         if len(clips) < MIN_SPEAKER_CLIPS:
             raise DataError(
-                f"{model} was trained with --normalize speaker and needs {MIN_SPEAKER_CLIPS} or more recordings\n"
-                f"of a speaker; {speaker or 'this call'} has {len(clips)}. Give more, or use a model without it."
+                f"{model} was trained with --normalize speaker and needs {MIN_SPEAKER_CLIPS} or more\n"
+                f"recordings of a speaker; {speaker or 'this call'} has {len(clips)}. Give more, or use a "
+                "model trained without it."
             )
     return speakers
 

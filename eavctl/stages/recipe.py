@@ -102,8 +102,8 @@ class Recipe:
         recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
         if recipe.meta()["features_hash"] != meta["features_hash"]:
             raise SettingsError(
-                f"features {meta['features']!r} were made by version {meta['features_version']} of the set, and "
-                f"this eavctl has version {recipe.entry.facts['version']}; extract and train again"
+                f"features {meta['features']!r} were made by version {meta['features_version']} of the set, "
+                f"and this eavctl has version {recipe.entry.facts['version']}; extract and train again"
             )
         return recipe
 

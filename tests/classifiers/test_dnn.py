@@ -20,7 +20,7 @@ from eavctl.errors import DataError, UsageError
 
 SHAPE = (16, 36)
 SMALL = {"channels": [4, 8], "lstm_units": 8, "dropout": 0.0}
-QUICK = TrainSettings(epochs=7, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=7)
+QUICK = TrainSettings(epochs=7, batch=16, lr=5e-3, dropout=0.1, members=1, device="cpu", patience=7)
 
 
 def toy(n: int = 96, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -132,6 +132,7 @@ def test_a_killed_training_goes_on_to_the_same_weights(tmp_path: Path, moment: t
     )
     assert same_weights(whole, resumed)
     assert whole.to_meta() == resumed.to_meta()
+    # the state is written every 5 epochs and after each member
     expected_first = {(0, 3): (0, 1), (0, 6): (0, 6), (1, 2): (1, 1), (1, 7): (1, 6)}
     assert epochs[0] == expected_first[moment]
 
@@ -169,7 +170,9 @@ class Attack:
         return Path.touch, (self.target,)
 
 
-@pytest.mark.parametrize("write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content))])
+@pytest.mark.parametrize(
+    "write", [torch.save, lambda content, path: path.write_bytes(pickle.dumps(content, 2))]
+)
 def test_a_hostile_checkpoint_runs_no_code(tmp_path: Path, write: Any) -> None:
     checkpoint, mark = tmp_path / "training.ckpt", tmp_path / "mark"
     write({"fingerprint": "", "finished": Attack(mark), "running": None}, checkpoint)

@@ -1,0 +1,60 @@
+"""Checkpoints: a training that is killed goes on to the very weights it would have come to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from eavctl import files
+from eavctl.classifiers.training import Training
+from eavctl.errors import DataError, UsageError
+
+CHECKPOINT_EPOCHS = 5
+
+
+class Checkpoint:
+    """The state file of one training: members that are finished, and the one on its way."""
+
+    def __init__(self, path: Path | None, fingerprint: str) -> None:
+        self.path, self.fingerprint = path, fingerprint
+        self.finished: list[dict[str, Any]] = []
+        self._running: dict[str, Any] | None = None
+        if path is not None and path.exists():
+            self._read(path)
+
+    def _read(self, path: Path) -> None:
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            same = state["fingerprint"] == self.fingerprint
+            self.finished, self._running = state["finished"], state["running"]
+        except (OSError, MemoryError):
+            raise
+        except Exception as error:  # torch.load fails in many ways on a file that is not its own
+            raise DataError(f"{path}: not a checkpoint, or damaged; remove it to train afresh") from error
+        if not same:
+            raise UsageError(
+                f"{path}: a checkpoint of other data or settings; remove it, or keep this training elsewhere"
+            )
+
+    def resume(self, run: Training) -> None:
+        """Bring a member to where the checkpoint left it, if it was this one."""
+        if self._running is not None and self._running["member"] == run.member:
+            run.load(self._running)
+
+    def save(self, run: Training) -> None:
+        """Write the state, every few epochs."""
+        if run.epoch % CHECKPOINT_EPOCHS == 0:
+            self._write(run.state())
+
+    def finish(self, run: Training) -> None:
+        """Take a member whose training has ended among the finished."""
+        self.finished.append(run.result())
+        self._write(None)
+
+    def _write(self, running: dict[str, Any] | None) -> None:
+        if self.path is not None:
+            with files.atomic_write(self.path) as handle:
+                content = {"fingerprint": self.fingerprint, "finished": self.finished, "running": running}
+                torch.save(content, handle)

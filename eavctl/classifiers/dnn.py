@@ -1,0 +1,236 @@
+"""Networks as classifiers: `fit` trains any registered encoder with a linear head, `DnnModel` predicts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eavctl.classifiers.checkpoints import Checkpoint
+from eavctl.classifiers.training import (
+    Epoch,
+    Network,
+    Rows,
+    Training,
+    TrainSettings,
+    build_network,
+    forward,
+    softmax,
+    validation_parts,
+)
+from eavctl.errors import DataError, UsageError
+
+__all__ = ["DnnModel", "Epoch", "TrainSettings", "fit"]
+
+
+class DnnModel:
+    """Trained networks, whose calibrated probabilities are averaged.
+
+    Parameters
+    ----------
+    networks : the members, all of one architecture.
+    meta : JSON-able: encoder, encoder_settings, shape, classes, dropout, temperatures (one a member),
+        and ``training``: settings, and of each member its best epoch and validation scores.
+    """
+
+    def __init__(self, networks: Sequence[Network], meta: Mapping[str, Any]) -> None:
+        self._networks = list(networks)
+        self._all = nn.ModuleList(networks).eval()
+        self._meta = dict(meta)
+        self.classes_ = np.array(meta["classes"])
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities, float64 (n_rows, n_classes), of float32 rows (n_rows, *shape).
+
+        Raises
+        ------
+        DataError : the rows have another shape than those of the training.
+        """
+        self._check(x)
+        logits = [forward(network, x) for network in self._networks]
+        members = zip(logits, self._meta["temperatures"], strict=True)
+        mean: np.ndarray = np.mean([softmax(values / temperature) for values, temperature in members], axis=0)
+        return mean
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The likeliest class of each row, shape (n_rows,)."""
+        likeliest: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
+        return likeliest
+
+    def embed(self, x: np.ndarray) -> np.ndarray:
+        """What the encoders make of each row, float32 (n_rows, n_members * embedding_dim)."""
+        self._check(x)
+        encoders = [network.encoder for network in self._networks]
+        return np.concatenate([forward(encoder, x) for encoder in encoders], axis=1).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights and buffers of all members, on the CPU."""
+        return {name: tensor.cpu() for name, tensor in self._all.state_dict().items()}
+
+    def to_meta(self) -> dict[str, Any]:
+        """All but the weights, JSON-able: see the class."""
+        return dict(self._meta)
+
+    @classmethod
+    def from_parts(cls, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> DnnModel:
+        """Build the networks from the registry by name and settings, and give them their weights.
+
+        Raises
+        ------
+        UsageError : this eavctl has no such encoder.
+        KeyError, RuntimeError, TypeError, ValueError : the parts do not fit each other.
+        """
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+            model = cls([build_network(meta) for _ in meta["temperatures"]], meta)
+        model._all.load_state_dict(dict(state_dict))
+        return model
+
+    def _check(self, x: np.ndarray) -> None:
+        if tuple(x.shape[1:]) != tuple(self._meta["shape"]):
+            raise DataError(f"the model takes rows of shape {tuple(self._meta['shape'])}, not {x.shape[1:]}")
+
+
+def fit(
+    x: np.ndarray,
+    labels: Sequence[str] | np.ndarray,
+    *,
+    groups: Sequence[str] | np.ndarray | None = None,
+    encoder: str = "cnn-lstm",
+    encoder_settings: Mapping[str, Any] | None = None,
+    settings: TrainSettings | None = None,
+    classes: Sequence[str] | None = None,
+    checkpoint: Path | None = None,
+    log_dir: Path | None = None,
+    on_epoch: Callable[[Epoch], None] | None = None,
+) -> DnnModel:
+    """Train an encoder and a head to tell classes apart.
+
+    AdamW, warm-up and cosine schedule, gradient norm clipped, cross entropy with balanced class weights.
+    A part of the rows is kept for validation. There probabilities are calibrated by one temperature [1]_,
+    and the epoch kept is the one whose calibrated probabilities have the lowest loss. On a CPU the same
+    data, settings and number of threads give the same weights.
+
+    Parameters
+    ----------
+    x : float32, shape (n_rows, *shape); may be a memory map.
+    labels : shape (n_rows,).
+    groups : shape (n_rows,), the speaker of each row, say; no group stands on both sides of the validation
+        cut. Without groups, or with a single one, the cut is stratified by class.
+    encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
+    classes : ordered names; by default the labels, sorted.
+    checkpoint : file that holds the state every few epochs. Where it exists and is of the very same data
+        and settings, training goes on from there, to the weights an uninterrupted one has. It is left
+        behind: the caller removes it once the model is safe.
+    log_dir : folder for TensorBoard scalars.
+    on_epoch : called after each epoch.
+
+    Returns
+    -------
+    The model, on the CPU.
+
+    Raises
+    ------
+    DataError : rows, labels and groups do not fit each other, fewer than two classes, a class without
+        rows, values that are not finite, or a loss that stops being a number.
+    UsageError : a checkpoint of another training; TensorBoard asked for but not installed.
+
+    References
+    ----------
+    .. [1] Guo et al.: On calibration of modern neural networks, ICML 2017.
+    """
+    settings = settings or TrainSettings()
+    y, classes = _checked(x, labels, groups, classes)
+    meta: dict[str, Any] = {
+        "encoder": encoder,
+        "encoder_settings": dict(encoder_settings or {}),
+        "shape": list(x.shape[1:]),
+        "classes": list(classes),
+        "dropout": settings.dropout,
+    }
+    everything = _fingerprint(x, y, groups, {**meta, "settings": asdict(settings)}) if checkpoint else ""
+    store = Checkpoint(checkpoint, everything)
+    parts = validation_parts(y, groups, settings)
+    with _reporting(log_dir, on_epoch) as report:
+        for member in range(len(store.finished), settings.members):
+            run = Training(meta, settings, member, Rows(x, y, *parts[member % len(parts)]))
+            store.resume(run)
+            while not run.ended:
+                report(run.run_epoch())
+                store.save(run)
+            store.finish(run)
+    temperatures = [result["temperature"] for result in store.finished]
+    account = [{k: v for k, v in result.items() if k != "weights"} for result in store.finished]
+    weights = {f"{i}.{k}": v for i, result in enumerate(store.finished) for k, v in result["weights"].items()}
+    training = {"settings": asdict(settings), "members": account}
+    return DnnModel.from_parts(weights, {**meta, "temperatures": temperatures, "training": training})
+
+
+def _checked(
+    x: np.ndarray,
+    labels: Sequence[str] | np.ndarray,
+    groups: Sequence[str] | np.ndarray | None,
+    classes: Sequence[str] | None,
+) -> tuple[np.ndarray, list[str]]:
+    """Class numbers int64 (n_rows,) and class names, or the error that says why there are none."""
+    labels = np.asarray(labels).astype(str)
+    if len(labels) != len(x) or (groups is not None and len(groups) != len(x)):
+        raise DataError(f"{len(x)} rows, {len(labels)} labels and groups: these must be equally many")
+    known = [str(name) for name in (np.unique(labels) if classes is None else classes)]
+    unknown = sorted(set(labels) - set(known))
+    if unknown:
+        raise DataError(f"labels that are not among the classes: {', '.join(unknown)}")
+    if len(np.unique(labels)) < 2:
+        raise DataError("a network needs rows of two classes at least")
+    if not all(np.isfinite(x[i : i + 1024]).all() for i in range(0, len(x), 1024)):
+        raise DataError("features that are not finite; extract them again")
+    number = {name: i for i, name in enumerate(known)}
+    return np.array([number[label] for label in labels], dtype=np.int64), known
+
+
+def _fingerprint(
+    x: np.ndarray, y: np.ndarray, groups: Sequence[str] | np.ndarray | None, meta: Mapping[str, Any]
+) -> str:
+    """One hash of all that fixes the weights."""
+    names = None if groups is None else [str(group) for group in groups]
+    facts = {**meta, "torch": torch.__version__, "y": y.tolist(), "groups": names}
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for start in range(0, len(x), 256):
+        digest.update(np.ascontiguousarray(x[start : start + 256], dtype=np.float32).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _reporting(
+    log_dir: Path | None, on_epoch: Callable[[Epoch], None] | None
+) -> Iterator[Callable[[Epoch], None]]:
+    """Yield what tells an epoch to the caller and, where asked for, to TensorBoard."""
+    writer = _tensorboard(log_dir) if log_dir else None
+
+    def report(epoch: Epoch) -> None:
+        if writer:
+            for name in ("loss", "validation_loss", "validation_uar", "lr"):
+                writer.add_scalar(f"member{epoch.member}/{name}", getattr(epoch, name), epoch.epoch)
+        if on_epoch:
+            on_epoch(epoch)
+
+    try:
+        yield report
+    finally:
+        if writer:
+            writer.close()
+
+
+def _tensorboard(log_dir: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("TensorBoard is not installed: pip install eavctl[tensorboard]") from error
+    return SummaryWriter(log_dir)

@@ -1,0 +1,355 @@
+"""The training loop of every network: one member from its first epoch to its calibrated best."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from eavctl import registry
+from eavctl.errors import DataError, UsageError
+
+WARM_UP = 0.05
+INFERENCE_BATCH = 64
+CPU = torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """How a network is trained; together with the data and the encoder it fixes the weights.
+
+    Parameters
+    ----------
+    epochs : at most so many passes over the training rows, the cosine schedule's length.
+    batch, lr, weight_decay, clip : of AdamW; ``clip`` is the greatest norm of a gradient.
+    dropout : of the embedding before the head.
+    label_smoothing : share of every target spread over all classes.
+    mixup : each sample is mixed with up to this share of another (0 to 0.5).
+    ema : decay, a step, of the running mean of the weights; the mean is what is judged and kept.
+    members : networks whose probabilities are averaged; each is stopped and calibrated on other speakers,
+        so that together they train on all.
+    validation : share of the training rows kept for stopping and calibration.
+    patience : epochs without a lower validation loss, calibrated, before training ends.
+    seed : of weights, order, dropout and augmentation.
+    device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    """
+
+    epochs: int = 24
+    batch: int = 16
+    lr: float = 2e-3
+    weight_decay: float = 1e-2
+    clip: float = 1.0
+    dropout: float = 0.4
+    label_smoothing: float = 0.1
+    mixup: float = 0.3
+    ema: float = 0.97
+    members: int = 2
+    validation: float = 0.2
+    patience: int = 12
+    seed: int = 42
+    device: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch", "lr", "clip", "members", "patience"):
+            if getattr(self, name) <= 0:
+                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
+        most = {"dropout": 0.9, "label_smoothing": 0.9, "mixup": 0.5, "ema": 0.9999, "validation": 0.5}
+        for name, top in most.items():
+            if not 0 <= getattr(self, name) <= top:
+                raise UsageError(f"{name} must lie between 0 and {top}, not {getattr(self, name)}")
+        if self.device not in ("cpu", "cuda", "auto"):
+            raise UsageError(f"device is 'cpu', 'cuda' or 'auto', not {self.device!r}")
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
+
+    def torch_device(self) -> torch.device:
+        """The device meant: ``"auto"`` is CUDA where there is one."""
+        automatic = "cuda" if torch.cuda.is_available() else "cpu"
+        return torch.device(automatic if self.device == "auto" else self.device)
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How one epoch went: what a progress bar or a log shows. Validation is NaN where there is none."""
+
+    member: int
+    epoch: int
+    lr: float
+    loss: float
+    validation_loss: float
+    validation_uar: float
+
+
+class Encoder(Protocol):
+    """What the loop asks of a registered encoder, besides being an ``nn.Module``."""
+
+    embedding_dim: int
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Embed (batch, *shape) as (batch, embedding_dim)."""
+        ...
+
+    def fit_input(self, x: Tensor) -> None:
+        """Keep in buffers what standardises the input, fitted on the training rows (n_rows, *shape)."""
+        ...
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Vary a training batch (batch, *shape), with randomness from the generator alone."""
+        ...
+
+
+class Network(nn.Module):
+    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits."""
+
+    encoder: Encoder
+
+    def __init__(self, encoder: Encoder, n_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode and classify."""
+        logits: Tensor = self.head(self.encoder(x))
+        return logits
+
+
+def build_network(meta: Mapping[str, Any]) -> Network:
+    """A new network by the names in a model's meta."""
+    entry = registry.get("encoders", meta["encoder"])
+    encoder = entry.thing(tuple(meta["shape"]), **meta["encoder_settings"])
+    return Network(encoder, len(meta["classes"]), meta["dropout"])
+
+
+def validation_parts(
+    y: np.ndarray, groups: Sequence[str] | np.ndarray | None, settings: TrainSettings
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cut the rows into training and validation, in as many disjoint ways as the share allows.
+
+    Returns
+    -------
+    Pairs of row numbers (training, validation), one a cut; no group and no row is in two validation parts.
+    A single pair with an empty validation part where the rows cannot be cut without losing a class.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+    everything = [(np.arange(len(y)), np.arange(0))]
+    grouped = groups is not None and len(np.unique(np.asarray(groups))) > 1
+    kind = StratifiedGroupKFold if grouped else StratifiedKFold
+    n_units = (
+        len(np.unique(np.asarray(groups))) if grouped else int(np.unique(y, return_counts=True)[1].min())
+    )
+    n_cuts = min(round(1 / settings.validation), n_units) if settings.validation else 0
+    if n_cuts < 2:
+        return everything
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # classes of few rows are seen to below
+        cuts = list(kind(n_cuts, shuffle=True, random_state=settings.seed).split(y, y, groups))
+    whole = [cut for cut in cuts if len(cut[1]) and len(np.unique(y[cut[0]])) == len(np.unique(y))]
+    return whole or everything
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Samples, class numbers, and which rows train and which validate."""
+
+    x: np.ndarray
+    y: np.ndarray
+    train: np.ndarray
+    validation: np.ndarray
+
+
+class Training:
+    """One member on its way: network, running mean of its weights, optimiser, and the best epoch so far.
+
+    Every epoch draws its randomness from (seed, member, epoch) alone, so that a resumed training needs no
+    state of a random generator.
+    """
+
+    def __init__(self, meta: Mapping[str, Any], settings: TrainSettings, member: int, rows: Rows) -> None:
+        self.settings, self.member, self.epoch = settings, member, 0
+        self.device = settings.torch_device()
+        self.x = torch.from_numpy(np.array(rows.x[rows.train], dtype=np.float32)).to(self.device)
+        self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
+        self.x_validation = np.array(rows.x[rows.validation], dtype=np.float32)
+        self.y_validation = rows.y[rows.validation]
+        n_classes = len(meta["classes"])
+        self.class_weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
+        with _seeded(settings, member, 0, self.device):
+            network = build_network(meta).to(self.device)
+        with torch.no_grad():
+            network.encoder.fit_input(self.x)
+        self.network = network
+        averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
+        self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
+        self.optimizer = torch.optim.AdamW(
+            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+        )
+        self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf}
+
+    @property
+    def ended(self) -> bool:
+        """Whether the last epoch is over or validation has not improved for too long."""
+        stale = self.epoch - self.best["epoch"] >= self.settings.patience
+        return self.epoch >= self.settings.epochs or (stale and len(self.y_validation) > 0)
+
+    def run_epoch(self) -> Epoch:
+        """Pass once over the training rows, then judge the mean weights on the validation rows."""
+        self.epoch += 1
+        with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
+            order = torch.randperm(len(self.x), generator=generator, device=self.device)
+            # Batches of nearly equal size: none has the single row that batch norm cannot take.
+            batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
+            first = (self.epoch - 1) * len(batches)
+            total = self.settings.epochs * len(batches)
+            losses = []
+            for step, batch in enumerate(batches, start=first):
+                self.optimizer.param_groups[0]["lr"] = _scheduled(self.settings.lr, step, total)
+                losses.append(self._step(batch, generator) * len(batch))
+        mean = sum(losses) / len(order)
+        if not math.isfinite(mean):
+            raise DataError(f"the loss is not a number in epoch {self.epoch}; train with a lower --lr")
+        return Epoch(self.member, self.epoch, self.optimizer.param_groups[0]["lr"], mean, *self._judge())
+
+    def _step(self, batch: Tensor, generator: torch.Generator) -> float:
+        """Take one step of the optimiser on a batch of row numbers; its loss."""
+        self.network.train()
+        x = self.network.encoder.augment(self.x[batch], generator)
+        targets = F.one_hot(self.y[batch], len(self.class_weights)).to(x.dtype)
+        x, targets = _mixed(x, targets, self.settings.mixup, generator)
+        loss = F.cross_entropy(
+            self.network(x), targets, self.class_weights, label_smoothing=self.settings.label_smoothing
+        )
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
+        self.optimizer.step()
+        self.average.update_parameters(self.network)
+        return loss.item()
+
+    def _judge(self) -> tuple[float, float]:
+        """Validation loss and UAR of the mean weights, which become the best where the loss is lowest.
+
+        The loss is that of calibrated probabilities: what counts is which epoch tells the classes apart,
+        and late epochs are surer than right, which calibration mends.
+        """
+        judged = self.average.module.eval()
+        loss, uar, temperature = math.nan, math.nan, 1.0
+        if len(self.y_validation):
+            logits = forward(judged, self.x_validation, self.device)
+            temperature = fit_temperature(logits, self.y_validation)
+            loss, uar = nll(logits / temperature, self.y_validation), _uar(logits, self.y_validation)
+        if not loss >= self.best["loss"]:  # also where there is no validation: the last epoch is kept
+            weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
+            scores = {"loss": loss, "uar": uar, "temperature": temperature}
+            self.best = {"epoch": self.epoch, "weights": weights, **scores}
+        return loss, uar
+
+    def result(self) -> dict[str, Any]:
+        """The member as it is kept: weights, temperature, and how it came about."""
+        best = self.best
+        scores = {f"validation_{k}": None if math.isnan(best[k]) else best[k] for k in ("loss", "uar")}
+        return {
+            "weights": best["weights"],
+            "temperature": best["temperature"],
+            "epochs": self.epoch,
+            "best_epoch": best["epoch"],
+            "n_train": len(self.y),
+            "n_validation": len(self.y_validation),
+            **scores,
+        }
+
+    def state(self) -> dict[str, Any]:
+        """All that the next epoch depends on."""
+        parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
+        return {"member": self.member, "epoch": self.epoch, "best": self.best, **parts}
+
+    def load(self, state: Mapping[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        self.epoch, self.best = state["epoch"], state["best"]
+        for name in ("network", "average", "optimizer"):
+            getattr(self, name).load_state_dict(state[name])
+
+
+@contextmanager
+def _seeded(
+    settings: TrainSettings, member: int, epoch: int, device: torch.device
+) -> Iterator[torch.Generator]:
+    """Seed torch for one epoch and give its state back afterwards; yields a generator on the device."""
+    streams = np.random.SeedSequence([settings.seed, member, epoch]).generate_state(2)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.default_generator.manual_seed(int(streams[0]))
+        if device.type == "cuda":
+            torch.cuda.manual_seed(int(streams[0]))
+        yield torch.Generator(device).manual_seed(int(streams[1]))
+
+
+def _scheduled(lr: float, step: int, total: int) -> float:
+    """Learning rate of a step: a short linear warm-up under half a cosine."""
+    cosine = 0.5 * (1 + math.cos(math.pi * step / total))
+    return lr * min((step + 1) / max(1.0, WARM_UP * total), cosine)
+
+
+def _mixed(x: Tensor, targets: Tensor, most: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Mix each sample with a share of up to ``most`` of another one, and its target likewise (mixup)."""
+    other = torch.randperm(len(x), generator=generator, device=x.device)
+    share = torch.rand(len(x), 1, generator=generator, device=x.device) * most
+    in_x = share.reshape(-1, *[1] * (x.ndim - 1))
+    return torch.lerp(x, x[other], in_x), torch.lerp(targets, targets[other], share)
+
+
+def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
+    """Weights float32 (n_classes,) inverse to the classes' numbers of rows; 0 for a class without rows."""
+    counts = np.bincount(y, minlength=n_classes)
+    return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)
+
+
+def forward(module: Callable[[Tensor], Tensor], x: np.ndarray, device: torch.device = CPU) -> np.ndarray:
+    """What a module in evaluation mode makes of all rows, in batches: float64 (n_rows, n_outputs)."""
+    with torch.inference_mode():
+        outputs = [
+            module(torch.from_numpy(np.array(x[i : i + INFERENCE_BATCH], dtype=np.float32)).to(device)).cpu()
+            for i in range(0, len(x), INFERENCE_BATCH)
+        ]
+    return torch.cat(outputs).double().numpy()
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities float64 (n_rows, n_classes) of logits of that shape."""
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def nll(logits: np.ndarray, y: np.ndarray) -> float:
+    """Mean negative log likelihood of the true classes ``y`` (n_rows,) under logits (n_rows, n_classes)."""
+    return -float(np.log(np.maximum(softmax(logits)[np.arange(len(y)), y], 1e-300)).mean())
+
+
+def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
+    """The number by which to divide logits so that the likelihood of ``y`` is greatest; 1 if none is better.
+
+    Parameters
+    ----------
+    logits : shape (n_rows, n_classes), of rows that the network was not trained on.
+    y : shape (n_rows,), class numbers.
+    """
+    from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(lambda log: nll(logits / math.exp(log), y), bounds=(-2.0, 2.0), method="bounded")
+    return math.exp(found.x) if found.fun < nll(logits, y) else 1.0
+
+
+def _uar(logits: np.ndarray, y: np.ndarray) -> float:
+    """Mean recall of the classes that occur."""
+    right = logits.argmax(axis=1) == y
+    return float(np.mean([right[y == label].mean() for label in np.unique(y)]))

@@ -1,0 +1,198 @@
+"""``cnn-lstm``: two convolutions over a log-mel spectrogram, then a bidirectional LSTM over its time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from eavctl.errors import DataError
+from eavctl.registry import register
+
+PADDING_TOLERANCE = 1e-3
+STD_FLOOR = 1e-3
+MIN_BANDS = 16
+MIN_FRAMES = 16
+
+DB = 10 / math.log(10)  # decibels of a natural logarithm of power
+# White noise of 0.05 of a clip's peak against the clip's loudest mel cell: -39 to -33 in nine in ten clips.
+NOISE_DB = -36.0
+# How training varies its input: shares of the clip, mel bands, and numbers of masks.
+STRETCH = 0.15
+SHIFT_TIME = 0.07
+SHIFT_BANDS = 2.0
+N_MASKS = 2
+MASK_TIME = 0.10
+MASK_BANDS = 0.12
+
+
+@register("encoders", "cnn-lstm", modality="audio", example_shape=(64, 300))
+class CnnLstm(nn.Module):
+    """Spectral patterns by convolution, their course in time by an LSTM, pooled over the sounding frames.
+
+    A step of the LSTM is the spectrum of 60 ms (for frames of 10 ms): the filters' outputs of all
+    frequencies side by side. Time is never pooled away: 300 frames are 50 steps.
+
+    Parameters
+    ----------
+    shape : (n_mels, n_frames) of one sample, in dB (or standardised); at least 16 x 16.
+    channels : filters of the two convolutions of 3x3.
+    lstm_units : units of the LSTM in each direction; the embedding has twice as many values.
+    dropout : share of the LSTM's inputs that training drops.
+    noisy : share of the training clips that get white noise of up to 0.05 of their peak. It hides whatever
+        lies 36 dB below the loudest sound: for noisy recordings, not for clean ones.
+
+    Notes
+    -----
+    Frames at the end that repeat the last one are padding. They take no part in the pooling, nor in the
+    statistics of the input.
+
+    References
+    ----------
+    .. [1] Zhao, Mao, Chen: Speech emotion recognition using deep 1D & 2D CNN LSTM networks, 2019.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        channels: Sequence[int] = (32, 64),
+        lstm_units: int = 128,
+        dropout: float = 0.3,
+        noisy: float = 0.0,
+    ) -> None:
+        super().__init__()
+        n_mels, _ = _checked(shape)
+        first, second = channels
+        # Pooling before normalisation is the same up to the sign of the scale, at a quarter of the cost.
+        self.convolutions = nn.Sequential(
+            nn.Conv2d(1, first, 3, stride=(1, 3), padding=1, bias=False),
+            nn.MaxPool2d(2),
+            nn.BatchNorm2d(first),
+            nn.ReLU(),
+            nn.Conv2d(first, second, 3, padding=1, bias=False),
+            nn.MaxPool2d((4, 1)),
+            nn.BatchNorm2d(second),
+            nn.ReLU(),
+        )
+        self.convolutions.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dropout = nn.Dropout(dropout)
+        self.lstm = nn.LSTM(second * (n_mels // 8), lstm_units, batch_first=True, bidirectional=True)
+        self.attention = nn.Linear(2 * lstm_units, 1, bias=False)
+        self.normalize = nn.LayerNorm(2 * lstm_units)
+        self.embedding_dim = 2 * lstm_units
+        self.noisy = noisy
+        self.register_buffer("mean", torch.zeros(n_mels, 1))
+        self.register_buffer("std", torch.ones(n_mels, 1))
+
+    def fit_input(self, x: Tensor) -> None:
+        """Keep mean and standard deviation of each mel band over the sounding frames of ``x``.
+
+        Parameters
+        ----------
+        x : shape (n_samples, n_mels, n_frames), the training rows and no others.
+        """
+        values = x.transpose(0, 1)[:, sounding(x)]
+        self.mean.copy_(values.mean(dim=1, keepdim=True))
+        self.std.copy_(values.std(dim=1, keepdim=True, correction=0).clamp(min=STD_FLOOR))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed (batch, n_mels, n_frames) as (batch, 2 * lstm_units)."""
+        active = sounding(x)
+        standard = (x - self.mean) / self.std * active[:, None]
+        maps = self.convolutions(standard[:, None].contiguous(memory_format=torch.channels_last))
+        steps = self.dropout(maps.flatten(1, 2).transpose(1, 2))
+        states, _ = self.lstm(steps)
+        embedding: Tensor = self.normalize(self._pool(states, active))
+        return embedding
+
+    def _pool(self, states: Tensor, active: Tensor) -> Tensor:
+        """Attention over the sounding steps: (batch, n_steps, n_units) to (batch, n_units)."""
+        sounds = F.adaptive_max_pool1d(active.to(states.dtype), states.shape[1]) > 0
+        scores = self.attention(states).squeeze(2).masked_fill(~sounds, -torch.inf)
+        return (torch.softmax(scores, dim=1)[:, None] @ states).squeeze(1)
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Vary a batch as other speakers and rooms would: noise, tempo, onset, pitch; hide times and bands.
+
+        Parameters
+        ----------
+        x : shape (batch, n_mels, n_frames).
+        generator : the only source of randomness, on the device of ``x``.
+
+        References
+        ----------
+        .. [1] Park et al.: SpecAugment, 2019 (the masks). Masked cells take their band's mean.
+        """
+        noised = _with_noise(x, self.noisy, generator) if self.noisy else x
+        moved = _move(noised, generator)
+        in_time = _stripes(x, x.shape[2], MASK_TIME, generator)[:, None, :]
+        in_frequency = _stripes(x, x.shape[1], MASK_BANDS, generator)[:, :, None]
+        hidden = (in_time | in_frequency) & sounding(moved)[:, None]
+        return torch.where(hidden, self.mean, moved)
+
+
+def sounding(x: Tensor) -> Tensor:
+    """Which frames are not padding: bool (batch, n_frames) of x (batch, n_mels, n_frames).
+
+    Padding is the run of equal frames at the end. A clip's first frame always counts as sounding, so that
+    no clip is without any.
+    """
+    differs = ((x - x[:, :, -1:]).abs() > PADDING_TOLERANCE).any(dim=1)
+    places = torch.arange(x.shape[2], device=x.device)
+    return places <= (differs * places).amax(dim=1, keepdim=True)
+
+
+def _checked(shape: Sequence[int]) -> tuple[int, int]:
+    if len(shape) != 2 or shape[0] < MIN_BANDS or shape[1] < MIN_FRAMES:
+        raise DataError(
+            f"encoder 'cnn-lstm' takes a log-mel spectrogram of at least {MIN_BANDS} bands and {MIN_FRAMES} "
+            f"frames, not rows of shape {tuple(shape)}; extract with --features logmel"
+        )
+    return shape[0], shape[1]
+
+
+def _uniform(x: Tensor, limit: float, generator: torch.Generator) -> Tensor:
+    """One number a sample between -limit and limit, shape (batch,)."""
+    return (2 * torch.rand(len(x), generator=generator, device=x.device) - 1) * limit
+
+
+def _with_noise(x: Tensor, clips: float, generator: torch.Generator) -> Tensor:
+    """Add white noise of up to 0.05 of the peak, as mel power, to the sounding frames of some clips.
+
+    ``clips`` is their share. Input that is standardised rather than in dB spans so little that the noise
+    lies below all of it.
+    """
+    share = torch.rand(len(x), 1, 1, generator=generator, device=x.device)
+    # The power of noise in one mel cell is near the mean of two exponential variates.
+    power = -torch.rand((2, *x.shape), generator=generator, device=x.device).clamp(min=1e-6).log().mean(dim=0)
+    level = x.amax(dim=(1, 2), keepdim=True) + NOISE_DB
+    noise = level + 10 * torch.log10(share.square() * power + 1e-12)
+    chosen = torch.rand(len(x), 1, 1, generator=generator, device=x.device) < clips
+    return torch.where(sounding(x)[:, None] & chosen, torch.logaddexp(x / DB, noise / DB) * DB, x)
+
+
+def _move(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Stretch and shift in time and shift along the mel bands, edges repeated."""
+    affine = torch.zeros(len(x), 2, 3, device=x.device)
+    affine[:, 0, 0] = 1 + _uniform(x, STRETCH, generator)
+    affine[:, 0, 2] = _uniform(x, 2 * SHIFT_TIME, generator)
+    affine[:, 1, 1] = 1
+    affine[:, 1, 2] = _uniform(x, 2 * SHIFT_BANDS / x.shape[1], generator)
+    grid = F.affine_grid(affine, [len(x), 1, *x.shape[1:]], align_corners=False)
+    return F.grid_sample(x[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+
+
+def _stripes(x: Tensor, size: int, share: float, generator: torch.Generator) -> Tensor:
+    """A few random intervals of up to ``share`` of an axis for each sample: bool (batch, size)."""
+    shape = (len(x), N_MASKS, 1)
+    width = torch.rand(shape, generator=generator, device=x.device) * share * size
+    start = torch.rand(shape, generator=generator, device=x.device) * (size - width)
+    places = torch.arange(size, device=x.device)
+    return ((places >= start) & (places < start + width)).any(dim=1)

@@ -1,0 +1,57 @@
+"""A small data set, its tables and models, made once by the commands themselves."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from eavctl.cli import app
+
+
+@dataclass
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def run(capsysbinary, monkeypatch, tmp_path):
+    """Run a command line in a folder of its own; a list of words and, perhaps, bytes for stdin."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*words, stdin=b""):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = app.run([str(word) for word in words])
+        out, err = capsysbinary.readouterr()
+        result = Result(code, out.decode(errors="replace"), err.decode())
+        result.bytes = out
+        return result
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """Folder with ``dataset/``, ``feats.parquet``, ``svm.joblib`` and ``preds.parquet``."""
+    folder = tmp_path_factory.mktemp("made")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for line in (
+            "synth --per-class 8 --seed 1",
+            "extract dataset -o feats.parquet",
+            "extract dataset --features seed33 -o seed33.parquet",
+            "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
+            "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
+        ):
+            assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
+    finally:
+        os.chdir(before)
+    return folder

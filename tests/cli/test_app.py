@@ -1,0 +1,158 @@
+"""The command line as a whole: help, imports, settings, exit codes."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+
+from eavctl.cli import app
+
+HEAVY = ("numpy", "scipy", "librosa", "sklearn", "torch", "pandas", "mne", "pyarrow", "matplotlib", "joblib")
+
+
+def commands():
+    app._register_commands()
+    return typer.main.get_command(app.app).commands
+
+
+@pytest.mark.parametrize("words", ["--help", "--version", *(f"{name} --help" for name in commands())])
+def test_help_and_version_import_nothing_heavy(words):
+    script = f"""
+import sys
+from eavctl.cli.app import run
+assert run({words.split()!r}) == 0
+heavy = [name for name in {HEAVY!r} if name in sys.modules]
+assert not heavy, heavy
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_completion_imports_nothing_heavy():
+    script = f"""
+import os, sys
+os.environ |= {{"_EAVCTL_COMPLETE": "complete_bash", "COMP_WORDS": "eavctl ext", "COMP_CWORD": "1"}}
+from eavctl.cli.app import run
+try:
+    run([])
+finally:
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    print(heavy, file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["extract"]
+    assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize("name", commands())
+def test_help_opens_with_examples_that_name_the_command(name, run):
+    shown = run(name, "--help").out
+    assert app.EXAMPLES[name]
+    first = shown.index("Examples:")
+    assert first < shown.index("Options:")
+    for example in app.EXAMPLES[name]:
+        assert example.startswith(f"eavctl {name} ")
+        assert example in shown
+
+
+@pytest.mark.parametrize("example", [e for name in commands() for e in app.EXAMPLES[name]])
+def test_examples_are_well_formed(example):
+    """Every example parses; what it does is tested beside its command and in the README's tour."""
+    _, name, *words = example.split()
+    command = commands()[name]
+    command.make_context(name, words, resilient_parsing=False)
+
+
+def test_every_command_is_in_the_readme():
+    readme = (Path(__file__).parents[2] / "README.md").read_text()
+    for name in commands():
+        assert re.search(rf"\| `{name}` ", readme), name
+
+
+def test_every_option_has_help():
+    for name, command in commands().items():
+        for parameter in command.params:
+            assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bogus"], "No such command"),
+        (["extract"], "Missing argument"),
+        (["extract", "x", "-o", "y.parquet", "--wrong"], "--wrong"),
+        (["train-svm", "x", "-o", "y.joblib", "--folds", "1"], "--folds"),
+        (["extract", "x", "-o", "y.parquet", "--hop", "1"], "--segment"),
+        (["extract", "x", "-o", "y.parquet", "--features", "functional"], "Did you mean 'functionals'"),
+        (["extract", "x", "-o", "y.parquet", "--set", "a=1"], "no setting 'a'"),
+    ],
+)
+def test_wrong_usage_ends_with_2_and_two_lines(run, words, message):
+    result = run(*words)
+    assert result.code == 2
+    assert message in result.err
+    assert len(result.err.splitlines()) <= 2
+    assert "Traceback" not in result.err
+
+
+def test_bad_data_ends_with_3_and_names_the_file(run, tmp_path):
+    (tmp_path / "bad.parquet").write_text("no table")
+    for words in (
+        ["train-svm", "bad.parquet", "-o", "m.joblib"],
+        ["report", "bad.parquet", "-o", "r.html"],
+        ["show", "bad.parquet"],
+    ):
+        result = run(*words)
+        assert result.code == 3
+        assert "bad.parquet" in result.err
+        assert len(result.err.splitlines()) <= 2
+
+
+def test_a_bug_ends_with_1_and_shows_its_traceback_on_request(run, monkeypatch):
+    def broken(*_, **__):
+        raise ZeroDivisionError("boo")
+
+    monkeypatch.setattr("eavctl.stages.show.show", broken)
+    result = run("show", "x")
+    assert result.code == 1
+    assert "bug: ZeroDivisionError: boo" in result.err
+    assert "Traceback" not in result.err
+    assert "Traceback" in run("show", "x", "-v", "-v").err
+
+
+def test_interruption_ends_with_130(run, monkeypatch):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("eavctl.stages.show.show", interrupted)
+    assert run("show", "x").code == 130
+
+
+def test_flag_beats_environment_beats_file_beats_default(run, tmp_path, monkeypatch):
+    def seen(*extra):
+        return run("synth", "--dry-run", *extra).err
+
+    assert "50 recordings of happy, " not in seen()
+    assert "would write 200 recordings" in seen()
+    (tmp_path / "eavctl.toml").write_text('seed = 3\n[synth]\nper-class = 7\nclasses = "happy,sad"\n')
+    assert "would write 14 recordings of happy, sad" in seen()
+    monkeypatch.setenv("EAVCTL_SYNTH_PER_CLASS", "5")
+    assert "would write 10 recordings" in seen()
+    assert "would write 4 recordings" in seen("--per-class", "2")
+
+
+@pytest.mark.parametrize(
+    "text", ["[extrat]\njobs = 2\n", "[synth]\nper-clas = 2\n", "jbos = 2\n", "jobs = = 2\n"]
+)
+def test_settings_nobody_knows_are_refused(run, tmp_path, text):
+    (tmp_path / "eavctl.toml").write_text(text)
+    result = run("synth", "--dry-run")
+    assert result.code == 2
+    assert "eavctl.toml" in result.err
+
+
+def test_quiet_says_nothing(run):
+    assert run("synth", "--per-class", "1", "-q").err == ""

@@ -1,0 +1,123 @@
+"""What holds for every registered encoder. A new one is picked up by its registration:
+
+``example_shape`` is the shape of one sample, ``example_settings`` (optional) makes a big network small.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from eavctl import registry
+
+ENCODERS = registry.names("encoders")
+BATCH = 3
+
+
+def build(name: str, seed: int = 0) -> Any:
+    entry = registry.get("encoders", name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return entry.thing(tuple(entry.facts["example_shape"]), **entry.facts.get("example_settings", {}))
+
+
+def batch(name: str, n: int = BATCH) -> Tensor:
+    shape = registry.get("encoders", name).facts["example_shape"]
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_registration_states_modality_and_example(name: str) -> None:
+    facts = registry.get("encoders", name).facts
+    assert facts["modality"] in ("audio", "eeg", "video")
+    json.dumps({"shape": facts["example_shape"], "settings": facts.get("example_settings", {})})
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_output_is_batch_by_embedding_dim(name: str) -> None:
+    encoder = build(name).eval()
+    output = encoder(batch(name))
+    assert output.shape == (BATCH, encoder.embedding_dim)
+    assert output.dtype == torch.float32
+    assert torch.isfinite(output).all()
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_gradient_reaches_every_parameter(name: str) -> None:
+    encoder = build(name).train()
+    output = encoder(batch(name))
+    (output * torch.randn(output.shape, generator=torch.Generator().manual_seed(2))).sum().backward()
+    unreached = [
+        parameter_name
+        for parameter_name, parameter in encoder.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum() > 0
+    ]
+    assert unreached == []
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_evaluation_is_deterministic_and_changes_no_state(name: str) -> None:
+    encoder = build(name).eval()
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    x = batch(name)
+    with torch.inference_mode():
+        assert torch.equal(encoder(x), encoder(x))
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_sample_does_not_depend_on_its_batch(name: str) -> None:
+    encoder = build(name).eval()
+    x = batch(name)
+    with torch.inference_mode():
+        together = encoder(x)
+        alone = torch.cat([encoder(row[None]) for row in x])
+        among_others = encoder(torch.cat([x[:1], 5 * x[1:].flip(0)]))[:1]
+    torch.testing.assert_close(together, alone, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together[:1], among_others, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_the_input_is_read(name: str) -> None:
+    encoder = build(name).eval()
+    x = batch(name)
+    with torch.inference_mode():
+        assert not torch.allclose(encoder(x)[0], encoder(x)[1])
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_input_statistics_live_in_the_state(name: str) -> None:
+    fitted, other = build(name, seed=0).eval(), build(name, seed=5).eval()
+    x = 7 + 3 * batch(name)
+    with torch.no_grad():
+        fitted.fit_input(x)
+        other.load_state_dict(fitted.state_dict())
+        assert torch.equal(fitted(x), other(x))
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_augmentation_draws_from_its_generator_only(name: str) -> None:
+    encoder, x = build(name), batch(name)
+    kept, state = x.clone(), torch.get_rng_state()
+
+    def augmented(seed: int) -> Any:
+        return encoder.augment(x, torch.Generator().manual_seed(seed))
+
+    first = augmented(0)
+    assert first.shape == x.shape
+    assert torch.isfinite(first).all()
+    assert torch.equal(first, augmented(0))
+    assert torch.equal(x, kept)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_registered_settings_are_json(name: str) -> None:
+    settings = registry.get("encoders", name).facts.get("example_settings", {})
+    shape = registry.get("encoders", name).facts["example_shape"]
+    through_json = json.loads(json.dumps({"shape": shape, "settings": settings}))
+    registry.get("encoders", name).thing(through_json["shape"], **through_json["settings"])
