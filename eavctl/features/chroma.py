@@ -30,9 +30,9 @@ def tuning(power: np.ndarray, rate: int, n_fft: int) -> float:
     hz = np.fft.rfftfreq(n_fft, 1 / rate)
     low, high = np.searchsorted(hz, [PEAK_RANGE_HZ[0], min(PEAK_RANGE_HZ[1], rate / 2)])
     low, high = max(low, 1), min(high, len(power) - 1)
-    strong = power * (power > PEAK_THRESHOLD * power.max(axis=0))
-    here = strong[low:high]
-    bins, frames = np.nonzero((here > strong[low - 1 : high - 1]) & (here >= strong[low + 1 : high + 1]))
+    near = power[low - 1 : high + 1]
+    strong = near * (near > PEAK_THRESHOLD * power.max(axis=0))
+    bins, frames = np.nonzero((strong[1:-1] > strong[:-2]) & (strong[1:-1] >= strong[2:]))
     bins = bins + low
     before, middle, after = (power[bins + step, frames] for step in (-1, 0, 1))
     slope, bend = (after - before) / 2, after - 2 * middle + before

@@ -111,10 +111,11 @@ def test_bad_recordings_are_named_listed_and_never_fatal(run, made, tmp_path, sh
     for name in ("empty.wav", "silent.wav", "nan.wav", "text.wav", "random.mp4", "one-sample.wav", "dc.wav"):
         assert reasons[f"odd/{name}"]
         assert f"odd/{name}: " in result.err
-    assert "odd/truncated.wav" not in reasons
-    assert "truncated.wav: the end of the recording is missing" in result.err
+    assert reasons["odd/truncated.wav"] == "a recording of this name came before"  # truncated.mp4
+    assert "odd/truncated.mp4" not in reasons
+    assert "odd/truncated.mp4: the end of the recording is missing" in result.err
     table = tables.read_features(tmp_path / "f.parquet")
-    assert table.meta["rejected"] == bad.astype(object).where(bad.notna(), None).to_dict("records")
+    assert [(each["path"], each["reason"]) for each in table.meta["rejected"]] == list(reasons.items())
     assert str(tmp_path) not in json.dumps(table.meta)  # the same input gives the same bytes anywhere
     assert run("extract", "d", "-o", "f.parquet", "--strict").code == 3
     assert run("extract", "d", "-o", "g.parquet", "--strict").code == 3
