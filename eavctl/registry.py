@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -29,6 +30,24 @@ class Entry:
     name: str
     thing: Any
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def with_defaults(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The thing's keyword settings: those given, and its defaults for the rest.
+
+        Raises
+        ------
+        UsageError : it has no such setting.
+        """
+        defaults = {
+            parameter.name: parameter.default
+            for parameter in inspect.signature(self.thing).parameters.values()
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        }
+        unknown = sorted(settings.keys() - defaults.keys())
+        if unknown:
+            known = ", ".join(defaults) or "none"
+            raise UsageError(f"{self.name!r} has no setting {unknown[0]!r}; known: {known}")
+        return defaults | dict(settings)
 
 
 _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}

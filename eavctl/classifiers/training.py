@@ -145,9 +145,9 @@ def validation_parts(
     everything = [(np.arange(len(y)), np.arange(0))]
     grouped = groups is not None and len(np.unique(np.asarray(groups))) > 1
     kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    n_units = (
-        len(np.unique(np.asarray(groups))) if grouped else int(np.unique(y, return_counts=True)[1].min())
-    )
+    rows_of_class = np.unique(y, return_counts=True)[1]
+    n_groups = len(np.unique(np.asarray(groups))) if grouped else 0
+    n_units = min(n_groups, int(rows_of_class.max())) if grouped else int(rows_of_class.min())
     n_cuts = min(round(1 / settings.validation), n_units) if settings.validation else 0
     if n_cuts < 2:
         return everything

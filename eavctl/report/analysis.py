@@ -26,10 +26,11 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
 
     signal, rate = audio.read(recording)
     chroma = librosa.feature.chroma_stft(y=signal, sr=rate)
+    mfcc = librosa.feature.mfcc(y=signal, sr=rate, n_mfcc=N_MFCC)
     mel = librosa.power_to_db(librosa.feature.melspectrogram(y=signal, sr=rate), ref=np.max)
     panels = [
         ("mel spectrogram, dB below the loudest", mel, "magma", "mel band"),
-        ("MFCC", librosa.feature.mfcc(y=signal, sr=rate, n_mfcc=N_MFCC), "RdBu_r", "coefficient"),
+        ("MFCC", mfcc, "RdBu_r", "coefficient"),
         ("chroma, share of the strongest pitch class", chroma, "viridis", "pitch class"),
     ]  # fmt: skip
     duration = len(signal) / rate
@@ -49,7 +50,8 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
             )
             axis.set(title=title, ylabel=ylabel)
             figure.colorbar(image, ax=axis, pad=0.01)
-        axes[2].images[0].set_clim(-abs(panels[1][1]).max(), abs(panels[1][1]).max())
+        strong = float(np.percentile(np.abs(mfcc[1:]), 99))  # coefficient 0, the level, would drown the rest
+        axes[2].images[0].set_clim(-strong, strong)
         axes[-1].set_xlabel("time, s")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=130, metadata={"Software": "eavctl"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import warnings
 from collections.abc import Iterator
@@ -47,22 +46,11 @@ class Recipe:
     hop: float | None = None
 
     def __post_init__(self) -> None:
-        entry = registry.get("features", self.features)
-        defaults = {
-            p.name: p.default
-            for p in inspect.signature(entry.thing).parameters.values()
-            if p.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        unknown = sorted(self.settings.keys() - defaults.keys())
-        if unknown:
-            raise UsageError(
-                f"{self.features!r} has no setting {unknown[0]!r}; known: {', '.join(defaults) or 'none'}"
-            )
         if self.hop is not None and self.segment is None:
             raise UsageError("--hop needs --segment")
-        if (self.segment or 1) <= 0 or (self.hop or 1) <= 0:
+        if any(seconds is not None and seconds <= 0 for seconds in (self.segment, self.hop)):
             raise UsageError("--segment and --hop must be above 0 seconds")
-        object.__setattr__(self, "settings", defaults | self.settings)
+        object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
 
     @property

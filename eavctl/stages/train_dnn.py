@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from eavctl import registry
 from eavctl.classifiers import dnn
 from eavctl.errors import DataError
 
@@ -22,6 +23,10 @@ class DnnFitter:
     encoder, encoder_settings : name in the registry, and keywords of its class.
     settings : of the training.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
+
+    Raises
+    ------
+    UsageError : no such encoder or setting.
     """
 
     encoder: str = "cnn-lstm"
@@ -29,6 +34,10 @@ class DnnFitter:
     settings: dnn.TrainSettings = field(default_factory=dnn.TrainSettings)
     log_dir: Path | None = None
     kind: ClassVar[str] = "dnn"
+
+    def __post_init__(self) -> None:
+        entry = registry.get("encoders", self.encoder)
+        object.__setattr__(self, "encoder_settings", entry.with_defaults(self.encoder_settings))
 
     def describe(self) -> dict[str, Any]:
         """See `Fitter`."""

@@ -1,0 +1,78 @@
+"""train-dnn on tensors small enough for seconds."""
+
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from eavctl import artifacts, tables
+
+SMALL = ["--epochs", "4", "--members", "1", "--folds", "2"]
+
+
+@pytest.fixture
+def mel(run, made, tmp_path):
+    words = ["--features", "logmel", "--set", "n_mels=16", "--set", "n_frames=48"]
+    assert run("extract", made / "dataset", *words, "-o", "mel.parquet").code == 0
+    return tmp_path / "mel.parquet"
+
+
+def digest(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_training_writes_model_and_predictions_and_predict_takes_it(run, made, mel, tmp_path):
+    result = run("train-dnn", mel, "-o", "dnn.pt", *SMALL, "--predictions", "p.parquet", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["out_of_fold"]["n_rows"] == 32
+    predictions = tables.read_predictions(tmp_path / "p.parquet")
+    assert predictions.meta["out_of_fold"] is True
+    found = json.loads(
+        run("predict", made / "dataset/sad/sad_sample_1.wav", "--model", "dnn.pt", "--json").out
+    )
+    table = tables.read_features(mel)
+    row = table.keys.index[table.keys["sample_id"] == "sad/sad_sample_1"]
+    expected = artifacts.load(tmp_path / "dnn.pt").predict_proba(table.x[row])[0]
+    assert list(found["predictions"][0]["proba"].values()) == pytest.approx(expected.tolist(), abs=1e-6)
+    assert "encoder: cnn-lstm" in run("show", "dnn.pt").out
+    other = run("predict", made / "feats.parquet", "--model", "dnn.pt")
+    assert other.code == 3
+    assert "'logmel'" in other.err
+
+
+def test_a_killed_training_ends_with_the_same_bytes(run, mel, tmp_path):
+    """Killed for good after the first fold, then run again."""
+    assert run("train-dnn", mel, "-o", "whole.pt", *SMALL, "--predictions", "whole.parquet").code == 0
+    words = [
+        "train-dnn",
+        str(mel),
+        "-o",
+        str(tmp_path / "killed.pt"),
+        *SMALL,
+        "--predictions",
+        str(tmp_path / "k.parquet"),
+    ]
+    slow = "import time, eavctl.classifiers.checkpoints as c; old = c.Checkpoint.finish\n" \
+           "def finish(*a): old(*a); print('fold', flush=True); time.sleep(60)\n" \
+           "c.Checkpoint.finish = finish\nfrom eavctl.cli.app import main; main()"  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-c", slow, *words], stdout=subprocess.PIPE, cwd=tmp_path)
+    process.stdout.readline()
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "killed.pt").exists()
+    assert len(list((tmp_path / ".killed.pt.parts").iterdir())) == 1
+    subprocess.run([sys.executable, "-m", "eavctl", *words], check=True, capture_output=True, cwd=tmp_path)
+    assert digest(tmp_path / "killed.pt") == digest(tmp_path / "whole.pt")
+    assert digest(tmp_path / "k.parquet") == digest(tmp_path / "whole.parquet")
+    assert not (tmp_path / ".killed.pt.parts").exists()
+
+
+def test_unknown_encoders_and_settings_are_named(run, mel):
+    assert "Did you mean 'cnn-lstm'" in run("train-dnn", mel, "-o", "m.pt", "--encoder", "cnn-lst").err
+    result = run("train-dnn", mel, "-o", "m.pt", "--set", "layers=3")
+    assert result.code == 2
+    assert "layers" in result.err
+    assert run("train-dnn", mel, "-o", "m.joblib", *SMALL).code == 2
