@@ -9,7 +9,7 @@ from scipy import fft
 
 from eavctl.errors import SignalError
 from eavctl.features.chroma import chroma
-from eavctl.features.spectrum import AMIN, DYNAMIC_RANGE_DB, decibels, mel_bands, power_spectrum
+from eavctl.features.spectrum import AMIN, DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
 
 SHORTEST_S = 0.1
@@ -67,8 +67,8 @@ def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     if rate / 2 <= CONTRAST_LOWEST_HZ * 2 ** (CONTRAST_BANDS - 1):
         raise SignalError(f"seed33 needs a rate above 12800 Hz, not {rate}: resample first")
     signal = signal.astype(np.float64)
-    power = power_spectrum(signal, N_FFT, HOP)
-    magnitude = np.sqrt(power)
+    magnitude = short_time_spectrum(signal, N_FFT, HOP)
+    power = magnitude**2
     mel = mel_bands(power, rate, N_FFT, N_MELS)
     hz = np.fft.rfftfreq(N_FFT, 1 / rate)
     centroid, bandwidth = _centroid_and_bandwidth(magnitude, hz)
@@ -86,7 +86,7 @@ def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
 
 
 def _centroid_and_bandwidth(magnitude: np.ndarray, hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of frequency weighted by magnitude, Hz, (1, n_frames) each; 0 in silence."""
+    """Mean and deviation of frequency weighted by magnitude, Hz, (1, n_frames) each; 0 in silence."""
     total, first, second = np.stack([np.ones_like(hz), hz, hz**2]) @ magnitude
     total = np.where(total < np.finfo(total.dtype).tiny, 1, total)
     centroid = first / total
@@ -99,8 +99,6 @@ def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
 
     Reference: Jiang et al., Music type classification by spectral contrast feature, ICME 2002.
     """
-    # A sort of float32 takes half the time, and its rounding is 1e-6 dB.
-    by_frame = magnitude.T.astype(np.float32)
     edges = np.concatenate([[0], CONTRAST_LOWEST_HZ * 2.0 ** np.arange(CONTRAST_BANDS + 1)])
     valleys, peaks = [], []
     for number, (low, high) in enumerate(itertools.pairwise(edges)):
@@ -109,9 +107,10 @@ def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
         is_last = number == CONTRAST_BANDS
         last = len(hz) if is_last else last
         count = max(round(CONTRAST_QUANTILE * (last - first)), 1)
-        ordered = np.sort(by_frame[:, first : last if is_last else last - 1], axis=1)
-        valleys.append(ordered[:, :count].mean(axis=1, dtype=np.float64))
-        peaks.append(ordered[:, -count:].mean(axis=1, dtype=np.float64))
+        band = magnitude[first : last if is_last else last - 1].T
+        # Two partitions take half the time of a sort.
+        valleys.append(np.partition(band, count - 1, axis=1)[:, :count].mean(axis=1))
+        peaks.append(np.partition(band, -count, axis=1)[:, -count:].mean(axis=1))
     return np.asarray(decibels(np.array(peaks)) - decibels(np.array(valleys)))
 
 
@@ -173,7 +172,7 @@ def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 3
         raise ValueError(f"logmel takes {LOGMEL_RATE} Hz, not {rate}")
     _check(signal, rate)
     scaled = signal / np.abs(signal).max()
-    power = power_spectrum(scaled.astype(np.float32), LOGMEL_FFT, LOGMEL_HOP, LOGMEL_WINDOW)
+    power = short_time_spectrum(scaled.astype(np.float32), LOGMEL_FFT, LOGMEL_HOP, LOGMEL_WINDOW) ** 2
     mel = mel_bands(power, rate, LOGMEL_FFT, n_mels)
     if mel.shape[1] > n_frames:
         running = np.concatenate([[0], np.cumsum(mel.sum(axis=0, dtype=np.float64))])

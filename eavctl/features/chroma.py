@@ -30,11 +30,11 @@ def tuning(power: np.ndarray, rate: int, n_fft: int) -> float:
     hz = np.fft.rfftfreq(n_fft, 1 / rate)
     low, high = np.searchsorted(hz, [PEAK_RANGE_HZ[0], min(PEAK_RANGE_HZ[1], rate / 2)])
     low, high = max(low, 1), min(high, len(power) - 1)
-    near = power[low - 1 : high + 1]
-    strong = near * (near > PEAK_THRESHOLD * power.max(axis=0))
-    bins, frames = np.nonzero((strong[1:-1] > strong[:-2]) & (strong[1:-1] >= strong[2:]))
+    near = power[low - 1 : high + 1].T  # frames first, as they lie in memory
+    strong = near * (near > PEAK_THRESHOLD * power.max(axis=0)[:, None])
+    frames, bins = np.nonzero((strong[:, 1:-1] > strong[:, :-2]) & (strong[:, 1:-1] >= strong[:, 2:]))
+    before, middle, after = (near[frames, bins + step] for step in (0, 1, 2))
     bins = bins + low
-    before, middle, after = (power[bins + step, frames] for step in (-1, 0, 1))
     slope, bend = (after - before) / 2, after - 2 * middle + before
     shift = np.where(np.abs(slope) >= np.abs(bend), 0, -slope / np.where(bend == 0, 1, bend))
     strength = middle + 0.5 * slope * shift
