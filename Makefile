@@ -41,7 +41,7 @@ $(DEMO)/svm.joblib $(DEMO)/svm_preds.parquet &: $(DEMO)/feats.parquet
 	$(BIN)/eavctl train-svm $< -o $(DEMO)/svm.joblib --predictions $(DEMO)/svm_preds.parquet --jobs $(JOBS)
 
 $(DEMO)/dnn.pt $(DEMO)/dnn_preds.parquet &: $(DEMO)/logmel.parquet
-	$(BIN)/eavctl train-dnn $< -o $(DEMO)/dnn.pt --predictions $(DEMO)/dnn_preds.parquet --folds 3 --epochs 6
+	$(BIN)/eavctl train-dnn $< -o $(DEMO)/dnn.pt --predictions $(DEMO)/dnn_preds.parquet --epochs 6
 
 $(DEMO)/fused.parquet: $(DEMO)/svm_preds.parquet $(DEMO)/dnn_preds.parquet
 	$(BIN)/eavctl fuse $^ -o $@

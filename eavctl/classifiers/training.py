@@ -33,7 +33,6 @@ class TrainSettings:
     batch, lr, weight_decay, clip : of AdamW; ``clip`` is the greatest norm of a gradient.
     dropout : of the embedding before the head.
     label_smoothing : share of every target spread over all classes.
-    mixup : each sample is mixed with up to this share of another (0 to 0.5).
     ema : decay, a step, of the running mean of the weights; the mean is what is judged and kept.
     members : networks whose probabilities are averaged; each is stopped and calibrated on other speakers,
         so that together they train on all.
@@ -43,16 +42,15 @@ class TrainSettings:
     device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
 
-    epochs: int = 24
+    epochs: int = 40
     batch: int = 16
-    lr: float = 2e-3
+    lr: float = 1e-3
     weight_decay: float = 1e-2
     clip: float = 1.0
     dropout: float = 0.4
-    label_smoothing: float = 0.1
-    mixup: float = 0.3
+    label_smoothing: float = 0.05
     ema: float = 0.97
-    members: int = 2
+    members: int = 1
     validation: float = 0.2
     patience: int = 12
     seed: int = 42
@@ -62,7 +60,7 @@ class TrainSettings:
         for name in ("epochs", "batch", "lr", "clip", "members", "patience"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
-        most = {"dropout": 0.9, "label_smoothing": 0.9, "mixup": 0.5, "ema": 0.9999, "validation": 0.5}
+        most = {"dropout": 0.9, "label_smoothing": 0.9, "ema": 0.9999, "validation": 0.5}
         for name, top in most.items():
             if not 0 <= getattr(self, name) <= top:
                 raise UsageError(f"{name} must lie between 0 and {top}, not {getattr(self, name)}")
@@ -224,11 +222,8 @@ class Training:
         """Take one step of the optimiser on a batch of row numbers; its loss."""
         self.network.train()
         x = self.network.encoder.augment(self.x[batch], generator)
-        targets = F.one_hot(self.y[batch], len(self.class_weights)).to(x.dtype)
-        x, targets = _mixed(x, targets, self.settings.mixup, generator)
-        loss = F.cross_entropy(
-            self.network(x), targets, self.class_weights, label_smoothing=self.settings.label_smoothing
-        )
+        smoothing = self.settings.label_smoothing
+        loss = F.cross_entropy(self.network(x), self.y[batch], self.class_weights, label_smoothing=smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
@@ -297,14 +292,6 @@ def _scheduled(lr: float, step: int, total: int) -> float:
     """Learning rate of a step: a short linear warm-up under half a cosine."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / total))
     return lr * min((step + 1) / max(1.0, WARM_UP * total), cosine)
-
-
-def _mixed(x: Tensor, targets: Tensor, most: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Mix each sample with a share of up to ``most`` of another one, and its target likewise (mixup)."""
-    other = torch.randperm(len(x), generator=generator, device=x.device)
-    share = torch.rand(len(x), 1, generator=generator, device=x.device) * most
-    in_x = share.reshape(-1, *[1] * (x.ndim - 1))
-    return torch.lerp(x, x[other], in_x), torch.lerp(targets, targets[other], share)
 
 
 def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:

@@ -310,7 +310,7 @@ def test_unknown_encoder_names_the_nearest() -> None:
         fit(x, labels, encoder="cnn-lst", settings=QUICK)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": -1.0}, {"mixup": 0.9}, {"device": "tpu"}])
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"lr": -1.0}, {"dropout": 0.95}, {"device": "tpu"}])
 def test_settings_that_cannot_be_meant_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         TrainSettings(**wrong)

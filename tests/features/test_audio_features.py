@@ -3,6 +3,8 @@
 import librosa
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from eavctl.errors import SignalError
 from eavctl.features import audio
@@ -74,6 +76,57 @@ def test_seed33_is_the_statistics_of_the_matrices_in_order():
     assert found["energy"] == pytest.approx(expected["energy"].mean(), rel=1e-5)
 
 
+def test_seed33_of_a_tone_is_what_is_known_of_tones():
+    hz, amplitude = 1000.0, 0.5
+    signal = (amplitude * np.sin(2 * np.pi * hz * TIME)).astype(np.float32)
+    matrices = {name: m[:, 4:-4] for name, m in audio.seed33_matrices(signal, RATE).items()}  # whole frames
+    assert matrices["centroid"] == pytest.approx(hz, rel=0.01)
+    assert matrices["bandwidth"].max() < 100
+    assert matrices["zcr"] == pytest.approx(2 * hz / RATE, rel=0.02)
+    assert matrices["energy"] == pytest.approx(amplitude / np.sqrt(2), rel=0.01)
+    assert matrices["flatness"].max() < 1e-3
+    assert (matrices["chroma"].argmax(axis=0) == 11).all()  # the nearest note is B, at 987.8 Hz
+
+
+def test_seed33_of_white_noise_is_what_is_known_of_noise():
+    matrices = audio.seed33_matrices(SIGNALS["noise"].astype(np.float32), RATE)
+    assert matrices["centroid"].mean() == pytest.approx(RATE / 4, rel=0.02)
+    assert matrices["bandwidth"].mean() == pytest.approx(RATE / 2 / np.sqrt(12), rel=0.02)
+    assert matrices["zcr"].mean() == pytest.approx(0.5, rel=0.02)
+    assert matrices["energy"][0, 3:-3].mean() == pytest.approx(0.1, rel=0.02)
+    # of exponentially distributed powers: e to the mean of their logarithm, minus Euler's constant
+    assert matrices["flatness"].mean() == pytest.approx(np.exp(-np.euler_gamma), rel=0.02)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.floats(0.01, 100), st.integers(0, 99))
+def test_gain_changes_levels_alone(gain, seed):
+    signal = np.random.default_rng(seed).normal(size=8000) * 0.1
+    plain, loud = (audio.seed33_matrices(x, 16000) for x in (signal, gain * signal))
+    for name in ("chroma", "centroid", "bandwidth", "flatness", "zcr"):
+        assert loud[name] == pytest.approx(plain[name], rel=1e-6), name
+    assert loud["energy"] == pytest.approx(gain * plain["energy"], rel=1e-9)
+    assert loud["mel"] == pytest.approx(gain**2 * plain["mel"], rel=1e-9)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from([audio.seed33, audio.logmel]),
+    st.integers(1600, 40000),
+    st.integers(0, 99),
+    st.sampled_from([1e-30, 1e-6, 1.0, 1e4, 1e9]),
+)
+def test_every_signal_that_is_not_constant_gives_finite_values(feature, n_samples, seed, level):
+    signal = (level * np.random.default_rng(seed).normal(size=n_samples)).astype(np.float32)
+    before = signal.copy()
+    found = feature(signal, 16000)
+    assert np.isfinite(found).all()
+    assert found.dtype == np.float32
+    assert found.shape == ((33,) if feature is audio.seed33 else (64, 300))
+    assert np.array_equal(found, feature(signal, 16000))
+    assert np.array_equal(signal, before)
+
+
 def test_seed33_refuses_low_rates_by_name():
     with pytest.raises(SignalError, match="12800"):
         audio.seed33(SIGNALS["noise"].astype(np.float32), 8000)
@@ -95,15 +148,32 @@ def test_logmel_is_librosas():
 def test_logmel_of_a_long_clip_is_its_loudest_stretch_whatever_its_level():
     signal = np.random.default_rng(1).normal(size=16000 * 8) * 1e-3
     signal[16000 * 4 : 16000 * 6] *= 100
-    found, quieter = (audio.logmel((gain * signal).astype(np.float32), 16000) for gain in (1.0, 0.1))
-    assert np.abs(found - quieter).max() < 0.05
+    found, quieter, faint = (audio.logmel((g * signal).astype(np.float32), 16000) for g in (1.0, 0.1, 1e-6))
+    assert np.abs(found - quieter).max() < 0.01
+    assert np.abs(found - faint).max() < 0.01
     assert (found.max(axis=0) > -30).sum() >= 195
+
+
+def test_logmel_of_another_size_and_rate():
+    signal = SIGNALS["noise"].astype(np.float32)[:16000]
+    assert audio.logmel(signal, 16000, n_mels=40, n_frames=120).shape == (40, 120)
+    with pytest.raises(ValueError, match="16000"):
+        audio.logmel(signal, 22050)
+
+
+def test_logmel_of_a_tone_peaks_in_the_band_of_its_frequency():
+    hz = 1000.0
+    found = audio.logmel(np.sin(2 * np.pi * hz * np.arange(48000) / 16000).astype(np.float32), 16000)
+    centres = librosa.mel_frequencies(66, fmin=0, fmax=8000)[1:-1]
+    assert (found[:, 5:-5].argmax(axis=0) == np.abs(centres - hz).argmin()).all()
+    assert found.max() == pytest.approx(0, abs=1e-4)
+    assert found.min() >= -80
 
 
 @pytest.mark.parametrize("feature", [audio.seed33, audio.logmel])
 @pytest.mark.parametrize("signal", [np.zeros(16000), np.full(16000, 0.3), np.ones(100)])
 def test_what_cannot_be_described_is_refused(feature, signal):
-    with pytest.raises(SignalError, match="too short|constant"):
+    with pytest.raises(SignalError, match=r"too short|constant"):
         feature(signal.astype(np.float32), 16000)
 
 
