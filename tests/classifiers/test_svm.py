@@ -1,5 +1,7 @@
 """The support vector machine: equal to scikit-learn's, and blind to what it must not see."""
 
+import itertools
+
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
@@ -29,7 +31,7 @@ class SoftVoting(SVC):
         if n == 2:
             return pairs
         signs = np.zeros((n * (n - 1) // 2, n))
-        for row, (i, j) in zip(signs, [(i, j) for i in range(n) for j in range(i + 1, n)], strict=True):
+        for row, (i, j) in zip(signs, itertools.combinations(range(n), 2), strict=True):
             row[i], row[j] = 1, -1
         return pairs @ signs
 

@@ -431,11 +431,13 @@ def test_plot_draws_a_picture(run, made, tmp_path):
 
 
 def test_prediction_with_the_svm_imports_nothing_that_it_does_not_need(made):
+    words = ["predict", str(made / "dataset/sad/sad_sample_1.wav"), "--model", str(made / "svm.joblib")]
+    needless = ("torch", "sklearn", "librosa", "numba", "pandas", "pyarrow", "matplotlib", "mne")
     script = f"""
 import sys
 from eavctl.cli.app import run
-assert run(["predict", {str(made / "dataset/sad/sad_sample_1.wav")!r}, "--model", {str(made / "svm.joblib")!r}]) == 0
-heavy = [n for n in ("torch", "sklearn", "librosa", "numba", "pandas", "pyarrow", "matplotlib", "mne") if n in sys.modules]
+assert run({words!r}) == 0
+heavy = [name for name in {needless!r} if name in sys.modules]
 assert not heavy, heavy
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)

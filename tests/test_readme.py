@@ -1,0 +1,47 @@
+"""The README's tour runs as it stands, in an empty folder, from its first command to its last."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from eavctl.cli import app
+
+README = Path(__file__).parents[1] / "README.md"
+CONSOLE = re.compile(r"```console\n(.*?)```", re.S)
+
+
+def tour():
+    """Commands of the console blocks, as lists of words."""
+    blocks = CONSOLE.findall(README.read_text())
+    lines = [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    return [shlex.split(line) for line in lines]
+
+
+def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    commands = tour()
+    assert {words[1] for words in commands} >= {
+        "synth",
+        "extract",
+        "train-svm",
+        "train-dnn",
+        "fuse",
+        "predict",
+        "report",
+        "show",
+    }
+    for words in commands:
+        assert words[0] == "eavctl"
+        assert app.run(words[1:]) == 0, " ".join(words)
+
+
+@pytest.mark.parametrize(
+    "name", ["README.md", "CONTRIBUTING.md", "data/README.md", "docs/evaluation.md", "docs/features.md"]
+)
+def test_links_lead_somewhere(name):
+    page = README.parent / name
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
