@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import progress, say
-from eavctl.cli.options import DryRun, Force, Seed
+from eavctl.cli.console import emit_json, progress, say
+from eavctl.cli.options import DryRun, Force, Json, Seed
 
 
 @command(
@@ -24,6 +24,7 @@ def synth(
     seed: Seed = 42,
     force: Force = False,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Make tones that differ by class in how fast their loudness swings.
 
@@ -37,4 +38,6 @@ def synth(
 
     with progress("synth") as tick:
         count = synth_speech(out, per_class=per_class, classes=names, seed=seed, force=force, on_clip=tick)
+    if as_json:
+        emit_json({"out": str(out), "recordings": count, "classes": list(names)})
     say(f"{count} recordings -> {out}")

@@ -38,7 +38,7 @@ def run_training(
     say(score_line(result.meta["out_of_fold"]))
     where = f" and {predictions}" if predictions else ""
     done = "is up to date: " if result.up_to_date else ""
-    say(f"{done}{len(result.predictions)} out-of-fold rows -> {out}{where}")
+    say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {out}{where}")
 
 
 def _summary(meta: Any) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -77,11 +77,14 @@ class Fitter(Protocol):
 
 @dataclass(frozen=True)
 class Trained:
-    """What a training came to: the out-of-fold predictions and the model's own account of itself."""
+    """What a training came to: the model's own account of itself, and the out-of-fold predictions.
 
-    predictions: PredictionTable
+    ``predictions`` is None where an earlier run's model is up to date and its predictions were not asked for.
+    """
+
     meta: Mapping[str, Any]
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...]
+    predictions: PredictionTable | None
     up_to_date: bool = False
 
 
@@ -156,7 +159,7 @@ def train(
     if predictions:
         tables.write_predictions(oof, predictions)
     shutil.rmtree(parts, ignore_errors=True)
-    return Trained(oof, meta, warnings)
+    return Trained(meta, warnings, oof)
 
 
 def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
@@ -245,8 +248,8 @@ def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTabl
 
 def _groups(keys: pd.DataFrame, group: str) -> np.ndarray:
     """What inner splits must keep together: the group, or the clip where a row has none."""
-    groups, clips = identify(keys, group), identify(keys, "clip_id")
-    return np.where(groups == None, clips, groups).astype(str)  # noqa: E711  # element by element
+    pairs = zip(identify(keys, group), identify(keys, "clip_id"), strict=True)
+    return np.array([clip if name is None else name for name, clip in pairs], dtype=str)
 
 
 def _in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:
@@ -273,14 +276,16 @@ def _up_to_date(
     out: str | os.PathLike[str], predictions: str | os.PathLike[str] | None, training_hash: str
 ) -> Trained | None:
     """What an earlier run of the same training left, if all of it is there; its times are set to now."""
-    if predictions is None or not (Path(out).is_file() and Path(predictions).is_file()):
+    if not Path(out).is_file() or (predictions and not Path(predictions).is_file()):
         return None
     try:
-        meta, table = artifacts.read_meta(out), tables.read_predictions(predictions)
+        meta = artifacts.read_meta(out)
+        table = tables.read_predictions(predictions) if predictions else None
     except DataError:
         return None
-    if meta.get("training_hash") != training_hash or table.meta["model_hashes"] != [training_hash]:
+    hashes = [meta.get("training_hash"), *(table.meta["model_hashes"] if table else [])]
+    if any(each != training_hash for each in hashes):
         return None
-    os.utime(out)
-    os.utime(predictions)
-    return Trained(table, meta, tuple(meta["protocol"]["warnings"]), True)
+    for target in [out, *([predictions] if predictions else [])]:
+        os.utime(target)
+    return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)
