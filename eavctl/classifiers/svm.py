@@ -1,13 +1,9 @@
 """A support vector machine with an RBF kernel: scikit-learn fits it, plain numpy applies it.
 
-Features are standardised, then square-rooted with their sign kept: the value normalisation of Kaya and
-Karpov [1]_, which keeps a few wild statistics of a clip from ruling its distances. C and gamma are chosen,
-and the class probabilities calibrated by one temperature [2]_, by folds of the training rows that keep
-groups whole.
+Features pass `eavctl.classifiers.within_class` first. C and gamma are chosen, and the class probabilities
+calibrated by one temperature [1]_, by folds of the training rows that keep groups whole.
 
-.. [1] Kaya, Karpov: Efficient and effective strategies for cross-corpus acoustic emotion recognition,
-   Neurocomputing 275, 2018.
-.. [2] Guo et al.: On calibration of modern neural networks, ICML 2017. Beside Platt's sigmoids it leaves the
+.. [1] Guo et al.: On calibration of modern neural networks, ICML 2017. Beside Platt's sigmoids it leaves the
    order of the classes as the machine has it.
 """
 
@@ -16,17 +12,20 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from eavctl.classifiers import within_class
+from eavctl.classifiers.within_class import Normalizer
 from eavctl.errors import DataError
 
-C_GRID = (1.0, 4.0, 16.0)
-GAMMA_GRID = (0.05, 0.2, 0.8)  # in units of 1 / n_columns, the inverse mean squared norm of a scaled row
+C_GRID = (0.25, 1.0, 4.0, 16.0)
+GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised training rows
 INNER_FOLDS = 4
+LOG_BETA_RANGE = (-10.0, 10.0)
 
 Folds = list[tuple[np.ndarray, np.ndarray]]
 
@@ -38,8 +37,8 @@ class SvmModel:
     Parameters
     ----------
     classes_ : names of the classes, shape (n_classes,).
-    mean, scale : of each column in the training rows, shape (n_columns,).
-    support : support vectors, by class, as they came: unscaled, shape (n_support, n_columns).
+    normalizer : of the features.
+    support : support vectors, by class, as they came: not normalised, shape (n_support, n_columns).
     dual : dual coefficients as libsvm orders them, shape (n_classes - 1, n_support).
     n_support : support vectors of each class, shape (n_classes,).
     intercept : one a pair of classes, shape (n_classes * (n_classes - 1) / 2,).
@@ -49,8 +48,7 @@ class SvmModel:
     """
 
     classes_: np.ndarray
-    mean: np.ndarray
-    scale: np.ndarray
+    normalizer: Normalizer
     support: np.ndarray
     dual: np.ndarray
     n_support: np.ndarray
@@ -77,17 +75,15 @@ class SvmModel:
         ------
         DataError : ``x`` has another number of columns.
         """
-        if x.ndim != 2 or x.shape[1] != len(self.mean):
-            raise DataError(f"the model takes {len(self.mean)} features, the table has shape {x.shape[1:]}")
-        kernel = np.exp(-self.gamma * _squared_distances(self._scaled(x), self._scaled_support))
+        n_columns = self.support.shape[1]
+        if x.ndim != 2 or x.shape[1] != n_columns:
+            raise DataError(f"the model takes {n_columns} features, the table has shape {x.shape[1:]}")
+        kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), self._normalized_support))
         return soft_votes(self._pairs(kernel), len(self.classes_))
 
     @cached_property
-    def _scaled_support(self) -> np.ndarray:
-        return self._scaled(self.support)
-
-    def _scaled(self, x: np.ndarray) -> np.ndarray:
-        return _rooted((x.astype(np.float64) - self.mean) / self.scale)
+    def _normalized_support(self) -> np.ndarray:
+        return self.normalizer(self.support)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
         """Decision of each pair of classes (i, j), above 0 for i; for the second where there are but two."""
@@ -114,8 +110,8 @@ class SvmModel:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The numbers, for the model file; with `to_meta` they make the model again."""
-        names = ("mean", "scale", "support", "dual", "n_support", "intercept")
-        return {name: getattr(self, name) for name in names}
+        own = {name: getattr(self, name) for name in ("support", "dual", "n_support", "intercept")}
+        return own | vars(self.normalizer)
 
     def to_meta(self) -> dict[str, Any]:
         """The JSON-able rest."""
@@ -134,7 +130,10 @@ class SvmModel:
         ------
         KeyError, ValueError : parts are missing or do not fit each other.
         """
+        arrays = dict(arrays)
+        normalizer = Normalizer(*(arrays.pop(field.name) for field in fields(Normalizer)))
         model = cls(
+            normalizer=normalizer,
             classes_=np.array(meta["classes"]),
             chosen=meta["chosen"],
             gamma=float(meta["gamma"]),
@@ -147,7 +146,8 @@ class SvmModel:
             and model.n_support.shape == (n,)
             and model.n_support.sum() == len(model.support)
             and model.intercept.shape == (n * (n - 1) // 2,)
-            and model.mean.shape == model.scale.shape == model.support.shape[1:]
+            and normalizer.mean.shape == normalizer.scale.shape == model.support.shape[1:]
+            and normalizer.directions.shape == normalizer.shortening.shape + model.support.shape[1:]
         )
         if not fits:
             raise ValueError("its arrays do not fit each other")
@@ -164,7 +164,7 @@ def fit(
     gamma_grid: Sequence[float] = GAMMA_GRID,
     jobs: int = 1,
 ) -> SvmModel:
-    """Fit a support vector machine: scale, choose C and gamma, calibrate, fit on all rows.
+    """Fit a support vector machine: normalise, choose C and gamma, calibrate, fit on all rows.
 
     Parameters
     ----------
@@ -173,7 +173,7 @@ def fit(
     groups : shape (n_rows,); no group stands on both sides of an inner fold. Without groups, or with one,
         inner folds are stratified by class.
     seed : of the inner folds.
-    c_grid, gamma_grid : what is tried; gamma in units of 1 / n_columns.
+    c_grid, gamma_grid : what is tried; gamma over the total variance of the normalised rows.
     jobs : processes; they change nothing in the result.
 
     Raises
@@ -181,35 +181,37 @@ def fit(
     DataError : fewer than two classes, a class of one row, values that are not finite, or shapes that do
         not fit.
     """
-    from sklearn.calibration import CalibratedClassifierCV
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import FunctionTransformer, StandardScaler
     from sklearn.svm import SVC
 
     raw = np.asarray(x)
     x, y = _checked(raw, labels)
     folds = inner_folds(y, groups, seed)
-    scores = _try(x, y, folds, list(itertools.product(c_grid, gamma_grid)), jobs)
-    c, gamma = max(scores, key=lambda choice: (round(scores[choice], 6), -choice[0], -choice[1]))
-
-    class SoftVoting(SVC):  # type: ignore[misc]  # scikit-learn has no types
-        """The same machine with the decisions that calibration is to see."""
-
-        def decision_function(self, rows: np.ndarray) -> np.ndarray:
-            votes = _decisions(super().decision_function(rows), len(self.classes_))
-            return votes[:, 1] if len(self.classes_) == 2 else votes
-
-    machine = SoftVoting(
-        C=c, gamma=gamma / x.shape[1], class_weight="balanced", decision_function_shape="ovo"
+    choices = list(itertools.product(c_grid, gamma_grid))
+    votes = _try(x, y, folds, choices, jobs)
+    scores = [_mean_uar(each, y, folds) for each in votes]
+    best = max(range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i])))
+    c, gamma = choices[best]
+    normalizer = within_class.learn(x, y)
+    rows = normalizer(x)
+    machine = SVC(C=c, gamma=gamma / _total_variance(rows), class_weight="balanced").fit(rows, y)
+    return SvmModel(
+        classes_=machine.classes_,
+        normalizer=normalizer,
+        support=raw[machine.support_],
+        dual=machine.dual_coef_,
+        n_support=machine.n_support_.astype(np.int64),
+        intercept=machine.intercept_,
+        gamma=float(machine.gamma),
+        beta=_inverse_temperature(votes[best], y),
+        chosen={
+            "C": c,
+            "gamma_times_variance": gamma,
+            "inner_uar": [
+                {"C": a, "gamma_times_variance": b, "uar": uar}
+                for (a, b), uar in zip(choices, scores, strict=True)
+            ],
+        },
     )
-    pipeline = make_pipeline(StandardScaler(), FunctionTransformer(_rooted), machine)
-    fitted = CalibratedClassifierCV(pipeline, method="temperature", cv=folds, ensemble=False).fit(x, y)
-    chosen = {
-        "C": c,
-        "gamma_times_columns": gamma,
-        "inner_uar": [{"C": a, "gamma_times_columns": b, "uar": uar} for (a, b), uar in scores.items()],
-    }
-    return _from_sklearn(fitted.calibrated_classifiers_[0], raw, chosen)
 
 
 def inner_folds(y: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: int) -> Folds:
@@ -246,57 +248,55 @@ def _whole(y: np.ndarray, fold: tuple[np.ndarray, np.ndarray]) -> bool:
 
 def _try(
     x: np.ndarray, y: np.ndarray, folds: Folds, choices: list[tuple[float, float]], jobs: int
-) -> dict[tuple[float, float], float]:
-    """Mean UAR over the inner folds of each (C, gamma times n_columns)."""
+) -> np.ndarray:
+    """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes)."""
     from joblib import Parallel, delayed
 
     tasks = (delayed(_try_fold)(x, y, train, test, choices) for train, test in folds)
-    each = np.array(Parallel(n_jobs=min(jobs, len(folds)))(tasks))
-    return {choice: float(uar) for choice, uar in zip(choices, each.mean(axis=0), strict=True)}
+    votes = np.empty((len(choices), len(y), len(np.unique(y))))
+    for (_, test), found in zip(folds, Parallel(n_jobs=min(jobs, len(folds)))(tasks), strict=True):
+        votes[:, test] = found
+    return votes
 
 
 def _try_fold(
     x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, choices: list[tuple[float, float]]
-) -> list[float]:
-    """UAR of every choice on one inner fold; all share one matrix of distances."""
-    from sklearn.metrics import recall_score
-    from sklearn.preprocessing import StandardScaler
+) -> np.ndarray:
+    """Decisions of every choice on one inner fold; all share one matrix of distances."""
     from sklearn.svm import SVC
 
-    scaler = StandardScaler().fit(x[train])
-    fitted, judged = (_rooted(scaler.transform(x[rows])) for rows in (train, test))
+    normalizer = within_class.learn(x[train], y[train])
+    fitted, judged = normalizer(x[train]), normalizer(x[test])
     inside, across = _squared_distances(fitted, fitted), _squared_distances(judged, fitted)
-    result = []
+    variance = _total_variance(fitted)
+    votes = []
     for c, gamma in choices:
-        gamma = gamma / x.shape[1]
         machine = SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
-        machine.fit(np.exp(-gamma * inside), y[train])
-        decisions = machine.decision_function(np.exp(-gamma * across))
-        predicted = machine.classes_[_decisions(decisions, len(machine.classes_)).argmax(axis=1)]
-        present = np.unique(y[test])
-        result.append(recall_score(y[test], predicted, labels=present, average="macro", zero_division=0))
-    return result
+        machine.fit(np.exp(-gamma / variance * inside), y[train])
+        pairs = machine.decision_function(np.exp(-gamma / variance * across))
+        votes.append(soft_votes(pairs.reshape(len(test), -1), len(machine.classes_)))
+    return np.stack(votes)
 
 
-def _decisions(pairs: np.ndarray, n_classes: int) -> np.ndarray:
-    """Soft votes of scikit-learn's pairwise decisions, which for two classes are a vector."""
-    return soft_votes(pairs.reshape(len(pairs), -1), n_classes)
+def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: Folds) -> float:
+    """Mean over folds of the mean recall of the classes present."""
+    right = np.unique(y)[votes.argmax(axis=1)] == y
+    recalls = [[right[test][y[test] == name].mean() for name in np.unique(y[test])] for _, test in folds]
+    return float(np.mean([np.mean(each) for each in recalls]))
 
 
-def _from_sklearn(fitted: Any, rows: np.ndarray, chosen: Mapping[str, Any]) -> SvmModel:
-    scaler, _, machine = (step for _, step in fitted.estimator.steps)
-    return SvmModel(
-        classes_=np.array([str(name) for name in fitted.classes]),
-        mean=scaler.mean_,
-        scale=scaler.scale_,
-        support=rows[machine.support_],
-        dual=machine.dual_coef_,
-        n_support=machine.n_support_.astype(np.int64),
-        intercept=machine.intercept_,
-        gamma=float(machine.gamma),
-        beta=float(fitted.calibrators[0].beta_),
-        chosen=chosen,
-    )
+def _inverse_temperature(votes: np.ndarray, y: np.ndarray) -> float:
+    """The factor on the decisions whose softmax gives the classes ``y`` the highest likelihood."""
+    from scipy.optimize import minimize_scalar
+    from scipy.special import log_softmax
+
+    true = np.searchsorted(np.unique(y), y)[:, None]
+
+    def loss(log_beta: float) -> float:
+        return float(-np.take_along_axis(log_softmax(np.exp(log_beta) * votes, axis=1), true, axis=1).mean())
+
+    beta = np.exp(minimize_scalar(loss, bounds=LOG_BETA_RANGE, options={"xatol": 1e-8}).x)
+    return float(f"{beta:.6g}")  # digits beyond would show how many processes the folds were spread over
 
 
 def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -310,10 +310,9 @@ def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndar
     return x, y
 
 
-def _rooted(z: np.ndarray) -> np.ndarray:
-    """Square root with the sign kept."""
-    rooted: np.ndarray = np.sign(z) * np.sqrt(np.abs(z))
-    return rooted
+def _total_variance(rows: np.ndarray) -> float:
+    """Mean squared distance from the mean row; 1 where no row differs."""
+    return float(rows.var(axis=0).sum()) or 1.0
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:

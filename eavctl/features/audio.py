@@ -67,21 +67,24 @@ def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     if rate / 2 <= CONTRAST_LOWEST_HZ * 2 ** (CONTRAST_BANDS - 1):
         raise SignalError(f"seed33 needs a rate above 12800 Hz, not {rate}: resample first")
     signal = signal.astype(np.float64)
-    magnitude = short_time_spectrum(signal, N_FFT, HOP)
-    power = magnitude**2
-    mel = mel_bands(power, rate, N_FFT, N_MELS)
     hz = np.fft.rfftfreq(N_FFT, 1 / rate)
+    zcr, energy = _zero_crossing_rate(signal), _energy(signal)
+    magnitude = short_time_spectrum(signal, N_FFT, HOP)
+    contrast = _contrast(magnitude, hz)
     centroid, bandwidth = _centroid_and_bandwidth(magnitude, hz)
+    # In place, here and in _flatness: fresh memory costs as much as the arithmetic.
+    power = np.square(magnitude, out=magnitude)
+    mel = mel_bands(power, rate, N_FFT, N_MELS)
     return {
         "mfccs": fft.dct(decibels(mel), axis=0, norm="ortho")[:N_MFCC],
         "chroma": chroma(power, rate, N_FFT),
         "mel": mel,
         "centroid": centroid,
         "bandwidth": bandwidth,
-        "contrast": _contrast(magnitude, hz),
+        "contrast": contrast,
         "flatness": _flatness(power),
-        "zcr": _zero_crossing_rate(signal),
-        "energy": _energy(signal),
+        "zcr": zcr,
+        "energy": energy,
     }
 
 
@@ -107,16 +110,17 @@ def _contrast(magnitude: np.ndarray, hz: np.ndarray) -> np.ndarray:
         is_last = number == CONTRAST_BANDS
         last = len(hz) if is_last else last
         count = max(round(CONTRAST_QUANTILE * (last - first)), 1)
-        band = magnitude[first : last if is_last else last - 1].T
-        # Two partitions take half the time of a sort.
-        valleys.append(np.partition(band, count - 1, axis=1)[:, :count].mean(axis=1))
-        peaks.append(np.partition(band, -count, axis=1)[:, -count:].mean(axis=1))
+        band = magnitude[first : last if is_last else last - 1].T.copy()
+        band.partition(count - 1, axis=1)  # two partitions take half the time of a sort
+        valleys.append(band[:, :count].mean(axis=1))
+        band.partition(-count, axis=1)
+        peaks.append(band[:, -count:].mean(axis=1))
     return np.asarray(decibels(np.array(peaks)) - decibels(np.array(valleys)))
 
 
 def _flatness(power: np.ndarray) -> np.ndarray:
-    """Geometric over arithmetic mean of each frame's power, (1, n_frames)."""
-    floored = np.maximum(power.T, AMIN)
+    """Geometric over arithmetic mean of each frame's power, (1, n_frames); overwrites the power."""
+    floored = np.maximum(power, AMIN, out=power).T
     # The logarithm of a product of eight, which float64 holds with room, for the sum of eight logarithms.
     products = floored[:, :-1].reshape(len(floored), 8, -1).prod(axis=1)
     logarithm = np.log(products).sum(axis=1) + np.log(floored[:, -1])

@@ -14,12 +14,17 @@ from eavctl.features import descriptors
 from eavctl.features.descriptors import FRAMES_PER_S, MFCC_NAMES, RATE, SPECTRAL_NAMES, Descriptors
 from eavctl.features.pitch import NEUTRAL_HZ, REFERENCE_HZ
 from eavctl.features.statistics import (
+    OUTLINE_NAMES,
     SHAPE_NAMES,
     STATISTIC_NAMES,
     correlations,
+    delayed_correlations,
     delta,
     distribution,
+    outline,
+    regression_slopes,
     slope,
+    upper_minus_lower,
 )
 from eavctl.registry import register
 
@@ -31,6 +36,10 @@ MODULATION_EDGES_HZ = (0.5, 1.5, 3.0, 5.0, 7.0, 10.0, 14.0, 20.0, 28.0, 40.0)
 MODULATION_FFT = 1024  # frames, 10 s: longer clips take longer transforms
 MODULATION_FLOOR = 1e-3
 ENVELOPE_RANGE_DB = 50.0
+SLOW_WIDTH = 10  # frames to either side
+LEAST_DB2, LEAST_SEMITONE2 = 10.0, 5.0  # sums of squares below which energy and pitch count as steady
+DELAYS = (12, 25)  # frames: half a syllable and a whole one, at four syllables a second
+DELAYED = ("energy_db", "centroid", "flux")
 VOICE_QUALITY = ("energy_db", "centroid", "flux", "alpha_ratio", "hnr")
 RHYTHM_NAMES = (
     "voiced_share",
@@ -72,8 +81,9 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
     Energy, spectral shape, voice quality and 20 MFCC (see `eavctl.features.descriptors`), with their
     deltas and the pitch, are reduced to moments, percentiles and slopes [1]_; over active frames, since
     pauses say how a clip was cut, and over voiced frames where the voice is meant. Beside them stand the
-    modulation spectrum of the mel bands [2]_, the rhythm of voicing, and which descriptors move together:
-    the correlations of cepstra, their deltas, pitch and energy.
+    modulation spectrum of the mel bands [2]_, the rhythm of voicing, how the spectrum changes as the voice
+    grows louder and higher, and which descriptors move together: the correlations of cepstra, their deltas,
+    pitch and energy, at once and an eighth and a quarter of a second later [3]_.
 
     The level is kept (``energy_db``, ``mfcc0``): within a corpus it tells loud speech from soft. Length
     is not: it says how a clip was cut.
@@ -96,6 +106,7 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
     .. [1] Schuller et al.: The INTERSPEECH 2013 computational paralinguistics challenge, 2013.
     .. [2] Wu, Falk, Chan: Automatic speech emotion recognition using modulation spectral features, Speech
        Communication 53(5), 2011.
+    .. [3] Williamson et al.: Vocal biomarkers of depression based on motor incoordination, AVEC 2013.
     """
     if rate != RATE:
         raise ValueError(f"functionals takes {RATE} Hz, not {rate}")
@@ -116,29 +127,27 @@ def _blocks(found: Descriptors) -> list[Block]:
     return [
         _statistics(SPECTRAL_NAMES, spectral[:, found.active]),
         _statistics(SPECTRAL_NAMES, spectral[:, voiced], prefix="voiced_"),
-        _shape(SPECTRAL_NAMES, np.abs(delta(spectral))[:, spoken], prefix="change_"),
         _statistics(MFCC_NAMES, mfcc[:, found.active]),
         _shape(MFCC_NAMES, change[:, found.active], prefix="delta_"),
         *_pitch(found),
+        _slow_deltas(found),
+        *_with_effort(found, voiced),
         Block(RHYTHM_NAMES, _rhythm(found, spoken)),
         _modulation(found, spoken),
         _correlation_active(found, change),
         _correlation_voiced(found, change, voiced),
+        *_correlation_delayed(found),
     ]
 
 
 def _statistics(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
     return Block(
-        tuple(f"{prefix}{name}_{statistic}" for name in contours for statistic in STATISTIC_NAMES),
-        np.column_stack([distribution(values), slope(values)]),
+        _combined(prefix, contours, STATISTIC_NAMES), np.column_stack([distribution(values), slope(values)])
     )
 
 
 def _shape(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
-    return Block(
-        tuple(f"{prefix}{name}_{statistic}" for name in contours for statistic in SHAPE_NAMES),
-        distribution(values),
-    )
+    return Block(_combined(prefix, contours, SHAPE_NAMES), distribution(values))
 
 
 def _pitch(found: Descriptors) -> list[Block]:
@@ -153,6 +162,29 @@ def _pitch(found: Descriptors) -> list[Block]:
     return [
         _statistics(("f0_semitone",), semitones[None]),
         _shape(("delta_f0_semitone", "change_f0_semitone"), np.stack([steps, np.abs(steps)])),
+    ]
+
+
+def _slow_deltas(found: Descriptors) -> Block:
+    """Rates of change by regression over 210 ms: a syllable's movement, where other deltas see a sound's."""
+    names = (*MFCC_NAMES[:N_CEPSTRA], *SPECTRAL_NAMES)
+    contours = np.vstack([found.mfcc[:N_CEPSTRA], found.spectral])
+    return Block(
+        _combined("slowdelta_", names, OUTLINE_NAMES),
+        outline(delta(contours, SLOW_WIDTH)[:, found.active]),
+    )
+
+
+def _with_effort(found: Descriptors, voiced: np.ndarray) -> list[Block]:
+    """How spectrum and cepstra of the voice change as it grows louder and higher."""
+    names = (*SPECTRAL_NAMES[1:], *MFCC_NAMES[1:N_CEPSTRA])
+    contours = np.vstack([found.spectral[1:], found.mfcc[1:N_CEPSTRA]])[:, voiced]
+    energy, pitch = found.spectral[0, voiced], _centred_pitch(found)[voiced]
+    return [
+        Block(_combined("", names, ("per_db",)), regression_slopes(contours, energy, LEAST_DB2)),
+        Block(_combined("", names, ("per_semitone",)), regression_slopes(contours, pitch, LEAST_SEMITONE2)),
+        Block(_combined("", names, ("loud_minus_soft",)), upper_minus_lower(contours, energy)),
+        Block(_combined("", names, ("high_minus_low",)), upper_minus_lower(contours, pitch)),
     ]
 
 
@@ -192,9 +224,9 @@ def _modulation(found: Descriptors, spoken: slice) -> Block:
     edges = np.searchsorted(np.fft.rfftfreq(n_fft, 1 / FRAMES_PER_S), MODULATION_EDGES_HZ)
     bands = np.column_stack([power[:, a:b].mean(axis=1) for a, b in pairwise(edges)])
     centres = [f"{(a + b) / 2:g}hz" for a, b in pairwise(MODULATION_EDGES_HZ)]
-    contours = [*(f"mel{i}" for i in range(len(groups))), "energy"]
+    contours = (*(f"mel{i}" for i in range(len(groups))), "energy")
     return Block(
-        tuple(f"modulation_{contour}_{centre}" for contour in contours for centre in centres),
+        _combined("modulation_", contours, tuple(centres)),
         np.log(bands + MODULATION_FLOOR),
     )
 
@@ -235,6 +267,19 @@ def _correlation_voiced(found: Descriptors, change: np.ndarray, voiced: np.ndarr
     return Block(_pairs(labels, "voicedcorr"), correlations(contours[:, voiced]))
 
 
+def _correlation_delayed(found: Descriptors) -> list[Block]:
+    quality = [SPECTRAL_NAMES.index(name) for name in DELAYED]
+    contours = np.vstack([found.mfcc[:N_CEPSTRA], found.spectral[quality], _centred_pitch(found)[None]])
+    labels = (*MFCC_NAMES[:N_CEPSTRA], *DELAYED, "f0")
+    return [
+        Block(
+            _combined(f"delay{1000 * delay / FRAMES_PER_S:.0f}ms_", labels, labels),
+            delayed_correlations(contours, found.active, delay),
+        )
+        for delay in DELAYS
+    ]
+
+
 def _centred_pitch(found: Descriptors) -> np.ndarray:
     """F0 around its mean, 0 where there is no voice, so that unvoiced frames pull no correlation."""
     if not found.voiced.any():
@@ -242,5 +287,11 @@ def _centred_pitch(found: Descriptors) -> np.ndarray:
     return np.where(found.voiced, found.semitones - found.semitones[found.voiced].mean(), 0)
 
 
+@cache
+def _combined(prefix: str, contours: tuple[str, ...], statistics: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f"{prefix}{contour}_{statistic}" for contour in contours for statistic in statistics)
+
+
+@cache
 def _pairs(labels: tuple[str, ...], prefix: str) -> tuple[str, ...]:
     return tuple(f"{prefix}_{a}_{b}" for i, a in enumerate(labels) for b in labels[i + 1 :])

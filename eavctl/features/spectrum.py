@@ -9,7 +9,7 @@ from scipy import fft
 
 AMIN = 1e-10
 DYNAMIC_RANGE_DB = 80.0
-FRAMES_AT_ONCE = 64  # complex spectra of so many frames stay in the processor's cache
+FRAMES_AT_ONCE = 16  # so that their spectra stay in the cache and fresh memory is not asked for
 FILTERS_AT_ONCE = 8
 
 

@@ -7,8 +7,10 @@ import numpy as np
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
 SHAPE_NAMES = ("mean", "std", "skewness", "kurtosis", *(f"p{q}" for q in PERCENTILES), "iqr", "range")
 STATISTIC_NAMES = (*SHAPE_NAMES, "slope")
+OUTLINE_NAMES = ("mean", "std", "p10", "p50", "p90")
 LEAST_STD = 1e-6
 HIGHEST_CORRELATION = 0.99
+FEWEST_PAIRS = 20
 
 
 def distribution(contours: np.ndarray) -> np.ndarray:
@@ -34,6 +36,13 @@ def distribution(contours: np.ndarray) -> np.ndarray:
     ranks = percentiles(contours)
     spread = [ranks[:, 4] - ranks[:, 2], ranks[:, 6] - ranks[:, 0]]
     return np.column_stack([mean, std, skewness, kurtosis, ranks, *spread])
+
+
+def outline(contours: np.ndarray) -> np.ndarray:
+    """The few statistics of `OUTLINE_NAMES` of each contour (n_contours, n_frames): (n_contours, 5)."""
+    ranks = percentiles(contours)
+    wanted = [PERCENTILES.index(q) for q in (10, 50, 90)]
+    return np.column_stack([contours.mean(axis=1), contours.std(axis=1), ranks[:, wanted]])
 
 
 def percentiles(contours: np.ndarray) -> np.ndarray:
@@ -80,8 +89,60 @@ def correlations(contours: np.ndarray) -> np.ndarray:
     -------
     Shape (n_contours * (n_contours - 1) / 2,): the upper triangle row by row; 0 for a constant contour.
     """
+    unit = _unit(contours)
+    return _fisher((unit @ unit.T)[np.triu_indices(len(contours), 1)])
+
+
+def delayed_correlations(contours: np.ndarray, active: np.ndarray, delay: int) -> np.ndarray:
+    """Fisher-transformed correlation of every contour with every contour ``delay`` frames later.
+
+    How long sounds last and how soon one descriptor follows another: the channel-delay correlations of
+    Williamson et al., Vocal biomarkers of depression based on motor incoordination, AVEC 2013.
+
+    Parameters
+    ----------
+    contours : shape (n_contours, n_frames).
+    active : bool, shape (n_frames,); pairs of frames count when both are active.
+    delay : frames, at least 1.
+
+    Returns
+    -------
+    Shape (n_contours, n_contours), the earlier contour by rows; 0 for a constant contour, and all 0 where
+    fewer than `FEWEST_PAIRS` pairs of frames are left.
+    """
+    both = active[:-delay] & active[delay:]
+    if np.count_nonzero(both) < FEWEST_PAIRS:
+        return np.zeros((len(contours), len(contours)), contours.dtype)
+    earlier, later = (_unit(part[:, both]) for part in (contours[:, :-delay], contours[:, delay:]))
+    return _fisher(earlier @ later.T)
+
+
+def regression_slopes(contours: np.ndarray, driver: np.ndarray, prior: float) -> np.ndarray:
+    """Change of each contour for a unit of the driver, by ridge regression over the frames.
+
+    Parameters
+    ----------
+    contours : shape (n_contours, n_frames).
+    driver : shape (n_frames,), such as energy.
+    prior : what is added to the driver's sum of squares, so that a driver at rest gives 0.
+    """
+    drive = driver - driver.mean()
+    centred = contours - contours.mean(axis=1, keepdims=True)
+    return np.asarray(centred @ drive / (drive @ drive + prior))
+
+
+def upper_minus_lower(contours: np.ndarray, driver: np.ndarray) -> np.ndarray:
+    """Mean of each contour in the quarter of frames where the driver is highest, less that where lowest."""
+    low, high = np.percentile(driver, [25, 75])
+    return np.asarray(contours[:, driver >= high].mean(axis=1) - contours[:, driver <= low].mean(axis=1))
+
+
+def _unit(contours: np.ndarray) -> np.ndarray:
+    """Contours centred and brought to length 1; a constant one to 0."""
     centred = contours - contours.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred * centred).sum(axis=1))
-    unit = centred / np.maximum(norm, LEAST_STD * np.sqrt(contours.shape[1]))[:, None]
-    matrix = (unit @ unit.T)[np.triu_indices(len(contours), 1)]
-    return np.asarray(np.arctanh(np.clip(matrix, -HIGHEST_CORRELATION, HIGHEST_CORRELATION)))
+    return np.asarray(centred / np.maximum(norm, LEAST_STD * np.sqrt(contours.shape[1]))[:, None])
+
+
+def _fisher(correlation: np.ndarray) -> np.ndarray:
+    return np.asarray(np.arctanh(np.clip(correlation, -HIGHEST_CORRELATION, HIGHEST_CORRELATION)))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -14,9 +16,17 @@ import numpy as np
 from eavctl.errors import SignalError
 
 LONGEST_S = 4 * 3600.0  # a bound for memory: a small file can claim, or unpack to, days of sound
+MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the rate is a lie or very high
+LOUDEST = 1e10  # times full scale; squares of more than this overflow float32 in what follows
 BLOCK = 1 << 20  # samples read at once, so that what a header claims is never allocated
+MOST_MENDED_BYTES = 1 << 30
 SHOWN_BYTES = 12
 TOLERANCE_S = 0.2  # codecs pad and trim ends by less
+ENDLESS_BYTES = 0x7FFFF000  # from here on, a size in a WAV header says "not known yet": it was streamed
+ENDLESS_FRAMES = 1 << 62  # libsndfile's word for it
+
+SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")  # of sound files' starts
+BOX_SIGNATURE = b"ftyp"  # of MP4 and its kin, from the fifth byte
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -29,12 +39,14 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
     """Read a recording's sound as mono.
 
     Formats that libsndfile knows (wav, flac, ogg, opus, mp3, aiff) are read by it, all others, and the
-    sound of videos, by FFmpeg's libraries. Channels are averaged. A recording whose end is missing is
-    read as far as it goes, with a `RecordingWarning`.
+    sound of videos, by FFmpeg's libraries. Channels are averaged. A recording that is cut or damaged is
+    read as far as it goes, with a `RecordingWarning`. A playlist is no recording: it would make FFmpeg
+    open whatever files it names.
 
     Parameters
     ----------
-    source : a file's path, or an open binary file with a ``name``.
+    source : a file's path, or an open binary file, which is read to its end into memory; its ``name``, if
+        it has one, is used in errors.
     rate : Hz to resample to (soxr, high quality); None keeps the file's own.
 
     Returns
@@ -43,23 +55,19 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
 
     Raises
     ------
-    SignalError : not a recording, without sound, silent, not finite, or longer than four hours.
+    SignalError : not a recording, without sound, silent, not finite, or longer than four hours (of 48 kHz).
     """
     if isinstance(source, str | os.PathLike):
         _check_file(source)
         name = os.fspath(source)
     else:
         name = str(getattr(source, "name", "stream"))
+        source = _Content(source.read())
     try:
         signal, found = _read_sndfile(source, name)
     except _UnknownFormatError as reason:
-        signal, found = _read_ffmpeg(source, name, str(reason))
-    if not len(signal):
-        raise SignalError(f"{name}: holds no samples")
-    if not np.isfinite(signal).all():
-        raise SignalError(f"{name}: some samples are not finite numbers")
-    if not signal.any():
-        raise SignalError(f"{name}: silent, every sample is 0")
+        signal, found = _read_otherwise(source, name, str(reason))
+    _check_signal(signal, name)
     if rate is not None and rate != found:
         import soxr
 
@@ -85,6 +93,16 @@ def segments(
     return [(i * hop, i * hop + seconds) for i in range(count)]
 
 
+class _Content(io.BytesIO):
+    """Bytes in which damaged headers may make libsndfile seek: its callbacks print what they raise."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):  # before the start, or beyond any file: stay, and it notices
+            return self.tell()
+
+
 class _UnknownFormatError(Exception):
     """libsndfile cannot read it; the text says why."""
 
@@ -98,50 +116,148 @@ def _check_file(path: str | os.PathLike[str]) -> None:
         raise SignalError(f"{path}: the file is empty")
 
 
+def _check_signal(signal: np.ndarray, name: str) -> None:
+    if not len(signal):
+        raise SignalError(f"{name}: holds no samples")
+    if not np.isfinite(signal).all():
+        raise SignalError(f"{name}: some samples are not finite numbers")
+    if not signal.any():
+        raise SignalError(f"{name}: silent, every sample is 0")
+    if max(signal.max(), -signal.min()) > LOUDEST:
+        raise SignalError(f"{name}: some samples are {LOUDEST:g} times full scale and more")
+
+
 def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
     try:
         with soundfile.SoundFile(source) as file:
-            blocks = (_mono(file.read(BLOCK, dtype="float32", always_2d=True)) for _ in itertools.count())
+            size = max(BLOCK // file.channels, 1)
+            blocks = (_mono(file.read(size, dtype="float32", always_2d=True)) for _ in itertools.count())
             signal = _joined(blocks, file.samplerate, name)
-            # libsndfile's log of the header: sizes that the file does not bear out
-            if "(should be" in file.extra_info:
+            tolerated = TOLERANCE_S * file.samplerate if file.format == "MP3" else 0
+            is_short = len(signal) < file.frames - tolerated and file.frames < ENDLESS_FRAMES
+            if is_short or _claims_more(file.extra_info):
                 _warn_cut(name, len(signal) / file.samplerate)
             return signal, int(file.samplerate)
     except soundfile.LibsndfileError as error:
         raise _UnknownFormatError(error.error_string.rstrip(".")) from None
 
 
-def _read_ffmpeg(source: Source, name: str, reason: str) -> tuple[np.ndarray, int]:
+def _claims_more(header_log: str) -> bool:
+    """Tell from libsndfile's log whether the header claims more sound than the file has."""
+    claim = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be", header_log, re.MULTILINE)
+    return claim is not None and int(claim[1]) < ENDLESS_BYTES
+
+
+def _read_otherwise(source: Source, name: str, reason: str) -> tuple[np.ndarray, int]:
+    """Read what libsndfile cannot: by FFmpeg, or as a WAV file whose header is damaged."""
+    with _opened(source, name) as file:
+        start = file.read(SHOWN_BYTES)
+        mended = _mended_wav(file)
+        with contextlib.suppress(_UnknownFormatError):
+            if mended is None:
+                file.seek(0)
+                return _read_ffmpeg(file, name)
+            signal, rate = _read_sndfile(mended, name)
+            _warn(name, f"the sizes in its header are wrong; the {len(signal) / rate:.2f} s found are used")
+            return signal, rate
+    if not start:
+        raise SignalError(f"{name}: the file is empty")
+    if start.startswith(SIGNATURES) or start[4:8] == BOX_SIGNATURE:
+        raise SignalError(f"{name}: damaged, no sound can be read from it ({reason})")
+    raise SignalError(f"{name}: not a sound file (first bytes are {start!r})")
+
+
+@contextlib.contextmanager
+def _opened(source: Source, name: str) -> Iterator[BinaryIO]:
+    """Open a path; wind a file that is open already back to its start, and leave it open."""
+    if not isinstance(source, str | os.PathLike):
+        source.seek(0)
+        yield source
+        return
+    try:
+        handle = open(source, "rb")  # noqa: SIM115  # an error in the block below is not one of opening
+    except OSError as error:
+        raise SignalError(f"{name}: cannot be opened ({error.strerror})") from None
+    with handle:
+        yield handle
+
+
+def _mended_wav(file: BinaryIO) -> BinaryIO | None:
+    """Give a WAV file whose parts claim sizes that hide the sound with the sound's part alone."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size > MOST_MENDED_BYTES or not re.match(rb"RIFF....WAVE", file.read(12), re.DOTALL):
+        return None
+    content = file.read()
+    form = content.find(b"fmt ")
+    sound = content.find(b"data", form + 24)
+    if form < 0 or sound < 0:
+        return None
+    claimed = int.from_bytes(content[sound + 4 : sound + 8], "little")
+    if not 0 < claimed <= len(content) - sound - 8:
+        return None
+    parts = content[form : form + 8 + int.from_bytes(content[form + 4 : form + 8], "little")]
+    parts += content[sound : sound + 8 + claimed]
+    return io.BytesIO(b"RIFF" + (4 + len(parts)).to_bytes(4, "little") + b"WAVE" + parts)
+
+
+def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
     import av
 
-    if hasattr(source, "seek"):
-        source.seek(0)
-    start = _first_bytes(source)
     try:
-        container = av.open(source if hasattr(source, "read") else os.fspath(source))
+        # An open file and no protocols: so nothing in its content, or name, makes FFmpeg open another.
+        container = av.open(file, options={"protocol_whitelist": "none"})
     except (av.FFmpegError, ValueError):
-        raise SignalError(f"{name}: not a sound file ({reason}; first bytes are {start!r})") from None
+        raise _UnknownFormatError from None
     with container:
         if not container.streams.audio:
             raise SignalError(f"{name}: has no sound")
-        stream = container.streams.audio[0]
-        rate = int(stream.rate)
-        signal = _joined(_decoded(container, av), rate, name)
-        claimed = float(stream.duration * stream.time_base) if stream.duration else 0.0
-        if len(signal) and len(signal) / rate < claimed - TOLERANCE_S:
+        rate = int(getattr(container.streams.audio[0], "rate", 0) or 0)  # absent without a codec
+        if not rate:
+            raise SignalError(f"{name}: its sound is of a kind that cannot be decoded")
+        damaged: list[Exception] = []
+        signal = _joined(_decoded(container, damaged), rate, name)
+        missing = _claimed_s(container) - len(signal) / rate
+        if len(signal) and damaged:
+            _warn(name, f"damaged; the {len(signal) / rate:.2f} s that can be decoded are used")
+        elif len(signal) and missing > (0 if container.format.name == "flac" else TOLERANCE_S):
             _warn_cut(name, len(signal) / rate)
         return signal, rate
 
 
-def _decoded(container: Any, av: Any) -> Iterator[np.ndarray]:
-    """Mono blocks, as far as the stream can be decoded."""
+def _claimed_s(container: Any) -> float:
+    """How long the sound says it is, 0 if it does not; a whole file's length is that of its only stream."""
+    stream = container.streams.audio[0]
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    alone = len(container.streams) == 1 and container.format.name != "aac"  # of bare AAC it is a guess
+    return container.duration / 1e6 if alone and container.duration else 0.0
+
+
+def _decoded(container: Any, damaged: list[Exception]) -> Iterator[np.ndarray]:
+    """Mono blocks of what can be decoded; what cannot adds its error to ``damaged``."""
+    import av
+
     planar = av.AudioResampler(format="fltp")
-    with contextlib.suppress(av.FFmpegError):
-        for frame in container.decode(audio=0):
-            for part in planar.resample(frame):
-                yield _mono(part.to_ndarray().T)
+    packets = container.demux(container.streams.audio[0])
+    with _noting(damaged):  # the file's end can be missing
+        for packet in packets:
+            with _noting(damaged):
+                for frame in packet.decode():
+                    for part in planar.resample(frame):
+                        yield _mono(part.to_ndarray().T)
+
+
+@contextlib.contextmanager
+def _noting(damaged: list[Exception]) -> Iterator[None]:
+    import av
+
+    try:
+        yield
+    except (av.FFmpegError, ValueError) as error:  # a ValueError: layout or rate change on the way
+        damaged.append(error)
 
 
 def _mono(block: np.ndarray) -> np.ndarray:
@@ -157,20 +273,14 @@ def _joined(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
             break
         parts.append(block)
         total += len(block)
-        if total > LONGEST_S * rate:
+        if total > min(LONGEST_S * rate, MOST_SAMPLES):
             raise SignalError(f"{name}: longer than {LONGEST_S / 3600:.0f} hours; cut it first")
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
 
 
-def _first_bytes(source: Any) -> bytes:
-    if hasattr(source, "read"):
-        start: bytes = source.read(SHOWN_BYTES)
-        source.seek(0)
-        return start
-    with open(source, "rb") as handle:
-        return handle.read(SHOWN_BYTES)
-
-
 def _warn_cut(name: str, seconds: float) -> None:
-    text = f"{name}: the end of the recording is missing; its first {seconds:.2f} s are used"
-    warnings.warn(text, RecordingWarning, stacklevel=2)
+    _warn(name, f"the end of the recording is missing; its first {seconds:.2f} s are used")
+
+
+def _warn(name: str, text: str) -> None:
+    warnings.warn(f"{name}: {text}", RecordingWarning, stacklevel=2)

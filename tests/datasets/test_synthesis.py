@@ -1,5 +1,7 @@
 """Made-up sounds: what the recipes say is what is heard, and the same seed gives the same bytes."""
 
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -57,6 +59,35 @@ def test_recordings_of_others_are_kept(tmp_path):
     assert mine.read_bytes() == b"mine"
     synthesis.synth_speech(tmp_path, per_class=1, force=True)
     assert mine.read_bytes() != b"mine"
+
+
+def test_what_is_there_already_is_not_written_again(tmp_path):
+    synthesis.synth_speech(tmp_path, per_class=1)
+    paths = sorted(tmp_path.rglob("*.wav"))
+    for path in paths:
+        os.utime(path, (1, 1))
+    assert synthesis.synth_speech(tmp_path, per_class=2, force=True) == 8
+    assert all(path.stat().st_mtime == 1 for path in paths)
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 8  # and nothing temporary
+
+
+def test_angry_alone_is_noisy():
+    """Below the tone's lowest frequency there is noise of the recipe's share, or nothing."""
+    for name, kind in synthesis.CLASSES.items():
+        signal = synthesis.tone(kind, np.random.default_rng(3))
+        hz = np.fft.rfftfreq(len(signal), 1 / synthesis.RATE)
+        power = np.abs(np.fft.rfft(signal * np.hanning(len(signal)))) ** 2
+        share = power[hz > 5000].mean() * len(hz) / power.sum()  # white noise's share of all power
+        expected = kind.noise**2 / (kind.noise**2 + kind.amplitude**2 / 2 * (1 + 0.3**2 / 2))
+        assert share == pytest.approx(expected, rel=0.1, abs=1e-9), name
+
+
+def test_progress_is_told(tmp_path):
+    told = []
+    synthesis.synth_speech(
+        tmp_path, per_class=2, classes=("sad",), on_clip=lambda *step: told.append(step[:2])
+    )
+    assert told == [(0, 2), (1, 2), (2, 2)]
 
 
 def test_unknown_classes_are_named(tmp_path):

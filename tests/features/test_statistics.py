@@ -48,6 +48,55 @@ def test_correlations_are_numpys_and_constants_give_zero(contours):
     assert found[columns == 5] == pytest.approx(np.zeros(5))
 
 
+def test_delayed_correlations_find_the_delay():
+    rng = np.random.default_rng(3)
+    leader = np.convolve(rng.normal(size=500), np.ones(3), "same")
+    follower = np.roll(leader, 12)
+    contours, active = np.stack([leader, follower, np.ones(500)]), np.ones(500, bool)
+    at = {delay: statistics.delayed_correlations(contours, active, delay) for delay in (1, 12, 25)}
+    assert at[12][0, 1] > 2  # the follower repeats the leader: all but 1, before Fisher's transform
+    assert max(abs(at[delay][0, 1]) for delay in (1, 25)) < 0.3
+    assert abs(at[12][1, 0]) < 0.3  # and not the other way round
+    assert (at[12][2] == 0).all()
+    expected = np.arctanh(np.corrcoef(leader[:-25], follower[25:])[0, 1])
+    assert at[25][0, 1] == pytest.approx(expected)
+
+
+def test_delayed_correlations_leave_pauses_out():
+    rng = np.random.default_rng(4)
+    contours, active = rng.normal(size=(3, 400)), np.ones(400, bool)
+    active[150:250] = False
+    spoilt = np.where(active, contours, 1e3)
+    found = [statistics.delayed_correlations(values, active, 12) for values in (contours, spoilt)]
+    assert found[0] == pytest.approx(found[1])
+
+
+@pytest.mark.parametrize("n_frames", [1, 11, 25, 30])
+def test_delayed_correlations_of_short_contours_are_neutral(n_frames):
+    contours = np.random.default_rng(5).normal(size=(3, n_frames))
+    assert (statistics.delayed_correlations(contours, np.ones(n_frames, bool), 25) == 0).all()
+
+
+def test_regression_slope_is_the_line_and_a_steady_driver_gives_zero():
+    driver = np.random.default_rng(6).normal(size=300)
+    contours = np.stack([3 * driver + 7, -0.5 * driver])
+    assert statistics.regression_slopes(contours, driver, 0.0) == pytest.approx([3, -0.5])
+    assert statistics.regression_slopes(contours, np.full(300, 4.0), 10.0) == pytest.approx([0, 0])
+
+
+def test_upper_minus_lower_of_a_ramp():
+    ramp = np.arange(101.0)
+    assert statistics.upper_minus_lower(np.stack([ramp, -2 * ramp]), ramp) == pytest.approx([75, -150])
+    assert statistics.upper_minus_lower(ramp[None], np.ones(101)) == pytest.approx([0])
+
+
+def test_outline_is_numpys(contours):
+    found = statistics.outline(contours)
+    expected = [contours.mean(1), contours.std(1), *np.percentile(contours, [10, 50, 90], axis=1)]
+    assert found == pytest.approx(np.column_stack(expected))
+    assert found.shape[1] == len(statistics.OUTLINE_NAMES)
+
+
 def test_standardising_by_group_takes_away_what_the_group_adds():
     rng = np.random.default_rng(1)
     x, groups = rng.normal(size=(40, 3)), np.repeat(["a", "b"], 20)

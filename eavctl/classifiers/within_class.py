@@ -1,0 +1,70 @@
+"""Bringing features to one scale, and turning down the directions in which clips of one class differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+N_DIRECTIONS = 64
+SHRINKAGE = 3.0  # times the mean variance: directions that vary less in a class are nearly left alone
+LEAST_VARIANCE = 1e-9  # of the widest direction
+
+
+@dataclass(frozen=True)
+class Normalizer:
+    """Standardises columns, compresses wild values, and shortens the widest within-class directions.
+
+    What makes clips of one emotion differ most is the speaker and the words. With ``W`` the covariance of
+    features around their class's mean, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, ``a`` being
+    `SHRINKAGE` times the mean variance, and ``W`` taken along its `N_DIRECTIONS` widest directions alone.
+    Before that the inverse hyperbolic sine, the identity for small values and a logarithm for large ones,
+    keeps a few wild statistics of a clip from ruling its distances, as the value normalisation of [2]_ does.
+
+    Parameters
+    ----------
+    mean, scale : of each column, shape (n_columns,).
+    directions : orthonormal, float32, shape (n_directions, n_columns).
+    shortening : what is taken off each direction, from 0 to 1, shape (n_directions,).
+
+    References
+    ----------
+    .. [1] Hatch, Kajarekar, Stolcke: Within-class covariance normalization for SVM-based speaker
+       recognition, Interspeech 2006.
+    .. [2] Kaya, Karpov: Efficient and effective strategies for cross-corpus acoustic emotion recognition,
+       Neurocomputing 275, 2018.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    directions: np.ndarray
+    shortening: np.ndarray
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Normalise features (n_rows, n_columns), to float64 of the same shape."""
+        rows = np.arcsinh((np.asarray(x, np.float64) - self.mean) / self.scale)
+        directions = self.directions.astype(np.float64)
+        return np.asarray(rows - (rows @ directions.T * self.shortening) @ directions)
+
+
+def learn(x: np.ndarray, y: np.ndarray) -> Normalizer:
+    """Learn a normaliser from training rows, float64 (n_rows, n_columns), and their classes (n_rows,)."""
+    mean, scale = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(scale > np.finfo(np.float32).eps * np.abs(mean), scale, 1)
+    rows = np.arcsinh((x - mean) / scale)
+    for name in np.unique(y):
+        rows[y == name] -= rows[y == name].mean(axis=0)
+    variance, directions = _widest(rows)
+    strength = SHRINKAGE * (rows * rows).sum() / len(x) / min(x.shape)
+    return Normalizer(mean, scale, directions.astype(np.float32), 1 - 1 / np.sqrt(1 + variance / strength))
+
+
+def _widest(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Variances and directions, widest last, of centred rows; by the smaller of the two Gram matrices."""
+    n_rows, n_columns = rows.shape
+    tall = n_rows > n_columns
+    gram = (rows.T @ rows if tall else rows @ rows.T) / n_rows
+    variance, vectors = np.linalg.eigh(gram)
+    kept = np.flatnonzero(variance > LEAST_VARIANCE * max(variance[-1], LEAST_VARIANCE))[-N_DIRECTIONS:]
+    variance, vectors = variance[kept], vectors[:, kept]
+    return variance, vectors.T if tall else vectors.T @ rows / np.sqrt(n_rows * variance)[:, None]
