@@ -9,7 +9,6 @@ import numpy as np
 from scipy import fft
 
 from eavctl.features import pitch
-from eavctl.features.statistics import percentiles
 
 RATE = 16000
 HOP = 160  # 10 ms
@@ -18,9 +17,8 @@ N_FFT = 512
 FRAMES_PER_S = RATE / HOP
 N_MELS, N_MFCC = 32, 20
 MEL_RANGE_HZ = (50.0, 7800.0)
-FLOOR = 1e-9  # of the loudest bin: 90 dB below it there is nothing to hear, and logarithms need a floor
-ACTIVE_DB = 35.0  # frames that much below the loud ones are pauses
-LOUD = 5  # index of the 90th percentile in `percentiles`
+FLOOR = 1e-6  # of the loudest bin: what lies 60 dB below it is a room's or a microphone's noise, not speech
+ACTIVE_DB = 25.0  # frames that much below the loud ones are pauses; the floor in all bins is lower still
 ROLLOFFS = (25, 50, 75, 90)
 SLOPES_HZ = ((0, 500), (500, 1500), (1500, 4000))
 
@@ -91,10 +89,19 @@ def describe(signal: np.ndarray) -> Descriptors:
     track = pitch.track(signal, RATE, HOP)
     spectral = _spectral(power, signal, track.hnr_db)
     energy = spectral[0]
-    active = energy > percentiles(energy[None])[0, LOUD] - ACTIVE_DB
+    active = energy > _loud(energy) - ACTIVE_DB
     log_mel = 10 * np.log10(_mel_filters() @ power.T)
     mfcc = _cosines() @ log_mel
     return Descriptors(spectral, mfcc, log_mel, track.semitones, track.voiced & active, active)
+
+
+def _loud(energy_db: np.ndarray) -> float:
+    """Level of the loud frames: the mean of frames' levels weighted by their power, dB.
+
+    Silence has no power: however much of it stands around speech, the level stays.
+    """
+    weights = 10 ** ((energy_db - energy_db.max()) / 10)
+    return float((weights @ energy_db) / weights.sum())
 
 
 def _power(signal: np.ndarray) -> np.ndarray:

@@ -99,6 +99,17 @@ def test_modulation_peaks_where_loudness_swings(hz, band):
     assert max(energy, key=energy.get) == f"modulation_energy_{band}"
 
 
+def test_a_voice_that_brightens_as_it_grows_louder_is_seen():
+    """Centroid climbs with level in one signal and falls in the other; both have the same averages."""
+    swell = 0.1 + 0.9 * np.abs(np.sin(2 * np.pi * 0.75 * TIME))
+    dark, bright = pulses(150), np.diff(pulses(150), prepend=np.float32(0))
+    rising = (swell * (dark * (1 - swell) + 3 * bright * swell)).astype(np.float32)
+    falling = (swell * (dark * swell + 3 * bright * (1 - swell))).astype(np.float32)
+    for name in ("centroid_per_db", "centroid_loud_minus_soft"):
+        assert as_dict(rising)[name] > 0.01
+        assert as_dict(falling)[name] < as_dict(rising)[name] / 2
+
+
 def test_gain_changes_levels_alone():
     signal = speechlike()
     quiet, loud = functionals(signal * 0.1, RATE), functionals(signal, RATE)
@@ -129,8 +140,37 @@ def test_silence_at_the_ends_changes_little(shared_data):
     hush = np.zeros(RATE // 2, np.float32)
     bare = np.stack([functionals(clip, RATE) for clip in clips])
     padded = np.stack([functionals(np.concatenate([hush, clip, hush]), RATE) for clip in clips])
-    assert np.median(np.abs(padded - bare) / (bare.std(axis=0) + 1e-6)) < 0.01
-    assert np.percentile(np.abs(padded - bare) / (bare.std(axis=0) + 1e-6), 95) < 0.5
+    change = np.abs(padded - bare) / (bare.std(axis=0) + 1e-6)
+    assert np.median(change) < 0.01
+    assert np.percentile(change, 95) < 0.25
+
+
+@pytest.mark.parametrize("seconds", [0.5, 5.0])
+def test_silence_does_not_move_the_line_between_speech_and_pause(seconds):
+    rng = np.random.default_rng(2)
+    levels = 10 ** (rng.uniform(-60, 0, size=20) / 20)  # a tenth of a second each
+    signal = (np.repeat(levels, RATE // 10) * rng.normal(size=2 * RATE)).astype(np.float32)
+    hush = np.zeros(int(seconds * RATE), np.float32)
+    bare, padded = describe(signal).active, describe(np.concatenate([hush, signal, hush])).active
+    assert 0 < bare.sum() < len(bare)
+    inside = padded[len(hush) // 160 :][: len(bare)]
+    assert (inside != bare)[2:-2].sum() == 0
+    assert padded.sum() == pytest.approx(bare.sum(), abs=4)
+
+
+def test_noise_of_a_quiet_room_moves_little(shared_data):
+    """White noise 35 dB below the speech changes columns by less than clips of one speaker differ."""
+    folder = shared_data / "ravdess-speech/Actor_01"
+    clips = [soundfile.read(path, dtype="float32")[0] for path in sorted(folder.glob("*.flac"))[:20]]
+    rng = np.random.default_rng(0)
+    noisy = [
+        clip + (rng.normal(size=len(clip)) * clip.std() * 10 ** (-35 / 20)).astype(np.float32)
+        for clip in clips
+    ]
+    clean, noisy = (np.stack([functionals(clip, RATE) for clip in each]) for each in (clips, noisy))
+    change = np.abs(noisy - clean) / (clean.std(axis=0) + 1e-6)
+    assert np.median(change) < 0.1
+    assert np.mean(change > 1) < 0.01
 
 
 @given(seed=st.integers(0, 1000), seconds=st.floats(0.1, 1.5), level=st.floats(-6, 0))
