@@ -31,6 +31,7 @@ PREDICTORS = {
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
 }
+TORCH_KINDS = {"dnn"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,13 @@ class Model:
         return likeliest
 
 
+def check_name(path: str | os.PathLike[str], kind: str) -> None:
+    """Raise UsageError if the name's ending is not the one for models of this kind."""
+    ending = ".pt" if kind in TORCH_KINDS else ".joblib"
+    if os.fspath(path) != files.STDIO and Path(path).suffix != ending:
+        raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
+
+
 def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
 
@@ -66,13 +74,10 @@ def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> 
     ------
     UsageError : the ending is not the one for this model.
     """
-    kind = meta["kind"]
-    ending = ".pt" if hasattr(predictor, "state_dict") else ".joblib"
-    if os.fspath(path) != files.STDIO and Path(path).suffix != ending:
-        raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
+    check_name(path, meta["kind"])
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
     full = json.loads(json.dumps(full, allow_nan=False))  # values of one kind, so that the bytes are too
-    if ending == ".joblib":
+    if meta["kind"] not in TORCH_KINDS:
         arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
         content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)
     else:

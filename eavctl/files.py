@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import os
 import secrets
 import sys
@@ -47,6 +48,12 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
 def sibling(target: Path) -> Path:
     """Name a new hidden file beside ``target``, so that a rename stays on one file system."""
     return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+
+
+def clear_leftovers(target: Path) -> None:
+    """Remove what a process that was killed while it wrote ``target`` left beside it."""
+    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
+        stale.unlink(missing_ok=True)
 
 
 def sync_folder(folder: Path) -> None:

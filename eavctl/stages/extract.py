@@ -137,8 +137,10 @@ def _compute(
 ) -> Extracted:
     target = Path(out).absolute()
     parts = None if os.fspath(out) == files.STDIO else target.with_name(f".{target.name}.parts")
-    if parts and force:
-        shutil.rmtree(parts, ignore_errors=True)
+    if parts and parts.exists():  # an earlier run was killed
+        files.clear_leftovers(target)
+        if force:
+            shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = list(work.manifest.rejected)
     notes: list[str] = []
     n_done = n_rows = 0

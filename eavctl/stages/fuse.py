@@ -54,6 +54,8 @@ def fuse(
     """
     for target in [out, *([save] if save else [])]:
         files.guard(target, force=force)
+    if save:
+        artifacts.check_name(save, "fuse")
     read = [tables.read_predictions(path) for path in inputs]
     names = _names(inputs)
     if use:

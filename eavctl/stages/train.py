@@ -114,6 +114,7 @@ def train(
     """
     for target in [out, *([predictions] if predictions else [])]:
         files.guard(target, force=force)
+    artifacts.check_name(out, fitter.kind)  # now, not when hours of training are to be kept
     features = tables.read_features(table)
     training_hash = _identity(features, fitter, evaluation)
     if not force and (done := _up_to_date(out, predictions, training_hash)):
