@@ -55,7 +55,7 @@ $(DEMO)/analysis.png: $(DEMO)/svm.joblib
 # --- checks -----------------------------------------------------------------------------------------------
 
 test: install
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .

@@ -57,8 +57,8 @@ def predict(
 
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
-    if plot and len(sources) != 1:
-        raise UsageError("--plot draws one recording; name one")
+    if plot and (len(sources) != 1 or sources[0] == files.STDIO):
+        raise UsageError("--plot draws one recording; name its file")
     for target in (out, plot):
         if target:
             files.guard(target, force=force)

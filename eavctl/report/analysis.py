@@ -7,8 +7,6 @@ import os
 
 from eavctl import files
 
-N_MFCC = 13
-
 
 def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
     """Draw a recording's waveform, mel spectrogram (dB), MFCC and chroma over time, as PNG.
@@ -17,21 +15,24 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
     ------
     SignalError : the recording cannot be read.
     """
-    import librosa
     import matplotlib as mpl
     import numpy as np
     from matplotlib.figure import Figure
+    from scipy import fft
 
+    from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
+    from eavctl.features.chroma import chroma
+    from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
     from eavctl.signals import audio
 
     signal, rate = audio.read(recording)
-    chroma = librosa.feature.chroma_stft(y=signal, sr=rate)
-    mfcc = librosa.feature.mfcc(y=signal, sr=rate, n_mfcc=N_MFCC)
-    mel = librosa.power_to_db(librosa.feature.melspectrogram(y=signal, sr=rate), ref=np.max)
+    power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
+    mel = mel_bands(power, rate, N_FFT, N_MELS)
+    mfcc = fft.dct(decibels(mel), axis=0, norm="ortho")[:N_MFCC]
     panels = [
-        ("mel spectrogram, dB below the loudest", mel, "magma", "mel band"),
+        ("mel spectrogram, dB below the loudest", decibels(mel, float(mel.max())), "magma", "mel band"),
         ("MFCC", mfcc, "RdBu_r", "coefficient"),
-        ("chroma, share of the strongest pitch class", chroma, "viridis", "pitch class"),
+        ("chroma, share of the strongest pitch class", chroma(power, rate, N_FFT), "viridis", "pitch class"),
     ]  # fmt: skip
     duration = len(signal) / rate
     with mpl.rc_context({"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}):

@@ -10,6 +10,9 @@ from eavctl.errors import SignalError
 from eavctl.features import audio
 from eavctl.signals.audio import read
 
+# One process compiles librosa: two at once write the same compile cache, and its code then crashes.
+pytestmark = pytest.mark.xdist_group("librosa")
+
 RATE = 22050
 TIME = np.arange(2 * RATE) / RATE
 
