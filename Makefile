@@ -55,7 +55,7 @@ $(DEMO)/analysis.png: $(DEMO)/svm.joblib
 # --- checks -----------------------------------------------------------------------------------------------
 
 test: install
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+	$(BIN)/python -m pytest
 
 lint: install
 	$(BIN)/ruff check .

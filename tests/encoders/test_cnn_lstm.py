@@ -148,7 +148,6 @@ def test_noise_fills_the_gaps_and_hardly_touches_the_loud() -> None:
     assert varied.max() < 0.1
 
 
-@pytest.mark.xdist_group("librosa")
 def test_noise_has_the_level_of_a_twentieth_of_the_peak() -> None:
     """The yardstick adds noise to a waveform, 0.05 of its peak, and takes its mel power with librosa."""
     librosa = pytest.importorskip("librosa")

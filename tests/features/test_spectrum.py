@@ -8,9 +8,6 @@ from hypothesis import strategies as st
 
 from eavctl.features import chroma, spectrum
 
-# One process compiles librosa: two at once write the same compile cache, and its code then crashes.
-pytestmark = pytest.mark.xdist_group("librosa")
-
 RATE = 16000
 
 
