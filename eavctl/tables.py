@@ -32,7 +32,6 @@ META_KEY = b"eavctl"
 TENSOR = "x"
 PROBA = "proba_"
 
-TEXT_KEYS = ("sample_id", "clip_id", "dataset", "subject", "session", "trial", "task", "label", "split")
 KEY_TYPES: dict[str, pa.DataType] = {
     "sample_id": pa.string(),
     "clip_id": pa.string(),
