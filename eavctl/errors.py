@@ -32,3 +32,7 @@ class SettingsError(DataError):
 
 class LeakError(DataError):
     """A subject, clip or trial stands on both sides of a split whose protocol forbids it."""
+
+
+class RecordingWarning(UserWarning):
+    """Something is wrong with a recording that can be used all the same."""

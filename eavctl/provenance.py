@@ -46,3 +46,8 @@ def versions(*packages: str) -> dict[str, str]:
     """Versions of eavctl, Python and the packages that a result depends on."""
     found = {"eavctl": __version__, "python": platform.python_version()}
     return found | {package: importlib.metadata.version(package) for package in packages}
+
+
+def hash_folder(folder: Path) -> str:
+    """Hash of the names and bytes of the files that lie in a folder."""
+    return hash_json({path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file()})

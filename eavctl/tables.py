@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
 
 from eavctl import files
 from eavctl.errors import DataError
@@ -58,7 +59,8 @@ class FeatureTable:
     Parameters
     ----------
     keys : one row a sample, the columns of `KEYS`, sorted by ``sample_id``.
-    x : float32 array, shape (n_rows, n_columns) or, for a tensor column, (n_rows, *shape).
+    x : float32 array, shape (n_rows, n_columns) or, for a tensor column, (n_rows, *shape) of float32, or
+        uint8 for pictures.
     columns : names of the columns, or None for a tensor.
     meta : modality, feature set and settings, rate, units, classes, hashes, what was rejected, versions.
     """
@@ -127,14 +129,21 @@ class FeatureWriter:
     ----------
     path : where to write, or ``-`` for stdout.
     columns : names of the feature columns, or None for one tensor column ``x``.
-    shape : shape of one sample's features.
+    shape, dtype : of one sample's features; columns are always float32.
     """
 
-    def __init__(self, path: str | os.PathLike[str], columns: Sequence[str] | None, shape: Sequence[int]):
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Sequence[str] | None,
+        shape: Sequence[int],
+        dtype: DTypeLike = np.float32,
+    ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
+        self.dtype = np.dtype(dtype)
         features = [(name, pa.float32()) for name in columns or ()]
         if columns is None:
-            features = [(TENSOR, pa.fixed_shape_tensor(pa.float32(), self.shape))]
+            features = [(TENSOR, pa.fixed_shape_tensor(pa.from_numpy_dtype(self.dtype), self.shape))]
         self.schema = pa.schema([*KEY_TYPES.items(), *features])
         self.n_rows = 0
         self._last_id = ""
@@ -149,7 +158,7 @@ class FeatureWriter:
 
     def write(self, keys: pd.DataFrame, x: np.ndarray) -> None:
         """Append rows: keys, and ``x`` of shape (n_rows, *shape)."""
-        x = np.ascontiguousarray(x, dtype=np.float32)
+        x = np.ascontiguousarray(x, dtype=self.dtype)
         ids = keys["sample_id"].tolist()
         if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
             raise DataError("rows of a table must have unique sample_ids, in order")
@@ -184,7 +193,7 @@ class FeatureWriter:
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
     """Write a feature table that is in memory (see `FeatureWriter` for one that is not)."""
-    with FeatureWriter(path, table.columns, table.x.shape[1:]) as writer:
+    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype) as writer:
         writer.write(table.keys, table.x)
         writer.close(table.meta)
 

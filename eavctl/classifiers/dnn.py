@@ -27,6 +27,7 @@ from eavctl.classifiers.training import (
     validation_parts,
 )
 from eavctl.errors import DataError, UsageError
+from eavctl.provenance import hash_folder
 
 __all__ = ["DnnModel", "Epoch", "TrainSettings", "fit"]
 
@@ -48,7 +49,7 @@ class DnnModel:
         self.classes_ = np.array(meta["classes"])
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities, float64 (n_rows, n_classes), of float32 rows (n_rows, *shape).
+        """Class probabilities, float64 (n_rows, n_classes), of rows (n_rows, *shape) like the training's.
 
         Raises
         ------
@@ -106,6 +107,7 @@ def fit(
     encoder: str = "cnn-lstm",
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
+    weights: Path | None = None,
     classes: Sequence[str] | None = None,
     checkpoint: Path | None = None,
     log_dir: Path | None = None,
@@ -120,11 +122,12 @@ def fit(
 
     Parameters
     ----------
-    x : float32, shape (n_rows, *shape); may be a memory map.
+    x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
     labels : shape (n_rows,).
     groups : shape (n_rows,), the speaker of each row, say; no group stands on both sides of the validation
         cut. Without groups, or with a single one, the cut is stratified by class.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
+    weights : folder of a public checkpoint that the encoder's body starts from.
     classes : ordered names; by default the labels, sorted.
     checkpoint : file that holds the state every few epochs. Where it exists and is of the very same data
         and settings, training goes on from there, to the weights an uninterrupted one has. It is left
@@ -140,7 +143,8 @@ def fit(
     ------
     DataError : rows, labels and groups do not fit each other, fewer than two classes, a class without
         rows, values that are not finite, or a loss that stops being a number.
-    UsageError : a checkpoint of another training; TensorBoard asked for but not installed.
+    UsageError : a checkpoint of another training; TensorBoard asked for but not installed; weights or frozen
+        epochs for an encoder that has no pretrained body.
 
     References
     ----------
@@ -155,12 +159,14 @@ def fit(
         "classes": list(classes),
         "dropout": settings.dropout,
     }
-    everything = _fingerprint(x, y, groups, {**meta, "settings": asdict(settings)}) if checkpoint else ""
+    origin = hash_folder(weights) if weights else None
+    facts = {**meta, "settings": asdict(settings), "weights": origin}
+    everything = _fingerprint(x, y, groups, facts) if checkpoint else ""
     store = Checkpoint(checkpoint, everything)
     parts = validation_parts(y, groups, settings)
     with _reporting(log_dir, on_epoch) as report:
         for member in range(len(store.finished), settings.members):
-            run = Training(meta, settings, member, Rows(x, y, *parts[member % len(parts)]))
+            run = Training(meta, settings, member, Rows(x, y, *parts[member % len(parts)]), weights)
             store.resume(run)
             while not run.ended:
                 report(run.run_epoch())
@@ -168,9 +174,9 @@ def fit(
             store.finish(run)
     temperatures = [result["temperature"] for result in store.finished]
     account = [{k: v for k, v in result.items() if k != "weights"} for result in store.finished]
-    weights = {f"{i}.{k}": v for i, result in enumerate(store.finished) for k, v in result["weights"].items()}
-    training = {"settings": asdict(settings), "members": account}
-    return DnnModel.from_parts(weights, {**meta, "temperatures": temperatures, "training": training})
+    state = {f"{i}.{k}": v for i, result in enumerate(store.finished) for k, v in result["weights"].items()}
+    training = {"settings": asdict(settings), "weights": origin, "members": account}
+    return DnnModel.from_parts(state, {**meta, "temperatures": temperatures, "training": training})
 
 
 def _checked(
@@ -203,7 +209,7 @@ def _fingerprint(
     facts = {**meta, "torch": torch.__version__, "y": y.tolist(), "groups": names}
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     for start in range(0, len(x), 256):
-        digest.update(np.ascontiguousarray(x[start : start + 256], dtype=np.float32).data)
+        digest.update(np.ascontiguousarray(x[start : start + 256]).data)
     return digest.hexdigest()
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -38,6 +39,8 @@ class TrainSettings:
         so that together they train on all.
     validation : share of the training rows kept for stopping and calibration.
     patience : epochs without a lower validation loss, calibrated, before training ends.
+    freeze_epochs, freeze_lr : in so many first epochs the encoder's pretrained body is held fixed and what is
+        left learns at this rate; then the whole learns at ``lr``, with a schedule of its own.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
@@ -53,17 +56,23 @@ class TrainSettings:
     members: int = 1
     validation: float = 0.2
     patience: int = 12
+    freeze_epochs: int = 0
+    freeze_lr: float = 5e-4
     seed: int = 42
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "lr", "clip", "members", "patience"):
+        for name in ("epochs", "batch", "lr", "clip", "members", "patience", "freeze_lr"):
             if getattr(self, name) <= 0:
                 raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
         most = {"dropout": 0.9, "label_smoothing": 0.9, "ema": 0.9999, "validation": 0.5}
         for name, top in most.items():
             if not 0 <= getattr(self, name) <= top:
                 raise UsageError(f"{name} must lie between 0 and {top}, not {getattr(self, name)}")
+        if not 0 <= self.freeze_epochs < self.epochs:
+            raise UsageError(
+                f"freeze_epochs must be below the {self.epochs} epochs, not {self.freeze_epochs}"
+            )
         if self.device not in ("cpu", "cuda", "auto"):
             raise UsageError(f"device is 'cpu', 'cuda' or 'auto', not {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -103,6 +112,9 @@ class Encoder(Protocol):
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Vary a training batch (batch, *shape), with randomness from the generator alone."""
         ...
+
+    # Some have more: ``after_step()`` is called when the optimiser has moved the weights; ``body`` is what
+    # can be held fixed, and ``load_weights(folder)`` reads it from a public checkpoint.
 
 
 class Network(nn.Module):
@@ -173,20 +185,32 @@ class Training:
     state of a random generator.
     """
 
-    def __init__(self, meta: Mapping[str, Any], settings: TrainSettings, member: int, rows: Rows) -> None:
+    def __init__(
+        self,
+        meta: Mapping[str, Any],
+        settings: TrainSettings,
+        member: int,
+        rows: Rows,
+        weights: Path | None = None,
+    ) -> None:
         self.settings, self.member, self.epoch = settings, member, 0
         self.device = settings.torch_device()
-        self.x = torch.from_numpy(np.array(rows.x[rows.train], dtype=np.float32)).to(self.device)
+        self.rows = rows
         self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
-        self.x_validation = np.array(rows.x[rows.validation], dtype=np.float32)
         self.y_validation = rows.y[rows.validation]
         n_classes = len(meta["classes"])
         self.class_weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
         with _seeded(settings, member, 0, self.device):
-            network = build_network(meta).to(self.device)
+            network = build_network(meta)
+        if weights:
+            _with_body(network.encoder, meta).load_weights(weights)
+        network = network.to(self.device)
         with torch.no_grad():
-            network.encoder.fit_input(self.x)
+            network.encoder.fit_input(as_tensor(rows.x[rows.train]).to(self.device))
         self.network = network
+        self.body: nn.Module | None = None
+        if settings.freeze_epochs:
+            self.body = _with_body(network.encoder, meta).body
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -197,37 +221,53 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether the last epoch is over or validation has not improved for too long."""
-        stale = self.epoch - self.best["epoch"] >= self.settings.patience
+        stale = self.epoch - max(self.best["epoch"], self.settings.freeze_epochs) >= self.settings.patience
         return self.epoch >= self.settings.epochs or (stale and len(self.y_validation) > 0)
 
     def run_epoch(self) -> Epoch:
         """Pass once over the training rows, then judge the mean weights on the validation rows."""
         self.epoch += 1
+        lr, past, epochs = self._stage()
         with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
-            order = torch.randperm(len(self.x), generator=generator, device=self.device)
+            order = torch.randperm(len(self.y), generator=generator, device=self.device)
             # Batches of nearly equal size: none has the single row that batch norm cannot take.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
-            first = (self.epoch - 1) * len(batches)
-            total = self.settings.epochs * len(batches)
+            total = epochs * len(batches)
             losses = []
-            for step, batch in enumerate(batches, start=first):
-                self.optimizer.param_groups[0]["lr"] = _scheduled(self.settings.lr, step, total)
+            for step, batch in enumerate(batches, start=past * len(batches)):
+                self.optimizer.param_groups[0]["lr"] = _scheduled(lr, step, total)
                 losses.append(self._step(batch, generator) * len(batch))
         mean = sum(losses) / len(order)
         if not math.isfinite(mean):
             raise DataError(f"the loss is not a number in epoch {self.epoch}; train with a lower --lr")
         return Epoch(self.member, self.epoch, self.optimizer.param_groups[0]["lr"], mean, *self._judge())
 
+    def _stage(self) -> tuple[float, int, int]:
+        """Learning rate of this epoch's stage, and how many of the stage's epochs are past, and in all."""
+        frozen = self.epoch <= self.settings.freeze_epochs
+        if self.body is not None:
+            self.body.requires_grad_(not frozen)
+        if frozen:
+            return self.settings.freeze_lr, self.epoch - 1, self.settings.freeze_epochs
+        past = self.epoch - 1 - self.settings.freeze_epochs
+        return self.settings.lr, past, self.settings.epochs - self.settings.freeze_epochs
+
     def _step(self, batch: Tensor, generator: torch.Generator) -> float:
         """Take one step of the optimiser on a batch of row numbers; its loss."""
         self.network.train()
-        x = self.network.encoder.augment(self.x[batch], generator)
+        if self.body is not None and self.epoch <= self.settings.freeze_epochs:
+            self.body.eval()  # its batch norms keep their statistics too
+        # Rows are taken from the table batch by batch: a copy of all in floats could be many times as large.
+        rows = as_tensor(self.rows.x[self.rows.train[batch.cpu().numpy()]]).to(self.device)
+        x = self.network.encoder.augment(rows, generator)
         smoothing = self.settings.label_smoothing
         loss = F.cross_entropy(self.network(x), self.y[batch], self.class_weights, label_smoothing=smoothing)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
+        if hasattr(self.network.encoder, "after_step"):
+            self.network.encoder.after_step()
         self.average.update_parameters(self.network)
         return loss.item()
 
@@ -240,7 +280,7 @@ class Training:
         judged = self.average.module.eval()
         loss, uar, temperature = math.nan, math.nan, 1.0
         if len(self.y_validation):
-            logits = forward(judged, self.x_validation, self.device)
+            logits = forward(judged, self.rows.x[self.rows.validation], self.device)
             temperature = fit_temperature(logits, self.y_validation)
             loss, uar = nll(logits / temperature, self.y_validation), _uar(logits, self.y_validation)
         if not loss >= self.best["loss"]:  # also where there is no validation: the last epoch is kept
@@ -300,11 +340,24 @@ def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
     return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)
 
 
+def as_tensor(x: np.ndarray) -> Tensor:
+    """Rows as an encoder takes them: pictures stay bytes, all else is float32."""
+    return torch.from_numpy(np.array(x, dtype=x.dtype if x.dtype == np.uint8 else np.float32))
+
+
+def _with_body(encoder: Any, meta: Mapping[str, Any]) -> Any:
+    if not hasattr(encoder, "body"):
+        raise UsageError(
+            f"encoder {meta['encoder']!r} has no pretrained body: no --weights, no --freeze-epochs"
+        )
+    return encoder
+
+
 def forward(module: Callable[[Tensor], Tensor], x: np.ndarray, device: torch.device = CPU) -> np.ndarray:
     """What a module in evaluation mode makes of all rows, in batches: float64 (n_rows, n_outputs)."""
     with torch.inference_mode():
         outputs = [
-            module(torch.from_numpy(np.array(x[i : i + INFERENCE_BATCH], dtype=np.float32)).to(device)).cpu()
+            module(as_tensor(x[i : i + INFERENCE_BATCH]).to(device)).cpu()
             for i in range(0, len(x), INFERENCE_BATCH)
         ]
     return torch.cat(outputs).double().numpy()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,7 +14,24 @@ from eavctl.cli.console import detail, emit_json, progress, say, warn
 from eavctl.cli.options import DryRun, Force, Jobs, Json
 from eavctl.errors import UsageError
 
+if TYPE_CHECKING:
+    from eavctl.datasets.events import Epochs
+
 SHOWN = 20  # rejected recordings named on stderr before the rest is counted
+
+
+def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
+    """Texts given as ``KEY=VALUE``.
+
+    Raises
+    ------
+    UsageError : one is not of that form.
+    """
+    split = [pair.partition("=") for pair in pairs]
+    for key, sign, value in split:
+        if not (key and sign and value):
+            raise UsageError(f"{option} takes KEY=VALUE, not {key + sign + value!r}")
+    return {key.strip(): value.strip() for key, _, value in split}
 
 
 def read_settings(pairs: list[str]) -> dict[str, Any]:
@@ -23,11 +41,8 @@ def read_settings(pairs: list[str]) -> dict[str, Any]:
     ------
     UsageError : one is not of that form.
     """
-    settings = {}
-    for pair in pairs:
-        key, sign, value = pair.partition("=")
-        if not sign:
-            raise UsageError(f"--set takes KEY=VALUE, not {pair!r}")
+    settings: dict[str, Any] = {}
+    for key, value in read_pairs(pairs, "--set").items():
         try:
             settings[key] = json.loads(value)
         except ValueError:
@@ -35,24 +50,74 @@ def read_settings(pairs: list[str]) -> dict[str, Any]:
     return settings
 
 
+def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
+    """Which events to cut at (``T1=left,T2=right``), and from when to when (``0,4``), if any.
+
+    Raises
+    ------
+    UsageError : one is not of that form.
+    """
+    from eavctl.datasets.events import Epochs
+
+    if events is None:
+        if epoch is not None:
+            raise UsageError("--epoch needs --events")
+        return None
+    labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
+    if epoch is None:
+        return Epochs(labels)
+    try:
+        start, end = (float(part) for part in epoch.split(","))
+    except ValueError:
+        raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
+    if end <= start:
+        raise UsageError(f"--epoch {epoch}: the end must come after the start")
+    return Epochs(labels, (start, end))
+
+
 @command(
     "extract",
     "eavctl extract dataset/ -o feats.parquet",
     "eavctl extract dataset/ --features logmel -o logmel.parquet --jobs 2",
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
+    "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
+    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
 )
 def extract(
-    source: Annotated[Path, typer.Argument(help="Folder of recordings, or a manifest (.csv, .parquet).")],
+    source: Annotated[
+        Path, typer.Argument(help="Folder of recordings, one EEG recording, or a manifest (.csv, .parquet).")
+    ],
     out: Annotated[str, typer.Option("--out", "-o", help="Feature table to write (.parquet), or -.")],
     features: Annotated[
-        str, typer.Option(help="Feature set: functionals, seed33 or logmel.")
+        str,
+        typer.Option(
+            help="Feature set. Of sound: functionals, seed33, means180 (columns), logmel, fbank (tensors). "
+            "Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: face-stats (columns), faces "
+            "(tensor)."
+        ),
     ] = "functionals",
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="A setting of the feature set, as KEY=VALUE; repeatable."),
     ] = None,
     layout: Annotated[
-        str | None, typer.Option(help="Layout: folder, ravdess or csv; recognised where not given.")
+        str | None,
+        typer.Option(help="Layout: folder, ravdess, eav, eeg or csv; recognised where not given."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Only recordings with this key, as KEY=VALUE, such as task=speaking; repeatable."),
+    ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(help="Cut continuous EEG at events: EVENT=CLASS, with commas between."),
+    ] = None,
+    epoch: Annotated[
+        str | None,
+        typer.Option(help="START,END of an epoch, seconds from its event; as long as the shortest event."),
+    ] = None,
+    face_model: Annotated[
+        Path | None, typer.Option(help="A YuNet face detector (.onnx) in place of the built-in one.")
     ] = None,
     segment: Annotated[
         float | None, typer.Option(help="Cut recordings into segments of so many seconds.")
@@ -74,20 +139,22 @@ def extract(
     A recording that cannot be used is named with its reason, here and in the table's metadata, and the
     rest goes on. Run again after an interruption, it goes on where it stopped.
     """
-    from eavctl.datasets.manifest import find
+    from eavctl.stages.extract import Choice
     from eavctl.stages.extract import extract as run
     from eavctl.stages.recipe import Recipe
 
-    recipe = Recipe(features, read_settings(set_ or []), segment, hop)
+    settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
+    recipe = Recipe(features, settings, segment, hop)
+    choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch))
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     if dry_run:
-        manifest = find(source, layout)
+        manifest = choice.of(source).holding(recipe.modality)
         say(f"would extract {features!r} from {len(manifest)} recordings (layout {manifest.layout}) to {out}")
         return
     with progress("extract") as tick:
         result = run(
-            source, out, recipe, layout=layout, jobs=jobs, force=force, strict=strict, rejected=rejected,
+            source, out, recipe, choice=choice, jobs=jobs, force=force, strict=strict, rejected=rejected,
             on_clip=tick,
         )  # fmt: skip
     for note in result.notes:
@@ -97,6 +164,8 @@ def extract(
         warn(f"{bad['path']}{at}: {bad['reason']}")
     if len(result.rejected) > SHOWN:
         warn(f"... and {len(result.rejected) - SHOWN} more; --rejected FILE lists all")
+    if result.n_without:
+        say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
     if as_json:
         emit_json(
             {
@@ -104,11 +173,15 @@ def extract(
                 "rows": result.n_rows,
                 "shape": list(result.shape),
                 "recordings": result.n_recordings,
+                "without": result.n_without,
                 "rejected": list(result.rejected),
+                "account": result.account,
                 "up_to_date": result.up_to_date,
             }
         )
     detail(f"feature set {features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
+    for name, values in result.account.items():
+        say(f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})")
     done = "is up to date: " if result.up_to_date else ""
     say(f"{done}{result.n_rows} rows, {size}, {len(result.rejected)} rejected -> {out}")

@@ -23,12 +23,19 @@ Verbose = Annotated[
 Protocol = Annotated[
     str,
     typer.Option(
-        help="Who is tested on whom: auto, random, stratified, group-kfold, loso or given (the table's own "
-        "split or fold column). auto takes group-kfold where the table names subjects, else stratified."
+        help="Who is tested on whom: auto, random, stratified, group-kfold, loso, eav-70-30, eav-50-50 (each "
+        "subject apart) or given (the table's own split or fold column). auto takes group-kfold where the "
+        "table names subjects, else stratified."
     ),
 ]
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds.")]
-Group = Annotated[str, typer.Option(help="Key column that must never stand on both sides of a split.")]
+Group = Annotated[
+    str,
+    typer.Option(
+        help="Key column that must never stand on both sides of a split; or block: neighbouring trials of "
+        "one class."
+    ),
+]
 Normalize = Annotated[
     str | None,
     typer.Option(

@@ -25,6 +25,7 @@ BAR = 32  # characters for a probability of 1
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --window 3 --hop 1 --json",
     "eavctl predict dataset/ -o preds.parquet",
+    "eavctl predict subject3/ --trial 12 --model eegnet.pt",
 )
 def predict(
     sources: Annotated[list[str], typer.Argument(help="Recordings, folders, manifests, or - for stdin.")],
@@ -39,6 +40,7 @@ def predict(
         float | None, typer.Option(help="Seconds from window to window; a window's length.")
     ] = None,
     layout: Annotated[str | None, typer.Option(help="Layout of folders, where it is not recognised.")] = None,
+    trial: Annotated[int | None, typer.Option(min=1, help="Only this trial of a subject's folder.")] = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of a recording (.png)."),
@@ -62,7 +64,7 @@ def predict(
     for target in (out, plot):
         if target:
             files.guard(target, force=force)
-    result = run(sources, _find(model), layout=layout, window=window, hop=hop, strict=strict)
+    result = run(sources, _find(model), layout=layout, trial=trial, window=window, hop=hop, strict=strict)
     for note in result.notes:
         warn(note)
     for bad in result.rejected:

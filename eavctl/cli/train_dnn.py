@@ -29,11 +29,31 @@ from eavctl.cli.training import run_training
     "eavctl train-dnn logmel.parquet -o dnn.pt",
     "eavctl train-dnn logmel.parquet -o dnn.pt --folds 4 --predictions dnn_preds.parquet",
     "eavctl train-dnn logmel.parquet -o dnn.pt --epochs 50 --lr 0.0005 --tensorboard runs/",
+    "eavctl train-dnn eeg.parquet -o eegnet.pt --encoder eegnet --protocol eav-70-30",
+    "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
 )
 def train_dnn(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.pt).")],
-    encoder: Annotated[str, typer.Option(help="Network: cnn-lstm.")] = "cnn-lstm",
+    encoder: Annotated[
+        str,
+        typer.Option(
+            help="Network. Of sound: cnn-lstm, scnn, ast. Of EEG: eegnet, shallow-transformer. Of video: "
+            "vit, resnet50-ca, efficientnet-b0."
+        ),
+    ] = "cnn-lstm",
+    size: Annotated[
+        str | None, typer.Option(help="Size of a large encoder: base (as published) or tiny.")
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(help="Folder of a public checkpoint (config.json and weights) to start from."),
+    ] = None,
+    freeze_epochs: Annotated[
+        int | None,
+        typer.Option(min=0, help="In so many first epochs only what is not pretrained learns."),
+    ] = None,
+    freeze_lr: Annotated[float | None, typer.Option(help="Greatest learning rate of those epochs.")] = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the encoder, as KEY=VALUE; repeatable.")
     ] = None,
@@ -62,11 +82,19 @@ def train_dnn(
     from eavctl.stages.train import Evaluation
     from eavctl.stages.train_dnn import DnnFitter
 
-    given: dict[str, Any] = {"epochs": epochs, "batch": batch, "lr": lr, "members": members}
+    given: dict[str, Any] = {
+        "epochs": epochs,
+        "batch": batch,
+        "lr": lr,
+        "members": members,
+        "freeze_epochs": freeze_epochs,
+        "freeze_lr": freeze_lr,
+    }
     settings = TrainSettings(
         **{key: value for key, value in given.items() if value is not None}, seed=seed, device=device
     )
-    fitter = DnnFitter(encoder, read_settings(set_ or []), settings, tensorboard)
+    encoder_settings = read_settings(set_ or []) | ({"size": size} if size else {})
+    fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     run_training(
         table, out, fitter, evaluation, predictions=predictions, force=force, dry_run=dry_run, as_json=as_json

@@ -36,13 +36,15 @@ def run_training(
     if as_json:
         emit_json({"out": str(out), "up_to_date": result.up_to_date, **_summary(result.meta)})
     say(score_line(result.meta["out_of_fold"]))
+    if result.meta["published"]:
+        say(result.meta["published"])
     where = f" and {predictions}" if predictions else ""
     done = "is up to date: " if result.up_to_date else ""
     say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {out}{where}")
 
 
 def _summary(meta: Any) -> dict[str, Any]:
-    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold")}
+    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold", "published")}
 
 
 def score_line(scores: dict[str, Any]) -> str:

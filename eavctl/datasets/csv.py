@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from eavctl.datasets.manifest import AUDIO_ENDINGS, VIDEO_ENDINGS, Manifest, build
+from eavctl.datasets.manifest import Manifest, build, columns_of
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.tables import MANIFEST_COLUMNS, PATHS, read_frame
@@ -21,7 +21,7 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read a manifest: columns of the manifest by their names, of which one path is needed.
 
-    ``path`` is accepted for ``audio_path`` or ``video_path``, by its ending. Paths are relative to the
+    ``path`` is accepted for any of them, by its ending. Paths are relative to the
     manifest's folder. A missing ``clip_id`` is the path without its ending.
 
     Raises
@@ -55,9 +55,10 @@ def scan(root: Path) -> Manifest:
 
 
 def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:
-    ending = PurePosixPath(path).suffix.lower()
-    if ending in VIDEO_ENDINGS:
-        return {"audio_path": path, "video_path": path}
-    if ending in AUDIO_ENDINGS:
-        return {"audio_path": path}
-    raise DataError(f"{root}: line {line}: {path!r} is neither sound nor video by its ending; use audio_path")
+    columns = columns_of(PurePosixPath(path).suffix)
+    if not columns:
+        raise DataError(
+            f"{root}: line {line}: {path!r} is neither EEG, sound nor video by its ending; "
+            f"name the column {', '.join(PATHS)}"
+        )
+    return dict.fromkeys(columns, path)

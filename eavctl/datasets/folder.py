@@ -21,18 +21,22 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read ``root/<class>/**/<clip>.<ending>``; the clip's name is its path without the ending.
 
+    Files of one name are one clip, as long as no two have the same modality.
+
     Raises
     ------
     DataError : no recordings in any folder.
     """
-    records = [
-        {
-            "clip_id": path.relative_to(root).with_suffix("").as_posix(),
-            "dataset": root.resolve().name,
-            "label": path.relative_to(root).parts[0],
-            **paths_of(path, root),
-        }
-        for path in media_files(root)
-        if len(path.relative_to(root).parts) > 1
-    ]
-    return build(records, root, "folder")
+    clips: dict[str, dict[str, str]] = {}
+    repeated = []
+    for path in media_files(root):
+        if path.parent == root:
+            continue
+        clip, paths = path.relative_to(root).with_suffix("").as_posix(), paths_of(path, root)
+        facts = {"clip_id": clip, "dataset": root.resolve().name, "label": path.relative_to(root).parts[0]}
+        record = clips.setdefault(clip, facts)
+        if record.keys() & paths.keys():
+            repeated.append(facts | paths)
+        else:
+            record |= paths
+    return build([*clips.values(), *repeated], root, "folder")

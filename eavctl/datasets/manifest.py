@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
 
 from eavctl import registry
-from eavctl.errors import DataError
-from eavctl.tables import MANIFEST_COLUMNS, key_frame
+from eavctl.errors import DataError, UsageError
+from eavctl.tables import KEYS, MANIFEST_COLUMNS, key_frame
 
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif"})
 VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
+EEG_ENDINGS = frozenset({".edf", ".bdf", ".vhdr", ".set", ".fif", ".mat"})
+MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | EEG_ENDINGS
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Manifest:
     root : folder that the paths start from.
     layout : name of the layout that was read.
     classes : labels in the data set's own order.
-    rejected : recordings that were found but cannot be rows, with ``path`` and ``reason``.
+    rejected : recordings that were found, or missed, but cannot be rows, with ``path`` and ``reason``, keys
+        that they have, and ``modality`` where only one is concerned.
     """
 
     rows: pd.DataFrame
@@ -39,6 +42,39 @@ class Manifest:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def where(self, wanted: Mapping[str, str]) -> Manifest:
+        """The recordings whose keys are all as wanted, such as ``{"task": "speaking"}``.
+
+        Raises
+        ------
+        UsageError : no such key.
+        DataError : no recording is so.
+        """
+        unknown = sorted(wanted.keys() - set(KEYS))
+        if unknown:
+            raise UsageError(f"no key is named {unknown[0]!r}; known: {', '.join(KEYS)}")
+        rows, rejected = self.rows, list(self.rejected)
+        for key, value in wanted.items():
+            kept = rows[rows[key].astype(str) == value]
+            if kept.empty:
+                found = ", ".join(sorted(set(rows[key].dropna().astype(str)))[:8]) or "none"
+                raise DataError(f"{self.root}: no recording has {key} {value!r}; found: {found}")
+            rows, rejected = kept, [bad for bad in rejected if bad.get(key, value) == value]
+        return replace(self, rows=rows.reset_index(drop=True), rejected=tuple(rejected))
+
+    def holding(self, modality: str) -> Manifest:
+        """The recordings that have a modality, and of those rejected the ones that concern it.
+
+        Raises
+        ------
+        DataError : none has it.
+        """
+        rows = self.rows[self.rows[f"{modality}_path"].notna()].reset_index(drop=True)
+        rejected = tuple(bad for bad in self.rejected if bad.get("modality", modality) == modality)
+        if rows.empty and not rejected:
+            raise DataError(f"{self.root}: none of the {len(self)} recordings has {modality}")
+        return replace(self, rows=rows, rejected=rejected)
+
 
 def build(
     records: Sequence[Mapping[str, object]],
@@ -46,8 +82,11 @@ def build(
     layout: str,
     *,
     classes: tuple[str, ...] | None = None,
+    rejected: Sequence[Mapping[str, str]] = (),
 ) -> Manifest:
     """Make a manifest of records; of two recordings with one name, the second is rejected.
+
+    ``rejected`` are others that cannot be records.
 
     Raises
     ------
@@ -56,12 +95,12 @@ def build(
     if not records:
         raise DataError(f"{root}: no recordings found for the layout {layout!r}")
     unique: dict[object, Mapping[str, object]] = {}
-    rejected = []
+    refused = [dict(bad) for bad in rejected]
     for record in records:
         clip = record["clip_id"]
         if clip in unique:
             path = next(str(record[key]) for key in record if key.endswith("_path"))
-            rejected.append(
+            refused.append(
                 {"clip_id": str(clip), "path": path, "reason": "a recording of this name came before"}
             )
         else:
@@ -71,7 +110,7 @@ def build(
     labels = {str(label) for label in rows.get("label", pd.Series(dtype=object)).dropna()}
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
-    return Manifest(key_frame(rows, MANIFEST_COLUMNS), root, layout, order, tuple(rejected))
+    return Manifest(key_frame(rows, MANIFEST_COLUMNS), root, layout, order, tuple(refused))
 
 
 def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
@@ -100,7 +139,7 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     )
 
 
-def media_files(root: Path, endings: frozenset[str] = AUDIO_ENDINGS | VIDEO_ENDINGS) -> Iterator[Path]:
+def media_files(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[Path]:
     """Yield recordings below ``root``, sorted; hidden files, and folders seen before, are passed over."""
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -116,8 +155,14 @@ def media_files(root: Path, endings: frozenset[str] = AUDIO_ENDINGS | VIDEO_ENDI
 
 
 def paths_of(path: Path, root: Path) -> dict[str, str]:
-    """Manifest columns that a recording fills: a video file holds sound too."""
+    """Manifest columns that a recording fills."""
     relative = path.relative_to(root).as_posix()
-    if path.suffix.lower() in VIDEO_ENDINGS:
-        return {"audio_path": relative, "video_path": relative}
-    return {"audio_path": relative}
+    return dict.fromkeys(columns_of(path.suffix), relative)
+
+
+def columns_of(ending: str) -> tuple[str, ...]:
+    """Manifest columns that a file of this ending fills: a video holds sound too; none if it is unknown."""
+    ending = ending.lower()
+    if ending in VIDEO_ENDINGS:
+        return "audio_path", "video_path"
+    return ("audio_path",) * (ending in AUDIO_ENDINGS) + ("eeg_path",) * (ending in EEG_ENDINGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -9,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import identify, named, short
+from eavctl.evaluation.groups import identify, in_order, named, short
 
 RANDOM_PARTS = 5  # one part of five is tested: 80/20
 TEST_SPLIT = "test"
@@ -18,6 +20,7 @@ SUBJECT = "subject"
 
 SHARED_SPEAKERS = "speakers may stand on both sides of the split: the score does not speak for new speakers"
 NO_SUBJECTS = "the table names no subjects, so one speaker may stand on both sides of the split"
+SAME_SUBJECT = "each subject is tested by a model of that subject: the score does not speak for new people"
 ONE_SUBJECT = "the table names one subject, who stands on both sides: the score speaks for this person only"
 
 
@@ -79,9 +82,12 @@ def splits(
     keys : one row a sample, with the key columns; every row has a label.
     protocol : ``auto`` (``group-kfold`` where the table names two groups or more, else ``stratified``),
         ``group-kfold``, ``loso`` (leave one group out), ``stratified`` (k folds of whole clips),
-        ``random`` (one split of whole clips, 80/20) or ``given`` (the table's own ``split`` or ``fold``).
+        ``random`` (one split of whole clips, 80/20), ``eav-70-30`` and ``eav-50-50`` (each subject apart:
+        trained on the first trials of every class, tested on the rest) or ``given`` (the table's own
+        ``split`` or ``fold``).
     folds : number of folds of ``group-kfold`` and ``stratified``.
-    group : key column whose values are kept together; any but ``subject`` lets a subject stand on both sides.
+    group : key column whose values are kept together, or ``block`` (see `eavctl.evaluation.groups.blocks`);
+        any but ``subject`` lets a subject stand on both sides.
     seed : of the order in which groups or clips of equal size are dealt out.
 
     Raises
@@ -201,11 +207,43 @@ def _given(request: _Request) -> Plan:
     return _grouped_plan("given", request, parts, *notes)
 
 
+def _within_subjects(request: _Request, name: str, share: float) -> Plan:
+    """Each subject apart, the first share of every class's trials against the rest, in order of the trials.
+
+    Of the 20 trials a class and task of EAV, 0.7 are the 14 that hold the first 56 of its 80 segments.
+
+    Reference: Lee et al., EAV: EEG-Audio-Video dataset for emotion recognition in conversational contexts,
+    Scientific Data 11, 2024.
+    """
+    keys, labels = request.keys, request.labels
+    subjects, trials = (identify(keys, column) for column in (SUBJECT, "trial"))
+    if any(each is None for each in (*subjects, *trials)):
+        raise DataError(f"--protocol {name} needs a subject and a trial for every row; this table lacks some")
+    tasks = identify(keys, "task")
+    trained = np.zeros(len(keys), bool)
+    uneven = 0
+    for person, task, label in set(zip(subjects, tasks, labels, strict=True)):
+        mine = (subjects == person) & (tasks == task) & (labels == label)
+        order = in_order(set(trials[mine]))
+        first = round(share * len(order))
+        uneven += not math.isclose(first, share * len(order), abs_tol=1e-9)
+        trained |= np.isin(trials, order[:first]) & mine
+    rows = np.arange(len(keys))
+    parts = tuple(
+        Split(number, rows[trained & (subjects == person)], rows[~trained & (subjects == person)])
+        for number, person in enumerate(named(subjects), start=1)
+    )
+    notes = [f"{name}: {share:.0%} is no whole number of trials in {uneven} cases; it was rounded"]
+    return Plan(name, "trial", parts, (*(notes if uneven else ()), SAME_SUBJECT), shares=True)
+
+
 _PROTOCOLS: dict[str, Callable[[_Request], Plan]] = {
     "group-kfold": _group_kfold,
     "loso": _loso,
     "stratified": _stratified,
     "random": _random,
+    "eav-70-30": functools.partial(_within_subjects, name="eav-70-30", share=0.7),
+    "eav-50-50": functools.partial(_within_subjects, name="eav-50-50", share=0.5),
     "given": _given,
 }
 NAMES = ("auto", *_PROTOCOLS)

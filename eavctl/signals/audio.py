@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from eavctl.errors import SignalError
+from eavctl.errors import RecordingWarning, SignalError
 
 LONGEST_S = 4 * 3600.0  # a bound for memory: a small file can claim, or unpack to, days of sound
 MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the rate is a lie or very high
@@ -29,10 +29,6 @@ SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\x
 BOX_SIGNATURE = b"ftyp"  # of MP4 and its kin, from the fifth byte
 
 Source = str | os.PathLike[str] | BinaryIO
-
-
-class RecordingWarning(UserWarning):
-    """Something is wrong with a recording that can be used all the same."""
 
 
 def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
@@ -75,22 +71,6 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
         if not len(signal):
             raise SignalError(f"{name}: too short to be resampled to {rate} Hz")
     return signal, found
-
-
-def segments(
-    n_samples: int, rate: int, seconds: float, hop: float | None = None
-) -> list[tuple[float, float]]:
-    """Start and end, in seconds, of the whole segments of a recording, one every ``hop`` seconds.
-
-    What is left at the end and shorter than a segment is not taken; a recording shorter than one segment
-    is one by itself.
-    """
-    duration = n_samples / rate
-    hop = hop or seconds
-    count = int(np.floor((duration - seconds) / hop + 1e-9)) + 1
-    if count < 1:
-        return [(0.0, duration)]
-    return [(i * hop, i * hop + seconds) for i in range(count)]
 
 
 class _Content(io.BytesIO):

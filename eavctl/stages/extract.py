@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,38 +17,96 @@ import numpy as np
 import pandas as pd
 
 from eavctl import files, tables
+from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError, SignalError
 from eavctl.provenance import hash_file, hash_json, versions
-from eavctl.stages.recipe import Recipe
+from eavctl.stages.recipe import Describe, Recipe, noting
 
 BATCH = 16  # recordings; small enough that a kill loses seconds, large enough to hand out cheaply
+
+PACKAGES = {
+    "audio": ("numpy", "scipy", "soundfile"),
+    "eeg": ("numpy", "scipy", "mne"),
+    "video": ("numpy", "av"),
+}
 
 Record = dict[str, Any]
 Tick = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
+class Choice:
+    """Which recordings of a data set are meant.
+
+    Parameters
+    ----------
+    layout : name of the layout, where it is not to be recognised.
+    where : keys that the recordings must have, such as ``{"task": "speaking"}``.
+    epochs : cut continuous EEG at these events.
+    """
+
+    layout: str | None = None
+    where: Mapping[str, str] = field(default_factory=dict)
+    epochs: Epochs | None = None
+
+    def of(self, source: str | os.PathLike[str]) -> Manifest:
+        """Scan the data set and choose."""
+        manifest = find(source, self.layout).where(self.where)
+        return cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
+
+
+@dataclass(frozen=True)
 class Extracted:
-    """What an extraction came to; ``rejected`` names recordings or segments, each with its reason."""
+    """What an extraction came to; ``rejected`` names recordings or segments, each with its reason.
+
+    ``n_without`` recordings have nothing of the modality; ``account`` is, over the rows, the mean of what
+    the feature set says of itself, such as the share of frames in which a face was found.
+    """
 
     n_rows: int
     shape: tuple[int, ...]
     n_recordings: int
     rejected: tuple[Record, ...]
     notes: tuple[str, ...] = ()
+    n_without: int = 0
+    account: Record = field(default_factory=dict)
     up_to_date: bool = False
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """A few recordings' rows: JSON-able keys, features (n_rows, *shape), and what went wrong."""
+    """A few recordings' rows: JSON-able keys, features (n_rows, *shape), and what went wrong.
+
+    ``accounts`` has what the feature set says of each row, or nothing.
+    """
 
     n_recordings: int
-    rows: list[Record]
-    x: np.ndarray
-    rejected: list[Record]
-    notes: list[str]
+    rows: list[Record] = field(default_factory=list)
+    x: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
+    accounts: list[Record] = field(default_factory=list)
+    rejected: list[Record] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def with_features(self, found: list[np.ndarray]) -> _Batch:
+        """The batch with its rows' features; rows of another shape than the first are rejected."""
+        if not found:
+            return self
+        shape = found[0].shape
+        fits = [each.shape == shape for each in found]
+        pairs = zip(self.rows, found, strict=True)
+        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape]
+        rows = list(itertools.compress(self.rows, fits))
+        accounts = list(itertools.compress(self.accounts, fits))
+        x = list(itertools.compress(found, fits))
+        return replace(self, rows=rows, accounts=accounts, x=np.stack(x), rejected=self.rejected + bad)
+
+    def fitting(self, shape: tuple[int, ...]) -> _Batch:
+        """The batch with all its rows rejected if they are of another shape than the table's."""
+        if not self.rows or self.x.shape[1:] == shape:
+            return self
+        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows]
+        return _Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
 
 
 @dataclass(frozen=True)
@@ -59,15 +119,18 @@ class _Work:
     meta: Record
 
     @classmethod
-    def of(cls, manifest: Manifest, recipe: Recipe) -> _Work:
+    def of(cls, found: Manifest, recipe: Recipe) -> _Work:
+        manifest = found.holding(recipe.modality)
+        recipe = recipe.for_data(manifest)
         records = _records(manifest, recipe)
         meta = {
             **recipe.meta(),
             "layout": manifest.layout,
             "classes": list(manifest.classes),
             "n_recordings": len(records) + len(manifest.rejected),
+            "n_without": len(found) - len(manifest),
             "inputs_hash": hash_json([records, list(manifest.rejected)]),
-            "versions": versions("numpy", "scipy", "soundfile"),
+            "versions": versions(*PACKAGES[recipe.modality]),
         }
         return cls(recipe, manifest, records, meta)
 
@@ -77,7 +140,7 @@ def extract(
     out: str | os.PathLike[str],
     recipe: Recipe,
     *,
-    layout: str | None = None,
+    choice: Choice | None = None,
     jobs: int = 1,
     force: bool = False,
     strict: bool = False,
@@ -92,7 +155,7 @@ def extract(
 
     Parameters
     ----------
-    source, layout : the data set, and the name of its layout where it is not to be recognised.
+    source, choice : the data set, and which of it; all by default.
     out : the table to write, or ``-``.
     jobs : processes, each with one thread.
     force : overwrite a file of others, and compute what is up to date.
@@ -107,7 +170,7 @@ def extract(
     """
     for target in [out, *([rejected] if rejected else [])]:
         files.guard(target, force=force)
-    work = _Work.of(find(source, layout), recipe)
+    work = _Work.of((choice or Choice()).of(source), recipe)
 
     def settle(result: Extracted) -> None:
         if rejected:
@@ -141,40 +204,57 @@ def _compute(
         files.clear_leftovers(target)
         if force:
             shutil.rmtree(parts, ignore_errors=True)
-    bad: list[Record] = list(work.manifest.rejected)
+    bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
+    accounts: list[Record] = []
     n_done = n_rows = 0
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
         writer = None
         for batch in _batches(work, jobs, parts):
+            if batch.rows and writer is None:
+                shape = batch.x.shape[1:]
+                writer = stack.enter_context(
+                    tables.FeatureWriter(out, work.recipe.columns, shape, batch.x.dtype)
+                )
+            batch = batch.fitting(shape)
             n_done, n_rows = n_done + batch.n_recordings, n_rows + len(batch.rows)
             bad, notes = bad + batch.rejected, notes + batch.notes
+            accounts += batch.accounts
             on_clip(n_done, len(work.records), f"{len(bad)} rejected" if bad else "")
-            if batch.rows:
-                if writer is None:
-                    shape = batch.x.shape[1:]
-                    writer = stack.enter_context(tables.FeatureWriter(out, work.recipe.columns, shape))
+            if batch.rows and writer is not None:
                 writer.write(tables.key_frame(pd.DataFrame(batch.rows)), batch.x)
-        result = Extracted(n_rows, shape, work.meta["n_recordings"], tuple(bad), tuple(notes))
+        account = _account(accounts)
+        n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
+        result = Extracted(n_rows, shape, n_recordings, tuple(bad), tuple(notes), n_without, account)
         settle(result)
         assert writer is not None  # settle has refused a table without rows
-        writer.close({**work.meta, "shape": list(shape), "n_rows": n_rows, "rejected": bad})
+        facts = {"shape": list(shape), "n_rows": n_rows, "rejected": bad, "account": account}
+        writer.close({**work.meta, **facts})
     if parts:
         shutil.rmtree(parts, ignore_errors=True)
     return result
 
 
+def _account(accounts: list[Record]) -> Record:
+    """Mean and least, over the rows, of each number that the feature set gives with them."""
+    names = accounts[0] if accounts else ()
+    values = {name: [account[name] for account in accounts] for name in names}
+    return {name: {"mean": float(np.mean(each)), "least": min(each)} for name, each in values.items()}
+
+
 def _records(manifest: Manifest, recipe: Recipe) -> list[Record]:
     """JSON-able rows of the manifest with the recording's path and the hash of its bytes, in table order."""
-    column = f"{recipe.entry.facts['modality']}_path"
+    hashes: dict[Path, str] = {}
     records = []
     for row in manifest.rows.to_dict("records"):
         record = {key: value for key, value in row.items() if not pd.isna(value)}
-        path = record.get(column)
-        file = manifest.root / path if path else None
-        record |= {"path": path, "hash": hash_file(file) if file and file.is_file() else None}
-        records.append(record)
+        path = record[f"{recipe.modality}_path"]
+        file = manifest.root / path
+        if file not in hashes and file.is_file():
+            hashes[file] = hash_file(file)
+        trial = record.get("eeg_index") if recipe.modality == "eeg" else None
+        records.append({**record, "path": path, "trial_index": trial, "hash": hashes.get(file)})
     return sorted(records, key=lambda r: _sample_id(r, recipe, 0.0))
 
 
@@ -185,7 +265,7 @@ def _sample_id(record: Record, recipe: Recipe, start: float) -> str:
 
 def _batches(work: _Work, jobs: int, parts: Path | None) -> Iterator[_Batch]:
     """Yield batches in order, from the parts of a run before where they are whole, else computed."""
-    chunks = [work.records[i : i + BATCH] for i in range(0, len(work.records), BATCH)]
+    chunks = _chunks(work.records)
     if parts:
         parts.mkdir(exist_ok=True)
     root = work.manifest.root.absolute()  # a worker process may have another working folder
@@ -205,41 +285,59 @@ def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | N
     part = parts / f"{hash_json([recipe.meta(), records])}.npz" if parts else None
     if part and (kept := _read_part(part)):
         return kept
-    batch = _Batch(len(records), [], np.empty(0, np.float32), [], [])
-    found = []
+    batch, x = _Batch(len(records)), []
     with threadpool_limits(1):  # one thread a process: nested pools are slower, and sums stay the same
-        for record in records:
-            found += _describe_one(recipe, root, record, batch)
-    if found:
-        batch = _Batch(batch.n_recordings, batch.rows, np.stack(found), batch.rejected, batch.notes)
+        for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
+            x += _describe_file(recipe, root, path, list(mine), batch)
+    batch = batch.with_features(x)
     if part:
         _write_part(part, batch)
     return batch
 
 
-def _describe_one(recipe: Recipe, root: Path, record: Record, batch: _Batch) -> list[np.ndarray]:
+def _describe_file(
+    recipe: Recipe, root: Path, path: str, records: list[Record], batch: _Batch
+) -> list[np.ndarray]:
+    """Add the rows of one file to the batch, and what went wrong; return the rows' features."""
+    found: list[np.ndarray] = []
+    with noting() as notes:
+        try:
+            with recipe.open(root / path) as describe:
+                for record in records:
+                    found += _describe_one(recipe, root, record, describe, batch)
+        except SignalError as error:
+            reason = _without(root / path, error)
+            more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
+            bad = {"clip_id": records[0]["clip_id"], "path": path, "start": None}
+            batch.rejected.append({**bad, "reason": reason + more})
+    for note, times in Counter(notes).items():
+        often = f" (in {times} of {len(records)} trials)" if times > 1 else ""
+        batch.notes.append(note.replace(f"{root}{os.sep}", "") + often)
+    return found
+
+
+def _describe_one(
+    recipe: Recipe, root: Path, record: Record, describe: Describe, batch: _Batch
+) -> list[np.ndarray]:
     """Add one recording's rows, or the reason why it has none, to the batch; return its features."""
     bad = {"clip_id": record["clip_id"], "path": record["path"], "start": None}
-    if not record["path"]:
-        reason = f"the manifest names no {recipe.entry.facts['modality']} of it"
-        batch.rejected.append({**bad, "path": "", "reason": reason})
-        return []
     try:
-        samples, notes = recipe.describe(root / record["path"], (record.get("start"), record.get("end")))
+        samples = describe(record.get("start"), record.get("end"), record["trial_index"])
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
-    batch.notes.extend(note.replace(f"{root}{os.sep}", "") for note in notes)
-    good = [sample for sample in samples if sample.x is not None]
+    keys = {key: value for key, value in record.items() if key in tables.KEYS}
+    found = []
     for sample in samples:
         if sample.x is None:
             start = sample.start if recipe.segment else None
             batch.rejected.append({**bad, "start": start, "reason": sample.reason})
-    keys = {key: value for key, value in record.items() if key in tables.KEYS}
-    for sample in good:
-        sample_id = _sample_id(record, recipe, sample.start)
-        batch.rows.append({**keys, "sample_id": sample_id, "start": sample.start, "end": sample.end})
-    return [sample.x for sample in good if sample.x is not None]
+        else:
+            sample_id = _sample_id(record, recipe, sample.start)
+            batch.rows.append({**keys, "sample_id": sample_id, "start": sample.start, "end": sample.end})
+            batch.accounts.extend([sample.account] if sample.account else [])
+            found.append(sample.x)
+    return found
 
 
 def _without(path: Path, error: SignalError) -> str:
@@ -247,8 +345,26 @@ def _without(path: Path, error: SignalError) -> str:
     return str(error).removeprefix(f"{path}: ")
 
 
+def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> Record:
+    sizes = ["x".join(map(str, each)) for each in (shape, expected)]
+    reason = f"gives {sizes[0]} values where the first recording gives {sizes[1]}; cut alike with --segment"
+    return {"clip_id": row["clip_id"], "path": row["clip_id"], "start": row["start"], "reason": reason}
+
+
+def _chunks(records: list[Record]) -> list[list[Record]]:
+    """A few recordings each; the trials of one file stay together, so that it is read once."""
+    chunks: list[list[Record]] = []
+    for _, same in itertools.groupby(records, key=lambda record: record["path"]):
+        mine = list(same)
+        if chunks and len(chunks[-1]) + len(mine) <= BATCH:
+            chunks[-1] += mine
+        else:
+            chunks.append(mine)
+    return chunks
+
+
 def _write_part(part: Path, batch: _Batch) -> None:
-    info = {"n": batch.n_recordings, "rows": batch.rows, "rejected": batch.rejected, "notes": batch.notes}
+    info = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "x"}
     with files.atomic_write(part) as handle:
         np.savez(handle, x=batch.x, info=np.frombuffer(json.dumps(info).encode(), np.uint8))
 
@@ -258,8 +374,8 @@ def _read_part(part: Path) -> _Batch | None:
     try:
         with np.load(part, allow_pickle=False) as content:
             info = json.loads(content["info"].tobytes())
-            return _Batch(info["n"], info["rows"], content["x"], info["rejected"], info["notes"])
-    except (OSError, ValueError, KeyError):
+            return _Batch(x=content["x"], **info)
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -274,4 +390,5 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     if any(meta.get(key) != value for key, value in work.meta.items()):
         return None
     rejected = tuple(meta["rejected"])
-    return Extracted(meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"], rejected, (), True)
+    size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
+    return Extracted(*size, rejected, (), meta["n_without"], meta["account"], up_to_date=True)

@@ -15,7 +15,7 @@ import numpy as np
 from eavctl import artifacts, files
 from eavctl.errors import DataError, SignalError
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
-from eavctl.stages.recipe import Recipe
+from eavctl.stages.recipe import Recipe, noting
 
 if TYPE_CHECKING:
     from eavctl.tables import PredictionTable
@@ -91,6 +91,7 @@ class _Recording:
     file: str | os.PathLike[str] | BinaryIO
     name: str
     keys: dict[str, Any]
+    trial: int | None = None  # its index in a file of many
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,7 @@ def predict(
     model: str | os.PathLike[str],
     *,
     layout: str | None = None,
+    trial: int | None = None,
     window: float | None = None,
     hop: float | None = None,
     strict: bool = False,
@@ -130,6 +132,8 @@ def predict(
     sources : files, folders (read by their layout if one recognises them), manifests, feature tables, or
         ``-`` for a recording on stdin.
     model : a model file.
+    layout, trial : of data sets: the layout where it is not to be recognised, the trial where only one is
+        meant.
     window, hop : judge windows of so many seconds instead of whole recordings.
     strict : one bad recording is an error.
 
@@ -152,7 +156,7 @@ def predict(
         if _is_feature_table(source):
             _take_table(source, loaded, model, gathered)
         else:
-            for recording in _recordings(source, layout, loaded.meta["modality"]):
+            for recording in _recordings(source, _Asked(loaded.meta["modality"], layout, trial)):
                 _describe(recording, recipe, gathered)
     if not gathered.segments or (strict and gathered.rejected):
         first = gathered.rejected[0]
@@ -176,11 +180,13 @@ def _describe(recording: _Recording, recipe: Recipe, gathered: _Gathered) -> Non
     """Add a recording's segments, or the reason why it has none."""
     gathered.n_recordings += 1
     keys, name = recording.keys, recording.name
-    try:
-        samples, notes = recipe.describe(recording.file, (keys.get("start"), keys.get("end")))
-    except SignalError as error:
-        gathered.rejected.append({"path": name, "reason": str(error).removeprefix(f"{name}: ")})
-        return
+    with noting() as notes:
+        try:
+            with recipe.open(recording.file) as describe:
+                samples = describe(keys.get("start"), keys.get("end"), recording.trial)
+        except SignalError as error:
+            gathered.rejected.append({"path": name, "reason": str(error).removeprefix(f"{name}: ")})
+            samples = []
     gathered.notes += notes
     for sample in samples:
         if sample.x is None:
@@ -189,37 +195,59 @@ def _describe(recording: _Recording, recipe: Recipe, gathered: _Gathered) -> Non
             gathered.segments.append(_Segment(name, keys, sample.start, sample.end, sample.x))
 
 
-def _recordings(source: str | os.PathLike[str], layout: str | None, modality: str) -> list[_Recording]:
+@dataclass(frozen=True)
+class _Asked:
+    """What is wanted of a data set."""
+
+    modality: str
+    layout: str | None
+    trial: int | None
+
+
+def _recordings(source: str | os.PathLike[str], asked: _Asked) -> list[_Recording]:
     name = os.fspath(source)
     if name == files.STDIO:
         content = BytesIO(sys.stdin.buffer.read())
         content.name = "stdin"  # errors name the recording by it
         return [_Recording(content, "stdin", {"sample_id": "stdin", "clip_id": "stdin"})]
     path = Path(source)
-    if not path.is_dir() and path.suffix.lower() not in (".csv", ".tsv", ".parquet"):
-        clip = path.with_suffix("").as_posix()
-        return [_Recording(path, name, {"sample_id": clip, "clip_id": clip})]
-    return _from_data_set(path, layout, modality)
+    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        return _from_data_set(path, asked)
+    clip = path.with_suffix("").as_posix()
+    keys = {"sample_id": clip, "clip_id": clip}
+    if path.suffix.lower() != ".mat":
+        return [_Recording(path, name, keys)]
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(path) as file:  # a file of many trials
+        trials = range(file.n_trials or 1) if asked.trial is None else [asked.trial - 1]
+    return [_Recording(path, f"{name} ({t + 1})", {"clip_id": f"{clip}/{t + 1:03d}"}, t) for t in trials]
 
 
-def _from_data_set(root: Path, layout: str | None, modality: str) -> list[_Recording]:
+def _from_data_set(root: Path, asked: _Asked) -> list[_Recording]:
     """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
     import pandas as pd
 
     from eavctl.datasets.manifest import find, media_files
 
     try:
-        manifest = find(root, layout)
+        manifest = find(root, asked.layout)
     except DataError:
         paths = list(media_files(root)) if root.is_dir() else []
-        if layout or not paths:
+        if asked.layout or not paths:
             raise
-        return [each for path in paths for each in _recordings(path, None, modality)]
+        return [each for path in paths for each in _recordings(path, asked)]
     recordings = []
-    for row in manifest.rows.to_dict("records"):
+    for row in manifest.holding(asked.modality).rows.to_dict("records"):
         keys = {key: value for key, value in row.items() if not pd.isna(value)}
-        path = manifest.root / keys.get(f"{modality}_path", "")
-        recordings.append(_Recording(path, str(path), keys))
+        if asked.trial is not None and int(keys.get("trial", -1)) != asked.trial:
+            continue
+        path = manifest.root / keys[f"{asked.modality}_path"]
+        index = keys.get("eeg_index") if asked.modality == "eeg" else None
+        name = str(path) if index is None else f"{path} (trial {keys['trial']})"
+        recordings.append(_Recording(path, name, keys, index))
+    if not recordings:
+        raise DataError(f"{root}: has no trial {asked.trial} with {asked.modality}")
     return recordings
 
 

@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import math
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eavctl import registry
-from eavctl.errors import SettingsError, SignalError, UsageError
+from eavctl.errors import RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.provenance import hash_json
+from eavctl.signals.segments import cut
+from eavctl.stages.recordings import Source, Stretch, channels_of, open_recording
+
+if TYPE_CHECKING:
+    from eavctl.datasets.manifest import Manifest  # predicting needs no pandas
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One segment of a recording: ``start`` and ``end`` in seconds, and its features or why it has none."""
+    """One segment of a recording: ``start`` and ``end`` in seconds, and its features or why it has none.
+
+    ``account`` says by numbers how the features came about, such as the share of frames with a face.
+    """
 
     start: float
     end: float
     x: np.ndarray | None
     reason: str = ""
+    account: dict[str, float] = field(default_factory=dict)
+
+
+Describe = Callable[..., list[Sample]]
 
 
 @dataclass(frozen=True)
@@ -57,6 +70,11 @@ class Recipe:
     def entry(self) -> registry.Entry:
         """The registered feature set."""
         return registry.get("features", self.features)
+
+    @property
+    def modality(self) -> str:
+        """What the features describe: ``eeg``, ``audio`` or ``video``."""
+        return str(self.entry.facts["modality"])
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -95,48 +113,66 @@ class Recipe:
             )
         return recipe
 
-    def describe(
-        self,
-        recording: str | os.PathLike[str] | BinaryIO,
-        span: tuple[float | None, float | None] = (None, None),
-    ) -> tuple[list[Sample], list[str]]:
-        """Read a recording and compute the features of its segments.
+    def for_data(self, manifest: Manifest) -> Recipe:
+        """The recipe with the settings that the data decides: which EEG channels, and in which order.
+
+        They are those of the first recording that can be read, unless the settings name them.
+        """
+        if self.settings.get("channels", "none") is not None:
+            return self
+        for path in dict.fromkeys(manifest.rows["eeg_path"].dropna()):
+            with contextlib.suppress(SignalError), noting():
+                channels = list(channels_of(manifest.root / path))
+                return replace(self, settings={**self.settings, "channels": channels})
+        return self
+
+    @contextlib.contextmanager
+    def open(self, source: Source) -> Iterator[Describe]:
+        """Open a recording; yields a function that describes it, or a part of it, as samples.
+
+        The function takes the start and the end in seconds of the part that counts (None for the whole)
+        and the index of a trial, and returns samples in order of time. What is odd about a recording but
+        does not stop the reading is a `RecordingWarning`.
 
         Parameters
         ----------
-        recording : a file's path, or an open binary file with a ``name``.
-        span : start and end, in seconds, of the part that counts; None for the whole.
-
-        Returns
-        -------
-        Samples in order of time, and what was odd about the recording but did not stop the reading.
+        source : a file's path, or an open binary file with a ``name``.
 
         Raises
         ------
-        SignalError : the recording cannot be used at all.
+        SignalError : the recording cannot be used at all; the function raises it for a trial.
         """
-        from eavctl.signals import audio
+        with open_recording(source, self.entry, self.settings) as take:
 
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("always", audio.RecordingWarning)
-            signal, rate = audio.read(recording, self.entry.facts["rate"])
-        first = round((span[0] or 0.0) * rate)
-        last = len(signal) if span[1] is None else round(span[1] * rate)
-        signal = signal[first:last]
-        if not len(signal):
-            raise SignalError(f"{recording}: has no sound between its start and end in the manifest")
-        samples = list(self._cut(signal, rate, first / rate))
-        return samples, [str(warning.message) for warning in caught]
+            def describe(
+                start: float | None = None, end: float | None = None, trial: int | None = None
+            ) -> list[Sample]:
+                whole = take(trial)
+                first, last = start or 0.0, min(end or math.inf, whole.duration)
+                if last <= first:
+                    raise SignalError(f"{source}: has nothing between its start and end in the manifest")
+                return [self._sample(whole, first + a, first + b) for a, b in self._spans(last - first)]
 
-    def _cut(self, signal: np.ndarray, rate: int, offset: float) -> Iterator[Sample]:
-        from eavctl.signals.audio import segments
+            yield describe
 
-        whole = [(0.0, len(signal) / rate)]
-        for start, end in segments(len(signal), rate, self.segment, self.hop) if self.segment else whole:
-            part = signal[round(start * rate) : round(end * rate)]
-            try:
-                x = self.entry.thing(part, rate, **self.settings)
-                yield Sample(offset + start, offset + end, x)
-            except SignalError as error:
-                yield Sample(offset + start, offset + end, None, str(error))
+    def _spans(self, seconds: float) -> list[tuple[float, float]]:
+        return cut(seconds, self.segment, self.hop) if self.segment else [(0.0, seconds)]
+
+    def _sample(self, whole: Stretch, start: float, end: float) -> Sample:
+        try:
+            found = self.entry.thing(whole.cut(start, end), whole.rate, **self.settings)
+        except SignalError as error:
+            return Sample(start, end, None, str(error))
+        x, account = found if isinstance(found, tuple) else (found, {})
+        return Sample(start, end, x, account=account)
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[list[str]]:
+    """Collect what is odd about recordings that are read in the block."""
+    notes: list[str] = []
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("always", RecordingWarning)
+        yield notes
+        notes += [str(warning.message) for warning in caught]

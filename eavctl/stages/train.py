@@ -21,6 +21,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.protocols import Plan, splits
+from eavctl.evaluation.published import published_line
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
@@ -62,6 +63,10 @@ class Fitter(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """JSON-able settings: with the table and the evaluation they fix the result."""
+        ...
+
+    def check(self, features: FeatureTable) -> None:
+        """Raise a DataError or UsageError if it cannot be fitted on such a table."""
         ...
 
     def fit(
@@ -119,6 +124,7 @@ def train(
     training_hash = _identity(features, fitter, evaluation)
     if not force and (done := _up_to_date(out, predictions, training_hash)):
         return done
+    fitter.check(features)
     features, left_out = _usable(features, evaluation)
     planned = _planned(features.keys, evaluation)
     warnings = (*left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
@@ -156,6 +162,7 @@ def train(
     }
     oof = replace(judged, meta=_prediction_meta(meta))
     meta["out_of_fold"] = {**summarize(oof), "reliability": reliability(oof)}
+    meta["published"] = published_line(oof.keys, protocol, [meta["modality"]])
     artifacts.save(out, final, meta)
     if predictions:
         tables.write_predictions(oof, predictions)
@@ -193,7 +200,8 @@ def _fit(
 
         note("")
         file = kept.with_name(f"{kept.name}-{name.replace(' ', '-')}")
-        predictor = fitter.fit(x[rows], labels[rows], groups[rows], file, note)
+        mine = x if len(rows) == len(x) else x[rows]
+        predictor = fitter.fit(mine, labels[rows], groups[rows], file, note)
         if number < len(planned.folds):
             split = planned.folds[number]
             proba[split.test] = _in_order(predictor.predict_proba(x[split.test]), predictor.classes_, classes)
@@ -238,6 +246,8 @@ def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTabl
     labelled = features.keys["label"].notna().to_numpy()
     if not labelled.any():
         raise DataError("the table has no labels; extract from a layout that names classes")
+    if evaluation.normalize and features.x.dtype == np.uint8:
+        raise UsageError("--normalize speaker is for signals, not for pictures; leave it out")
     if evaluation.normalize and features.keys.loc[labelled, "subject"].isna().any():
         raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
     if labelled.all():

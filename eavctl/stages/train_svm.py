@@ -11,6 +11,7 @@ import numpy as np
 
 from eavctl.classifiers import svm
 from eavctl.errors import DataError
+from eavctl.tables import FeatureTable
 
 
 @dataclass(frozen=True)
@@ -25,17 +26,16 @@ class SvmFitter:
         """See `Fitter`."""
         return {"seed": self.seed}
 
+    def check(self, features: FeatureTable) -> None:
+        """See `Fitter`."""
+        if features.columns is None:
+            raise DataError(
+                "the table holds tensors, not columns: train-dnn takes it; or extract functionals, eeg-bands "
+                "or face-stats"
+            )
+
     def fit(
         self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
     ) -> svm.SvmModel:
-        """See `Fitter`.
-
-        Raises
-        ------
-        DataError : the features are tensors.
-        """
-        if x.ndim != 2:
-            raise DataError(
-                "the table holds tensors, not columns: train-dnn takes it; or extract functionals"
-            )
+        """See `Fitter`."""
         return svm.fit(x, labels, groups=groups, seed=self.seed, jobs=self.jobs)

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.evaluation import leakage
+from eavctl.evaluation.groups import identify
 from eavctl.evaluation.protocols import NAMES, Plan, splits
+from eavctl.evaluation.published import published_line
 from eavctl.tables import key_frame
 
 
@@ -248,4 +250,110 @@ def test_a_plan_describes_itself() -> None:
         == "group-kfold by subject, 3 folds, 72 rows tested"
     )
     assert "one split" in splits(corpus(), "random").describe()
-    assert set(NAMES) == {"auto", "group-kfold", "loso", "stratified", "random", "given"}
+    names = {"auto", "group-kfold", "loso", "stratified", "random", "given", "eav-70-30", "eav-50-50"}
+    assert set(NAMES) == names
+
+
+EAV_ORDER = "nnnnnaaccsshachhssaacchhs"  # blocks of EAV: neutral apart, then its pseudo-random sequence
+
+
+def eav(n_subjects: int = 2, segments: int = 4, padded: bool = True) -> pd.DataFrame:
+    """Speaking segments of EAV: 100 trials a subject, 4 a block, 4 segments each."""
+    rows = [
+        {
+            "sample_id": f"s{s}/{number:03d}@{5 * k:09.3f}",
+            "clip_id": f"s{s}/{number:03d}",
+            "dataset": "eav",
+            "subject": f"s{s}",
+            "trial": f"{number:03d}" if padded else str(number),
+            "task": "speaking",
+            "start": 5.0 * k,
+            "end": 5.0 * k + 5,
+            "label": EAV_ORDER[(number - 1) // 8],
+        }
+        for s in range(n_subjects)
+        for number in range(2, 201, 2)
+        for k in range(segments)
+    ]
+    return key_frame(pd.DataFrame(rows))
+
+
+@pytest.mark.parametrize(("protocol", "n_train"), [("eav-70-30", 56), ("eav-50-50", 40)])
+@pytest.mark.parametrize("padded", [True, False])
+def test_eav_trains_on_the_first_segments_of_each_subject_and_class(
+    protocol: str, n_train: int, padded: bool
+) -> None:
+    keys = eav(padded=padded)
+    plan = splits(keys, protocol)
+    assert len(plan.folds) == 2
+    for split, subject in zip(plan.folds, ("s0", "s1"), strict=True):
+        for label in "acshn":
+            mine = keys[(keys["subject"] == subject) & (keys["label"] == label)].sort_values(
+                "trial", key=lambda t: t.astype(int), kind="stable"
+            )
+            assert sorted(mine.index[:n_train]) == sorted(set(mine.index) & set(split.train))
+            assert sorted(mine.index[n_train:]) == sorted(set(mine.index) & set(split.test))
+        assert len(split.train) == 5 * n_train
+        assert len(split.train) + len(split.test) == 400
+        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+    assert any("does not speak for new people" in warning for warning in plan.warnings)
+
+
+def test_eav_rounds_to_whole_trials_and_says_so() -> None:
+    keys = eav()
+    keys = keys[keys["trial"].astype(int) % 6 == 0].reset_index(drop=True)
+    plan = splits(keys, "eav-70-30")
+    assert any("rounded" in warning for warning in plan.warnings)
+    for split in plan.folds:
+        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+
+
+def test_eav_needs_subjects_and_trials() -> None:
+    with pytest.raises(DataError, match="subject and a trial"):
+        splits(corpus(), "eav-70-30")
+
+
+def test_a_given_split_that_cuts_a_trial_is_a_leak() -> None:
+    keys = eav(n_subjects=1)
+    order = keys.groupby("label").cumcount()
+    for n_train, leaks in ((56, False), (54, True)):
+        keys["split"] = np.where(order < n_train, "train", "test")
+        plan = splits(keys, "given", group="trial")
+        (split,) = plan.folds
+        if leaks:
+            with pytest.raises(LeakError, match="stand on both sides"):
+                leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        else:
+            leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+
+
+def test_blocks_are_runs_of_one_class_and_a_class_of_one_run_is_cut() -> None:
+    keys = eav(n_subjects=2)
+    blocks = pd.Series(identify(keys, "block"), index=keys.index)
+    assert blocks.notna().all()
+    for _, rows in keys.groupby(blocks):
+        assert rows["subject"].nunique() == rows["label"].nunique() == 1
+        numbers = sorted(set(rows["trial"].astype(int)))
+        assert np.diff(numbers).tolist() == [2] * (len(numbers) - 1)
+    per_class = blocks.groupby([keys["subject"], keys["label"]]).nunique()
+    assert per_class["s0"].to_dict() == {"a": 3, "c": 3, "h": 3, "n": 3, "s": 3}
+
+
+def test_blocks_stay_whole_under_group_kfold() -> None:
+    keys = eav(n_subjects=2)
+    plan = splits(keys, "group-kfold", folds=3, group="block")
+    blocks = identify(keys, "block")
+    for split in plan.folds:
+        assert not set(blocks[split.train]) & set(blocks[split.test])
+        leakage.check(keys, split.train, split.test, allow=plan.allow, group="block")
+    assert plan.shares
+
+
+def test_published_scores_stand_beside_eav_alone() -> None:
+    protocol = {"name": "eav-70-30", "group": "trial"}
+    keys = eav()
+    assert "0.600 (Lee et al. 2024), 0.676" in (published_line(keys, protocol, ["eeg"]) or "")
+    assert "0.851" in (published_line(keys, protocol, ["audio", "eeg", "video"]) or "")
+    assert published_line(keys, protocol | {"name": "random"}, ["eeg"]) is None
+    assert published_line(keys.assign(dataset="ravdess"), protocol, ["eeg"]) is None
+    assert "cannot be compared" in (published_line(keys.assign(dataset="eav-twin"), protocol, ["eeg"]) or "")

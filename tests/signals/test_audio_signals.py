@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eavctl.errors import SignalError
+from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals import audio
 
 RATE = 44100
@@ -103,14 +103,14 @@ def test_broken_files_are_named_with_their_reason(shared_data, name):
 
 @pytest.mark.parametrize(("name", "seconds"), [("truncated.wav", 0.58), ("truncated.mp4", 0.34)])
 def test_recordings_without_their_end_are_used_and_named(shared_data, name, seconds):
-    with pytest.warns(audio.RecordingWarning, match=f"{name}: the end of the recording is missing"):
+    with pytest.warns(RecordingWarning, match=f"{name}: the end of the recording is missing"):
         signal, rate = audio.read(shared_data / "hostile" / name)
     assert len(signal) / rate == pytest.approx(seconds, abs=0.01)
 
 
 def test_sound_hidden_by_a_wrong_size_in_the_header_is_found(shared_data):
     """The file is a RAVDESS recording, one part of whose header claims four gigabytes."""
-    with pytest.warns(audio.RecordingWarning, match=r"lying-size.wav: the sizes in its header are wrong"):
+    with pytest.warns(RecordingWarning, match=r"lying-size.wav: the sizes in its header are wrong"):
         signal, rate = audio.read(shared_data / "hostile/lying-size.wav")
     whole, _ = audio.read(shared_data / "ravdess-native/03-01-01-01-01-01-01.wav")
     assert rate == 48000
@@ -142,7 +142,7 @@ def test_a_cut_recording_is_never_used_silently(tmp_path, ending):
         with pytest.raises(SignalError, match="damaged, no sound can be read"):
             audio.read(path)
         return
-    with pytest.warns(audio.RecordingWarning, match=r"missing|damaged"):
+    with pytest.warns(RecordingWarning, match=r"missing|damaged"):
         signal, rate = audio.read(path)
     assert 0.3 < len(signal) / rate < 0.6
     assert loudest_hz(signal, rate) == pytest.approx(HZ, abs=3)
@@ -242,7 +242,7 @@ def small_files(tmp_path_factory):
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 @pytest.mark.filterwarnings(
-    "ignore::eavctl.signals.audio.RecordingWarning", "error::pytest.PytestUnraisableExceptionWarning"
+    "ignore::eavctl.errors.RecordingWarning", "error::pytest.PytestUnraisableExceptionWarning"
 )
 def test_damage_anywhere_gives_a_signal_or_a_named_error(small_files, data):
     content = bytearray(small_files[data.draw(st.sampled_from(sorted(small_files)))])
@@ -294,33 +294,6 @@ def test_a_header_that_claims_days_is_read_as_far_as_it_goes(tmp_path):
     content = bytearray((tmp_path / "a.flac").read_bytes())
     content[21] |= 0x0F  # FLAC STREAMINFO: the top of the 36 bits of total samples
     (tmp_path / "lies.flac").write_bytes(content)
-    with pytest.warns(audio.RecordingWarning, match=r"lies.flac: the end of the recording is missing"):
+    with pytest.warns(RecordingWarning, match=r"lies.flac: the end of the recording is missing"):
         signal, _ = audio.read(tmp_path / "lies.flac")
     assert len(signal) == 4096
-
-
-@pytest.mark.parametrize(
-    ("seconds", "hop", "expected"),
-    [(1.0, None, [(0, 1), (1, 2), (2, 3)]), (2.0, 1.0, [(0, 2), (1, 3)]), (5.0, 1.0, [(0, 3.5)])],
-)
-def test_segments_are_whole_and_a_short_recording_is_one(seconds, hop, expected):
-    assert audio.segments(3500, 1000, seconds, hop) == expected
-
-
-@given(
-    st.integers(1, 10**6),
-    st.sampled_from([8000, 16000, 44100]),
-    st.floats(0.05, 30),
-    st.one_of(st.none(), st.floats(0.05, 30)),
-)
-def test_segments_are_whole_within_and_as_many_as_fit(n_samples, rate, seconds, hop):
-    found = audio.segments(n_samples, rate, seconds, hop)
-    duration = n_samples / rate
-    if duration < seconds - 1e-6:
-        assert found == [(0.0, duration)]
-        return
-    step = hop or seconds
-    assert all(end - start == pytest.approx(min(seconds, duration)) for start, end in found)
-    assert found[-1][1] <= duration + 1e-6
-    assert duration - found[-1][1] < step + 1e-6
-    assert [start for start, _ in found] == pytest.approx([i * step for i in range(len(found))])

@@ -1,0 +1,60 @@
+"""Layout ``eeg``: EEG recordings in folders, who and when by BIDS or PhysioNet names.
+
+References: Pernet et al., EEG-BIDS, Scientific Data 6, 2019 (``sub-01_ses-1_task-rest_run-2_eeg.edf``);
+Schalk et al., BCI2000, 2004, and Goldberger et al., PhysioNet, 2000, for the EEG motor movement and imagery
+set (``S001R03.edf``: subject, run).
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+
+from eavctl.datasets.manifest import EEG_ENDINGS, Manifest, build, media_files
+from eavctl.registry import register
+
+BIDS = re.compile(
+    r"sub-(?P<subject>[^_]+)(_ses-(?P<session>[^_]+))?(_task-(?P<task>[^_]+))?(_acq-[^_]+)?(_run-[^_]+)?_eeg"
+)
+PHYSIONET = re.compile(r"(?P<subject>S\d{3})R\d\d")
+LOOK_AT = 50  # recordings, to recognise the data set
+
+
+def recognise(root: Path) -> bool:
+    """Tell whether ``root`` is an EEG recording, or a folder of them that are not in folders of classes."""
+    if root.is_file():
+        return root.suffix.lower() in EEG_ENDINGS
+    if not root.is_dir():
+        return False
+    first = list(islice(media_files(root), LOOK_AT))
+    return bool(first) and all(
+        path.suffix.lower() in EEG_ENDINGS and (path.parent == root or _facts(path.stem)) for path in first
+    )
+
+
+@register("layouts", "eeg", recognise=recognise, priority=2)
+def scan(root: Path) -> Manifest:
+    """Read every EEG recording below ``root``, or ``root`` itself; labels come from events, or from nobody.
+
+    Raises
+    ------
+    DataError : no such recordings.
+    """
+    paths = [root] if root.is_file() else list(media_files(root, EEG_ENDINGS))
+    folder = root.parent if root.is_file() else root
+    records = [
+        {
+            "clip_id": path.relative_to(folder).with_suffix("").as_posix(),
+            "dataset": folder.resolve().name,
+            **_facts(path.stem),
+            "eeg_path": path.relative_to(folder).as_posix(),
+        }
+        for path in paths
+    ]
+    return build(records, folder, "eeg")
+
+
+def _facts(stem: str) -> dict[str, str]:
+    match = BIDS.fullmatch(stem) or PHYSIONET.fullmatch(stem)
+    return {key: value for key, value in match.groupdict().items() if value} if match else {}

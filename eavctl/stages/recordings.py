@@ -1,0 +1,130 @@
+"""Recordings of every modality, opened once and asked for the stretches that features are computed on."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from eavctl.errors import SignalError, UsageError
+from eavctl.registry import Entry
+
+Source = str | os.PathLike[str] | BinaryIO
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A whole recording, or one trial of it, that can be cut.
+
+    Parameters
+    ----------
+    duration : seconds.
+    rate : samples or frames a second.
+    cut : what a feature set gets of a start and an end, in seconds.
+    """
+
+    duration: float
+    rate: float
+    cut: Callable[[float, float], Any]
+
+
+Take = Callable[[int | None], Stretch]
+"""The trial of that index, from 0, or all of a recording that has no trials."""
+
+
+def open_recording(source: Source, entry: Entry, settings: Mapping[str, Any]) -> AbstractContextManager[Take]:
+    """Open a recording for a feature set of any modality.
+
+    Parameters
+    ----------
+    source : a file's path, or an open binary file with a ``name``.
+    entry, settings : the registered feature set and all its settings.
+
+    Raises
+    ------
+    SignalError : the recording cannot be used.
+    """
+    return _OPENERS[entry.facts["modality"]](source, entry, settings)
+
+
+def channels_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """Names of the EEG channels of a recording.
+
+    Raises
+    ------
+    SignalError : it cannot be read.
+    """
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(path) as file:
+        return file.ch_names
+
+
+@contextlib.contextmanager
+def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
+    from eavctl.signals import audio
+
+    signal, rate = audio.read(source, entry.facts["rate"])
+    yield lambda trial: _sampled(signal, rate)
+
+
+@contextlib.contextmanager
+def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(_path(source, "EEG")) as file:
+        places = _places(file.ch_names, settings["channels"] or file.ch_names, file.path)
+        filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
+
+        def take(trial: int | None) -> Stretch:
+            signal = file.read(trial)[places]
+            return _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+
+        yield functools.lru_cache(maxsize=1)(take)  # many epochs of one recording follow each other
+
+
+@contextlib.contextmanager
+def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
+    from eavctl.signals.video import VideoSpan, open_video
+
+    with open_video(_path(source, "video")) as file:
+        whole = Stretch(file.duration, file.fps, lambda start, end: VideoSpan(file, start, end))
+        yield lambda trial: whole
+
+
+_OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContextManager[Take]]] = {
+    "audio": _audio,
+    "eeg": _eeg,
+    "video": _video,
+}
+
+
+def _sampled(signal: np.ndarray, rate: float) -> Stretch:
+    """A signal whose last axis is time."""
+
+    def cut(start: float, end: float) -> np.ndarray:
+        first = round(start * rate)
+        return signal[..., first : first + round((end - start) * rate)]
+
+    return Stretch(signal.shape[-1] / rate, rate, cut)
+
+
+def _places(have: Sequence[str], want: Sequence[str], path: object) -> list[int]:
+    """Where the channels wanted are; files may hold them in another order, or more of them."""
+    missing = [name for name in want if name not in have]
+    if missing:
+        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        raise SignalError(f"{path}: lacks channels that are asked for: {names}")
+    return [have.index(name) for name in want]
+
+
+def _path(source: Source, what: str) -> str | os.PathLike[str]:
+    if isinstance(source, str | os.PathLike):
+        return source
+    raise UsageError(f"{what} cannot be read from stdin; name the file")
