@@ -56,7 +56,7 @@ def test_extract_again_computes_nothing_and_touches_the_table(run, made, tmp_pat
     run("extract", "dataset", "-o", table)
     before = digest(table)
     os.utime(table, (1, 1))
-    monkeypatch.setattr("eavctl.stages.extract._batches", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_: pytest.fail("computed again"))
     assert "up to date" in run("extract", "dataset", "-o", table).err
     assert table.stat().st_mtime > 1
     assert digest(table) == before
@@ -70,7 +70,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
     target = tmp_path / "f.parquet"
     words = ["extract", str(made / "dataset"), "-o", str(target)]
     slow = (
-        "import time, eavctl.stages.extract as e; old = e._write_part; n = []\n"
+        "import time, eavctl.stages.batches as e; old = e._write_part; n = []\n"
         "def write(*a): old(*a); n.append(1); len(n) < 2 or (print('parts', flush=True), time.sleep(60))\n"
         "e._write_part = write\nfrom eavctl.cli.app import main; main()"
     )
@@ -92,7 +92,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
 
 
 def test_an_interrupted_extract_leaves_no_table_and_ends_with_130(made, tmp_path):
-    slow = "import time, eavctl.stages.extract as e\n" \
+    slow = "import time, eavctl.stages.batches as e\n" \
            "e._read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
            "from eavctl.cli.app import main; main()"  # fmt: skip
     words = ["extract", str(made / "dataset"), "-o", str(tmp_path / "f.parquet")]

@@ -1,0 +1,130 @@
+"""Fine-tuning in stages: a body held fixed at first, weights from a folder, pictures that stay bytes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from eavctl import registry
+from eavctl.classifiers.dnn import TrainSettings, fit
+from eavctl.classifiers.training import Rows, Training
+from eavctl.errors import UsageError
+
+SETTINGS = TrainSettings(
+    epochs=6, freeze_epochs=3, lr=1e-3, freeze_lr=2e-2, batch=16, members=1, device="cpu", patience=1
+)
+
+
+class Pictures(nn.Module):
+    """A body with batch norm, and a neck; rows are bytes."""
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(int(np.prod(shape)), 8), nn.BatchNorm1d(8))
+        self.neck = nn.Linear(8, 4)
+        self.embedding_dim = 4
+        self.seen: set[torch.dtype] = set()
+        self.steps = 0
+
+    def fit_input(self, x: Tensor) -> None:
+        self.seen.add(x.dtype)
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        self.seen.add(x.dtype)
+        return x
+
+    def forward(self, x: Tensor) -> Tensor:
+        embedded: Tensor = self.neck(torch.relu(self.body(x.flatten(1).float() / 255)))
+        return embedded
+
+    def after_step(self) -> None:
+        self.steps += 1
+
+    def load_weights(self, folder: Path) -> None:
+        self.body.load_state_dict(torch.load(folder / "body.pt", weights_only=True))
+
+
+@pytest.fixture(autouse=True)
+def encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry.names("encoders")
+    entry = registry.Entry("encoders", "pictures", Pictures, {"modality": "video"})
+    monkeypatch.setitem(registry._entries["encoders"], "pictures", entry)
+
+
+def rows() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    y = np.arange(80) % 2
+    return (60 + 80 * y[:, None, None] + rng.integers(0, 60, (80, 3, 4))).astype(np.uint8), y.astype(np.int64)
+
+
+def training(settings: TrainSettings, weights: Path | None = None) -> Training:
+    x, y = rows()
+    meta: dict[str, Any] = {
+        "encoder": "pictures",
+        "encoder_settings": {},
+        "shape": (3, 4),
+        "classes": ["a", "b"],
+        "dropout": 0.0,
+    }
+    return Training(meta, settings, 0, Rows(x, y, np.arange(64), np.arange(64, 80)), weights)
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+def moved(before: dict[str, Tensor], module: nn.Module) -> set[str]:
+    return {name for name, value in module.state_dict().items() if not torch.equal(value, before[name])}
+
+
+def test_the_body_and_its_batch_norm_stand_still_until_the_frozen_epochs_are_over() -> None:
+    run = training(SETTINGS)
+    body, neck = run.network.encoder.body, run.network.encoder.neck
+    before_body, before_neck = state(body), state(neck)
+    rates = [run.run_epoch().lr for _ in range(3)]
+    assert moved(before_body, body) == set()
+    assert moved(before_neck, neck) == {"weight", "bias"}
+    assert max(rates) > SETTINGS.lr
+    assert run.run_epoch().lr <= SETTINGS.lr
+    assert {"0.weight", "1.weight", "1.running_mean"} <= moved(before_body, body)
+
+
+def test_patience_does_not_end_the_training_before_the_whole_has_learned() -> None:
+    run = training(replace(SETTINGS, freeze_lr=1e-9))
+    while not run.ended:
+        run.run_epoch()
+    assert run.epoch > SETTINGS.freeze_epochs
+
+
+def test_pictures_stay_bytes_and_every_step_is_told() -> None:
+    run = training(SETTINGS)
+    run.run_epoch()
+    assert run.network.encoder.seen == {torch.uint8}
+    assert run.network.encoder.steps == 4
+
+
+def test_weights_come_from_the_folder_and_into_the_account(tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    torch.save(Pictures((3, 4)).body.state_dict(), tmp_path / "body.pt")
+    loaded = training(SETTINGS, tmp_path).network.encoder.body.state_dict()
+    expected = torch.load(tmp_path / "body.pt", weights_only=True)
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.items())
+    x, y = rows()
+    model = fit(x, y.astype(str), encoder="pictures", settings=SETTINGS, weights=tmp_path)
+    assert len(model.to_meta()["training"]["weights"]) == 32
+
+
+def test_an_encoder_without_a_body_takes_neither_weights_nor_frozen_epochs(tmp_path: Path) -> None:
+    x = np.zeros((20, 16, 20), np.float32)
+    labels = np.array(["a", "b"] * 10)
+    for options in ({"weights": tmp_path, "settings": TrainSettings(epochs=2)}, {"settings": SETTINGS}):
+        with pytest.raises(UsageError, match="no pretrained body"):
+            fit(x, labels, encoder="cnn-lstm", **options)
+    with pytest.raises(UsageError, match="freeze_epochs"):
+        TrainSettings(epochs=3, freeze_epochs=3)
