@@ -141,7 +141,7 @@ def extract(
     """
     from eavctl.stages.extract import Choice
     from eavctl.stages.extract import extract as run
-    from eavctl.stages.recipe import Recipe
+    from eavctl.stages.recipe import Recipe, noting
 
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     recipe = Recipe(features, settings, segment, hop)
@@ -149,7 +149,10 @@ def extract(
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     if dry_run:
-        manifest = choice.of(source).holding(recipe.modality)
+        with noting() as oddities:
+            manifest = choice.of(source).holding(recipe.modality)
+        for note in oddities:
+            warn(note)
         say(f"would extract {features!r} from {len(manifest)} recordings (layout {manifest.layout}) to {out}")
         return
     with progress("extract") as tick:

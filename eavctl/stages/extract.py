@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError
 from eavctl.provenance import hash_file, hash_json, versions
 from eavctl.stages.batches import Record, batches, sample_id
-from eavctl.stages.recipe import Recipe
+from eavctl.stages.recipe import Recipe, noting
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -129,7 +129,8 @@ def extract(
     """
     for target in [out, *([rejected] if rejected else [])]:
         files.guard(target, force=force)
-    work = _Work.of((choice or Choice()).of(source), recipe)
+    with noting() as oddities:
+        work = _Work.of((choice or Choice()).of(source), recipe)
 
     def settle(result: Extracted) -> None:
         if rejected:
@@ -145,8 +146,9 @@ def extract(
     if not force and (result := _up_to_date(out, work)):
         settle(result)
         os.utime(out)
-        return result
-    return _compute(work, out, jobs, force, on_clip, settle)
+    else:
+        result = _compute(work, out, jobs, force, on_clip, settle)
+    return replace(result, notes=(*oddities, *result.notes))
 
 
 def _compute(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from eavctl import artifacts, files
 from eavctl.errors import DataError, SignalError
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
-from eavctl.stages.recipe import Recipe, noting
+from eavctl.stages.recipe import Describe, Recipe, noting
 
 if TYPE_CHECKING:
     from eavctl.tables import PredictionTable
@@ -156,8 +157,11 @@ def predict(
         if _is_feature_table(source):
             _take_table(source, loaded, model, gathered)
         else:
-            for recording in _recordings(source, _Asked(loaded.meta["modality"], layout, trial)):
-                _describe(recording, recipe, gathered)
+            with noting() as oddities:
+                recordings = _recordings(source, _Asked(loaded.meta["modality"], layout, trial))
+            gathered.notes += oddities
+            for _, same in itertools.groupby(recordings, key=lambda recording: recording.file):
+                _describe(list(same), recipe, gathered)
     if not gathered.segments or (strict and gathered.rejected):
         first = gathered.rejected[0]
         raise DataError(
@@ -176,23 +180,37 @@ def predict(
     return Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded)
 
 
-def _describe(recording: _Recording, recipe: Recipe, gathered: _Gathered) -> None:
-    """Add a recording's segments, or the reason why it has none."""
-    gathered.n_recordings += 1
-    keys, name = recording.keys, recording.name
+def _describe(recordings: Sequence[_Recording], recipe: Recipe, gathered: _Gathered) -> None:
+    """Add the segments of one file's recordings, or the reasons why there are none."""
+    gathered.n_recordings += len(recordings)
+    first = recordings[0]
     with noting() as notes:
         try:
-            with recipe.open(recording.file) as describe:
-                samples = describe(keys.get("start"), keys.get("end"), recording.trial)
+            with recipe.open(first.file) as describe:
+                for recording in recordings:
+                    _describe_one(recording, describe, gathered)
         except SignalError as error:
-            gathered.rejected.append({"path": name, "reason": str(error).removeprefix(f"{name}: ")})
-            samples = []
-    gathered.notes += notes
+            gathered.rejected.append(_rejected(first, error))
+    gathered.notes += dict.fromkeys(notes)
+
+
+def _describe_one(recording: _Recording, describe: Describe, gathered: _Gathered) -> None:
+    keys, name = recording.keys, recording.name
+    try:
+        samples = describe(keys.get("start"), keys.get("end"), recording.trial)
+    except SignalError as error:
+        gathered.rejected.append(_rejected(recording, error))
+        return
     for sample in samples:
         if sample.x is None:
             gathered.rejected.append({"path": name, "reason": sample.reason})
         else:
             gathered.segments.append(_Segment(name, keys, sample.start, sample.end, sample.x))
+
+
+def _rejected(recording: _Recording, error: SignalError) -> dict[str, str]:
+    path = recording.file if isinstance(recording.file, str | os.PathLike) else recording.name
+    return {"path": recording.name, "reason": str(error).removeprefix(f"{path}: ")}
 
 
 @dataclass(frozen=True)

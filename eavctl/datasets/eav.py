@@ -1,0 +1,223 @@
+"""Layout ``eav``: the EEG-Audio-Video data set of 42 people in conversation, as published, and its twin.
+
+Reference: Lee et al., EAV: EEG-Audio-Video dataset for emotion recognition in conversational contexts,
+Scientific Data 11, 2024.
+
+A trial's number is the three digits that its video's and its sound's names begin with: its place in the EEG
+array, from 1. The field ``Trial_NN`` counts differently in sound and video, and nothing is joined on it.
+"""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eavctl.datasets.manifest import Manifest, build
+from eavctl.errors import DataError, RecordingWarning, SignalError
+from eavctl.registry import register
+
+SUBJECT = re.compile(r"subject0*(\d+)")
+TRIAL = re.compile(
+    r"(?P<number>\d{3})_Trial_\d+_(?P<task>Listening|Speaking)_(?P<label>[A-Z][a-z]+)(?P<sound>_aud)?",
+    re.IGNORECASE,
+)
+EMOTIONS = ("Neutral", "Sadness", "Anger", "Happiness", "Calmness")
+TASKS = ("listening", "speaking")
+PARTS = ("EEG", "Audio", "Video")
+TWIN = "TWIN.json"
+PICTURES, SOUNDS = ".mp4", ".wav"
+LABELS = "label"
+N_KINDS = len(EMOTIONS) * len(TASKS)
+MOST_LABELS = 100_000
+
+
+def recognise(root: Path) -> bool:
+    """Tell whether ``root`` holds folders of subjects, or is one."""
+    return root.is_dir() and bool(_subjects(root))
+
+
+@register("layouts", "eav", recognise=recognise, priority=0)
+def scan(root: Path) -> Manifest:
+    """Read ``subject<N>/{EEG,Audio,Video}`` below ``root``, or ``root`` itself if it is one subject's.
+
+    Trials are rows, with what there is of them; what is missing is among the rejected. The classes are
+    those of the file names. A subject's label file is held against them.
+
+    Raises
+    ------
+    DataError : no subjects, two files of a kind for one trial, or a label file that contradicts the names.
+    """
+    subjects = _subjects(root)
+    if not subjects:
+        raise DataError(f"{root}: no folder subject<N> with EEG, Audio or Video in it")
+    above = root if SUBJECT.fullmatch(root.resolve().name) is None else root.parent
+    dataset = "eav-twin" if (above / TWIN).is_file() else "eav"
+    trials: list[_Trial] = []
+    bad: list[dict[str, str]] = []
+    for number, folder in subjects:
+        found, problems = _read_subject(root, folder, f"subject{number:02d}")
+        trials += found
+        bad += problems
+    return build([t.record(dataset) for t in trials], root, "eav", classes=EMOTIONS, rejected=bad)
+
+
+@dataclass
+class _Trial:
+    """One interaction: who, which, and the paths of what there is, by manifest column."""
+
+    subject: str
+    number: int
+    task: str
+    label: str
+    paths: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def clip_id(self) -> str:
+        return f"{self.subject}/{self.number:03d}"
+
+    def record(self, dataset: str) -> dict[str, object]:
+        """The manifest's row."""
+        keys = {"clip_id": self.clip_id, "dataset": dataset, "subject": self.subject}
+        index = {"eeg_index": self.number - 1} if "eeg_path" in self.paths else {}
+        facts = {"trial": f"{self.number:03d}", "task": self.task, "label": self.label}
+        return {**keys, **facts, **self.paths, **index}
+
+    def missing(self, folder: str, *, without_eeg: bool) -> Iterator[dict[str, str]]:
+        """What the published data has of every such trial and this one lacks."""
+        wanted = {"video": "Video"} | ({"audio": "Audio"} if self.task == "speaking" else {})
+        wanted |= {} if without_eeg else {"eeg": "EEG"}
+        keys = {"clip_id": self.clip_id, "subject": self.subject, "task": self.task, "label": self.label}
+        for modality, where in wanted.items():
+            if f"{modality}_path" not in self.paths:
+                path = f"{folder}/{where}/{self.number:03d}_*" if modality != "eeg" else f"{folder}/{where}"
+                reason = f"missing: no {modality} of trial {self.number}"
+                yield {**keys, "path": path, "modality": modality, "reason": reason}
+
+
+def _subjects(root: Path) -> list[tuple[int, Path]]:
+    """Number and folder of each subject, by number."""
+    folders = [root, *(path for path in root.iterdir() if path.is_dir())]
+    found = [
+        (int(match[1]), folder)
+        for folder in folders
+        if (match := SUBJECT.fullmatch(folder.resolve().name)) and any((folder / p).is_dir() for p in PARTS)
+    ]
+    numbers = [number for number, _ in found]
+    repeated = {number for number in numbers if numbers.count(number) > 1}
+    if repeated:
+        raise DataError(f"{root}: two folders are of subject {min(repeated)}; keep one of them")
+    return sorted(found)
+
+
+def _read_subject(root: Path, folder: Path, subject: str) -> tuple[list[_Trial], list[dict[str, str]]]:
+    """A subject's trials, and what is missing or cannot be read."""
+    trials: dict[int, _Trial] = {}
+    for part, ending, column in (("Video", PICTURES, "video_path"), ("Audio", SOUNDS, "audio_path")):
+        for path in sorted((folder / part).glob("*")):
+            match = TRIAL.fullmatch(path.stem)
+            if match and path.suffix.lower() == ending and not path.name.startswith("."):
+                _take(trials, match, path, subject, column, root)
+    problems: list[dict[str, str]] = []
+    eeg = _one(folder / "EEG", "_eeg.mat")
+    labels = _one(folder / "EEG", "_eeg_label.mat")
+    if eeg is not None:
+        try:
+            _take_eeg(trials, eeg, labels, subject, root)
+        except SignalError as error:
+            path = eeg.relative_to(root).as_posix()
+            reason = str(error).replace(f"{root}/", "")
+            problems.append(
+                {"clip_id": subject, "subject": subject, "path": path, "modality": "eeg", "reason": reason}
+            )
+    else:
+        reason = "missing: no file *_eeg.mat"
+        path = (folder / "EEG").relative_to(root).as_posix()
+        problems.append(
+            {"clip_id": subject, "subject": subject, "path": path, "modality": "eeg", "reason": reason}
+        )
+    in_order = [trials[number] for number in sorted(trials)]
+    where = folder.relative_to(root).as_posix()
+    problems += [each for trial in in_order for each in trial.missing(where, without_eeg=bool(problems))]
+    return in_order, problems
+
+
+def _take_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject: str, root: Path) -> None:
+    """Add the EEG array to the trials, after its labels were held against the names of the files.
+
+    Raises
+    ------
+    SignalError : the array or its labels cannot be read.
+    DataError : the labels contradict the names.
+    """
+    n_trials = _n_trials(eeg)
+    said = _read_labels(labels, n_trials) if labels is not None else {}
+    if labels is None:
+        warnings.warn(
+            f"{eeg}: no label file beside it, so the order of its trials cannot be checked", RecordingWarning,
+            stacklevel=2,
+        )  # fmt: skip
+    for number, (task, label) in said.items():
+        trial = trials.setdefault(number, _Trial(subject, number, task, label))
+        if (trial.task, trial.label) != (task, label):
+            raise DataError(
+                f"{labels}: trial {number} is {task} {label} by this file, {trial.task} {trial.label} by the "
+                f"name of {next(iter(trial.paths.values()))}; find out which is right and mend the other"
+            )
+    for trial in trials.values():
+        if trial.number <= n_trials:
+            trial.paths["eeg_path"] = eeg.relative_to(root).as_posix()
+
+
+def _n_trials(path: Path) -> int:
+    """Trials in a subject's EEG array."""
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(path) as file:
+        return int(file.n_trials or 0)
+
+
+def _read_labels(path: Path, n_trials: int) -> dict[int, tuple[str, str]]:
+    """Task and emotion of each trial, by its number, of an array (10, n_trials) with one 1 a trial."""
+    from eavctl.signals.matlab import open_mat
+
+    with open_mat(path) as file:
+        hot = file.read(LABELS, MOST_LABELS)
+    if hot.ndim == 2 and hot.shape[0] != N_KINDS and hot.shape[1] == N_KINDS:
+        hot = hot.T
+    if hot.shape != (N_KINDS, n_trials) or not np.array_equal(
+        np.sort(hot, axis=0), np.eye(N_KINDS)[:, [-1] * n_trials]
+    ):
+        raise DataError(
+            f"{path}: {LABELS!r} is of shape {hot.shape}; {N_KINDS} x {n_trials} are expected, one 1 a trial"
+        )
+    kinds = hot.argmax(axis=0).tolist()
+    return {n: (TASKS[kind % 2], EMOTIONS[kind // 2]) for n, kind in enumerate(kinds, start=1)}
+
+
+def _take(
+    trials: dict[int, _Trial], match: re.Match[str], path: Path, subject: str, column: str, root: Path
+) -> None:
+    """Add a file to its trial; the names of a trial's files must agree on what it is."""
+    number, task, label = int(match["number"]), match["task"].lower(), match["label"].capitalize()
+    trial = trials.setdefault(number, _Trial(subject, number, task, label))
+    if (trial.task, trial.label) != (task, label):
+        raise DataError(
+            f"{path}: trial {number} is {task} {label} by this name, {trial.task} {trial.label} by that of "
+            f"{next(iter(trial.paths.values()))}; one of the two is wrong"
+        )
+    if column in trial.paths:
+        raise DataError(f"{path}: a second file of trial {number} beside {trial.paths[column]}; keep one")
+    trial.paths[column] = path.relative_to(root).as_posix()
+
+
+def _one(folder: Path, ending: str) -> Path | None:
+    """The only file of that ending, whatever the way its subject's number is written."""
+    found = [path for path in sorted(folder.glob(f"*{ending}")) if not path.name.startswith(".")]
+    if len(found) > 1:
+        raise DataError(f"{folder}: {len(found)} files end with {ending}; keep one")
+    return found[0] if found else None
