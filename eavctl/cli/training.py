@@ -36,22 +36,21 @@ def run_training(
     if as_json:
         emit_json({"out": str(out), "up_to_date": result.up_to_date, **_summary(result.meta)})
     say(score_line(result.meta["out_of_fold"]))
-    if result.meta["published"]:
-        say(result.meta["published"])
     where = f" and {predictions}" if predictions else ""
     done = "is up to date: " if result.up_to_date else ""
     say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {out}{where}")
 
 
 def _summary(meta: Any) -> dict[str, Any]:
-    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold", "published")}
+    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold")}
 
 
 def score_line(scores: dict[str, Any]) -> str:
-    """UAR, macro F1 and accuracy with their intervals, and chance, in one line."""
+    """UAR, macro F1 and accuracy with their intervals, and chance; what others published, if it is known."""
     parts = [
         f"{title} {scores[key]['value']:.3f} [{scores[key]['low']:.3f}, {scores[key]['high']:.3f}]"
         for title, key in (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
     ]
     level, over = scores["level"], scores["over"]
-    return f"{', '.join(parts)} ({level:.0%} intervals over {over}); chance {scores['chance']:.3f}"
+    mine = f"{', '.join(parts)} ({level:.0%} intervals over {over}); chance {scores['chance']:.3f}"
+    return "\n".join([mine, *([scores["published"]] if scores["published"] else [])])

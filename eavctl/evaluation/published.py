@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-import pandas as pd
+from eavctl.tables import PredictionTable
 
 EAV, TWIN = "eav", "eav-twin"
 
@@ -40,16 +38,17 @@ _EAV_SUBJECTS = {
 _TABLES = {"eav-70-30": _EAV_70_30, "group-kfold": _EAV_SUBJECTS, "loso": _EAV_SUBJECTS}
 
 
-def published_line(keys: pd.DataFrame, protocol: Mapping[str, Any], modalities: list[str]) -> str | None:
+def published_line(table: PredictionTable) -> str | None:
     """What was published for the data set, protocol and modalities of a prediction table, in one line.
 
     Returns
     -------
     None where nothing was; of the twin of EAV, the line says that the two cannot be compared.
     """
-    datasets = set(keys["dataset"].dropna())
+    datasets = set(table.keys["dataset"].dropna())
+    protocol, modalities = table.meta.get("protocol", {}), table.meta.get("modalities", ())
     name = modalities[0] if len(modalities) == 1 else "all"
-    scores = _TABLES.get(protocol["name"], {}).get(name, ())
+    scores = _TABLES.get(protocol.get("name"), {}).get(name, ())
     if not scores or not datasets or not datasets <= {EAV, TWIN} or protocol["group"] == "block":
         return None
     listed = ", ".join(f"{score.accuracy:.3f} ({score.by})" for score in scores)

@@ -11,6 +11,7 @@ from eavctl.errors import DataError
 from eavctl.evaluation import metrics
 from eavctl.evaluation.groups import full, identify, named, short
 from eavctl.evaluation.intervals import LEVEL, paired_difference, score_intervals
+from eavctl.evaluation.published import published_line
 from eavctl.tables import PredictionTable
 
 
@@ -21,7 +22,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     -------
     dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``), the ``level`` of
     these intervals and what they are ``over``, ``chance`` and the other scores, ``per_class``,
-    ``confusion``, ``per_subject`` and the numbers of rows, clips and subjects.
+    ``confusion``, ``per_subject``, the numbers of rows, clips and subjects, and what was ``published`` by
+    others for this data set and protocol, if anything.
 
     Raises
     ------
@@ -57,6 +59,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "classes": list(scores.classes),
         "per_class": _per_class(scores),
         "confusion": scores.confusion.tolist(),
+        "published": published_line(table),
         "per_subject": _per_subject(subjects, truth, predicted, len(scores.classes)),
     }
 

@@ -190,6 +190,9 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         el("tr", el("th", title, scope="row"), [el("td", say(m)) for m in models])
         for title, say in facts.items()
     ]
+    if any(m["published"] for m in models):
+        others = [el("td", m["published"] or "") for m in models]
+        rows.append(el("tr", el("th", "by others", scope="row"), others))
     if any(m["fusion"] for m in models):
         rows.append(el("tr", el("th", "fusion", scope="row"), [el("td", _fusion(m)) for m in models]))
     head = el("tr", el("th", ""), [el("th", m["name"], scope="col") for m in models])

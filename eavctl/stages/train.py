@@ -21,7 +21,6 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.protocols import Plan, splits
-from eavctl.evaluation.published import published_line
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
@@ -162,7 +161,6 @@ def train(
     }
     oof = replace(judged, meta=_prediction_meta(meta))
     meta["out_of_fold"] = {**summarize(oof), "reliability": reliability(oof)}
-    meta["published"] = published_line(oof.keys, protocol, [meta["modality"]])
     artifacts.save(out, final, meta)
     if predictions:
         tables.write_predictions(oof, predictions)

@@ -13,7 +13,7 @@ from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.protocols import NAMES, Plan, splits
 from eavctl.evaluation.published import published_line
-from eavctl.tables import key_frame
+from eavctl.tables import PredictionTable, key_frame
 
 
 def corpus(n_subjects: int = 6, per_class: int = 4, classes: str = "abc", segments: int = 1) -> pd.DataFrame:
@@ -350,10 +350,15 @@ def test_blocks_stay_whole_under_group_kfold() -> None:
 
 
 def test_published_scores_stand_beside_eav_alone() -> None:
-    protocol = {"name": "eav-70-30", "group": "trial"}
-    keys = eav()
-    assert "0.600 (Lee et al. 2024), 0.676" in (published_line(keys, protocol, ["eeg"]) or "")
-    assert "0.851" in (published_line(keys, protocol, ["audio", "eeg", "video"]) or "")
-    assert published_line(keys, protocol | {"name": "random"}, ["eeg"]) is None
-    assert published_line(keys.assign(dataset="ravdess"), protocol, ["eeg"]) is None
-    assert "cannot be compared" in (published_line(keys.assign(dataset="eav-twin"), protocol, ["eeg"]) or "")
+    def line(
+        dataset: str = "eav", name: str = "eav-70-30", modalities: tuple[str, ...] = ("eeg",)
+    ) -> str | None:
+        keys = eav().assign(dataset=dataset)
+        meta = {"protocol": {"name": name, "group": "trial"}, "modalities": list(modalities)}
+        return published_line(PredictionTable(keys, np.full((len(keys), 2), 0.5), ("a", "b"), meta))
+
+    assert "0.600 (Lee et al. 2024), 0.676" in (line() or "")
+    assert "0.851" in (line(modalities=("audio", "eeg", "video")) or "")
+    assert line(name="random") is None
+    assert line("ravdess") is None
+    assert "cannot be compared" in (line("eav-twin") or "")
