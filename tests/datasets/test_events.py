@@ -1,0 +1,83 @@
+"""Epochs at events, and the layout of plain EEG folders."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from eavctl.datasets import manifest
+from eavctl.datasets.events import Epochs, cut_at_events
+from eavctl.errors import DataError
+
+RUNS = ("S001R03", "S001R04")
+
+
+@pytest.fixture
+def runs(shared_data: Path, tmp_path: Path) -> Path:
+    for name in RUNS:
+        shutil.copy(shared_data / f"eeg/{name}.edf", tmp_path)
+    return tmp_path
+
+
+def test_the_layout_names_subject_and_recording(runs: Path) -> None:
+    found = manifest.find(runs)
+    assert found.layout == "eeg"
+    assert found.rows["clip_id"].tolist() == list(RUNS)
+    assert set(found.rows["subject"]) == {"S001"}
+    assert manifest.find(runs / "S001R03.edf").rows["eeg_path"].tolist() == ["S001R03.edf"]
+
+
+def test_bids_names_say_who_when_and_what(tmp_path: Path) -> None:
+    path = tmp_path / "sub-07/ses-2/eeg/sub-07_ses-2_task-film_run-1_eeg.edf"
+    path.parent.mkdir(parents=True)
+    path.touch()
+    (row,) = manifest.find(tmp_path).rows.to_dict("records")
+    assert (row["subject"], row["session"], row["task"]) == ("07", "2", "film")
+
+
+def test_folders_of_classes_stay_the_layout_folder(tmp_path: Path) -> None:
+    for name in ("calm/a.edf", "angry/b.edf"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).touch()
+    found = manifest.find(tmp_path)
+    assert found.layout == "folder"
+    assert found.rows["eeg_path"].tolist() == ["angry/b.edf", "calm/a.edf"]
+
+
+def test_each_event_is_a_clip_of_its_recording(runs: Path) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}))
+    assert len(found) == 30  # 15 in each run
+    assert found.classes == ("left", "right")
+    assert set(found.rows["session"]) == set(RUNS)
+    first = found.rows.iloc[0]
+    assert first["clip_id"] == "S001R03@00004.200"
+    assert first["start"] == pytest.approx(4.2)
+    assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(4.1)
+    assert found.rows.groupby("session")["trial"].nunique().tolist() == [15, 15]
+
+
+def test_a_span_counts_from_the_event(runs: Path) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.5, 2.5)))
+    assert found.rows["start"].iloc[0] == pytest.approx(12.5 + 0.5)
+    assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(2.0)
+
+
+def test_an_event_that_never_occurs_names_those_that_do(runs: Path) -> None:
+    with pytest.raises(DataError, match=r"no recording has the event 'T9'; found: T0 \(30\), T"):
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T9": "right"}))
+
+
+def test_events_without_duration_need_a_span(shared_data: Path) -> None:
+    found = manifest.find(shared_data / "eeg/eeglab_data.set")
+    with pytest.raises(DataError, match="no duration: say which part with --epoch"):
+        cut_at_events(found, Epochs({"square": "seen"}))
+    assert len(cut_at_events(found, Epochs({"square": "seen"}, (0.0, 1.0)))) == 80
+
+
+def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_data: Path) -> None:
+    (runs / "S001R09.edf").write_bytes(b"0       " + bytes(100))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}))
+    assert [bad["path"] for bad in found.rejected] == ["S001R09.edf"]
+    assert len(found) > 10
