@@ -1,6 +1,7 @@
-"""What every registered feature set promises."""
+"""What every registered feature set promises, whatever its modality."""
 
 import json
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
@@ -10,10 +11,24 @@ from eavctl.errors import SignalError
 from eavctl.stages.recipe import Recipe
 
 SETS = registry.names("features")
-AUDIO = [name for name in SETS if registry.get("features", name).facts["modality"] == "audio"]
+CHANNELS = ["F3", "F4", "Cz"]
 
 
-def voice(rate, seconds=1.5):
+@dataclass(frozen=True)
+class Clip:
+    """Stands in for a stretch of video: gives frames that are asked for."""
+
+    seconds: float
+    bright: float = 1.0
+
+    def frames(self, n):
+        rng = np.random.default_rng(0)
+        for i in range(n):
+            frame = rng.integers(0, 120, (120, 160, 3)) + 2 * i * self.seconds
+            yield (self.bright * frame).astype(np.uint8)
+
+
+def voice(rate, seconds):
     time = np.arange(int(rate * seconds)) / rate
     noise = np.random.default_rng(0).normal(scale=0.01, size=len(time))
     return (0.3 * np.sign(np.sin(2 * np.pi * 140 * time)) * np.sin(2 * np.pi * 3 * time) + noise).astype(
@@ -21,34 +36,81 @@ def voice(rate, seconds=1.5):
     )
 
 
+def brain(rate, seconds):
+    return 10 * np.random.default_rng(0).normal(size=(len(CHANNELS), int(rate * seconds)))
+
+
+def recipe(name):
+    modality = registry.get("features", name).facts["modality"]
+    settings = {"eeg": {"channels": CHANNELS}, "audio": {}, "video": {"crop": "frame"}}[modality]
+    known = Recipe(name).settings
+    return Recipe(name, {key: value for key, value in settings.items() if key in known})
+
+
+def signal_of(name, seconds):
+    """A signal of the set's modality, and its rate."""
+    entry, settings = registry.get("features", name), recipe(name).settings
+    if entry.facts["modality"] == "audio":
+        rate = entry.facts["rate"] or 22050
+        return voice(rate, seconds), rate
+    if entry.facts["modality"] == "eeg":
+        return brain(settings["rate"], seconds), settings["rate"]
+    return Clip(seconds), 30.0
+
+
+def described(name, seconds=1.5):
+    chosen = recipe(name)
+    signal, rate = signal_of(name, seconds)
+    found = chosen.entry.thing(signal, rate, **chosen.settings)
+    return found[0] if isinstance(found, tuple) else found
+
+
 @pytest.mark.parametrize("name", SETS)
 def test_facts_are_complete_and_settings_are_plain(name):
-    meta = Recipe(name).meta()
+    meta = recipe(name).meta()
     assert json.loads(json.dumps(meta)) == meta
+    assert meta["modality"] in ("eeg", "audio", "video")
     assert meta["features_version"] >= 1
     assert meta["units"]
-    assert Recipe.from_meta(meta) == Recipe(name)
+    assert Recipe.from_meta(meta) == recipe(name)
 
 
-@pytest.mark.parametrize("name", AUDIO)
-def test_pure_finite_float32_and_as_many_as_named(name):
-    entry = registry.get("features", name)
-    rate = entry.facts["rate"] or 22050
-    signal = voice(rate)
-    kept = signal.copy()
-    one, other = entry.thing(signal, rate), entry.thing(signal, rate)
-    assert np.array_equal(signal, kept)
+NEEDS_A_FACE = ("face-stats",)
+PLAIN = [name for name in SETS if name not in NEEDS_A_FACE]
+
+
+@pytest.mark.parametrize("name", PLAIN)
+def test_pure_finite_and_as_many_as_named(name):
+    signal, _ = signal_of(name, 1.5)
+    kept = np.copy(signal) if isinstance(signal, np.ndarray) else None
+    one, other = described(name), described(name)
     assert np.array_equal(one, other)
-    assert one.dtype == np.float32
+    assert kept is None or np.array_equal(signal, kept)
+    assert one.dtype == np.dtype(registry.get("features", name).facts.get("dtype", "float32"))
     assert np.isfinite(one).all()
-    columns = Recipe(name).columns
+    columns = recipe(name).columns
     assert one.ndim > 1 if columns is None else one.shape == (len(columns),)
-    assert entry.thing(voice(rate, 0.7), rate).shape == one.shape
+    assert len(set(columns or ())) == len(columns or ())
 
 
-@pytest.mark.parametrize("name", AUDIO)
+@pytest.mark.parametrize("name", [name for name in PLAIN if name != "eeg-epochs"])
+def test_the_shape_does_not_depend_on_the_length(name):
+    assert described(name, 1.2).shape == described(name, 2.5).shape
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in SETS if registry.get("features", n).facts["modality"] == "audio"]
+)
 @pytest.mark.parametrize("signal", [np.zeros(30000), np.full(30000, 0.5), np.ones(20)])
-def test_what_cannot_be_described_raises_a_signal_error(name, signal):
+def test_sound_that_cannot_be_described_raises_a_signal_error(name, signal):
     entry = registry.get("features", name)
     with pytest.raises(SignalError):
-        entry.thing(signal.astype(np.float32), entry.facts["rate"] or 22050)
+        entry.thing(signal.astype(np.float32), entry.facts["rate"] or 22050, **recipe(name).settings)
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in SETS if registry.get("features", n).facts["modality"] == "video"]
+)
+def test_pictures_without_a_face_raise_a_signal_error(name):
+    with pytest.raises(SignalError, match="no face"):
+        registry.get("features", name).thing(Clip(1.0, bright=0.0), 30.0, n_frames=2)
