@@ -28,6 +28,8 @@ from eavctl import files
 from eavctl.errors import DataError
 from eavctl.provenance import canonical_json
 
+pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once took: 30 MB of an extraction
+
 SCHEMA_VERSION = 1
 META_KEY = b"eavctl"
 TENSOR = "x"

@@ -7,6 +7,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -74,13 +75,16 @@ def batches(
     jobs : processes, each with one thread.
     parts : folder in which finished batches are kept, if they are to be.
     """
-    chunks = _chunks(records)
+    chunks = [records[i : i + BATCH] for i in range(0, len(records), BATCH)]
     if parts:
         parts.mkdir(exist_ok=True)
     root = root.absolute()  # a worker process may have another working folder
     arguments = [(recipe, root, chunk, parts) for chunk in chunks]
     if jobs == 1 or len(chunks) == 1:
-        yield from (_describe(*each) for each in arguments)
+        try:
+            yield from (_describe(*each) for each in arguments)
+        finally:
+            _last.close()
         return
     from joblib import Parallel, delayed
 
@@ -104,6 +108,35 @@ def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | N
     return batch
 
 
+class _LastOpened:
+    """The file that was opened last stays open: the next batch often has more trials of it.
+
+    A compressed array can only be read from its start, so opening it again for each batch would read it
+    many times.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[str, Path, str | None] | None = None
+        self._stack = ExitStack()
+
+    def open(self, recipe: Recipe, path: Path, content: str | None) -> Describe:
+        """What `Recipe.open` gives; ``content`` is the hash of the file's bytes."""
+        key = (hash_json(recipe.meta()), path, content)
+        if key != self._key:
+            self.close()
+            self._describe = self._stack.enter_context(recipe.open(path))
+            self._key = key
+        return self._describe
+
+    def close(self) -> None:
+        """Close the file."""
+        self._key = None
+        self._stack.close()
+
+
+_last = _LastOpened()
+
+
 def _describe_file(
     recipe: Recipe, root: Path, path: str, records: list[Record], batch: Batch
 ) -> list[np.ndarray]:
@@ -111,9 +144,9 @@ def _describe_file(
     found: list[np.ndarray] = []
     with noting() as notes:
         try:
-            with recipe.open(root / path) as describe:
-                for record in records:
-                    found += _describe_one(recipe, root, record, describe, batch)
+            describe = _last.open(recipe, root / path, records[0]["hash"])
+            for record in records:
+                found += _describe_one(recipe, root, record, describe, batch)
         except SignalError as error:
             reason = _without(root / path, error)
             more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
@@ -158,18 +191,6 @@ def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> R
     sizes = ["x".join(map(str, each)) for each in (shape, expected)]
     reason = f"gives {sizes[0]} values where the first recording gives {sizes[1]}; cut alike with --segment"
     return {"clip_id": row["clip_id"], "path": row["clip_id"], "start": row["start"], "reason": reason}
-
-
-def _chunks(records: list[Record]) -> list[list[Record]]:
-    """A few recordings each; the trials of one file stay together, so that it is read once."""
-    chunks: list[list[Record]] = []
-    for _, same in itertools.groupby(records, key=lambda record: record["path"]):
-        mine = list(same)
-        if chunks and len(chunks[-1]) + len(mine) <= BATCH:
-            chunks[-1] += mine
-        else:
-            chunks.append(mine)
-    return chunks
 
 
 def _write_part(part: Path, batch: Batch) -> None:
