@@ -226,12 +226,14 @@ def inner_folds(y: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: 
     """
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-    smallest = int(np.unique(y, return_counts=True)[1].min())
+    sizes = np.unique(y, return_counts=True)[1]
+    smallest = int(sizes.min())
     if smallest < 2:
         raise DataError("a class has a single row in a training part; at least two are needed")
     n_groups = 1 if groups is None else len(np.unique(np.asarray(groups)))
     if n_groups > 1:
-        kind = StratifiedGroupKFold(min(INNER_FOLDS, n_groups), shuffle=True, random_state=seed)
+        n_folds = min(INNER_FOLDS, n_groups, int(sizes.max()))
+        kind = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # classes rarer than folds are seen to below
             folds = [fold for fold in kind.split(y, y, np.asarray(groups)) if _whole(y, fold)]

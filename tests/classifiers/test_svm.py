@@ -230,3 +230,11 @@ def test_a_table_of_other_columns_is_refused():
     x, y, groups = make()
     with pytest.raises(DataError, match="6 features"):
         svm.fit(x, y, groups=groups).predict_proba(x[:, :5])
+
+
+def test_inner_folds_of_very_few_rows_a_class_still_cut() -> None:
+    y = np.repeat(np.arange(5), 2)
+    trials = np.repeat([f"trial {i}" for i in range(5)], 2)  # one trial a class: it cannot be kept whole
+    folds = svm.inner_folds(y, trials, 0)
+    assert sorted(np.concatenate([test for _, test in folds]).tolist()) == list(range(10))
+    assert all(set(y[train]) == set(range(5)) for train, _ in folds)
