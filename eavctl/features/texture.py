@@ -1,0 +1,102 @@
+"""What small grey pictures look like, cell by cell: orientation of edges, and local binary patterns."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+
+N_BINS = 8  # of orientation, over half a turn
+N_PATTERNS = 10
+UNIFORM = 2  # changes between dark and bright around a pixel, at most, for a pattern of its own
+FLAT = 1e-3  # of full contrast: weaker edges than this are noise
+
+# The eight neighbours of a pixel, in order around it: rows, columns.
+AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
+
+
+def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
+    """Histograms of oriented gradients: how strong edges of each orientation are in each cell.
+
+    Each histogram is scaled by the strength of all edges in its cell and the eight around it, so that
+    contrast and light cancel.
+
+    Parameters
+    ----------
+    pictures : float, shape (n_pictures, height, width), full scale 1.
+    grid : cells in a row and in a column.
+
+    Returns
+    -------
+    float32, shape (n_pictures, grid, grid, N_BINS), 0 to 1. Bin k is for gradients at 180 k / N_BINS degrees
+    from the horizontal, counted clockwise on the screen: bin 0 for upright edges.
+
+    References
+    ----------
+    .. [1] Dalal, Triggs: Histograms of oriented gradients for human detection, CVPR 2005.
+    """
+    pictures = pictures.astype(np.float32)
+    down, right = np.gradient(pictures, axis=(1, 2))
+    strength = np.hypot(right, down)
+    place = np.arctan2(down, right) / np.pi * N_BINS % N_BINS
+    distance = np.abs(place[..., None] - np.arange(N_BINS, dtype=np.float32))
+    share = np.maximum(1 - np.minimum(distance, N_BINS - distance), 0)  # between the two nearest bins
+    cells = cell_means(strength[..., None] * share, grid)
+    total = cells.sum(axis=-1)
+    padded = np.pad(total, ((0, 0), (1, 1), (1, 1)), mode="edge")
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(-1, -2))
+    return np.asarray(cells / (np.maximum(total, around) + FLAT)[..., None], dtype=np.float32)
+
+
+def pattern_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
+    """Local binary patterns: how often each kind of point, such as spot, edge, corner, occurs in each cell.
+
+    Parameters
+    ----------
+    pictures : float, shape (n_pictures, height, width).
+    grid : cells in a row and in a column.
+
+    Returns
+    -------
+    float32, shape (n_pictures, grid, grid, N_PATTERNS), which sum to 1: patterns 0 to 8 have that many
+    neighbours side by side that are at least as bright as the point; the last is of all other patterns.
+
+    References
+    ----------
+    .. [1] Ojala, Pietikäinen, Mäenpää: Multiresolution gray-scale and rotation invariant texture
+       classification with local binary patterns, IEEE TPAMI 24, 2002 (LBP 8,1 riu2).
+    """
+    height, width = pictures.shape[1:]
+    middle = pictures[:, 1:-1, 1:-1]
+    code = np.zeros(middle.shape, np.uint8)
+    for bit, (row, column) in enumerate(AROUND):
+        neighbour = pictures[:, 1 + row : height - 1 + row, 1 + column : width - 1 + column]
+        code |= (neighbour >= middle).astype(np.uint8) << bit
+    kinds = np.eye(N_PATTERNS, dtype=np.float32)[_kind_of_code()[code]]
+    return cell_means(kinds, grid)
+
+
+@functools.cache
+def _kind_of_code() -> np.ndarray:
+    """Pattern of each of the 256 codes."""
+    bits = np.arange(256)[:, None] >> np.arange(8) & 1
+    changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
+    return np.where(changes <= UNIFORM, bits.sum(axis=1), N_PATTERNS - 1)
+
+
+def cell_means(maps: np.ndarray, grid: int) -> np.ndarray:
+    """Means of (n, height, width, ...) over a grid of cells that overlap by half, (n, grid, grid, ...).
+
+    Each pixel is shared between the cells whose centres it lies between, so that small shifts matter little.
+    """
+    down, across = (_sharing(length, grid) for length in maps.shape[1:3])
+    rows = np.tensordot(down, maps, axes=(1, 1))
+    return np.asarray(np.moveaxis(np.tensordot(across, rows, axes=(1, 2)), (0, 1), (2, 1)), dtype=np.float32)
+
+
+@functools.cache
+def _sharing(length: int, grid: int) -> np.ndarray:
+    """Share of each pixel of a row in each cell's mean, (grid, length); every cell's shares sum to 1."""
+    place = np.clip((np.arange(length) + 0.5) / length * grid - 0.5, 0, grid - 1)
+    share = np.maximum(1 - np.abs(place - np.arange(grid)[:, None]), 0)
+    return np.asarray(share / share.sum(axis=1, keepdims=True), np.float32)

@@ -1,0 +1,241 @@
+"""MTCNN, a face detector: its three networks in numpy, with the weights that the package ``mtcnn`` carries.
+
+Pictures are searched coarse to fine: P-Net slides over a pyramid of small pictures and proposes boxes, R-Net
+looks at each in 24 x 24 pixels, O-Net at what is left in 48 x 48, and finds eyes, nose and mouth.
+
+Reference: Zhang, Zhang, Li, Qiao: Joint face detection and alignment using multitask cascaded convolutional
+networks, IEEE Signal Processing Letters, 2016.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eavctl.errors import UsageError
+from eavctl.signals.pictures import cut_out, resize
+
+PACKAGE = "mtcnn"
+CELL, STRIDE = 12, 2  # P-Net's window and step, pixels
+R_SIDE, O_SIDE = 24, 48  # of the pictures that R-Net and O-Net look at, pixels
+STEP = 0.709  # from one size of the pyramid to the next: half the area
+SMALLEST = 1 / 8  # of the picture's shorter side: smaller faces are looked for only if none is found
+SMALLEST_PIXELS = 20  # there is nothing to describe in a smaller face
+LEAST_P, LEAST_R, LEAST_O = 0.7, 0.7, 0.9  # scores, from 0 to 1
+SAME_LEVEL, SAME = 0.5, 0.7  # overlap from which two boxes are one face: in a level of the pyramid, and later
+MOST_PROPOSALS = 200  # go on to R-Net; crowds and foliage can make thousands
+
+Weights = list[np.ndarray]
+Net = Callable[[np.ndarray, Weights], tuple[np.ndarray, np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Faces found in a picture, best first.
+
+    Parameters
+    ----------
+    boxes : float, shape (n_faces, 4): left, top, right, bottom, in pixels.
+    scores : float, shape (n_faces,), 0 to 1.
+    points : float, shape (n_faces, 5, 2): x and y, in pixels, of the eye on the picture's left, the one on
+        its right, the nose, and the mouth's corners on the picture's left and right.
+    """
+
+    boxes: np.ndarray
+    scores: np.ndarray
+    points: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+def detect(picture: np.ndarray) -> Found:
+    """Find the faces in a picture: from a twelfth of its shorter side up, or, if none, half of that.
+
+    Parameters
+    ----------
+    picture : uint8, shape (height, width, 3), RGB.
+
+    Raises
+    ------
+    UsageError : the package with the weights is not installed.
+    """
+    smallest = max(SMALLEST * min(picture.shape[:2]), SMALLEST_PIXELS)
+    found = _cascade(picture, smallest)
+    if not len(found) and smallest > SMALLEST_PIXELS:
+        return _cascade(picture, max(smallest / 2, SMALLEST_PIXELS))
+    return found
+
+
+def _cascade(picture: np.ndarray, smallest: float) -> Found:
+    """Run the three networks for faces of at least so many pixels."""
+    nets = _nets()
+    height, width = picture.shape[:2]
+    scale = min(R_SIDE / smallest, 1)  # P-Net and R-Net need no more pixels than this
+    small = resize(picture, (round(height * scale), round(width * scale)))
+    boxes = _proposals(small, smallest * scale, nets["pnet"])
+    boxes, scores, _ = _looked_at(small, boxes, LEAST_R, _run_rnet, nets["rnet"], R_SIDE)
+    boxes = _squares(boxes[_distinct(boxes, scores, SAME)])
+    boxes *= np.tile([width / small.shape[1], height / small.shape[0]], 2)
+    boxes, scores, points = _looked_at(picture, boxes, LEAST_O, _run_onet, nets["onet"], O_SIDE)
+    keep = _distinct(boxes, scores, SAME, of_smaller=True)
+    return Found(boxes[keep], scores[keep], points[keep])
+
+
+@functools.cache
+def _nets() -> dict[str, Weights]:
+    """Weights of the three networks; the package is only looked into, since importing it takes tensorflow."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError(f"finding faces takes the weights in the package {PACKAGE}: pip install mtcnn")
+    folder = Path(spec.submodule_search_locations[0]) / "assets" / "weights"
+    try:
+        import joblib
+
+        return {name: joblib.load(folder / f"{name}.lz4") for name in ("pnet", "rnet", "onet")}
+    except (OSError, ImportError, ValueError) as error:
+        raise UsageError(f"{folder}: no weights ({error}): pip install 'mtcnn>=1.0' lz4") from None
+
+
+def _proposals(picture: np.ndarray, smallest: float, weights: Weights) -> np.ndarray:
+    """Square boxes, (n, 4), that P-Net takes for faces at any scale, best first."""
+    height, width = picture.shape[:2]
+    boxes, scores = [np.empty((0, 4))], [np.empty(0)]
+    scale, level = CELL / smallest, picture
+    while min(height, width) * scale >= CELL:
+        size = (round(height * scale), round(width * scale))
+        level = resize(level, size)  # each from the one before: the picture itself is many times larger
+        found, score = _run_pnet(level, weights)
+        keep = _distinct(found, score, SAME_LEVEL)
+        boxes.append(found[keep] * np.tile([width / size[1], height / size[0]], 2))
+        scores.append(score[keep])
+        scale *= STEP
+    found, score = np.concatenate(boxes), np.concatenate(scores)
+    return _squares(found[_distinct(found, score, SAME)[:MOST_PROPOSALS]])
+
+
+def _run_pnet(level: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes, (n, 4), and scores, (n,), of the windows of a picture that may hold a face."""
+    x = _pool(_convolved(_scaled(level[None]), *weights[:3]), 2)
+    x = _convolved(_convolved(x, *weights[3:6]), *weights[6:9])[0]
+    scores = _probability(x @ weights[11][0, 0] + weights[12])
+    rows, columns = np.nonzero(scores > LEAST_P)
+    offsets = x[rows, columns] @ weights[9][0, 0] + weights[10]
+    corner = np.stack([columns, rows], axis=1) * STRIDE
+    windows = np.concatenate([corner, corner + CELL], axis=1)
+    return windows + offsets * CELL, scores[rows, columns]
+
+
+def _run_rnet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets of boxes, (n, 4), no points, (n, 0, 2), and scores of patches (n, 24, 24, 3)."""
+    x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
+    x = _pool(_convolved(x, *weights[3:6]), 3)
+    x = _dense(_convolved(x, *weights[6:9]), *weights[9:12])
+    return (
+        x @ weights[12] + weights[13],
+        np.empty((len(x), 0, 2)),
+        _probability(x @ weights[14] + weights[15]),
+    )
+
+
+def _run_onet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Offsets of boxes, (n, 4), points, (n, 5, 2), in shares of the box, and scores of (n, 48, 48, 3)."""
+    x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
+    x = _pool(_convolved(x, *weights[3:6]), 3)
+    x = _pool(_convolved(x, *weights[6:9]), 2)
+    x = _dense(_convolved(x, *weights[9:12]), *weights[12:15])
+    heads = [x @ weights[i] + weights[i + 1] for i in (15, 17, 19)]
+    return heads[0], heads[1].reshape(-1, 2, 5).transpose(0, 2, 1), _probability(heads[2])
+
+
+def _looked_at(
+    picture: np.ndarray, boxes: np.ndarray, least: float, run: Net, weights: Weights, side: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes, scores and points, in pixels, of the square boxes in which a network sees a face."""
+    boxes = boxes[boxes[:, 2] - boxes[:, 0] >= 1]
+    patches = [cut_out(picture, box, (side, side)) for box in boxes]
+    offsets, points, scores = run(np.array(patches, np.uint8).reshape(-1, side, side, 3), weights)
+    keep = scores > least
+    boxes, sizes = boxes[keep], boxes[keep, 2:] - boxes[keep, :2]
+    points = boxes[:, None, :2] + points[keep] * sizes[:, None]
+    return boxes + offsets[keep] * np.tile(sizes, 2), scores[keep], points
+
+
+def _scaled(pictures: np.ndarray) -> np.ndarray:
+    return (pictures.astype(np.float32) - 127.5) / 128
+
+
+def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Convolution of (n, height, width, channels), without padding, and leaky rectification."""
+    n, height, width, channels = x.shape
+    side = len(kernel)
+    # A row of a window is contiguous, so windows are views of `side` rows: one copy, one product.
+    shape = (n, height - side + 1, width - side + 1, side, side * channels)
+    strides = (*x.strides[:3], x.strides[1], x.strides[3])
+    windows = np.lib.stride_tricks.as_strided(x, shape, strides)
+    product = windows.reshape(-1, side * side * channels) @ kernel.reshape(-1, kernel.shape[-1])
+    return _rectified(product, bias, slope).reshape(*shape[:3], len(bias))
+
+
+def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Add the bias, and let what is negative rise by a slope, channel by channel (PReLU), in place."""
+    x += bias
+    below = np.minimum(x, 0)
+    below *= slope.reshape(-1) - 1
+    x += below
+    return x
+
+
+def _pool(x: np.ndarray, side: int) -> np.ndarray:
+    """Maximum of every second window, those cut by the lower or right edge included."""
+    height, width = x.shape[1:3]
+    rows, columns = -(-(height - side) // 2) + 1, -(-(width - side) // 2) + 1
+    more = ((0, 0), (0, 2 * rows + side - 2 - height), (0, 2 * columns + side - 2 - width), (0, 0))
+    x = np.pad(x, more, constant_values=-np.inf)
+    along = functools.reduce(np.maximum, (x[:, i : i + 2 * rows - 1 : 2] for i in range(side)))
+    return functools.reduce(np.maximum, (along[:, :, i : i + 2 * columns - 1 : 2] for i in range(side)))
+
+
+def _dense(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Fully connected layer; the weights count columns before rows."""
+    return _rectified(x.transpose(0, 2, 1, 3).reshape(len(x), len(kernel)) @ kernel, bias, slope)
+
+
+def _probability(pair: np.ndarray) -> np.ndarray:
+    """Softmax of (..., 2), the second."""
+    return np.asarray(1 / (1 + np.exp(pair[..., 0] - pair[..., 1])))
+
+
+def _squares(boxes: np.ndarray) -> np.ndarray:
+    """Squares of the same centres, as long as the longer sides."""
+    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def _distinct(boxes: np.ndarray, scores: np.ndarray, most: float, of_smaller: bool = False) -> np.ndarray:
+    """Indices of the boxes, best first, that overlap no better one by more than ``most``.
+
+    The overlap is the share of the union, or, with ``of_smaller``, of the smaller box.
+    """
+    left = np.argsort(-scores, kind="stable")
+    keep = []
+    while len(left):
+        best, left = left[0], left[1:]
+        keep.append(best)
+        left = left[overlaps(boxes[best], boxes[left], of_smaller) <= most]
+    return np.array(keep, int)
+
+
+def overlaps(box: np.ndarray, others: np.ndarray, of_smaller: bool = False) -> np.ndarray:
+    """Area that a box (4,) shares with each of others (n, 4), over their union's, or the smaller one's."""
+    shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
+    common = np.maximum(shared, 0).prod(axis=1)
+    area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)
+    whole = np.minimum(area, areas) if of_smaller else area + areas - common
+    return np.asarray(common / np.maximum(whole, np.finfo(float).tiny))

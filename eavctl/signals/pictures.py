@@ -1,0 +1,89 @@
+"""Parts of pictures, cut out and resized without aliasing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def cut_out(picture: np.ndarray, box: Sequence[float] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Part of a picture, resized; what lies outside the picture repeats its edge.
+
+    Each new pixel is the mean, weighted by a triangle, of those it covers (Pillow's antialiased bilinear).
+
+    Parameters
+    ----------
+    picture : uint8, shape (height, width, 3) or (height, width).
+    box : left, top, right, bottom, in pixels, fractions allowed.
+    size : height and width of the result.
+
+    Returns
+    -------
+    uint8, shape (*size, 3) or size.
+    """
+    from PIL import Image
+
+    height, width = picture.shape[:2]
+    left, top, right, bottom = (float(edge) for edge in box)
+    # Whole pixels around the box, and at least one of the picture's.
+    x0, y0 = min(math.floor(left), width - 1), min(math.floor(top), height - 1)
+    x1, y1 = max(math.ceil(right), x0 + 1, 1), max(math.ceil(bottom), y0 + 1, 1)
+    part = picture[max(y0, 0) : y1, max(x0, 0) : x1]
+    if part.shape[:2] != (y1 - y0, x1 - x0):
+        beyond = [(max(-y0, 0), max(y1 - height, 0)), (max(-x0, 0), max(x1 - width, 0)), (0, 0)]
+        part = np.pad(part, beyond[: picture.ndim], mode="edge")
+    inside = (left - x0, top - y0, right - x0, bottom - y0)
+    image = Image.fromarray(part)
+    # Large parts are first brought to twice the size by means of whole pixels, which is faster.
+    return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, inside, reducing_gap=2.0))
+
+
+def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A whole picture in another size (height, width); see `cut_out`."""
+    height, width = picture.shape[:2]
+    return picture if (height, width) == size else cut_out(picture, (0, 0, width, height), size)
+
+
+def centre_square(picture: np.ndarray) -> tuple[float, float, float, float]:
+    """The box (left, top, right, bottom) of the largest square in the middle of a picture."""
+    height, width = picture.shape[:2]
+    side = min(height, width)
+    left, top = (width - side) / 2, (height - side) / 2
+    return left, top, left + side, top + side
+
+
+def grey(picture: np.ndarray) -> np.ndarray:
+    """Luma (ITU-R BT.601) of an RGB picture (height, width, 3), uint8 (height, width)."""
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(picture).convert("L"))
+
+
+def turned(picture: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int) -> np.ndarray:
+    """A square of a grey picture, turned and resized; what lies outside is black.
+
+    Parameters
+    ----------
+    picture : uint8, shape (height, width); not much larger than the result, or it shows aliasing.
+    centre : x and y of the square's, in pixels.
+    side : of the square, in pixels.
+    angle : of the square's upper edge, radians, clockwise on the screen.
+    size : side of the result, pixels.
+
+    Returns
+    -------
+    uint8, shape (size, size).
+    """
+    from PIL import Image
+
+    step = side / size
+    across, down = step * math.cos(angle), step * math.sin(angle)
+    x = centre[0] - (across - down) * size / 2
+    y = centre[1] - (across + down) * size / 2
+    # Pillow maps each new pixel's middle: x' = across * x - down * y + x0, y' = down * x + across * y + y0.
+    affine = (across, -down, x, down, across, y)
+    image = Image.fromarray(picture)
+    transform, filtered = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+    return np.asarray(image.transform((size, size), transform, affine, filtered))

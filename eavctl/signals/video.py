@@ -1,0 +1,359 @@
+"""Pictures from videos, by the time at which they are shown; a still picture is a video of one frame."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from eavctl.errors import RecordingWarning, SignalError
+
+LONGEST_S = 4 * 3600.0  # bounds for time and memory: a small file can claim, or unpack to, much more
+MOST_FRAMES = int(LONGEST_S) * 240
+LARGEST_SIDE = 8192  # pixels, of a square picture
+NARROWEST, WIDEST = 0.25, 4.0  # width over height of a pixel; beyond these the header is damaged
+TOLERANCE_S = 0.2  # headers are off by less
+WORTH_A_SEEK = 8  # frames; fewer are sooner decoded than sought
+USUAL_FPS = 25.0  # of what has neither times nor a rate
+SHOWN_BYTES = 12
+TOO_LONG = f"longer than {LONGEST_S / 3600:.0f} hours; cut it first"
+
+# Without protocols, and without a name (see _Bytes), nothing in a file makes FFmpeg open another. One
+# thread, since recordings are worked on side by side.
+OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(LARGEST_SIDE**2), "threads": "1"}
+
+
+@dataclass(frozen=True)
+class VideoSpan:
+    """A stretch of a video, from ``start`` to ``end`` seconds: what a feature set of video gets."""
+
+    file: VideoFile
+    start: float
+    end: float
+
+    def frames(self, n: int) -> Iterator[np.ndarray]:
+        """The frames shown at n equally spaced times, the first at the start: see `VideoFile.frames`."""
+        return self.file.frames(self.start, self.end, n)
+
+
+def open_video(path: str | os.PathLike[str]) -> VideoFile:
+    """Open a video, or a still picture, of any format that FFmpeg's libraries know.
+
+    A video that is cut or damaged is used as far as it goes, with a `RecordingWarning`.
+
+    Raises
+    ------
+    SignalError : not a video, without pictures, nothing can be decoded, or too long or too large.
+    """
+    return VideoFile(path)
+
+
+class VideoFile:
+    """An open video, a context manager.
+
+    Opening reads the file once, without decoding, to learn when each frame is shown.
+
+    Attributes
+    ----------
+    path : the file's.
+    duration : seconds, from the start of the first frame to the end of the last one.
+    fps : frames a second, on average; they need not be equally spaced.
+    size : width and height, in square pixels, after rotation.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = os.fspath(path)
+        with contextlib.ExitStack() as stack:
+            file = stack.enter_context(_opened(self.path))
+            self._schedule = _read_schedule(file, self.path)
+            self._decoder = _Decoder(file, self.path, self._schedule)
+            stack.callback(self._decoder.close)
+            height, width = self._decoder.first().shape[:2]
+            self._resources = stack.pop_all()
+        self.duration = self._schedule.seconds
+        self.fps = len(self._schedule.moments) / self.duration
+        self.size = (width, height)
+
+    def __enter__(self) -> VideoFile:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._resources.close()
+
+    def frames(self, start: float, end: float, n: int) -> Iterator[np.ndarray]:
+        """The frames shown at ``start + i * (end - start) / n`` seconds from the first one, i = 0 .. n - 1.
+
+        A frame is shown until the next one is. Spans asked for in ascending order are decoded in one pass,
+        and only frames that are asked for are converted to RGB.
+
+        Yields
+        ------
+        uint8 arrays, shape (height, width, 3), RGB, upright; the same array again where a frame is shown
+        at several of the times.
+        """
+        wanted = self._schedule.shown_at(start + np.arange(n) * (end - start) / n)
+        for moment, times in itertools.groupby(wanted):
+            picture = self._decoder.picture(moment, wanted)
+            yield from (picture for _ in times)
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """When frames are shown: ``moments`` and those of keyframes, ascending, and the end, in ticks.
+
+    ``is_timed`` is whether the file tells each frame's time; AVI and bare streams tell only their order.
+    """
+
+    moments: np.ndarray
+    keys: np.ndarray
+    end: int
+    tick: float
+    is_timed: bool
+
+    @property
+    def seconds(self) -> float:
+        return float(self.end - self.moments[0]) * self.tick
+
+    def shown_at(self, seconds: np.ndarray) -> list[int]:
+        """Moments of the frames shown at times counted from the first frame."""
+        # Half a tick: a time that is meant to be a frame's own can have been rounded to just before it.
+        ticks = seconds / self.tick + self.moments[0] + 0.5
+        places = np.searchsorted(self.moments, ticks, side="right") - 1
+        return [int(moment) for moment in self.moments[np.maximum(places, 0)]]
+
+    def key_before(self, moment: int) -> int:
+        """The moment of the last keyframe from which the frame can be decoded."""
+        place = int(np.searchsorted(self.keys, moment, side="right")) - 1
+        return int(self.keys[place] if place >= 0 else self.moments[0])
+
+    def n_between(self, first: int, last: int) -> int:
+        """How many frames lie from one moment to another."""
+        return int(np.subtract(*np.searchsorted(self.moments, (last, first))))
+
+
+class _Decoder:
+    """Decodes one frame after the other, and seeks where that saves decoding."""
+
+    def __init__(self, file: BinaryIO, name: str, schedule: _Schedule) -> None:
+        self._file, self._name, self._schedule = file, name, schedule
+        self._plan: list[int] = []
+        self._wanted: frozenset[int] = frozenset()
+        self._last_wanted = int(schedule.moments[0]) - 1
+        self._has_warned = False
+        self._container: Any = None
+        self._shown: Any = None  # the frame decoded last, and the one before it
+        self._before: Any = None
+        self._restart()
+
+    def close(self) -> None:
+        if self._container is not None:
+            self._container.close()
+
+    def first(self) -> np.ndarray:
+        """The first frame that can be decoded."""
+        if not self._advance():
+            limit = f"{LARGEST_SIDE} x {LARGEST_SIDE} pixels"
+            raise SignalError(f"{self._name}: no picture can be decoded: damaged, or larger than {limit}")
+        return self._converted(self._shown)
+
+    def picture(self, moment: int, wanted: list[int]) -> np.ndarray:
+        """The frame shown at a moment, one of those wanted; where it is damaged, the one before it."""
+        if wanted is not self._plan:
+            self._plan, self._wanted, self._last_wanted = wanted, frozenset(wanted), max(wanted)
+        if self._before is None or self._before.pts != moment:
+            self._approach(moment)
+        while self._shown.pts < moment and self._advance():
+            pass
+        is_past = self._shown.pts > moment and self._before is not None
+        return self._converted(self._before if is_past else self._shown)
+
+    def _approach(self, moment: int) -> None:
+        """Go to the keyframe before a moment, if that is back, or saves decoding what lies between."""
+        import av
+
+        key = self._schedule.key_before(moment)
+        n_saved = self._schedule.n_between(self._shown.pts, key) if self._schedule.is_timed else 0
+        if self._shown.pts <= moment and n_saved < WORTH_A_SEEK:
+            return
+        has_arrived = False
+        if self._schedule.is_timed:
+            with contextlib.suppress(av.FFmpegError):  # not every format can be sought in
+                self._container.seek(key, stream=self._stream)
+                self._coming = self._decoded()
+                has_arrived = self._advance() and self._shown.pts <= moment
+        if not has_arrived:
+            self._restart()
+            self._advance()
+        self._before = None
+
+    def _restart(self) -> None:
+        """Begin at the start of the file."""
+        self.close()
+        self._container, self._stream = _opened_container(self._file, self._name)
+        self._coming = self._decoded()
+
+    def _advance(self) -> bool:
+        """Decode the next frame; tell whether there was one."""
+        frame = next(self._coming, None)
+        if frame is None:
+            return False
+        self._before, self._shown = self._shown, frame
+        return True
+
+    def _decoded(self) -> Iterator[Any]:
+        """Frames from here on, without some that are neither wanted nor needed to decode others."""
+        import av
+
+        moments = iter(self._schedule.moments)
+        packets = _packets(self._container, self._stream)
+        for packet in itertools.chain(packets, [None]):
+            self._stream.codec_context.skip_frame = "DEFAULT" if self._is_needed(packet) else "NONREF"
+            try:
+                frames = self._stream.codec_context.decode(packet)
+            except (av.FFmpegError, ValueError):
+                self._warn_damaged()
+                continue
+            for frame in frames:
+                if not self._schedule.is_timed:
+                    frame.pts = int(next(moments, self._schedule.end))
+                yield frame
+
+    def _is_needed(self, packet: Any) -> bool:
+        """Whether a packet must be decoded even if no other frame refers to it."""
+        if packet is None or not self._schedule.is_timed:
+            return True
+        return packet.pts in self._wanted or packet.pts > self._last_wanted
+
+    def _warn_damaged(self) -> None:
+        if not self._has_warned:
+            _warn(self._name, "damaged; frames that cannot be decoded are replaced by those before them")
+        self._has_warned = True
+
+    def _converted(self, frame: Any) -> np.ndarray:
+        """RGB, (height, width, 3), in square pixels and turned as the display matrix says."""
+        aspect = float(self._stream.sample_aspect_ratio or 1)
+        width = round(frame.width * aspect) if NARROWEST <= aspect <= WIDEST else frame.width
+        picture = frame.to_ndarray(format="rgb24", width=width, height=frame.height)
+        # The matrix's angle counts against the clock, as rot90 does.
+        return np.ascontiguousarray(np.rot90(picture, round(frame.rotation / 90)))
+
+
+class _Bytes:
+    """An open file without its name, by which FFmpeg would choose formats, and open series of files."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self.read, self.seek, self.tell = file.read, file.seek, file.tell
+
+
+def _opened(path: str) -> BinaryIO:
+    try:
+        return open(path, "rb")
+    except IsADirectoryError:
+        raise SignalError(f"{path}: a folder, not a recording") from None
+    except FileNotFoundError:
+        raise SignalError(f"{path}: no such file") from None
+    except OSError as error:
+        raise SignalError(f"{path}: cannot be opened ({error.strerror})") from None
+
+
+def _opened_container(file: BinaryIO, name: str) -> tuple[Any, Any]:
+    """The open container and its first stream of pictures."""
+    import av
+    from av.stream import Disposition
+
+    try:
+        container = av.open(_Bytes(file), options=OPTIONS)
+    except (av.FFmpegError, ValueError):
+        file.seek(0)
+        start = file.read(SHOWN_BYTES)
+        reason = f"not a video file, or damaged (first bytes are {start!r})" if start else "the file is empty"
+        raise SignalError(f"{name}: {reason}") from None
+    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    if not streams:
+        container.close()
+        raise SignalError(f"{name}: has no picture")
+    stream = streams[0]
+    problem = _problem(container, stream)
+    if problem:
+        container.close()
+        raise SignalError(f"{name}: {problem}")
+    return container, stream
+
+
+def _problem(container: Any, stream: Any) -> str | None:
+    """Why a stream cannot be used, by its header."""
+    if stream.codec_context is None:
+        return "its pictures are of a kind that cannot be decoded"
+    if stream.width * stream.height > LARGEST_SIDE**2:
+        return f"pictures of {stream.width} x {stream.height} are larger than {LARGEST_SIDE} x {LARGEST_SIDE}"
+    if _claimed_s(container, stream) > LONGEST_S:
+        return TOO_LONG
+    return None
+
+
+def _read_schedule(file: BinaryIO, name: str) -> _Schedule:
+    """Read when frames are shown, and warn if the header claims more than there is."""
+    container, stream = _opened_container(file, name)
+    with container:
+        packets = [
+            (packet.pts, packet.dts, packet.duration, packet.is_keyframe)
+            for packet in itertools.islice(_packets(container, stream), MOST_FRAMES)
+            if not packet.is_discard  # an edit list cuts these away
+        ]
+        if not packets:
+            raise SignalError(f"{name}: damaged, no picture can be read from it")
+        schedule = _scheduled(packets, stream)
+        if schedule.seconds > LONGEST_S or len(packets) == MOST_FRAMES:
+            raise SignalError(f"{name}: {TOO_LONG}")
+        # Some formats count a file's length from its first frame, others from 0.
+        if _claimed_s(container, stream) - max(schedule.seconds, schedule.end * schedule.tick) > TOLERANCE_S:
+            _warn(name, f"the end of the video is missing; its first {schedule.seconds:.2f} s are used")
+        return schedule
+
+
+def _scheduled(packets: list[tuple[int | None, int | None, int | None, bool]], stream: Any) -> _Schedule:
+    """When frames are shown: by their times, those of decoding, or, where there is neither, their rate."""
+    tick = float(stream.time_base or 1 / USUAL_FPS)
+    fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
+    step = max(round(1 / fps / tick), 1)
+    shown, decoded = ([packet[kind] for packet in packets] for kind in (0, 1))
+    is_timed = None not in shown and stream.container.format.name != "avi"  # of AVI they are guesses
+    if not is_timed:
+        shown = decoded if None not in decoded else [step * i for i in range(len(packets))]
+    moments = np.array(shown, np.int64)
+    lengths = np.array([packet[2] or step for packet in packets], np.int64)
+    is_key = np.array([packet[3] for packet in packets])
+    return _Schedule(
+        np.unique(moments), np.unique(moments[is_key]), int((moments + lengths).max()), tick, is_timed
+    )
+
+
+def _packets(container: Any, stream: Any) -> Iterator[Any]:
+    """Packets up to where the file ends or breaks."""
+    import av
+
+    with contextlib.suppress(av.FFmpegError, ValueError):
+        for packet in container.demux(stream):
+            if packet.size and not packet.is_corrupt:
+                yield packet
+
+
+def _claimed_s(container: Any, stream: Any) -> float:
+    """How long the header says the pictures last, 0 if it does not; a file's is that of its only stream."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    return container.duration / 1e6 if container.duration and len(container.streams) == 1 else 0.0
+
+
+def _warn(name: str, text: str) -> None:
+    warnings.warn(f"{name}: {text}", RecordingWarning, stacklevel=2)
