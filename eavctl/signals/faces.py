@@ -1,10 +1,10 @@
 """Faces in pictures: finding them, following one person, and cutting the face out.
 
-Faces are found by MTCNN (see `eavctl.signals.mtcnn`): one plain ``pip install mtcnn`` of 2 MB brings its
-weights (MIT licence); in four real clips it found the face in every frame that has one, and none in the
-others, in 13 ms a frame of 640 x 480. BlazeFace took 3 to 14 ms, but saw faces in 4 to 25 % of the frames of
-a clip without any; it takes a runtime of 60 MB, and its weights come with all of tensorflow. With
-``face_model``, a YuNet model finds the faces instead.
+Faces are found by MTCNN (see `eavctl.signals.mtcnn`), because its weights are all that has to be installed
+(``mtcnn``, 2 MB, MIT licence, and lz4): on real clips it found the face in every frame that shows one and
+none in those without. A search takes 13 to 20 ms; in the frames after, looking where the face last was takes
+3. BlazeFace took 3 to 14 ms, but saw faces in 4 to 25 % of the frames of a clip without any, takes a runtime
+of 60 MB, and its weights come only with tensorflow. With ``face_model``, a YuNet model finds them instead.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ YUNET_LEAST, YUNET_SAME, YUNET_MOST = (
 
 TRIAL = (320, 320)  # pixels, of the picture on which a YuNet model is tried
 
-Detector = Callable[[np.ndarray], Found]
+Detector = Callable[[np.ndarray, np.ndarray | None], Found]
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,8 @@ class Track:
 
 def detector(face_model: str | None = None) -> Detector:
     """What finds faces in a picture, uint8 RGB (height, width, 3): MTCNN, or a YuNet model, by its path.
+
+    It is also told the box of the face in the frame before, or None, near which it may look first.
 
     Raises
     ------
@@ -91,7 +93,7 @@ def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: f
     before: np.ndarray | None = None
     for frame in frames:
         if frame is not before:  # else it is shown on, and needs no second look
-            before, found = frame, find(frame)
+            before, found = frame, find(frame, boxes[-1] if is_found and is_found[-1] else None)
             if len(found):
                 place = _same_person(found, boxes[-1]) if boxes else _largest(found)
                 boxes.append(found.boxes[place])
@@ -138,7 +140,7 @@ def _yunet(path: str) -> Detector:
     except (cv2.error, AttributeError):
         raise UsageError(f"{path}: not a YuNet model that the installed OpenCV can run") from None
 
-    def find(picture: np.ndarray) -> Found:
+    def find(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
         height, width = picture.shape[:2]
         net.setInputSize((width, height))
         _, rows = net.detect(np.ascontiguousarray(picture[..., ::-1]))

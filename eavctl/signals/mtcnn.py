@@ -54,17 +54,21 @@ class Found:
         return len(self.boxes)
 
 
-def detect(picture: np.ndarray) -> Found:
+def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
     """Find the faces in a picture: from a twelfth of its shorter side up, or, if none, half of that.
 
     Parameters
     ----------
     picture : uint8, shape (height, width, 3), RGB.
+    near : box (4,) of a face in the frame before, in pixels. Where O-Net still sees a face, the picture is
+        not searched: that takes a tenth of the time.
 
     Raises
     ------
     UsageError : the package with the weights is not installed.
     """
+    if near is not None and len(found := _still_there(picture, near)):
+        return found
     smallest = max(SMALLEST * min(picture.shape[:2]), SMALLEST_PIXELS)
     found = _cascade(picture, smallest)
     if not len(found) and smallest > SMALLEST_PIXELS:
@@ -85,6 +89,11 @@ def _cascade(picture: np.ndarray, smallest: float) -> Found:
     boxes, scores, points = _looked_at(picture, boxes, LEAST_O, _run_onet, nets["onet"], O_SIDE)
     keep = _distinct(boxes, scores, SAME, of_smaller=True)
     return Found(boxes[keep], scores[keep], points[keep])
+
+
+def _still_there(picture: np.ndarray, near: np.ndarray) -> Found:
+    """The face at a box, moved to where O-Net sees it, if it sees one."""
+    return Found(*_looked_at(picture, _squares(near[None]), LEAST_O, _run_onet, _nets()["onet"], O_SIDE))
 
 
 @functools.cache

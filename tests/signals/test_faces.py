@@ -114,7 +114,7 @@ def fixed(*boxes):
 def scripted(answers):
     """Frames, each of its own grey, and a detector that knows what is in them."""
     frames = [np.full((100, 200, 3), 10 + i, np.uint8) for i in range(len(answers))]
-    return frames, lambda picture: answers[picture[0, 0, 0] - 10]
+    return frames, lambda picture, near: answers[picture[0, 0, 0] - 10]
 
 
 def test_one_person_is_followed():
@@ -140,7 +140,7 @@ def test_the_last_crop_is_carried_over_and_the_first_backwards():
 def test_a_frame_shown_on_is_not_searched_again():
     frames, find = scripted([fixed((10, 10, 60, 60)), fixed()])
     seen = []
-    track = follow([frames[0]] * 5 + [frames[1]] * 3, lambda p: seen.append(p) or find(p), 8)
+    track = follow([frames[0]] * 5 + [frames[1]] * 3, lambda p, near: seen.append(p) or find(p, near), 8)
     assert len(seen) == 2
     assert track.is_found.tolist() == [True] * 5 + [False] * 3
 
@@ -154,7 +154,7 @@ def test_no_face_in_any_frame():
 def test_crops_are_the_square_around_the_box_with_edges_repeated():
     ramp = np.arange(0, 200, dtype=np.uint8)
     picture = np.repeat(np.repeat(ramp[None, :, None], 100, axis=0), 3, axis=2)
-    crop = follow([picture], lambda p: fixed((0, 30, 40, 50)), 50, spread=1.25).crops[0]
+    crop = follow([picture], lambda p, near: fixed((0, 30, 40, 50)), 50, spread=1.25).crops[0]
     expected = np.clip(np.arange(50) - 5, 0, None)  # 40 pixels and 5 on either side: from -5 to 45
     assert np.abs(crop[25, :, 0].astype(int) - expected).max() <= 1
     half = cut_out(picture, (0, 30, 40, 50), (10, 20))
@@ -186,6 +186,29 @@ def test_turning_levels_what_was_slanted():
         level = turned(picture, np.array([50.5, 50.5]), 50, angle, 40)
         heights = (level * np.arange(40)[:, None]).sum(axis=0) / level.sum(axis=0)
         assert np.abs(heights - 19.5).max() < 0.2
+
+
+def test_looking_near_the_last_face_finds_the_same_faces_as_searching_all(shared_data):
+    for name in ("video/face_noface.mov", "ravdess-video/01-01-01-01-01-01-01.mp4"):
+        with open_video(shared_data / name) as file:
+            frames = list(file.frames(0, min(file.duration, 4), 20))
+        near, all_over = (follow(frames, f, 56) for f in (mtcnn.detect, lambda p, _: mtcnn.detect(p)))
+        assert np.array_equal(near.is_found, all_over.is_found)
+        pairs = zip(near.boxes, all_over.boxes, strict=True)
+        assert min(overlaps(a, b[None])[0] for a, b in pairs) > 0.8
+        side = np.ptp(near.boxes[:, ::2], axis=1).mean()
+        assert np.abs(near.points - all_over.points).mean() < 0.02 * side
+
+
+def test_a_face_that_is_gone_is_not_seen_where_it_was(shared_data):
+    with open_video(shared_data / "video/single_face.mp4") as file:
+        frame = next(iter(file.frames(0, file.duration, 1)))
+    (box,) = mtcnn.detect(frame).boxes
+    left, top, right, bottom = box.round().astype(int)
+    empty = frame.copy()
+    empty[max(top - 30, 0) : bottom + 30, max(left - 30, 0) : right + 30] = 90
+    assert len(mtcnn.detect(frame, box)) == 1
+    assert len(mtcnn.detect(empty, box)) == 0
 
 
 def test_share_of_faces_in_real_clips(shared_data):

@@ -1,0 +1,255 @@
+"""EEG from files: trials of MATLAB arrays, and recordings of the usual formats, in microvolt."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from eavctl.errors import RecordingWarning, SignalError
+from eavctl.signals.matlab import MatFile, open_mat
+
+EEG_ENDINGS = (".edf", ".bdf", ".vhdr", ".set", ".fif", ".fif.gz", ".mat")
+
+# The .mat files carry no names: these are the 30 of the published set's cap, in its order. Lee et al., EAV:
+# EEG-Audio-Video dataset for emotion recognition in conversational contexts, Scientific Data 11, 2024.
+EAV_CHANNELS = (
+    "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4",
+    "T8", "CP5", "CP1", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO9", "O1", "Oz", "O2", "PO10",
+)  # fmt: skip
+EAV_SFREQ = 500.0  # Hz; not in the files either
+EAV_KEYS = ("seg", "seg1")
+SHORTEST_TRIAL = 500  # samples, 1 s
+KNOWN_ORDERS = ((0, 1, 2), (1, 2, 0))  # places of time, channel, trial: as published, and as others save it
+
+FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation; below amplifiers' noise, and beyond any scalp's EEG
+WINDOW_S = 1.0
+FAULTS = ("not finite", "flat", "extreme")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened: when it began and how long it took, in seconds, and its name in the file."""
+
+    onset: float
+    duration: float
+    name: str
+
+
+class EegFile(ABC):
+    """An open EEG file, of trials or of one continuous recording; `open_eeg` gives one.
+
+    Parameters
+    ----------
+    path : the file.
+    ch_names : names of the channels, 10-20 ones in their usual spelling.
+    sfreq : samples a second.
+    n_trials : None for one continuous recording.
+    events, bads : what the file marks.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        ch_names: Sequence[str],
+        sfreq: float,
+        n_trials: int | None = None,
+        events: Sequence[Event] = (),
+        bads: Sequence[str] = (),
+    ) -> None:
+        self.path = path
+        self.ch_names, self.sfreq, self.n_trials = tuple(ch_names), sfreq, n_trials
+        self.events, self.bads = tuple(events), tuple(bads)
+        self._told: set[tuple[str, str]] = set()
+
+    def read(self, trial: int | None = None) -> np.ndarray:
+        """Read one trial, counted from 0, or the whole of a continuous recording.
+
+        Flat and extreme channels are named by a `RecordingWarning`, each once a file.
+
+        Returns
+        -------
+        float64, shape (n_chans, n_times), microvolt.
+
+        Raises
+        ------
+        SignalError : no such trial, damaged, not finite, or all channels flat.
+        """
+        self._check_trial(trial)
+        signal = self._read(trial)
+        self._judge(signal, "" if trial is None else f"trial {trial + 1}: ")
+        return signal
+
+    @abstractmethod
+    def _read(self, trial: int | None) -> np.ndarray: ...
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close the file."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _check_trial(self, trial: int | None) -> None:
+        if self.n_trials is None and trial is not None:
+            raise SignalError(f"{self.path}: one continuous recording, it has no trial {trial + 1}")
+        if self.n_trials is not None and trial is None:
+            raise SignalError(f"{self.path}: holds {self.n_trials} trials; say which")
+        if self.n_trials is not None and trial is not None and not 0 <= trial < self.n_trials:
+            raise SignalError(f"{self.path}: has no trial {trial + 1}, only {self.n_trials}")
+
+    def _judge(self, signal: np.ndarray, where: str) -> None:
+        faults = channel_faults(signal, self.sfreq)
+        kinds = {kind: [self.ch_names[i] for i, k in faults.items() if k == kind] for kind in FAULTS}
+        if kinds["not finite"]:
+            raise SignalError(f"{self.path}: {where}not finite: channels {listed(kinds['not finite'])}")
+        if len(kinds["flat"]) == len(self.ch_names):
+            raise SignalError(
+                f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt; values in volt must "
+                "be multiplied by 1e6)"
+            )
+        for kind, names in kinds.items():
+            new = [name for name in names if (kind, name) not in self._told]
+            if new:
+                self._told.update((kind, name) for name in new)
+                warn(self.path, f"{where}channels {kind}: {listed(new)}")
+
+
+def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
+    """Tell which channels cannot be trusted, and why.
+
+    Judged by the median over windows of 1 s of the standard deviation: so slow drift is forgiven, and a
+    channel is flat that is so half of the time.
+
+    Parameters
+    ----------
+    signal : shape (n_chans, n_times), microvolt; in another unit, the limits are wrong.
+    sfreq : Hz.
+
+    Returns
+    -------
+    Index of the channel to ``not finite``, ``flat`` (below 0.1 microvolt) or ``extreme`` (above 1000).
+    """
+    found = {}
+    window = max(min(round(WINDOW_S * sfreq), signal.shape[1]), 1)
+    for index, channel in enumerate(signal):  # one by one: a long recording is not held twice
+        if not np.isfinite(channel).all():
+            found[index] = "not finite"
+            continue
+        windows = channel[: len(channel) // window * window].reshape(-1, window)
+        typical = np.median(windows.std(axis=1)) if len(windows) else 0.0
+        if typical < FLAT_UV:
+            found[index] = "flat"
+        elif typical > EXTREME_UV:
+            found[index] = "extreme"
+    return found
+
+
+def open_eeg(path: str | os.PathLike[str]) -> EegFile:
+    """Open an EEG file by its ending; only headers are read.
+
+    MATLAB arrays (``seg`` or ``seg1``, else the only one of three axes) are trials of 30 channels at 500 Hz,
+    as the EAV set publishes them. EDF, BDF, BrainVision, EEGLAB and FIF are continuous recordings, of which
+    the EEG channels are taken. What is odd about a file is told by `RecordingWarning`.
+
+    Raises
+    ------
+    SignalError : missing, damaged, of another kind, or too large.
+    """
+    name = os.fspath(path)
+    ending = next((e for e in sorted(EEG_ENDINGS, key=len, reverse=True) if name.lower().endswith(e)), None)
+    if not os.path.exists(name):
+        raise SignalError(f"{name}: no such file")
+    if not os.path.isfile(name):
+        raise SignalError(f"{name}: a folder, not a recording")
+    if not os.path.getsize(name):
+        raise SignalError(f"{name}: the file is empty")
+    if ending is None:
+        raise SignalError(f"{name}: not an EEG file by its ending; known: {', '.join(EEG_ENDINGS)}")
+    if ending == ".mat":
+        return _MatTrials(name)
+    from eavctl.signals.eeg_recordings import Recording  # imports MNE, which takes a second
+
+    return Recording(name, ending)
+
+
+class _MatTrials(EegFile):
+    """Trials in a MATLAB array."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open_mat(path)
+        try:
+            self._name = _trial_array(self._file)
+            shape = self._file.names[self._name]
+            self._axes = _axes(shape, f"{path}: {self._name!r}")
+        except SignalError:
+            self._file.close()
+            raise
+        super().__init__(path, EAV_CHANNELS, EAV_SFREQ, shape[self._axes[2]])
+
+    def _read(self, trial: int | None) -> np.ndarray:
+        time_axis, channel_axis, trial_axis = self._axes
+        slab = self._file.slab(self._name, int(trial or 0), trial_axis)
+        is_by_channel = channel_axis < time_axis
+        return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _trial_array(file: MatFile) -> str:
+    """Name of the array that holds the trials."""
+    named = [key for key in EAV_KEYS if key in file.names]
+    found = named or [name for name, shape in file.names.items() if len(shape) == 3]
+    if len(found) == 1:
+        return found[0]
+    shapes = ", ".join(f"{name} {shape}" for name, shape in file.names.items()) or "no numeric array"
+    raise SignalError(
+        f"{file.path}: {'more than one' if found else 'no'} array of trials (seg or seg1: time x 30 channels "
+        f"x trial); it holds {shapes}"
+    )
+
+
+def _axes(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
+    """Which axes are time, channel and trial: 30 channels, and time by far the longest.
+
+    Where lengths fit several ways, one of the known orders decides; EAV's own shape is (10000, 30, 200).
+    """
+    fitting = [
+        (time, channel, trial)
+        for time, channel, trial in itertools.permutations(range(3))
+        if len(shape) == 3
+        and shape[channel] == len(EAV_CHANNELS)
+        and shape[time] >= max(SHORTEST_TRIAL, 2 * shape[trial])
+        and shape[trial] > 0
+    ]
+    if len(fitting) > 1:
+        fitting = [axes for axes in fitting if axes in KNOWN_ORDERS]
+    if len(fitting) != 1:
+        raise SignalError(
+            f"{where} is of shape {shape}, in which time (at least {SHORTEST_TRIAL}, and the longest), "
+            f"{len(EAV_CHANNELS)} channels and trials cannot be told apart; (10000, 30, 200) is expected"
+        )
+    return fitting[0]
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names for a message."""
+    return ", ".join(names)
+
+
+def warn(path: str, text: str) -> None:
+    """Tell what is odd about a recording that is used all the same."""
+    warnings.warn(f"{path}: {text}", RecordingWarning, stacklevel=2)

@@ -1,0 +1,180 @@
+"""Continuous EEG recordings of the usual formats, read by MNE, and held against what it does not notice."""
+
+from __future__ import annotations
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import mne
+import numpy as np
+
+from eavctl.errors import SignalError
+from eavctl.signals import eeg_damage
+from eavctl.signals.eeg import EegFile, Event, listed, warn
+from eavctl.signals.matlab import open_mat
+
+LARGEST_BYTES = 2 << 30
+MICROVOLTS = 1e6  # MNE counts in volt
+
+PLACES = ("Fp", "AF", "F", "FT", "FC", "T", "TP", "C", "CP", "P", "PO", "O", "I", "N")  # of the 10-10 system
+NO_EEG = re.compile(r"[HV]?E(OG|CG|KG|MG)", re.IGNORECASE)
+ABOUT_PLACES = re.compile(
+    r"coordinate|montage|position|location|data range|Number of records|Invalid tag", re.IGNORECASE
+)
+
+
+class Recording(EegFile):
+    """A continuous recording, read by MNE."""
+
+    def __init__(self, path: str, ending: str) -> None:
+        with _as_signal_errors(path):
+            note, is_cut = _check_before(path, ending)
+            self._raw = _READERS[ending](path, verbose="WARNING")
+            picks = _eeg_channels(self._raw)
+            self._names = [self._raw.ch_names[i] for i in picks]
+            _check_size(path, len(picks), self._raw.n_times)
+            if is_cut:
+                note = f"the end of the recording is missing; its first {_seconds(self._raw):.2f} s are used"
+            note = note or _check_data_file(path, ending, self._raw)
+            events = _events(self._raw)
+        if note:
+            warn(path, note)
+        names = _clean_names(self._names)
+        marked = set(self._raw.info["bads"])
+        bads = [clean for clean, name in zip(names, self._names, strict=True) if name in marked]
+        if bads:
+            warn(path, f"channels marked bad in the file: {listed(bads)}")
+        super().__init__(path, names, float(self._raw.info["sfreq"]), None, events, bads)
+
+    def _read(self, trial: int | None) -> np.ndarray:
+        with _as_signal_errors(self.path):
+            signal: np.ndarray = self._raw.get_data(picks=self._names, verbose="WARNING")
+        signal *= MICROVOLTS
+        return signal
+
+    def close(self) -> None:
+        """Close the file."""
+        self._raw.close()
+
+
+def _check_before(path: str, ending: str) -> tuple[str | None, bool]:
+    """What can be told without MNE: something odd, and whether the end of a FIF file is missing."""
+    if ending in (".edf", ".bdf"):
+        return eeg_damage.check_edf(path), False
+    if ending in (".fif", ".fif.gz"):
+        return None, eeg_damage.check_fif(path)
+    if ending == ".set":
+        open_mat(path).close()  # MNE would unpack whatever a damaged one claims
+    return None, False
+
+
+def _seconds(raw: Any) -> float:
+    return float(raw.n_times / raw.info["sfreq"])
+
+
+@contextmanager
+def _unlogged() -> Iterator[None]:
+    """Keep MNE from writing its warnings to stdout as well."""
+    logger = logging.getLogger("mne")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+@contextmanager
+def _as_signal_errors(path: str) -> Iterator[None]:
+    """Turn whatever MNE raises on damaged files into one kind of error, and its warnings into ours."""
+    with warnings.catch_warnings(record=True) as told, _unlogged():
+        warnings.simplefilter("always")
+        try:
+            yield
+        except SignalError:
+            raise
+        except FileNotFoundError as error:
+            reason = error.filename or str(error)
+            raise SignalError(f"{path}: a file that belongs to it is missing ({reason})") from None
+        except Exception as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise SignalError(
+                f"{path}: damaged, or of another kind than its ending says ({reason})"
+            ) from None
+    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in told):
+        if not ABOUT_PLACES.search(text):
+            warn(path, text)
+
+
+_READERS = {
+    ".edf": partial(mne.io.read_raw_edf, infer_types=True),
+    ".bdf": partial(mne.io.read_raw_bdf, infer_types=True),
+    ".vhdr": mne.io.read_raw_brainvision,
+    ".set": mne.io.read_raw_eeglab,
+    ".fif": mne.io.read_raw_fif,
+    ".fif.gz": mne.io.read_raw_fif,
+}
+
+
+def _eeg_channels(raw: Any) -> list[int]:
+    """Indices of the EEG channels by the file's types and names, or of all data where it tells no types."""
+    picks = mne.pick_types(raw.info, eeg=True, exclude=())
+    picks = picks if len(picks) else mne.pick_types(raw.info, misc=True, bio=True, seeg=True, ecog=True)
+    found = [int(i) for i in picks if not NO_EEG.match(raw.ch_names[i])]
+    if not found:
+        raise ValueError("no EEG channels")
+    return found
+
+
+def _check_size(path: str, n_chans: int, n_times: int) -> None:
+    if not n_times:
+        raise SignalError(f"{path}: holds no samples")
+    if n_chans * n_times * 8 > LARGEST_BYTES:
+        raise SignalError(f"{path}: {n_chans} channels of {n_times} samples exceed 2 GiB; cut it first")
+
+
+def _check_data_file(path: str, ending: str, raw: Any) -> str | None:
+    """Hold the data file beside a header against it."""
+    data = raw.filenames[0]
+    if ending == ".vhdr":
+        sfreq = float(raw.info["sfreq"])
+        return eeg_damage.check_brainvision(path, str(data), len(raw.ch_names), raw.n_times, sfreq)
+    if ending == ".set" and data is not None and str(data).endswith(".fdt"):
+        eeg_damage.check_fdt(path, str(data), len(raw.ch_names), raw.n_times)
+    return None
+
+
+def _events(raw: Any) -> list[Event]:
+    """Annotations, or where there are none, what is on the trigger channel."""
+    # Where there is a date, onsets count from the start of acquisition, perhaps before the first sample.
+    before = 0.0 if raw.annotations.orig_time is None else raw.first_time
+    found = [
+        Event(float(a["onset"]) - before, float(a["duration"]), str(a["description"]).strip())
+        for a in raw.annotations
+    ]
+    if found or not len(mne.pick_types(raw.info, meg=False, stim=True)):
+        return found
+    codes = mne.find_events(raw, shortest_event=1, verbose="ERROR")
+    sfreq = float(raw.info["sfreq"])
+    return [Event((int(at) - raw.first_samp) / sfreq, 0.0, str(code)) for at, _, code in codes]
+
+
+def _clean_names(names: Sequence[str]) -> list[str]:
+    """Names without padding and in the usual spelling, where that keeps them distinct."""
+    clean = [clean_name(name) for name in names]
+    return clean if len(set(clean)) == len(clean) else list(names)
+
+
+def clean_name(name: str) -> str:
+    """Name of a channel without dots and spaces around it; of the 10-20 system, in its usual spelling.
+
+    ``Fc5.`` becomes ``FC5``, ``CZ`` becomes ``Cz``, ``FPz`` becomes ``Fpz``.
+    """
+    name = name.strip(" .")
+    match = re.fullmatch(r"([A-Za-z]{1,2})(\d{1,2}|[zZ])", name)
+    place = {p.upper(): p for p in PLACES}.get(match[1].upper()) if match else None
+    return place + match[2].lower() if match and place else name

@@ -1,0 +1,412 @@
+"""EEG files: what is in the real ones, and what becomes of damaged ones."""
+
+import gzip
+import shutil
+import struct
+import warnings
+from collections import Counter
+
+import mne
+import numpy as np
+import pytest
+import scipy.io
+
+from eavctl.errors import RecordingWarning, SignalError
+from eavctl.signals.eeg import EAV_CHANNELS, EEG_ENDINGS, Event, channel_faults, open_eeg
+from eavctl.signals.eeg_recordings import clean_name
+
+N_TIMES = 600
+
+
+def trials(n_trials=4, n_times=N_TIMES):
+    """Time x channel x trial, microvolt."""
+    return np.random.default_rng(1).normal(scale=20, size=(n_times, 30, n_trials))
+
+
+def saved(path, **arrays):
+    scipy.io.savemat(path, arrays)
+    return path
+
+
+@pytest.fixture
+def folder(shared_data):
+    return shared_data / "eeg"
+
+
+@pytest.fixture
+def raw():
+    info = mne.create_info(["FPZ", "Cz..", "EOG1", "Trigger"], 100.0, ["eeg", "eeg", "eeg", "stim"])
+    data = np.random.default_rng(0).normal(scale=2e-5, size=(4, 1000))
+    data[3] = 0
+    data[3, 250:260] = 7
+    return mne.io.RawArray(data, info, verbose="ERROR")
+
+
+# --- trials of MATLAB arrays
+
+
+@pytest.mark.parametrize("key", ["seg", "seg1", "anything"])
+@pytest.mark.parametrize("do_compression", [False, True])
+def test_trials_as_published(tmp_path, key, do_compression):
+    array = trials()
+    scipy.io.savemat(tmp_path / "x.mat", {"other": np.eye(3), key: array}, do_compression=do_compression)
+    with open_eeg(tmp_path / "x.mat") as file:
+        assert (file.n_trials, file.sfreq, file.events, file.bads) == (4, 500.0, (), ())
+        assert file.ch_names == EAV_CHANNELS
+        for trial in (0, 1, 3, 2):
+            signal = file.read(trial)
+            assert signal.dtype == np.float64
+            assert np.array_equal(signal, array[:, :, trial].T)
+
+
+@pytest.mark.parametrize("order", [(2, 0, 1), (2, 1, 0), (1, 0, 2), (1, 2, 0), (0, 2, 1)])
+@pytest.mark.parametrize("n_trials", [1, 7])
+def test_axes_are_told_apart_in_any_order(tmp_path, order, n_trials):
+    array = trials(n_trials)
+    with open_eeg(saved(tmp_path / "x.mat", seg=array.transpose(order))) as file:
+        assert file.n_trials == n_trials
+        for trial in range(n_trials):
+            assert np.array_equal(file.read(trial), array[:, :, trial].T)
+
+
+@pytest.mark.parametrize("shape", [(1000, 30, 30), (30, 1000, 30)])
+def test_thirty_trials_are_told_from_thirty_channels_by_the_known_orders(tmp_path, shape):
+    array = np.random.default_rng(1).normal(scale=20, size=shape)
+    with open_eeg(saved(tmp_path / "x.mat", seg=array)) as file:
+        expected = array[:, :, 5].T if shape[0] == 1000 else array[5].T
+        assert np.array_equal(file.read(5), expected)
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(1000, 32, 10), (600, 30, 700), (499, 30, 2), (30, 30, 1000), (600, 30), (600, 30, 0), (9, 9, 9)],
+)
+def test_what_is_ambiguous_is_refused_with_its_shape(tmp_path, shape):
+    path = saved(tmp_path / "x.mat", seg=np.ones(shape))
+    with pytest.raises(SignalError) as caught:
+        open_eeg(path)
+    assert str(shape) in str(caught.value)
+    assert "(10000, 30, 200)" in str(caught.value)
+
+
+def test_no_array_of_trials_or_too_many(tmp_path):
+    for arrays, what in (
+        ({"label": np.eye(3)}, "no array of trials"),
+        ({"seg": trials(2), "seg1": trials(2)}, "more than one array"),
+        ({"a": trials(2), "b": trials(2)}, "more than one array"),
+    ):
+        with pytest.raises(SignalError, match=what):
+            open_eeg(saved(tmp_path / "x.mat", **arrays))
+
+
+def test_which_trial_must_be_said_and_be_there(tmp_path, folder):
+    with open_eeg(saved(tmp_path / "x.mat", seg=trials())) as file:
+        for trial, message in ((None, "say which"), (4, "no trial 5"), (-1, "no trial 0")):
+            with pytest.raises(SignalError, match=message):
+                file.read(trial)
+    with open_eeg(folder / "S001R03.edf") as file, pytest.raises(SignalError, match="no trial 1"):
+        file.read(0)
+
+
+def test_flat_and_broken_channels_of_trials(tmp_path):
+    array = trials(5)
+    array[:, 4, 1:] = 3.3  # Fz, from the second trial on
+    array[:, 13, 2] = 0.0  # Cz
+    array[:, 0, 2] *= 1e3  # Fp1
+    array[5, 28, 3] = np.nan  # O2
+    array[:, :, 4] = 1e-6 * array[:, :, 4]
+    with open_eeg(saved(tmp_path / "x.mat", seg=array)) as file:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            file.read(0)
+        with pytest.warns(RecordingWarning, match=r"trial 2: channels flat: Fz$"):
+            file.read(1)
+        with pytest.warns(RecordingWarning) as told:
+            file.read(2)
+        texts = [str(warning.message).split(": ", 1)[1] for warning in told]
+        assert texts == ["trial 3: channels flat: Cz", "trial 3: channels extreme: Fp1"]
+        with pytest.raises(SignalError, match="trial 4: not finite: channels O2"):
+            file.read(3)
+        with pytest.raises(SignalError, match="trial 5: every channel is flat .*volt"):
+            file.read(4)
+
+
+def test_channel_faults():
+    noise = np.random.default_rng(0).normal(scale=10, size=(6, 1000))
+    signal = noise + 1e4 * np.linspace(0, 1, 1000)  # drift of an electrode without a high-pass
+    signal[1] = -528.0
+    signal[2, 300:] = 1.0
+    signal[3, 800:] = 1.0  # a fifth of it: not enough
+    signal[4, 0] = np.inf
+    signal[5] = noise[5] * 200
+    assert channel_faults(signal, 100.0) == {1: "flat", 2: "flat", 4: "not finite", 5: "extreme"}
+
+
+# --- recordings that MNE reads
+
+
+@pytest.mark.parametrize("run", range(3, 9))
+def test_physionet(folder, run):
+    with open_eeg(folder / f"S001R0{run}.edf") as file:
+        signal = file.read()
+        assert (file.sfreq, signal.shape, file.n_trials) == (160.0, (64, 20000), None)
+        assert {"FC5", "Cz", "Fp1", "POz", "Iz", "T10"} <= set(file.ch_names)
+        counts = Counter(event.name for event in file.events)
+        assert counts["T0"] == 15
+        assert sorted((counts["T1"], counts["T2"])) == [7, 8]
+        assert file.events[0] == Event(0.0, 4.2, "T0")
+        assert 30 < signal.std() < 100
+
+
+def test_eeglab_brainvision_and_bdf(folder):
+    expected = {
+        "eeglab_data.set": (128.0, (30, 30504), {"square": 80, "rt": 74}),
+        "testbva.vhdr": (200.0, (29, 2112), {f"Stimulus/S  {k}": n for k, n in enumerate((2, 1, 1, 12), 1)}),
+        "test.bdf": (256.0, (16, 15360), {"255": 40}),
+    }
+    for name, (sfreq, shape, counts) in expected.items():
+        with open_eeg(folder / name) as file:
+            assert file.sfreq == sfreq
+            assert file.read().shape == shape == (len(file.ch_names), shape[1])
+            assert Counter(event.name for event in file.events) == counts
+            assert not any("E" in channel for channel in file.ch_names)  # of EOG and EKG
+    with open_eeg(folder / "testbva.vhdr") as file:
+        assert file.events[0] == Event(pytest.approx(107 / 200), pytest.approx(1 / 200), "Stimulus/S  4")
+
+
+def test_values_are_those_of_the_file(folder):
+    """EDF by hand: the first record of the first channel, digital to physical."""
+    content = (folder / "S001R03.edf").read_bytes()
+    digital = np.frombuffer(content, "<i2", 160, offset=66 * 256)
+    with open_eeg(folder / "S001R03.edf") as file:
+        signal = file.read()
+    assert np.allclose(signal[0, :160], digital, atol=1e-6)  # 1 microvolt a step in these files
+
+
+def test_fif_with_a_date_bad_channels_and_a_start(tmp_path, raw):
+    raw.set_meas_date(1_000_000_000)
+    raw.set_annotations(mne.Annotations([4.0, 6.5], [0.5, 0.0], ["go", "stop"], raw.info["meas_date"]))
+    raw.info["bads"] = ["Cz.."]
+    raw.crop(3.0, 8.0).save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with pytest.warns(RecordingWarning, match="marked bad in the file: Cz"):
+        file = open_eeg(tmp_path / "x_raw.fif")
+    with file:
+        assert (file.ch_names, file.bads) == (("Fpz", "Cz"), ("Cz",))
+        assert [(event.onset, event.name) for event in file.events] == [(1.0, "go"), (3.5, "stop")]
+        assert np.allclose(file.read(), raw.get_data(picks=[0, 1]) * 1e6, rtol=1e-5, atol=1e-4)
+
+
+def test_triggers_where_there_are_no_annotations(tmp_path, raw):
+    raw.crop(1.0).save(tmp_path / "x_raw.fif.gz", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif.gz") as file:
+        assert file.events == (Event(1.5, 0.0, "7"),)
+
+
+def test_flat_and_broken_channels_of_a_recording(tmp_path, raw):
+    raw._data[0] = 1e-5
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    with (
+        open_eeg(tmp_path / "a_raw.fif") as file,
+        pytest.warns(RecordingWarning, match=r"channels flat: Fpz$"),
+    ):
+        file.read()
+    raw._data[1, 3] = np.nan
+    raw.save(tmp_path / "b_raw.fif", verbose="ERROR")
+    with (
+        open_eeg(tmp_path / "b_raw.fif") as file,
+        pytest.raises(SignalError, match="not finite: channels Cz"),
+    ):
+        file.read()
+    raw._data[:3] = 1e-5
+    raw.save(tmp_path / "c_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "c_raw.fif") as file, pytest.raises(SignalError, match="every channel is flat"):
+        file.read()
+
+
+def test_no_eeg_and_too_much_of_it(tmp_path, raw, folder, monkeypatch):
+    raw.copy().pick([2]).save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with pytest.raises(SignalError, match="no EEG channels"):
+        open_eeg(tmp_path / "x_raw.fif")
+    monkeypatch.setattr("eavctl.signals.eeg_recordings.LARGEST_BYTES", 64 * 20000 * 8 - 1)
+    with pytest.raises(SignalError, match="exceed 2 GiB; cut it first"):
+        open_eeg(folder / "S001R03.edf")
+
+
+def test_data_without_types_is_taken_as_eeg(tmp_path):
+    info = mne.create_info(["a", "b", "EKG"], 100.0, "misc")
+    data = np.random.default_rng(0).normal(scale=1e-5, size=(3, 500))
+    mne.io.RawArray(data, info, verbose="ERROR").save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif") as file:
+        assert file.ch_names == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("name", "clean"),
+    [("Fc5.", "FC5"), ("FPz", "Fpz"), ("CZ", "Cz"), (" fp1 ", "Fp1"), ("POZ..", "POz"), ("t10", "T10")]
+    + [(name, name) for name in ("A1", "EXG1", "Foo", "x", "Fp1-Ref", *EAV_CHANNELS)],
+)
+def test_names(name, clean):
+    assert clean_name(name) == clean
+
+
+def test_names_that_would_become_one_stay_as_they_are(tmp_path):
+    info = mne.create_info(["CZ", "Cz."], 100.0, "eeg")
+    data = np.random.default_rng(0).normal(scale=1e-5, size=(2, 500))
+    mne.io.RawArray(data, info, verbose="ERROR").save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif") as file:
+        assert file.ch_names == ("CZ", "Cz.")
+
+
+# --- damage
+
+
+def test_copied_as_text(shared_data, tmp_path):
+    for name in ("truncated.edf", "crlf-damaged.edf"):
+        with pytest.raises(SignalError, match=f"{name}: damaged, every line feed"):
+            open_eeg(shared_data / "hostile" / name)
+    for name in ("test.bdf", "eeglab_data.set", "eeglab_data.fdt"):
+        shutil.copyfile(shared_data / "eeg" / name, tmp_path / name)
+    for name, opened in (("test.bdf", "test.bdf"), ("eeglab_data.fdt", "eeglab_data.set")):
+        content = (tmp_path / name).read_bytes()
+        (tmp_path / name).write_bytes(content.replace(b"\n", b"\r\n"))
+        with pytest.raises(SignalError, match=f"{name}: damaged, every line feed"):
+            open_eeg(tmp_path / opened)
+
+
+def test_cut_edf_and_bdf_are_used_as_far_as_they_go(folder, tmp_path):
+    content = (folder / "S001R03.edf").read_bytes()
+    whole = open_eeg(folder / "S001R03.edf").read()
+    header, record = 66 * 256, 20640
+    for size, seconds in ((header + 61 * record, 61), (header + 61 * record + 99, 61), (header + record, 1)):
+        (tmp_path / "cut.edf").write_bytes(content[:size])
+        with pytest.warns(RecordingWarning, match=rf"end .* is missing; its first {seconds}.00 s are used"):
+            file = open_eeg(tmp_path / "cut.edf")
+        assert np.array_equal(file.read(), whole[:, : 160 * seconds])
+        assert all(event.onset < seconds for event in file.events)
+    (tmp_path / "long.edf").write_bytes(content + content[-record:])
+    with pytest.warns(RecordingWarning, match="longer than its header says; all 126.00 s"):
+        open_eeg(tmp_path / "long.edf")
+    (tmp_path / "cut.bdf").write_bytes((folder / "test.bdf").read_bytes()[:300_000])
+    with pytest.warns(RecordingWarning, match="first 22.00 s are used"):
+        open_eeg(tmp_path / "cut.bdf")
+    for size, message in (
+        (header, "before its first samples"),
+        (header + 9, "before"),
+        (5000, "header"),
+        (9, "header"),
+    ):
+        (tmp_path / "cut.edf").write_bytes(content[:size])
+        with pytest.raises(SignalError, match=message):
+            open_eeg(tmp_path / "cut.edf")
+
+
+def test_cut_and_circular_fif(tmp_path, raw, capfd):
+    raw.save(tmp_path / "whole_raw.fif", buffer_size_sec=1, verbose="ERROR")
+    content = (tmp_path / "whole_raw.fif").read_bytes()
+    whole = open_eeg(tmp_path / "whole_raw.fif").read()
+    tag = struct.pack(">ii", 300, 4)  # a buffer of float32 samples
+    places = [place for place in range(len(content)) if content.startswith(tag, place)]
+    assert len(places) == 10
+    (tmp_path / "cut_raw.fif").write_bytes(content[: places[6]])
+    with pytest.warns(RecordingWarning, match=r"end .* is missing; its first 6.00 s are used"):
+        file = open_eeg(tmp_path / "cut_raw.fif")
+    assert np.array_equal(file.read(), whole[:, :600])
+    (tmp_path / "cut_raw.fif").write_bytes(content[: places[6] + 99])
+    with pytest.raises(SignalError, match="damaged"):
+        open_eeg(tmp_path / "cut_raw.fif").read()
+    bent = content[: places[6] + 12] + struct.pack(">i", places[2]) + content[places[6] + 16 :]
+    (tmp_path / "bent_raw.fif").write_bytes(bent)
+    with pytest.raises(SignalError, match="do not follow each other to an end"):
+        open_eeg(tmp_path / "bent_raw.fif")
+    (tmp_path / "bent_raw.fif.gz").write_bytes(gzip.compress(bent))
+    with pytest.raises(SignalError, match="do not follow each other to an end"):
+        open_eeg(tmp_path / "bent_raw.fif.gz")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_interrupted_edf(folder, tmp_path):
+    """EDF+D: fine where its records follow each other, refused where time is missing between them."""
+    content = bytearray((folder / "S001R03.edf").read_bytes())
+    content[192:197] = b"EDF+D"
+    (tmp_path / "x.edf").write_bytes(content)
+    assert open_eeg(tmp_path / "x.edf").read().shape == (64, 20000)
+    stamp = content.index(b"+9\x14", 66 * 256)
+    content[stamp : stamp + 2] = b"+8"
+    (tmp_path / "x.edf").write_bytes(content)
+    with pytest.raises(SignalError, match=r"interrupted after 9.00 s"):
+        open_eeg(tmp_path / "x.edf")
+
+
+def test_brainvision_and_its_data_file(folder, tmp_path):
+    for name in ("testbva.vhdr", "testbva.vmrk", "testbva.dat"):
+        shutil.copyfile(folder / name, tmp_path / name)
+    whole = open_eeg(tmp_path / "testbva.vhdr").read()
+    data = (folder / "testbva.dat").read_bytes()
+    (tmp_path / "testbva.dat").write_bytes(data[:100_001])
+    with pytest.warns(RecordingWarning, match=r"testbva.dat is missing; its first 3.9\d s are used"):
+        file = open_eeg(tmp_path / "testbva.vhdr")
+    assert np.array_equal(file.read(), whole[:, :781])
+    (tmp_path / "testbva.dat").write_bytes(data + data)
+    with pytest.raises(SignalError, match="not of the size"):
+        open_eeg(tmp_path / "testbva.vhdr")
+    header = (folder / "testbva.vhdr").read_text()
+    (tmp_path / "testbva.vhdr").write_text(header.replace("=MULTIPLEXED", "=VECTORIZED"))
+    (tmp_path / "testbva.dat").write_bytes(data[:100_001])
+    with pytest.raises(SignalError, match="not of the size"):
+        open_eeg(tmp_path / "testbva.vhdr")
+    (tmp_path / "testbva.dat").unlink()
+    with pytest.raises(SignalError, match=r"is missing .*testbva.dat"):
+        open_eeg(tmp_path / "testbva.vhdr")
+
+
+def test_eeglab_and_its_data_file(folder, tmp_path):
+    shutil.copyfile(folder / "eeglab_data.set", tmp_path / "eeglab_data.set")
+    with pytest.raises(SignalError, match=r"is missing .*eeglab_data.fdt"):
+        open_eeg(tmp_path / "eeglab_data.set")
+    data = (folder / "eeglab_data.fdt").read_bytes()
+    for content in (data[:1_000_001], data + b"1234"):
+        (tmp_path / "eeglab_data.fdt").write_bytes(content)
+        with pytest.raises(SignalError, match="bytes where .* says 3904512"):
+            open_eeg(tmp_path / "eeglab_data.set")
+
+
+@pytest.mark.parametrize("ending", EEG_ENDINGS)
+def test_what_is_no_recording(tmp_path, ending):
+    path = tmp_path / f"x{ending}"
+    with pytest.raises(SignalError, match="no such file"):
+        open_eeg(path)
+    path.touch()
+    with pytest.raises(SignalError, match="is empty"):
+        open_eeg(path)
+    for content in (b"this is not EEG", np.random.default_rng(2).bytes(5000), bytes(5000)):
+        path.write_bytes(content)
+        with pytest.raises(SignalError) as caught:
+            open_eeg(path)
+        assert str(caught.value).startswith(str(path))
+        assert "\n" not in str(caught.value)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(SignalError, match="a folder"):
+        open_eeg(path)
+
+
+def test_an_ending_that_is_not_known(folder):
+    with pytest.raises(SignalError, match=r"known: \.edf"):
+        open_eeg(folder / "testbva.dat")
+
+
+def test_hurt_bytes_raise_nothing_but_signal_errors(folder, tmp_path):
+    content = (folder / "test.bdf").read_bytes()[:100_000]
+    generator = np.random.default_rng(8)
+    for _ in range(60):
+        hurt = bytearray(content)
+        for place in generator.integers(0, 18 * 256, 4):
+            hurt[place] = int(generator.integers(0, 256))
+        (tmp_path / "x.bdf").write_bytes(hurt)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordingWarning)
+            try:
+                with open_eeg(tmp_path / "x.bdf") as file:
+                    assert len(file.read()) == len(file.ch_names)
+            except SignalError:
+                pass
