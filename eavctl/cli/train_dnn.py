@@ -60,6 +60,9 @@ def train_dnn(
     epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")] = None,
     batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
     lr: Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")] = None,
+    dropout: Annotated[
+        float | None, typer.Option(help="Share of the embedding that training drops before the head.")
+    ] = None,
     members: Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
     tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
@@ -86,6 +89,7 @@ def train_dnn(
         "epochs": epochs,
         "batch": batch,
         "lr": lr,
+        "dropout": dropout,
         "members": members,
         "freeze_epochs": freeze_epochs,
         "freeze_lr": freeze_lr,

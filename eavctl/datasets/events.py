@@ -59,7 +59,8 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
         names = ", ".join(f"{name} ({n})" for name, n in seen.most_common(8)) or "no events at all"
         raise DataError(f"{manifest.root}: no recording has the event {missing[0]!r}; found: {names}")
     if not found:
-        raise DataError(f"{manifest.root}: no recording can be read; the first: {rejected[0]['reason']}")
+        first = rejected[0]
+        raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
     start, end = epochs.span or _shortest(found)
     records = [_epoch(record, event, start, end, epochs.labels[event.name]) for record, event in found]
     classes = tuple(dict.fromkeys(epochs.labels.values()))

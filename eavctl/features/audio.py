@@ -52,7 +52,7 @@ def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
     ------
     SignalError : too short, constant, or of a rate that spectral contrast's bands do not fit.
     """
-    _check(signal, rate)
+    check_signal(signal, rate)
     matrices = seed33_matrices(signal, rate)
     energy = matrices.pop("energy")
     values = [(m.mean(), m.std(), m.min(), m.max()) for m in matrices.values()]
@@ -174,7 +174,7 @@ def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 3
     """
     if rate != LOGMEL_RATE:
         raise ValueError(f"logmel takes {LOGMEL_RATE} Hz, not {rate}")
-    _check(signal, rate)
+    check_signal(signal, rate)
     scaled = signal / np.abs(signal).max()
     power = short_time_spectrum(scaled.astype(np.float32), LOGMEL_FFT, LOGMEL_HOP, LOGMEL_WINDOW) ** 2
     mel = mel_bands(power, rate, LOGMEL_FFT, n_mels)
@@ -188,7 +188,7 @@ def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 3
     )
 
 
-def _check(signal: np.ndarray, rate: int) -> None:
+def check_signal(signal: np.ndarray, rate: int) -> None:
     if len(signal) < SHORTEST_S * rate:
         raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
     if np.ptp(signal) == 0:

@@ -1,0 +1,87 @@
+"""What the networks for EEG share: how their rows are standardised, and how training varies them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from eavctl.errors import DataError
+
+FLAT = 1e-3  # microvolt: a channel that varies less is flat
+# How training varies its input.
+SHIFT = 0.1  # of a row's length
+GAIN, NOISE = 0.1, 0.1  # of a channel's standard deviation
+LOST = 0.05  # of the channels
+
+
+class EegRows(nn.Module):
+    """Standardises rows (n_chans, n_times) channel by channel; the base of the encoders of EEG.
+
+    Parameters
+    ----------
+    shape : (n_chans, n_times) of one row, in microvolt.
+    encoder : the name by which errors call the network.
+    shortest : fewest samples of a row.
+
+    Raises
+    ------
+    DataError : rows of another kind, or too short.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, shape: Sequence[int], encoder: str, shortest: int) -> None:
+        super().__init__()
+        if len(shape) != 2 or shape[1] < shortest:
+            raise DataError(
+                f"encoder {encoder!r} takes EEG rows (channels, samples) of at least {shortest} samples, not "
+                f"rows of shape {tuple(shape)}; extract with --features eeg-epochs and long enough segments"
+            )
+        self.n_chans, self.n_times = shape
+        self.register_buffer("mean", torch.zeros(self.n_chans, 1))
+        self.register_buffer("std", torch.ones(self.n_chans, 1))
+
+    def fit_input(self, x: Tensor) -> None:
+        """Keep mean and standard deviation of each channel; a flat channel keeps its unit.
+
+        Parameters
+        ----------
+        x : shape (n_rows, n_chans, n_times), the training rows and no others.
+        """
+        std, mean = torch.std_mean(x, dim=(0, 2), correction=0)
+        self.mean.copy_(mean[:, None])
+        self.std.copy_(torch.where(std > FLAT, std, 1)[:, None])
+
+    def standardised(self, x: Tensor) -> Tensor:
+        """Rows (batch, n_chans, n_times) with every channel's mean 0 and deviation 1 over the training."""
+        return (x - self.mean) / self.std
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Vary a batch as other days and caps would: the onset, gain and noise of channels, a channel lost.
+
+        Parameters
+        ----------
+        x : shape (batch, n_chans, n_times), in microvolt.
+        generator : the only source of randomness, on the device of ``x``.
+
+        References
+        ----------
+        .. [1] Rommel et al.: Data augmentation for learning predictive models on EEG: a systematic
+           comparison, J. Neural Eng. 19, 2022.
+        """
+        channels = (len(x), self.n_chans, 1)
+        gain = 1 + GAIN * torch.randn(channels, generator=generator, device=x.device)
+        kept = torch.rand(channels, generator=generator, device=x.device) >= LOST
+        noise = NOISE * torch.randn(x.shape, generator=generator, device=x.device)
+        return self.mean + ((_shifted(x, generator) - self.mean) * gain + self.std * noise) * kept
+
+
+def _shifted(x: Tensor, generator: torch.Generator) -> Tensor:
+    """Move each row in time; what leaves at one end comes back at the other."""
+    n_times = x.shape[2]
+    shifts = SHIFT * n_times * (2 * torch.rand(len(x), 1, 1, generator=generator, device=x.device) - 1)
+    places = torch.arange(n_times, device=x.device) + shifts.round().long()
+    return x.gather(2, (places % n_times).expand_as(x))

@@ -1,0 +1,226 @@
+"""``eegnet``: temporal filters, spatial filters for each of them, and a separable convolution over EEG."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import scipy.fft
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from eavctl.encoders.eeg_rows import EegRows
+from eavctl.registry import register
+
+POOLS = (4, 8)
+SEPARABLE_KERNEL = 16
+MAX_NORM = 1.0
+
+
+@register(
+    "encoders",
+    "eegnet",
+    modality="eeg",
+    example_shape=(6, 96),
+    example_settings={"f1": 4, "d": 2, "f2": 8, "kernel": 32},
+)
+class EegNet(EegRows):
+    """EEGNet [1]_: the published network, computed in another order.
+
+    Temporal and spatial filters are linear and commute. The channels are mixed first, so the long
+    temporal kernel runs over ``f1 * d`` mixtures and not over ``f1 * n_chans`` channels, and it runs by
+    Fourier transform. What stands between the two is a batch normalisation; the mean and variance that it
+    takes over channels and time follow exactly from the lag covariance of the input, see `lag_moments`.
+
+    Parameters
+    ----------
+    shape : (n_chans, n_times) of one row, in microvolt; at least 32 samples.
+    f1 : temporal filters.
+    d : spatial filters for each temporal one.
+    f2 : filters of the separable convolution.
+    kernel : length of the temporal filters in samples; 300, 3 s at 100 Hz, was published for EAV [2]_.
+    dropout : share of the values that training drops after each pooling.
+
+    References
+    ----------
+    .. [1] Lawhern et al.: EEGNet: a compact convolutional neural network for EEG-based brain-computer
+       interfaces, J. Neural Eng. 15, 2018.
+    .. [2] Lee et al.: EAV: EEG-audio-video dataset for emotion recognition in conversational contexts,
+       Scientific Data 11, 2024.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        f1: int = 8,
+        d: int = 8,
+        f2: int = 64,
+        kernel: int = 300,
+        dropout: float = 0.5,
+    ) -> None:
+        first, second = POOLS
+        super().__init__(shape, "eegnet", first * second)
+        self.temporal = nn.Parameter(nn.init.xavier_uniform_(torch.empty(f1, kernel)))
+        self.temporal_norm = MomentNorm(f1)
+        self.spatial = nn.Parameter(nn.init.xavier_uniform_(torch.empty(f1 * d, self.n_chans)))
+        self.spatial_norm = nn.BatchNorm1d(f1 * d)
+        self.pooling = nn.Sequential(nn.ELU(), nn.AvgPool1d(first), nn.Dropout(dropout))
+        self.separable = nn.Sequential(
+            nn.ZeroPad1d(same_padding(SEPARABLE_KERNEL)),
+            nn.Conv1d(f1 * d, f1 * d, SEPARABLE_KERNEL, groups=f1 * d, bias=False),
+            nn.Conv1d(f1 * d, f2, 1, bias=False),
+            nn.BatchNorm1d(f2),
+            nn.ELU(),
+            nn.AvgPool1d(second),
+            nn.Dropout(dropout),
+        )
+        self.embedding_dim = f2 * (self.n_times // first // second)
+        self.after_step()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed (batch, n_chans, n_times) as (batch, f2 * (n_times // 32))."""
+        maps = self.spatial_norm(self._filtered(self.standardised(x)))
+        embedding: Tensor = self.separable(self.pooling(maps)).flatten(1)
+        return embedding
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        """Shorten to a norm of 1 the spatial filters that a step of the optimiser made longer."""
+        self.spatial.copy_(torch.renorm(self.spatial, p=2, dim=0, maxnorm=MAX_NORM))
+
+    def _filtered(self, x: Tensor) -> Tensor:
+        """Temporal filters, their normalisation, spatial filters: (batch, f1 * d, n_times)."""
+        scale, shift = self._normalisation(x)
+        spatial = self.spatial.view(len(scale), -1, self.n_chans)
+        filtered = mixed_and_filtered(x, spatial, scale[:, None] * self.temporal)
+        return (filtered + (shift[:, None] * spatial.sum(dim=2))[:, :, None]).flatten(1, 2)
+
+    def _normalisation(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Scale and shift, (f1,) each, of the batch normalisation of the temporal filters' outputs."""
+        if not self.training:
+            return self.temporal_norm.remembered()
+        lag_mean, lag_covariance = lag_moments(x, self.temporal.shape[1])
+        filters = self.temporal.double()
+        variance = ((filters @ lag_covariance) * filters).sum(dim=1)
+        scale, shift = self.temporal_norm(filters @ lag_mean, variance, x.numel())
+        return scale.to(x.dtype), shift.to(x.dtype)
+
+
+class MomentNorm(nn.Module):
+    """Batch normalisation as scale and shift, for values whose moments are known without them.
+
+    Parameters
+    ----------
+    n_features : filters, each normalised apart.
+    eps, momentum : as those of ``nn.BatchNorm1d``.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, n_features: int, eps: float = 1e-5, momentum: float = 0.1) -> None:
+        super().__init__()
+        self.eps, self.momentum = eps, momentum
+        self.weight = nn.Parameter(torch.ones(n_features))
+        self.bias = nn.Parameter(torch.zeros(n_features))
+        self.register_buffer("running_mean", torch.zeros(n_features))
+        self.register_buffer("running_var", torch.ones(n_features))
+
+    def forward(self, mean: Tensor, variance: Tensor, n_values: int) -> tuple[Tensor, Tensor]:
+        """Scale and shift by a batch's moments, (n_features,) each, of ``n_values``; they are remembered."""
+        with torch.no_grad():
+            unbiased = variance * n_values / (n_values - 1)
+            self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
+            self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
+        return self._affine(mean, variance)
+
+    def remembered(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift by the running moments."""
+        return self._affine(self.running_mean, self.running_var)
+
+    def _affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return scale, self.bias - mean * scale
+
+
+def same_padding(kernel: int) -> tuple[int, int]:
+    """Zeros before and after a signal with which a kernel gives as many values as it takes."""
+    return (kernel - 1) // 2, kernel // 2
+
+
+def mixed_and_filtered(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
+    """Mix the channels and slide a filter over each mixture, zeros beyond the ends, by Fourier transform.
+
+    Parameters
+    ----------
+    x : shape (batch, n_chans, n_times).
+    mixtures : shape (n_filters, n_mixtures, n_chans).
+    filters : shape (n_filters, kernel).
+
+    Returns
+    -------
+    Shape (batch, n_filters, n_mixtures, n_times): at ``t`` the sum over channels and ``k`` of
+    ``mixtures[f, m, c] * filters[f, k] * x[b, c, t + k - (kernel - 1) // 2]``.
+    """
+    n_times, kernel = x.shape[-1], filters.shape[-1]
+    left, _ = same_padding(kernel)
+    n_fft = scipy.fft.next_fast_len(n_times + kernel - 1, real=True)
+    # Mixed as spectra: the transform of the data needs no gradient, that of the mixtures would.
+    parts = torch.view_as_real(torch.fft.rfft(x, n_fft)).flatten(2)
+    mixed = mixtures.flatten(0, 1).expand(len(x), -1, -1).bmm(parts)  # by batches: one product would copy
+    spectra = torch.view_as_complex(mixed.view(len(x), *mixtures.shape[:2], -1, 2))
+    centred = F.pad(filters, (0, n_fft - kernel)).roll(-left, dims=1)
+    values: Tensor = torch.fft.irfft(spectra * torch.fft.rfft(centred).conj()[:, None], n_fft)
+    return values[..., :n_times]
+
+
+def lag_moments(x: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
+    """Mean and covariance of the ``kernel`` samples under a filter that slides over all rows.
+
+    A filter ``w`` gives values of mean ``w @ mean`` and variance ``w @ covariance @ w``, over the batch, the
+    channels and the places, without being applied: the moments belong to the input alone.
+
+    The second moment is nearly Toeplitz. Along a diagonal, from lags ``(k, l)`` to ``(k + 1, l + 1)``, it
+    loses the product of the samples that the window leaves behind and gains that of those it meets; the
+    first row is the autocorrelation but for the end of the signal.
+
+    Parameters
+    ----------
+    x : shape (batch, n_chans, n_times), taken as 0 beyond its ends as in `mixed_and_filtered`.
+
+    Returns
+    -------
+    float64, shapes (kernel,) and (kernel, kernel).
+    """
+    n_times = x.shape[-1]
+    left, right = same_padding(kernel)
+    rows = F.pad(x.flatten(0, 1), (left, right))
+    n_fft = scipy.fft.next_fast_len(rows.shape[1], real=True)
+    spectrum = torch.view_as_real(torch.fft.rfft(x.flatten(0, 1).double(), n_fft))
+    power = torch.linalg.vector_norm(spectrum, dim=0).square().sum(dim=1)
+    autocorrelation = torch.fft.irfft(power, n_fft)[:kernel]
+    # Of the kernel - 1 samples at either end, the outer ones are the zeros of the padding.
+    head, tail = rows[:, left : kernel - 1].double(), rows[:, n_times : n_times + left].double()
+    left_behind = by_diagonal(F.pad(head.T @ head, (left, 1, left, 1)))
+    met = by_diagonal(F.pad(tail.T @ tail, (0, right + 1, 0, right + 1)))
+    change = torch.cumsum(met - left_behind, dim=0).roll(1, dims=0)
+    change[0] = 0
+    second = from_diagonals(autocorrelation - met.sum(dim=0) + change)
+    mean = rows.sum(dim=0, dtype=torch.float64).unfold(0, n_times, 1).sum(dim=1) / x.numel()
+    return mean, second / x.numel() - torch.outer(mean, mean)
+
+
+def by_diagonal(square: Tensor) -> Tensor:
+    """The upper diagonals of a matrix (n, n) as columns: ``[i, j]`` is ``square[i, i + j]``, 0 beyond it."""
+    n = len(square)
+    # In rows of 2 n values read as rows of 2 n + 1, each starts one place further on.
+    flat = F.pad(F.pad(square, (0, n)).flatten(), (0, n))
+    return flat.view(n, 2 * n + 1)[:, :n]
+
+
+def from_diagonals(diagonals: Tensor) -> Tensor:
+    """The symmetric matrix (n, n) whose upper diagonals are the columns: the inverse of `by_diagonal`."""
+    n = len(diagonals)
+    upper = F.pad(diagonals, (0, n)).flatten()[:-n].view(n, 2 * n - 1)[:, :n]
+    return upper + upper.triu(1).T

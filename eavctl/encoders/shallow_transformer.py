@@ -1,0 +1,104 @@
+"""``shallow-transformer``: filters over time and channels make tokens of EEG, attention relates them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from eavctl.encoders.eeg_rows import EegRows
+from eavctl.errors import UsageError
+from eavctl.registry import register
+
+POOL, POOL_STEP = 35, 7
+WIDENING = 4  # of a layer's feed-forward part
+POSITION_STD = 0.02
+LEAST_POWER = 1e-6
+
+
+@register(
+    "encoders",
+    "shallow-transformer",
+    modality="eeg",
+    example_shape=(6, 96),
+    example_settings={"filters": 8, "kernel": 5, "layers": 2, "heads": 2},
+)
+class ShallowTransformer(EegRows):
+    """The shallow convolutional network [1]_ with a transformer between its filters and its log power.
+
+    Each sample in time is a token: what every filter gives there. Layers of self-attention [2]_ add to the
+    tokens what they find elsewhere in the segment. Their sums keep the filters' values as they are (the
+    layers normalise what they read, not what they add to), so that power is still there to be measured.
+
+    Parameters
+    ----------
+    shape : (n_chans, n_times) of one row, in microvolt; long enough for one pool of 35 tokens.
+    filters : temporal filters, each with its own weights of the channels; the width of a token.
+    kernel : length of the temporal filters in samples.
+    layers : of the transformer; none leaves the shallow network.
+    heads : of the attention, a divisor of ``filters``. With 4 a head compares tokens by 10 values; 8 would
+        leave 5, and cost twice as many tables of attention.
+    dropout : share of the values that training drops at the end; a fifth of it in the layers.
+
+    References
+    ----------
+    .. [1] Schirrmeister et al.: Deep learning with convolutional neural networks for EEG decoding and
+       visualization, Human Brain Mapping 38, 2017.
+    .. [2] Vaswani et al.: Attention is all you need, NeurIPS 2017.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        filters: int = 40,
+        kernel: int = 13,
+        layers: int = 12,
+        heads: int = 4,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__(shape, "shallow-transformer", kernel - 1 + POOL)
+        if filters % heads:
+            raise UsageError(f"shallow-transformer: {heads} heads do not divide {filters} filters")
+        # Linear maps over time and over channels commute; channels first leaves fewer signals to filter.
+        self.spatial = nn.Conv1d(self.n_chans, filters, 1, bias=False)
+        self.temporal = nn.Conv1d(filters, filters, kernel, groups=filters)
+        n_tokens = self.n_times - kernel + 1
+        self.positions = nn.Parameter(POSITION_STD * torch.randn(n_tokens, filters))
+        self.layers = nn.ModuleList(_layer(filters, heads, dropout / 5, layers) for _ in range(layers))
+        self.norm = nn.BatchNorm1d(filters)
+        self.pool = nn.AvgPool1d(POOL, POOL_STEP)
+        self.dropout = nn.Dropout(dropout)
+        self.embedding_dim = filters * ((n_tokens - POOL) // POOL_STEP + 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed (batch, n_chans, n_times) as (batch, filters * n_pools)."""
+        tokens = self.tokens(x)
+        for layer in self.layers:
+            tokens = layer(tokens)
+        return self.log_power(tokens)
+
+    def tokens(self, x: Tensor) -> Tensor:
+        """What the layers read: rows (batch, n_chans, n_times) as (batch, n_tokens, filters)."""
+        maps: Tensor = self.temporal(self.spatial(self.standardised(x)))
+        return maps.transpose(1, 2) + self.positions
+
+    def log_power(self, tokens: Tensor) -> Tensor:
+        """The embedding of what the layers give: log of the mean square of every filter, pool by pool."""
+        power = self.pool(self.norm(tokens.transpose(1, 2)).square())
+        embedding: Tensor = self.dropout(power.clamp(min=LEAST_POWER).log()).flatten(1)
+        return embedding
+
+
+def _layer(width: int, heads: int, dropout: float, layers: int) -> nn.TransformerEncoderLayer:
+    """A layer whose two additions start small, so that the sum over all layers does not drown the tokens."""
+    layer = nn.TransformerEncoderLayer(
+        width, heads, WIDENING * width, dropout, "gelu", batch_first=True, norm_first=True
+    )
+    layer.self_attn.dropout = 0.0  # on a CPU, weights that are dropped take attention three times as long
+    with torch.no_grad():
+        for projection in (layer.self_attn.out_proj, layer.linear2):
+            projection.weight.div_(math.sqrt(2 * layers))
+    return layer

@@ -1,0 +1,129 @@
+"""Feature sets of sound that published networks take: ``means180`` for `scnn`, ``fbank`` for `ast`."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+from scipy import fft
+
+from eavctl.features.audio import HOP, N_FFT, N_MELS, check_signal
+from eavctl.features.chroma import N_CHROMA, chroma
+from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
+from eavctl.registry import register
+
+MEANS_RATE, MEANS_MFCC = 22050, 40
+MEANS_NAMES = tuple(
+    f"{name}{i + 1}_mean"
+    for name, n in (("mfcc", MEANS_MFCC), ("chroma", N_CHROMA), ("mel", N_MELS))
+    for i in range(n)
+)
+
+# Kaldi's defaults at 16 kHz, but for the window, which the transformer's authors changed.
+FBANK_RATE, FBANK_WINDOW, FBANK_HOP, FBANK_FFT = 16000, 400, 160, 512
+FBANK_LOWEST_HZ, PREEMPHASIS = 20.0, 0.97
+LEAST_ENERGY = float(np.finfo(np.float32).eps)
+
+
+@register(
+    "features",
+    "means180",
+    modality="audio",
+    version=1,
+    rate=MEANS_RATE,
+    columns=lambda: MEANS_NAMES,
+    units="librosa's",
+)
+def means180(signal: np.ndarray, rate: int) -> np.ndarray:
+    """Means over time of 40 MFCC, 12 chroma and 128 mel bands: 180 numbers.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), at least 0.1 s.
+    rate : 22050.
+
+    Returns
+    -------
+    float32, shape (180,), in the order of `MEANS_NAMES`; librosa's values to 1e-4 of each matrix's maximum.
+
+    Raises
+    ------
+    SignalError : too short, or constant.
+
+    References
+    ----------
+    .. [1] Lee et al.: EAV: EEG-audio-video dataset for emotion recognition in conversational contexts,
+       Scientific Data 11, 2024.
+    """
+    if rate != MEANS_RATE:
+        raise ValueError(f"means180 takes {MEANS_RATE} Hz, not {rate}")
+    check_signal(signal, rate)
+    # In float64, as librosa's values need near silence.
+    power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
+    mel = mel_bands(power, rate, N_FFT, N_MELS)
+    mfcc = fft.dct(decibels(mel), axis=0, norm="ortho")[:MEANS_MFCC]
+    matrices = (mfcc, chroma(power, rate, N_FFT), mel)
+    return np.concatenate([matrix.mean(axis=1) for matrix in matrices]).astype(np.float32)
+
+
+@register(
+    "features",
+    "fbank",
+    modality="audio",
+    version=1,
+    rate=FBANK_RATE,
+    columns=None,
+    units="log of energy",
+)
+def fbank(signal: np.ndarray, rate: int, *, n_mels: int = 128, n_frames: int = 1024) -> np.ndarray:
+    """Kaldi's log mel filter bank, as the Audio Spectrogram Transformer takes it before normalisation [1]_.
+
+    Windows of 25 ms (Hann) every 10 ms, each freed of its mean and pre-emphasised by 0.97; triangular
+    filters in mel from 20 Hz to 8 kHz; no dither. A window that reaches beyond the end is left out.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), within -1 to 1, at least 0.1 s.
+    rate : 16000.
+    n_mels, n_frames : size of the tensor: frames beyond are cut off, missing ones are 0.
+
+    Returns
+    -------
+    float32, shape (n_frames, n_mels), natural logarithm of energy, at least ``log(2 ** -23)``.
+
+    Raises
+    ------
+    SignalError : too short, or constant.
+
+    References
+    ----------
+    .. [1] Gong, Chung, Glass: AST: Audio Spectrogram Transformer, Interspeech 2021.
+    .. [2] Povey et al.: The Kaldi speech recognition toolkit, ASRU 2011.
+    """
+    if rate != FBANK_RATE:
+        raise ValueError(f"fbank takes {FBANK_RATE} Hz, not {rate}")
+    check_signal(signal, rate)
+    windows = np.lib.stride_tricks.sliding_window_view(signal, FBANK_WINDOW)[::FBANK_HOP][:n_frames]
+    frames = windows.astype(np.float64)
+    frames -= frames.mean(axis=1, keepdims=True)
+    before = np.concatenate(
+        [frames[:, :1], frames[:, :-1]], axis=1
+    )  # the first sample stands for its own past
+    spectrum = fft.rfft((frames - PREEMPHASIS * before) * np.hanning(FBANK_WINDOW), FBANK_FFT, axis=1)
+    energy = np.abs(spectrum) ** 2 @ _kaldi_filters(n_mels).T
+    level = np.log(np.maximum(energy, LEAST_ENERGY))
+    return np.pad(level, ((0, n_frames - len(level)), (0, 0))).astype(np.float32)
+
+
+@cache
+def _kaldi_filters(n_mels: int) -> np.ndarray:
+    """Triangles of equal height and width on the mel scale, shape (n_mels, n_bins)."""
+    edges = np.linspace(_mel(FBANK_LOWEST_HZ), _mel(FBANK_RATE / 2), n_mels + 2)
+    mel = _mel(np.fft.rfftfreq(FBANK_FFT, 1 / FBANK_RATE))
+    rising = (mel - edges[:-2, None]) / np.diff(edges)[:-1, None]
+    falling = (edges[2:, None] - mel) / np.diff(edges)[1:, None]
+    return np.asarray(np.maximum(np.minimum(rising, falling), 0))
+
+
+def _mel(hz: float | np.ndarray) -> np.ndarray:
+    return np.asarray(1127 * np.log1p(np.asarray(hz) / 700))
