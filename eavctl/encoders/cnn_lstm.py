@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from eavctl.encoders.augmentation import sounding, stripes
 from eavctl.errors import DataError
 from eavctl.registry import register
 
-PADDING_TOLERANCE = 1e-3
 STD_FLOOR = 1e-3
 MIN_BANDS = 16
 MIN_FRAMES = 16
@@ -20,11 +20,10 @@ MIN_FRAMES = 16
 DB = 10 / math.log(10)  # decibels of a natural logarithm of power
 # White noise of 0.05 of a clip's peak against the clip's loudest mel cell: -39 to -33 in nine in ten clips.
 NOISE_DB = -36.0
-# How training varies its input: shares of the clip, mel bands, and numbers of masks.
+# How training varies its input: shares of the clip, and mel bands.
 STRETCH = 0.15
 SHIFT_TIME = 0.07
 SHIFT_BANDS = 2.0
-N_MASKS = 2
 MASK_TIME = 0.10
 MASK_BANDS = 0.12
 
@@ -132,21 +131,10 @@ class CnnLstm(nn.Module):
         """
         noised = _with_noise(x, self.noisy, generator) if self.noisy else x
         moved = _move(noised, generator)
-        in_time = _stripes(x, x.shape[2], MASK_TIME, generator)[:, None, :]
-        in_frequency = _stripes(x, x.shape[1], MASK_BANDS, generator)[:, :, None]
+        in_time = stripes(x, x.shape[2], MASK_TIME, generator)[:, None, :]
+        in_frequency = stripes(x, x.shape[1], MASK_BANDS, generator)[:, :, None]
         hidden = (in_time | in_frequency) & sounding(moved)[:, None]
         return torch.where(hidden, self.mean, moved)
-
-
-def sounding(x: Tensor) -> Tensor:
-    """Which frames are not padding: bool (batch, n_frames) of x (batch, n_mels, n_frames).
-
-    Padding is the run of equal frames at the end. A clip's first frame always counts as sounding, so that
-    no clip is without any.
-    """
-    differs = ((x - x[:, :, -1:]).abs() > PADDING_TOLERANCE).any(dim=1)
-    places = torch.arange(x.shape[2], device=x.device)
-    return places <= (differs * places).amax(dim=1, keepdim=True)
 
 
 def _checked(shape: Sequence[int]) -> tuple[int, int]:
@@ -187,12 +175,3 @@ def _move(x: Tensor, generator: torch.Generator) -> Tensor:
     affine[:, 1, 2] = _uniform(x, 2 * SHIFT_BANDS / x.shape[1], generator)
     grid = F.affine_grid(affine, [len(x), 1, *x.shape[1:]], align_corners=False)
     return F.grid_sample(x[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
-
-
-def _stripes(x: Tensor, size: int, share: float, generator: torch.Generator) -> Tensor:
-    """A few random intervals of up to ``share`` of an axis for each sample: bool (batch, size)."""
-    shape = (len(x), N_MASKS, 1)
-    width = torch.rand(shape, generator=generator, device=x.device) * share * size
-    start = torch.rand(shape, generator=generator, device=x.device) * (size - width)
-    places = torch.arange(size, device=x.device)
-    return ((places >= start) & (places < start + width)).any(dim=1)

@@ -189,6 +189,7 @@ def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 3
 
 
 def check_signal(signal: np.ndarray, rate: int) -> None:
+    """Raise a SignalError if a signal (n_samples,) is shorter than 0.1 s or constant."""
     if len(signal) < SHORTEST_S * rate:
         raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
     if np.ptp(signal) == 0:

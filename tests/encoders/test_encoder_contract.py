@@ -1,6 +1,7 @@
 """What holds for every registered encoder. A new one is picked up by its registration:
 
-``example_shape`` is the shape of one sample, ``example_settings`` (optional) makes a big network small.
+``example_shape`` is the shape of one sample, ``example_settings`` (optional) makes a big network small,
+``example_dtype="uint8"`` says that rows are bytes.
 """
 
 from __future__ import annotations
@@ -26,8 +27,11 @@ def build(name: str, seed: int = 0) -> Any:
 
 
 def batch(name: str, n: int = BATCH) -> Tensor:
-    shape = registry.get("encoders", name).facts["example_shape"]
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(1))
+    facts = registry.get("encoders", name).facts
+    shape, generator = facts["example_shape"], torch.Generator().manual_seed(1)
+    if facts.get("example_dtype") == "uint8":
+        return torch.randint(256, (n, *shape), dtype=torch.uint8, generator=generator)
+    return torch.randn(n, *shape, generator=generator)
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -1,0 +1,184 @@
+"""``ast``: the Audio Spectrogram Transformer on log mel energies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from eavctl.encoders.augmentation import sounding, stripes
+from eavctl.encoders.pretrained import Pretrained, draw_tokens, sized
+from eavctl.errors import DataError
+from eavctl.registry import register
+
+SIZES: dict[str, dict[str, Any]] = {
+    "base": {
+        "patch_size": 16,
+        "time_stride": 10,
+        "frequency_stride": 10,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
+    "tiny": {
+        "patch_size": 16,
+        "time_stride": 16,
+        "frequency_stride": 16,
+        "hidden_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "initializer_range": 0.125,  # variance kept from layer to layer: 1 / sqrt(hidden_size)
+    },
+}
+AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
+STD_FLOOR = 1e-3
+TOKENS = 2  # class and distillation, before the patches'
+POSITIONS = "embeddings.position_embeddings"
+# Shares of the sounding frames and of the bands that training hides, in each of two stripes.
+MASK_TIME, MASK_BANDS = 0.10, 0.12
+
+
+@register("encoders", "ast", modality="audio", example_shape=(96, 32), example_settings={"size": "tiny"})
+class Ast(Pretrained):
+    """The mean of the class and the distillation token of an Audio Spectrogram Transformer.
+
+    Patches of padding, the run of equal frames at the end of a row, take no part in the attention: those
+    beyond the longest row of a batch are not even computed. So half-empty rows cost half, and an embedding
+    depends neither on the padding's value nor on the batch. Rows without padding give the public model's
+    very values.
+
+    Parameters
+    ----------
+    shape : (n_frames, n_mels) of one sample: log mel energies, not normalised; at least 16 x 16.
+    size : "base" is the public network, of 1212 patches for (1024, 128), for public weights; "tiny" learns
+        from scratch on a CPU.
+
+    References
+    ----------
+    .. [1] Gong, Chung, Glass: AST: Audio Spectrogram Transformer, Interspeech 2021.
+    """
+
+    name = "ast"
+    architecture = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "num_mel_bins",
+        "patch_size",
+        "time_stride",
+        "frequency_stride",
+        "hidden_act",
+        "qkv_bias",
+        "layer_norm_eps",
+    )
+    normalisation = ("mean", "std")
+
+    def __init__(self, shape: Sequence[int], *, size: str = "base") -> None:
+        from transformers import ASTConfig, ASTModel
+
+        settings = sized(SIZES, size)
+        if len(shape) != 2 or min(shape) < settings["patch_size"]:
+            raise DataError(
+                f"encoder 'ast' takes log mel energies of at least {settings['patch_size']} frames and "
+                f"bands, not rows of shape {tuple(shape)}; extract with --features fbank"
+            )
+        config = ASTConfig(max_length=shape[0], num_mel_bins=shape[1], **settings)
+        body = ASTModel(config)
+        parts = body.embeddings
+        draw_tokens(size, parts.cls_token, parts.distillation_token, parts.position_embeddings)
+        mean, std = torch.tensor(AUDIOSET_MEAN), torch.tensor(AUDIOSET_STD)
+        super().__init__(size, body, config.hidden_size, mean, std)
+        self._keeps_constants = False
+
+    def load_weights(self, folder: Path) -> None:
+        """Fill the body from a public checkpoint; its mean and deviation of the input are kept from then on.
+
+        Position embeddings for fewer frames are the middle ones, for more they are interpolated, as
+        the paper does. For folder and errors see `Pretrained.load_weights`.
+        """
+        super().load_weights(folder)
+        self._keeps_constants = True
+
+    def fit_input(self, x: Tensor) -> None:
+        """Keep mean and deviation of the sounding frames, unless public weights came with theirs.
+
+        Parameters
+        ----------
+        x : shape (n_samples, n_frames, n_mels), the training rows and no others.
+        """
+        if self._keeps_constants:
+            return
+        values = x[sounding(x.transpose(1, 2))]
+        self.mean.copy_(values.mean())
+        self.std.copy_(values.std(correction=0).clamp(min=STD_FLOOR))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed (batch, n_frames, n_mels) as (batch, hidden_size)."""
+        config, parts = self.body.config, self.body.embeddings
+        bands, steps = parts.get_shape(config)
+        n_frames = sounding(x.transpose(1, 2)).sum(dim=1)
+        lengths = (n_frames / config.time_stride).ceil().clamp(max=steps)  # patches that hold any sound
+        longest = int(lengths.max())
+        heard = x[:, : (longest - 1) * config.time_stride + config.patch_size]
+        patches = parts.patch_embeddings((heard - self.mean) / (2 * self.std))
+        tokens = torch.cat([parts.cls_token, parts.distillation_token], dim=1).expand(len(x), -1, -1)
+        positions = parts.position_embeddings
+        grid = positions[:, TOKENS:].reshape(1, bands, steps, -1)[:, :, :longest].flatten(1, 2)
+        states = torch.cat([tokens + positions[:, :TOKENS], patches + grid], dim=1)
+        mask = _heard_patches(lengths, longest, bands)
+        for layer in self.body.layers:
+            states = layer(states, mask)
+        embedded: Tensor = self.body.layernorm(states[:, :TOKENS]).mean(dim=1)
+        return embedded
+
+    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Hide stripes of time and of bands: their cells take the mean of the input.
+
+        Parameters
+        ----------
+        x : shape (batch, n_frames, n_mels).
+        generator : the only source of randomness, on the device of ``x``.
+
+        References
+        ----------
+        .. [1] Park et al.: SpecAugment, 2019.
+        """
+        in_time = stripes(x, x.shape[1], MASK_TIME, generator)[:, :, None]
+        in_frequency = stripes(x, x.shape[2], MASK_BANDS, generator)[:, None, :]
+        hidden = (in_time | in_frequency) & sounding(x.transpose(1, 2))[:, :, None]
+        return torch.where(hidden, self.mean, x)
+
+    def _stored_config(self, facts: Mapping[str, Any]) -> Any:
+        config = self.body.config
+        return type(config)(**{**config.to_dict(), "max_length": facts["max_length"]})
+
+    def _fitted(self, state: dict[str, Tensor], facts: Mapping[str, Any]) -> dict[str, Tensor]:
+        bands, steps = self.body.embeddings.get_shape(self.body.config)
+        positions = state[POSITIONS]
+        grid = positions[0, TOKENS:].T.reshape(positions.shape[2], bands, -1)
+        fitted = _fit_steps(grid, steps).flatten(1).T[None]
+        return {**state, POSITIONS: torch.cat([positions[:, :TOKENS], fitted], dim=1)}
+
+
+def _heard_patches(lengths: Tensor, longest: int, bands: int) -> Tensor | None:
+    """Which tokens are attended to, bool (batch, 1, 1, n_tokens); None: all."""
+    if bool((lengths == longest).all()):
+        return None
+    heard = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    return F.pad(heard.repeat(1, bands), (TOKENS, 0), value=True)[:, None, None]
+
+
+def _fit_steps(grid: Tensor, steps: int) -> Tensor:
+    """Positions (dim, bands, stored steps) for other steps of time: their middle, or stretched."""
+    stored = grid.shape[2]
+    if steps <= stored:
+        start = stored // 2 - steps // 2
+        return grid[:, :, start : start + steps]
+    return F.interpolate(grid[None], (grid.shape[1], steps), mode="bilinear", align_corners=False)[0]

@@ -1,0 +1,93 @@
+"""``vit``: the Vision Transformer on each frame of a face clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+from eavctl.encoders.face_clips import FaceClipEncoder
+from eavctl.encoders.pretrained import draw_tokens, sized
+from eavctl.registry import register
+
+SIZES: dict[str, dict[str, Any]] = {
+    "base": {
+        "image_size": 224,
+        "patch_size": 16,
+        "hidden_size": 768,
+        "num_hidden_layers": 12,
+        "num_attention_heads": 12,
+        "intermediate_size": 3072,
+    },
+    "tiny": {
+        "image_size": 56,
+        "patch_size": 8,
+        "hidden_size": 64,
+        "num_hidden_layers": 3,
+        "num_attention_heads": 4,
+        "intermediate_size": 128,
+        "initializer_range": 0.125,  # variance kept from layer to layer: 1 / sqrt(hidden_size)
+    },
+}
+HALF = (0.5, 0.5, 0.5)
+
+
+@register(
+    "encoders",
+    "vit",
+    modality="video",
+    example_shape=(6, 32, 32, 3),
+    example_settings={"size": "tiny"},
+    example_dtype="uint8",
+)
+class Vit(FaceClipEncoder):
+    """The class token of a Vision Transformer, averaged over the frames.
+
+    Parameters
+    ----------
+    shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
+    size : "base" is ViT-B/16 at 224 pixels, for public weights; "tiny" learns from scratch on a CPU.
+    frames : so many of the frames, evenly spaced, are looked at; None: all of size "base", 5 of "tiny".
+
+    References
+    ----------
+    .. [1] Dosovitskiy et al.: An image is worth 16x16 words, ICLR 2021.
+    """
+
+    name = "vit"
+    left_out: ClassVar = {"add_pooling_layer": False}
+    architecture = (
+        "hidden_size",
+        "num_hidden_layers",
+        "num_attention_heads",
+        "intermediate_size",
+        "image_size",
+        "patch_size",
+        "num_channels",
+        "hidden_act",
+        "qkv_bias",
+        "layer_norm_eps",
+    )
+
+    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+        from transformers import ViTConfig, ViTModel
+
+        config = ViTConfig(**sized(SIZES, size))
+        body = ViTModel(config, add_pooling_layer=False)
+        draw_tokens(size, body.embeddings.cls_token, body.embeddings.position_embeddings)
+        super().__init__(
+            shape,
+            frames=frames,
+            side=config.image_size,
+            size=size,
+            body=body,
+            embedding_dim=config.hidden_size,
+            mean=HALF,
+            std=HALF,
+        )
+
+    def describe(self, pictures: Tensor) -> Tensor:
+        """Class tokens (n, hidden_size) of standardised pictures (n, 3, side, side)."""
+        token: Tensor = self.body(pixel_values=pictures).last_hidden_state[:, 0]
+        return token
