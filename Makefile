@@ -1,5 +1,7 @@
 # make demo: an environment, the install, and everything from synthetic recordings to a report.
-# make test: the tests. Both work on a fresh clone; what is done already is not done again.
+# make demo-eav: the same for EEG, sound and video, on a twin of the EAV data set.
+# make eav EAV=folder: that pipeline on the data set itself.
+# make test: the tests. All work on a fresh clone; what is done already is not done again.
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -8,9 +10,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 DEMO   := demo
 JOBS   ?= 2
+TWIN   := demo-eav/twin
+EAV    ?= $(TWIN)
+OUT    ?= demo-eav
+PROTOCOL ?= eav-70-30
 
 help:
-	@echo "make install | demo | test | lint | type | bench | clean"
+	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | clean"
 
 # --- environment ------------------------------------------------------------------------------------------
 
@@ -52,6 +58,31 @@ $(DEMO)/report.html: $(DEMO)/svm_preds.parquet $(DEMO)/dnn_preds.parquet $(DEMO)
 $(DEMO)/analysis.png: $(DEMO)/svm.joblib
 	$(BIN)/eavctl predict $(DEMO)/dataset/angry/angry_sample_1.wav --model $< --plot $@
 
+# --- EEG, sound and video: four extracts, five trainings, one fuse, one report -----------------------------
+
+demo-eav: $(TWIN)/done
+	$(MAKE) --no-print-directory eav
+
+eav: $(OUT)/report.html
+	@echo "look at $(OUT)/report.html"
+
+$(TWIN)/done: $(VENV)/installed
+	mkdir -p $(TWIN)
+	$(BIN)/eavctl synth --layout eav --subjects 4 --trials 100 --seconds 10 --out $(TWIN) --jobs $(JOBS)
+	touch $@
+
+SPEECH  := --segment 5 --where task=speaking
+TRAINED := $(addprefix $(OUT)/,svm_eeg eegnet svm_audio svm_face vit)
+PREDS   := $(TRAINED:=_preds.parquet)
+
+$(OUT)/bands.parquet:  FEATURES := eeg-bands
+$(OUT)/epochs.parquet: FEATURES := eeg-epochs
+$(OUT)/speech.parquet: FEATURES := functionals
+$(OUT)/faces.parquet:  FEATURES := faces
+$(OUT)/bands.parquet $(OUT)/epochs.parquet $(OUT)/speech.parquet $(OUT)/faces.parquet: $(VENV)/installed
+	mkdir -p $(OUT)
+	$(BIN)/eavctl extract $(EAV) --features $(FEATURES) $(SPEECH) -o $@ --jobs $(JOBS)
+
 # --- checks -----------------------------------------------------------------------------------------------
 
 test: install
@@ -68,6 +99,6 @@ bench: install
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf $(VENV) $(DEMO) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo test lint type bench clean
+.PHONY: help install demo demo-eav eav test lint type bench clean
