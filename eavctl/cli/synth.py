@@ -9,7 +9,7 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import emit_json, progress, say
-from eavctl.cli.options import DryRun, Force, Json, Seed
+from eavctl.cli.options import DryRun, Force, Jobs, Json, Seed
 from eavctl.errors import UsageError
 
 
@@ -30,6 +30,7 @@ def synth(
     trials: Annotated[int, typer.Option(min=10, help="eav: trials of each, a multiple of 10.")] = 200,
     seconds: Annotated[float, typer.Option(help="eav: length of a trial.")] = 20.0,
     snr: Annotated[float, typer.Option(help="eav: strength of what tells classes apart; 0 is none.")] = 1.0,
+    jobs: Jobs = 1,
     seed: Seed = 42,
     force: Force = False,
     dry_run: DryRun = False,
@@ -55,8 +56,8 @@ def synth(
             from eavctl.datasets.twin import synth_eav
 
             synth_eav(
-                out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed, force=force,
-                on_trial=tick,
+                out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed, jobs=jobs,
+                force=force, on_trial=tick,
             )  # fmt: skip
         else:
             from eavctl.datasets.synthesis import synth_speech

@@ -122,27 +122,20 @@ def _read_subject(root: Path, folder: Path, subject: str) -> tuple[list[_Trial],
             match = TRIAL.fullmatch(path.stem)
             if match and path.suffix.lower() == ending and not path.name.startswith("."):
                 _take(trials, match, path, subject, column, root)
-    problems: list[dict[str, str]] = []
+    where = folder.relative_to(root).as_posix()
     eeg = _one(folder / "EEG", "_eeg.mat")
-    labels = _one(folder / "EEG", "_eeg_label.mat")
+    fault = "" if eeg else "missing: no file *_eeg.mat"
     if eeg is not None:
         try:
-            _take_eeg(trials, eeg, labels, subject, root)
+            _take_eeg(trials, eeg, _one(folder / "EEG", "_eeg_label.mat"), subject, root)
         except SignalError as error:
-            path = eeg.relative_to(root).as_posix()
-            reason = str(error).replace(f"{root}/", "")
-            problems.append(
-                {"clip_id": subject, "subject": subject, "path": path, "modality": "eeg", "reason": reason}
-            )
-    else:
-        reason = "missing: no file *_eeg.mat"
-        path = (folder / "EEG").relative_to(root).as_posix()
-        problems.append(
-            {"clip_id": subject, "subject": subject, "path": path, "modality": "eeg", "reason": reason}
-        )
+            fault = str(error).replace(f"{root}/", "")
     in_order = [trials[number] for number in sorted(trials)]
-    where = folder.relative_to(root).as_posix()
-    problems += [each for trial in in_order for each in trial.missing(where, without_eeg=bool(problems))]
+    problems = [each for trial in in_order for each in trial.missing(where, without_eeg=bool(fault))]
+    if fault:
+        at = eeg.relative_to(root).as_posix() if eeg else f"{where}/EEG"
+        named = {"clip_id": subject, "subject": subject, "path": at, "modality": "eeg", "reason": fault}
+        problems.insert(0, named)
     return in_order, problems
 
 
