@@ -14,6 +14,7 @@ TWIN   := demo-eav/twin
 EAV    ?= $(TWIN)
 OUT    ?= demo-eav
 PROTOCOL ?= eav-70-30
+SIZE   ?= tiny
 
 help:
 	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | clean"
@@ -61,19 +62,15 @@ $(DEMO)/analysis.png: $(DEMO)/svm.joblib
 # --- EEG, sound and video: four extracts, five trainings, one fuse, one report -----------------------------
 
 demo-eav: $(TWIN)/done
-	$(MAKE) --no-print-directory eav
+	OMP_NUM_THREADS=1 $(MAKE) --no-print-directory --jobs $(JOBS) --output-sync=line JOBS=1 eav
 
 eav: $(OUT)/report.html
 	@echo "look at $(OUT)/report.html"
 
 $(TWIN)/done: $(VENV)/installed
 	mkdir -p $(TWIN)
-	$(BIN)/eavctl synth --layout eav --subjects 4 --trials 100 --seconds 10 --out $(TWIN) --jobs $(JOBS)
+	$(BIN)/eavctl synth --layout eav --subjects 4 --trials 100 --seconds 10 --snr 2 -o $(TWIN) --jobs $(JOBS)
 	touch $@
-
-SPEECH  := --segment 5 --where task=speaking
-TRAINED := $(addprefix $(OUT)/,svm_eeg eegnet svm_audio svm_face vit)
-PREDS   := $(TRAINED:=_preds.parquet)
 
 $(OUT)/bands.parquet:  FEATURES := eeg-bands
 $(OUT)/epochs.parquet: FEATURES := eeg-epochs
@@ -81,7 +78,33 @@ $(OUT)/speech.parquet: FEATURES := functionals
 $(OUT)/faces.parquet:  FEATURES := faces
 $(OUT)/bands.parquet $(OUT)/epochs.parquet $(OUT)/speech.parquet $(OUT)/faces.parquet: $(VENV)/installed
 	mkdir -p $(OUT)
-	$(BIN)/eavctl extract $(EAV) --features $(FEATURES) $(SPEECH) -o $@ --jobs $(JOBS)
+	$(BIN)/eavctl extract $(EAV) --features $(FEATURES) --segment 5 --where task=speaking -o $@ --jobs $(JOBS)
+
+TRAIN = $(BIN)/eavctl $1 $< -o $@ --protocol $(PROTOCOL) --predictions $(basename $@)_preds.parquet
+
+$(OUT)/eeg_svm.joblib: $(OUT)/bands.parquet
+	$(call TRAIN,train-svm) --jobs $(JOBS)
+
+$(OUT)/audio_svm.joblib: $(OUT)/speech.parquet
+	$(call TRAIN,train-svm) --jobs $(JOBS)
+
+$(OUT)/eegnet.pt: $(OUT)/epochs.parquet
+	$(call TRAIN,train-dnn) --encoder eegnet --dropout 0 --epochs 60 --lr 0.003
+
+$(OUT)/vit.pt: $(OUT)/faces.parquet
+	$(call TRAIN,train-dnn) --encoder vit --size $(SIZE) --epochs 20 --lr 0.002
+
+$(OUT)/resnet.pt: $(OUT)/faces.parquet
+	$(call TRAIN,train-dnn) --encoder resnet50-ca --size $(SIZE) --epochs 20 --lr 0.002
+
+MODELS := $(addprefix $(OUT)/,eeg_svm.joblib audio_svm.joblib eegnet.pt vit.pt resnet.pt)
+PREDS  := $(addsuffix _preds.parquet,$(basename $(MODELS)))
+
+$(OUT)/fused.parquet: $(MODELS)
+	$(BIN)/eavctl fuse $(PREDS) -o $@
+
+$(OUT)/report.html: $(OUT)/fused.parquet
+	$(BIN)/eavctl report $(PREDS) $< -o $@
 
 # --- checks -----------------------------------------------------------------------------------------------
 
