@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
@@ -16,6 +16,7 @@ NOT_OUT_OF_FOLD = (
     "these predictions are not marked as out of fold: if the model was trained on some of these recordings, "
     "the scores are too good"
 )
+NOTHING = "\u2013"
 _TITLES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -169,42 +170,50 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
 
 
 def _overview(models: list[dict[str, Any]]) -> Markup:
-    rows = [
-        el("tr", el("th", title, scope="row"), [el("td", _score(m, key)) for m in models])
-        for key, title in _TITLES.items()
-    ]
+    """A row a model: scores, then what else there is; what is the same for all stands below, once."""
     facts: dict[str, Callable[[dict[str, Any]], str]] = {
         "interval": lambda m: f"{m['level']:.0%}, over {_counted(m['n_clusters'], m['over'][:-1])}",
         "chance (UAR)": lambda m: f"{m['chance']:.3f}",
         "most frequent class (accuracy)": lambda m: f"{m['chance_accuracy']:.3f}",
-        "log loss": lambda m: f"{m['log_loss']:.3f}",
-        "Brier score": lambda m: f"{m['brier']:.3f}",
-        "calibration error": lambda m: f"{m['calibration_error']:.3f}",
         "protocol": _protocol,
         "modality": lambda m: ", ".join(m["modalities"]) or "not stated",
         "rows, clips, subjects": lambda m: (
             f"{m['n_rows']:,}, {m['n_clips']:,}, {m['n_subjects'] or 'not named'}"
         ),
+        "log loss": lambda m: f"{m['log_loss']:.3f}",
+        "Brier score": lambda m: f"{m['brier']:.3f}",
+        "calibration error": lambda m: f"{m['calibration_error']:.3f}",
+        "fusion": _fusion,
     }
-    rows += [
-        el("tr", el("th", title, scope="row"), [el("td", say(m)) for m in models])
-        for title, say in facts.items()
+    said = {title: [say(m) for m in models] for title, say in facts.items()}
+    shared = [f"{title}: {values[0]}" for title, values in said.items() if len(set(values)) == 1]
+    differing = {title: values for title, values in said.items() if len(set(values)) > 1}
+    scores = _grid(_TITLES.values(), models, [[_score(m, key) for key in _TITLES] for m in models])
+    rest = _grid(differing, models, list(zip(*differing.values(), strict=True))) if differing else None
+    return el(
+        "section",
+        el("h2", "Scores"),
+        el("div", scores, class_="scroll"),
+        el("p", " \u00b7 ".join(each for each in shared if each != f"fusion: {NOTHING}")),
+        el("div", rest, class_="scroll") if rest else None,
+        _notes(models),
+    )
+
+
+def _grid(titles: Iterable[str], models: list[dict[str, Any]], cells: Sequence[Sequence[Any]]) -> Markup:
+    head = el("tr", el("th", ""), [el("th", title, scope="col") for title in titles])
+    rows = [
+        el("tr", el("th", model["name"], scope="row"), [el("td", cell) for cell in row])
+        for model, row in zip(models, cells, strict=True)
     ]
-    if any(m["published"] for m in models):
-        others = [el("td", m["published"] or "") for m in models]
-        rows.append(el("tr", el("th", "by others", scope="row"), others))
-    if any(m["fusion"] for m in models):
-        rows.append(el("tr", el("th", "fusion", scope="row"), [el("td", _fusion(m)) for m in models]))
-    head = el("tr", el("th", ""), [el("th", m["name"], scope="col") for m in models])
-    table = el("table", el("thead", head), el("tbody", rows), class_="grid")
-    return el("section", el("h2", "Scores"), el("div", table, class_="scroll"), _notes(models))
+    return el("table", el("thead", head), el("tbody", rows), class_="grid")
 
 
 def _notes(models: list[dict[str, Any]]) -> Markup | None:
-    """Each warning once, with the models that it holds for where it does not hold for all."""
+    """Each warning, and what others published, once, with the models that it holds for if not for all."""
     holders: dict[str, list[str]] = {}
     for model in models:
-        for text in model["warnings"]:
+        for text in (*model["warnings"], *([model["published"]] if model["published"] else [])):
             holders.setdefault(text, []).append(model["name"])
     items = [
         el("li", text if len(named) == len(models) else f"{', '.join(named)}: {text}")
@@ -226,7 +235,7 @@ def _score(model: dict[str, Any], key: str) -> list[Markup]:
 def _fusion(model: dict[str, Any]) -> str:
     fusion = model["fusion"]
     if not fusion:
-        return "\u2013"
+        return NOTHING
     weights = fusion.get("weights") or {}
     shares = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
     return str(fusion["method"]) + (f": {shares}" if shares else "")

@@ -20,7 +20,7 @@ table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th { font-weight: 600; text-align: left; overflow-wrap: anywhere; }
 .grid { width: 100%; }
 .grid th, .grid td { padding: 8px 16px 8px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
-.grid thead th { border-bottom: 1.5px solid var(--ink); vertical-align: bottom; }
+.grid thead th { border-bottom: 1.5px solid var(--ink); vertical-align: bottom; white-space: nowrap; }
 .grid th:first-child { width: 250px; }
 .grid tbody th { font-weight: 500; white-space: nowrap; }
 .grid .score { font-size: 20px; font-weight: 650; letter-spacing: -0.01em; margin-right: 8px; }
