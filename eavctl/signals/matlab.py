@@ -18,7 +18,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 
-BLOCK_BYTES = 48 << 20  # held at once where slabs cannot be read one by one
+BLOCK_BYTES = 16 << 20  # held at once where slabs cannot be read one by one
 LARGEST_SLAB = 64 << 20
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HDF5_PLACES = (0, 512, 1024, 2048)  # MATLAB puts 512 bytes of text before it
