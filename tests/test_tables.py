@@ -115,3 +115,13 @@ def test_key_frame_brings_missing_values_to_one_form():
     assert frame["subject"].tolist() == ["s1", None, None, None]
     assert frame["fold"].isna().tolist() == [False, True, False, True]
     assert frame["start"].isna().all()
+
+
+def test_pictures_stay_bytes(tmp_path):
+    x = np.random.default_rng(0).integers(0, 256, (7, 2, 3, 3)).astype(np.uint8)
+    keys = make_keys(len(x))
+    tables.write_features(tables.FeatureTable(keys, x, None, {"modality": "video"}), tmp_path / "t.parquet")
+    table = tables.read_features(tmp_path / "t.parquet")
+    assert table.x.dtype == np.uint8
+    assert np.array_equal(table.x, x)
+    assert (tmp_path / "t.parquet").stat().st_size < 2 * x.nbytes + 20_000

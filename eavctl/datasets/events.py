@@ -13,7 +13,6 @@ import pandas as pd
 
 from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError, RecordingWarning, SignalError
-from eavctl.provenance import canonical_json
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,6 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     classes = tuple(dict.fromkeys(epochs.labels.values()))
     cut = build(records, manifest.root, manifest.layout, classes=classes)
     return replace(cut, rejected=(*rejected, *cut.rejected))
-
-
-def describe(epochs: Epochs) -> str:
-    """What was asked for, as one line for a table's metadata."""
-    return canonical_json({"labels": dict(epochs.labels), "span": epochs.span})
 
 
 def _events(path: Any) -> tuple[Any, ...]:

@@ -437,7 +437,10 @@ def test_plot_draws_a_picture(run, made, tmp_path):
 
 def test_prediction_with_the_svm_imports_nothing_that_it_does_not_need(made):
     words = ["predict", str(made / "dataset/sad/sad_sample_1.wav"), "--model", str(made / "svm.joblib")]
-    needless = ("torch", "sklearn", "librosa", "numba", "pandas", "pyarrow", "matplotlib", "mne")
+    needless = (
+        "torch", "sklearn", "librosa", "numba", "pandas", "pyarrow", "matplotlib", "mne", "av", "PIL", "h5py",
+        "transformers",
+    )  # fmt: skip
     script = f"""
 import sys
 from eavctl.cli.app import run
