@@ -129,7 +129,7 @@ def _read_subject(root: Path, folder: Path, subject: str) -> tuple[list[_Trial],
         try:
             _take_eeg(trials, eeg, _one(folder / "EEG", "_eeg_label.mat"), subject, root)
         except SignalError as error:
-            fault = str(error).replace(f"{root}/", "")
+            fault = str(error).removeprefix(f"{eeg}: ").replace(f"{root}/", "")
     in_order = [trials[number] for number in sorted(trials)]
     problems = [each for trial in in_order for each in trial.missing(where, without_eeg=bool(fault))]
     if fault:

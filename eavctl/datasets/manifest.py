@@ -93,7 +93,8 @@ def build(
     DataError : there are no records.
     """
     if not records:
-        raise DataError(f"{root}: no recordings found for the layout {layout!r}")
+        why = f"; {rejected[0]['path']}: {rejected[0]['reason']}" if rejected else ""
+        raise DataError(f"{root}: no recordings found for the layout {layout!r}{why}")
     unique: dict[object, Mapping[str, object]] = {}
     refused = [dict(bad) for bad in rejected]
     for record in records:

@@ -182,3 +182,15 @@ def test_nothing_is_said_of_a_whole_data_set(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         manifest.find(tmp_path)
+
+
+def test_a_subject_of_nothing_but_an_unreadable_array_says_why(tmp_path: Path) -> None:
+    folder = make_subject(tmp_path)
+    for part in ("Audio", "Video"):
+        for path in (folder / part).iterdir():
+            path.unlink()
+    savemat(folder / "EEG/subject3_eeg.mat", {"seg": np.zeros((10, 10, 10))})
+    with pytest.raises(
+        DataError, match=r"no recordings found .*subject3_eeg.mat: 'seg' is of shape \(10, 10, 10\)"
+    ):
+        manifest.find(tmp_path)
