@@ -55,13 +55,13 @@ class Found:
 
 
 def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
-    """Find the faces in a picture: from a twelfth of its shorter side up, or, if none, half of that.
+    """Find the faces in a picture: from an eighth of its shorter side up, or, if none, half of that.
 
     Parameters
     ----------
     picture : uint8, shape (height, width, 3), RGB.
     near : box (4,) of a face in the frame before, in pixels. Where O-Net still sees a face, the picture is
-        not searched: that takes a tenth of the time.
+        not searched, which takes a fifth of the time.
 
     Raises
     ------
