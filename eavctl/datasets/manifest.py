@@ -11,7 +11,7 @@ import pandas as pd
 
 from eavctl import registry
 from eavctl.errors import DataError, UsageError
-from eavctl.tables import KEYS, MANIFEST_COLUMNS, key_frame
+from eavctl.tables import KEYS, MANIFEST_COLUMNS, PATHS, key_frame
 
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif"})
 VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
@@ -72,7 +72,11 @@ class Manifest:
         rows = self.rows[self.rows[f"{modality}_path"].notna()].reset_index(drop=True)
         rejected = tuple(bad for bad in self.rejected if bad.get("modality", modality) == modality)
         if rows.empty and not rejected:
-            raise DataError(f"{self.root}: none of the {len(self)} recordings has {modality}")
+            has = [path.removesuffix("_path") for path in PATHS if self.rows[path].notna().any()]
+            raise DataError(
+                f"{self.root}: none of the {len(self)} recordings has {modality}, only {', '.join(has)}; "
+                "choose other features"
+            )
         return replace(self, rows=rows, rejected=rejected)
 
 
