@@ -243,7 +243,7 @@ def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTabl
     """The rows that can be trained on, and what was left out."""
     labelled = features.keys["label"].notna().to_numpy()
     if not labelled.any():
-        raise DataError("the table has no labels; extract from a layout that names classes, or cut EEG at --events")
+        raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
     if evaluation.normalize and features.x.dtype == np.uint8:
         raise UsageError("--normalize speaker is for signals, not for pictures; leave it out")
     if evaluation.normalize and features.keys.loc[labelled, "subject"].isna().any():
