@@ -18,9 +18,9 @@ from eavctl.signals.matlab import MatFile, open_mat
 
 EEG_ENDINGS = (".edf", ".bdf", ".vhdr", ".set", ".fif", ".fif.gz", ".mat")
 
-# The .mat files carry no names. Assumed is the order of the amplifier's 32-channel cap without TP9 and TP10, as
-# first in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms, GigaScience 8, 2019; it names
-# columns and decides which channels are compared for asymmetry, and nothing else.
+# The .mat files carry no names. Assumed is the order of the amplifier's cap of 32 channels without TP9 and
+# TP10, whose names begin the list in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms,
+# GigaScience 8, 2019. It names columns and pairs channels for asymmetry, and does nothing else.
 EAV_CHANNELS = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4",
     "T8", "CP5", "CP1", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO9", "O1", "Oz", "O2", "PO10",
