@@ -258,7 +258,7 @@ def _from_data_set(root: Path, asked: _Asked) -> list[_Recording]:
     recordings = []
     for row in manifest.holding(asked.modality).rows.to_dict("records"):
         keys = {key: value for key, value in row.items() if not pd.isna(value)}
-        if asked.trial is not None and int(keys.get("trial", -1)) != asked.trial:
+        if asked.trial is not None and not _is_number(keys.get("trial", ""), asked.trial):
             continue
         path = manifest.root / keys[f"{asked.modality}_path"]
         index = keys.get("eeg_index") if asked.modality == "eeg" else None
@@ -267,6 +267,11 @@ def _from_data_set(root: Path, asked: _Asked) -> list[_Recording]:
     if not recordings:
         raise DataError(f"{root}: has no trial {asked.trial} with {asked.modality}")
     return recordings
+
+
+def _is_number(name: str, number: int) -> bool:
+    """Whether a trial's name is this number, padded or not; names can be anything."""
+    return name.isdecimal() and int(name) == number
 
 
 def _is_feature_table(source: str | os.PathLike[str]) -> bool:

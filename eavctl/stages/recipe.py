@@ -118,7 +118,7 @@ class Recipe:
 
         They are those of the first recording that can be read, unless the settings name them.
         """
-        if self.settings.get("channels", "none") is not None:
+        if "channels" not in self.settings or self.settings["channels"]:
             return self
         for path in dict.fromkeys(manifest.rows["eeg_path"].dropna()):
             with contextlib.suppress(SignalError), noting():

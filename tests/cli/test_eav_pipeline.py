@@ -116,6 +116,14 @@ def test_a_trial_that_is_not_there_is_said(eav, run):
     assert "has no trial 11 with audio" in result.err
 
 
+def test_a_manifest_may_name_its_trials_otherwise(eav, run, tmp_path):
+    (clip,) = (eav / "twin/subject1/Audio").glob("012_*")
+    (tmp_path / "m.csv").write_text(f"path,trial\n{clip},film-a\n")
+    assert run("predict", "m.csv", "--model", eav / "speech.joblib").code == 0
+    result = run("predict", "m.csv", "--trial", 12, "--model", eav / "speech.joblib")
+    assert (result.code, "has no trial 12" in result.err) == (3, True)
+
+
 def test_fuse_and_report_of_three_modalities(eav, run):
     inputs = [eav / f"{name}_preds.parquet" for name in ("bands", "speech", "faces")]
     fused = run("fuse", *inputs, "--method", "mean", "-o", "fused.parquet")

@@ -10,6 +10,7 @@ import pytest
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.errors import DataError
+from eavctl.evaluation.groups import identify
 
 RUNS = ("S001R03", "S001R04")
 
@@ -56,6 +57,16 @@ def test_each_event_is_a_clip_of_its_recording(runs: Path) -> None:
     assert first["start"] == pytest.approx(4.2)
     assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(4.1)
     assert found.rows.groupby("session")["trial"].nunique().tolist() == [15, 15]
+
+
+def test_equal_onsets_in_two_recordings_of_one_session_are_two_trials(runs: Path) -> None:
+    for run, name in enumerate(RUNS, start=1):
+        (runs / f"{name}.edf").rename(runs / f"sub-01_ses-1_task-move_run-{run}_eeg.edf")
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"})).rows
+    assert set(found["session"]) == {"1"}
+    onsets = found["clip_id"].str.rpartition("@")[2]
+    assert onsets.duplicated().any()  # both runs keep the same clock
+    assert len(set(identify(found, "trial"))) == len(found) == 30
 
 
 def test_a_span_counts_from_the_event(runs: Path) -> None:
