@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,18 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.checkpoints import Checkpoint
-from eavctl.classifiers.training import (
-    Epoch,
-    Network,
-    Rows,
-    Training,
-    TrainSettings,
-    build_network,
-    forward,
-    softmax,
-    validation_parts,
-)
+from eavctl.classifiers.calibration import softmax
+from eavctl.classifiers.fitting import Keeping, account_of, fit_members, joint_state, labelled
+from eavctl.classifiers.network import Network, build_network
+from eavctl.classifiers.training import Epoch, TrainSettings, forward
 from eavctl.errors import DataError, UsageError
 from eavctl.provenance import hash_folder
 
@@ -151,92 +140,29 @@ def fit(
     .. [1] Guo et al.: On calibration of modern neural networks, ICML 2017.
     """
     settings = settings or TrainSettings()
-    y, classes = _checked(x, labels, groups, classes)
+    rows = labelled(x, labels, groups, classes)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),
         "shape": list(x.shape[1:]),
-        "classes": list(classes),
+        "classes": list(rows.classes),
         "dropout": settings.dropout,
     }
     origin = hash_folder(weights) if weights else None
-    facts = {**meta, "settings": asdict(settings), "weights": origin}
-    everything = _fingerprint(x, y, groups, facts) if checkpoint else ""
-    store = Checkpoint(checkpoint, everything)
-    parts = validation_parts(y, groups, settings)
-    with _reporting(log_dir, on_epoch) as report:
-        for member in range(len(store.finished), settings.members):
-            run = Training(meta, settings, member, Rows(x, y, *parts[member % len(parts)]), weights)
-            store.resume(run)
-            while not run.ended:
-                report(run.run_epoch())
-                store.save(run)
-            store.finish(run)
-    temperatures = [result["temperature"] for result in store.finished]
-    account = [{k: v for k, v in result.items() if k != "weights"} for result in store.finished]
-    state = {f"{i}.{k}": v for i, result in enumerate(store.finished) for k, v in result["weights"].items()}
-    training = {"settings": asdict(settings), "weights": origin, "members": account}
-    return DnnModel.from_parts(state, {**meta, "temperatures": temperatures, "training": training})
 
+    def build(member: int) -> Network:
+        network = build_network(meta)
+        if (weights or settings.freeze_epochs) and network.body is None:
+            raise UsageError(f"encoder {encoder!r} has no pretrained body: no --weights, no --freeze-epochs")
+        if weights:
+            network.encoder.load_weights(weights)  # type: ignore[attr-defined]  # what has a body has it
+        return network
 
-def _checked(
-    x: np.ndarray,
-    labels: Sequence[str] | np.ndarray,
-    groups: Sequence[str] | np.ndarray | None,
-    classes: Sequence[str] | None,
-) -> tuple[np.ndarray, list[str]]:
-    """Class numbers int64 (n_rows,) and class names, or the error that says why there are none."""
-    labels = np.asarray(labels).astype(str)
-    if len(labels) != len(x) or (groups is not None and len(groups) != len(x)):
-        raise DataError(f"{len(x)} rows, {len(labels)} labels and groups: these must be equally many")
-    known = [str(name) for name in (np.unique(labels) if classes is None else classes)]
-    unknown = sorted(set(labels) - set(known))
-    if unknown:
-        raise DataError(f"labels that are not among the classes: {', '.join(unknown)}")
-    if len(np.unique(labels)) < 2:
-        raise DataError("a network needs rows of two classes at least")
-    if not all(np.isfinite(x[i : i + 1024]).all() for i in range(0, len(x), 1024)):
-        raise DataError("features that are not finite; extract them again")
-    number = {name: i for i, name in enumerate(known)}
-    return np.array([number[label] for label in labels], dtype=np.int64), known
-
-
-def _fingerprint(
-    x: np.ndarray, y: np.ndarray, groups: Sequence[str] | np.ndarray | None, meta: Mapping[str, Any]
-) -> str:
-    """One hash of all that fixes the weights."""
-    names = None if groups is None else [str(group) for group in groups]
-    facts = {**meta, "torch": torch.__version__, "y": y.tolist(), "groups": names}
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for start in range(0, len(x), 256):
-        digest.update(np.ascontiguousarray(x[start : start + 256]).data)
-    return digest.hexdigest()
-
-
-@contextmanager
-def _reporting(
-    log_dir: Path | None, on_epoch: Callable[[Epoch], None] | None
-) -> Iterator[Callable[[Epoch], None]]:
-    """Yield what tells an epoch to the caller and, where asked for, to TensorBoard."""
-    writer = _tensorboard(log_dir) if log_dir else None
-
-    def report(epoch: Epoch) -> None:
-        if writer:
-            for name in ("loss", "validation_loss", "validation_uar", "lr"):
-                writer.add_scalar(f"member{epoch.member}/{name}", getattr(epoch, name), epoch.epoch)
-        if on_epoch:
-            on_epoch(epoch)
-
-    try:
-        yield report
-    finally:
-        if writer:
-            writer.close()
-
-
-def _tensorboard(log_dir: Path) -> Any:
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise UsageError("TensorBoard is not installed: pip install eavctl[tensorboard]") from error
-    return SummaryWriter(log_dir)
+    results = fit_members(
+        build, rows, settings, {**meta, "weights": origin}, Keeping(checkpoint, log_dir, on_epoch)
+    )
+    training = {"settings": asdict(settings), "weights": origin, "members": account_of(results)}
+    temperatures = [result["temperature"] for result in results]
+    return DnnModel.from_parts(
+        joint_state(results), {**meta, "temperatures": temperatures, "training": training}
+    )

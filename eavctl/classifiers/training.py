@@ -7,16 +7,16 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eavctl import registry
+from eavctl.classifiers.calibration import fit_temperature, nll, uar
+from eavctl.classifiers.network import Criterion, as_batch
+from eavctl.classifiers.streams import Rows
 from eavctl.errors import DataError, UsageError
 
 WARM_UP = 0.05
@@ -39,8 +39,8 @@ class TrainSettings:
         so that together they train on all.
     validation : share of the training rows kept for stopping and calibration.
     patience : epochs without a lower validation loss, calibrated, before training ends.
-    freeze_epochs, freeze_lr : in so many first epochs the encoder's pretrained body is held fixed and what is
-        left learns at this rate; then the whole learns at ``lr``, with a schedule of its own.
+    freeze_epochs, freeze_lr : in so many first epochs the pretrained body is held fixed and what is left
+        learns at this rate; then, if epochs are left, all learns at ``lr``, with a schedule of its own.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
     """
@@ -69,10 +69,8 @@ class TrainSettings:
         for name, top in most.items():
             if not 0 <= getattr(self, name) <= top:
                 raise UsageError(f"{name} must lie between 0 and {top}, not {getattr(self, name)}")
-        if not 0 <= self.freeze_epochs < self.epochs:
-            raise UsageError(
-                f"freeze_epochs must be below the {self.epochs} epochs, not {self.freeze_epochs}"
-            )
+        if not 0 <= self.freeze_epochs <= self.epochs:
+            raise UsageError(f"of {self.epochs} epochs, {self.freeze_epochs} cannot be frozen")
         if self.device not in ("cpu", "cuda", "auto"):
             raise UsageError(f"device is 'cpu', 'cuda' or 'auto', not {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
@@ -94,50 +92,6 @@ class Epoch:
     loss: float
     validation_loss: float
     validation_uar: float
-
-
-class Encoder(Protocol):
-    """What the loop asks of a registered encoder, besides being an ``nn.Module``."""
-
-    embedding_dim: int
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """Embed (batch, *shape) as (batch, embedding_dim)."""
-        ...
-
-    def fit_input(self, x: Tensor) -> None:
-        """Keep in buffers what standardises the input, fitted on the training rows (n_rows, *shape)."""
-        ...
-
-    def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Vary a training batch (batch, *shape), with randomness from the generator alone."""
-        ...
-
-    # Some have more: ``after_step()`` is called when the optimiser has moved the weights; ``body`` is what
-    # can be held fixed, and ``load_weights(folder)`` reads it from a public checkpoint.
-
-
-class Network(nn.Module):
-    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits."""
-
-    encoder: Encoder
-
-    def __init__(self, encoder: Encoder, n_classes: int, dropout: float) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Encode and classify."""
-        logits: Tensor = self.head(self.encoder(x))
-        return logits
-
-
-def build_network(meta: Mapping[str, Any]) -> Network:
-    """A new network by the names in a model's meta."""
-    entry = registry.get("encoders", meta["encoder"])
-    encoder = entry.thing(tuple(meta["shape"]), **meta["encoder_settings"])
-    return Network(encoder, len(meta["classes"]), meta["dropout"])
 
 
 def validation_parts(
@@ -169,10 +123,10 @@ def validation_parts(
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Samples, class numbers, and which rows train and which validate."""
+class Samples:
+    """Rows, their class numbers, and which of them train and which validate."""
 
-    x: np.ndarray
+    x: Rows
     y: np.ndarray
     train: np.ndarray
     validation: np.ndarray
@@ -187,30 +141,25 @@ class Training:
 
     def __init__(
         self,
-        meta: Mapping[str, Any],
+        build: Callable[[], nn.Module],
         settings: TrainSettings,
         member: int,
-        rows: Rows,
-        weights: Path | None = None,
+        rows: Samples,
+        n_classes: int,
     ) -> None:
         self.settings, self.member, self.epoch = settings, member, 0
         self.device = settings.torch_device()
         self.rows = rows
         self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
         self.y_validation = rows.y[rows.validation]
-        n_classes = len(meta["classes"])
-        self.class_weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
+        weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
+        self.criterion = Criterion(weights, settings.label_smoothing)
         with _seeded(settings, member, 0, self.device):
-            network = build_network(meta)
-        if weights:
-            _with_body(network.encoder, meta).load_weights(weights)
-        network = network.to(self.device)
+            network: Any = build().to(self.device)
         with torch.no_grad():
-            network.encoder.fit_input(as_tensor(rows.x[rows.train]).to(self.device))
+            network.fit_input(as_batch(rows.x[rows.train], self.device))
         self.network = network
-        self.body: nn.Module | None = None
-        if settings.freeze_epochs:
-            self.body = _with_body(network.encoder, meta).body
+        self.body: nn.Module | None = network.body if settings.freeze_epochs else None
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -221,8 +170,10 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether the last epoch is over or validation has not improved for too long."""
-        stale = self.epoch - max(self.best["epoch"], self.settings.freeze_epochs) >= self.settings.patience
-        return self.epoch >= self.settings.epochs or (stale and len(self.y_validation) > 0)
+        epochs, frozen = self.settings.epochs, self.settings.freeze_epochs
+        since = max(self.best["epoch"], frozen if frozen < epochs else 0)  # a second stage gets its chance
+        stale = self.epoch - since >= self.settings.patience
+        return self.epoch >= epochs or (stale and len(self.y_validation) > 0)
 
     def run_epoch(self) -> Epoch:
         """Pass once over the training rows, then judge the mean weights on the validation rows."""
@@ -258,18 +209,16 @@ class Training:
         if self.body is not None and self.epoch <= self.settings.freeze_epochs:
             self.body.eval()  # its batch norms keep their statistics too
         # Rows are taken from the table batch by batch: a copy of all in floats could be many times as large.
-        rows = as_tensor(self.rows.x[self.rows.train[batch.cpu().numpy()]]).to(self.device)
-        x = self.network.encoder.augment(rows, generator)
-        smoothing = self.settings.label_smoothing
-        loss = F.cross_entropy(self.network(x), self.y[batch], self.class_weights, label_smoothing=smoothing)
+        rows = as_batch(self.rows.x[self.rows.train[batch.cpu().numpy()]], self.device)
+        x = self.network.augment(rows, generator)
+        loss = self.network.loss(x, self.y[batch], self.criterion)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
-        if hasattr(self.network.encoder, "after_step"):
-            self.network.encoder.after_step()
+        self.network.after_step()
         self.average.update_parameters(self.network)
-        return loss.item()
+        return float(loss.item())
 
     def _judge(self) -> tuple[float, float]:
         """Validation loss and UAR of the mean weights, which become the best where the loss is lowest.
@@ -278,16 +227,16 @@ class Training:
         and late epochs are surer than right, which calibration mends.
         """
         judged = self.average.module.eval()
-        loss, uar, temperature = math.nan, math.nan, 1.0
+        loss, recall, temperature = math.nan, math.nan, 1.0
         if len(self.y_validation):
             logits = forward(judged, self.rows.x[self.rows.validation], self.device)
             temperature = fit_temperature(logits, self.y_validation)
-            loss, uar = nll(logits / temperature, self.y_validation), _uar(logits, self.y_validation)
+            loss, recall = nll(logits / temperature, self.y_validation), uar(logits, self.y_validation)
         if not loss >= self.best["loss"]:  # also where there is no validation: the last epoch is kept
             weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
-            scores = {"loss": loss, "uar": uar, "temperature": temperature}
+            scores = {"loss": loss, "uar": recall, "temperature": temperature}
             self.best = {"epoch": self.epoch, "weights": weights, **scores}
-        return loss, uar
+        return loss, recall
 
     def result(self) -> dict[str, Any]:
         """The member as it is kept: weights, temperature, and how it came about."""
@@ -340,56 +289,11 @@ def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
     return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)
 
 
-def as_tensor(x: np.ndarray) -> Tensor:
-    """Rows as an encoder takes them: pictures stay bytes, all else is float32."""
-    return torch.from_numpy(np.array(x, dtype=x.dtype if x.dtype == np.uint8 else np.float32))
-
-
-def _with_body(encoder: Any, meta: Mapping[str, Any]) -> Any:
-    if not hasattr(encoder, "body"):
-        raise UsageError(
-            f"encoder {meta['encoder']!r} has no pretrained body: no --weights, no --freeze-epochs"
-        )
-    return encoder
-
-
-def forward(module: Callable[[Tensor], Tensor], x: np.ndarray, device: torch.device = CPU) -> np.ndarray:
+def forward(module: Callable[[Any], Tensor], x: Rows, device: torch.device = CPU) -> np.ndarray:
     """What a module in evaluation mode makes of all rows, in batches: float64 (n_rows, n_outputs)."""
     with torch.inference_mode():
         outputs = [
-            module(as_tensor(x[i : i + INFERENCE_BATCH]).to(device)).cpu()
+            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
             for i in range(0, len(x), INFERENCE_BATCH)
         ]
     return torch.cat(outputs).double().numpy()
-
-
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (n_rows, n_classes) of logits of that shape."""
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return probabilities
-
-
-def nll(logits: np.ndarray, y: np.ndarray) -> float:
-    """Mean negative log likelihood of the true classes ``y`` (n_rows,) under logits (n_rows, n_classes)."""
-    return -float(np.log(np.maximum(softmax(logits)[np.arange(len(y)), y], 1e-300)).mean())
-
-
-def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
-    """The number by which to divide logits so that the likelihood of ``y`` is greatest; 1 if none is better.
-
-    Parameters
-    ----------
-    logits : shape (n_rows, n_classes), of rows that the network was not trained on.
-    y : shape (n_rows,), class numbers.
-    """
-    from scipy.optimize import minimize_scalar
-
-    found = minimize_scalar(lambda log: nll(logits / math.exp(log), y), bounds=(-2.0, 2.0), method="bounded")
-    return math.exp(found.x) if found.fun < nll(logits, y) else 1.0
-
-
-def _uar(logits: np.ndarray, y: np.ndarray) -> float:
-    """Mean recall of the classes that occur."""
-    right = logits.argmax(axis=1) == y
-    return float(np.mean([right[y == label].mean() for label in np.unique(y)]))

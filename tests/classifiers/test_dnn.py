@@ -14,8 +14,10 @@ import pytest
 import torch
 
 from eavctl import artifacts
+from eavctl.classifiers.calibration import fit_temperature, nll, softmax
 from eavctl.classifiers.dnn import DnnModel, Epoch, TrainSettings, fit
-from eavctl.classifiers.training import Rows, Training, fit_temperature, nll, softmax, validation_parts
+from eavctl.classifiers.network import build_network
+from eavctl.classifiers.training import Samples, Training, validation_parts
 from eavctl.errors import DataError, UsageError
 
 SHAPE = (16, 36)
@@ -231,7 +233,7 @@ def test_input_statistics_come_from_training_rows_alone() -> None:
         "classes": ["a", "b"],
         "dropout": 0,
     }
-    run = Training(meta, QUICK, 0, Rows(x, y, train, validation))
+    run = Training(lambda: build_network(meta), QUICK, 0, Samples(x, y, train, validation), 2)
     mean = run.network.state_dict()["encoder.mean"][:, 0].numpy()
     # the last frame of a clip may count as padding
     np.testing.assert_allclose(mean, x[train].mean(axis=(0, 2)), atol=0.1)

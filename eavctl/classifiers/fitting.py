@@ -1,0 +1,175 @@
+"""Fit the members of a model, whatever network they are: checks, checkpoints and what is told on the way."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from eavctl.classifiers.checkpoints import Checkpoint
+from eavctl.classifiers.streams import Rows, arrays_of
+from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings, validation_parts
+from eavctl.errors import DataError, UsageError
+
+PIECE = 256  # rows that are looked at at once
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows to learn from.
+
+    Parameters
+    ----------
+    x : rows, an array (n_rows, *shape) or `Streams`.
+    y : class numbers, int64 (n_rows,).
+    classes : names of the classes.
+    groups : shape (n_rows,), what the validation cut must not divide; None cuts by class alone.
+    """
+
+    x: Rows
+    y: np.ndarray
+    classes: tuple[str, ...]
+    groups: Sequence[str] | np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class Keeping:
+    """Where a training keeps its state and what it tells.
+
+    Parameters
+    ----------
+    checkpoint : file that holds the state every few epochs. Where it exists and is of the very same data
+        and settings, training goes on from there, to the weights an uninterrupted one has. It is left
+        behind: the caller removes it once the model is safe.
+    log_dir : folder for TensorBoard scalars.
+    on_epoch : called after each epoch.
+    """
+
+    checkpoint: Path | None = None
+    log_dir: Path | None = None
+    on_epoch: Callable[[Epoch], None] | None = None
+
+
+def labelled(
+    x: Rows,
+    labels: Sequence[str] | np.ndarray,
+    groups: Sequence[str] | np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
+) -> Labelled:
+    """Bring rows and the names of their classes together.
+
+    Raises
+    ------
+    DataError : rows, labels and groups do not fit each other, fewer than two classes, or values that are
+        not finite.
+    """
+    labels = np.asarray(labels).astype(str)
+    if len(labels) != len(x) or (groups is not None and len(groups) != len(x)):
+        raise DataError(f"{len(x)} rows, {len(labels)} labels and groups: these must be equally many")
+    known = [str(name) for name in (np.unique(labels) if classes is None else classes)]
+    unknown = sorted(set(labels) - set(known))
+    if unknown:
+        raise DataError(f"labels that are not among the classes: {', '.join(unknown)}")
+    if len(np.unique(labels)) < 2:
+        raise DataError("a network needs rows of two classes at least")
+    pieces = (array[i : i + PIECE] for array in arrays_of(x) for i in range(0, len(x), PIECE))
+    if not all(np.isfinite(piece).all() for piece in pieces):
+        raise DataError("features that are not finite; extract them again")
+    number = {name: i for i, name in enumerate(known)}
+    return Labelled(x, np.array([number[label] for label in labels], np.int64), tuple(known), groups)
+
+
+def fit_members(
+    build: Callable[[int], nn.Module],
+    rows: Labelled,
+    settings: TrainSettings,
+    facts: Mapping[str, Any],
+    keeping: Keeping,
+) -> list[dict[str, Any]]:
+    """Train the members of a model, each validated on another part of the rows.
+
+    Parameters
+    ----------
+    build : the network of a member, by its number; a `eavctl.classifiers.network.Trainable`.
+    facts : JSON-able: all that the weights depend on beside rows and settings.
+
+    Returns
+    -------
+    What `Training.result` says of each member.
+
+    Raises
+    ------
+    DataError : a loss that stops being a number.
+    UsageError : a checkpoint of another training; TensorBoard asked for but not installed.
+    """
+    fingerprint = _fingerprint(rows, {**facts, "settings": asdict(settings)}) if keeping.checkpoint else ""
+    store = Checkpoint(keeping.checkpoint, fingerprint)
+    parts = validation_parts(rows.y, rows.groups, settings)
+    with _reporting(keeping) as report:
+        for member in range(len(store.finished), settings.members):
+            samples = Samples(rows.x, rows.y, *parts[member % len(parts)])
+            run = Training(functools.partial(build, member), settings, member, samples, len(rows.classes))
+            store.resume(run)
+            while not run.ended:
+                report(run.run_epoch())
+                store.save(run)
+            store.finish(run)
+    return store.finished
+
+
+def account_of(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What is kept of the members' trainings beside their weights."""
+    return [{key: value for key, value in result.items() if key != "weights"} for result in results]
+
+
+def joint_state(results: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
+    """The weights of all members under the names that a list of their networks gives them."""
+    members = enumerate(result["weights"] for result in results)
+    return {f"{i}.{name}": tensor for i, weights in members for name, tensor in weights.items()}
+
+
+def _fingerprint(rows: Labelled, facts: Mapping[str, Any]) -> str:
+    """One hash of all that fixes the weights."""
+    names = None if rows.groups is None else [str(group) for group in rows.groups]
+    known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "groups": names}
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for array in arrays_of(rows.x):
+        for start in range(0, len(array), PIECE):
+            digest.update(np.ascontiguousarray(array[start : start + PIECE]).data)
+    return digest.hexdigest()
+
+
+@contextmanager
+def _reporting(keeping: Keeping) -> Iterator[Callable[[Epoch], None]]:
+    """Yield what tells an epoch to the caller and, where asked for, to TensorBoard."""
+    writer = _tensorboard(keeping.log_dir) if keeping.log_dir else None
+
+    def report(epoch: Epoch) -> None:
+        if writer:
+            for name in ("loss", "validation_loss", "validation_uar", "lr"):
+                writer.add_scalar(f"member{epoch.member}/{name}", getattr(epoch, name), epoch.epoch)
+        if keeping.on_epoch:
+            keeping.on_epoch(epoch)
+
+    try:
+        yield report
+    finally:
+        if writer:
+            writer.close()
+
+
+def _tensorboard(log_dir: Path) -> Any:
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise UsageError("TensorBoard is not installed: pip install eavctl[tensorboard]") from error
+    return SummaryWriter(log_dir)
