@@ -14,7 +14,9 @@ from collections.abc import Callable
 
 import librosa
 import numpy as np
+import torch
 
+from benchmarks import fusion
 from eavctl.features.audio import logmel, seed33
 from eavctl.features.functionals import functionals
 
@@ -24,6 +26,7 @@ SECONDS, RATE = 3.5, 16000
 
 def main() -> None:
     """Measure everything."""
+    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     time_s = np.arange(int(SECONDS * RATE)) / RATE
     voice = np.sin(2 * np.pi * 150 * time_s + 5 * np.sin(2 * np.pi * 4 * time_s)) * (
@@ -45,6 +48,13 @@ def main() -> None:
         ),
     )
     print(f"eavctl --help: {shown / interpreter:.1f} empty interpreters ({1e3 * shown:.0f} ms)")
+    for method in ("ambt-mean", "ambt-concat"):
+        apart, fused = side_by_side(fusion.STEPS["alone"](), fusion.STEPS[method]())
+        print(
+            f"{method}, tiny: a training step takes {fused / apart:.2f} x its three encoders alone "
+            f"({1e3 * fused:.0f} against {1e3 * apart:.0f} ms, batch {fusion.BATCH}), "
+            f"memory {fusion.peak_mb(method):.0f} against {fusion.peak_mb('alone'):.0f} MB"
+        )
 
 
 def with_librosa(clip: np.ndarray) -> None:

@@ -13,6 +13,7 @@ import json
 import os
 import pickle
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
+    "fusion": "eavctl.fusion.networks.model:FusionModel",
 }
-TORCH_KINDS = {"dnn"}
+TORCH_KINDS = {"dnn", "fusion"}
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,21 @@ def check_name(path: str | os.PathLike[str], kind: str) -> None:
         raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
 
 
-def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> None:
+def save(
+    path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any], folds: Sequence[Model] = ()
+) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
+
+    Parameters
+    ----------
+    folds : predictors of the training's folds that a ``.pt`` file keeps too, for `load_folds`.
 
     Raises
     ------
     UsageError : the ending is not the one for this model.
     """
     check_name(path, meta["kind"])
-    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
-    full = json.loads(json.dumps(full, allow_nan=False))  # values of one kind, so that the bytes are too
+    full = _plain({**meta, **({"kept_folds": len(folds)} if folds else {})}, predictor)
     if meta["kind"] not in TORCH_KINDS:
         arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
         content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)
@@ -84,9 +91,22 @@ def save(path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any]) -> 
         import torch
 
         buffer = io.BytesIO()
-        torch.save({"meta": full, "state_dict": predictor.state_dict()}, buffer)
+        parts = {"meta": full, "state_dict": predictor.state_dict()}
+        if folds:
+            parts["folds"] = [
+                {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
+                for fold in folds
+            ]
+        torch.save(parts, buffer)
         content = buffer.getvalue()
     files.write_bytes(path, content)
+
+
+def _plain(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
+    """A file's meta: values of one kind, so that the bytes are too."""
+    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
+    plain: dict[str, Any] = json.loads(json.dumps(full, allow_nan=False))
+    return plain
 
 
 def load(path: str | os.PathLike[str]) -> Model:
@@ -97,10 +117,28 @@ def load(path: str | os.PathLike[str]) -> Model:
     DataError : no such file, not an eavctl model, damaged, or holding anything but data.
     """
     parts = _read(Path(path))
+    return _rebuilt(path, parts["meta"]["kind"], parts)
+
+
+def load_folds(path: str | os.PathLike[str]) -> list[Model]:
+    """The models of the training's folds that a file keeps, each trained on a part of the rows.
+
+    Their meta has ``fold``, and the ``subjects`` and ``clips`` that the fold was trained on. A file that
+    keeps none gives an empty list.
+
+    Raises
+    ------
+    DataError : see `load`.
+    """
+    parts = _read(Path(path))
+    return [_rebuilt(path, parts["meta"]["kind"], fold) for fold in parts.get("folds", [])]
+
+
+def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Model:
     meta = parts["meta"]
-    if meta["kind"] not in PREDICTORS:
-        raise DataError(f"{path}: a model of unknown kind {meta['kind']!r}; upgrade eavctl")
-    module, name = PREDICTORS[meta["kind"]].split(":")
+    if kind not in PREDICTORS:
+        raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
+    module, name = PREDICTORS[kind].split(":")
     predictor = getattr(importlib.import_module(module), name)
     try:
         rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
@@ -209,6 +247,7 @@ def _read_torch(path: Path) -> Any:
     import torch
 
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:
         raise DataError(f"{path}: refused: the file holds more than weights and plain values") from error

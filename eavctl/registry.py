@@ -17,6 +17,7 @@ PACKAGES = {
     "features": "eavctl.features",
     "encoders": "eavctl.encoders",
     "fusers": "eavctl.fusion",
+    "fusion networks": "eavctl.fusion.networks",  # apart: late fusion needs no torch
 }
 
 T = TypeVar("T")

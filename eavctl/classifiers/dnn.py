@@ -61,6 +61,11 @@ class DnnModel:
         encoders = [network.encoder for network in self._networks]
         return np.concatenate([forward(encoder, x) for encoder in encoders], axis=1).astype(np.float32)
 
+    def member(self, number: int) -> tuple[Network, float]:
+        """A member, counted round and round, and its temperature."""
+        number %= len(self._networks)
+        return self._networks[number], self._meta["temperatures"][number]
+
     def state_dict(self) -> dict[str, Tensor]:
         """Weights and buffers of all members, on the CPU."""
         return {name: tensor.cpu() for name, tensor in self._all.state_dict().items()}

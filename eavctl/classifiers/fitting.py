@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from eavctl.classifiers.checkpoints import Checkpoint
-from eavctl.classifiers.streams import Rows, arrays_of
+from eavctl.classifiers.streams import Rows, held
 from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings, validation_parts
 from eavctl.errors import DataError, UsageError
 
@@ -81,8 +81,7 @@ def labelled(
         raise DataError(f"labels that are not among the classes: {', '.join(unknown)}")
     if len(np.unique(labels)) < 2:
         raise DataError("a network needs rows of two classes at least")
-    pieces = (array[i : i + PIECE] for array in arrays_of(x) for i in range(0, len(x), PIECE))
-    if not all(np.isfinite(piece).all() for piece in pieces):
+    if not all(np.isfinite(piece).all() for piece in _pieces(x)):
         raise DataError("features that are not finite; extract them again")
     number = {name: i for i, name in enumerate(known)}
     return Labelled(x, np.array([number[label] for label in labels], np.int64), tuple(known), groups)
@@ -142,10 +141,18 @@ def _fingerprint(rows: Labelled, facts: Mapping[str, Any]) -> str:
     names = None if rows.groups is None else [str(group) for group in rows.groups]
     known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "groups": names}
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-    for array in arrays_of(rows.x):
-        for start in range(0, len(array), PIECE):
-            digest.update(np.ascontiguousarray(array[start : start + PIECE]).data)
+    for _, numbers in held(rows.x):
+        digest.update(numbers.data)
+    for piece in _pieces(rows.x):
+        digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
+
+
+def _pieces(x: Rows) -> Iterator[np.ndarray]:
+    """All that rows hold, a few of them at once; what stands in for an absent stream is no part of it."""
+    for array, rows in held(x):
+        for start in range(0, len(rows), PIECE):
+            yield array[rows[start : start + PIECE]]
 
 
 @contextmanager

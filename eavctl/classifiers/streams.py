@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,6 +42,9 @@ class Streams:
 Rows = np.ndarray | Streams
 
 
-def arrays_of(x: Rows) -> tuple[np.ndarray, ...]:
-    """The arrays that rows consist of: themselves, or one a stream and which streams are present."""
-    return (*x.arrays, x.present) if isinstance(x, Streams) else (x,)
+def held(x: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Each array that rows consist of, and the numbers of the rows that have something in it."""
+    if isinstance(x, Streams):
+        yield from zip(x.arrays, map(np.flatnonzero, x.present.T), strict=True)
+    else:
+        yield x, np.arange(len(x))

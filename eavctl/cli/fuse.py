@@ -1,4 +1,4 @@
-"""``eavctl fuse``: prediction tables to one."""
+"""``eavctl fuse``: prediction tables to one, or feature tables to a network."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_json, say, warn
-from eavctl.cli.options import Force, Json
+from eavctl.cli.console import emit_json, progress, say, warn
+from eavctl.cli.extract import read_settings
+from eavctl.cli.options import DryRun, Folds, Force, Group, Json, Protocol, Seed
 from eavctl.cli.training import score_line
 from eavctl.errors import UsageError
+
+MODEL_ENDINGS = (".pt", ".joblib")
 
 
 @command(
@@ -19,55 +22,226 @@ from eavctl.errors import UsageError
     "eavctl fuse svm_preds.parquet dnn_preds.parquet -o fused.parquet",
     "eavctl fuse svm_preds.parquet dnn_preds.parquet -o fused.parquet --method stacking --save fuse.joblib",
     "eavctl fuse new_svm.parquet new_dnn.parquet -o new.parquet --use fuse.joblib",
+    "eavctl fuse eeg.parquet fbank.parquet faces.parquet --method ambt-mean --size tiny -o ambt.parquet "
+    "--save ambt.pt",
+    "eavctl fuse eeg.parquet fbank.parquet faces.parquet --method ambt-mean --init eeg.pt audio.pt video.pt "
+    "-o ambt.parquet --save ambt.pt",
+    "eavctl fuse eeg.parquet fbank.parquet faces.parquet --size tiny --zero-shot Calmness -o zero.parquet",
 )
 def fuse(
-    inputs: Annotated[list[str], typer.Argument(help="Prediction tables (.parquet), two or more.")],
-    out: Annotated[str, typer.Option("--out", "-o", help="Prediction table to write (.parquet), or -.")],
-    method: Annotated[str, typer.Option(help="mean, weighted, product, max, vote or stacking.")] = "weighted",
-    save: Annotated[Path | None, typer.Option(help="Also write the fuser to this file (.joblib).")] = None,
-    use: Annotated[
-        Path | None, typer.Option(help="Apply the fuser of this file, in place of a method.")
+    inputs: Annotated[
+        list[str],
+        typer.Argument(help="Prediction tables, or feature tables (.parquet), two or more."),
+    ],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="Prediction table to write (.parquet) or -; or a model's file.")
+    ],
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="For prediction tables: weighted (the default), mean, product, max, vote, stacking. "
+            "For feature tables: attention (the default), channel-attention, ambt-mean, ambt-concat."
+        ),
     ] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Also write the fuser (.joblib), or the network (.pt).")
+    ] = None,
+    predictions: Annotated[
+        Path | None, typer.Option(help="Prediction table to write, where -o names the model's file.")
+    ] = None,
+    use: Annotated[
+        Path | None,
+        typer.Option(
+            help="Prediction tables: apply the fuser of this file. Some of its inputs may be missing."
+        ),
+    ] = None,
+    init: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Feature tables: models of train-dnn --keep-folds to take encoders from; several may "
+            "follow each other."
+        ),
+    ] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="Feature tables: an encoder for each, in their order; repeatable."),
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="Of encoders from scratch: base (as published) or tiny.")
+    ] = None,
+    contrastive: Annotated[
+        float, typer.Option(min=0, help="Weight of a term that draws a sample's embeddings together.")
+    ] = 0.0,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="A setting of the network, as KEY=VALUE, such as modality_dropout=0.5."),
+    ] = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Feature tables: train on samples that some tables lack, too.")
+    ] = False,
+    zero_shot: Annotated[
+        str | None,
+        typer.Option(
+            help="Hold a class out of all training (or all, each in turn), and name it by the other tables' "
+            "embeddings, to which the first table's are aligned."
+        ),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")] = None,
+    batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")] = None,
+    freeze_epochs: Annotated[
+        int | None, typer.Option(min=0, help="In so many first epochs all encoders are held fixed.")
+    ] = None,
+    freeze_lr: Annotated[float | None, typer.Option(help="Greatest learning rate of those epochs.")] = None,
+    members: Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
+    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
+    protocol: Protocol = "auto",
+    folds: Folds = 5,
+    group: Group = "subject",
+    seed: Seed = 42,
     force: Force = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Fuse the predictions of several models, joined on sample_id.
+    """Fuse the predictions of several models, or train one network on the features of several modalities.
 
-    Weights and stacking are learned on out-of-fold rows of other folds, whose speakers are others. The
-    result is compared with the best of its inputs, subject by subject, and the output says which is better.
+    Tables are joined on sample_id. What is learned is learned on training rows of other speakers. The result
+    is compared with the best of its inputs, subject by subject, and shown for every subset of them.
     """
+    sources, starts = _sorted(inputs, init)
+    if not _is_for_networks(sources, method):
+        if starts or encoder or size or zero_shot or partial:
+            raise UsageError("--init, --encoder, --size, --partial and --zero-shot are for feature tables")
+        _fuse_predictions(sources, out, method, save, use, force=force, as_json=as_json)
+        return
+
+    from eavctl.classifiers.training import TrainSettings
+    from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
+    from eavctl.stages.train import Evaluation, Targets
+
+    given: dict[str, Any] = {
+        "epochs": epochs, "batch": batch, "lr": lr, "members": members, "freeze_epochs": freeze_epochs,
+        "freeze_lr": freeze_lr,
+    }  # fmt: skip
+    asked = {key: value for key, value in given.items() if value is not None}
+    settings = TrainSettings(**asked, seed=seed, device=device)
+    evaluation = Evaluation(protocol, folds, group, None, seed)
+    network = read_settings(set_ or []) | ({"contrastive": contrastive} if contrastive else {})
+    planned = FusionPlan(
+        Inputs(sources, encoder or (), size, starts, partial), method or "attention", network
+    )
+    targets = Targets(*_targets(out, save, predictions))
+    if dry_run:
+        joined = planned.join()
+        say(f"would train {planned.method} on {len(joined.table)} rows of {', '.join(joined.names)} -> {out}")
+        return
+    with progress(f"fuse by {planned.method}") as tick:
+        trained = fuse_network(
+            planned, targets, settings, evaluation, log_dir=tensorboard, force=force, on_fold=tick
+        )
+    for text in trained.warnings:
+        warn(text)
+    if as_json:
+        facts = {key: trained.meta[key] for key in ("classes", "protocol", "out_of_fold", "fusion")}
+        emit_json({"out": out, "up_to_date": trained.up_to_date, **facts})
+    _tell(trained.meta["fusion"], trained.meta["out_of_fold"])
+    done = "is up to date: " if trained.up_to_date else ""
+    where = " and ".join(map(str, targets.files))
+    say(f"{done}{trained.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
+
+
+def _sorted(inputs: list[str], init: list[str] | None) -> tuple[list[str], list[str]]:
+    """Tables, and models to start from: those after the first one of --init count as arguments."""
+    models = [name for name in inputs if name.endswith(MODEL_ENDINGS)]
+    if models and not init:
+        raise UsageError(f"{models[0]}: a model, where a table is needed; --init takes models to start from")
+    return [name for name in inputs if name not in models], [*(init or []), *models]
+
+
+def _is_for_networks(sources: list[str], method: str | None) -> bool:
+    """Whether feature tables are fused: told by the method, or by the first table."""
+    from eavctl import registry, tables
+
+    if method in registry.names("fusers"):
+        return False
+    if method is None:
+        return bool(sources) and tables.read_meta(sources[0]).get("kind") == "features"
+    if method not in registry.names("fusion networks"):
+        known = ", ".join([*registry.names("fusers"), *registry.names("fusion networks")])
+        raise UsageError(f"no method {method!r} to fuse by; known: {known}")
+    return True
+
+
+def _targets(out: str, save: Path | None, predictions: Path | None) -> tuple[str | None, str | None]:
+    """The files of the model and of the predictions, whichever of them -o names."""
+    model, table = (str(path) if path else None for path in (save, predictions))
+    if out.endswith(MODEL_ENDINGS):
+        if model:
+            raise UsageError(f"-o {out} and --save {model} both name the model's file: name one")
+        return out, table
+    if table:
+        raise UsageError(f"-o {out} and --predictions {table} both name the prediction table: name one")
+    return model, out
+
+
+def _fuse_predictions(
+    sources: list[str],
+    out: str,
+    method: str | None,
+    save: Path | None,
+    use: Path | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
     from eavctl.stages.fuse import fuse as run
 
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     if use and save:
         raise UsageError("--use applies a fuser that is there; --save keeps a new one: give one of them")
-    result = run(inputs, out, method=method, save=save, use=use, force=force)
+    result = run(sources, out, method=method or "weighted", save=save, use=use, force=force)
     meta = result.predictions.meta
     for text in meta["protocol"]["warnings"]:
         warn(text)
     if as_json:
-        emit_json({"out": out, "fusion": meta["fusion"], "scores": result.scores, "versus": result.versus})
-    if weights := meta["fusion"]["weights"]:
-        say("weights: " + ", ".join(f"{name} {share:.2f}" for name, share in weights.items()))
-    if result.scores:
-        say(score_line(result.scores))
-    if result.versus:
-        say(verdict(result.versus))
+        emit_json({"out": out, "fusion": meta["fusion"], "scores": result.scores})
+    _tell(meta["fusion"], result.scores)
     say(f"{len(result.predictions)} rows -> {out}")
 
 
+def _tell(fusion: dict[str, Any], scores: dict[str, Any] | None) -> None:
+    """Weights, scores, what the fusion is worth, and what is left of it without some of its inputs."""
+    from eavctl.fusion.subsets import complaints, lines
+
+    if fusion["weights"]:
+        say("weights: " + ", ".join(f"{name} {share:.2f}" for name, share in fusion["weights"].items()))
+    used = fusion.get("used") or {}
+    if len(used) > 1:
+        say("used: " + ", ".join(f"{names} {n}" for names, n in used.items()))
+    if scores:
+        say(score_line(scores))
+    for line in lines(fusion["subsets"]) if fusion.get("subsets") else []:
+        say(line)
+    for sentence in complaints(fusion.get("subsets") or []):
+        warn(sentence)
+    for versus in fusion.get("versus") or []:
+        say(verdict(versus))
+
+
 def verdict(versus: dict[str, Any]) -> str:
-    """Whether the fusion beats the best of its inputs, in one line."""
-    difference = versus["difference"]
+    """Whether the fusion beats what it is compared with, in one line."""
+    difference, name = versus["difference"], versus["name"]
+    other = name if versus.get("late") else f"the best of its inputs, {name}"
     if versus["better"]:
-        judged = f"beats the best of its inputs, {versus['name']}"
+        judged = "beats"
     elif difference["value"] > 0:
-        judged = f"is not surely better than the best of its inputs, {versus['name']}"
+        judged = "is not surely better than"
     else:
-        judged = f"does not beat the best of its inputs, {versus['name']}"
+        judged = "does not beat"
     return (
-        f"fusion {judged}: UAR {versus['first']:.3f} against {versus['second']:.3f}, "
+        f"fusion {judged} {other}: UAR {versus['first']:.3f} against {versus['second']:.3f}, "
         f"difference {difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}], "
         f"p = {versus['p_value']:.3f}"
     )

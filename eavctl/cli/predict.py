@@ -13,7 +13,7 @@ from eavctl.cli.options import Force, Json
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from eavctl.stages.predict import Predicted, Row
+    from eavctl.stages.predict import Predicted, Row, Without
 
 DEFAULT_MODEL = Path("svm.joblib")
 BAR = 32  # characters for a probability of 1
@@ -25,10 +25,17 @@ BAR = 32  # characters for a probability of 1
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --window 3 --hop 1 --json",
     "eavctl predict dataset/ -o preds.parquet",
-    "eavctl predict subject3/ --trial 12 --model eegnet.pt",
+    "eavctl predict subject3/ --trial 12 --model ambt.pt",
+    "eavctl predict --eeg rec.edf --audio a.wav --video v.mp4 --model ambt.pt",
 )
 def predict(
-    sources: Annotated[list[str], typer.Argument(help="Recordings, folders, manifests, or - for stdin.")],
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(help="Recordings, folders, manifests, feature tables, or - for stdin."),
+    ] = None,
+    eeg: Annotated[str | None, typer.Option(help="EEG of one recording in separate files.")] = None,
+    audio: Annotated[str | None, typer.Option(help="Its sound.")] = None,
+    video: Annotated[str | None, typer.Option(help="Its pictures.")] = None,
     model: Annotated[
         Path | None, typer.Option(help="Model file; else svm.joblib in the working folder.")
     ] = None,
@@ -52,19 +59,35 @@ def predict(
     """Say which emotion recordings express, and how sure that is.
 
     How sure: the share of right answers among the out-of-fold recordings of the training that were judged
-    with about the same probability.
+    with about the same probability. A fusion model judges by what there is of a recording, and says what it
+    used, how much each weighed, and what was absent.
     """
     from eavctl import files
     from eavctl.stages.predict import predict as run
 
+    given = {"eeg": eeg, "audio": audio, "video": video}
+    separate = {modality: path for modality, path in given.items() if path}
+    if bool(sources) == bool(separate):
+        raise UsageError(
+            "give recordings, or the files of one recording with --eeg, --audio and --video"
+            + (", not both" if sources else "")
+        )
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
-    if plot and (len(sources) != 1 or sources[0] == files.STDIO):
-        raise UsageError("--plot draws one recording; name its file")
+    drawn = _drawn(sources or [], separate) if plot else ""
     for target in (out, plot):
         if target:
             files.guard(target, force=force)
-    result = run(sources, _find(model), layout=layout, trial=trial, window=window, hop=hop, strict=strict)
+    result = run(
+        sources or [],
+        _find(model),
+        separate=separate,
+        layout=layout,
+        trial=trial,
+        window=window,
+        hop=hop,
+        strict=strict,
+    )
     for note in result.notes:
         warn(note)
     for bad in result.rejected:
@@ -72,17 +95,28 @@ def predict(
     if plot:
         from eavctl.report.analysis import draw_analysis
 
-        draw_analysis(sources[0], plot)
+        draw_analysis(drawn, plot)
         say(f"picture -> {plot}")
     if out:
         from eavctl.tables import write_predictions
 
         write_predictions(result.to_table(), out)
         say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")
+    is_card = len(result.rows) == 1 and out is None and not as_json
+    if result.is_fusion and not is_card:
+        say(_used(result))
     if as_json:
         emit_json(_as_json(result))
     elif out is None:
-        emit("\n".join(_lines(result)))
+        emit("\n".join(_card(result, result.rows[0]) if is_card else _lines(result)))
+
+
+def _drawn(sources: list[str], separate: dict[str, str]) -> str:
+    """The one recording whose sound ``--plot`` draws."""
+    sounds = [separate["audio"]] if "audio" in separate else sources
+    if len(sounds) != 1 or sounds[0] == "-":
+        raise UsageError("--plot draws one recording; name its file")
+    return sounds[0]
 
 
 def _find(model: Path | None) -> Path:
@@ -91,6 +125,11 @@ def _find(model: Path | None) -> Path:
     raise UsageError(
         "no model: train one with 'eavctl train-svm feats.parquet -o svm.joblib', or name it with --model"
     )
+
+
+def _used(result: Predicted) -> str:
+    """How many recordings were judged by which streams."""
+    return "used: " + ", ".join(f"{' + '.join(names)} {count}" for names, count in result.used.items())
 
 
 def _as_json(result: Predicted) -> dict[str, Any]:
@@ -102,15 +141,22 @@ def _as_json(result: Predicted) -> dict[str, Any]:
             "pred": result.classes[row.proba.argmax()],
             "proba": dict(zip(result.classes, row.proba.tolist(), strict=True)),
             "right_out_of_fold": result.sureness(row),
+            **(_streams(row) if result.is_fusion else {}),
         }
         for row in result.rows
     ]
     return {"classes": list(result.classes), "predictions": rows, "rejected": list(result.rejected)}
 
 
+def _streams(row: Row) -> dict[str, Any]:
+    """What a row was judged by, and without what: of which share of its segments, and why, where known."""
+    absent = [
+        {"name": each.stream, "reason": each.reason or None, "share": each.share} for each in row.absent
+    ]
+    return {"modalities": row.weights, "absent": absent}
+
+
 def _lines(result: Predicted) -> list[str]:
-    if len(result.rows) == 1:
-        return _card(result, result.rows[0])
     width = max(len(name) for name in result.classes)
     windows = len({row.recording for row in result.rows}) < len(result.rows)
     lines = []
@@ -136,4 +182,21 @@ def _card(result: Predicted, row: Row) -> list[str]:
             "",
             f"  In training's out-of-fold test, {right:.0%} of the answers given this surely were right.",
         ]
+    if result.is_fusion:
+        lines += ["", f"  {_account(row)}"]
     return lines
+
+
+def _account(row: Row) -> str:
+    """What one recording was judged by, how much each weighed, and what was absent."""
+    used = ", ".join(
+        name if weight is None else f"{name} {weight:.2f}" for name, weight in row.weights.items()
+    )
+    absent = ", ".join(_absent(each) for each in row.absent)
+    return f"used: {used}" + (f"; absent: {absent}" if absent else "")
+
+
+def _absent(without: Without) -> str:
+    share = f" in {without.share:.0%} of it" if without.share < 1 else ""
+    reason = f" ({without.reason})" if without.reason else ""
+    return f"{without.stream}{share}{reason}"

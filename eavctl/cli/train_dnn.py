@@ -36,14 +36,16 @@ def train_dnn(
     table: Table,
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.pt).")],
     encoder: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Network. Of sound: cnn-lstm, scnn, ast. Of EEG: eegnet, shallow-transformer. Of video: "
-            "vit, resnet50-ca, efficientnet-b0."
+            help="Network; by default one for the table's feature set. Of sound: cnn-lstm, scnn, ast. Of "
+            "EEG: eegnet, shallow-transformer. Of video: vit, resnet50-ca, efficientnet-b0. Of any columns: "
+            "mlp.",
+            show_default=False,
         ),
-    ] = "cnn-lstm",
+    ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Size of a large encoder: base (as published) or tiny.")
+        str | None, typer.Option(help="Size of an encoder that has some: base (as published) or tiny.")
     ] = None,
     weights: Annotated[
         Path | None,
@@ -71,6 +73,10 @@ def train_dnn(
     group: Group = "subject",
     normalize: Normalize = None,
     predictions: Predictions = None,
+    keep_folds: Annotated[
+        bool,
+        typer.Option("--keep-folds", help="The model file also keeps each fold's network, for fuse --init."),
+    ] = False,
     seed: Seed = 42,
     force: Force = False,
     dry_run: DryRun = False,
@@ -82,8 +88,9 @@ def train_dnn(
     the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
     """
     from eavctl.classifiers.dnn import TrainSettings
-    from eavctl.stages.train import Evaluation
-    from eavctl.stages.train_dnn import DnnFitter
+    from eavctl.encoders.choice import settings_of_size
+    from eavctl.stages.train import Evaluation, Targets
+    from eavctl.stages.train_dnn import DnnFitter, encoder_for
 
     given: dict[str, Any] = {
         "epochs": epochs,
@@ -97,9 +104,16 @@ def train_dnn(
     settings = TrainSettings(
         **{key: value for key, value in given.items() if value is not None}, seed=seed, device=device
     )
-    encoder_settings = read_settings(set_ or []) | ({"size": size} if size else {})
+    encoder = encoder or encoder_for(table)
+    encoder_settings = (settings_of_size(encoder, size) if size else {}) | read_settings(set_ or [])
     fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     run_training(
-        table, out, fitter, evaluation, predictions=predictions, force=force, dry_run=dry_run, as_json=as_json
+        table,
+        Targets(out, predictions, keep_folds),
+        fitter,
+        evaluation,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
     )

@@ -50,11 +50,16 @@ def train_svm(
     speakers only, inside each fold; the model in the file is fitted on all rows. Rows of a table whose
     features are tensors belong to train-dnn.
     """
-    from eavctl.stages.train import Evaluation
+    from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_svm import SvmFitter
 
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     run_training(
-        table, out, SvmFitter(seed=seed, jobs=jobs), evaluation, predictions=predictions, force=force,
-        dry_run=dry_run, as_json=as_json,
-    )  # fmt: skip
+        table,
+        Targets(out, predictions),
+        SvmFitter(seed=seed, jobs=jobs),
+        evaluation,
+        force=force,
+        dry_run=dry_run,
+        as_json=as_json,
+    )

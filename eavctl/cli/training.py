@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any
 from eavctl.cli.console import emit_json, progress, say, warn
 
 if TYPE_CHECKING:
-    from eavctl.stages.train import Evaluation, Fitter
+    from eavctl.stages.train import Evaluation, Fitter, Targets
 
 
 def run_training(
     table: Path,
-    out: Path,
+    targets: Targets,
     fitter: Fitter,
     evaluation: Evaluation,
     *,
-    predictions: Path | None,
     force: bool,
     dry_run: bool,
     as_json: bool,
@@ -27,18 +26,18 @@ def run_training(
 
     if dry_run:
         planned = plan(table, evaluation)
-        say(f"would train a {fitter.kind} on {table}: {planned.describe()} -> {out}")
+        say(f"would train a {fitter.kind} on {table}: {planned.describe()} -> {targets.model}")
         return
     with progress(f"train {fitter.kind}") as tick:
-        result = train(table, out, fitter, evaluation, predictions=predictions, force=force, on_fold=tick)
+        result = train(table, targets, fitter, evaluation, force=force, on_fold=tick)
     for text in result.warnings:
         warn(text)
     if as_json:
-        emit_json({"out": str(out), "up_to_date": result.up_to_date, **_summary(result.meta)})
+        emit_json({"out": str(targets.model), "up_to_date": result.up_to_date, **_summary(result.meta)})
     say(score_line(result.meta["out_of_fold"]))
-    where = f" and {predictions}" if predictions else ""
     done = "is up to date: " if result.up_to_date else ""
-    say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {out}{where}")
+    where = " and ".join(map(str, targets.files))
+    say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
 
 
 def _summary(meta: Any) -> dict[str, Any]:

@@ -100,11 +100,13 @@ def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
     DataError : no labelled sample in common, or one with two labels.
     """
     place = {sample: i for i, sample in enumerate(second.keys["sample_id"])}
-    labels = first.keys["label"]
+    samples, labels = (first.keys[name].tolist() for name in ("sample_id", "label"))
     rows = [
-        i for i, s in enumerate(first.keys["sample_id"]) if s in place and isinstance(labels.iloc[i], str)
+        i
+        for i, (sample, label) in enumerate(zip(samples, labels, strict=True))
+        if sample in place and isinstance(label, str)
     ]
-    others = [place[first.keys["sample_id"].iloc[i]] for i in rows]
+    others = [place[samples[i]] for i in rows]
     if not rows:
         raise DataError("the two prediction tables have no labelled sample in common")
     keys = first.keys.iloc[rows].reset_index(drop=True)

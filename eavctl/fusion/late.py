@@ -2,7 +2,8 @@
 
 Tables meet by ``sample_id``, never by position, and classes by name. What is learned is learned on
 out-of-fold rows: each fold is fused by a fuser that has seen the other folds alone, which hold other
-speakers; the fuser that is kept has seen all of them.
+speakers; the fuser that is kept has seen all of them. A kept fuser takes what inputs there are: those that
+a row lacks are left out of it, and no number stands in for them.
 """
 
 from __future__ import annotations
@@ -18,14 +19,9 @@ from eavctl import registry
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.metrics import indices
-from eavctl.fusion.joining import Joined, join, merged_meta
-from eavctl.registry import register
+from eavctl.fusion.joining import Inputs, Joined, hashes_of, join, merged_meta, unite
+from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.tables import PredictionTable
-
-SMALLEST = 1e-6  # probabilities below are taken as this where a logarithm is needed
-STACKING_C = 0.1  # inverse of the ridge; with some 700 rows of 8 classes, 0.03 to 1 do equally well
-EM_STEPS = 1000
-EM_CLOSE = 1e-10
 
 
 class LateFuser:
@@ -34,7 +30,8 @@ class LateFuser:
     Attributes
     ----------
     classes_ : names of the classes, shape (n_classes,), in the order of the probabilities.
-    inputs : names of the tables, in the order in which they must come.
+    inputs : names of the tables that it was fitted with.
+    hashes : for each input the hashes of the models that made its table, by which it is known again.
     arrays : what was learned.
     """
 
@@ -45,6 +42,7 @@ class LateFuser:
     def __init__(self) -> None:
         self.classes_: np.ndarray = np.array([], dtype=str)
         self.inputs: tuple[str, ...] = ()
+        self.hashes: tuple[tuple[str, ...], ...] = ()
         self.arrays: dict[str, np.ndarray] = {}
 
     def fit(self, tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> LateFuser:
@@ -55,45 +53,74 @@ class LateFuser:
         DataError : the tables do not fit together; or, where something is learned, they are not out of
             fold or have no labels.
         """
-        joined = join(tables, names)
-        if self.learned:
-            for table, name in zip(tables, joined.names, strict=True):
-                leakage.assert_out_of_fold(table.keys, table.meta, name)
-        return self._fit_rows(joined, joined.labelled)
+        return self._fit(join(tables, names))
 
     def fuse(self, tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> PredictionTable:
-        """Fuse the rows that the tables have in common, given in the order of `inputs`.
+        """Fuse the rows that any of the tables has, each by the inputs that it has.
+
+        Parameters
+        ----------
+        tables : for all inputs or some of them, in any order; known by the models that made them.
+        names : what messages call the tables.
+
+        Returns
+        -------
+        A prediction table whose ``fusion`` says how many rows had which inputs (``used``), and how many
+        lacked each (``absent``).
 
         Raises
         ------
-        DataError : the tables do not fit together, or not this fuser.
+        UsageError : no table.
+        DataError : the tables do not fit together, or not this fuser; or it has learned nothing for the
+            inputs that a row has.
         """
-        joined = join(tables, names)
-        if len(tables) != len(self.inputs):
-            raise DataError(
-                f"{len(tables)} tables, but this fuser was made for {len(self.inputs)}: {self.inputs}"
-            )
-        if set(joined.classes) != set(self.classes_.tolist()):
-            raise DataError(f"the tables have the classes {joined.classes}, the fuser {tuple(self.classes_)}")
-        order = [joined.classes.index(name) for name in self.classes_]
-        proba = self.predict_proba(joined.stack[:, :, order])
-        meta = self._meta(joined, tables)
+        joined = unite(tables, Inputs(self.inputs, self.hashes, tuple(self.classes_.tolist())), names)
+        meta = self._meta(joined)
         meta["out_of_fold"] = meta["out_of_fold"] and not self.learned
-        return PredictionTable(joined.keys, proba, tuple(self.classes_.tolist()), meta)
+        proba = self.predict_proba(joined.stack, joined.present)
+        return PredictionTable(joined.keys, proba, joined.classes, meta)
 
-    def predict_proba(self, stack: np.ndarray) -> np.ndarray:
-        """Fuse probabilities, shape (n_rows, n_tables, n_classes), to (n_rows, n_classes)."""
-        fused = self._combine(np.asarray(stack, dtype=np.float64))
+    def predict_proba(self, stack: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
+        """Fuse probabilities to those of one model.
+
+        Parameters
+        ----------
+        stack : shape (n_rows, n_inputs, n_classes); whatever stands where an input is absent is not read.
+        present : bool, shape (n_rows, n_inputs); by default all of them.
+
+        Returns
+        -------
+        float64, shape (n_rows, n_classes); each row sums to 1.
+
+        Raises
+        ------
+        DataError : a row has no input, or inputs for which nothing was learned.
+        """
+        stack = np.asarray(stack, dtype=np.float64)
+        here = np.ones(stack.shape[:2], dtype=bool) if present is None else np.asarray(present, dtype=bool)
+        if not here.any(axis=1).all():
+            raise DataError(
+                f"row {here.any(axis=1).argmin()} has none of the inputs {', '.join(self.inputs)}"
+            )
+        fused = np.empty((len(stack), stack.shape[2]))
+        for pattern in np.unique(here, axis=0):
+            rows, inputs = np.flatnonzero((here == pattern).all(axis=1)), np.flatnonzero(pattern)
+            fused[rows] = self._combine(stack[np.ix_(rows, inputs)], inputs)
         return np.asarray(fused / fused.sum(axis=1, keepdims=True))
 
     @property
     def weights(self) -> tuple[float, ...] | None:
-        """The share of each table, summing to 1; None where the method has no such thing."""
+        """The share of each input where all are present, summing to 1; None where there is no such thing."""
         return (1 / len(self.inputs),) * len(self.inputs)
 
     def to_meta(self) -> dict[str, Any]:
         """What a model file keeps, JSON-able, beside `to_arrays`."""
-        return {"method": self.method, "classes": self.classes_.tolist(), "inputs": list(self.inputs)}
+        return {
+            "method": self.method,
+            "classes": self.classes_.tolist(),
+            "inputs": list(self.inputs),
+            "hashes": [list(each) for each in self.hashes],
+        }
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Arrays that a model file keeps."""
@@ -110,12 +137,24 @@ class LateFuser:
         """
         fuser = new(str(meta["method"]))
         fuser.classes_, fuser.inputs = np.array(meta["classes"], dtype=str), tuple(meta["inputs"])
+        fuser.hashes = tuple(tuple(map(str, each)) for each in meta.get("hashes") or [()] * len(fuser.inputs))
+        if len(fuser.hashes) != len(fuser.inputs):
+            raise ValueError(f"hashes of {len(fuser.hashes)} inputs for {len(fuser.inputs)}")
         fuser.arrays = {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
-        fuser.predict_proba(np.full((1, len(fuser.inputs), len(fuser.classes_)), 1 / len(fuser.classes_)))
+        known = [subset for subset in subsets_of(range(len(fuser.inputs))) if fuser._serves(subset)]
+        present = np.array([np.isin(range(len(fuser.inputs)), subset) for subset in known])
+        fuser.predict_proba(np.full((*present.shape, len(fuser.classes_)), 1 / len(fuser.classes_)), present)
         return fuser
+
+    def _fit(self, joined: Joined) -> LateFuser:
+        if self.learned:
+            for table, name in zip(joined.tables, joined.names, strict=True):
+                leakage.assert_out_of_fold(table.keys, table.meta, name)
+        return self._fit_rows(joined, joined.labelled)
 
     def _fit_rows(self, joined: Joined, rows: np.ndarray) -> LateFuser:
         self.classes_, self.inputs = np.array(joined.classes, dtype=str), joined.names
+        self.hashes = tuple(hashes_of(table) for table in joined.tables)
         if self.learned:
             if not len(rows):
                 raise DataError(
@@ -130,149 +169,48 @@ class LateFuser:
             self._learn(joined.stack[rows], indices(labels, joined.classes))
         return self
 
-    def _meta(self, joined: Joined, tables: Sequence[PredictionTable]) -> dict[str, Any]:
-        meta = merged_meta(joined, tables)
+    def _meta(self, joined: Joined) -> dict[str, Any]:
+        meta = merged_meta(joined)
         meta["name"] = f"{self.method} fusion"
-        weights = None if self.weights is None else dict(zip(joined.names, self.weights, strict=True))
+        weights = None if self.weights is None else dict(zip(self.inputs, self.weights, strict=True))
+        absent = (~joined.present).sum(axis=0).tolist()
         meta["fusion"] = {
             "method": self.method,
-            "inputs": list(joined.names),
+            "inputs": list(self.inputs),
             "weights": weights,
             "left_out": joined.left_out,
+            "used": _used(joined.present, self.inputs),
+            "absent": dict(zip(self.inputs, absent, strict=True)),
         }
         return meta
 
+    def _serves(self, inputs: tuple[int, ...]) -> bool:
+        """Whether it can do with these inputs alone."""
+        return True
+
     def _learn(self, stack: np.ndarray, truth: np.ndarray) -> None:
         raise NotImplementedError
 
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
+    def _combine(self, stack: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+        """Fuse (n_rows, n_present, n_classes) to (n_rows, n_classes); ``inputs`` are the numbers of those."""
         raise NotImplementedError
-
-
-@register("fusers", "mean")
-class Mean(LateFuser):
-    """The mean of the probabilities."""
-
-    method = "mean"
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        return np.asarray(stack.mean(axis=1))
-
-
-@register("fusers", "weighted")
-class Weighted(LateFuser):
-    """A weighted mean; the weights sum to 1 and make the log loss least.
-
-    Found by expectation maximisation for the weights of a mixture of fixed parts [1]_, which never makes
-    the log loss worse and needs no step size.
-
-    References
-    ----------
-    .. [1] Dempster, Laird, Rubin: Maximum likelihood from incomplete data via the EM algorithm, 1977.
-    """
-
-    method, learned = "weighted", True
-
-    def _learn(self, stack: np.ndarray, truth: np.ndarray) -> None:
-        likelihood = np.maximum(stack[np.arange(len(truth)), :, truth], SMALLEST)
-        weights = np.full(stack.shape[1], 1 / stack.shape[1])
-        for _ in range(EM_STEPS):
-            shares = weights * likelihood
-            updated = (shares / shares.sum(axis=1, keepdims=True)).mean(axis=0)
-            moved, weights = np.abs(updated - weights).max(), updated
-            if moved < EM_CLOSE:
-                break
-        self.arrays = {"weights": weights}
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        return np.asarray(np.einsum("rtc,t->rc", stack, self.arrays["weights"]))
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The share of each table."""
-        return tuple(float(weight) for weight in self.arrays["weights"])
-
-
-@register("fusers", "product")
-class Product(LateFuser):
-    """The geometric mean of the probabilities, brought to sum 1."""
-
-    method = "product"
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        return _softmax(np.log(np.maximum(stack, np.finfo(np.float64).tiny)).mean(axis=1))
-
-
-@register("fusers", "max")
-class Maximum(LateFuser):
-    """The greatest probability that any model gives to a class, brought to sum 1."""
-
-    method = "max"
-    weights = None
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        return np.asarray(stack.max(axis=1))
-
-
-@register("fusers", "vote")
-class Vote(LateFuser):
-    """One vote a model; the mean of the probabilities has one vote too, which it may divide.
-
-    So the majority wins, and of two classes with equal votes the one of the higher mean probability.
-    """
-
-    method = "vote"
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        n_classes = stack.shape[2]
-        votes = (stack.argmax(axis=2)[:, :, None] == np.arange(n_classes)).sum(axis=1)
-        return np.asarray(votes + stack.mean(axis=1))
-
-
-@register("fusers", "stacking")
-class Stacking(LateFuser):
-    """Multinomial logistic regression on the logarithms of all models' probabilities [1]_.
-
-    References
-    ----------
-    .. [1] Wolpert: Stacked generalization, Neural Networks 5(2), 1992.
-    """
-
-    method, learned = "stacking", True
-
-    def _learn(self, stack: np.ndarray, truth: np.ndarray) -> None:
-        from sklearn.linear_model import LogisticRegression
-
-        n_classes = stack.shape[2]
-        present = np.unique(truth)
-        if len(present) < 2:
-            raise DataError("stacking needs rows of two classes at least to learn from")
-        fitted = LogisticRegression(C=STACKING_C, max_iter=1000).fit(_logits(stack), truth)
-        coef, intercept = fitted.coef_, fitted.intercept_
-        if len(present) == 2:  # scikit-learn keeps the second class's half alone
-            coef, intercept = np.vstack([-coef, coef]) / 2, np.concatenate([-intercept, intercept]) / 2
-        self.arrays = {
-            "coef": np.zeros((n_classes, coef.shape[1])),
-            "intercept": np.full(n_classes, np.log(SMALLEST)),  # a class never seen
-        }
-        self.arrays["coef"][present], self.arrays["intercept"][present] = coef, intercept
-
-    def _combine(self, stack: np.ndarray) -> np.ndarray:
-        return _softmax(_logits(stack) @ self.arrays["coef"].T + self.arrays["intercept"])
-
-    @property
-    def weights(self) -> tuple[float, ...]:
-        """The share of each table in the sum of the coefficients' sizes."""
-        sizes = np.abs(self.arrays["coef"]).reshape(-1, len(self.inputs), len(self.classes_)).sum(axis=(0, 2))
-        return tuple(float(size) for size in sizes / max(sizes.sum(), SMALLEST))
 
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion came to: honest predictions, and the fuser to keep, which has seen all rows."""
+    """What a fusion came to.
+
+    Parameters
+    ----------
+    predictions : of the rows that all tables have, each by a fuser that has not learned from its fold.
+    fuser : the one to keep, which has seen all rows.
+    subsets : scores of those same fusers for every subset of the inputs, beside the tables themselves (see
+        `eavctl.fusion.subsets.table_of`); None where no row has a label.
+    """
 
     predictions: PredictionTable
     fuser: LateFuser
+    subsets: list[dict[str, Any]] | None
 
 
 def new(method: str) -> LateFuser:
@@ -306,29 +244,47 @@ def fuse(
         fold, that were split into other folds than the first, or into one only.
     LeakError : a speaker stands in two folds, and the tables' protocol does not say so by name.
     """
-    fuser = new(method).fit(tables, names)
-    if not fuser.learned:
-        return Fused(fuser.fuse(tables, names), fuser)
     joined = join(tables, names)
+    fuser = new(method)._fit(joined)
+    meta = fuser._meta(joined)
+    judges = _judges(fuser, joined, meta["protocol"])
+
+    def fused(subset: tuple[str, ...]) -> PredictionTable:
+        present = np.tile(np.isin(joined.names, subset), (len(joined.keys), 1))
+        proba = np.empty((len(joined.keys), len(joined.classes)))
+        for judge, rows in judges:
+            proba[rows] = judge.predict_proba(joined.stack[rows], present[rows])
+        return PredictionTable(joined.keys, proba, joined.classes, meta)
+
+    singles = dict(zip(joined.names, joined.tables, strict=True))
+    entries = table_of(fused, singles, joined.names) if len(joined.labelled) else None
+    return Fused(fused(joined.names), fuser, entries)
+
+
+def _judges(
+    fuser: LateFuser, joined: Joined, protocol: Mapping[str, Any]
+) -> list[tuple[LateFuser, np.ndarray]]:
+    """Fusers and the rows that each may judge: all rows, or a fold, where it has learned from the others."""
+    method, folds = fuser.method, joined.keys["fold"]
+    if not fuser.learned:
+        return [(fuser, np.arange(len(joined.keys)))]
     if not joined.same_folds:
         raise DataError(
             f"fusion by {method} learns from the other folds, and the tables have different folds.\n"
             "Train them with the same --protocol, --folds, --group and --seed, or fuse by mean."
         )
-    folds = joined.keys["fold"].to_numpy(dtype=int)
-    if len(np.unique(folds)) < 2:
+    if folds.nunique() < 2:
         raise DataError(
             f"fusion by {method} learns from the other folds, and the tables have one fold only.\n"
             "Train with --protocol group-kfold (or stratified), or fuse by mean."
         )
-    meta = fuser._meta(joined, tables)
-    proba = np.empty((len(joined.keys), len(joined.classes)))
-    for fold in np.unique(folds):
+    judges = []
+    for fold in folds.unique():
         test = np.flatnonzero(folds == fold)
         train = np.setdiff1d(joined.labelled, test)
-        _check(joined.keys, train, test, meta["protocol"])
-        proba[test] = new(method)._fit_rows(joined, train).predict_proba(joined.stack[test])
-    return Fused(PredictionTable(joined.keys, proba, joined.classes, meta), fuser)
+        _check(joined.keys, train, test, protocol)
+        judges.append((new(method)._fit_rows(joined, train), test))
+    return judges
 
 
 def _check(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, protocol: Mapping[str, Any]) -> None:
@@ -336,12 +292,8 @@ def _check(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, protocol: Ma
     leakage.check(keys, train, test, allow=allow, group=protocol.get("group") or "subject")
 
 
-def _logits(stack: np.ndarray) -> np.ndarray:
-    """Log-probabilities, each table's around 0, shape (n_rows, n_tables * n_classes)."""
-    logs = np.log(np.maximum(stack, SMALLEST))
-    return np.asarray((logs - logs.mean(axis=2, keepdims=True)).reshape(len(stack), -1))
-
-
-def _softmax(scores: np.ndarray) -> np.ndarray:
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
+def _used(present: np.ndarray, names: Sequence[str]) -> dict[str, int]:
+    """How many rows have which inputs, those of the most inputs first."""
+    patterns, counts = np.unique(present, axis=0, return_counts=True)
+    order = sorted(range(len(patterns)), key=lambda i: (-patterns[i].sum(), *(~patterns[i])))
+    return {"+".join(np.array(names)[patterns[i]]): int(counts[i]) for i in order}

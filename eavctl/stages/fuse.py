@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +18,15 @@ from eavctl.tables import PredictionTable
 
 @dataclass(frozen=True)
 class FusionResult:
-    """What a fusion came to; ``scores`` and ``versus`` are None where rows have no labels.
+    """What a fusion came to; ``scores`` is None where rows have no labels.
 
-    ``versus`` compares the fusion with the best of its inputs on the rows that they share: see
-    `eavctl.evaluation.summary.compare`, and ``name``, what that input is called.
+    The metadata of ``predictions`` has under ``fusion``: the weights, ``subsets``, the scores of every subset
+    of the inputs (see `eavctl.fusion.subsets.table_of`), and ``versus``, the comparison with the best of the
+    inputs on the rows that they share (see `eavctl.evaluation.summary.compare`) and its ``name``.
     """
 
     predictions: PredictionTable
     scores: dict[str, Any] | None
-    versus: dict[str, Any] | None
 
 
 def fuse(
@@ -64,15 +64,14 @@ def fuse(
             raise DataError(
                 f"{use}: a model of kind {model.meta['kind']!r} does not fuse; make one with --save"
             )
-        fused: PredictionTable = model.predictor.fuse(read, names)
+        fused = _judged(model.predictor.fuse(read, names), read, names, None)
     else:
         made = late.fuse(read, method, names)
-        fused = made.predictions
+        fused = _judged(made.predictions, read, names, made.subsets)
         if save:
             artifacts.save(save, made.fuser, _model_meta(made.fuser, fused, method))
-    result = _judge(fused, read, names)
     tables.write_predictions(fused, out)
-    return result
+    return FusionResult(fused, summarize(fused) if _has_labels(fused) else None)
 
 
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -92,14 +91,32 @@ def _model_meta(fuser: late.LateFuser, fused: PredictionTable, method: str) -> d
         "protocol": fused.meta["protocol"],
         "model_hashes": fused.meta["model_hashes"],
         "training_hash": hash_json(identity),
-        "out_of_fold": summarize(fused) if fused.keys["label"].notna().any() else None,
+        "out_of_fold": summarize(fused) if _has_labels(fused) else None,
+        "fusion": fused.meta["fusion"],
         "versions": identity["versions"],
     }
 
 
-def _judge(fused: PredictionTable, inputs: Sequence[PredictionTable], names: Sequence[str]) -> FusionResult:
-    """Compare with the input of the highest UAR: picking it by its score is to the fusion's disadvantage."""
-    if not fused.keys["label"].notna().any():
-        return FusionResult(fused, None, None)
-    compared = [{"name": name, **compare(fused, table)} for table, name in zip(inputs, names, strict=True)]
-    return FusionResult(fused, summarize(fused), max(compared, key=lambda each: each["second"]))
+def _has_labels(table: PredictionTable) -> bool:
+    return bool(table.keys["label"].notna().any())
+
+
+def _judged(
+    fused: PredictionTable,
+    inputs: Sequence[PredictionTable],
+    names: Sequence[str],
+    subsets: list[dict[str, Any]] | None,
+) -> PredictionTable:
+    """The fusion with its account in the metadata, where rows have labels.
+
+    It is compared with the input of the highest UAR: picking it by its score is to the fusion's disadvantage.
+    """
+    known = set(fused.keys["sample_id"][fused.keys["label"].notna()])
+    compared = [
+        {"name": name, **compare(fused, table)}
+        for name, table in zip(names, inputs, strict=True)
+        if not known.isdisjoint(table.keys["sample_id"])
+    ]
+    versus = [max(compared, key=lambda each: each["second"])] if compared else []
+    account = {**fused.meta["fusion"], "subsets": subsets, "versus": versus}
+    return replace(fused, meta={**fused.meta, "fusion": account})

@@ -2,37 +2,61 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from io import BytesIO
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eavctl import artifacts, files
-from eavctl.errors import DataError, SignalError
+from eavctl import artifacts
+from eavctl.errors import DataError
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
-from eavctl.stages.recipe import Describe, Recipe, noting
+from eavctl.stages.gather import (
+    Absence,
+    Gathered,
+    Segment,
+    Stream,
+    streams_of,
+    take_recordings,
+    take_tables,
+)
+from eavctl.stages.recipe import noting
+from eavctl.stages.sources import Asked, find_recordings, of_files
 
 if TYPE_CHECKING:
+    from eavctl.classifiers.streams import Streams
     from eavctl.tables import PredictionTable
 
 MIN_SPEAKER_CLIPS = 4  # below this a speaker's own mean and deviation say more about the text than the voice
 
 
 @dataclass(frozen=True)
+class Without:
+    """A stream that was absent, from what ``share`` of a recording's segments, and why, where known."""
+
+    stream: str
+    reason: str
+    share: float
+
+
+@dataclass(frozen=True)
 class Row:
-    """One judged recording, or one window of it; times in seconds."""
+    """One judged recording, or one window of it; times in seconds.
+
+    Of a model of several streams, ``weights`` says how much each of those used weighed (None where the
+    model cannot say), as a mean over the recording's segments, and ``absent`` which were not there.
+    """
 
     recording: str
     keys: dict[str, Any]
     start: float
     end: float
     proba: np.ndarray
+    weights: dict[str, float | None]
+    absent: tuple[Without, ...]
 
 
 @dataclass(frozen=True)
@@ -45,6 +69,17 @@ class Predicted:
     notes: tuple[str, ...]
     model: artifacts.Model
 
+    @property
+    def is_fusion(self) -> bool:
+        """Whether the model has several streams, of which some can be absent."""
+        return "streams" in self.model.meta
+
+    @property
+    def used(self) -> dict[tuple[str, ...], int]:
+        """How many rows were judged by which streams, the largest combination first."""
+        counts = Counter(tuple(row.weights) for row in self.rows)
+        return dict(sorted(counts.items(), key=lambda item: (-len(item[0]), item[0])))
+
     def sureness(self, row: Row) -> float | None:
         """How often out-of-fold rows judged as surely as this one were right; None if not recorded.
 
@@ -52,7 +87,7 @@ class Predicted:
         probability fell into the same fifth.
         """
         top = row.proba.max()
-        for fifth in self.model.meta.get("out_of_fold", {}).get("reliability", []):
+        for fifth in (self.model.meta.get("out_of_fold") or {}).get("reliability") or []:
             if top <= fifth["up_to"]:
                 return float(fifth["right"])
         return None
@@ -71,12 +106,11 @@ class Predicted:
             np.stack([row.proba for row in rows]),
             self.classes,
             {
-                "name": f"{meta['kind']} on {meta['features']}",
-                "modalities": [meta["modality"]],
+                **(self._fused() if self.is_fusion else _single(meta)),
                 "model_hashes": [meta["training_hash"]],
                 "protocol": {
                     "name": "predict",
-                    "normalize": meta["protocol"]["normalize"],
+                    "normalize": meta["protocol"].get("normalize"),
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,
@@ -84,42 +118,30 @@ class Predicted:
             },
         )
 
-
-@dataclass(frozen=True)
-class _Recording:
-    """A recording to judge: what is opened, what it is called, and what is known of it."""
-
-    file: str | os.PathLike[str] | BinaryIO
-    name: str
-    keys: dict[str, Any]
-    trial: int | None = None  # its index in a file of many
-
-
-@dataclass(frozen=True)
-class _Segment:
-    """Features of a recording or a part of it, from ``start`` to ``end`` seconds."""
-
-    name: str
-    keys: dict[str, Any]
-    start: float
-    end: float
-    x: np.ndarray
+    def _fused(self) -> dict[str, Any]:
+        """What a table of a fusion says: its name, the modalities used, and by which streams."""
+        meta, used = self.model.meta, self.used
+        modality = {stream["name"]: stream["modality"] for stream in meta["streams"]}
+        anywhere = {name for names in used for name in names}
+        return {
+            "name": f"{meta['method']} on {' + '.join(modality)}",
+            "modalities": list(dict.fromkeys(modality[name] for name in modality if name in anywhere)),
+            "fusion": {
+                "method": meta["method"],
+                "used": {"+".join(names): count for names, count in used.items()},
+            },
+        }
 
 
-@dataclass
-class _Gathered:
-    """What is to be judged, and what went wrong on the way."""
-
-    segments: list[_Segment] = field(default_factory=list)
-    rejected: list[dict[str, str]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    n_recordings: int = 0
+def _single(meta: dict[str, Any]) -> dict[str, Any]:
+    return {"name": f"{meta['kind']} on {meta['features']}", "modalities": [meta["modality"]]}
 
 
 def predict(
     sources: Sequence[str | os.PathLike[str]],
     model: str | os.PathLike[str],
     *,
+    separate: Mapping[str, str] | None = None,
     layout: str | None = None,
     trial: int | None = None,
     window: float | None = None,
@@ -128,11 +150,15 @@ def predict(
 ) -> Predicted:
     """Judge recordings.
 
+    A model of several streams judges by those that a recording has; the others are absent, and the rows
+    say which.
+
     Parameters
     ----------
     sources : files, folders (read by their layout if one recognises them), manifests, feature tables, or
         ``-`` for a recording on stdin.
     model : a model file.
+    separate : one more recording, whose modalities are in separate files: a file by modality.
     layout, trial : of data sets: the layout where it is not to be recognised, the trial where only one is
         meant.
     window, hop : judge windows of so many seconds instead of whole recordings.
@@ -140,138 +166,80 @@ def predict(
 
     Raises
     ------
-    DataError : no recording could be used, or one could not and ``strict`` is given; or the model needs
-        several clips of a speaker and there are fewer.
+    DataError : no recording could be used, or one could not, or not wholly, and ``strict`` is given; or the
+        model needs several clips of a speaker and there are fewer.
     SettingsError : a feature table of other settings than the model's.
+    UsageError : a file of a modality that the model does not take.
     """
     loaded = artifacts.load(model)
     if loaded.meta["kind"] == "fuse":
         raise DataError(
             f"{model}: fuses predictions of other models; apply it with 'eavctl fuse --use {model}'"
         )
-    recipe = Recipe.from_meta(loaded.meta)
-    if window:
-        recipe = replace(recipe, segment=window, hop=hop)
-    gathered = _Gathered()
-    for source in sources:
-        if _is_feature_table(source):
-            _take_table(source, loaded, model, gathered)
-        else:
-            with noting() as oddities:
-                recordings = _recordings(source, _Asked(loaded.meta["modality"], layout, trial))
-            gathered.notes += oddities
-            for _, same in itertools.groupby(recordings, key=lambda recording: recording.file):
-                _describe(list(same), recipe, gathered)
-    if not gathered.segments or (strict and gathered.rejected):
-        first = gathered.rejected[0]
-        raise DataError(
-            f"{len(gathered.rejected)} of {gathered.n_recordings} recordings cannot be used; "
-            f"the first is {first['path']}: {first['reason']}"
-        )
-    segments, notes = gathered.segments, gathered.notes
-    x = np.stack([segment.x for segment in segments])
-    if loaded.meta["protocol"]["normalize"]:
+    streams = streams_of(loaded.meta, window, hop)
+    _check_streams(loaded, [stream.name for stream in streams], model)
+    asked = Asked(tuple(dict.fromkeys(stream.recipe.modality for stream in streams)), layout, trial)
+    gathered = _gathered(sources, separate or {}, asked, streams, model)
+    _check(gathered, strict)
+    segments = gathered.segments
+    notes = list(dict.fromkeys([*gathered.notes, *gathered.faults]))
+    x: Any = _features(segments, streams, loaded)
+    if loaded.meta["protocol"].get("normalize"):
         x = standardize_by_group(x, _speakers(segments, model))
         notes.append(SPEAKER_WARNING)
     notes += _seen_in_training(segments, loaded.meta)
-    proba = loaded.predict_proba(x)
-    rows = _windows(segments, proba) if window else _wholes(segments, proba)
+    proba, weights = loaded.predict_proba(x), _weights(loaded, x)
+    judged = _Judged(segments, [stream.name for stream in streams], proba, weights)
+    rows = judged.windows() if window else judged.wholes()
     classes = tuple(str(name) for name in loaded.classes_)
     return Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded)
 
 
-def _describe(recordings: Sequence[_Recording], recipe: Recipe, gathered: _Gathered) -> None:
-    """Add the segments of one file's recordings, or the reasons why there are none."""
-    gathered.n_recordings += len(recordings)
-    first = recordings[0]
-    with noting() as notes:
-        try:
-            with recipe.open(first.file) as describe:
-                for recording in recordings:
-                    _describe_one(recording, describe, gathered)
-        except SignalError as error:
-            gathered.rejected.append(_rejected(first, error))
-    gathered.notes += dict.fromkeys(notes)
+def _gathered(
+    sources: Sequence[str | os.PathLike[str]],
+    separate: Mapping[str, str],
+    asked: Asked,
+    streams: Sequence[Stream],
+    model: str | os.PathLike[str],
+) -> Gathered:
+    """What there is to be judged of everything named."""
+    gathered = Gathered()
+    tables = [source for source in sources if _is_feature_table(source)]
+    with noting() as oddities:
+        recordings = of_files(separate, asked) if separate else []
+        for source in sources:
+            if source not in tables:
+                recordings += find_recordings(source, asked)
+    gathered.notes += oddities
+    take_recordings(recordings, streams, gathered)
+    if tables:
+        take_tables(tables, streams, model, gathered)
+    return gathered
 
 
-def _describe_one(recording: _Recording, describe: Describe, gathered: _Gathered) -> None:
-    keys, name = recording.keys, recording.name
-    try:
-        samples = describe(keys.get("start"), keys.get("end"), recording.trial)
-    except SignalError as error:
-        gathered.rejected.append(_rejected(recording, error))
-        return
-    for sample in samples:
-        if sample.x is None:
-            gathered.rejected.append({"path": name, "reason": sample.reason})
-        else:
-            gathered.segments.append(_Segment(name, keys, sample.start, sample.end, sample.x))
+def _check_streams(loaded: artifacts.Model, names: list[str], model: str | os.PathLike[str]) -> None:
+    """Raise DataError if the file names other streams than the network in it takes."""
+    taken = list(getattr(loaded.predictor, "streams", names))
+    if taken != names:
+        raise DataError(
+            f"{model}: the model is damaged (it takes {', '.join(taken)}, and the file names "
+            f"{', '.join(names)})"
+        )
 
 
-def _rejected(recording: _Recording, error: SignalError) -> dict[str, str]:
-    path = recording.file if isinstance(recording.file, str | os.PathLike) else recording.name
-    return {"path": recording.name, "reason": str(error).removeprefix(f"{path}: ")}
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """What is wanted of a data set."""
-
-    modality: str
-    layout: str | None
-    trial: int | None
-
-
-def _recordings(source: str | os.PathLike[str], asked: _Asked) -> list[_Recording]:
-    name = os.fspath(source)
-    if name == files.STDIO:
-        content = BytesIO(sys.stdin.buffer.read())
-        content.name = "stdin"  # errors name the recording by it
-        return [_Recording(content, "stdin", {"sample_id": "stdin", "clip_id": "stdin"})]
-    path = Path(source)
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
-        return _from_data_set(path, asked)
-    clip = path.with_suffix("").as_posix()
-    keys = {"sample_id": clip, "clip_id": clip}
-    if path.suffix.lower() != ".mat":
-        return [_Recording(path, name, keys)]
-    from eavctl.signals.eeg import open_eeg
-
-    with open_eeg(path) as file:  # a file of many trials
-        trials = range(file.n_trials or 1) if asked.trial is None else [asked.trial - 1]
-    return [_Recording(path, f"{name} ({t + 1})", {"clip_id": f"{clip}/{t + 1:03d}"}, t) for t in trials]
-
-
-def _from_data_set(root: Path, asked: _Asked) -> list[_Recording]:
-    """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
-    import pandas as pd
-
-    from eavctl.datasets.manifest import find, media_files
-
-    try:
-        manifest = find(root, asked.layout)
-    except DataError:
-        paths = list(media_files(root)) if root.is_dir() else []
-        if asked.layout or not paths:
-            raise
-        return [each for path in paths for each in _recordings(path, asked)]
-    recordings = []
-    for row in manifest.holding(asked.modality).rows.to_dict("records"):
-        keys = {key: value for key, value in row.items() if not pd.isna(value)}
-        if asked.trial is not None and not _is_number(keys.get("trial", ""), asked.trial):
-            continue
-        path = manifest.root / keys[f"{asked.modality}_path"]
-        index = keys.get("eeg_index") if asked.modality == "eeg" else None
-        name = str(path) if index is None else f"{path} (trial {keys['trial']})"
-        recordings.append(_Recording(path, name, keys, index))
-    if not recordings:
-        raise DataError(f"{root}: has no trial {asked.trial} with {asked.modality}")
-    return recordings
-
-
-def _is_number(name: str, number: int) -> bool:
-    """Whether a trial's name is this number, padded or not; names can be anything."""
-    return name.isdecimal() and int(name) == number
+def _check(gathered: Gathered, strict: bool) -> None:
+    """Raise DataError if nothing can be judged, or, where that is asked for, not all of it."""
+    bad = gathered.rejected
+    if bad and (strict or not gathered.segments):
+        n_bad = len({each["path"] for each in bad})
+        raise DataError(
+            f"{n_bad} of {gathered.n_recordings} recordings cannot be used; "
+            f"the first is {bad[0]['path']}: {bad[0]['reason']}"
+        )
+    if not gathered.segments:
+        raise DataError("nothing to judge: the tables have no rows")
+    if strict and gathered.faults:
+        raise DataError(f"not every stream of every recording can be used: {gathered.faults[0]}")
 
 
 def _is_feature_table(source: str | os.PathLike[str]) -> bool:
@@ -282,26 +250,35 @@ def _is_feature_table(source: str | os.PathLike[str]) -> bool:
     return read_meta(source).get("kind") == "features"
 
 
-def _take_table(
-    source: str | os.PathLike[str],
-    loaded: artifacts.Model,
-    model: str | os.PathLike[str],
-    gathered: _Gathered,
-) -> None:
-    """Add the rows of a feature table."""
-    import pandas as pd
+def _features(
+    segments: Sequence[Segment], streams: Sequence[Stream], model: artifacts.Model
+) -> np.ndarray | Streams:
+    """What the model takes: the features of each segment, or those of its streams and which are there."""
+    if "streams" not in model.meta:
+        return np.stack([x for segment in segments for x in segment.found if isinstance(x, np.ndarray)])
+    from eavctl.classifiers.streams import Streams
 
-    from eavctl.tables import read_features
+    present = np.array([[isinstance(x, np.ndarray) for x in segment.found] for segment in segments])
+    arrays = []
+    for i, stream in enumerate(streams):
+        array = np.zeros((len(segments), *(stream.shape or ())), stream.dtype)
+        for row, segment in enumerate(segments):
+            if present[row, i]:
+                array[row] = segment.found[i]
+        arrays.append(array)
+    return Streams(tuple(arrays), present)
 
-    table = read_features(source)
-    artifacts.require_fit(loaded, model, table.meta, os.fspath(source))
-    for row, x in zip(table.keys.to_dict("records"), table.x, strict=True):
-        keys = {key: value for key, value in row.items() if not pd.isna(value)}
-        gathered.segments.append(_Segment(keys["clip_id"], keys, keys["start"], keys["end"], x))
-    gathered.n_recordings += len(table)
+
+def _weights(model: artifacts.Model, x: Any) -> np.ndarray:
+    """How much each stream weighed in each segment, (n_segments, n_streams); NaN where nobody knows."""
+    if "streams" not in model.meta:
+        return np.ones((len(x), 1))
+    if not hasattr(model.predictor, "weights"):
+        return np.full(x.present.shape, np.nan)
+    return np.asarray(model.predictor.weights(x))
 
 
-def _speakers(segments: Sequence[_Segment], model: str | os.PathLike[str]) -> np.ndarray:
+def _speakers(segments: Sequence[Segment], model: str | os.PathLike[str]) -> np.ndarray:
     """The speaker of each segment; recordings of unknown speakers count as one speaker's."""
     speakers = np.array([segment.keys.get("subject", "") for segment in segments])
     for speaker in np.unique(speakers):
@@ -315,7 +292,7 @@ def _speakers(segments: Sequence[_Segment], model: str | os.PathLike[str]) -> np
     return speakers
 
 
-def _seen_in_training(segments: Sequence[_Segment], meta: dict[str, Any]) -> list[str]:
+def _seen_in_training(segments: Sequence[Segment], meta: dict[str, Any]) -> list[str]:
     subjects = {s.keys["subject"] for s in segments if "subject" in s.keys}
     clips = {s.keys["clip_id"] for s in segments}
     seen = sorted(subjects & set(meta["trained_on"]["subjects"]) or clips & set(meta["trained_on"]["clips"]))
@@ -325,23 +302,51 @@ def _seen_in_training(segments: Sequence[_Segment], meta: dict[str, Any]) -> lis
     return [f"the model was trained on {seen[0]}{others}: how well it does on them says nothing about others"]
 
 
-def _windows(segments: Sequence[_Segment], proba: np.ndarray) -> list[Row]:
-    """A row for each window, told by its start."""
-    rows = []
-    for segment, each in zip(segments, proba, strict=True):
-        keys = segment.keys | {"sample_id": f"{segment.keys['clip_id']}@{segment.start:09.3f}"}
-        rows.append(Row(segment.name, keys, segment.start, segment.end, each))
-    return rows
+@dataclass(frozen=True)
+class _Judged:
+    """Segments with probabilities (n_segments, n_classes) and weights (n_segments, n_streams)."""
 
+    segments: Sequence[Segment]
+    streams: Sequence[str]
+    proba: np.ndarray
+    weights: np.ndarray
 
-def _wholes(segments: Sequence[_Segment], proba: np.ndarray) -> list[Row]:
-    """A row for each recording: the mean over its segments, where the model judges segments."""
-    places: dict[str, list[int]] = {}
-    for place, segment in enumerate(segments):
-        places.setdefault(segment.name, []).append(place)
-    rows = []
-    for name, mine in places.items():
-        first, last = segments[mine[0]], segments[mine[-1]]
-        keys = first.keys | {"sample_id": first.keys["clip_id"]}
-        rows.append(Row(name, keys, first.start, last.end, proba[mine].mean(axis=0)))
-    return rows
+    def windows(self) -> list[Row]:
+        """A row for each window, told by its start."""
+        rows = []
+        for place, segment in enumerate(self.segments):
+            sample_id = f"{segment.keys['clip_id']}@{segment.start:09.3f}"
+            rows.append(self._row([place], segment.keys | {"sample_id": sample_id}))
+        return rows
+
+    def wholes(self) -> list[Row]:
+        """A row for each recording: the mean over its segments, where the model judges segments."""
+        places: dict[str, list[int]] = {}
+        for place, segment in enumerate(self.segments):
+            places.setdefault(segment.name, []).append(place)
+        rows = []
+        for mine in places.values():
+            keys = self.segments[mine[0]].keys
+            rows.append(self._row(mine, keys | {"sample_id": keys["clip_id"]}))
+        return rows
+
+    def _row(self, places: list[int], keys: dict[str, Any]) -> Row:
+        segments = [self.segments[place] for place in places]
+        weights, absent = self.weights[places].mean(axis=0), []
+        used: dict[str, float | None] = {}
+        for i, name in enumerate(self.streams):
+            why = [x for segment in segments if isinstance(x := segment.found[i], Absence)]
+            if why:
+                reasons = dict.fromkeys(each.reason for each in why if each.reason)
+                absent.append(Without(name, "; ".join(reasons), len(why) / len(segments)))
+            if len(why) < len(segments):
+                used[name] = None if np.isnan(weights[i]) else float(weights[i])
+        return Row(
+            segments[0].name,
+            keys,
+            segments[0].start,
+            segments[-1].end,
+            self.proba[places].mean(axis=0),
+            used,
+            tuple(absent),
+        )

@@ -17,15 +17,16 @@ import numpy as np
 import pandas as pd
 
 from eavctl import artifacts, files, tables
+from eavctl.classifiers.streams import held
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
-from eavctl.evaluation.groups import identify
-from eavctl.evaluation.protocols import Plan, splits
+from eavctl.evaluation.protocols import Plan, Split, splits
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
-from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
+from eavctl.features.normalize import SPEAKER_WARNING
 from eavctl.provenance import hash_json, versions
-from eavctl.tables import FeatureTable, PredictionTable
+from eavctl.stages.training_table import TrainingTable, groups_of, labelled, names_of, normalized, of_features
+from eavctl.tables import PredictionTable
 
 Tick = Callable[[int, int, str], None]
 
@@ -52,31 +53,87 @@ class Evaluation:
             raise UsageError(f"--normalize takes 'speaker', not {self.normalize!r}")
 
 
+@dataclass(frozen=True)
+class Task:
+    """What one fit is given.
+
+    Parameters
+    ----------
+    x : training rows, as in `TrainingTable`.
+    labels, groups : shape (n_rows,); ``groups`` must not be divided by inner splits.
+    keys : of the training rows.
+    tested : keys of the rows that the fit will be judged on; none for the fit on all rows.
+    shares : the protocol allows, by its name, a subject on both sides.
+    """
+
+    x: Any
+    labels: np.ndarray
+    groups: np.ndarray
+    keys: pd.DataFrame
+    tested: pd.DataFrame
+    shares: bool
+
+
 class Fitter(Protocol):
-    """What turns training rows into a predictor."""
+    """What turns training rows into a predictor; ``name`` is for titles."""
 
     @property
     def kind(self) -> str:
         """The kind of model, as `eavctl.artifacts.PREDICTORS` knows it."""
         ...
 
+    @property
+    def name(self) -> str:
+        """What people call the method."""
+        ...
+
     def describe(self) -> dict[str, Any]:
         """JSON-able settings: with the table and the evaluation they fix the result."""
         ...
 
-    def check(self, features: FeatureTable) -> None:
-        """Raise a DataError or UsageError if it cannot be fitted on such a table."""
+    def check(self, table: TrainingTable, planned: Plan) -> None:
+        """Raise a DataError or UsageError if it cannot be fitted on such a table, split so."""
         ...
 
-    def fit(
-        self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
-    ) -> Any:
-        """Fit on rows ``x`` (n_rows, *shape).
+    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> Any:
+        """Fit on the rows of a task.
 
-        ``groups`` must not be divided by inner splits. A long fit keeps its state in the file ``kept``,
-        goes on from it after a kill, and tells how far it is by ``note``.
+        A long fit keeps its state in the file ``kept``, goes on from it after a kill, and tells how far it is
+        by ``note``.
         """
         ...
+
+
+class Witness:
+    """Looks on while folds are judged, and tells what it saw; this one has nothing to tell."""
+
+    def judged(self, split: Split, predictor: Any, task: Task, x: Any) -> None:
+        """Look at a fold's predictor, what it was fitted on, and the test rows that it has judged."""
+
+    def account(self, predictions: PredictionTable) -> dict[str, Any]:
+        """What the model's meta and that of its out-of-fold predictions say, JSON-able."""
+        return {}
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files to write.
+
+    Parameters
+    ----------
+    model : the model, fitted on all rows; None spares that fit.
+    predictions : the out-of-fold probabilities.
+    keep_folds : the model file also holds the predictor of each fold, for a fusion to start from.
+    """
+
+    model: str | os.PathLike[str] | None
+    predictions: str | os.PathLike[str] | None = None
+    keep_folds: bool = False
+
+    @property
+    def files(self) -> list[str | os.PathLike[str]]:
+        """All of them."""
+        return [target for target in (self.model, self.predictions) if target]
 
 
 @dataclass(frozen=True)
@@ -94,11 +151,10 @@ class Trained:
 
 def train(
     table: str | os.PathLike[str],
-    out: str | os.PathLike[str],
+    targets: Targets,
     fitter: Fitter,
     evaluation: Evaluation,
     *,
-    predictions: str | os.PathLike[str] | None = None,
     force: bool = False,
     on_fold: Tick = lambda done, total, note: None,
 ) -> Trained:
@@ -107,8 +163,6 @@ def train(
     Parameters
     ----------
     table : a feature table; rows without a label are left out, and counted in the warnings.
-    out : the model file to write.
-    predictions : also write the out-of-fold probabilities to this table.
     on_fold : called with the number of fits done, of all, and what comes next.
 
     Raises
@@ -116,25 +170,49 @@ def train(
     LeakError : something stands on both sides of a split whose protocol does not say so by name.
     DataError : the table does not fit the protocol or the fitter.
     """
-    for target in [out, *([predictions] if predictions else [])]:
-        files.guard(target, force=force)
-    artifacts.check_name(out, fitter.kind)  # now, not when hours of training are to be kept
-    features = tables.read_features(table)
-    training_hash = _identity(features, fitter, evaluation)
-    if not force and (done := _up_to_date(out, predictions, training_hash)):
-        return done
-    fitter.check(features)
-    features, left_out = _usable(features, evaluation)
-    planned = _planned(features.keys, evaluation)
-    warnings = (*left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
-    for split in planned.folds:
-        leakage.check(features.keys, split.train, split.test, allow=planned.allow, group=planned.group)
-        leakage.content_check(features.x, features.keys, split.train, split.test)
-    if evaluation.normalize:
-        features = replace(features, x=standardize_by_group(features.x, _groups(features.keys, "subject")))
+    guard(targets, fitter, force=force)
+    rows = of_features(tables.read_features(table))
+    return train_rows(rows, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
-    parts = Path(out).with_name(f".{Path(out).name}.parts")
-    judged, final = _fit(features, fitter, planned, parts / training_hash, on_fold)
+
+def guard(targets: Targets, fitter: Fitter, *, force: bool) -> None:
+    """Refuse now what could not be written when hours of training are to be kept."""
+    for target in targets.files:
+        files.guard(target, force=force)
+    if targets.model:
+        artifacts.check_name(targets.model, fitter.kind)
+
+
+def train_rows(
+    table: TrainingTable,
+    targets: Targets,
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    witness: Witness | None = None,
+    force: bool = False,
+    on_fold: Tick = lambda done, total, note: None,
+) -> Trained:
+    """`train` for rows that are in memory."""
+    witness = witness or Witness()
+    training_hash = _identity(table, fitter, evaluation)
+    if not force and (done := _up_to_date(targets, training_hash)):
+        return done
+    table = labelled(table)
+    planned = _planned(table.keys, evaluation)
+    fitter.check(table, planned)
+    warnings = (*table.left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
+    for split in planned.folds:
+        leakage.check(table.keys, split.train, split.test, allow=planned.allow, group=planned.group)
+        for array, there in held(table.x):
+            train, test = (rows[np.isin(rows, there)] for rows in (split.train, split.test))
+            leakage.content_check(array, table.keys, train, test)
+    if evaluation.normalize:
+        table = normalized(table)
+
+    place = Path(targets.files[0])
+    parts = place.with_name(f".{place.name}.parts")
+    judged, final, kept = _fit(table, fitter, planned, parts / training_hash, targets, witness, on_fold)
     protocol = {
         "name": planned.name,
         "group": planned.group,
@@ -145,25 +223,22 @@ def train(
     }
     meta = {
         "kind": fitter.kind,
-        **{key: features.meta[key] for key in _FROM_FEATURES},
-        "columns": list(features.columns) if features.columns is not None else None,
-        "classes": [str(name) for name in final.classes_],
+        **table.facts,
+        "classes": list(judged.classes),
         "seed": evaluation.seed,
         "fitter": fitter.describe(),
         "protocol": protocol,
-        "trained_on": {
-            "table": features.meta["content_hash"],
-            "subjects": sorted(set(features.keys["subject"].dropna())),
-            "clips": sorted(set(features.keys["clip_id"])),
-        },
+        "trained_on": {"table": table.content_hash, **names_of(table.keys)},
         "training_hash": training_hash,
         "versions": versions(*PACKAGES),
     }
-    oof = replace(judged, meta=_prediction_meta(meta))
-    meta["out_of_fold"] = {**summarize(oof), "reliability": reliability(oof)}
-    artifacts.save(out, final, meta)
-    if predictions:
-        tables.write_predictions(oof, predictions)
+    told = witness.account(judged)
+    oof = replace(judged, meta={**_prediction_meta(meta, fitter, table), **told})
+    meta |= {"out_of_fold": {**summarize(oof), "reliability": reliability(oof)}, **told}
+    if targets.model:
+        artifacts.save(targets.model, final, meta, kept)
+    if targets.predictions:
+        tables.write_predictions(oof, targets.predictions)
     shutil.rmtree(parts, ignore_errors=True)
     return Trained(meta, warnings, oof)
 
@@ -181,43 +256,56 @@ def _planned(keys: pd.DataFrame, evaluation: Evaluation) -> Plan:
 
 
 def _fit(
-    features: FeatureTable, fitter: Fitter, planned: Plan, kept: Path, on_fold: Tick
-) -> tuple[PredictionTable, Any]:
-    """The out-of-fold predictions of the plan's test rows, and the predictor fitted on all rows."""
-    x, labels = features.x, features.keys["label"].to_numpy(dtype=str)
-    groups = _groups(features.keys, planned.group)
-    classes = [name for name in features.meta["classes"] if name in set(labels)]
-    proba = np.full((len(features), len(classes)), np.nan)
-    fold = np.zeros(len(features), int)
-    everything = np.arange(len(features))
-    fits = [(f"fold {split.fold}", split.train) for split in planned.folds] + [("all rows", everything)]
-    for number, (name, rows) in enumerate(fits):
+    table: TrainingTable,
+    fitter: Fitter,
+    planned: Plan,
+    place: Path,
+    targets: Targets,
+    witness: Witness,
+    on_fold: Tick,
+) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
+    """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
+    keys, labels = table.keys, table.keys["label"].to_numpy(dtype=str)
+    groups = groups_of(keys, planned.group)
+    classes = [name for name in table.classes if name in set(labels)]
+    proba = np.full((len(table), len(classes)), np.nan)
+    fold = np.zeros(len(table), int)
+    kept: list[artifacts.Model] = []
+    n_fits = len(planned.folds) + bool(targets.model)
 
-        def note(text: str, number: int = number, name: str = name) -> None:
-            on_fold(number, len(fits), f"{name} {text}")
+    def fitted(number: int, name: str, rows: np.ndarray, test: np.ndarray) -> tuple[Any, Task]:
+        def note(text: str) -> None:
+            on_fold(number, n_fits, f"{name} {text}")
 
         note("")
-        file = kept.with_name(f"{kept.name}-{name.replace(' ', '-')}")
-        mine = x if len(rows) == len(x) else x[rows]  # all rows, of pictures, are not held twice
-        predictor = fitter.fit(mine, labels[rows], groups[rows], file, note)
-        if number < len(planned.folds):
-            split = planned.folds[number]
-            proba[split.test] = _in_order(predictor.predict_proba(x[split.test]), predictor.classes_, classes)
-            fold[split.test] = split.fold
-    on_fold(len(fits), len(fits), "")
+        x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
+        task = Task(x, labels[rows], groups[rows], keys.iloc[rows], keys.iloc[test], planned.shares)
+        return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+
+    for number, split in enumerate(planned.folds):
+        predictor, task = fitted(number, f"fold {split.fold}", split.train, split.test)
+        x = table.x[split.test]
+        proba[split.test] = in_order(predictor.predict_proba(x), predictor.classes_, classes)
+        fold[split.test] = split.fold
+        witness.judged(split, predictor, task, x)
+        if targets.keep_folds:
+            kept.append(artifacts.Model({"fold": split.fold, **names_of(keys.iloc[split.train])}, predictor))
+    everything = np.arange(len(table))
+    final, _ = fitted(n_fits - 1, "all rows", everything, everything[:0]) if targets.model else (None, None)
+    on_fold(n_fits, n_fits, "")
     judged = np.flatnonzero(np.isfinite(proba).all(axis=1))
-    keys = features.keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
-    return PredictionTable(keys, proba[judged], tuple(classes)), predictor
+    tested = keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
+    return PredictionTable(tested, proba[judged], tuple(classes)), final, kept
 
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
 
 
-def _identity(features: FeatureTable, fitter: Fitter, evaluation: Evaluation) -> str:
+def _identity(table: TrainingTable, fitter: Fitter, evaluation: Evaluation) -> str:
     """A hash of all that a training's result depends on."""
     return hash_json(
         {
-            "table": features.meta["content_hash"],
+            "table": table.content_hash,
             "kind": fitter.kind,
             "fitter": fitter.describe(),
             "evaluation": asdict(evaluation),
@@ -226,42 +314,7 @@ def _identity(features: FeatureTable, fitter: Fitter, evaluation: Evaluation) ->
     )
 
 
-_FROM_FEATURES = (
-    "modality",
-    "features",
-    "features_version",
-    "settings",
-    "rate",
-    "units",
-    "features_hash",
-    "segment",
-    "shape",
-)
-
-
-def _usable(features: FeatureTable, evaluation: Evaluation) -> tuple[FeatureTable, tuple[str, ...]]:
-    """The rows that can be trained on, and what was left out."""
-    labelled = features.keys["label"].notna().to_numpy()
-    if not labelled.any():
-        raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
-    if evaluation.normalize and features.x.dtype == np.uint8:
-        raise UsageError("--normalize speaker is for signals, not for pictures; leave it out")
-    if evaluation.normalize and features.keys.loc[labelled, "subject"].isna().any():
-        raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
-    if labelled.all():
-        return features, ()
-    keys = features.keys[labelled].reset_index(drop=True)
-    left = f"{int((~labelled).sum())} rows without a label were left out"
-    return FeatureTable(keys, features.x[labelled], features.columns, features.meta), (left,)
-
-
-def _groups(keys: pd.DataFrame, group: str) -> np.ndarray:
-    """What inner splits must keep together: the group, or the clip where a row has none."""
-    pairs = zip(identify(keys, group), identify(keys, "clip_id"), strict=True)
-    return np.array([clip if name is None else name for name, clip in pairs], dtype=str)
-
-
-def _in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:
+def in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:
     """Columns in the table's order; a class that a fold's training rows lack has probability 0."""
     result = np.zeros((len(proba), len(want)))
     for column, name in enumerate(have):
@@ -269,11 +322,11 @@ def _in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarra
     return result
 
 
-def _prediction_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    name = f"{meta['kind']} on {meta['features']}"
+def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, table: TrainingTable) -> dict[str, Any]:
+    name = f"{fitter.name} on {table.name}"
     return {
         "name": name + (" (speaker-normalised)" if meta["protocol"]["normalize"] else ""),
-        "modalities": [meta["modality"]],
+        "modalities": list(table.modalities),
         "model_hashes": [meta["training_hash"]],
         "protocol": meta["protocol"],
         "out_of_fold": True,
@@ -281,20 +334,20 @@ def _prediction_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _up_to_date(
-    out: str | os.PathLike[str], predictions: str | os.PathLike[str] | None, training_hash: str
-) -> Trained | None:
+def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
     """What an earlier run of the same training left, if all of it is there; its times are set to now."""
-    if not Path(out).is_file() or (predictions and not Path(predictions).is_file()):
+    if not all(Path(target).is_file() for target in targets.files):
         return None
     try:
-        meta = artifacts.read_meta(out)
-        table = tables.read_predictions(predictions) if predictions else None
+        table = tables.read_predictions(targets.predictions) if targets.predictions else None
+        meta = artifacts.read_meta(targets.model) if targets.model else {}
     except DataError:
         return None
-    hashes = [meta.get("training_hash"), *(table.meta["model_hashes"] if table else [])]
-    if any(each != training_hash for each in hashes):
+    hashes = [*([meta.get("training_hash")] if meta else []), *(table.meta["model_hashes"] if table else [])]
+    if any(each != training_hash for each in hashes) or (targets.keep_folds and not meta.get("kept_folds")):
         return None
-    for target in [out, *([predictions] if predictions else [])]:
+    for target in targets.files:
         os.utime(target)
+    if table and not meta:
+        meta = {**table.meta, "classes": list(table.classes), "out_of_fold": summarize(table)}
     return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)

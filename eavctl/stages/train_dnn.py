@@ -7,14 +7,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
 from eavctl import registry
 from eavctl.classifiers import dnn
+from eavctl.encoders.choice import default_encoder
 from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.protocols import Plan
+from eavctl.files import STDIO
 from eavctl.provenance import hash_folder
-from eavctl.tables import FeatureTable
+from eavctl.stages.train import Task
+from eavctl.stages.training_table import TrainingTable
+from eavctl.tables import read_meta
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,7 @@ class DnnFitter:
     weights: Path | None = None
     log_dir: Path | None = None
     kind: ClassVar[str] = "dnn"
+    name: ClassVar[str] = "dnn"
 
     def __post_init__(self) -> None:
         entry = registry.get("encoders", self.encoder)
@@ -58,26 +63,23 @@ class DnnFitter:
             "weights": hash_folder(self.weights) if self.weights else None,
         }
 
-    def check(self, features: FeatureTable) -> None:
+    def check(self, table: TrainingTable, planned: Plan) -> None:
         """See `Fitter`; an encoder takes rows of its own modality and shape."""
-        modality = registry.get("encoders", self.encoder).facts["modality"]
-        if modality != features.meta["modality"]:
-            found = features.meta["modality"]
-            mine = [n for n in registry.names("encoders") if _modality(n) == found]
+        modality, found = _modality(self.encoder), table.facts["modality"]
+        if modality not in (found, None):
+            mine = [n for n in registry.names("encoders") if _modality(n) in (found, None)]
             raise UsageError(
                 f"encoder {self.encoder!r} is for {modality}, and the table holds {found}: "
                 f"choose --encoder {' or '.join(mine)}"
             )
         try:
             with torch.device("meta"):  # the shape is judged before hours are spent; nothing is allocated
-                registry.get("encoders", self.encoder).thing(features.x.shape[1:], **self.encoder_settings)
+                registry.get("encoders", self.encoder).thing(table.x.shape[1:], **self.encoder_settings)
         except DataError as error:
-            hint = "" if features.columns is None else "; or take train-svm, which is for columns"
+            hint = "" if table.facts["columns"] is None else "; or take train-svm, which is for columns"
             raise DataError(f"{error}{hint}") from None
 
-    def fit(
-        self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
-    ) -> dnn.DnnModel:
+    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> dnn.DnnModel:
         """See `Fitter`."""
         kept.parent.mkdir(exist_ok=True)
 
@@ -85,9 +87,9 @@ class DnnFitter:
             note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
 
         return dnn.fit(
-            x,
-            labels,
-            groups=groups,
+            task.x,
+            task.labels,
+            groups=task.groups,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,
             settings=self.settings,
@@ -98,5 +100,23 @@ class DnnFitter:
         )
 
 
-def _modality(encoder: str) -> str:
-    return str(registry.get("encoders", encoder).facts["modality"])
+def encoder_for(table: Path) -> str:
+    """The encoder for a table's feature set, where the user names none.
+
+    Raises
+    ------
+    DataError : not a feature table.
+    UsageError : no encoder is known for it, or the table comes from stdin.
+    """
+    if str(table) == STDIO:  # what is read to look at it is gone for the training
+        raise UsageError("name the network for a table from stdin with --encoder")
+    meta = read_meta(table)
+    if meta.get("kind") != "features":
+        raise DataError(f"{table}: not a feature table; make one with 'eavctl extract'")
+    return default_encoder(meta["features"], len(meta["shape"]) == 1, tokens=False)
+
+
+def _modality(encoder: str) -> str | None:
+    """The modality whose rows an encoder takes; None: any."""
+    found: str | None = registry.get("encoders", encoder).facts["modality"]
+    return found

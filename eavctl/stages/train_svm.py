@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
-
 from eavctl.classifiers import svm
 from eavctl.errors import DataError
-from eavctl.tables import FeatureTable
+from eavctl.evaluation.protocols import Plan
+from eavctl.stages.train import Task
+from eavctl.stages.training_table import TrainingTable
 
 
 @dataclass(frozen=True)
@@ -21,21 +21,20 @@ class SvmFitter:
     seed: int = 42
     jobs: int = 1
     kind: ClassVar[str] = "svm"
+    name: ClassVar[str] = "svm"
 
     def describe(self) -> dict[str, Any]:
         """See `Fitter`."""
         return {"seed": self.seed}
 
-    def check(self, features: FeatureTable) -> None:
+    def check(self, table: TrainingTable, planned: Plan) -> None:
         """See `Fitter`."""
-        if features.columns is None:
+        if table.facts["columns"] is None:
             raise DataError(
                 "the table holds tensors, not columns: train-dnn takes it; or extract functionals, eeg-bands "
                 "or face-stats"
             )
 
-    def fit(
-        self, x: np.ndarray, labels: np.ndarray, groups: np.ndarray, kept: Path, note: Callable[[str], None]
-    ) -> svm.SvmModel:
+    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> svm.SvmModel:
         """See `Fitter`."""
-        return svm.fit(x, labels, groups=groups, seed=self.seed, jobs=self.jobs)
+        return svm.fit(task.x, task.labels, groups=task.groups, seed=self.seed, jobs=self.jobs)

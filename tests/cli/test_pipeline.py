@@ -474,7 +474,8 @@ def test_fuse_says_whether_it_was_worth_it(run, made, tmp_path):
     result = run("fuse", *inputs, "-o", "fused.parquet", "--save", "fuse.joblib", "--json")
     assert result.code == 0, result.err
     found = json.loads(result.out)
-    assert found["versus"]["name"] in ("preds", "seed33_preds")
+    (versus,) = found["fusion"]["versus"]
+    assert versus["name"] in ("preds", "seed33_preds")
     assert ("does not beat" in result.err) or ("beats" in result.err) or ("not surely better" in result.err)
     assert sum(found["fusion"]["weights"].values()) == pytest.approx(1)
     fused = tables.read_predictions(tmp_path / "fused.parquet")

@@ -1,0 +1,94 @@
+"""A training step of AMBT, tiny, beside its three encoders alone: seconds, and the memory of a process."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eavctl.classifiers.network import Criterion, Network, StreamBatch
+from eavctl.encoders.choice import settings_of_size
+from eavctl.fusion.networks.model import Design, Stream
+
+BATCH, N_CLASSES = 16, 5
+FRAMES_5_S = 498  # of the 1024 that a row of fbank has; the others are padding
+STREAMS = tuple(
+    Stream(name, encoder, settings_of_size(encoder, "tiny"), shape)
+    for name, encoder, shape in (
+        ("eeg", "shallow-transformer", (30, 500)),
+        ("audio", "ast", (1024, 128)),
+        ("video", "vit", (25, 56, 56, 3)),
+    )
+)
+
+
+def rows() -> tuple[StreamBatch, Tensor]:
+    """A batch of 5 s of all three."""
+    generator = torch.Generator().manual_seed(0)
+    sound = torch.randn(BATCH, 1024, 128, generator=generator)
+    sound[:, FRAMES_5_S:] = -10
+    pictures = torch.randint(256, (BATCH, 25, 56, 56, 3), dtype=torch.uint8, generator=generator)
+    eeg = torch.randn(BATCH, 30, 500, generator=generator)
+    y = torch.randint(N_CLASSES, (BATCH,), generator=generator)
+    return StreamBatch((eeg, sound, pictures), torch.ones(BATCH, 3, dtype=torch.bool)), y
+
+
+def stepper(network: Any, x: Any, y: Tensor) -> Callable[[], None]:
+    """What one training step does, but for augmentation, which is the same for both."""
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4)
+    criterion = Criterion(torch.ones(N_CLASSES), 0.0)
+
+    def step() -> None:
+        network.train()
+        loss = network.loss(x, y, criterion)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+        optimizer.step()
+        network.after_step()
+
+    return step
+
+
+def alone() -> Callable[[], None]:
+    """A step of each of the three encoders with a head."""
+    x, y = rows()
+    steps = [
+        stepper(Network(stream.build(), N_CLASSES, 0.4), tensor, y)
+        for stream, tensor in zip(STREAMS, x.tensors, strict=True)
+    ]
+
+    def step() -> None:
+        for each in steps:
+            each()
+
+    return step
+
+
+def ambt(method: str) -> Callable[[], None]:
+    """A step of the fusion network with all modalities present."""
+    return stepper(Design(method, STREAMS).build(N_CLASSES), *rows())
+
+
+STEPS = {"alone": alone, "ambt-mean": lambda: ambt("ambt-mean"), "ambt-concat": lambda: ambt("ambt-concat")}
+
+
+def peak_mb(name: str) -> float:
+    """Peak resident memory, MB, of a process that makes a few steps."""
+    done = subprocess.run([sys.executable, "-m", "benchmarks.fusion", name], check=True, capture_output=True)
+    return float(done.stdout)
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    run = STEPS[sys.argv[1]]()
+    for _ in range(3):
+        run()
+    # Of this process alone: getrusage would count what its parent held at the fork.
+    status = Path("/proc/self/status").read_text()
+    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)

@@ -1,0 +1,1 @@
+"""Networks that fuse features of several streams, each registered under ``fusion networks``."""

@@ -1,0 +1,235 @@
+"""Fusion networks as classifiers: `fit` trains one on several streams, `FusionModel` predicts from any."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eavctl import registry
+from eavctl.classifiers.calibration import softmax
+from eavctl.classifiers.dnn import DnnModel
+from eavctl.classifiers.fitting import Keeping, account_of, fit_members, joint_state, labelled
+from eavctl.classifiers.streams import Streams
+from eavctl.classifiers.training import TrainSettings, forward
+from eavctl.errors import DataError
+from eavctl.fusion.networks.attention import Attention
+from eavctl.fusion.networks.base import FusionNetwork
+from eavctl.provenance import hash_bytes
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One input of a fusion network.
+
+    Parameters
+    ----------
+    name : the modality, or what tells it from others of the same.
+    encoder, encoder_settings : name in the registry, and keywords of its class.
+    shape : of one sample.
+    """
+
+    name: str
+    encoder: str
+    encoder_settings: Mapping[str, Any]
+    shape: tuple[int, ...]
+
+    def build(self) -> Any:
+        """A new encoder."""
+        entry = registry.get("encoders", self.encoder)
+        return entry.thing(tuple(self.shape), **self.encoder_settings)
+
+
+@dataclass(frozen=True)
+class Design:
+    """A fusion network, but for its weights.
+
+    Parameters
+    ----------
+    method : name among the registered fusion networks.
+    streams : its inputs, in order.
+    settings : keywords of the network's class.
+    """
+
+    method: str
+    streams: tuple[Stream, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def build(self, n_classes: int, started: Sequence[bool] = ()) -> FusionNetwork:
+        """A new network; ``started`` as `FusionNetwork` takes it, by default all: weights will be given."""
+        encoders = [stream.build() for stream in self.streams]
+        entry = registry.get("fusion networks", self.method)
+        network: FusionNetwork = entry.thing(
+            encoders, started or [True] * len(encoders), n_classes, **self.settings
+        )
+        return network
+
+    def to_meta(self) -> dict[str, Any]:
+        """JSON-able, the keywords of `from_meta`."""
+        return asdict(self)
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> Design:
+        """Rebuild it from `to_meta`."""
+        streams = tuple(Stream(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
+        return cls(meta["method"], streams, dict(meta["settings"]))
+
+
+class FusionModel:
+    """Trained fusion networks, whose calibrated probabilities are averaged.
+
+    Parameters
+    ----------
+    networks : the members, all of one design.
+    meta : JSON-able: design, classes, temperatures (one a member), and ``training``.
+    """
+
+    def __init__(self, networks: Sequence[FusionNetwork], meta: Mapping[str, Any]) -> None:
+        self._networks = list(networks)
+        self._all = nn.ModuleList(networks).eval()
+        self._meta = dict(meta)
+        self._design = Design.from_meta(meta["design"])
+        self.classes_ = np.array(meta["classes"])
+
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the inputs, in order."""
+        return tuple(stream.name for stream in self._design.streams)
+
+    def predict_proba(self, x: Streams) -> np.ndarray:
+        """Class probabilities, float64 (n_rows, n_classes), of rows with one stream at least.
+
+        Raises
+        ------
+        DataError : rows of other shapes than those of the training, or one without any stream.
+        """
+        _check(x, self._design)
+        logits = [forward(network, x) for network in self._networks]
+        members = zip(logits, self._meta["temperatures"], strict=True)
+        mean: np.ndarray = np.mean([softmax(values / temperature) for values, temperature in members], axis=0)
+        return mean
+
+    def weights(self, x: Streams) -> np.ndarray:
+        """How much each stream weighed, float64 (n_rows, n_streams): rows sum to 1, an absent one has 0."""
+        _check(x, self._design)
+        mean: np.ndarray = np.mean([forward(network.weights, x) for network in self._networks], axis=0)
+        return mean
+
+    def joint(self, x: Streams) -> np.ndarray:
+        """Where the streams of each row meet, float32 (n_rows, n_members * 256), of method ``attention``."""
+        _check(x, self._design)
+        found = [forward(cast(Attention, network).joint, x) for network in self._networks]
+        return np.concatenate(found, axis=1).astype(np.float32)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Weights and buffers of all members, on the CPU."""
+        return {name: tensor.cpu() for name, tensor in self._all.state_dict().items()}
+
+    def to_meta(self) -> dict[str, Any]:
+        """All but the weights, JSON-able: see the class."""
+        return dict(self._meta)
+
+    @classmethod
+    def from_parts(cls, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> FusionModel:
+        """Build the networks by their design, and give them their weights.
+
+        Raises
+        ------
+        UsageError : this eavctl has no such method or encoder.
+        KeyError, RuntimeError, TypeError, ValueError : the parts do not fit each other.
+        """
+        design = Design.from_meta(meta["design"])
+        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+            model = cls([design.build(len(meta["classes"])) for _ in meta["temperatures"]], meta)
+        model._all.load_state_dict(dict(state_dict))
+        return model
+
+
+def fit(
+    x: Streams,
+    labels: Sequence[str] | np.ndarray,
+    design: Design,
+    *,
+    groups: Sequence[str] | np.ndarray | None = None,
+    starts: Sequence[DnnModel | None] = (),
+    settings: TrainSettings | None = None,
+    keeping: Keeping | None = None,
+) -> FusionModel:
+    """Train a fusion network, by the loop of `eavctl.classifiers.dnn.fit`.
+
+    Parameters
+    ----------
+    x : rows; a row may lack streams, but not all.
+    labels, groups : shape (n_rows,).
+    design : method, streams and settings.
+    starts : for each stream the trained model whose encoder, and head where the method has such, it starts
+        from; None from scratch.
+    settings, keeping : of the training; ``freeze_epochs`` holds all encoders fixed at first.
+
+    Returns
+    -------
+    The model, on the CPU.
+
+    Raises
+    ------
+    DataError, UsageError : as `eavctl.classifiers.dnn.fit`; also rows of other shapes than the design's, or
+        without any stream.
+    """
+    settings = settings or TrainSettings()
+    starts = starts or [None] * len(design.streams)
+    _check(x, design)
+    rows = labelled(x, labels, groups)
+    meta = {"design": design.to_meta(), "classes": list(rows.classes)}
+
+    def build(member: int) -> FusionNetwork:
+        network = design.build(len(rows.classes), [start is not None for start in starts])
+        for stream, start in enumerate(starts):
+            if start is not None:
+                _start(network, stream, start, member, rows.classes)
+        return network
+
+    origins = [None if start is None else _hash(start) for start in starts]
+    facts = {**meta, "starts": origins}
+    results = fit_members(build, rows, settings, facts, keeping or Keeping())
+    training = {"settings": asdict(settings), "starts": origins, "members": account_of(results)}
+    temperatures = [result["temperature"] for result in results]
+    parts = {**meta, "temperatures": temperatures, "training": training}
+    return FusionModel.from_parts(joint_state(results), parts)
+
+
+def _check(x: Streams, design: Design) -> None:
+    wanted = tuple(stream.shape for stream in design.streams)
+    if x.shapes != wanted:
+        raise DataError(f"the model takes streams of shapes {wanted}, not {x.shapes}")
+    if not x.present.any(axis=1).all():
+        raise DataError("a row without any of the model's streams cannot be judged")
+
+
+def _start(
+    network: FusionNetwork, stream: int, model: DnnModel, member: int, classes: tuple[str, ...]
+) -> None:
+    """Give a stream the encoder of a trained model, and its head, calibrated, where both have the classes."""
+    started, temperature = model.member(member)
+    network.encoders[stream].load_state_dict(started.encoder.state_dict())  # type: ignore[attr-defined]
+    heads: Any = getattr(network, "heads", None)
+    if heads is None or set(classes) != set(model.classes_):
+        return
+    order = [model.classes_.tolist().index(name) for name in classes]
+    mine, theirs = heads[stream][-1], cast(nn.Linear, started.head[-1])
+    with torch.no_grad():
+        mine.weight.copy_(theirs.weight[order] / temperature)
+        mine.bias.copy_(theirs.bias[order] / temperature)
+
+
+def _hash(model: DnnModel) -> str:
+    return hash_bytes(
+        tensor.contiguous().view(torch.uint8).numpy().data for tensor in _flat(model.state_dict())
+    )
+
+
+def _flat(state: Mapping[str, Tensor]) -> list[Tensor]:
+    return [state[name].detach().reshape(-1) for name in sorted(state)]

@@ -1,0 +1,222 @@
+"""What a user names, to recordings: which files hold each, by modality, and what is known of it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eavctl import files
+from eavctl.errors import DataError, SignalError, UsageError
+from eavctl.stages.recordings import Source
+
+if TYPE_CHECKING:
+    import pandas as pd  # judging single recordings needs no pandas
+
+    from eavctl.datasets.manifest import Manifest
+
+MODALITIES = ("eeg", "audio", "video")
+
+
+@dataclass(frozen=True)
+class Part:
+    """The file that holds a recording's sound, say; ``trial`` is the index in a file of many."""
+
+    file: Source
+    trial: int | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A recording to judge: what it is called, what is known of it, and its files by modality."""
+
+    name: str
+    keys: dict[str, Any]
+    parts: dict[str, Part]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted: the modalities that a model takes, and of a data set its layout and one trial."""
+
+    modalities: tuple[str, ...]
+    layout: str | None = None
+    trial: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The modalities as words."""
+        *others, last = self.modalities
+        return f"{', '.join(others)} or {last}" if others else last
+
+
+def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Recording]:
+    """The recordings that a file, a folder, a manifest or ``-`` stands for.
+
+    A file is offered for each modality that its ending promises, and for any where the ending is not known.
+    A model of one modality is offered every file.
+
+    Raises
+    ------
+    DataError : a data set that cannot be read, or has nothing that is wanted; a broken file of many trials.
+    UsageError : sound is asked for on stdin, and the model takes none.
+    """
+    if os.fspath(source) == files.STDIO:
+        return [_stdin(asked)]
+    path = Path(source)
+    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+        return _of_data_set(path, asked)
+    held = _held(path, asked)
+    if path.suffix.lower() == ".mat" and held:
+        return _trials({modality: os.fspath(source) for modality in held}, asked, _n_trials(path))
+    return [_alone({modality: os.fspath(source) for modality in held}, os.fspath(source))]
+
+
+def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
+    """One recording whose modalities are in separate files; an array of many trials, alone, is as many.
+
+    Parameters
+    ----------
+    paths : a file, or ``-``, by modality.
+
+    Raises
+    ------
+    DataError : a file is not there; of those there, what is broken shows when they are read.
+    UsageError : a modality that the model does not take, or several files of which one has many trials.
+    """
+    paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
+    for modality, path in paths.items():
+        if modality not in asked.modalities:
+            raise UsageError(f"the model takes {asked.text}: it has no use for --{modality} {path}")
+        if path != files.STDIO and not Path(path).is_file():
+            raise DataError(f"{path}: no such file")
+    eeg = paths.get("eeg", "")
+    if not eeg.lower().endswith(".mat"):
+        return [_alone(paths, " + ".join(dict.fromkeys(paths.values())))]
+    if len(paths) == 1:
+        return _trials(paths, asked, _n_trials(Path(eeg)))
+    try:
+        n_trials = _n_trials(Path(eeg))
+    except SignalError:
+        n_trials = 1  # reading it will fail in the same way, and the other files are judged without it
+    if n_trials > 1 and asked.trial is None:
+        raise UsageError(f"{eeg}: holds {n_trials} trials; say with --trial of which the other files are")
+    return _trials(paths, asked, n_trials)
+
+
+def _stdin(asked: Asked) -> Recording:
+    if len(asked.modalities) > 1 and "audio" not in asked.modalities:
+        raise UsageError(f"{asked.text} cannot be read from stdin; name the file")
+    modality = "audio" if "audio" in asked.modalities else asked.modalities[0]
+    parts = {modality: Part(_opened(files.STDIO))}
+    return Recording("stdin", {"sample_id": "stdin", "clip_id": "stdin"}, parts)
+
+
+def _held(path: Path, asked: Asked) -> tuple[str, ...]:
+    """Modalities, of those asked for, that a file promises by its ending."""
+    if len(asked.modalities) == 1:
+        return asked.modalities
+    from eavctl.datasets.manifest import columns_of
+    from eavctl.signals.eeg import EEG_ENDINGS
+
+    if path.name.lower().endswith(EEG_ENDINGS):
+        promised: tuple[str, ...] = ("eeg",)
+    else:
+        promised = tuple(column.removesuffix("_path") for column in columns_of(path.suffix))
+    return tuple(m for m in asked.modalities if m in (promised or ("audio", "video")))
+
+
+def _n_trials(path: Path) -> int:
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(path) as file:
+        return file.n_trials or 1
+
+
+def _alone(paths: Mapping[str, str], name: str) -> Recording:
+    clip = _clip(paths) or Path(name).with_suffix("").as_posix()
+    parts = {modality: Part(_opened(path)) for modality, path in paths.items()}
+    return Recording(name, {"sample_id": clip, "clip_id": clip}, parts)
+
+
+def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recording]:
+    """A recording for each trial of an EEG array, or for the one asked for."""
+    name, clip = " + ".join(dict.fromkeys(paths.values())), _clip(paths)
+    opened = {modality: _opened(path) for modality, path in paths.items()}
+    many = {modality for modality, path in paths.items() if path.lower().endswith(".mat")}
+    return [
+        Recording(
+            f"{name} ({t + 1})",
+            {"clip_id": f"{clip}/{t + 1:03d}"},
+            {modality: Part(file, t if modality in many else None) for modality, file in opened.items()},
+        )
+        for t in (range(n_trials) if asked.trial is None else [asked.trial - 1])
+    ]
+
+
+def _opened(path: str) -> Source:
+    if path != files.STDIO:
+        return Path(path)
+    content = BytesIO(sys.stdin.buffer.read())
+    content.name = "stdin"  # errors name the recording by it
+    return content
+
+
+def _clip(paths: Mapping[str, str]) -> str:
+    return "+".join(dict.fromkeys(Path(path).with_suffix("").as_posix() for path in paths.values()))
+
+
+def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
+    """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
+    import pandas as pd
+
+    from eavctl.datasets.manifest import find, media_files
+
+    try:
+        manifest = find(root, asked.layout)
+    except DataError:
+        paths = list(media_files(root)) if root.is_dir() else []
+        if asked.layout or not paths:
+            raise
+        return [each for path in paths for each in find_recordings(path, asked)]
+    recordings = []
+    for row in _rows(manifest, asked).to_dict("records"):
+        keys = {str(key): value for key, value in row.items() if not pd.isna(value)}
+        if asked.trial is None or _is_number(keys.get("trial", ""), asked.trial):
+            recordings.append(_of_row(manifest.root, keys, asked))
+    if not recordings:
+        raise DataError(f"{root}: has no trial {asked.trial} with {asked.text}")
+    return recordings
+
+
+def _rows(manifest: Manifest, asked: Asked) -> pd.DataFrame:
+    """The rows that have any of the modalities."""
+    if len(asked.modalities) == 1:
+        return manifest.holding(asked.modalities[0]).rows
+    rows = manifest.rows[manifest.rows[[f"{m}_path" for m in asked.modalities]].notna().any(axis=1)]
+    if rows.empty:
+        raise DataError(f"{manifest.root}: none of the {len(manifest)} recordings has {asked.text}")
+    return rows
+
+
+def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
+    index = keys.get("eeg_index")
+    parts = {
+        modality: Part(root / keys[f"{modality}_path"], index if modality == "eeg" else None)
+        for modality in asked.modalities
+        if f"{modality}_path" in keys
+    }
+    paths = {str(part.file) for part in parts.values()}
+    name = paths.pop() if len(paths) == 1 else f"{root} ({keys['clip_id']})"
+    if len(parts) == 1 and "eeg" in parts and index is not None:
+        name += f" (trial {keys['trial']})"
+    return Recording(name, keys, parts)
+
+
+def _is_number(name: str, number: int) -> bool:
+    """Whether a trial's name is this number, padded or not; names can be anything."""
+    return name.isdecimal() and int(name) == number
