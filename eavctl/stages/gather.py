@@ -161,7 +161,7 @@ def _samples(recording: Recording, modality: str, describe: Describe) -> Found:
 def _absence(file: object, recording: Recording, error: SignalError) -> Absence:
     path = str(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", recording.name))
     reason = str(error).removeprefix(f"{path}: ")
-    return Absence(path, reason, is_fault=True)
+    return Absence(path, reason, is_fault=reason not in LACKING)
 
 
 def _join(

@@ -213,7 +213,7 @@ def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
     paths = {str(part.file) for part in parts.values()}
     name = paths.pop() if len(paths) == 1 else f"{root} ({keys['clip_id']})"
     if len(parts) == 1 and "eeg" in parts and index is not None:
-        name += f" (trial {keys['trial']})"
+        name += f" (trial {keys.get('trial', index + 1)})"
     return Recording(name, keys, parts)
 
 
