@@ -11,7 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.encoders.augmentation import sounding, stripes
-from eavctl.encoders.pretrained import Pretrained, draw_tokens, sized
+from eavctl.encoders.pretrained import Pretrained, draw_tokens, named_sizes, sized
+from eavctl.encoders.tokens import TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
 from eavctl.registry import register
 
@@ -44,8 +45,16 @@ POSITIONS = "embeddings.position_embeddings"
 MASK_TIME, MASK_BANDS = 0.10, 0.12
 
 
-@register("encoders", "ast", modality="audio", example_shape=(96, 32), example_settings={"size": "tiny"})
-class Ast(Pretrained):
+@register(
+    "encoders",
+    "ast",
+    modality="audio",
+    features=("fbank",),
+    sizes=named_sizes(SIZES),
+    example_shape=(96, 32),
+    example_settings={"size": "tiny"},
+)
+class Ast(TokenEncoder, Pretrained):
     """The mean of the class and the distillation token of an Audio Spectrogram Transformer.
 
     Patches of padding, the run of equal frames at the end of a row, take no part in the attention: those
@@ -58,6 +67,7 @@ class Ast(Pretrained):
     shape : (n_frames, n_mels) of one sample: log mel energies, not normalised; at least 16 x 16.
     size : "base" is the public network, of 1212 patches for (1024, 128), for public weights; "tiny" learns
         from scratch on a CPU.
+    frames_last : rows are (n_mels, n_frames), as those of the feature set ``logmel``.
 
     References
     ----------
@@ -65,6 +75,7 @@ class Ast(Pretrained):
     """
 
     name = "ast"
+    n_pooled = TOKENS
     architecture = (
         "hidden_size",
         "num_hidden_layers",
@@ -80,7 +91,7 @@ class Ast(Pretrained):
     )
     normalisation = ("mean", "std")
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base") -> None:
+    def __init__(self, shape: Sequence[int], *, size: str = "base", frames_last: bool = False) -> None:
         from transformers import ASTConfig, ASTModel
 
         settings = sized(SIZES, size)
@@ -89,12 +100,15 @@ class Ast(Pretrained):
                 f"encoder 'ast' takes log mel energies of at least {settings['patch_size']} frames and "
                 f"bands, not rows of shape {tuple(shape)}; extract with --features fbank"
             )
-        config = ASTConfig(max_length=shape[0], num_mel_bins=shape[1], **settings)
+        n_frames, n_mels = reversed(shape) if frames_last else shape
+        config = ASTConfig(max_length=n_frames, num_mel_bins=n_mels, **settings)
         body = ASTModel(config)
         parts = body.embeddings
         draw_tokens(size, parts.cls_token, parts.distillation_token, parts.position_embeddings)
         mean, std = torch.tensor(AUDIOSET_MEAN), torch.tensor(AUDIOSET_STD)
         super().__init__(size, body, config.hidden_size, mean, std)
+        self.frames_last = frames_last
+        self.width, self.n_layers = config.hidden_size, len(body.layers)
         self._keeps_constants = False
 
     def load_weights(self, folder: Path) -> None:
@@ -111,16 +125,22 @@ class Ast(Pretrained):
 
         Parameters
         ----------
-        x : shape (n_samples, n_frames, n_mels), the training rows and no others.
+        x : shape (n_samples, *shape), the training rows and no others.
         """
         if self._keeps_constants:
             return
+        x = self._frames_first(x)
         values = x[sounding(x.transpose(1, 2))]
         self.mean.copy_(values.mean())
         self.std.copy_(values.std(correction=0).clamp(min=STD_FLOOR))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed (batch, n_frames, n_mels) as (batch, hidden_size)."""
+        """Embed (batch, *shape) as (batch, hidden_size)."""
+        return self.run_layers(self.tokens(x))
+
+    def tokens(self, x: Tensor) -> Tokens:
+        """Class and distillation token and the patches of (batch, *shape), as far as any row sounds."""
+        x = self._frames_first(x)
         config, parts = self.body.config, self.body.embeddings
         bands, steps = parts.get_shape(config)
         n_frames = sounding(x.transpose(1, 2)).sum(dim=1)
@@ -132,10 +152,11 @@ class Ast(Pretrained):
         positions = parts.position_embeddings
         grid = positions[:, TOKENS:].reshape(1, bands, steps, -1)[:, :, :longest].flatten(1, 2)
         states = torch.cat([tokens + positions[:, :TOKENS], patches + grid], dim=1)
-        mask = _heard_patches(lengths, longest, bands)
-        for layer in self.body.layers:
-            states = layer(states, mask)
-        embedded: Tensor = self.body.layernorm(states[:, :TOKENS]).mean(dim=1)
+        return Tokens(states, _heard_patches(lengths, longest, bands))
+
+    def pooled(self, tokens: Tokens) -> Tensor:
+        """Mean of the class and the distillation token, (batch, hidden_size)."""
+        embedded: Tensor = self.body.layernorm(tokens.states[:, :TOKENS]).mean(dim=1)
         return embedded
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -143,17 +164,25 @@ class Ast(Pretrained):
 
         Parameters
         ----------
-        x : shape (batch, n_frames, n_mels).
+        x : shape (batch, *shape).
         generator : the only source of randomness, on the device of ``x``.
 
         References
         ----------
         .. [1] Park et al.: SpecAugment, 2019.
         """
-        in_time = stripes(x, x.shape[1], MASK_TIME, generator)[:, :, None]
-        in_frequency = stripes(x, x.shape[2], MASK_BANDS, generator)[:, None, :]
-        hidden = (in_time | in_frequency) & sounding(x.transpose(1, 2))[:, :, None]
-        return torch.where(hidden, self.mean, x)
+        frames = self._frames_first(x)
+        in_time = stripes(frames, frames.shape[1], MASK_TIME, generator)[:, :, None]
+        in_frequency = stripes(frames, frames.shape[2], MASK_BANDS, generator)[:, None, :]
+        hidden = (in_time | in_frequency) & sounding(frames.transpose(1, 2))[:, :, None]
+        return torch.where(self._frames_first(hidden), self.mean, x)
+
+    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+        return run_public_layer(self.body.layers[number], states, mask, n_given)
+
+    def _frames_first(self, x: Tensor) -> Tensor:
+        """(batch, *shape) to (batch, n_frames, n_mels), and back."""
+        return x.transpose(1, 2) if self.frames_last else x
 
     def _stored_config(self, facts: Mapping[str, Any]) -> Any:
         config = self.body.config

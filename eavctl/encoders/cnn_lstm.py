@@ -28,7 +28,7 @@ MASK_TIME = 0.10
 MASK_BANDS = 0.12
 
 
-@register("encoders", "cnn-lstm", modality="audio", example_shape=(64, 300))
+@register("encoders", "cnn-lstm", modality="audio", features=("logmel",), example_shape=(64, 300))
 class CnnLstm(nn.Module):
     """Spectral patterns by convolution, their course in time by an LSTM, pooled over the sounding frames.
 

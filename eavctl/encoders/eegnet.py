@@ -21,6 +21,8 @@ MAX_NORM = 1.0
     "encoders",
     "eegnet",
     modality="eeg",
+    features=("eeg-epochs",),
+    sizes={"base": {}, "tiny": {"kernel": 50, "d": 2, "f2": 16}},
     example_shape=(6, 96),
     example_settings={"f1": 4, "d": 2, "f2": 8, "kernel": 32},
 )

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import sized
+from eavctl.encoders.pretrained import named_sizes, sized
 from eavctl.registry import register
 
 # transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share KEPT; torch counts the share replaced.
@@ -35,6 +35,8 @@ SIZES: dict[str, dict[str, Any]] = {
     "encoders",
     "efficientnet-b0",
     modality="video",
+    features=("faces",),
+    sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
     example_dtype="uint8",

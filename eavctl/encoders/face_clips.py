@@ -71,6 +71,15 @@ class FaceClipEncoder(Pretrained):
         total: Tensor = torch.stack([embed(chunk) for chunk in chunks]).sum(dim=0)
         return total / len(self.looked_at)
 
+    def pictures(self, clips: Tensor) -> Tensor:
+        """Standardised pictures (batch * n_frames, 3, side, side), clip by clip, of clips as in `forward`."""
+        pictures = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype) / BRIGHTEST
+        if pictures.shape[2:] != (self.side, self.side):
+            pictures = F.interpolate(
+                pictures, (self.side, self.side), mode="bilinear", align_corners=False, antialias=True
+            )
+        return (pictures - self.mean) / self.std
+
     def describe(self, pictures: Tensor) -> Tensor:
         """Embed standardised pictures (n, 3, side, side) as (n, embedding_dim)."""
         raise NotImplementedError
@@ -92,13 +101,7 @@ class FaceClipEncoder(Pretrained):
 
     def _embed(self, clips: Tensor) -> Tensor:
         """Sum of the frames' embeddings: (batch, n_frames, height, width, 3) to (batch, embedding_dim)."""
-        pictures = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype) / BRIGHTEST
-        if pictures.shape[2:] != (self.side, self.side):
-            pictures = F.interpolate(
-                pictures, (self.side, self.side), mode="bilinear", align_corners=False, antialias=True
-            )
-        described = self.describe((pictures - self.mean) / self.std)
-        return described.reshape(*clips.shape[:2], -1).sum(dim=1)
+        return self.describe(self.pictures(clips)).reshape(*clips.shape[:2], -1).sum(dim=1)
 
     def _embed_again(self, clips: Tensor) -> Tensor:
         """`_embed`, keeping nothing for the gradient but the clips."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -147,6 +147,11 @@ def sized(sizes: Mapping[str, Any], size: str) -> Any:
     if size not in sizes:
         raise UsageError(f"size is {' or '.join(map(repr, sizes))}, not {size!r}")
     return sizes[size]
+
+
+def named_sizes(sizes: Iterable[str]) -> dict[str, dict[str, str]]:
+    """The settings of each size of an encoder whose keyword ``size`` takes its name."""
+    return {size: {"size": size} for size in sizes}
 
 
 def draw_tokens(size: str, *tokens: nn.Parameter) -> None:

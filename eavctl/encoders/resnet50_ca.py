@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import sized
+from eavctl.encoders.pretrained import named_sizes, sized
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -24,6 +24,8 @@ REDUCTION = 8
     "encoders",
     "resnet50-ca",
     modality="video",
+    features=("faces",),
+    sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
     example_dtype="uint8",

@@ -20,6 +20,7 @@ NOISE = 0.1  # of a feature's standard deviation
     "encoders",
     "scnn",
     modality="audio",
+    features=("means180",),
     example_shape=(180,),
     example_settings={"channels": [16, 8, 8, 8]},
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from eavctl.encoders.eeg_rows import EegRows
+from eavctl.encoders.tokens import TokenEncoder, Tokens, run_torch_layer
 from eavctl.errors import UsageError
 from eavctl.registry import register
 
@@ -16,16 +18,20 @@ POOL, POOL_STEP = 35, 7
 WIDENING = 4  # of a layer's feed-forward part
 POSITION_STD = 0.02
 LEAST_POWER = 1e-6
+TINY = {"kernel": 25, "stride": 5, "layers": 3}  # a training step on one core: a sixtieth of base
 
 
 @register(
     "encoders",
     "shallow-transformer",
     modality="eeg",
+    features=("eeg-epochs",),
+    sizes={"base": {}, "tiny": TINY},
+    fused={"layers": 4},
     example_shape=(6, 96),
     example_settings={"filters": 8, "kernel": 5, "layers": 2, "heads": 2},
 )
-class ShallowTransformer(EegRows):
+class ShallowTransformer(TokenEncoder, EegRows):
     """The shallow convolutional network [1]_ with a transformer between its filters and its log power.
 
     Each sample in time is a token: what every filter gives there. Layers of self-attention [2]_ add to the
@@ -37,6 +43,8 @@ class ShallowTransformer(EegRows):
     shape : (n_chans, n_times) of one row, in microvolt; long enough for one pool of 35 tokens.
     filters : temporal filters, each with its own weights of the channels; the width of a token.
     kernel : length of the temporal filters in samples.
+    stride : distance of the tokens in samples. Power is left by it: what a filter lets through above half the
+        tokens' rate folds back with its power. Pools keep their length in samples.
     layers : of the transformer; none leaves the shallow network.
     heads : of the attention, a divisor of ``filters``. With 4 a head compares tokens by 10 values; 8 would
         leave 5, and cost twice as many tables of attention.
@@ -55,6 +63,7 @@ class ShallowTransformer(EegRows):
         *,
         filters: int = 40,
         kernel: int = 13,
+        stride: int = 1,
         layers: int = 12,
         heads: int = 4,
         dropout: float = 0.5,
@@ -62,34 +71,39 @@ class ShallowTransformer(EegRows):
         super().__init__(shape, "shallow-transformer", kernel - 1 + POOL)
         if filters % heads:
             raise UsageError(f"shallow-transformer: {heads} heads do not divide {filters} filters")
+        if stride < 1:
+            raise UsageError(f"shallow-transformer: stride must be 1 or more, not {stride}")
         # Linear maps over time and over channels commute; channels first leaves fewer signals to filter.
         self.spatial = nn.Conv1d(self.n_chans, filters, 1, bias=False)
-        self.temporal = nn.Conv1d(filters, filters, kernel, groups=filters)
-        n_tokens = self.n_times - kernel + 1
+        self.temporal = nn.Conv1d(filters, filters, kernel, stride=stride, groups=filters)
+        n_tokens = (self.n_times - kernel) // stride + 1
         self.positions = nn.Parameter(POSITION_STD * torch.randn(n_tokens, filters))
         self.layers = nn.ModuleList(_layer(filters, heads, dropout / 5, layers) for _ in range(layers))
         self.norm = nn.BatchNorm1d(filters)
-        self.pool = nn.AvgPool1d(POOL, POOL_STEP)
+        pool, step = (max(1, round(length / stride)) for length in (POOL, POOL_STEP))
+        self.pool = nn.AvgPool1d(pool, step)
         self.dropout = nn.Dropout(dropout)
-        self.embedding_dim = filters * ((n_tokens - POOL) // POOL_STEP + 1)
+        self.width, self.n_layers = filters, layers
+        self.embedding_dim = filters * ((n_tokens - pool) // step + 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, n_chans, n_times) as (batch, filters * n_pools)."""
-        tokens = self.tokens(x)
-        for layer in self.layers:
-            tokens = layer(tokens)
-        return self.log_power(tokens)
+        return self.run_layers(self.tokens(x))
 
-    def tokens(self, x: Tensor) -> Tensor:
-        """What the layers read: rows (batch, n_chans, n_times) as (batch, n_tokens, filters)."""
+    def tokens(self, x: Tensor) -> Tokens:
+        """What the filters give of rows (batch, n_chans, n_times), a token each step; plus its position."""
         maps: Tensor = self.temporal(self.spatial(self.standardised(x)))
-        return maps.transpose(1, 2) + self.positions
+        return Tokens(maps.transpose(1, 2) + self.positions)
 
-    def log_power(self, tokens: Tensor) -> Tensor:
-        """The embedding of what the layers give: log of the mean square of every filter, pool by pool."""
-        power = self.pool(self.norm(tokens.transpose(1, 2)).square())
+    def pooled(self, tokens: Tokens) -> Tensor:
+        """The log of the mean square of every filter, pool by pool, (batch, embedding_dim)."""
+        power = self.pool(self.norm(tokens.states.transpose(1, 2)).square())
         embedding: Tensor = self.dropout(power.clamp(min=LEAST_POWER).log()).flatten(1)
         return embedding
+
+    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+        layer: Any = self.layers[number]
+        return run_torch_layer(layer, states, n_given)
 
 
 def _layer(width: int, heads: int, dropout: float, layers: int) -> nn.TransformerEncoderLayer:

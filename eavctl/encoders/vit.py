@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import draw_tokens, sized
+from eavctl.encoders.pretrained import draw_tokens, named_sizes, sized
+from eavctl.encoders.tokens import TokenEncoder, Tokens, mean_of_sequences, run_public_layer
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -37,11 +38,13 @@ HALF = (0.5, 0.5, 0.5)
     "encoders",
     "vit",
     modality="video",
+    features=("faces",),
+    sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
     example_dtype="uint8",
 )
-class Vit(FaceClipEncoder):
+class Vit(TokenEncoder, FaceClipEncoder):
     """The class token of a Vision Transformer, averaged over the frames.
 
     Parameters
@@ -56,6 +59,7 @@ class Vit(FaceClipEncoder):
     """
 
     name = "vit"
+    n_pooled = 1
     left_out: ClassVar = {"add_pooling_layer": False}
     architecture = (
         "hidden_size",
@@ -86,8 +90,20 @@ class Vit(FaceClipEncoder):
             mean=HALF,
             std=HALF,
         )
+        self.width, self.n_layers = config.hidden_size, len(body.layers)
+
+    def tokens(self, x: Tensor) -> Tokens:
+        """Class token and patches of every frame looked at of (batch, *shape); a frame is a sequence."""
+        clips = x[:, self.looked_at]
+        return Tokens(self.body.embeddings(self.pictures(clips)), n_sequences=clips.shape[1])
+
+    def pooled(self, tokens: Tokens) -> Tensor:
+        """Mean over the frames of their class tokens, (batch, hidden_size)."""
+        return mean_of_sequences(self.body.layernorm(tokens.states[:, 0]), tokens.n_sequences)
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Class tokens (n, hidden_size) of standardised pictures (n, 3, side, side)."""
-        token: Tensor = self.body(pixel_values=pictures).last_hidden_state[:, 0]
-        return token
+        return self.run_layers(Tokens(self.body.embeddings(pictures)))
+
+    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+        return run_public_layer(self.body.layers[number], states, mask, n_given)

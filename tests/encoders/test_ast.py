@@ -71,6 +71,24 @@ def test_masks_leave_padding_alone_and_hide_with_the_mean() -> None:
     assert hidden[:, :60].float().mean() < 0.45
 
 
+def test_rows_with_frames_last_are_the_same_rows_turned() -> None:
+    x = sounds(4)
+    x[1, 50:] = -9
+    first, turned = build(), x.transpose(1, 2).contiguous()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        last = Ast((32, 96), size="tiny", frames_last=True).eval()
+    with torch.no_grad():
+        first.fit_input(x)
+        last.fit_input(turned)
+        assert last.state_dict().keys() == first.state_dict().keys()
+        torch.testing.assert_close(last(turned), first(x))
+    varied = last.augment(turned, torch.Generator().manual_seed(0))
+    expected = first.augment(x, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(varied, expected.transpose(1, 2))
+    assert torch.equal(varied[1, :, 50:], turned[1, :, 50:])
+
+
 @pytest.mark.parametrize("shape", [(128,), (1024, 8), (10, 128), (1, 128, 1024)])
 def test_ast_refuses_other_rows_with_what_to_do(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="--features fbank"):

@@ -1,7 +1,8 @@
 """What holds for every registered encoder. A new one is picked up by its registration:
 
 ``example_shape`` is the shape of one sample, ``example_settings`` (optional) makes a big network small,
-``example_dtype="uint8"`` says that rows are bytes.
+``example_dtype="uint8"`` says that rows are bytes. ``modality`` is None where rows of any will do;
+``features`` are the feature sets that it reads by default.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import torch
 from torch import Tensor
 
 from eavctl import registry
+from eavctl.encoders.choice import runs_by_layers
 
 ENCODERS = registry.names("encoders")
+TOKEN_ENCODERS = [name for name in ENCODERS if runs_by_layers(name)]
 BATCH = 3
 
 
@@ -37,7 +40,8 @@ def batch(name: str, n: int = BATCH) -> Tensor:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_registration_states_modality_and_example(name: str) -> None:
     facts = registry.get("encoders", name).facts
-    assert facts["modality"] in ("audio", "eeg", "video")
+    assert facts["modality"] in ("audio", "eeg", "video", None)
+    assert set(facts["features"]) <= set(registry.names("features"))
     json.dumps({"shape": facts["example_shape"], "settings": facts.get("example_settings", {})})
 
 
@@ -125,3 +129,59 @@ def test_registered_settings_are_json(name: str) -> None:
     shape = registry.get("encoders", name).facts["example_shape"]
     through_json = json.loads(json.dumps({"shape": shape, "settings": settings}))
     registry.get("encoders", name).thing(through_json["shape"], **through_json["settings"])
+
+
+# Encoders that run layer by layer
+
+
+def by_layers(encoder: Any, x: Tensor, guests: Tensor | None = None) -> Tensor:
+    """The embedding, with guests in the first layer and as they come out in the next ones."""
+    tokens = encoder.tokens(x)
+    for number in range(encoder.n_layers):
+        tokens, guests = encoder.layer(number, tokens, guests, last=number == encoder.n_layers - 1)
+    pooled: Tensor = encoder.pooled(tokens)
+    return pooled
+
+
+def guests_of(encoder: Any, n: int = BATCH) -> Tensor:
+    return torch.randn(n, 2, encoder.width, generator=torch.Generator().manual_seed(4))
+
+
+def test_some_encoders_run_layer_by_layer() -> None:
+    assert set(TOKEN_ENCODERS) >= {"ast", "shallow-transformer", "vit"}
+
+
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
+def test_layer_by_layer_is_forward(name: str) -> None:
+    encoder, x = build(name).eval(), batch(name)
+    with torch.inference_mode():
+        torch.testing.assert_close(by_layers(encoder, x), encoder(x), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
+def test_guests_come_out_changed_and_change_the_embedding(name: str) -> None:
+    encoder, x = build(name).eval(), batch(name)
+    guests = guests_of(encoder)
+    with torch.inference_mode():
+        _, came = encoder.layer(0, encoder.tokens(x), guests)
+        assert came.shape == guests.shape
+        assert not torch.allclose(came, guests, atol=1e-3)
+        moved = (by_layers(encoder, x, guests) - encoder(x)).abs().amax(dim=1)
+    assert (moved > 1e-4).all()
+
+
+@pytest.mark.parametrize("name", TOKEN_ENCODERS)
+def test_another_rows_guests_and_tokens_never_matter(name: str) -> None:
+    encoder, x = build(name).eval(), batch(name)
+    guests = guests_of(encoder)
+    changed_x, changed_guests = x.clone(), guests.clone()
+    changed_x[1] = x[2]
+    changed_guests[1] *= -5
+    kept = [0, 2]
+    with torch.inference_mode():
+        before, after = by_layers(encoder, x, guests), by_layers(encoder, changed_x, changed_guests)
+        _, came = encoder.layer(0, encoder.tokens(x), guests)
+        _, came_after = encoder.layer(0, encoder.tokens(changed_x), changed_guests)
+    torch.testing.assert_close(before[kept], after[kept], rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(came[kept], came_after[kept], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(before[1], after[1], atol=1e-4)

@@ -11,7 +11,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.classifiers.dnn import TrainSettings, fit
+from eavctl.encoders.choice import settings_of_size
 from eavctl.encoders.shallow_transformer import POOL, ShallowTransformer
+from eavctl.encoders.tokens import Tokens
 from eavctl.errors import DataError, UsageError
 
 SHAPE = (6, 120)
@@ -39,9 +41,9 @@ def reach(network: ShallowTransformer, x: Tensor, pool: int) -> Tensor:
 def test_published_sizes() -> None:
     network = ShallowTransformer((30, 500))
     assert len(network.layers) == 12
-    assert network.tokens(eeg(1, (30, 500))).shape == (1, 488, 40)
+    assert network.tokens(eeg(1, (30, 500))).states.shape == (1, 488, 40)
     assert network.embedding_dim == 2600
-    assert network.log_power(torch.randn(1, 488, 40)).shape == (1, 2600)
+    assert network.pooled(Tokens(torch.randn(1, 488, 40))).shape == (1, 2600)
 
 
 def test_tokens_are_the_filters_over_time_then_over_channels() -> None:
@@ -52,7 +54,7 @@ def test_tokens_are_the_filters_over_time_then_over_channels() -> None:
     maps = F.conv2d(network.standardised(x)[:, None], network.temporal.weight[:, None])
     mapped = torch.einsum("bfct,fc->btf", maps, network.spatial.weight[:, :, 0])
     expected = mapped + network.temporal.bias + network.positions  # type: ignore[operator]
-    torch.testing.assert_close(network.tokens(x), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(network.tokens(x).states, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_without_layers_a_pool_hears_its_own_samples_alone() -> None:
@@ -92,7 +94,7 @@ def test_the_order_of_tokens_counts_through_the_positions_alone() -> None:
             layers = [layer(values) for values in layers]
         torch.testing.assert_close(layers[0][:, order], layers[1], rtol=1e-4, atol=1e-5)
         x = torch.zeros(1, *SHAPE)  # every token the same but for its position
-        assert (network.tokens(x).std(dim=1) > 0).all()
+        assert (network.tokens(x).states.std(dim=1) > 0).all()
 
 
 def test_embedding_is_the_log_of_power() -> None:
@@ -100,7 +102,7 @@ def test_embedding_is_the_log_of_power() -> None:
     network = encoder(layers=0)
     tokens = eeg(2, (112, 8))
     with torch.inference_mode():
-        difference = network.log_power(10 * tokens) - network.log_power(tokens)
+        difference = network.pooled(Tokens(10 * tokens)) - network.pooled(Tokens(tokens))
     torch.testing.assert_close(difference, torch.full_like(difference, np.log(100)), rtol=1e-3, atol=1e-3)
 
 
@@ -127,6 +129,53 @@ def test_learns_when_a_rhythm_sounds() -> None:
     model = fit(*change(160, 0), encoder="shallow-transformer", encoder_settings=SMALL, settings=settings)
     x, labels = change(100, seed=1)
     assert (model.predict(x) == labels).mean() > 0.8
+
+
+@pytest.mark.parametrize("hz", [7.0, 23.0, 41.0])
+def test_stride_leaves_the_power_even_of_what_folds_back(hz: float) -> None:
+    """Tokens every 5 samples of 100 Hz cannot follow 23 or 41 Hz, yet have the power of every filter."""
+    shape = (6, 500)
+    dense, sparse = (encoder(shape, layers=0, stride=stride) for stride in (1, 5))
+    sparse.spatial.load_state_dict(dense.spatial.state_dict())
+    sparse.temporal.load_state_dict(dense.temporal.state_dict())
+    time = torch.arange(500) / 100
+    rhythm = torch.sin(2 * torch.pi * hz * time) * torch.linspace(0.5, 2, 6)[:, None]
+    with torch.inference_mode():
+        every, fifth = (
+            network.tokens(rhythm[None]).states - network.positions for network in (dense, sparse)
+        )
+        assert fifth.shape == (1, 99, 8)
+        torch.testing.assert_close(fifth, every[:, ::5], rtol=1e-4, atol=1e-5)
+        powers = [(values - values.mean(dim=1)).square().mean(dim=1) for values in (every, fifth)]
+    torch.testing.assert_close(powers[0], powers[1], rtol=0.05, atol=0)
+
+
+@pytest.mark.parametrize("stride", [2, 3, 5, 8, 50])
+def test_pools_keep_their_length_in_samples(stride: int) -> None:
+    """As nearly as whole tokens can; a pool is one token where the stride is longer than it."""
+    shape = (6, SMALL["kernel"] - 1 + POOL)  # the shortest row there may be
+    network = encoder(shape, layers=0, stride=stride)
+    assert network(eeg(2, shape)).shape == (2, network.embedding_dim)
+    assert abs(network.pool.kernel_size[0] * stride - POOL) <= max(stride / 2, stride - POOL)
+
+
+def test_the_tiny_size_has_a_twentieth_of_the_work_of_base() -> None:
+    """Multiplications of the layers: of the maps, and of the tables of attention."""
+
+    def work(size: str) -> int:
+        settings = settings_of_size("shallow-transformer", size)
+        with torch.device("meta"):
+            network = ShallowTransformer((30, 500), **settings)
+        n, width = network.positions.shape
+        return network.n_layers * (12 * n * width**2 + 2 * n**2 * width)
+
+    assert work("tiny") < work("base") / 20
+
+
+@pytest.mark.parametrize("stride", [0, -5])
+def test_a_stride_below_one_is_refused(stride: int) -> None:
+    with pytest.raises(UsageError, match="stride must be 1 or more"):
+        ShallowTransformer((30, 500), stride=stride)
 
 
 def test_heads_that_do_not_divide_the_filters_are_refused() -> None:
