@@ -77,6 +77,7 @@ class EegNet(EegRows):
             nn.AvgPool1d(second),
             nn.Dropout(dropout),
         )
+        self.n_channels = f2  # of the embedding, each with its course in time
         self.embedding_dim = f2 * (self.n_times // first // second)
         self.after_step()
 

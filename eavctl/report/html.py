@@ -10,6 +10,7 @@ from eavctl.evaluation.summary import compare, summarize
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, interval_bar, subject_strip
 from eavctl.report.style import STYLE
+from eavctl.report.subsets import subset_table
 from eavctl.tables import PredictionTable
 
 NOT_OUT_OF_FOLD = (
@@ -269,7 +270,7 @@ def _p_value(p: float) -> str:
 
 
 def _details(model: dict[str, Any]) -> Markup:
-    subjects = model["per_subject"]
+    subjects, subsets = model["per_subject"], (model["fusion"] or {}).get("subsets")
     strip = None
     if len(subjects) > 1:
         ordered = sorted(subjects, key=lambda s: (s["uar"], s["subject"]))
@@ -292,6 +293,7 @@ def _details(model: dict[str, Any]) -> Markup:
             class_="pair",
         ),
         strip,
+        subset_table(subsets, model["chance"]) if subsets else None,
     )
 
 

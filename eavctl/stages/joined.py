@@ -15,7 +15,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
 from eavctl.provenance import hash_json
 from eavctl.stages.training_table import TrainingTable, of_features
-from eavctl.tables import KEYS, read_features
+from eavctl.tables import key_frame, read_features
 
 _MUST_AGREE = ("label", "subject", "clip_id")
 
@@ -73,7 +73,7 @@ def join_features(
     left_out = {name: len(place) - n for name, place, n in zip(names, places, kept, strict=True)}
     rows = [np.array([place.get(sample, 0) for sample in samples]) for place in places]
     joined = TrainingTable(
-        keys=_keys(tables, [str(path) for path in paths]).loc[samples].reset_index()[list(KEYS)],
+        keys=key_frame(_keys(tables, [str(path) for path in paths]).loc[samples].reset_index()),
         x=Streams(tuple(t.x[row] for t, row in zip(tables, rows, strict=True)), present),
         name=" + ".join(dict.fromkeys(table.name for table in tables)),
         modalities=tuple(sorted({table.modalities[0] for table in tables})),
@@ -88,12 +88,11 @@ def join_features(
 def stream_names(
     modalities: Sequence[str], encoders: Sequence[str], paths: Sequence[str | os.PathLike[str]]
 ) -> tuple[str, ...]:
-    """A stream is called by its modality, or its encoder, or its table: the first that tells all apart."""
+    """A stream is called by its modality, or its encoder, or its table: the first that no other shares."""
     numbered = [f"{Path(path).stem}.{i}" for i, path in enumerate(paths, start=1)]
-    for names in (modalities, encoders, numbered):
-        if max(Counter(names).values()) == 1:
-            break
-    return tuple(names)
+    candidates = zip(modalities, encoders, numbered, strict=True)
+    shared = {name for names in (modalities, encoders) for name, n in Counter(names).items() if n > 1}
+    return tuple(next(name for name in names if name not in shared) for names in candidates)
 
 
 def _sentences(left_out: dict[str, int], names: Sequence[str], present: np.ndarray) -> tuple[str, ...]:

@@ -181,6 +181,8 @@ def guard(targets: Targets, fitter: Fitter, *, force: bool) -> None:
         files.guard(target, force=force)
     if targets.model:
         artifacts.check_name(targets.model, fitter.kind)
+    if targets.keep_folds and fitter.kind not in artifacts.TORCH_KINDS:
+        raise UsageError(f"a model of kind {fitter.kind!r} cannot keep its folds; only networks can")
 
 
 def train_rows(

@@ -58,7 +58,7 @@ def rows_of(x: StreamBatch, rows: list[int]) -> StreamBatch:
 
 
 def toy(n: int = 64, seed: int = 0, kinds: tuple[str, ...] = ("mlp", "mlp")) -> tuple[Streams, np.ndarray]:
-    """Rows of two classes, told by the first feature of vectors or the first channel's power, of each stream."""
+    """Rows of two classes, told by each stream's first feature, or first channel's power."""
     rng = np.random.default_rng(seed)
     y = np.arange(n) % 2
     arrays = []

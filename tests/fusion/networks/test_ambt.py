@@ -73,7 +73,9 @@ def plain_row(model: Any, tensors: list[Tensor], present: list[bool], concat: bo
 
 
 def slopes(model: Any, loss: Tensor) -> list[Tensor]:
-    return list(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True))
+    return list(
+        torch.autograd.grad(loss, list(model.parameters()), allow_unused=True, materialize_grads=True)
+    )
 
 
 @pytest.mark.parametrize("present", [[[True] * 3] * 4, MIXED], ids=["whole", "mixed"])

@@ -144,7 +144,9 @@ def test_input_statistics_stay_where_a_model_gave_them_or_nothing_can_be_seen() 
         assert all(torch.equal(buffer, buffers[name]) for name, buffer in encoder.named_buffers())
 
 
-@pytest.mark.parametrize("wrong", [{"modality_dropout": 1.0}, {"modality_dropout": -0.1}, {"contrastive": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"modality_dropout": 1.0}, {"modality_dropout": -0.1}, {"contrastive": -1}]
+)
 @pytest.mark.parametrize("method", AMBT)
 def test_settings_out_of_range_are_refused(method: str, wrong: dict[str, float]) -> None:
     with pytest.raises(UsageError, match="modality_dropout"):
