@@ -255,6 +255,16 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     return _meta(_open(path))
 
 
+def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """`read_meta` of a feature table.
+
+    Raises
+    ------
+    DataError : as `read_features`.
+    """
+    return _meta_of_kind(_open(path), path, "features")
+
+
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The keys of a feature or prediction table, without its other columns."""
     return key_frame(_open(path).read(columns=list(KEYS)).to_pandas())
@@ -319,16 +329,21 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
 
 def _read(path: str | os.PathLike[str], kind: str) -> tuple[pa.Table, dict[str, Any]]:
     source = _open(path)
+    meta = _meta_of_kind(source, path, kind)
+    missing = [name for name in KEYS if name not in source.schema_arrow.names]
+    if missing:
+        raise DataError(f"{path}: the table lacks the key columns {', '.join(missing)}")
+    return source.read(), meta
+
+
+def _meta_of_kind(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
     meta = _meta(source)
     if meta.get("kind") != kind:
         found = f"a table of {meta['kind']}" if "kind" in meta else "a Parquet file that eavctl did not write"
         raise DataError(f"{path}: {found}, where a table of {kind} is needed{_HINTS.get(kind, '')}")
     if meta.get("schema_version", 0) > SCHEMA_VERSION:
         raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
-    missing = [name for name in KEYS if name not in source.schema_arrow.names]
-    if missing:
-        raise DataError(f"{path}: the table lacks the key columns {', '.join(missing)}")
-    return source.read(), meta
+    return meta
 
 
 _HINTS = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,12 @@ from eavctl.cli.options import DryRun, Folds, Force, Group, Json, Protocol, Seed
 from eavctl.cli.training import score_line
 from eavctl.errors import UsageError
 
+if TYPE_CHECKING:
+    from eavctl.fusion.networks.alignment import AlignmentSettings
+    from eavctl.stages.fuse_network import FusionPlan
+    from eavctl.stages.train import Evaluation
+
+ALIGNMENT_EPOCHS = 100
 MODEL_ENDINGS = (".pt", ".joblib")
 
 
@@ -116,6 +122,8 @@ def fuse(
         _fuse_predictions(sources, out, method, save, use, force=force, as_json=as_json)
         return
 
+    if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
+        raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
     from eavctl.classifiers.training import TrainSettings
     from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
     from eavctl.stages.train import Evaluation, Targets
@@ -135,6 +143,12 @@ def fuse(
     if dry_run:
         joined = planned.join()
         say(f"would train {planned.method} on {len(joined.table)} rows of {', '.join(joined.names)} -> {out}")
+        return
+    if zero_shot:
+        from eavctl.fusion.networks.alignment import AlignmentSettings
+
+        alignment = AlignmentSettings(settings, min(epochs or ALIGNMENT_EPOCHS, ALIGNMENT_EPOCHS))
+        _zero_shot(planned, out, zero_shot, alignment, evaluation, force=force, as_json=as_json)
         return
     with progress(f"fuse by {planned.method}") as tick:
         trained = fuse_network(
@@ -209,6 +223,29 @@ def _fuse_predictions(
         emit_json({"out": out, "fusion": meta["fusion"], "scores": result.scores})
     _tell(meta["fusion"], result.scores)
     say(f"{len(result.predictions)} rows -> {out}")
+
+
+def _zero_shot(
+    planned: FusionPlan,
+    out: str,
+    held_out: str,
+    alignment: AlignmentSettings,
+    evaluation: Evaluation,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from eavctl.stages import zero_shot
+
+    with progress("zero-shot") as tick:
+        result = zero_shot.zero_shot(planned, out, held_out, alignment, evaluation, force=force, on_fold=tick)
+    for text in result.warnings:
+        warn(text)
+    if as_json:
+        emit_json({"out": out, "up_to_date": result.up_to_date, "zero_shot": result.scores})
+    for line in zero_shot.lines(result.scores):
+        say(line)
+    say(f"{'is up to date: ' if result.up_to_date else ''}{len(result.predictions)} rows -> {out}")
 
 
 def _tell(fusion: dict[str, Any], scores: dict[str, Any] | None) -> None:

@@ -124,11 +124,11 @@ def score_intervals(
     DataError : there are no rows.
     """
     clusters = clusters_of(keys)
-    counts = _confusions(clusters, truth, predicted, n_classes)
+    counts = confusions(clusters, truth, predicted, n_classes)
     total = counts.sum(axis=0)
-    drawn = _resample(counts, resamples, np.random.default_rng(seed))
+    drawn = resample(counts, resamples, np.random.default_rng(seed))
     return {
-        name: _interval(float(metric(total)), metric(drawn), clusters, level)
+        name: interval_of(float(metric(total)), metric(drawn), clusters, level)
         for name, metric in METRICS.items()
     }
 
@@ -161,18 +161,18 @@ def paired_difference(
     """
     clusters = clusters_of(keys)
     measure = METRICS[metric]
-    pair = np.stack([_confusions(clusters, truth, p, n_classes) for p in (first, second)], axis=1)
+    pair = np.stack([confusions(clusters, truth, p, n_classes) for p in (first, second)], axis=1)
 
     def difference(confusions: np.ndarray) -> np.ndarray:
         return np.asarray(measure(confusions[..., 0, :, :]) - measure(confusions[..., 1, :, :]))
 
     rng = np.random.default_rng(seed)
     value = float(difference(pair.sum(axis=0)))
-    drawn = difference(_resample(pair, resamples, rng))
+    drawn = difference(resample(pair, resamples, rng))
     exchanged = difference(_exchange(pair, resamples, rng))
     extreme = int((np.abs(exchanged) >= abs(value) - 1e-12).sum())
     p_value = (1 + extreme) / (1 + resamples)
-    return Difference(_interval(value, drawn, clusters, level), p_value, len(truth))
+    return Difference(interval_of(value, drawn, clusters, level), p_value, len(truth))
 
 
 def _clusters(identities: np.ndarray, over: str) -> Clusters:
@@ -180,7 +180,7 @@ def _clusters(identities: np.ndarray, over: str) -> Clusters:
     return Clusters(of_row, len(names), over)
 
 
-def _confusions(clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
+def confusions(clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
     """A confusion matrix for each cluster, int, shape (n_clusters, n_classes, n_classes)."""
     if not len(truth):
         raise DataError("there are no labelled rows to score")
@@ -199,7 +199,7 @@ def _patterns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return patterns.astype(np.float64), often
 
 
-def _resample(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
+def resample(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
     """Sums of counts over clusters drawn with replacement, shape (resamples, *shape of one cluster)."""
     patterns, often = _patterns(counts)
     drawn = rng.multinomial(len(counts), often / len(counts), size=resamples)
@@ -215,7 +215,8 @@ def _exchange(pair: np.ndarray, resamples: int, rng: np.random.Generator) -> np.
     return np.asarray(total.reshape(resamples, *pair.shape[1:]))
 
 
-def _interval(value: float, drawn: np.ndarray, clusters: Clusters, level: float) -> Interval:
+def interval_of(value: float, drawn: np.ndarray, clusters: Clusters, level: float) -> Interval:
+    """The interval of a score, from its values on resamples."""
     tail = _expanded_tail(clusters.n, level)
     low, high = (float(q) for q in np.quantile(drawn, [tail, 1 - tail])) if clusters.n > 1 else (value, value)
     return Interval(value, low, high, level, clusters.over, clusters.n)

@@ -261,7 +261,7 @@ class FusionPlan:
         DataError, UsageError : a model that is no network, or that was trained on features of no table.
         """
         found: list[Start | None] = [None] * len(self.inputs.tables)
-        metas = [tables.read_meta(table) for table in self.inputs.tables]
+        metas = [tables.read_feature_meta(table) for table in self.inputs.tables]
         for path in self.inputs.init:
             model = artifacts.load(path)
             if model.meta["kind"] != "dnn":
@@ -317,7 +317,7 @@ class FusionPlan:
 
 
 def _default(path: str | os.PathLike[str], by_layers: bool) -> str:
-    meta = tables.read_meta(path)
+    meta = tables.read_feature_meta(path)
     columns = registry.get("features", meta["features"]).facts["columns"] is not None
     return default_encoder(meta["features"], columns, tokens=by_layers)
 

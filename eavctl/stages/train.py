@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -201,35 +201,22 @@ def train_rows(
     if not force and (done := _up_to_date(targets, training_hash)):
         return done
     table = labelled(table)
-    planned = _planned(table.keys, evaluation)
+    planned = checked_plan(table, evaluation)
     fitter.check(table, planned)
     warnings = (*table.left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
-    for split in planned.folds:
-        leakage.check(table.keys, split.train, split.test, allow=planned.allow, group=planned.group)
-        for array, there in held(table.x):
-            train, test = (rows[np.isin(rows, there)] for rows in (split.train, split.test))
-            leakage.content_check(array, table.keys, train, test)
     if evaluation.normalize:
         table = normalized(table)
 
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
     judged, final, kept = _fit(table, fitter, planned, parts / training_hash, targets, witness, on_fold)
-    protocol = {
-        "name": planned.name,
-        "group": planned.group,
-        "folds": len(planned.folds),
-        "shares": planned.shares,
-        "normalize": evaluation.normalize,
-        "warnings": list(warnings),
-    }
     meta = {
         "kind": fitter.kind,
         **table.facts,
         "classes": list(judged.classes),
         "seed": evaluation.seed,
         "fitter": fitter.describe(),
-        "protocol": protocol,
+        "protocol": protocol_meta(planned, evaluation, warnings),
         "trained_on": {"table": table.content_hash, **names_of(table.keys)},
         "training_hash": training_hash,
         "versions": versions(*PACKAGES),
@@ -249,6 +236,34 @@ def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
     """The splits that `train` would make of a table."""
     keys = tables.read_keys(table)
     return _planned(keys[keys["label"].notna()].reset_index(drop=True), evaluation)
+
+
+def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:
+    """The splits of labelled rows, once it is known that nothing leaks through them.
+
+    Raises
+    ------
+    LeakError : something stands on both sides of a split whose protocol does not say so by name.
+    """
+    planned = _planned(table.keys, evaluation)
+    for split in planned.folds:
+        leakage.check(table.keys, split.train, split.test, allow=planned.allow, group=planned.group)
+        for array, there in held(table.x):
+            train, test = (rows[np.isin(rows, there)] for rows in (split.train, split.test))
+            leakage.content_check(array, table.keys, train, test)
+    return planned
+
+
+def protocol_meta(planned: Plan, evaluation: Evaluation, warnings: Sequence[str]) -> dict[str, Any]:
+    """What models and predictions say of who was tested on whom."""
+    return {
+        "name": planned.name,
+        "group": planned.group,
+        "folds": len(planned.folds),
+        "shares": planned.shares,
+        "normalize": evaluation.normalize,
+        "warnings": list(warnings),
+    }
 
 
 def _planned(keys: pd.DataFrame, evaluation: Evaluation) -> Plan:

@@ -11,6 +11,21 @@ import pytest
 
 from eavctl.cli import app
 
+EAV_SPEECH = "--segment 2.5 --where task=speaking"
+EAV_LINES = (
+    "synth --layout eav --subjects 2 --trials 20 --seconds 5 --out twin",
+    f"extract twin --features eeg-bands {EAV_SPEECH} -o bands.parquet",
+    f"extract twin --features eeg-epochs {EAV_SPEECH} -o epochs.parquet",
+    f"extract twin --features seed33 {EAV_SPEECH} -o speech.parquet",
+    f"extract twin --features faces --set n_frames=4 --set size=32 {EAV_SPEECH} -o faces.parquet",
+    "train-svm bands.parquet -o bands.joblib --protocol eav-70-30 --predictions bands_preds.parquet",
+    "train-svm speech.parquet -o speech.joblib --protocol eav-70-30 --predictions speech_preds.parquet",
+    "train-dnn epochs.parquet -o epochs.pt --encoder eegnet --set kernel=50 --set f1=2 --set d=2 --set f2=4 "
+    "--epochs 2 --protocol eav-70-30 --keep-folds --predictions epochs_preds.parquet",
+    "train-dnn faces.parquet -o faces.pt --encoder vit --size tiny --epochs 2 --protocol eav-70-30 "
+    "--keep-folds --predictions faces_preds.parquet",
+)
+
 
 @dataclass
 class Result:
@@ -51,6 +66,20 @@ def made(tmp_path_factory):
             "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
             "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
         ):
+            assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
+    finally:
+        os.chdir(before)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def eav(tmp_path_factory):
+    """Folder with the twin, four tables, and models and predictions of each."""
+    folder = tmp_path_factory.mktemp("eav")
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        for line in EAV_LINES:
             assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
     finally:
         os.chdir(before)

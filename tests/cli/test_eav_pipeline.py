@@ -1,7 +1,6 @@
 """EEG, sound and video of EAV's twin through the commands, from synth to report."""
 
 import json
-import os
 import shutil
 from pathlib import Path
 
@@ -9,37 +8,8 @@ import numpy as np
 import pytest
 
 from eavctl import artifacts, tables
-from eavctl.cli import app
 
-SPEECH = "--segment 2.5 --where task=speaking"
-LINES = (
-    "synth --layout eav --subjects 2 --trials 20 --seconds 5 --out twin",
-    f"extract twin --features eeg-bands {SPEECH} -o bands.parquet",
-    f"extract twin --features eeg-epochs {SPEECH} -o epochs.parquet",
-    f"extract twin --features seed33 {SPEECH} -o speech.parquet",
-    f"extract twin --features faces --set n_frames=4 --set size=32 {SPEECH} -o faces.parquet",
-    "train-svm bands.parquet -o bands.joblib --protocol eav-70-30 --predictions bands_preds.parquet",
-    "train-svm speech.parquet -o speech.joblib --protocol eav-70-30 --predictions speech_preds.parquet",
-    "train-dnn epochs.parquet -o epochs.pt --encoder eegnet --set kernel=50 --set f1=2 --set d=2 --set f2=4 "
-    "--epochs 2 --protocol eav-70-30 --predictions epochs_preds.parquet",
-    "train-dnn faces.parquet -o faces.pt --encoder vit --size tiny --epochs 2 --protocol eav-70-30 "
-    "--predictions faces_preds.parquet",
-)
 MODALITIES = {"bands": "eeg", "epochs": "eeg", "speech": "audio", "faces": "video"}
-
-
-@pytest.fixture(scope="module")
-def eav(tmp_path_factory):
-    """Folder with the twin, four tables, and models and predictions of each."""
-    folder = tmp_path_factory.mktemp("eav")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for line in LINES:
-            assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
-    finally:
-        os.chdir(before)
-    return folder
 
 
 def test_modalities_meet_on_sample_id(eav):

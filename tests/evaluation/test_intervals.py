@@ -77,7 +77,7 @@ def test_patterns_resample_as_clusters_do() -> None:
     """The multinomial over patterns has the moments of a plain bootstrap that draws cluster by cluster."""
     rng = np.random.default_rng(0)
     counts = rng.integers(0, 3, (30, 2, 2))
-    fast = intervals._resample(counts, 20_000, rng).reshape(20_000, 4)
+    fast = intervals.resample(counts, 20_000, rng).reshape(20_000, 4)
     plain = counts.reshape(30, 4)[rng.integers(0, 30, (20_000, 30))].sum(axis=1)
     np.testing.assert_allclose(fast.mean(axis=0), plain.mean(axis=0), rtol=0.01)
     np.testing.assert_allclose(np.cov(fast.T), np.cov(plain.T), atol=0.8)
