@@ -38,7 +38,17 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "data/README.md", "docs/evaluation.md", "docs/features.md"]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "data/README.md",
+        "docs/evaluation.md",
+        "docs/features.md",
+        "docs/encoders.md",
+        "docs/fusion.md",
+        "docs/zero-shot.md",
+    ],
 )
 def test_links_lead_somewhere(name):
     page = README.parent / name

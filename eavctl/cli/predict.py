@@ -184,6 +184,9 @@ def _card(result: Predicted, row: Row) -> list[str]:
         ]
     if result.is_fusion:
         lines += ["", f"  {_account(row)}"]
+        expected = result.expected_uar(row)
+        if row.absent and expected is not None:
+            lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
     return lines
 
 

@@ -32,7 +32,11 @@ def show(
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        if isinstance(value, dict) and value:
+        if key == "subsets" and value:
+            from eavctl.fusion import subsets
+
+            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in subsets.lines(value))]
+        elif isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         elif value not in (None, [], {}):
             lines.append(f"{indent}{key}: {_short(value)}")

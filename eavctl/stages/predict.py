@@ -84,12 +84,22 @@ class Predicted:
         """How often out-of-fold rows judged as surely as this one were right; None if not recorded.
 
         The share of right answers among the out-of-fold rows of the model's training whose highest
-        probability fell into the same fifth.
+        probability fell into the same fifth. Those rows had all streams: of a row that lacks some, they
+        say nothing.
         """
+        if row.absent:
+            return None
         top = row.proba.max()
         for fifth in (self.model.meta.get("out_of_fold") or {}).get("reliability") or []:
             if top <= fifth["up_to"]:
                 return float(fifth["right"])
+        return None
+
+    def expected_uar(self, row: Row) -> float | None:
+        """Out-of-fold UAR of the training with the streams that a row was judged by; None if not recorded."""
+        for entry in (self.model.meta.get("fusion") or {}).get("subsets") or []:
+            if set(entry["inputs"]) == set(row.weights):
+                return float(entry["uar"]["value"])
         return None
 
     def to_table(self) -> PredictionTable:
