@@ -10,8 +10,23 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit_json, progress, say, warn
 from eavctl.cli.extract import read_settings
-from eavctl.cli.options import DryRun, Folds, Force, Group, Json, Protocol, Seed
-from eavctl.cli.training import score_line
+from eavctl.cli.options import (
+    Batch,
+    Device,
+    DryRun,
+    Epochs,
+    Folds,
+    Force,
+    FreezeRate,
+    Group,
+    Json,
+    Members,
+    Protocol,
+    Rate,
+    Seed,
+    TensorBoard,
+)
+from eavctl.cli.training import score_line, train_settings
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +34,9 @@ if TYPE_CHECKING:
     from eavctl.stages.fuse_network import FusionPlan
     from eavctl.stages.train import Evaluation
 
+LATE, EARLY = "weighted", "attention"  # the methods if none is given
 ALIGNMENT_EPOCHS = 100
+STARTED_EPOCHS, STARTED_RATE = 10, 5e-4  # of a fusion that starts from trained models
 MODEL_ENDINGS = (".pt", ".joblib")
 
 
@@ -65,7 +82,7 @@ def fuse(
         list[str] | None,
         typer.Option(
             help="Feature tables: models of train-dnn --keep-folds to take encoders from; several may "
-            "follow each other."
+            "follow each other. Then --epochs is 10 and --lr 0.0005 if not given."
         ),
     ] = None,
     encoder: Annotated[
@@ -92,16 +109,16 @@ def fuse(
             "embeddings, to which the first table's are aligned."
         ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")] = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    lr: Rate = None,
     freeze_epochs: Annotated[
         int | None, typer.Option(min=0, help="In so many first epochs all encoders are held fixed.")
     ] = None,
-    freeze_lr: Annotated[float | None, typer.Option(help="Greatest learning rate of those epochs.")] = None,
-    members: Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
+    freeze_lr: FreezeRate = None,
+    members: Members = None,
+    device: Device = "auto",
+    tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = "subject",
@@ -115,30 +132,34 @@ def fuse(
     Tables are joined on sample_id. What is learned is learned on training rows of other speakers. The result
     is compared with the best of its inputs, subject by subject, and shown for every subset of them.
     """
+    if as_json and out == "-":
+        raise UsageError("--json and -o - both want stdout: name a file with -o")
     sources, starts = _sorted(inputs, init)
     if not _is_for_networks(sources, method):
         if starts or encoder or size or zero_shot or partial:
             raise UsageError("--init, --encoder, --size, --partial and --zero-shot are for feature tables")
-        _fuse_predictions(sources, out, method, save, use, force=force, as_json=as_json)
+        if dry_run:
+            say(f"would fuse {len(sources)} prediction tables by {method or LATE} -> {out}")
+        else:
+            _fuse_predictions(sources, out, method or LATE, save, use, force=force, as_json=as_json)
         return
 
+    if use:
+        raise UsageError("--use applies a fuser to prediction tables; a network is applied by predict")
     if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
         raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
-    from eavctl.classifiers.training import TrainSettings
     from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
     from eavctl.stages.train import Evaluation, Targets
 
-    given: dict[str, Any] = {
-        "epochs": epochs, "batch": batch, "lr": lr, "members": members, "freeze_epochs": freeze_epochs,
-        "freeze_lr": freeze_lr,
-    }  # fmt: skip
-    asked = {key: value for key, value in given.items() if value is not None}
-    settings = TrainSettings(**asked, seed=seed, device=device)
+    if starts:
+        epochs, lr = epochs or STARTED_EPOCHS, lr or STARTED_RATE
+    settings = train_settings(
+        epochs=epochs, batch=batch, lr=lr, members=members, freeze_epochs=freeze_epochs, freeze_lr=freeze_lr,
+        seed=seed, device=device,
+    )  # fmt: skip
     evaluation = Evaluation(protocol, folds, group, None, seed)
     network = read_settings(set_ or []) | ({"contrastive": contrastive} if contrastive else {})
-    planned = FusionPlan(
-        Inputs(sources, encoder or (), size, starts, partial), method or "attention", network
-    )
+    planned = FusionPlan(Inputs(sources, encoder or (), size, starts, partial), method or EARLY, network)
     targets = Targets(*_targets(out, save, predictions))
     if dry_run:
         joined = planned.join()
@@ -202,7 +223,7 @@ def _targets(out: str, save: Path | None, predictions: Path | None) -> tuple[str
 def _fuse_predictions(
     sources: list[str],
     out: str,
-    method: str | None,
+    method: str,
     save: Path | None,
     use: Path | None,
     *,
@@ -211,11 +232,9 @@ def _fuse_predictions(
 ) -> None:
     from eavctl.stages.fuse import fuse as run
 
-    if as_json and out == "-":
-        raise UsageError("--json and -o - both want stdout: name a file with -o")
     if use and save:
         raise UsageError("--use applies a fuser that is there; --save keeps a new one: give one of them")
-    result = run(sources, out, method=method or "weighted", save=save, use=use, force=force)
+    result = run(sources, out, method=method, save=save, use=use, force=force)
     meta = result.predictions.meta
     for text in meta["protocol"]["warnings"]:
         warn(text)

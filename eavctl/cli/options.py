@@ -46,3 +46,11 @@ Normalize = Annotated[
 Predictions = Annotated[
     Path | None, typer.Option(help="Also write the out-of-fold probabilities to this table (.parquet).")
 ]
+
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")]
+Batch = Annotated[int | None, typer.Option(min=1, help="Rows a step.")]
+Rate = Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")]
+FreezeRate = Annotated[float | None, typer.Option(help="Greatest learning rate of the frozen epochs.")]
+Members = Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
+TensorBoard = Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")]

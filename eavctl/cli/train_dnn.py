@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
+    Batch,
+    Device,
     DryRun,
+    Epochs,
     Folds,
     Force,
+    FreezeRate,
     Group,
     Json,
+    Members,
     Normalize,
     Predictions,
     Protocol,
+    Rate,
     Seed,
     Table,
+    TensorBoard,
 )
-from eavctl.cli.training import run_training
+from eavctl.cli.training import run_training, train_settings
 
 
 @command(
@@ -55,19 +62,19 @@ def train_dnn(
         int | None,
         typer.Option(min=0, help="In so many first epochs only what is not pretrained learns."),
     ] = None,
-    freeze_lr: Annotated[float | None, typer.Option(help="Greatest learning rate of those epochs.")] = None,
+    freeze_lr: FreezeRate = None,
     set_: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the encoder, as KEY=VALUE; repeatable.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")] = None,
-    batch: Annotated[int | None, typer.Option(min=1, help="Rows a step.")] = None,
-    lr: Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")] = None,
+    epochs: Epochs = None,
+    batch: Batch = None,
+    lr: Rate = None,
     dropout: Annotated[
         float | None, typer.Option(help="Share of the embedding that training drops before the head.")
     ] = None,
-    members: Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")] = None,
-    device: Annotated[str, typer.Option(help="cpu, cuda or auto.")] = "auto",
-    tensorboard: Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")] = None,
+    members: Members = None,
+    device: Device = "auto",
+    tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = "subject",
@@ -87,23 +94,14 @@ def train_dnn(
     Of the training rows, whole speakers are kept for validation: they decide when to stop, and calibrate
     the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
     """
-    from eavctl.classifiers.dnn import TrainSettings
     from eavctl.encoders.choice import settings_of_size
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_dnn import DnnFitter, encoder_for
 
-    given: dict[str, Any] = {
-        "epochs": epochs,
-        "batch": batch,
-        "lr": lr,
-        "dropout": dropout,
-        "members": members,
-        "freeze_epochs": freeze_epochs,
-        "freeze_lr": freeze_lr,
-    }
-    settings = TrainSettings(
-        **{key: value for key, value in given.items() if value is not None}, seed=seed, device=device
-    )
+    settings = train_settings(
+        epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
+        freeze_lr=freeze_lr, seed=seed, device=device,
+    )  # fmt: skip
     encoder = encoder or encoder_for(table)
     encoder_settings = (settings_of_size(encoder, size) if size else {}) | read_settings(set_ or [])
     fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)

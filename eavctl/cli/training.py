@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from eavctl.cli.console import emit_json, progress, say, warn
 
 if TYPE_CHECKING:
+    from eavctl.classifiers.training import TrainSettings
     from eavctl.stages.train import Evaluation, Fitter, Targets
 
 
@@ -38,6 +39,13 @@ def run_training(
     done = "is up to date: " if result.up_to_date else ""
     where = " and ".join(map(str, targets.files))
     say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
+
+
+def train_settings(**given: Any) -> TrainSettings:
+    """Settings of a network's training: those given, and the defaults for what is None."""
+    from eavctl.classifiers.training import TrainSettings
+
+    return TrainSettings(**{key: value for key, value in given.items() if value is not None})
 
 
 def _summary(meta: Any) -> dict[str, Any]:

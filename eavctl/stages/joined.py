@@ -74,15 +74,20 @@ def join_features(
     rows = [np.array([place.get(sample, 0) for sample in samples]) for place in places]
     joined = TrainingTable(
         keys=key_frame(_keys(tables, [str(path) for path in paths]).loc[samples].reset_index()),
-        x=Streams(tuple(t.x[row] for t, row in zip(tables, rows, strict=True)), present),
+        x=Streams(tuple(_taken(t.x, row) for t, row in zip(tables, rows, strict=True)), present),
         name=" + ".join(dict.fromkeys(table.name for table in tables)),
         modalities=tuple(sorted({table.modalities[0] for table in tables})),
         facts={"streams": [{"name": n, **t.facts} for n, t in zip(names, tables, strict=True)]},
-        classes=tuple(sorted(set().union(*(table.classes for table in tables)))),
+        classes=tuple(dict.fromkeys(name for table in tables for name in table.classes)),
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
         left_out=_sentences(left_out, names, present),
     )
     return Joined(joined, names, left_out)
+
+
+def _taken(x: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Rows of an array; all of them in their order are the array itself, which may be large."""
+    return x if np.array_equal(rows, np.arange(len(x))) else x[rows]
 
 
 def stream_names(
