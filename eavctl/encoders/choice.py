@@ -49,11 +49,40 @@ def default_encoder(features: str, columns: bool, *, tokens: bool) -> str:
     raise UsageError(f"no encoder{which} is known for the feature set {features!r}; those there are: {known}")
 
 
+def check_modality(name: str, modality: str, columns: bool) -> None:
+    """Refuse an encoder for tables of another modality.
+
+    Parameters
+    ----------
+    name : of the encoder.
+    modality, columns : of the table, and whether it has columns, one a feature, rather than tensors.
+
+    Raises
+    ------
+    UsageError : the message names the encoders that would do.
+    """
+    mine = _modality(name)
+    if mine in (modality, None):
+        return
+    able = {modality, None} if columns else {modality}
+    others = [other for other in registry.names("encoders") if _modality(other) in able]
+    raise UsageError(
+        f"encoder {name!r} is for {mine}, and the table holds {modality}: choose --encoder "
+        f"{' or '.join(others)}"
+    )
+
+
 def runs_by_layers(name: str) -> bool:
     """Whether an encoder can take in guests, layer by layer: see `eavctl.encoders.tokens`."""
     from eavctl.encoders.tokens import TokenEncoder
 
     return issubclass(registry.get("encoders", name).thing, TokenEncoder)
+
+
+def _modality(name: str) -> str | None:
+    """The modality whose rows an encoder takes; None: any."""
+    found: str | None = registry.get("encoders", name).facts["modality"]
+    return found
 
 
 def _reads(name: str) -> tuple[str, ...]:

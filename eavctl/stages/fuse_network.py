@@ -11,7 +11,7 @@ from typing import Any
 
 from eavctl import artifacts, registry, tables
 from eavctl.classifiers.training import TrainSettings
-from eavctl.encoders.choice import default_encoder, runs_by_layers, settings_of_size
+from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, Stream
 from eavctl.stages.fusion_fitter import FusionFitter, FusionWitness, Start
@@ -97,7 +97,7 @@ class FusionPlan:
                 told = start.whole.meta["model"]
                 name, settings = told["encoder"], dict(told["encoder_settings"])
             else:
-                name = asked[number] if asked else _default(path, by_layers)
+                name = _checked(asked[number], path) if asked else _default(path, by_layers)
                 settings = _settings(name, self.inputs.size)
             if by_layers and not runs_by_layers(name):
                 able = [each for each in registry.names("encoders") if runs_by_layers(each)]
@@ -122,10 +122,20 @@ class FusionPlan:
         return FusionFitter(Design(self.method, streams, keywords), tuple(self.starts), settings, log_dir)
 
 
+def _checked(encoder: str, path: str | os.PathLike[str]) -> str:
+    """The encoder, if it is for tables of this one's modality."""
+    meta = tables.read_feature_meta(path)
+    check_modality(encoder, meta["modality"], _has_columns(meta))
+    return encoder
+
+
 def _default(path: str | os.PathLike[str], by_layers: bool) -> str:
     meta = tables.read_feature_meta(path)
-    columns = registry.get("features", meta["features"]).facts["columns"] is not None
-    return default_encoder(meta["features"], columns, tokens=by_layers)
+    return default_encoder(meta["features"], _has_columns(meta), tokens=by_layers)
+
+
+def _has_columns(meta: Mapping[str, Any]) -> bool:
+    return registry.get("features", meta["features"]).facts["columns"] is not None
 
 
 def _settings(name: str, size: str | None) -> dict[str, Any]:

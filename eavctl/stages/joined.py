@@ -71,6 +71,7 @@ def join_features(
     present = np.array([[sample in place for place in places] for sample in samples])
     kept = present.sum(axis=0).tolist()
     left_out = {name: len(place) - n for name, place, n in zip(names, places, kept, strict=True)}
+    fullest = sorted(tables, key=lambda table: -len(table.classes))  # whose order of the classes is kept
     rows = [np.array([place.get(sample, 0) for sample in samples]) for place in places]
     joined = TrainingTable(
         keys=key_frame(_keys(tables, [str(path) for path in paths]).loc[samples].reset_index()),
@@ -78,7 +79,7 @@ def join_features(
         name=" + ".join(dict.fromkeys(table.name for table in tables)),
         modalities=tuple(sorted({table.modalities[0] for table in tables})),
         facts={"streams": [{"name": n, **t.facts} for n, t in zip(names, tables, strict=True)]},
-        classes=tuple(dict.fromkeys(name for table in tables for name in table.classes)),
+        classes=tuple(dict.fromkeys(name for table in fullest for name in table.classes)),
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
         left_out=_sentences(left_out, names, present),
     )

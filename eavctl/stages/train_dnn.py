@@ -11,14 +11,14 @@ import torch
 
 from eavctl import registry
 from eavctl.classifiers import dnn
-from eavctl.encoders.choice import default_encoder
+from eavctl.encoders.choice import check_modality, default_encoder
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.protocols import Plan
 from eavctl.files import STDIO
 from eavctl.provenance import hash_folder
 from eavctl.stages.train import Task
 from eavctl.stages.training_table import TrainingTable
-from eavctl.tables import read_meta
+from eavctl.tables import read_feature_meta
 
 
 @dataclass(frozen=True)
@@ -65,13 +65,7 @@ class DnnFitter:
 
     def check(self, table: TrainingTable, planned: Plan) -> None:
         """See `Fitter`; an encoder takes rows of its own modality and shape."""
-        modality, found = _modality(self.encoder), table.facts["modality"]
-        if modality not in (found, None):
-            mine = [n for n in registry.names("encoders") if _modality(n) in (found, None)]
-            raise UsageError(
-                f"encoder {self.encoder!r} is for {modality}, and the table holds {found}: "
-                f"choose --encoder {' or '.join(mine)}"
-            )
+        check_modality(self.encoder, table.facts["modality"], table.facts["columns"] is not None)
         try:
             with torch.device("meta"):  # the shape is judged before hours are spent; nothing is allocated
                 registry.get("encoders", self.encoder).thing(table.x.shape[1:], **self.encoder_settings)
@@ -110,13 +104,5 @@ def encoder_for(table: Path) -> str:
     """
     if str(table) == STDIO:  # what is read to look at it is gone for the training
         raise UsageError("name the network for a table from stdin with --encoder")
-    meta = read_meta(table)
-    if meta.get("kind") != "features":
-        raise DataError(f"{table}: not a feature table; make one with 'eavctl extract'")
+    meta = read_feature_meta(table)
     return default_encoder(meta["features"], len(meta["shape"]) == 1, tokens=False)
-
-
-def _modality(encoder: str) -> str | None:
-    """The modality whose rows an encoder takes; None: any."""
-    found: str | None = registry.get("encoders", encoder).facts["modality"]
-    return found

@@ -84,6 +84,7 @@ def test_kept_folds_of_another_split_are_refused_where_they_have_met_the_tested(
         (["--method", "ambt-mean"], 2, "shallow-transformer"),
         (["--method", "attenton"], 2, "known: "),
         (["--encoder", "vit"], 2, "give one a table"),
+        (["--encoder", "mlp", "--encoder", "ast"], 2, "choose --encoder"),
         (["--set", "modality_dropout=2"], 2, "modality_dropout"),
         (["--contrastive", "-1"], 2, "contrastive"),
     ],

@@ -1,0 +1,214 @@
+"""A fusion network in the folds of a training: what it starts from, and what each modality is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+
+from eavctl import artifacts
+from eavctl.classifiers.fitting import Keeping
+from eavctl.classifiers.training import Epoch, TrainSettings
+from eavctl.errors import LeakError
+from eavctl.evaluation.protocols import Plan, Split
+from eavctl.evaluation.summary import compare
+from eavctl.fusion.networks.model import Design, FusionModel, fit
+from eavctl.fusion.subsets import subsets_of, table_of
+from eavctl.stages.joined import Joined
+from eavctl.stages.train import Task, Witness, in_order
+from eavctl.stages.training_table import TrainingTable
+from eavctl.tables import PredictionTable
+
+LATE = "late fusion, the mean of the models alone"
+
+
+@dataclass(frozen=True)
+class Start:
+    """A trained model to start from: the file, the model of all its rows, and those of its folds."""
+
+    path: str
+    whole: artifacts.Model
+    folds: tuple[artifacts.Model, ...]
+
+    def clear_of(self, tested: pd.DataFrame, keys: pd.DataFrame, shares: bool) -> artifacts.Model | None:
+        """Of its models that have met none of the rows to be tested, the one that knows the training best.
+
+        Parameters
+        ----------
+        tested, keys : of the rows to be tested, and of the training rows.
+        shares : the protocol allows a subject on both sides.
+        """
+        clips, subjects = set(tested["clip_id"]), set(tested["subject"].dropna())
+        known = set(keys["clip_id"])
+        clear = []
+        for model in (self.whole, *self.folds):
+            trained = model.meta.get("trained_on", model.meta)
+            met = clips.intersection(trained["clips"])
+            if not shares:
+                met |= subjects.intersection(trained["subjects"])
+            if not met:
+                clear.append((len(known.intersection(trained["clips"])), model))
+        return max(clear, key=lambda each: each[0])[1] if clear else None
+
+
+@dataclass(frozen=True)
+class FusionFitter:
+    """Fits `eavctl.fusion.networks.model.fit`; see `eavctl.stages.train.Fitter`.
+
+    Parameters
+    ----------
+    design : the network.
+    starts : for each stream the trained model to start from, or None.
+    settings : of the training.
+    log_dir : folder for TensorBoard scalars, a folder in it for each fit.
+    """
+
+    design: Design
+    starts: tuple[Start | None, ...]
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    log_dir: Path | None = None
+    kind: ClassVar[str] = "fusion"
+
+    @property
+    def name(self) -> str:
+        """The method."""
+        return self.design.method
+
+    def describe(self) -> dict[str, Any]:
+        """See `Fitter`."""
+        hashes = [start and start.whole.meta["training_hash"] for start in self.starts]
+        return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
+
+    def check(self, table: TrainingTable, planned: Plan) -> None:
+        """See `Fitter`; refuses a start that has met rows to be tested."""
+        with torch.device("meta"):  # shapes are judged before hours are spent; nothing is allocated
+            self.design.build(len(table.classes))
+        for split in planned.folds:
+            tested, keys = table.keys.iloc[split.test], table.keys.iloc[split.train]
+            for start in self.starts:
+                if start and start.clear_of(tested, keys, planned.shares) is None:
+                    raise LeakError(
+                        f"leak: {start.path} was trained on what fold {split.fold} tests.\nTrain it "
+                        "with --keep-folds and the same --protocol, --folds, --group and --seed, or leave "
+                        "--init out."
+                    )
+
+    def models(self, task: Task) -> list[artifacts.Model | None]:
+        """The models that a fit may start from: for the fit on all rows the whole ones."""
+        if not len(task.tested):
+            return [start.whole if start else None for start in self.starts]
+        return [
+            start.clear_of(task.tested, task.keys, task.shares) if start else None for start in self.starts
+        ]
+
+    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> FusionModel:
+        """See `Fitter`."""
+        kept.parent.mkdir(exist_ok=True)
+
+        def on_epoch(epoch: Epoch) -> None:
+            note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
+
+        return fit(
+            task.x,
+            task.labels,
+            self.design,
+            groups=task.groups,
+            starts=[model.predictor if model else None for model in self.models(task)],
+            settings=self.settings,
+            keeping=Keeping(
+                kept, self.log_dir / kept.name.split("-", 1)[1] if self.log_dir else None, on_epoch
+            ),
+        )
+
+
+class FusionWitness(Witness):
+    """Judges each fold's network with every subset of the streams, and the models it started from alone."""
+
+    def __init__(self, fitter: FusionFitter, joined: Joined) -> None:
+        self.fitter, self.names, self.left_out = fitter, joined.names, joined.left_out
+        self.subsets = subsets_of(range(len(self.names)))
+        self._said: dict[tuple[int, ...], list[_Part]] = {subset: [] for subset in self.subsets}
+        self._alone: dict[int, list[_Part]] = {}
+        self._weights: list[np.ndarray] = []
+
+    def judged(self, split: Split, predictor: FusionModel, task: Task, x: Any) -> None:
+        """See `Witness`."""
+        for subset in self.subsets:
+            there = np.flatnonzero(x.present[:, list(subset)].any(axis=1))
+            if len(there):
+                proba = predictor.predict_proba(x[there].only(subset))
+                self._said[subset].append(
+                    _Part(task.tested.iloc[there], split.fold, proba, predictor.classes_)
+                )
+        for stream, model in enumerate(self.fitter.models(task)):
+            there = np.flatnonzero(x.present[:, stream])
+            if model and len(there) and set(model.classes_) <= set(predictor.classes_):
+                proba = model.predict_proba(x.arrays[stream][there])
+                part = _Part(task.tested.iloc[there], split.fold, proba, model.classes_)
+                self._alone.setdefault(stream, []).append(part)
+        self._weights.append(predictor.weights(x))
+
+    def account(self, predictions: PredictionTable) -> dict[str, Any]:
+        """See `Witness`: under ``fusion``, weights, the table of subsets, and what it is compared with."""
+        classes = predictions.classes
+        alone = {self.names[stream]: _table(parts, classes) for stream, parts in self._alone.items()}
+        entries = table_of(
+            lambda names: _table(self._said[tuple(self.names.index(name) for name in names)], classes),
+            alone,
+            self.names,
+        )
+        weights = np.concatenate(self._weights).mean(axis=0)
+        return {
+            "fusion": {
+                "method": self.fitter.design.method,
+                "inputs": list(self.names),
+                "encoders": [stream.encoder for stream in self.fitter.design.streams],
+                "weights": dict(zip(self.names, weights.tolist(), strict=True)),
+                "left_out": self.left_out,
+                "subsets": entries,
+                "versus": self._versus(predictions, alone),
+            }
+        }
+
+    def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
+        """The fusion beside the best model alone, and beside the mean of all, where all streams had one."""
+        if not alone:
+            return []
+        compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
+        best = max(compared, key=lambda each: each["second"])
+        if len(alone) < len(self.names):
+            return [best]
+        return [best, {"name": LATE, "late": True, **compare(fused, _mean(list(alone.values())))}]
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A fold's test rows as some predictor judged them."""
+
+    keys: pd.DataFrame
+    fold: int
+    proba: np.ndarray
+    classes: np.ndarray
+
+
+def _table(parts: Sequence[_Part], classes: Sequence[str]) -> PredictionTable:
+    keys = pd.concat([part.keys.assign(fold=part.fold) for part in parts], ignore_index=True)
+    proba = np.concatenate([in_order(part.proba, part.classes, list(classes)) for part in parts])
+    order = np.argsort(keys["sample_id"].to_numpy(dtype=str))
+    return PredictionTable(keys.iloc[order].reset_index(drop=True), proba[order], tuple(classes))
+
+
+def _mean(alone: Sequence[PredictionTable]) -> PredictionTable:
+    """The mean of the models' probabilities on the rows that all of them judged."""
+    rows = [{sample: i for i, sample in enumerate(table.keys["sample_id"])} for table in alone]
+    common = [sample for sample in rows[0] if all(sample in place for place in rows)]
+    proba = np.mean(
+        [t.proba[[place[s] for s in common]] for t, place in zip(alone, rows, strict=True)], axis=0
+    )
+    keys = alone[0].keys.iloc[[rows[0][s] for s in common]].reset_index(drop=True)
+    return PredictionTable(keys, proba, alone[0].classes)
