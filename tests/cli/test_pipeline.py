@@ -318,15 +318,19 @@ def test_normalising_by_speaker_needs_speakers_and_is_said_everywhere(run, made,
     assert text in several.err
 
 
-def test_tensors_belong_to_the_network_and_columns_do_not(run, made, tmp_path):
+def test_tensors_belong_to_a_network_and_columns_to_the_machine_or_mlp(run, made, tmp_path):
     run("extract", made / "dataset", "--features", "logmel", "-o", "l.parquet")
+    feats = made / "feats.parquet"
     for words, where in (
         (["train-svm", "l.parquet", "-o", "m.joblib"], "train-dnn"),
-        (["train-dnn", made / "feats.parquet", "-o", "m.pt"], "train-svm"),
+        (["train-dnn", feats, "-o", "m.pt", "--encoder", "cnn-lstm"], "train-svm"),
+        (["train-dnn", "l.parquet", "-o", "m.pt", "--encoder", "mlp"], "mlp"),
     ):
         result = run(*words)
-        assert result.code == 3
+        assert result.code == 3, result.err
         assert where in result.err
+    assert run("train-dnn", feats, "-o", "m.pt", "--epochs", "2", "--folds", "2").code == 0
+    assert artifacts.read_meta(tmp_path / "m.pt")["fitter"]["encoder"] == "mlp"
 
 
 # --- predict ----------------------------------------------------------------------------------------------

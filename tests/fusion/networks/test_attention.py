@@ -87,15 +87,12 @@ def excited(gate: Any, x: np.ndarray) -> np.ndarray:
     return x / (1 + np.exp(-(said[0] + said[1])))[:, None]
 
 
-@pytest.mark.parametrize("channels", [None, 8])
-def test_channel_attention_is_squeeze_and_excitation(channels: int | None) -> None:
-    """An encoder that says how many channels its embedding has is weighed by those."""
+def test_channel_attention_is_squeeze_and_excitation() -> None:
+    """An encoder that says how many channels its embedding has is weighed by those: of EEG, its filters."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         base = network("attention", NAMES)
-        encoders = list(base.encoders)
-        if channels:
-            encoders[1].n_channels = channels
+        encoders: list[Any] = list(base.encoders)
         entry = registry.get("fusion networks", "channel-attention")
         model = unusual(entry.thing(encoders, [False, False], 3).double().eval())
     x = batch(NAMES, present=MIXED)
@@ -106,9 +103,9 @@ def test_channel_attention_is_squeeze_and_excitation(channels: int | None) -> No
         added = np.zeros((2, 512))
         for stream, values in enumerate(found):
             if values is not None:
-                maps = normed(model.norms[stream], values).reshape(
-                    channels if channels and stream == 1 else len(values), -1
-                )
+                n_channels = encoders[1].width if stream == 1 else len(values)
+                assert len(values) % n_channels == 0
+                maps = normed(model.norms[stream], values).reshape(n_channels, -1)
                 weight = model.firsts[stream].weight.detach().numpy()
                 added[stream] = excited(model.gates[stream], maps).reshape(-1) @ weight.T
         hidden = added.sum(axis=0) * 2 / sum(values is not None for values in found)
