@@ -226,10 +226,5 @@ def _start(
 
 
 def _hash(model: DnnModel) -> str:
-    return hash_bytes(
-        tensor.contiguous().view(torch.uint8).numpy().data for tensor in _flat(model.state_dict())
-    )
-
-
-def _flat(state: Mapping[str, Tensor]) -> list[Tensor]:
-    return [state[name].detach().reshape(-1) for name in sorted(state)]
+    """Hash of all its weights."""
+    return hash_bytes(tensor.numpy().tobytes() for _, tensor in sorted(model.state_dict().items()))
