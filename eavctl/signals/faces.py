@@ -3,7 +3,7 @@
 Faces are found by MTCNN (see `eavctl.signals.mtcnn`), because its weights are all that has to be installed
 (``mtcnn``, 2 MB, MIT licence, and lz4): on real clips it found the face in every frame that shows one and
 none in those without. A search takes 13 to 20 ms; in the frames after, looking where the face last was takes
-3. BlazeFace took 3 to 14 ms, but saw faces in 4 to 25 % of the frames of a clip without any, takes a runtime
+2. BlazeFace took 3 to 14 ms, but saw faces in 4 to 25 % of the frames of a clip without any, takes a runtime
 of 60 MB, and its weights come only with tensorflow. With ``face_model``, a YuNet model finds them instead.
 """
 

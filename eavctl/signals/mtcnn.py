@@ -61,7 +61,7 @@ def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
     ----------
     picture : uint8, shape (height, width, 3), RGB.
     near : box (4,) of a face in the frame before, in pixels. Where O-Net still sees a face, the picture is
-        not searched, which takes a fifth of the time.
+        not searched, which takes an eighth of the time.
 
     Raises
     ------
@@ -202,12 +202,16 @@ def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray
 
 def _pool(x: np.ndarray, side: int) -> np.ndarray:
     """Maximum of every second window, those cut by the lower or right edge included."""
-    height, width = x.shape[1:3]
-    rows, columns = -(-(height - side) // 2) + 1, -(-(width - side) // 2) + 1
-    more = ((0, 0), (0, 2 * rows + side - 2 - height), (0, 2 * columns + side - 2 - width), (0, 0))
-    x = np.pad(x, more, constant_values=-np.inf)
-    along = functools.reduce(np.maximum, (x[:, i : i + 2 * rows - 1 : 2] for i in range(side)))
-    return functools.reduce(np.maximum, (along[:, :, i : i + 2 * columns - 1 : 2] for i in range(side)))
+    return _pooled_rows(_pooled_rows(x, side).swapaxes(1, 2), side).swapaxes(1, 2)
+
+
+def _pooled_rows(x: np.ndarray, side: int) -> np.ndarray:
+    n = -(-(x.shape[1] - side) // 2) + 1
+    largest = x[:, : 2 * n - 1 : 2].copy(order="K")  # whatever rows are, channels stay side by side
+    for i in range(1, side):
+        other = x[:, i : i + 2 * n - 1 : 2]  # one row less than n where the last window is cut
+        np.maximum(largest[:, : other.shape[1]], other, out=largest[:, : other.shape[1]])
+    return largest
 
 
 def _dense(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:

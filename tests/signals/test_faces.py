@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.reference_mtcnn import Mtcnn
 from eavctl.errors import SignalError, UsageError
 from eavctl.signals import faces, mtcnn
 from eavctl.signals.faces import detector, follow
@@ -198,6 +199,21 @@ def test_looking_near_the_last_face_finds_the_same_faces_as_searching_all(shared
         assert min(overlaps(a, b[None])[0] for a, b in pairs) > 0.8
         side = np.ptp(near.boxes[:, ::2], axis=1).mean()
         assert np.abs(near.points - all_over.points).mean() < 0.02 * side
+
+
+def test_faces_are_those_that_textbook_mtcnn_finds(shared_data):
+    textbook = Mtcnn()
+    for name, n in (
+        ("video/face_noface.mov", 4),
+        ("video/single_face.mp4", 2),
+        ("ravdess-video/01-01-01-01-01-01-01.mp4", 1),
+    ):
+        with open_video(shared_data / name) as file:
+            pictures = list(file.frames(0, file.duration, n))
+        for picture in pictures:
+            found, expected = mtcnn.detect(picture), textbook.detect(picture)
+            assert len(found) == len(expected) <= 1
+            assert all(overlaps(box, found.boxes)[0] > 0.7 for box in expected[:, :4])
 
 
 def test_a_face_that_is_gone_is_not_seen_where_it_was(shared_data):

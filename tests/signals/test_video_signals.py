@@ -1,5 +1,6 @@
 import contextlib
 import io
+import itertools
 import struct
 import warnings
 import zlib
@@ -238,6 +239,30 @@ def test_a_still_picture_is_a_video_of_one_frame(tmp_path, name):
     with open_video(tmp_path / name) as file:
         assert file.size == (WIDTH, HEIGHT)
         assert numbers(file, 0, file.duration, 25) == [77] * 25
+
+
+def test_pictures_are_those_of_a_converter_for_each_frame(shared_data):
+    path = shared_data / "video" / "single_face.mp4"
+    with av.open(str(path)) as container:
+        expected = [
+            frame.to_ndarray(format="rgb24") for frame in itertools.islice(container.decode(video=0), 8)
+        ]
+    with open_video(path) as file:
+        found = list(file.frames(0, 8 / file.fps, 8))
+    assert len(np.unique([picture.sum() for picture in found])) > 1
+    assert np.array_equal(found, expected)
+
+
+def test_pictures_may_change_in_size(tmp_path):
+    large, small = Image.fromarray(numbered(5)), Image.fromarray(numbered(5)[::2, ::2])
+    with open(tmp_path / "x.mjpeg", "wb") as file:
+        for picture in (large, small, large):
+            picture.save(file, "JPEG", quality=95)
+    with open_video(tmp_path / "x.mjpeg") as file:
+        pictures = list(file.frames(0, file.duration, 3))
+    assert [picture.shape[1::-1] for picture in pictures] == [large.size, small.size, large.size]
+    for picture, expected in zip(pictures, (large, small, large), strict=True):
+        assert np.abs(picture.astype(int) - np.asarray(expected)).mean() < 5
 
 
 def test_real_recordings(shared_data):

@@ -1,0 +1,127 @@
+"""Two ways to one end, measured side by side in one run: seconds, and peak memory of whole processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+RUNS = 5
+CHILD = Path(__file__).with_name("child.py")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """Medians over the runs: seconds, and, of a process, its peak memory in MB."""
+
+    seconds: float
+    peak_mb: float | None = None
+
+    def __str__(self) -> str:
+        time_taken = f"{self.seconds:.2f} s" if self.seconds >= 1 else f"{1e3 * self.seconds:.3g} ms"
+        return time_taken if self.peak_mb is None else f"{time_taken}, {self.peak_mb:.0f} MB"
+
+
+@dataclass(frozen=True)
+class Result:
+    """One line of the table.
+
+    Parameters
+    ----------
+    what, beside : what was measured, and beside what.
+    ours, theirs : what each took.
+    goal, memory_goal : how many times faster, and with how many times less memory, it should be.
+    note : what else was found, such as how nearly the numbers agree.
+    """
+
+    what: str
+    beside: str
+    ours: Taken
+    theirs: Taken
+    goal: float | None = None
+    memory_goal: float | None = None
+    note: str = ""
+
+    @property
+    def faster(self) -> float:
+        """How many times faster than the other."""
+        return self.theirs.seconds / self.ours.seconds
+
+    @property
+    def smaller(self) -> float | None:
+        """With how many times less memory, where that was measured."""
+        if self.ours.peak_mb is None or self.theirs.peak_mb is None:
+            return None
+        return self.theirs.peak_mb / self.ours.peak_mb
+
+
+def calls(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[Taken, Taken]:
+    """Time two functions in this process, in turn, after one run each that does not count."""
+    taken: tuple[list[float], list[float]] = ([], [])
+    for run in range(runs + 1):
+        for times, work in zip(taken, (ours, theirs), strict=True):
+            start = time.perf_counter()
+            work()
+            if run:
+                times.append(time.perf_counter() - start)
+    return Taken(statistics.median(taken[0])), Taken(statistics.median(taken[1]))
+
+
+def commands(
+    ours: Sequence[str],
+    theirs: Sequence[str],
+    runs: int,
+    *,
+    environment: Mapping[str, str] | None = None,
+    before: Callable[[], object] = lambda: None,
+) -> tuple[Taken, Taken]:
+    """Time two commands as processes of their own, in turn, after one run each that does not count.
+
+    Parameters
+    ----------
+    environment : variables beside this process's own.
+    before : called before each run, to throw away what must not be there.
+
+    Returns
+    -------
+    Medians; the peak memory is that of the command's own process or of its largest child.
+    """
+    taken: tuple[list[Taken], list[Taken]] = ([], [])
+    for run in range(runs + 1):
+        for each, command in zip(taken, (ours, theirs), strict=True):
+            before()
+            one = command_once(command, environment)
+            if run:
+                each.append(one)
+    return _median(taken[0]), _median(taken[1])
+
+
+def command_once(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Taken:
+    """Run a command as a process of its own; ``python`` stands for this interpreter.
+
+    Raises
+    ------
+    RuntimeError : it failed.
+    """
+    full = [sys.executable if part == "python" else part for part in command]
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", str(CHILD), *full],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(environment or {})},
+    )
+    found = json.loads(done.stdout) if done.stdout else {"code": done.returncode}
+    if found["code"]:
+        raise RuntimeError(f"{' '.join(full)} ended with {found['code']}:\n{done.stderr}")
+    return Taken(found["seconds"], found["peak_mb"])
+
+
+def _median(taken: Sequence[Taken]) -> Taken:
+    peaks = [each.peak_mb for each in taken if each.peak_mb is not None]
+    return Taken(statistics.median(each.seconds for each in taken), statistics.median(peaks))
