@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import cache
 
 import numpy as np
-from scipy import fft
 
 from eavctl.features.audio import HOP, N_FFT, N_MELS, check_signal
 from eavctl.features.chroma import N_CHROMA, chroma
 from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
+from eavctl.signals.transforms import dct_matrix, rfft
 
 MEANS_RATE, MEANS_MFCC = 22050, 40
 MEANS_NAMES = tuple(
@@ -22,6 +22,7 @@ MEANS_NAMES = tuple(
 # Kaldi's defaults at 16 kHz, but for the window, which the transformer's authors changed.
 FBANK_RATE, FBANK_WINDOW, FBANK_HOP, FBANK_FFT = 16000, 400, 160, 512
 FBANK_LOWEST_HZ, PREEMPHASIS = 20.0, 0.97
+FRAMES_AT_ONCE = 64  # so that their spectra stay in the cache
 LEAST_ENERGY = float(np.finfo(np.float32).eps)
 
 
@@ -61,7 +62,7 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     # In float64, as librosa's values need near silence.
     power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
     mel = mel_bands(power, rate, N_FFT, N_MELS)
-    mfcc = fft.dct(decibels(mel), axis=0, norm="ortho")[:MEANS_MFCC]
+    mfcc = dct_matrix(MEANS_MFCC, N_MELS) @ decibels(mel)
     matrices = (mfcc, chroma(power, rate, N_FFT), mel)
     return np.concatenate([matrix.mean(axis=1) for matrix in matrices]).astype(np.float32)
 
@@ -104,15 +105,24 @@ def fbank(signal: np.ndarray, rate: int, *, n_mels: int = 128, n_frames: int = 1
         raise ValueError(f"fbank takes {FBANK_RATE} Hz, not {rate}")
     check_signal(signal, rate)
     windows = np.lib.stride_tricks.sliding_window_view(signal, FBANK_WINDOW)[::FBANK_HOP][:n_frames]
+    level = np.zeros((n_frames, n_mels), np.float32)
+    for start in range(0, len(windows), FRAMES_AT_ONCE):
+        part = windows[start : start + FRAMES_AT_ONCE]
+        level[start : start + len(part)] = _log_energy(part, _kaldi_filters(n_mels))
+    return level
+
+
+def _log_energy(windows: np.ndarray, filters: np.ndarray) -> np.ndarray:
+    """Logarithm of each window's energy in each filter, float64, (n_windows, n_mels)."""
     frames = windows.astype(np.float64)
     frames -= frames.mean(axis=1, keepdims=True)
-    before = np.concatenate(
-        [frames[:, :1], frames[:, :-1]], axis=1
-    )  # the first sample stands for its own past
-    spectrum = fft.rfft((frames - PREEMPHASIS * before) * np.hanning(FBANK_WINDOW), FBANK_FFT, axis=1)
-    energy = np.abs(spectrum) ** 2 @ _kaldi_filters(n_mels).T
-    level = np.log(np.maximum(energy, LEAST_ENERGY))
-    return np.pad(level, ((0, n_frames - len(level)), (0, 0))).astype(np.float32)
+    emphasised = np.empty_like(frames)
+    np.subtract(frames[:, 1:], PREEMPHASIS * frames[:, :-1], out=emphasised[:, 1:])
+    emphasised[:, 0] = (1 - PREEMPHASIS) * frames[:, 0]  # the first sample stands for its own past
+    emphasised *= np.hanning(FBANK_WINDOW)
+    spectrum = rfft(emphasised, FBANK_FFT)
+    energy = (spectrum.real**2 + spectrum.imag**2) @ filters.T
+    return np.asarray(np.log(np.maximum(energy, LEAST_ENERGY, out=energy)))
 
 
 @cache

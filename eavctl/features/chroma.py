@@ -6,6 +6,8 @@ from functools import cache
 
 import numpy as np
 
+from eavctl.features.statistics import median
+
 N_CHROMA = 12
 A4_HZ = 440.0
 PIANO_OCTAVE, OCTAVE_WIDTH = 5.0, 2.0  # filters weigh most around octave 5
@@ -16,7 +18,7 @@ TUNING_STEPS = 100
 
 def chroma(power: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
     """Chroma of a power spectrum (n_bins, n_frames), shape (12, n_frames), each frame's highest being 1."""
-    raw = chroma_filters(rate, n_fft, tuning(power, rate, n_fft)) @ power
+    raw = chroma_filters(rate, n_fft, tuning(power, rate, n_fft)).astype(power.dtype) @ power
     highest = raw.max(axis=0, keepdims=True)
     return np.asarray(raw / np.where(highest < np.finfo(raw.dtype).tiny, 1, highest))
 
@@ -30,22 +32,24 @@ def tuning(power: np.ndarray, rate: int, n_fft: int) -> float:
     hz = np.fft.rfftfreq(n_fft, 1 / rate)
     low, high = np.searchsorted(hz, [PEAK_RANGE_HZ[0], min(PEAK_RANGE_HZ[1], rate / 2)])
     low, high = max(low, 1), min(high, len(power) - 1)
-    near = power[low - 1 : high + 1].T  # frames first, as they lie in memory
-    strong = near * (near > PEAK_THRESHOLD * power.max(axis=0)[:, None])
-    frames, bins = np.nonzero((strong[:, 1:-1] > strong[:, :-2]) & (strong[:, 1:-1] >= strong[:, 2:]))
-    before, middle, after = (near[frames, bins + step] for step in (0, 1, 2))
-    bins = bins + low
+    frames = power.T  # as they lie in memory
+    strong = np.flatnonzero(frames[:, low:high] > PEAK_THRESHOLD * frames.max(axis=1, keepdims=True))
+    which, bins = np.divmod(strong, high - low)
+    before, middle, after = (frames[which, low + bins + step] for step in (-1, 0, 1))
+    peaks = (middle > before) & (middle >= after)
+    before, middle, after = before[peaks], middle[peaks], after[peaks]
+    bins = low + bins[peaks]
     slope, bend = (after - before) / 2, after - 2 * middle + before
     shift = np.where(np.abs(slope) >= np.abs(bend), 0, -slope / np.where(bend == 0, 1, bend))
     strength = middle + 0.5 * slope * shift
     pitches = (bins + shift) * rate / n_fft
     if not len(pitches):
         return 0.0
-    heard = pitches[strength >= np.median(strength)]
+    heard = pitches[strength >= median(strength)]
     deviation = np.mod(N_CHROMA * np.log2(heard / (A4_HZ / 16)), 1.0)
     deviation[deviation >= 0.5] -= 1
     edges = np.linspace(-0.5, 0.5, TUNING_STEPS + 1)
-    counts, _ = np.histogram(deviation, edges)
+    counts = np.diff(np.searchsorted(np.sort(deviation), edges))
     return float(edges[np.argmax(counts)])
 
 

@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import fft
 
 from eavctl.features import pitch
+from eavctl.features.spectrum import spectra
+from eavctl.signals.transforms import dct_matrix
 
 RATE = 16000
 HOP = 160  # 10 ms
 WINDOW = 400  # 25 ms
 N_FFT = 512
 FRAMES_PER_S = RATE / HOP
+DB = np.float32(10 / np.log(10))  # of a natural logarithm of power
 N_MELS, N_MFCC = 32, 20
 MEL_RANGE_HZ = (50.0, 7800.0)
 FLOOR = 1e-6  # of the loudest bin: what lies 60 dB below it is a room's or a microphone's noise, not speech
 ACTIVE_DB = 25.0  # frames that much below the loud ones are pauses; the floor in all bins is lower still
 ROLLOFFS = (25, 50, 75, 90)
+ALPHA_HZ, HAMMARBERG_HZ = ((50, 1000), (1000, 5000)), ((0, 2000), (2000, 5000))
 SLOPES_HZ = ((0, 500), (500, 1500), (1500, 4000))
 
 SPECTRAL_NAMES = (
@@ -90,7 +93,7 @@ def describe(signal: np.ndarray) -> Descriptors:
     spectral = _spectral(power, signal, track.hnr_db)
     energy = spectral[0]
     active = energy > _loud(energy) - ACTIVE_DB
-    log_mel = 10 * np.log10(_mel_filters() @ power.T)
+    log_mel = DB * np.log(_mel_filters() @ power.T)
     mfcc = _cosines() @ log_mel
     return Descriptors(spectral, mfcc, log_mel, track.semitones, track.voiced & active, active)
 
@@ -106,47 +109,42 @@ def _loud(energy_db: np.ndarray) -> float:
 
 def _power(signal: np.ndarray) -> np.ndarray:
     """Power spectrum with a floor, (n_frames, n_bins); frame ``t`` is centred on sample ``t * HOP``."""
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, WINDOW // 2), WINDOW)[::HOP]
-    spectrum = fft.rfft(frames * _hann(), N_FFT, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    return np.asarray(power + FLOOR * power.max())
+    power = np.empty((1 + len(signal) // HOP, N_FFT // 2 + 1), np.float32)
+    for part, spectrum in spectra(signal, _hann(), HOP, N_FFT):
+        np.add(np.square(spectrum.real), np.square(spectrum.imag), out=power[part])
+    power += FLOOR * power.max()
+    return power
 
 
 def _spectral(power: np.ndarray, signal: np.ndarray, hnr_db: np.ndarray) -> np.ndarray:
     hz = _bins_hz()
+    # float64, so that moments about the centroid come from those about 0, in one product.
+    sums = power.astype(np.float64) @ _power_weights()
+    low, high = sums[:, 5:].T
+    centroid, second, third, fourth = _moments(sums[:, :5])
+    spread = np.maximum(np.sqrt(second), 1)
     total = power.sum(axis=1)
     log_power = np.log(power)
-    decibels = np.float32(10 / np.log(10)) * log_power
-    share = power / total[:, None]
-    centroid = share @ hz
-    away = hz - centroid[:, None]
-    squares = away * away
-    spread = np.maximum(np.sqrt(np.einsum("tf,tf->t", share, squares)), 1)
-    skewness = np.einsum("tf,tf,tf->t", share, squares, away) / spread**3
-    kurtosis = np.einsum("tf,tf,tf->t", share, squares, squares) / spread**4
-    entropy = np.log(total) - np.einsum("tf,tf->t", share, log_power)
-    running = np.cumsum(share, axis=1)
-    rolloffs = [hz[(running < part / 100).sum(axis=1).clip(max=len(hz) - 1)] for part in ROLLOFFS]
+    running = np.cumsum(power / total[:, None], axis=1)
+    rolloffs = [hz[(running >= part / 100).argmax(axis=1)] for part in ROLLOFFS]
     magnitude = np.sqrt(power)
     magnitude /= magnitude.sum(axis=1, keepdims=True)
-    steps = np.diff(magnitude, axis=0, prepend=magnitude[:1])
-    flux = np.sqrt(np.einsum("tf,tf->t", steps, steps))
-    flatness = log_power.mean(axis=1) - np.log(total / len(hz))
-    alpha = 10 * np.log10(power[:, _band(50, 1000)].sum(axis=1) / power[:, _band(1000, 5000)].sum(axis=1))
-    hammarberg = decibels[:, _band(0, 2000)].max(axis=1) - decibels[:, _band(2000, 5000)].max(axis=1)
+    steps = magnitude[1:] - magnitude[:-1]
+    peaks = [power[:, _band(*band)].max(axis=1) for band in HAMMARBERG_HZ]
+    mean_log, *slopes = (log_power @ _log_weights()).T
     contours = [
         10 * np.log10(2 * total / (N_FFT * (_hann() ** 2).sum())),
         np.log(centroid),
         np.log(spread),
-        skewness,
-        np.log(kurtosis),
-        entropy,
+        third / spread**3,
+        np.log(fourth / spread**4),
+        np.log(total) - np.einsum("tf,tf->t", power, log_power) / total,
         *(np.log(rolloff + hz[1]) for rolloff in rolloffs),
-        flux,
-        flatness,
-        alpha,
-        hammarberg,
-        *(decibels @ _slope_weights()).T,
+        np.concatenate([[0], np.sqrt(np.einsum("tf,tf->t", steps, steps))]),
+        mean_log - np.log(total / len(hz)),
+        10 * np.log10(low / high),
+        10 * np.log10(peaks[0] / peaks[1]),
+        *slopes,
         np.log(_zero_crossings(signal) + 1 / WINDOW),
         hnr_db,
     ]
@@ -155,10 +153,22 @@ def _spectral(power: np.ndarray, signal: np.ndarray, hnr_db: np.ndarray) -> np.n
 
 def _zero_crossings(signal: np.ndarray) -> np.ndarray:
     """Share of samples of each frame at which the sign changes, shape (n_frames,)."""
-    sign = np.signbit(np.pad(signal, WINDOW // 2, mode="edge"))
-    running = np.concatenate([[0], np.cumsum(sign[1:] != sign[:-1])])
+    sign = np.signbit(signal)
+    crossings = np.flatnonzero(sign[1:] != sign[:-1]) + WINDOW // 2  # in the signal padded at its ends
     starts = np.arange(0, len(signal) + 1, HOP)
-    return np.asarray((running[starts + WINDOW - 1] - running[starts]) / (WINDOW - 1))
+    first, last = (np.searchsorted(crossings, edge) for edge in (starts, starts + WINDOW - 1))
+    return np.asarray((last - first) / (WINDOW - 1))
+
+
+def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Mean, and second to fourth moments about it, from sums weighted by powers of frequency, 0 to 4."""
+    mean, second, third, fourth = (sums[:, 1:] / sums[:, :1]).T
+    return (
+        mean,
+        second - mean**2,
+        third - 3 * mean * second + 2 * mean**3,
+        fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4,
+    )
 
 
 @cache
@@ -179,13 +189,24 @@ def _band(low: float, high: float) -> slice:
 
 
 @cache
-def _slope_weights() -> np.ndarray:
-    """Weights (n_bins, n_slopes) that take a spectrum in dB to its regression slopes, dB a kHz."""
-    weights = np.zeros((len(_bins_hz()), len(SLOPES_HZ)), np.float32)
-    for column, band in zip(weights.T, SLOPES_HZ, strict=True):
+def _power_weights() -> np.ndarray:
+    """Weights (n_bins, 7) that take power to its sums about 0 Hz and in the bands of the alpha ratio."""
+    hz = _bins_hz().astype(np.float64)
+    bands = np.zeros((len(hz), len(ALPHA_HZ)))
+    for column, band in zip(bands.T, ALPHA_HZ, strict=True):
+        column[_band(*band)] = 1
+    return np.column_stack([np.vander(hz, 5, increasing=True), bands])
+
+
+@cache
+def _log_weights() -> np.ndarray:
+    """Weights (n_bins, 1 + n_slopes) that take log power to its mean and regression slopes, dB a kHz."""
+    weights = np.zeros((len(_bins_hz()), 1 + len(SLOPES_HZ)), np.float32)
+    weights[:, 0] = 1 / len(weights)
+    for column, band in zip(weights[:, 1:].T, SLOPES_HZ, strict=True):
         khz = _bins_hz()[_band(*band)] / 1000
         khz = khz - khz.mean()
-        column[_band(*band)] = khz / (khz @ khz)
+        column[_band(*band)] = DB * khz / (khz @ khz)
     return weights
 
 
@@ -202,5 +223,5 @@ def _mel_filters() -> np.ndarray:
 
 @cache
 def _cosines() -> np.ndarray:
-    """The first rows of the orthonormal DCT-II, (n_mfcc, n_mels)."""
-    return np.asarray(fft.dct(np.eye(N_MELS), axis=0, norm="ortho")[:N_MFCC].astype(np.float32))
+    """Weights (n_mfcc, n_mels) of the cepstra."""
+    return dct_matrix(N_MFCC, N_MELS).astype(np.float32)

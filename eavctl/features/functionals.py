@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from eavctl.errors import SignalError
 from eavctl.features import descriptors
@@ -21,12 +20,12 @@ from eavctl.features.statistics import (
     delayed_correlations,
     delta,
     distribution,
-    outline,
     regression_slopes,
     slope,
     upper_minus_lower,
 )
 from eavctl.registry import register
+from eavctl.signals.transforms import fast_length, rfft
 
 SHORTEST_S = 0.1
 FEWEST_VOICED = 5  # frames; below it statistics of the voice are taken over the active frames
@@ -41,6 +40,7 @@ LEAST_DB2, LEAST_SEMITONE2 = 10.0, 5.0  # sums of squares below which energy and
 DELAYS = (12, 25)  # frames: half a syllable and a whole one, at four syllables a second
 DELAYED = ("energy_db", "centroid", "flux")
 VOICE_QUALITY = ("energy_db", "centroid", "flux", "alpha_ratio", "hnr")
+_OUTLINE = [SHAPE_NAMES.index(name) for name in OUTLINE_NAMES]
 RHYTHM_NAMES = (
     "voiced_share",
     "active_share",
@@ -122,32 +122,47 @@ def _blocks(found: Descriptors) -> list[Block]:
     voiced = found.voiced if found.voiced.sum() >= FEWEST_VOICED else found.active
     first, last = np.flatnonzero(found.active)[[0, -1]]
     spoken = slice(int(first), int(last) + 1)
-    spectral, mfcc = found.spectral, found.mfcc
-    change = delta(mfcc)
+    change, pitch = delta(found.mfcc), _centred_pitch(found)
+    in_active = _over_active(found, change)
+    spectral = found.spectral.compress(voiced, axis=1)
     return [
-        _statistics(SPECTRAL_NAMES, spectral[:, found.active]),
-        _statistics(SPECTRAL_NAMES, spectral[:, voiced], prefix="voiced_"),
-        _statistics(MFCC_NAMES, mfcc[:, found.active]),
-        _shape(MFCC_NAMES, change[:, found.active], prefix="delta_"),
+        in_active["spectral"],
+        _statistics(SPECTRAL_NAMES, distribution(spectral), slope(spectral), prefix="voiced_"),
+        in_active["mfcc"],
+        in_active["delta"],
         *_pitch(found),
-        _slow_deltas(found),
-        *_with_effort(found, voiced),
+        in_active["slow"],
+        *_with_effort(found, pitch, voiced),
         Block(RHYTHM_NAMES, _rhythm(found, spoken)),
         _modulation(found, spoken),
-        _correlation_active(found, change),
-        _correlation_voiced(found, change, voiced),
-        *_correlation_delayed(found),
+        _correlation_active(found, change, pitch),
+        _correlation_voiced(found, change, pitch, voiced),
+        *_correlation_delayed(found, pitch),
     ]
 
 
-def _statistics(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
-    return Block(
-        _combined(prefix, contours, STATISTIC_NAMES), np.column_stack([distribution(values), slope(values)])
-    )
+def _over_active(found: Descriptors, change: np.ndarray) -> dict[str, Block]:
+    """Statistics over the active frames of descriptors, cepstra and their changes: all sorted in one go.
+
+    The slow changes are regressions over 210 ms: a syllable's movement, where other deltas see a sound's.
+    """
+    slow = delta(np.concatenate([found.mfcc[:N_CEPSTRA], found.spectral]), SLOW_WIDTH)
+    groups = (found.spectral, found.mfcc, change, slow)
+    contours = np.concatenate(groups).compress(found.active, axis=1)
+    n_spectral, n_mfcc = len(found.spectral), len(found.mfcc)
+    slopes = slope(contours[: n_spectral + n_mfcc])
+    shapes = np.split(distribution(contours), np.cumsum([len(group) for group in groups[:-1]]))
+    slow_names = (*MFCC_NAMES[:N_CEPSTRA], *SPECTRAL_NAMES)
+    return {
+        "spectral": _statistics(SPECTRAL_NAMES, shapes[0], slopes[:n_spectral]),
+        "mfcc": _statistics(MFCC_NAMES, shapes[1], slopes[n_spectral:]),
+        "delta": Block(_combined("delta_", MFCC_NAMES, SHAPE_NAMES), shapes[2]),
+        "slow": Block(_combined("slowdelta_", slow_names, OUTLINE_NAMES), shapes[3][:, _OUTLINE]),
+    }
 
 
-def _shape(contours: tuple[str, ...], values: np.ndarray, prefix: str = "") -> Block:
-    return Block(_combined(prefix, contours, SHAPE_NAMES), distribution(values))
+def _statistics(contours: tuple[str, ...], shapes: np.ndarray, slopes: np.ndarray, prefix: str = "") -> Block:
+    return Block(_combined(prefix, contours, STATISTIC_NAMES), np.column_stack([shapes, slopes]))
 
 
 def _pitch(found: Descriptors) -> list[Block]:
@@ -159,27 +174,18 @@ def _pitch(found: Descriptors) -> list[Block]:
         semitones = np.full(FEWEST_VOICED, 12 * np.log2(NEUTRAL_HZ / REFERENCE_HZ), np.float32)
     if len(steps) < FEWEST_VOICED:
         steps = np.zeros(FEWEST_VOICED, np.float32)
+    level, change = semitones[None], np.stack([steps, np.abs(steps)])
     return [
-        _statistics(("f0_semitone",), semitones[None]),
-        _shape(("delta_f0_semitone", "change_f0_semitone"), np.stack([steps, np.abs(steps)])),
+        _statistics(("f0_semitone",), distribution(level), slope(level)),
+        Block(_combined("", ("delta_f0_semitone", "change_f0_semitone"), SHAPE_NAMES), distribution(change)),
     ]
 
 
-def _slow_deltas(found: Descriptors) -> Block:
-    """Rates of change by regression over 210 ms: a syllable's movement, where other deltas see a sound's."""
-    names = (*MFCC_NAMES[:N_CEPSTRA], *SPECTRAL_NAMES)
-    contours = np.vstack([found.mfcc[:N_CEPSTRA], found.spectral])
-    return Block(
-        _combined("slowdelta_", names, OUTLINE_NAMES),
-        outline(delta(contours, SLOW_WIDTH)[:, found.active]),
-    )
-
-
-def _with_effort(found: Descriptors, voiced: np.ndarray) -> list[Block]:
+def _with_effort(found: Descriptors, pitch: np.ndarray, voiced: np.ndarray) -> list[Block]:
     """How spectrum and cepstra of the voice change as it grows louder and higher."""
     names = (*SPECTRAL_NAMES[1:], *MFCC_NAMES[1:N_CEPSTRA])
-    contours = np.vstack([found.spectral[1:], found.mfcc[1:N_CEPSTRA]])[:, voiced]
-    energy, pitch = found.spectral[0, voiced], _centred_pitch(found)[voiced]
+    contours = np.concatenate([found.spectral[1:], found.mfcc[1:N_CEPSTRA]]).compress(voiced, axis=1)
+    energy, pitch = found.spectral[0, voiced], pitch[voiced]
     return [
         Block(_combined("", names, ("per_db",)), regression_slopes(contours, energy, LEAST_DB2)),
         Block(_combined("", names, ("per_semitone",)), regression_slopes(contours, pitch, LEAST_SEMITONE2)),
@@ -189,12 +195,12 @@ def _with_effort(found: Descriptors, voiced: np.ndarray) -> list[Block]:
 
 
 def _rhythm(found: Descriptors, spoken: slice) -> np.ndarray:
-    voiced = found.voiced[spoken].astype(np.int8)
-    edges = np.diff(voiced, prepend=0, append=0)
-    runs = (np.flatnonzero(edges == -1) - np.flatnonzero(edges == 1)) / FRAMES_PER_S
+    voiced = found.voiced[spoken]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], voiced, [False]])))  # begin, end, begin, ...
+    runs = np.diff(edges)[::2] / FRAMES_PER_S
+    n_runs = len(runs)
     if not len(runs):
         runs = np.zeros(1)
-    n_runs = np.count_nonzero(edges == 1)
     seconds = len(voiced) / FRAMES_PER_S
     energy = found.spectral[0, spoken]
     peaks = np.count_nonzero((energy[1:-1] > energy[:-2]) & (energy[1:-1] >= energy[2:]))
@@ -214,15 +220,15 @@ def _rhythm(found: Descriptors, spoken: slice) -> np.ndarray:
 def _modulation(found: Descriptors, spoken: slice) -> Block:
     """Log power of each envelope around a few rates: syllables are at 2 to 8 Hz, roughness is above."""
     groups = found.log_mel.reshape(-1, MELS_PER_GROUP, found.log_mel.shape[1]).mean(axis=1)
-    envelopes = np.vstack([groups, found.spectral[:1]])[:, spoken]
+    envelopes = np.concatenate([groups, found.spectral[:1]])[:, spoken]
     envelopes = np.maximum(envelopes, envelopes.max(axis=1, keepdims=True) - ENVELOPE_RANGE_DB)
     n_frames = envelopes.shape[1]
-    n_fft = max(MODULATION_FFT, fft.next_fast_len(n_frames, real=True))
+    n_fft = max(MODULATION_FFT, fast_length(n_frames))
     centred = envelopes - envelopes.mean(axis=1, keepdims=True)
-    spectrum = fft.rfft(centred * np.hanning(n_frames + 2)[1:-1].astype(np.float32), n_fft, axis=1)
+    spectrum = rfft(centred * np.hanning(n_frames + 2)[1:-1].astype(np.float32), n_fft)
     power = (spectrum.real**2 + spectrum.imag**2) / n_frames
     edges = np.searchsorted(np.fft.rfftfreq(n_fft, 1 / FRAMES_PER_S), MODULATION_EDGES_HZ)
-    bands = np.column_stack([power[:, a:b].mean(axis=1) for a, b in pairwise(edges)])
+    bands = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1) / np.diff(edges).astype(np.float32)
     centres = [f"{(a + b) / 2:g}hz" for a, b in pairwise(MODULATION_EDGES_HZ)]
     contours = (*(f"mel{i}" for i in range(len(groups))), "energy")
     return Block(
@@ -231,45 +237,38 @@ def _modulation(found: Descriptors, spoken: slice) -> Block:
     )
 
 
-def _correlation_active(found: Descriptors, change: np.ndarray) -> Block:
-    cepstra = slice(0, N_CEPSTRA)
-    energy = found.spectral[:1]
-    contours = np.vstack(
-        [
-            found.mfcc[cepstra],
-            change[cepstra],
-            delta(change[cepstra]),
-            _centred_pitch(found)[None],
-            energy,
-            delta(energy),
-        ]
-    )
-    plain = MFCC_NAMES[cepstra]
+def _correlation_active(found: Descriptors, change: np.ndarray, pitch: np.ndarray) -> Block:
+    plain, energy = found.mfcc[:N_CEPSTRA], found.spectral[:1]
+    change = change[:N_CEPSTRA]
+    changes = delta(np.concatenate([change, energy]))
+    contours = np.concatenate([plain, change, changes[:-1], pitch[None], energy, changes[-1:]])
+    cepstra = MFCC_NAMES[:N_CEPSTRA]
     labels = (
-        *plain,
-        *(f"delta_{name}" for name in plain),
-        *(f"deltadelta_{name}" for name in plain),
+        *cepstra,
+        *(f"delta_{name}" for name in cepstra),
+        *(f"deltadelta_{name}" for name in cepstra),
         "f0",
         "energy",
         "delta_energy",
     )
-    return Block(_pairs(labels, "corr"), correlations(contours[:, found.active]))
+    return Block(_pairs(labels, "corr"), correlations(contours.compress(found.active, axis=1)))
 
 
-def _correlation_voiced(found: Descriptors, change: np.ndarray, voiced: np.ndarray) -> Block:
-    cepstra = slice(0, N_CEPSTRA)
+def _correlation_voiced(
+    found: Descriptors, change: np.ndarray, pitch: np.ndarray, voiced: np.ndarray
+) -> Block:
     quality = [SPECTRAL_NAMES.index(name) for name in VOICE_QUALITY]
-    contours = np.vstack(
-        [found.mfcc[cepstra], change[cepstra], found.spectral[quality], _centred_pitch(found)[None]]
+    contours = np.concatenate(
+        [found.mfcc[:N_CEPSTRA], change[:N_CEPSTRA], found.spectral[quality], pitch[None]]
     )
-    plain = MFCC_NAMES[cepstra]
-    labels = (*plain, *(f"delta_{name}" for name in plain), *VOICE_QUALITY, "f0")
-    return Block(_pairs(labels, "voicedcorr"), correlations(contours[:, voiced]))
+    cepstra = MFCC_NAMES[:N_CEPSTRA]
+    labels = (*cepstra, *(f"delta_{name}" for name in cepstra), *VOICE_QUALITY, "f0")
+    return Block(_pairs(labels, "voicedcorr"), correlations(contours.compress(voiced, axis=1)))
 
 
-def _correlation_delayed(found: Descriptors) -> list[Block]:
+def _correlation_delayed(found: Descriptors, pitch: np.ndarray) -> list[Block]:
     quality = [SPECTRAL_NAMES.index(name) for name in DELAYED]
-    contours = np.vstack([found.mfcc[:N_CEPSTRA], found.spectral[quality], _centred_pitch(found)[None]])
+    contours = np.concatenate([found.mfcc[:N_CEPSTRA], found.spectral[quality], pitch[None]])
     labels = (*MFCC_NAMES[:N_CEPSTRA], *DELAYED, "f0")
     return [
         Block(

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from scipy import fft
+
+from eavctl.features.spectrum import spectra
+from eavctl.features.statistics import median
+from eavctl.signals.transforms import fast_length, irfft, rfft
 
 LOWEST_HZ, HIGHEST_HZ = 70.0, 500.0
 WINDOW_S = 0.04
@@ -57,12 +60,13 @@ def track(signal: np.ndarray, rate: int, hop: int) -> Pitch:
     inner = correlation[:, 1:-1]
     peak = (inner > correlation[:, :-2]) & (inner >= correlation[:, 2:])
     semitones = 12 * np.log2(rate / REFERENCE_HZ / lags[1:-1]).astype(np.float32)
-    score = np.where(peak, inner - OCTAVE_COST * np.log2(lags[1:-1] / lags[0]).astype(np.float32), -1)
+    score = inner - OCTAVE_COST * np.log2(lags[1:-1] / lags[0]).astype(np.float32)
+    score[~peak] = -1
     best = score.argmax(axis=1)
     frames = np.arange(len(best))
     sure = inner[frames, best] * peak[frames, best] > VOICED
     if sure.any():
-        usual = np.median(semitones[best[sure]])
+        usual = median(semitones[best[sure]])
         best = (score - JUMP_COST / 12 * np.abs(semitones - usual)).argmax(axis=1)
     lag, strength = _refined(correlation, best + 1, lags)
     strength = strength * peak[frames, best]
@@ -76,13 +80,13 @@ def track(signal: np.ndarray, rate: int, hop: int) -> Pitch:
 def _autocorrelation(signal: np.ndarray, rate: int, hop: int) -> tuple[np.ndarray, np.ndarray]:
     """Normalised autocorrelation (n_frames, n_lags), and the lags in samples."""
     window, inverse, n_fft, lags = _analysis(rate)
-    padded = np.pad(signal, len(window) // 2)
-    frames = np.lib.stride_tricks.sliding_window_view(padded, len(window))[::hop] * window
-    spectrum = fft.rfft(frames, n_fft, axis=1)
-    power = spectrum.real**2 + spectrum.imag**2
-    correlation = fft.irfft(power, n_fft, axis=1)[:, : lags[-1] + 1]
-    energy = np.maximum(correlation[:, :1], np.finfo(np.float32).tiny)
-    return correlation[:, lags] / energy * inverse, lags
+    normalised = np.empty((1 + len(signal) // hop, len(lags)), np.float32)
+    for part, spectrum in spectra(signal, window, hop, n_fft):
+        spectrum *= spectrum.conj()
+        correlation = irfft(spectrum, n_fft)
+        energy = np.maximum(correlation[:, :1], np.finfo(np.float32).tiny)
+        np.multiply(correlation[:, lags[0] : lags[-1] + 1] / energy, inverse, out=normalised[part])
+    return normalised, lags
 
 
 @cache
@@ -91,8 +95,8 @@ def _analysis(rate: int) -> tuple[np.ndarray, np.ndarray, int, np.ndarray]:
     length = round(WINDOW_S * rate) // 2 * 2
     window = np.hanning(length + 2)[1:-1]
     lags = np.arange(int(rate / HIGHEST_HZ) - 1, int(rate / LOWEST_HZ) + 2)
-    n_fft = fft.next_fast_len(length + int(lags[-1]), real=True)
-    own = fft.irfft(np.abs(fft.rfft(window, n_fft)) ** 2, n_fft)
+    n_fft = fast_length(length + int(lags[-1]))
+    own = irfft(np.abs(rfft(window, n_fft)) ** 2 + 0j, n_fft)
     return window.astype(np.float32), (own[0] / own[lags]).astype(np.float32), n_fft, lags
 
 
@@ -110,8 +114,7 @@ def _without_isolated(pitch: np.ndarray, voiced: np.ndarray) -> np.ndarray:
     """Voiced frames whose pitch agrees with the median of the frames around them."""
     if not voiced.any():
         return voiced
-    filled = np.where(voiced, pitch, np.median(pitch[voiced]))
-    around = np.lib.stride_tricks.sliding_window_view(
-        np.pad(filled, NEIGHBOURS // 2, mode="edge"), NEIGHBOURS
-    )
-    return np.asarray(voiced & (np.abs(pitch - np.median(around, axis=1)) < ISOLATED_SEMITONES))
+    filled = np.where(voiced, pitch, median(pitch[voiced]))
+    padded = np.pad(filled, NEIGHBOURS // 2, mode="edge")
+    around = np.sort(np.lib.stride_tricks.sliding_window_view(padded, NEIGHBOURS), axis=1)
+    return np.asarray(voiced & (np.abs(pitch - around[:, NEIGHBOURS // 2]) < ISOLATED_SEMITONES))

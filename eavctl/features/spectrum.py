@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from functools import cache
 
 import numpy as np
-from scipy import fft
+
+from eavctl.signals.transforms import rfft
 
 AMIN = 1e-10
 DYNAMIC_RANGE_DB = 80.0
-FRAMES_AT_ONCE = 16  # so that their spectra stay in the cache and fresh memory is not asked for
+BYTES_AT_ONCE = 2**18  # of frames, so that they and their spectra stay in the cache
 FILTERS_AT_ONCE = 8
 
 
@@ -27,13 +30,35 @@ def short_time_spectrum(signal: np.ndarray, n_fft: int, hop: int, window: int | 
     Shape (n_bins, n_frames), a view of frames that lie together in memory; the signal is taken as 0 beyond
     its ends.
     """
-    frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, n_fft // 2), n_fft)[::hop]
     weights = _hann(n_fft, window or n_fft).astype(signal.dtype)
-    magnitude = np.empty((len(frames), n_fft // 2 + 1), signal.dtype)
-    for start in range(0, len(frames), FRAMES_AT_ONCE):
-        part = fft.rfft(frames[start : start + FRAMES_AT_ONCE] * weights, axis=1)
-        np.abs(part, out=magnitude[start : start + FRAMES_AT_ONCE])
+    magnitude = np.empty((1 + len(signal) // hop, n_fft // 2 + 1), signal.dtype)
+    for part, spectrum in spectra(signal, weights, hop, n_fft):
+        np.abs(spectrum, out=magnitude[part])
     return magnitude.T
+
+
+def spectra(
+    signal: np.ndarray, window: np.ndarray, hop: int, n_fft: int
+) -> Iterator[tuple[slice, np.ndarray]]:
+    """Short-time Fourier transforms, some frames at a time: which, and their spectra, (n_frames, n_bins).
+
+    Frame ``t`` is centred on sample ``t * hop``; the signal is taken as 0 beyond its ends. The window is
+    of the signal's precision and even in length, and what it lacks to ``n_fft`` samples is zeros.
+    """
+    half = len(window) // 2
+    padded = np.zeros(len(signal) + 2 * half, signal.dtype)
+    padded[half : half + len(signal)] = signal
+    step = signal.dtype.itemsize
+    frames = np.lib.stride_tricks.as_strided(
+        padded, (1 + len(signal) // hop, len(window)), (hop * step, step), writeable=False
+    )
+    at_once = max(BYTES_AT_ONCE // (n_fft * step), 1)
+    windowed = np.zeros((min(at_once, len(frames)), n_fft), signal.dtype)
+    for start in range(0, len(frames), at_once):
+        part = slice(start, min(start + at_once, len(frames)))
+        rows = windowed[: part.stop - part.start]
+        np.multiply(frames[part], window, out=rows[:, : len(window)])
+        yield part, rfft(rows)
 
 
 @cache
@@ -100,5 +125,7 @@ def _mel_to_hz(mel: np.ndarray) -> np.ndarray:
 
 def decibels(power: np.ndarray, reference: float = 1.0) -> np.ndarray:
     """Power in dB above the reference, cut off 80 dB below the highest value."""
-    level = 10 * np.log10(np.maximum(power, AMIN)) - 10 * np.log10(max(reference, AMIN))
-    return np.asarray(np.maximum(level, level.max() - DYNAMIC_RANGE_DB))
+    level = np.log(np.maximum(power, AMIN))  # numpy computes it faster than log10
+    level *= 10 / math.log(10)
+    level -= 10 * math.log10(max(reference, AMIN))
+    return np.asarray(np.maximum(level, level.max() - DYNAMIC_RANGE_DB, out=level))

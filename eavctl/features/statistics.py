@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 PERCENTILES = (1, 10, 25, 50, 75, 90, 99)
@@ -25,8 +27,11 @@ def distribution(contours: np.ndarray) -> np.ndarray:
     Shape (n_contours, 13), in the order of `SHAPE_NAMES`: mean, standard deviation, skewness and kurtosis
     (both 0 for a constant), percentiles, interquartile range and the range from the 1st to the 99th.
     """
-    mean = contours.mean(axis=1)
-    centred = contours - mean[:, None]
+    first = contours[:, :1]  # taken off beforehand, so that a constant has no rounding to describe
+    away = contours - first
+    offset = away.mean(axis=1, keepdims=True)
+    mean = (first + offset)[:, 0]
+    centred = away - offset
     squares = centred * centred
     variance = squares.mean(axis=1)
     std = np.sqrt(variance)
@@ -38,11 +43,11 @@ def distribution(contours: np.ndarray) -> np.ndarray:
     return np.column_stack([mean, std, skewness, kurtosis, ranks, *spread])
 
 
-def outline(contours: np.ndarray) -> np.ndarray:
-    """The few statistics of `OUTLINE_NAMES` of each contour (n_contours, n_frames): (n_contours, 5)."""
-    ranks = percentiles(contours)
-    wanted = [PERCENTILES.index(q) for q in (10, 50, 90)]
-    return np.column_stack([contours.mean(axis=1), contours.std(axis=1), ranks[:, wanted]])
+def median(values: np.ndarray) -> np.floating:
+    """Median of float values (n_values,), to the bit ``np.median``, which imports ``numpy.ma``: 20 ms."""
+    ordered = np.sort(values)
+    middle: np.floating = (ordered[(len(values) - 1) // 2] + ordered[len(values) // 2]) / 2
+    return middle
 
 
 def percentiles(contours: np.ndarray) -> np.ndarray:
@@ -67,12 +72,15 @@ def delta(contours: np.ndarray, width: int = 2) -> np.ndarray:
     The formula is the HTK Book's, section 5.9: sum_k k (c[t+k] - c[t-k]) / (2 sum_k k^2).
     """
     n_frames = contours.shape[1]
-    padded = np.pad(contours, ((0, 0), (width, width)), mode="edge")
-    change = sum(
-        k * (padded[:, width + k : width + k + n_frames] - padded[:, width - k : width - k + n_frames])
-        for k in range(1, width + 1)
-    )
-    return np.asarray(change / (2 * sum(k * k for k in range(1, width + 1))))
+    padded = contours.take(np.clip(np.arange(-width, n_frames + width), 0, n_frames - 1), axis=1)
+    change = np.zeros_like(contours)
+    for k in range(1, width + 1):
+        ahead, behind = (padded[:, width + step : width + step + n_frames] for step in (k, -k))
+        step = ahead - behind
+        step *= k
+        change += step
+    change /= 2 * sum(k * k for k in range(1, width + 1))
+    return change
 
 
 def correlations(contours: np.ndarray) -> np.ndarray:
@@ -90,7 +98,7 @@ def correlations(contours: np.ndarray) -> np.ndarray:
     Shape (n_contours * (n_contours - 1) / 2,): the upper triangle row by row; 0 for a constant contour.
     """
     unit = _unit(contours)
-    return _fisher((unit @ unit.T)[np.triu_indices(len(contours), 1)])
+    return _fisher((unit @ unit.T)[_upper_triangle(len(contours))])
 
 
 def delayed_correlations(contours: np.ndarray, active: np.ndarray, delay: int) -> np.ndarray:
@@ -113,7 +121,9 @@ def delayed_correlations(contours: np.ndarray, active: np.ndarray, delay: int) -
     both = active[:-delay] & active[delay:]
     if np.count_nonzero(both) < FEWEST_PAIRS:
         return np.zeros((len(contours), len(contours)), contours.dtype)
-    earlier, later = (_unit(part[:, both]) for part in (contours[:, :-delay], contours[:, delay:]))
+    earlier, later = (
+        _unit(part.compress(both, axis=1)) for part in (contours[:, :-delay], contours[:, delay:])
+    )
     return _fisher(earlier @ later.T)
 
 
@@ -133,8 +143,13 @@ def regression_slopes(contours: np.ndarray, driver: np.ndarray, prior: float) ->
 
 def upper_minus_lower(contours: np.ndarray, driver: np.ndarray) -> np.ndarray:
     """Mean of each contour in the quarter of frames where the driver is highest, less that where lowest."""
-    low, high = np.percentile(driver, [25, 75])
-    return np.asarray(contours[:, driver >= high].mean(axis=1) - contours[:, driver <= low].mean(axis=1))
+    ordered = np.sort(driver)
+    quarter = (len(driver) - 1) // 4  # what lies beyond the quartiles lies beyond these, and no more does
+    low, high = (
+        contours.compress(chosen, axis=1)
+        for chosen in (driver <= ordered[quarter], driver >= ordered[-1 - quarter])
+    )
+    return np.asarray(high.mean(axis=1) - low.mean(axis=1))
 
 
 def _unit(contours: np.ndarray) -> np.ndarray:
@@ -142,6 +157,11 @@ def _unit(contours: np.ndarray) -> np.ndarray:
     centred = contours - contours.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred * centred).sum(axis=1))
     return np.asarray(centred / np.maximum(norm, LEAST_STD * np.sqrt(contours.shape[1]))[:, None])
+
+
+@cache
+def _upper_triangle(n: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.triu_indices(n, 1)
 
 
 def _fisher(correlation: np.ndarray) -> np.ndarray:

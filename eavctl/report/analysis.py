@@ -18,17 +18,17 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
     import matplotlib as mpl
     import numpy as np
     from matplotlib.figure import Figure
-    from scipy import fft
 
     from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
     from eavctl.features.chroma import chroma
     from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
     from eavctl.signals import audio
+    from eavctl.signals.transforms import dct_matrix
 
     signal, rate = audio.read(recording)
     power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
     mel = mel_bands(power, rate, N_FFT, N_MELS)
-    mfcc = fft.dct(decibels(mel), axis=0, norm="ortho")[:N_MFCC]
+    mfcc = dct_matrix(N_MFCC, N_MELS) @ decibels(mel)
     panels = [
         ("mel spectrogram, dB below the loudest", decibels(mel, float(mel.max())), "magma", "mel band"),
         ("MFCC", mfcc, "RdBu_r", "coefficient"),

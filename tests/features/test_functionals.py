@@ -10,6 +10,7 @@ from eavctl.errors import SignalError
 from eavctl.features import functionals as module
 from eavctl.features.descriptors import RATE, SPECTRAL_NAMES, describe
 from eavctl.features.functionals import functionals, names
+from eavctl.features.statistics import delta
 
 TIME = np.arange(2 * RATE) / RATE
 
@@ -67,6 +68,46 @@ def test_flatness_and_entropy_tell_noise_from_a_tone():
     )  # Euler's constant: exponential power
     assert contour(tone(1000), "flatness").mean() < -5
     assert contour(noise, "entropy").mean() > contour(tone(1000), "entropy").mean() + 2
+
+
+def test_moments_entropy_and_rolloffs_are_those_of_each_frames_power():
+    """By their definitions, in float64, from a transform of numpy's."""
+    signal = speechlike()
+    signal = signal - signal.mean()
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(signal, 200), 400)[::160].astype(float)
+    power = np.abs(np.fft.rfft(frames * np.hanning(401)[:-1], 512)) ** 2
+    power += 1e-6 * power.max()
+    share, hz = power / power.sum(axis=1, keepdims=True), np.fft.rfftfreq(512, 1 / RATE)
+    centroid = share @ hz
+    second, third, fourth = ((share * (hz - centroid[:, None]) ** n).sum(axis=1) for n in (2, 3, 4))
+    below = np.array([np.searchsorted(row, (0.25, 0.5, 0.75, 0.9)) for row in np.cumsum(share, axis=1)])
+    magnitude = np.sqrt(power)
+    magnitude /= magnitude.sum(axis=1, keepdims=True)
+    expected = {
+        "centroid": np.log(centroid),
+        "spread": np.log(second) / 2,
+        "skewness": third / second**1.5,
+        "kurtosis": np.log(fourth / second**2),
+        "entropy": -(share * np.log(share)).sum(axis=1),
+        **{
+            f"rolloff{q}": np.log(hz[bins] + hz[1]) for q, bins in zip((25, 50, 75, 90), below.T, strict=True)
+        },
+        "flux": np.linalg.norm(np.diff(magnitude, axis=0, prepend=magnitude[:1]), axis=1),
+        "flatness": np.log(power).mean(axis=1) - np.log(power.mean(axis=1)),
+    }
+    found = dict(zip(SPECTRAL_NAMES, describe(signal).spectral, strict=True))
+    for name, contour_expected in expected.items():
+        assert found[name] == pytest.approx(contour_expected, rel=2e-4, abs=2e-5), name
+
+
+def test_slow_changes_are_outlined_over_the_active_frames():
+    signal = np.concatenate([np.zeros(RATE // 2, np.float32), speechlike() - speechlike().mean()])
+    found, shown = describe(signal), as_dict(signal)
+    assert not found.active.all()
+    slow = delta(found.mfcc[3:4], 10)[0, found.active]
+    expected = [slow.mean(), slow.std(), *np.percentile(slow, [10, 50, 90])]
+    names_of = [f"slowdelta_mfcc3_{statistic}" for statistic in ("mean", "std", "p10", "p50", "p90")]
+    assert [shown[name] for name in names_of] == pytest.approx(expected, rel=1e-4, abs=1e-5)
 
 
 @pytest.mark.parametrize("hz", [80, 120, 220, 400])

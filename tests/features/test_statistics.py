@@ -90,11 +90,26 @@ def test_upper_minus_lower_of_a_ramp():
     assert statistics.upper_minus_lower(ramp[None], np.ones(101)) == pytest.approx([0])
 
 
-def test_outline_is_numpys(contours):
-    found = statistics.outline(contours)
-    expected = [contours.mean(1), contours.std(1), *np.percentile(contours, [10, 50, 90], axis=1)]
-    assert found == pytest.approx(np.column_stack(expected))
-    assert found.shape[1] == len(statistics.OUTLINE_NAMES)
+@pytest.mark.parametrize("n_frames", [1, 2, 3, 4, 5, 98, 99, 100, 101])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_upper_minus_lower_is_that_beyond_the_quartiles(n_frames, dtype):
+    rng = np.random.default_rng(n_frames)
+    for driver in (rng.normal(size=n_frames), rng.integers(0, 6, n_frames)):
+        driver, contours = driver.astype(dtype), rng.normal(size=(3, n_frames)).astype(dtype)
+        low, high = np.percentile(driver.astype(float), [25, 75])
+        upper, lower = contours[:, driver >= high], contours[:, driver <= low]
+        expected = upper.mean(axis=1) - lower.mean(axis=1)
+        assert statistics.upper_minus_lower(contours, driver) == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [0.1, -73.3, 1e6])
+@pytest.mark.parametrize("n_frames", [1, 7, 351])
+def test_a_constant_has_no_spread_and_no_shape(value, n_frames):
+    contours = np.full((2, n_frames), value, np.float32)
+    found = dict(zip(statistics.SHAPE_NAMES, statistics.distribution(contours).T, strict=True))
+    for name in ("std", "skewness", "kurtosis", "iqr", "range"):
+        assert (found[name] == 0).all(), name
+    assert (found["mean"] == np.float32(value)).all()
 
 
 def test_standardising_by_group_takes_away_what_the_group_adds():
@@ -116,3 +131,11 @@ def test_tensors_are_standardised_by_band_over_rows_and_time():
     found = standardize_by_group(x, np.array(list("aabb")))
     assert found[:2].mean(axis=(0, 2)) == pytest.approx(np.zeros(5), abs=1e-5)
     assert found[:2].std(axis=(0, 2)) == pytest.approx(np.ones(5), abs=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("n_values", [1, 2, 7, 100])
+def test_medians_are_numpys(n_values, dtype):
+    values = np.random.default_rng(n_values).normal(size=n_values).astype(dtype)
+    assert statistics.median(values) == np.median(values)
+    assert statistics.median(values).dtype == np.median(values).dtype

@@ -1,0 +1,93 @@
+"""scipy's fast Fourier transforms of real signals, without the rest of ``scipy.fft``.
+
+Importing ``scipy.fft`` takes longer than all else that judging a clip imports, and 30 MB: it brings
+``scipy.special`` and most of numpy's tools along. So its compiled kernel is loaded by itself where it lies as
+in scipy 1.4 to 1.17; where not, through ``scipy.fft``, with the same results.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+from importlib.machinery import PathFinder
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+KERNEL = ("fft", "_pocketfft", "pypocketfft")  # folders and module, below scipy
+
+
+@cache
+def _kernel() -> Any:
+    """The module that holds the compiled transforms, or None where scipy has it elsewhere."""
+    package = importlib.util.find_spec("scipy")
+    if package is None or not package.submodule_search_locations:
+        return None
+    folder = Path(package.submodule_search_locations[0]).joinpath(*KERNEL[:-1])
+    try:
+        spec = PathFinder.find_spec(KERNEL[-1], [str(folder)])
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
+        spec.loader.exec_module(module)  # type: ignore[union-attr]
+        there_and_back = module.c2r(
+            module.r2c(np.ones(2), (0,), True, 0, None, 1), (0,), 2, False, 2, None, 1
+        )
+        return module if there_and_back.tolist() == [1, 1] else None
+    except (ImportError, AttributeError, TypeError):  # another scipy, which keeps it otherwise
+        return None
+
+
+def rfft(signals: np.ndarray, n_fft: int | None = None) -> np.ndarray:
+    """Fourier transform of real signals over the last axis, in their precision.
+
+    Parameters
+    ----------
+    signals : float32 or float64, shape (..., n_samples).
+    n_fft : length of the transform; shorter signals are followed by zeros. Theirs if not given.
+
+    Returns
+    -------
+    complex64 or complex128, shape (..., n_fft // 2 + 1), to the bit that of ``scipy.fft.rfft``.
+    """
+    if n_fft is not None and n_fft != signals.shape[-1]:
+        padded = np.zeros((*signals.shape[:-1], n_fft), signals.dtype)
+        padded[..., : signals.shape[-1]] = signals
+        signals = padded
+    kernel = _kernel()
+    if kernel is None:
+        from scipy import fft
+
+        return np.asarray(fft.rfft(signals))
+    return np.asarray(kernel.r2c(signals, (signals.ndim - 1,), True, 0, None, 1))
+
+
+def irfft(spectra: np.ndarray, n_fft: int) -> np.ndarray:
+    """The real signals, shape (..., n_fft), whose transforms are ``spectra``, (..., n_fft // 2 + 1)."""
+    kernel = _kernel()
+    if kernel is None:
+        from scipy import fft
+
+        return np.asarray(fft.irfft(spectra, n_fft))
+    return np.asarray(kernel.c2r(spectra, (spectra.ndim - 1,), n_fft, False, 2, None, 1))
+
+
+def fast_length(n_samples: int) -> int:
+    """The next length from ``n_samples`` up whose transform is fast: a product of 2, 3 and 5."""
+    length = n_samples
+    while True:
+        rest = length
+        for factor in (2, 3, 5):
+            while rest % factor == 0:
+                rest //= factor
+        if rest == 1:
+            return length
+        length += 1
+
+
+@cache
+def dct_matrix(n_out: int, n_in: int) -> np.ndarray:
+    """The first rows of the orthonormal discrete cosine transform (type 2), float64 (n_out, n_in)."""
+    angles = np.pi / n_in * np.outer(np.arange(n_out), np.arange(n_in) + 0.5)
+    matrix = np.cos(angles) * np.sqrt(2 / n_in)
+    matrix[0] /= np.sqrt(2)
+    return np.asarray(matrix)
