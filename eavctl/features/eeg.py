@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import register
+from eavctl.signals.bandpass import zero_phase
+from eavctl.signals.resampling import ratio, resampled
 
 BANDS = {
     "delta": (1.0, 4.0),
@@ -23,11 +24,7 @@ WELCH_S = 2.0
 SHORTEST_S = 1.0  # one period of the slowest band
 FLOOR = 1e-4  # microvolt^2; a hundredth of a microvolt is below any amplifier's noise
 
-RINGING_PERIODS, RUNG_OUT = 20, 1e-3  # of the lowest frequency; of the impulse response's maximum
-GROUP_VALUES = 4 << 20  # filtered at once
-LARGEST_RATIO = 1000  # numerator and denominator of the change of rate
-STOPBAND_BETA = 8.0  # Kaiser window of 80 dB
-HALF_LENGTH = 32  # periods of the slower rate; with that window, a transition of a tenth of the new rate
+GROUP_VALUES = 1 << 16  # filtered at once: they and what is made of them stay in the processor's cache
 
 HOMOLOGOUS = re.compile(r"(Fp|AF|F|FT|FC|T|TP|C|CP|P|PO|O|I|N)(\d+)")
 
@@ -37,10 +34,10 @@ def prepare(
 ) -> tuple[np.ndarray, float]:
     """Band-pass and resample one whole trial or recording, zero-phase; nothing of another trial gets in.
 
-    A Butterworth filter of second-order sections runs forward and backward at the original rate (so each
-    edge is 6 dB down, and the slope that of twice the order), over the signal continued by its point
-    reflection for as long as the filter rings: MNE's ``filter_data(method="iir")`` to rounding. Then a
-    linear-phase low-pass, 6 dB down at the lower of the two Nyquist frequencies, flat up to nine tenths of
+    A Butterworth filter runs forward and backward at the original rate (so each edge is 6 dB down, and the
+    slope that of twice the order), over the signal continued by its point reflection for as long as the
+    filter rings: MNE's ``filter_data(method="iir")`` to rounding; see `zero_phase`. Then a linear-phase
+    low-pass, 6 dB down at the lower of the two Nyquist frequencies, flat up to nine tenths of
     it, and its mirror image 60 dB down and more; and the new rate. With ``high`` at the new Nyquist
     frequency itself (50 Hz at 100 Hz, as the EAV paper has it) the tenth below it is attenuated further,
     and what lies as little above it folds back into it, 12 dB down at 50 Hz itself.
@@ -77,12 +74,12 @@ def prepare(
     n_chans, n_times = signal.shape
     if n_times <= shortest:
         raise SignalError(f"too short to be filtered: {n_times} samples, more than {shortest} are needed")
-    up, down = _ratio(sfreq, rate)
+    up, down = ratio(sfreq, rate)
     found = np.empty((n_chans, -(-n_times * up // down)))
     group = max(GROUP_VALUES // n_times, 1)
     for first in range(0, n_chans, group):  # a long recording is not held several times
         part = np.asarray(signal[first : first + group], dtype=np.float64)
-        found[first : first + group] = _resampled(_filtered(part, sfreq, low, high, order), up, down)
+        found[first : first + group] = resampled(zero_phase(part, sfreq, low, high, order), up, down)
     exact = sfreq * up / down
     return found, float(rate) if abs(exact - rate) < 1e-9 * rate else exact
 
@@ -94,35 +91,6 @@ def _check_filter(rate: float, low: float, high: float, order: int) -> None:
         raise UsageError(f"high {high:g} Hz is above half the rate of {rate:g} Hz: lower high, or raise rate")
     if order < 1:
         raise UsageError(f"a filter of order {order} cannot be: 1 or more")
-
-
-def _filtered(signal: np.ndarray, sfreq: float, low: float, high: float, order: int) -> np.ndarray:
-    from scipy.signal import butter, sosfilt, sosfiltfilt
-
-    sections = butter(order, (low, high), "bandpass", fs=sfreq, output="sos")
-    impulse = np.eye(1, round(RINGING_PERIODS * sfreq / low) + 1)[0]
-    response = np.abs(sosfilt(sections, impulse))
-    ringing = int(np.flatnonzero(response > RUNG_OUT * response.max())[-1])
-    padding = min(ringing, signal.shape[1] - 1)  # scipy's own would be 33 samples, far too few at 0.5 Hz
-    return np.asarray(sosfiltfilt(sections, signal, axis=1, padtype="odd", padlen=padding))
-
-
-def _ratio(sfreq: float, rate: float) -> tuple[int, int]:
-    """By how much to go up and down in rate, as whole numbers."""
-    ratio = (Fraction(rate) / Fraction(sfreq)).limit_denominator(LARGEST_RATIO)
-    if not 0 < ratio.numerator <= 10 * LARGEST_RATIO:
-        raise UsageError(f"from {sfreq:g} to {rate:g} Hz is too far to resample")
-    return ratio.numerator, ratio.denominator
-
-
-def _resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
-    from scipy.signal import firwin, resample_poly
-
-    if up == down:
-        return signal
-    slower = max(up, down)
-    low_pass = firwin(2 * HALF_LENGTH * slower + 1, 1 / slower, window=("kaiser", STOPBAND_BETA))
-    return np.asarray(resample_poly(signal, up, down, axis=1, window=low_pass, padtype="antireflect"))
 
 
 @register(
@@ -251,22 +219,27 @@ def _variances(signal: np.ndarray, sfreq: float) -> np.ndarray:
     The ends are faded, so that the jump from the last sample to the first does not spill slow waves into
     the fast bands.
     """
-    from scipy.signal.windows import tukey
-
     n_times = signal.shape[1]
-    taper = tukey(n_times, TAPER)
+    taper = _tukey(n_times)
     spectrum = np.abs(np.fft.rfft(_detrended(signal) * taper)) ** 2
     spectrum *= 2 / (n_times * np.sum(taper**2))  # both halves; no band holds 0 Hz or the Nyquist frequency
     return _sums(spectrum, np.fft.rfftfreq(n_times, 1 / sfreq))
 
 
+def _tukey(n_times: int) -> np.ndarray:
+    """A window that rises and falls as half a cosine over half of `TAPER` at each end, flat between."""
+    to_end = np.minimum(np.arange(n_times), np.arange(n_times)[::-1])
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(2 * to_end / (TAPER * (n_times - 1)), 1)))
+
+
 def _welch_powers(signal: np.ndarray, sfreq: float) -> np.ndarray:
     """Power in each band, microvolt^2, (n_bands, n_chans), by Hann windows of 2 s that overlap by half."""
-    from scipy.signal import welch
-
-    window = min(round(WELCH_S * sfreq), signal.shape[1])
-    hz, density = welch(signal, sfreq, nperseg=window, detrend="linear")
-    return _sums(density * sfreq / window, hz)
+    length = min(round(WELCH_S * sfreq), signal.shape[1])
+    window = np.hanning(length + 1)[:-1]  # of a period
+    pieces = np.lib.stride_tricks.sliding_window_view(signal, length, axis=1)[:, :: length - length // 2]
+    spectrum = (np.abs(np.fft.rfft(_detrended(pieces) * window)) ** 2).mean(axis=1)
+    spectrum *= 2 / (length * np.sum(window**2))  # as in `_variances`
+    return _sums(spectrum, np.fft.rfftfreq(length, 1 / sfreq))
 
 
 def _sums(spectrum: np.ndarray, hz: np.ndarray) -> np.ndarray:
@@ -275,10 +248,10 @@ def _sums(spectrum: np.ndarray, hz: np.ndarray) -> np.ndarray:
 
 
 def _detrended(signal: np.ndarray) -> np.ndarray:
-    """The signal without its least-squares line."""
-    time = np.arange(signal.shape[1]) - (signal.shape[1] - 1) / 2
+    """The signal, (..., n_times), without its least-squares line."""
+    time = np.arange(signal.shape[-1]) - (signal.shape[-1] - 1) / 2
     slope = signal @ time / (time @ time)
-    return np.asarray(signal - signal.mean(axis=1, keepdims=True) - slope[:, None] * time)
+    return np.asarray(signal - signal.mean(axis=-1, keepdims=True) - slope[..., None] * time)
 
 
 def homologous_pairs(channels: Sequence[str]) -> Iterator[tuple[int, int]]:

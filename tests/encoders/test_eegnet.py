@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl.classifiers.dnn import TrainSettings, fit
-from eavctl.encoders.eegnet import EegNet, lag_moments, mixed_and_filtered, same_padding
+from eavctl.encoders.eegnet import EegNet, MeanPool, lag_moments, mixed_and_filtered, same_padding
 from eavctl.errors import DataError
 
 SHAPE = (6, 120)
@@ -220,3 +220,9 @@ def test_learns_a_rhythm_of_any_phase() -> None:
 def test_other_shapes_are_refused_with_what_to_do(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="--features eeg-epochs"):
         EegNet(shape)
+
+
+@pytest.mark.parametrize("n_times", [32, 35, 3])
+def test_pooling_is_torchs(n_times: int) -> None:
+    x = eeg(2, (6, n_times))
+    torch.testing.assert_close(MeanPool(4)(x), F.avg_pool1d(x, 4) if n_times > 3 else x[..., :0])
