@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from eavctl.classifiers.checkpoints import Checkpoint
+from eavctl.classifiers.memory import keep_freed_memory
 from eavctl.classifiers.streams import Rows, held
 from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings, validation_parts
 from eavctl.errors import DataError, UsageError
@@ -113,6 +114,7 @@ def fit_members(
     fingerprint = _fingerprint(rows, {**facts, "settings": asdict(settings)}) if keeping.checkpoint else ""
     store = Checkpoint(keeping.checkpoint, fingerprint)
     parts = validation_parts(rows.y, rows.groups, settings)
+    keep_freed_memory()
     with _reporting(keeping) as report:
         for member in range(len(store.finished), settings.members):
             samples = Samples(rows.x, rows.y, *parts[member % len(parts)])

@@ -44,7 +44,8 @@ def as_batch(x: Rows, device: torch.device) -> Batch:
 
 
 def _as_tensor(x: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.array(x, dtype=x.dtype if x.dtype == np.uint8 else np.float32))
+    """Share the rows' memory but where it cannot be written, as a memory map's: torch wants it writable."""
+    return torch.from_numpy(np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "W"]))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ class Training:
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay
+            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf}
 

@@ -15,7 +15,7 @@ def sounding(x: Tensor) -> Tensor:
     Padding is the run of equal frames at the end. A clip's first frame always counts as sounding, so that
     no clip is without any.
     """
-    differs = ((x - x[:, :, -1:]).abs() > PADDING_TOLERANCE).any(dim=1)
+    differs = (x - x[:, :, -1:]).abs().amax(dim=1) > PADDING_TOLERANCE
     places = torch.arange(x.shape[2], device=x.device)
     return places <= (differs * places).amax(dim=1, keepdim=True)
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy.signal import lfilter
+from torch.nn import functional
 
-from eavctl.encoders.cnn_lstm import NOISE_DB, CnnLstm, sounding
+from eavctl.encoders.cnn_lstm import NOISE_DB, SHIFT_BANDS, SHIFT_TIME, STRETCH, CnnLstm, _move, sounding
 from eavctl.errors import DataError
 
 SHAPE = (64, 300)
@@ -131,6 +132,18 @@ def test_augmentation_stays_within_the_range_of_the_input() -> None:
     varied = fitted(x).augment(x, torch.Generator().manual_seed(0))
     assert varied.min() >= x.min() - 1e-3
     assert varied.max() <= x.max() + 1e-3
+
+
+def test_moving_is_an_affine_map_of_the_picture() -> None:
+    """The yardstick is torch's affine grid; positions differ by rounding, in slopes of up to 60 dB a cell."""
+    x = speech()
+    stretch, onset, bands = (2 * torch.rand(3, 4, generator=torch.Generator().manual_seed(5)) - 1).unbind()
+    affine = torch.zeros(4, 2, 3)
+    affine[:, 0, 0], affine[:, 0, 2] = 1 + STRETCH * stretch, 2 * SHIFT_TIME * onset
+    affine[:, 1, 1], affine[:, 1, 2] = 1, 2 * SHIFT_BANDS / 64 * bands
+    grid = functional.affine_grid(affine, [4, 1, *SHAPE], align_corners=False)
+    there = functional.grid_sample(x[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
+    torch.testing.assert_close(_move(x, torch.Generator().manual_seed(5)), there, atol=0.01, rtol=0)
 
 
 def test_noise_fills_the_gaps_and_hardly_touches_the_loud() -> None:
