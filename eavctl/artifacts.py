@@ -12,7 +12,6 @@ import io
 import json
 import os
 import pickle
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,7 @@ from eavctl.errors import DataError, SettingsError, UsageError
 
 FORMAT = "eavctl model"
 FORMAT_VERSION = 1
+ARCHIVE = b"PK\x03\x04"  # first bytes of torch's files
 
 # Classes that rebuild themselves from the parts in a file, by the kind that the file names.
 PREDICTORS = {
@@ -183,9 +183,10 @@ def _describe_features(meta: dict[str, Any]) -> str:
 def _read(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise DataError(f"{path}: no such file")
-    read = _read_torch if zipfile.is_zipfile(path) else _read_pickle
+    with open(path, "rb") as handle:
+        is_archive = handle.read(len(ARCHIVE)) == ARCHIVE
     try:
-        parts = read(path)
+        parts = _read_torch(path) if is_archive else _read_pickle(path)
     except DataError:
         raise
     except Exception as error:  # a damaged pickle can fail in any way at all

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import secrets
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +16,15 @@ STDIO = "-"
 
 
 @contextlib.contextmanager
-def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[IO[bytes]]:
     """Yield a binary handle whose bytes appear under ``path`` only if the block ends well.
 
     The bytes go to a hidden file beside the target, are flushed to the disk and renamed over it; after
     an exception, a kill or a full disk the target is what it was before.
+
+    Parameters
+    ----------
+    sync : wait until the bytes are on the disk, so that they outlive a power cut too.
 
     Raises
     ------
@@ -37,17 +40,19 @@ def atomic_write(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         with handle:
             yield handle
             handle.flush()
-            os.fsync(handle.fileno())
+            if sync:
+                os.fsync(handle.fileno())
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_folder(target.parent)
+    if sync:
+        sync_folder(target.parent)
 
 
 def sibling(target: Path) -> Path:
     """Name a new hidden file beside ``target``, so that a rename stays on one file system."""
-    return target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
+    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
 
 
 def clear_leftovers(target: Path) -> None:

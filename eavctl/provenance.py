@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import importlib.metadata
 import json
-import platform
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -29,6 +26,8 @@ def hash_json(value: Any) -> str:
 
 def hash_bytes(parts: Iterable[bytes | memoryview]) -> str:
     """Hash of the parts laid end to end, 32 hex digits of BLAKE2b."""
+    import hashlib  # with OpenSSL, 4 MB; judging a clip hashes nothing
+
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
         digest.update(part)
@@ -44,8 +43,11 @@ def hash_file(path: Path) -> str:
 @functools.cache
 def versions(*packages: str) -> dict[str, str]:
     """Versions of eavctl, Python and the packages that a result depends on."""
+    import platform
+    from importlib import metadata  # heavy: it parses e-mail, and judging a clip asks for no versions
+
     found = {"eavctl": __version__, "python": platform.python_version()}
-    return found | {package: importlib.metadata.version(package) for package in packages}
+    return found | {package: metadata.version(package) for package in packages}
 
 
 def hash_folder(folder: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -52,7 +54,6 @@ class Entry:
 
 
 _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}
-_loaded: set[str] = set()
 
 
 def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
@@ -69,7 +70,7 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
 
 def names(kind: str) -> list[str]:
     """All registered names of a kind, sorted."""
-    return sorted(_all(kind))
+    return sorted(_homes(kind).keys() | _entries[kind].keys())
 
 
 def get(kind: str, name: str) -> Entry:
@@ -79,19 +80,29 @@ def get(kind: str, name: str) -> Entry:
     ------
     UsageError : no such name; the message lists the known ones and the nearest.
     """
-    known = _all(kind)
-    if name in known:
-        return known[name]
+    if name not in _entries[kind] and name in _homes(kind):
+        importlib.import_module(_homes(kind)[name])
+    if name in _entries[kind]:
+        return _entries[kind][name]
+    known = names(kind)
     near = difflib.get_close_matches(name, known, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"no {name!r} among the {kind}: {', '.join(sorted(known))}.{hint}")
+    raise UsageError(f"no {name!r} among the {kind}: {', '.join(known)}.{hint}")
 
 
-def _all(kind: str) -> dict[str, Entry]:
-    """Import every module of the kind's package once, so that each registers what it holds."""
-    if kind not in _loaded:
-        package = importlib.import_module(PACKAGES[kind])
-        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+@functools.cache
+def _homes(kind: str) -> dict[str, str]:
+    """The module that registers each name, told by its text: to import them all takes far longer.
+
+    A module without text is imported, so that it registers what it holds.
+    """
+    package = importlib.import_module(PACKAGES[kind])
+    registers = re.compile(rf'^@register\(\s*"{re.escape(kind)}",\s*"([^"]+)"', re.MULTILINE)
+    homes: dict[str, str] = {}
+    for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+        loader: Any = module.module_finder.find_spec(module.name, None).loader  # type: ignore[union-attr]
+        source = loader.get_source(module.name)
+        if source is None:
             importlib.import_module(module.name)
-        _loaded.add(kind)
-    return _entries[kind]
+        homes |= dict.fromkeys(registers.findall(source or ""), module.name)
+    return homes

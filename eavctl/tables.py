@@ -9,49 +9,46 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
 from eavctl import files
+from eavctl.arrow import column, numbers, of_records
 from eavctl.errors import DataError
+from eavctl.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
+from eavctl.keys import KEYS, KINDS, MANIFEST_COLUMNS
 from eavctl.provenance import canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes longer to import than a small extraction to compute, which needs none
 
 pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once took: 30 MB of an extraction
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION, TENSOR_SCHEMA_VERSION = 1, 2  # until 2, tensors were nested lists
 META_KEY = b"eavctl"
 TENSOR = "x"
 PROBA = "proba_"
+# Rows of a row group, which writing and reading hold beside the table. Of columns many: what the file's end
+# says of each column of each group, a kilobyte, stays in memory too.
+COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
 
-KEY_TYPES: dict[str, pa.DataType] = {
-    "sample_id": pa.string(),
-    "clip_id": pa.string(),
-    "dataset": pa.string(),
-    "subject": pa.string(),
-    "session": pa.string(),
-    "trial": pa.string(),
-    "task": pa.string(),
-    "start": pa.float64(),
-    "end": pa.float64(),
-    "label": pa.string(),
-    "split": pa.string(),
-    "fold": pa.int64(),
+_ARROW = {float: pa.float64(), int: pa.int64()}
+COLUMN_TYPES: dict[str, pa.DataType] = {
+    name: _ARROW[KINDS[name]] if name in KINDS else pa.string() for name in MANIFEST_COLUMNS
 }
-KEYS = tuple(KEY_TYPES)
-PATHS = ("eeg_path", "audio_path", "video_path")
-MANIFEST_COLUMNS = (*KEYS, *PATHS, "eeg_index")
+KEY_TYPES = {name: COLUMN_TYPES[name] for name in KEYS}
 
 
 @dataclass(frozen=True)
@@ -105,6 +102,8 @@ class PredictionTable:
 
 def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
     """Bring rows to the key columns: every column there, text as str or None, numbers as numbers."""
+    import pandas as pd
+
     keys = pd.DataFrame(index=range(len(rows)))
     for name in columns:
         values = rows[name].to_numpy() if name in rows else np.full(len(rows), None, object)
@@ -118,14 +117,29 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
     return keys
 
 
+def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pa.Table:
+    """The key columns of a table in Arrow, of records that lack what is not known, or of a data frame.
+
+    Raises
+    ------
+    ValueError : a number is none.
+    """
+    if isinstance(rows, Sequence):
+        return of_records(rows, KEY_TYPES)
+    known = rows.astype(object).where(rows.notna(), None)
+    arrays = [column(known[name].tolist(), kind) for name, kind in KEY_TYPES.items()]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*KEY_TYPES.items()]))
+
+
 # --- writing ----------------------------------------------------------------------------------------------
 
 
 class FeatureWriter:
-    """Write a feature table batch by batch, so that memory holds one batch and never the table.
+    """Write a feature table batch by batch, so that memory holds a few megabytes and never the table.
 
     The file is whole or absent: it appears under its name only after `close` with the last metadata.
-    Rows must come sorted by ``sample_id``. Use as a context manager; an exception leaves nothing behind.
+    Rows must come sorted by ``sample_id``; how they are cut into batches does not change the file. Use as a
+    context manager; an exception leaves nothing behind.
 
     Parameters
     ----------
@@ -143,12 +157,16 @@ class FeatureWriter:
     ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
         self.dtype = np.dtype(dtype)
-        features = [(name, pa.float32()) for name in columns or ()]
-        if columns is None:
-            features = [(TENSOR, pa.fixed_shape_tensor(pa.from_numpy_dtype(self.dtype), self.shape))]
-        self.schema = pa.schema([*KEY_TYPES.items(), *features])
+        self._fields = [tensor_field(TENSOR, self.dtype, self.shape)]
+        if columns is not None:
+            self._fields = [pa.field(name, pa.float32()) for name in columns]
+        self.schema = pa.schema([*(pa.field(*each) for each in KEY_TYPES.items()), *self._fields])
         self.n_rows = 0
         self._last_id = ""
+        row_bytes = self.dtype.itemsize * math.prod(self.shape)
+        room = COLUMNS_GROUP if columns else max(1, min(TENSORS_GROUP, TENSORS_BYTES // row_bytes))
+        self._group = RowGroup(self._fields, self.dtype, self.shape, room)
+        self._keys: list[pa.Table] = []  # of the rows in the group
         self._keys_hash, self._x_hash = (hashlib.blake2b(digest_size=16) for _ in range(2))
 
     def __enter__(self) -> FeatureWriter:
@@ -158,29 +176,40 @@ class FeatureWriter:
         self._writer = pq.ParquetWriter(handle, self.schema, **_parquet_options(self.schema))
         return self
 
-    def write(self, keys: pd.DataFrame, x: np.ndarray) -> None:
-        """Append rows: keys, and ``x`` of shape (n_rows, *shape)."""
+    def write(self, keys: pa.Table, x: np.ndarray) -> None:
+        """Append rows: a `key_table`, and ``x`` of shape (n_rows, *shape)."""
         x = np.ascontiguousarray(x, dtype=self.dtype)
-        ids = keys["sample_id"].tolist()
+        ids = keys["sample_id"].to_pylist()
         if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
             raise DataError("rows of a table must have unique sample_ids, in order")
-        self._writer.write_table(pa.table([*_key_arrays(keys), *self._feature_arrays(x)], schema=self.schema))
-        self._keys_hash.update(keys.to_json(orient="records", lines=True, double_precision=15).encode())
+        self._add(keys, x)
+        for row in keys.to_pylist():
+            self._keys_hash.update(canonical_json(row).encode())
         self._x_hash.update(x.data)
         self._last_id = ids[-1] if ids else self._last_id
         self.n_rows += len(ids)
 
-    def _feature_arrays(self, x: np.ndarray) -> list[pa.Array]:
-        if self.columns is not None:
-            return [pa.array(column) for column in np.ascontiguousarray(x.T)]
-        kind = self.schema.field(TENSOR).type
-        flat = pa.FixedSizeListArray.from_arrays(pa.array(x.reshape(-1)), int(np.prod(self.shape)))
-        return [pa.ExtensionArray.from_storage(kind, flat)]
+    def _add(self, keys: pa.Table, x: np.ndarray) -> None:
+        while len(x):
+            taken = self._group.add(x)
+            self._keys.append(keys[:taken])
+            keys, x = keys[taken:], x[taken:]
+            if self._group.is_full:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write the rows that wait as one row group."""
+        if self._keys:
+            arrays = [*pa.concat_tables(self._keys).columns, *self._group.take()]
+            self._writer.write_table(pa.table(arrays, schema=self.schema))
+            self._keys = []
 
     def close(self, meta: dict[str, Any]) -> None:
         """Set the table's metadata, to which the hash of the content is added; call once, last."""
+        self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
-        full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
+        version = TENSOR_SCHEMA_VERSION if self.columns is None else SCHEMA_VERSION
+        full = {"schema_version": version, "kind": "features", **meta, "content_hash": content}
         self._writer.add_key_value_metadata({META_KEY: canonical_json(full).encode()})
 
     def __exit__(
@@ -196,23 +225,28 @@ class FeatureWriter:
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
     """Write a feature table that is in memory (see `FeatureWriter` for one that is not)."""
     with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype) as writer:
-        writer.write(table.keys, table.x)
+        writer.write(key_table(table.keys), table.x)
         writer.close(table.meta)
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
     """Write a prediction table: the keys, ``pred`` and one ``proba_<class>`` column a class."""
-    arrays = dict(zip(KEYS, _key_arrays(table.keys), strict=True))
-    arrays["pred"] = pa.array(table.pred.tolist(), pa.string())
-    for name, column in zip(table.classes, table.proba.T, strict=True):
-        arrays[PROBA + name] = pa.array(np.ascontiguousarray(column), pa.float64())
+    arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
+    arrays["pred"] = column(table.pred.tolist(), pa.string())
+    for name, shares in zip(table.classes, table.proba.T, strict=True):
+        arrays[PROBA + name] = numbers(shares.astype(np.float64))
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
     meta["classes"] = list(table.classes)
     _write(pa.table(arrays), meta, path)
 
 
-def write_frame(frame: pd.DataFrame, path: str | os.PathLike[str], *, kind: str) -> None:
+def write_records(
+    records: Sequence[Mapping[str, Any]], columns: Sequence[str], path: str | os.PathLike[str], *, kind: str
+) -> None:
     """Write any other table (rejected recordings, a manifest) as Parquet, or CSV where the name says so."""
+    import pandas as pd
+
+    frame = pd.DataFrame(records, columns=list(columns))
     if str(path).endswith(".csv"):
         files.write_bytes(path, frame.to_csv(index=False).encode())
         return
@@ -228,18 +262,15 @@ def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) 
 
 
 def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Dictionaries and compression pay for text; floats take neither, and pages of them read faster."""
+    """Dictionaries and strong compression pay for text; tensors take only what costs no time, for padding."""
     texts = [name for name in schema.names if schema.field(name).type == pa.string()]
+    packed = {name: "lz4" if holds_tensors(schema.field(name)) else "none" for name in schema.names}
     return {
-        "compression": {name: "zstd" if name in texts else "none" for name in schema.names},
+        "compression": packed | dict.fromkeys(texts, "zstd"),
         "use_dictionary": texts,
         "write_statistics": texts,
         "store_schema": True,
     }
-
-
-def _key_arrays(keys: pd.DataFrame) -> list[pa.Array]:
-    return [pa.array(keys[name], type=kind, from_pandas=True) for name, kind in KEY_TYPES.items()]
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -277,18 +308,13 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     ------
     DataError : no such file, not Parquet, not a feature table, or of a schema of the future.
     """
-    arrow, meta = _read(path, "features")
-    names = [name for name in arrow.schema.names if name not in KEYS]
-    if names == [TENSOR]:
-        shape = tuple(arrow.schema.field(TENSOR).type.shape)
-        x = arrow[TENSOR].combine_chunks()
-        x = x.chunk(0) if isinstance(x, pa.ChunkedArray) else x
-        values = x.storage.flatten().to_numpy(zero_copy_only=False).reshape(len(arrow), *shape)
-        return FeatureTable(_read_keys(arrow), values, None, meta)
-    values = np.empty((len(names), len(arrow)), np.float32)
-    for row, name in zip(values, names, strict=True):
-        row[:] = arrow[name].to_numpy()
-    return FeatureTable(_read_keys(arrow), np.ascontiguousarray(values.T), tuple(names), meta)
+    source, meta = _open_kind(path, "features")
+    names = [name for name in source.schema_arrow.names if name not in KEYS]
+    keys, n_rows = _read_keys(source.read(columns=list(KEYS))), source.metadata.num_rows
+    groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
+    if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
+        return FeatureTable(keys, stacked(groups, n_rows, field), None, meta)
+    return FeatureTable(keys, side_by_side(groups, n_rows, names), tuple(names), meta)
 
 
 def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
@@ -298,7 +324,8 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
     ------
     DataError : as `read_features`; also probabilities that are not finite or do not sum to 1.
     """
-    arrow, meta = _read(path, "predictions")
+    source, meta = _open_kind(path, "predictions")
+    arrow = source.read()
     classes = tuple(meta.get("classes", ()))
     missing = [name for name in classes if PROBA + name not in arrow.schema.names]
     if not classes or missing:
@@ -316,6 +343,8 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     DataError : no such file, or neither.
     """
+    import pandas as pd
+
     if os.fspath(path) != files.STDIO and not Path(path).is_file():
         raise DataError(f"{path}: no such file")
     if str(path).endswith((".csv", ".tsv")):
@@ -327,13 +356,13 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     return _open(path).read().to_pandas()
 
 
-def _read(path: str | os.PathLike[str], kind: str) -> tuple[pa.Table, dict[str, Any]]:
+def _open_kind(path: str | os.PathLike[str], kind: str) -> tuple[pq.ParquetFile, dict[str, Any]]:
     source = _open(path)
     meta = _meta_of_kind(source, path, kind)
     missing = [name for name in KEYS if name not in source.schema_arrow.names]
     if missing:
         raise DataError(f"{path}: the table lacks the key columns {', '.join(missing)}")
-    return source.read(), meta
+    return source, meta
 
 
 def _meta_of_kind(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
@@ -341,7 +370,7 @@ def _meta_of_kind(source: pq.ParquetFile, path: str | os.PathLike[str], kind: st
     if meta.get("kind") != kind:
         found = f"a table of {meta['kind']}" if "kind" in meta else "a Parquet file that eavctl did not write"
         raise DataError(f"{path}: {found}, where a table of {kind} is needed{_HINTS.get(kind, '')}")
-    if meta.get("schema_version", 0) > SCHEMA_VERSION:
+    if meta.get("schema_version", 0) > TENSOR_SCHEMA_VERSION:
         raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
     return meta
 

@@ -1,9 +1,11 @@
 """Tables come back as they were written, say what they are, and refuse what they are not."""
 
 import hashlib
+import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -20,7 +22,7 @@ def write(path, x, columns, batches=1):
     keys = make_keys(len(x), label=["a"] * len(x))
     with tables.FeatureWriter(path, columns, x.shape[1:]) as writer:
         for rows in np.array_split(np.arange(len(x)), batches):
-            writer.write(keys.iloc[rows].reset_index(drop=True), x[rows])
+            writer.write(tables.key_table(keys.iloc[rows]), x[rows])
         writer.close({"modality": "audio"})
     return keys
 
@@ -38,11 +40,71 @@ def test_features_come_back(tmp_path, shape):
     assert table.meta["modality"] == "audio"
 
 
-def test_tensor_column_is_the_standard_arrow_type(tmp_path):
+def test_any_reader_of_parquet_gets_the_tensors_as_bytes(tmp_path):
+    x = np.random.default_rng(0).normal(size=(5, 4, 3)).astype(np.float32)
+    write(tmp_path / "t.parquet", x, None)
+    about = pq.read_schema(tmp_path / "t.parquet").field("x").metadata
+    shape = json.loads(about[b"shape"])
+    column = pd.read_parquet(tmp_path / "t.parquet")["x"]
+    rows = [np.frombuffer(row, about[b"dtype"].decode()).reshape(shape) for row in column]
+    assert np.array_equal(rows, x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_tables_of_the_standard_arrow_tensor_are_still_read(tmp_path, dtype):
+    """So the column ``x`` was written before: a fixed-shape tensor, row groups of a few recordings."""
+    x = np.random.default_rng(0).integers(0, 256, (7, 4, 3)).astype(dtype)
+    keys = make_keys(len(x))
+    kind = pa.fixed_shape_tensor(pa.from_numpy_dtype(dtype), (4, 3))
+    flat = pa.ExtensionArray.from_storage(kind, pa.FixedSizeListArray.from_arrays(pa.array(x.ravel()), 12))
+    columns = [pa.array(keys[name], type, from_pandas=True) for name, type in tables.KEY_TYPES.items()]
+    names = [*tables.KEYS, "x"]
+    arrow = pa.table([*columns, flat], names=names)
+    arrow = arrow.replace_schema_metadata({"eavctl": json.dumps({"schema_version": 1, "kind": "features"})})
+    pq.write_table(arrow, tmp_path / "t.parquet", row_group_size=3, compression="none")
+    table = tables.read_features(tmp_path / "t.parquet")
+    assert np.array_equal(table.x, x)
+    assert table.x.dtype == dtype
+    pd.testing.assert_frame_equal(table.keys, keys)
+
+
+def test_tensors_without_dtype_and_shape_are_refused(tmp_path):
     write(tmp_path / "t.parquet", np.zeros((2, 4, 3), np.float32), None)
-    kind = pq.read_table(tmp_path / "t.parquet").schema.field("x").type
-    assert kind.extension_name == "arrow.fixed_shape_tensor"
-    assert list(kind.shape) == [4, 3]
+    arrow = pq.read_table(tmp_path / "t.parquet")
+    meta = pq.read_metadata(tmp_path / "t.parquet").metadata[tables.META_KEY]
+    bare = pa.schema([field.remove_metadata() for field in arrow.schema], {tables.META_KEY: meta})
+    pq.write_table(arrow.cast(bare), tmp_path / "bare.parquet")
+    with pytest.raises(DataError, match="'x' does not say its dtype and shape"):
+        tables.read_features(tmp_path / "bare.parquet")
+
+
+@pytest.mark.parametrize("columns", [None, tuple("abc")])
+def test_batches_do_not_change_the_file(tmp_path, monkeypatch, columns):
+    """Row groups hold the same rows whether these came one by one, a few at once, or all together."""
+    monkeypatch.setattr(tables, "TENSORS_BYTES", 4 * 3 * 4)  # four rows a group
+    monkeypatch.setattr(tables, "COLUMNS_GROUP", 4)
+    x = np.random.default_rng(1).normal(size=(10, 3)).astype(np.float32)
+    for name, batches in (("one", 10), ("few", 3), ("all", 1)):
+        write(tmp_path / name, x, columns, batches)
+    assert len({(tmp_path / name).read_bytes() for name in ("one", "few", "all")}) == 1
+    groups = pq.ParquetFile(tmp_path / "few").metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [4, 4, 2]
+    assert np.array_equal(tables.read_features(tmp_path / "few").x, x)
+
+
+def test_a_row_larger_than_a_row_group_is_a_group_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "TENSORS_BYTES", 10)
+    x = np.arange(24, dtype=np.float32).reshape(3, 2, 4)
+    write(tmp_path / "t.parquet", x, None)
+    assert pq.ParquetFile(tmp_path / "t.parquet").num_row_groups == 3
+    assert np.array_equal(tables.read_features(tmp_path / "t.parquet").x, x)
+
+
+def test_padding_costs_no_space(tmp_path):
+    x = np.random.default_rng(0).normal(size=(20, 300, 64)).astype(np.float32)
+    x[:, 100:] = -80
+    write(tmp_path / "t.parquet", x, None)
+    assert (tmp_path / "t.parquet").stat().st_size < 0.4 * x.nbytes
 
 
 def test_same_content_same_bytes_and_batches_do_not_change_the_content_hash(tmp_path):
@@ -65,7 +127,7 @@ def test_rows_out_of_order_or_twice_are_refused_and_leave_nothing(tmp_path, ids)
         pytest.raises(DataError, match="unique"),
         tables.FeatureWriter(tmp_path / "t.parquet", ("a",), (1,)) as writer,
     ):
-        writer.write(keys, np.zeros((2, 1), np.float32))
+        writer.write(tables.key_table(keys), np.zeros((2, 1), np.float32))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -108,6 +170,19 @@ def test_strangers_are_refused_by_name(tmp_path):
             tables.read_features(tmp_path / name)
 
 
+@pytest.mark.parametrize("columns", [None, ("a", "b")])
+def test_a_table_of_the_future_is_refused(tmp_path, columns):
+    """Tables of columns are as they always were; tensors of today are the future of an eavctl before them."""
+    with tables.FeatureWriter(tmp_path / "t", columns, (2,)) as writer:
+        writer.write(tables.key_table(make_keys(1)), np.zeros((1, 2)))
+        writer.close({})
+    assert tables.read_meta(tmp_path / "t")["schema_version"] == (1 if columns else 2)
+    with tables.FeatureWriter(tmp_path / "t", columns, (2,)) as writer:
+        writer.close({"schema_version": 3})
+    with pytest.raises(DataError, match="newer eavctl"):
+        tables.read_features(tmp_path / "t")
+
+
 def test_key_frame_brings_missing_values_to_one_form():
     frame = tables.key_frame(
         pd.DataFrame({"subject": ["s1", "", None, np.nan], "fold": ["1", None, 2.0, np.nan]})
@@ -124,4 +199,4 @@ def test_pictures_stay_bytes(tmp_path):
     table = tables.read_features(tmp_path / "t.parquet")
     assert table.x.dtype == np.uint8
     assert np.array_equal(table.x, x)
-    assert (tmp_path / "t.parquet").stat().st_size < 2 * x.nbytes + 20_000
+    assert (tmp_path / "t.parquet").stat().st_size < x.nbytes + 20_000

@@ -6,8 +6,9 @@ from pathlib import Path, PurePosixPath
 
 from eavctl.datasets.manifest import Manifest, build, columns_of
 from eavctl.errors import DataError
+from eavctl.keys import MANIFEST_COLUMNS, PATHS, clean
 from eavctl.registry import register
-from eavctl.tables import MANIFEST_COLUMNS, PATHS, read_frame
+from eavctl.tables import read_frame
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 
@@ -26,7 +27,8 @@ def scan(root: Path) -> Manifest:
 
     Raises
     ------
-    DataError : not a table, no path column, a column that is not the manifest's, or a row without path.
+    DataError : not a table, no path column, a column that is not the manifest's, a row without path, or
+        a time or number that is none.
     """
     frame = read_frame(root)
     strangers = [name for name in frame.columns if name not in (*MANIFEST_COLUMNS, "path")]
@@ -38,11 +40,7 @@ def scan(root: Path) -> Manifest:
         raise DataError(f"{root}: the manifest has no path; name a column audio_path (or {', '.join(PATHS)})")
     records = []
     for number, row in enumerate(frame.to_dict("records"), start=2):
-        record = {
-            key: value
-            for key, value in row.items()
-            if isinstance(value, str | int | float) and value != "" and value == value
-        }
+        record = {key: value for key, value in row.items() if _clean(key, value, root, number) is not None}
         if "path" in record:
             record |= _by_ending(str(record.pop("path")), root, number)
         paths = [str(record[key]) for key in PATHS if key in record]
@@ -52,6 +50,13 @@ def scan(root: Path) -> Manifest:
         record.setdefault("dataset", root.stem)
         records.append(record)
     return build(records, root.parent, "csv")
+
+
+def _clean(key: str, value: object, root: Path, line: int) -> object:
+    try:
+        return clean(key, value) if isinstance(value, str | int | float) else None
+    except ValueError:
+        raise DataError(f"{root}: line {line}: {key} is {value!r}, which is not a number") from None
 
 
 def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:

@@ -9,8 +9,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-import pandas as pd
-
 from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError, RecordingWarning, SignalError
 
@@ -43,8 +41,7 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     found: list[tuple[dict[str, Any], Any]] = []
     rejected = list(manifest.rejected)
     seen: Counter[str] = Counter()
-    for row in manifest.rows.to_dict("records"):
-        record = {key: value for key, value in row.items() if not pd.isna(value)}
+    for record in manifest.records():
         try:
             events = _events(manifest.root / record["eeg_path"])
         except SignalError as error:

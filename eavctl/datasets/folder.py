@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import itertools
+import os
+from collections.abc import Iterator
+from operator import itemgetter
+from pathlib import Path, PurePath
 
-from eavctl.datasets.manifest import Manifest, build, media_files, paths_of
+from eavctl.datasets.manifest import Manifest, build, columns_of, media_files, media_folders
 from eavctl.registry import register
 
 
@@ -27,16 +31,25 @@ def scan(root: Path) -> Manifest:
     ------
     DataError : no recordings in any folder.
     """
-    clips: dict[str, dict[str, str]] = {}
+    return build(_records(root), root, "folder")
+
+
+def _records(root: Path) -> Iterator[dict[str, str]]:
+    """The clips of one folder after the other; those of a name that is taken come after all others."""
+    dataset = root.resolve().name
     repeated = []
-    for path in media_files(root):
-        if path.parent == root:
+    for folder, names in media_folders(root):
+        where = PurePath(folder).relative_to(root)
+        if not where.parts:
             continue
-        clip, paths = path.relative_to(root).with_suffix("").as_posix(), paths_of(path, root)
-        facts = {"clip_id": clip, "dataset": root.resolve().name, "label": path.relative_to(root).parts[0]}
-        record = clips.setdefault(clip, facts)
-        if record.keys() & paths.keys():
-            repeated.append(facts | paths)
-        else:
-            record |= paths
-    return build([*clips.values(), *repeated], root, "folder")
+        for stem, same in itertools.groupby(sorted(map(os.path.splitext, names)), key=itemgetter(0)):
+            facts = {"clip_id": f"{where.as_posix()}/{stem}", "dataset": dataset, "label": where.parts[0]}
+            record = dict(facts)
+            for _, ending in same:
+                paths = dict.fromkeys(columns_of(ending), f"{where.as_posix()}/{stem}{ending}")
+                if record.keys() & paths.keys():
+                    repeated.append(facts | paths)
+                else:
+                    record |= paths
+            yield record
+    yield from repeated

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
+import pyarrow as pa
 
 from eavctl import registry
+from eavctl.arrow import column, of_records
 from eavctl.errors import DataError, UsageError
-from eavctl.tables import KEYS, MANIFEST_COLUMNS, PATHS, key_frame
+from eavctl.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.tables import COLUMN_TYPES, key_frame
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif"})
 VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
@@ -19,13 +27,16 @@ EEG_ENDINGS = frozenset({".edf", ".bdf", ".vhdr", ".set", ".fif", ".mat"})
 MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | EEG_ENDINGS
 
 
-@dataclass(frozen=True)
+AT_ONCE = 1024  # records that are Python objects at a time; Arrow holds a tenth of their memory
+
+
+@dataclass(frozen=True, eq=False)
 class Manifest:
     """Recordings of a data set.
 
     Parameters
     ----------
-    rows : the columns of `MANIFEST_COLUMNS`, sorted by ``clip_id``; paths are relative to ``root``.
+    table : the columns of `MANIFEST_COLUMNS`, sorted by ``clip_id``; paths are relative to ``root``.
     root : folder that the paths start from.
     layout : name of the layout that was read.
     classes : labels in the data set's own order.
@@ -33,14 +44,29 @@ class Manifest:
         that they have, and ``modality`` where only one is concerned.
     """
 
-    rows: pd.DataFrame
+    table: pa.Table
     root: Path
     layout: str
     classes: tuple[str, ...] = ()
     rejected: tuple[dict[str, str], ...] = field(default=())
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return int(self.table.num_rows)
+
+    def records(self) -> Iterator[dict[str, Any]]:
+        """The rows in order, each with the keys that it has."""
+        filled = [name for name in MANIFEST_COLUMNS if self._has_any(name)]
+        for batch in self.table.select(filled).to_batches(max_chunksize=AT_ONCE):
+            for row in batch.to_pylist():
+                yield {name: value for name, value in row.items() if value is not None}
+
+    def _has_any(self, name: str) -> bool:
+        return bool(self.table[name].null_count < len(self))
+
+    @cached_property
+    def rows(self) -> pd.DataFrame:
+        """The rows as a data frame, None for what is not known."""
+        return key_frame(self.table.to_pandas(), MANIFEST_COLUMNS)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
         """The recordings whose keys are all as wanted, such as ``{"task": "speaking"}``.
@@ -53,35 +79,48 @@ class Manifest:
         unknown = sorted(wanted.keys() - set(KEYS))
         if unknown:
             raise UsageError(f"no key is named {unknown[0]!r}; known: {', '.join(KEYS)}")
-        rows, rejected = self.rows, list(self.rejected)
+        kept, rejected = self, list(self.rejected)
         for key, value in wanted.items():
-            kept = rows[rows[key].astype(str) == value]
-            if kept.empty:
-                found = ", ".join(sorted(set(rows[key].dropna().astype(str)))[:8]) or "none"
+            values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
+            if value not in values:
+                found = ", ".join(sorted({each for each in values if each is not None})[:8]) or "none"
                 raise DataError(f"{self.root}: no recording has {key} {value!r}; found: {found}")
-            rows, rejected = kept, [bad for bad in rejected if bad.get(key, value) == value]
-        return replace(self, rows=rows.reset_index(drop=True), rejected=tuple(rejected))
+            kept = kept.taking([row for row, each in enumerate(values) if each == value])
+            rejected = [bad for bad in rejected if bad.get(key, value) == value]
+        return replace(kept, rejected=tuple(rejected))
 
-    def holding(self, modality: str) -> Manifest:
-        """The recordings that have a modality, and of those rejected the ones that concern it.
+    def holding(self, *modalities: str) -> Manifest:
+        """The recordings that have any of the modalities, and of those rejected the ones that concern it.
 
         Raises
         ------
         DataError : none has it.
         """
-        rows = self.rows[self.rows[f"{modality}_path"].notna()].reset_index(drop=True)
-        rejected = tuple(bad for bad in self.rejected if bad.get("modality", modality) == modality)
-        if rows.empty and not rejected:
-            has = [path.removesuffix("_path") for path in PATHS if self.rows[path].notna().any()]
+        paths = [f"{modality}_path" for modality in modalities if self._has_any(f"{modality}_path")]
+        given = zip(*(self.table[path].to_pylist() for path in paths), strict=True)
+        held = [row for row, files in enumerate(given) if any(files)]
+        rejected = tuple(bad for bad in self.rejected if bad.get("modality", modalities[0]) in modalities)
+        if not held and not rejected:
+            others = ", ".join(path.removesuffix("_path") for path in PATHS if self._has_any(path))
             raise DataError(
-                f"{self.root}: none of the {len(self)} recordings has {modality}, only {', '.join(has)}; "
-                "choose other features"
+                f"{self.root}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
+                f"{others}; choose other features"
             )
-        return replace(self, rows=rows, rejected=rejected)
+        return replace(self.taking(held), rejected=rejected)
+
+    def taking(self, rows: Sequence[int]) -> Manifest:
+        """The recordings of these rows, in this order."""
+        if len(rows) == len(self) and all(a == b for a, b in enumerate(rows)):
+            return self
+        arrays = []
+        for name, kind in COLUMN_TYPES.items():  # in Python, for Arrow's own `take` imports pandas
+            values = self.table[name].to_pylist() if self._has_any(name) else []
+            arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), kind))
+        return replace(self, table=pa.Table.from_arrays(arrays, names=[*COLUMN_TYPES]))
 
 
 def build(
-    records: Sequence[Mapping[str, object]],
+    records: Iterable[Mapping[str, object]],
     root: Path,
     layout: str,
     *,
@@ -96,26 +135,47 @@ def build(
     ------
     DataError : there are no records.
     """
-    if not records:
+    stream = iter(records)
+    batches, labels, last, is_in_order = [], set[str](), "", True
+    while chunk := list(itertools.islice(stream, AT_ONCE)):
+        try:
+            batch = of_records(chunk, COLUMN_TYPES)
+        except UnicodeEncodeError as error:
+            raise DataError(f"{root}: {error.object!r} is not a name in Unicode; rename it") from None
+        batches.append(batch.set_column(0, "sample_id", batch["clip_id"]))  # whole recordings
+        labels.update(filter(None, batch["label"].to_pylist()))
+        names = batch["clip_id"].to_pylist()
+        is_in_order &= all(a < b for a, b in itertools.pairwise([last, *names]))
+        last = names[-1]
+    if not batches:
         why = f"; {rejected[0]['path']}: {rejected[0]['reason']}" if rejected else ""
         raise DataError(f"{root}: no recordings found for the layout {layout!r}{why}")
-    unique: dict[object, Mapping[str, object]] = {}
-    refused = [dict(bad) for bad in rejected]
-    for record in records:
-        clip = record["clip_id"]
-        if clip in unique:
-            path = next(str(record[key]) for key in record if key.endswith("_path"))
-            refused.append(
-                {"clip_id": str(clip), "path": path, "reason": "a recording of this name came before"}
-            )
-        else:
-            unique[clip] = record
-    rows = pd.DataFrame([unique[clip] for clip in sorted(unique, key=str)])
-    rows["sample_id"] = rows["clip_id"]
-    labels = {str(label) for label in rows.get("label", pd.Series(dtype=object)).dropna()}
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
-    return Manifest(key_frame(rows, MANIFEST_COLUMNS), root, layout, order, tuple(refused))
+    found = Manifest(pa.concat_tables(batches), root, layout, order, tuple(map(dict, rejected)))
+    return found if is_in_order else _in_order(found)
+
+
+def _in_order(found: Manifest) -> Manifest:
+    """Sort by name, and reject what has a name that came before."""
+    unique, repeated = _by_name(found.table["clip_id"].to_pylist())
+    refused = []
+    for record in found.taking(repeated).records() if repeated else ():
+        path = next(record[key] for key in PATHS if key in record)
+        refused.append(
+            {"clip_id": record["clip_id"], "path": path, "reason": "a recording of this name came before"}
+        )
+    return replace(found.taking(unique), rejected=(*found.rejected, *refused))
+
+
+def _by_name(names: Sequence[str]) -> tuple[list[int], list[int]]:
+    """Rows in the order of their names, and those whose name came before, in their own order."""
+    order = sorted(range(len(names)), key=names.__getitem__)
+    is_first = [True, *(names[a] != names[b] for a, b in itertools.pairwise(order))]
+    unique = list(itertools.compress(order, is_first))
+    if len(unique) == len(names):
+        return unique, []
+    return unique, sorted(set(order) - set(unique))
 
 
 def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
@@ -144,8 +204,11 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     )
 
 
-def media_files(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[Path]:
-    """Yield recordings below ``root``, sorted; hidden files, and folders seen before, are passed over."""
+def media_folders(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders below ``root`` that hold recordings, sorted, each with their names, sorted.
+
+    Hidden files, and folders seen before, are passed over.
+    """
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
@@ -154,15 +217,15 @@ def media_files(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            if not name.startswith(".") and os.path.splitext(name)[1].lower() in endings:
-                yield Path(folder, name)
+        kept = [n for n in names if not n.startswith(".") and os.path.splitext(n)[1].lower() in endings]
+        if kept:
+            yield folder, sorted(kept)
 
 
-def paths_of(path: Path, root: Path) -> dict[str, str]:
-    """Manifest columns that a recording fills."""
-    relative = path.relative_to(root).as_posix()
-    return dict.fromkeys(columns_of(path.suffix), relative)
+def media_files(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[Path]:
+    """Yield recordings below ``root``, sorted, as `media_folders` finds them."""
+    for folder, names in media_folders(root, endings):
+        yield from (Path(folder, name) for name in names)
 
 
 def columns_of(ending: str) -> tuple[str, ...]:

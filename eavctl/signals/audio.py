@@ -7,6 +7,7 @@ import io
 import itertools
 import os
 import re
+import struct
 import warnings
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -24,6 +25,8 @@ SHOWN_BYTES = 12
 TOLERANCE_S = 0.2  # codecs pad and trim ends by less
 ENDLESS_BYTES = 0x7FFFF000  # from here on, a size in a WAV header says "not known yet": it was streamed
 ENDLESS_FRAMES = 1 << 62  # libsndfile's word for it
+
+WAVE_FORM = struct.Struct("<HHIIHH")  # kind, channels, rate, bytes a second and a frame, bits
 
 SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")  # of sound files' starts
 BOX_SIGNATURE = b"ftyp"  # of MP4 and its kin, from the fifth byte
@@ -59,10 +62,7 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
     else:
         name = str(getattr(source, "name", "stream"))
         source = _Content(source.read())
-    try:
-        signal, found = _read_sndfile(source, name)
-    except _UnknownFormatError as reason:
-        signal, found = _read_otherwise(source, name, str(reason))
+    signal, found = _read_wave(source) or _read_any(source, name)
     _check_signal(signal, name)
     if rate is not None and rate != found:
         import soxr
@@ -71,6 +71,49 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
         if not len(signal):
             raise SignalError(f"{name}: too short to be resampled to {rate} Hz")
     return signal, found
+
+
+def _read_wave(source: Source) -> tuple[np.ndarray, int] | None:
+    """A short WAV file of 16 bits, in half of libsndfile's time and without loading it.
+
+    None for every other file, such as one of whose parts a single byte is missing.
+    """
+    with _opened(source, "") as file:
+        content = file.read(2 * BLOCK)
+        file.seek(0)
+    if not re.match(rb"RIFF....WAVE", content, re.DOTALL):
+        return None
+    parts = _parts(content)
+    form, samples = parts.get(b"fmt ", b""), parts.get(b"data", b"")
+    if len(form) != WAVE_FORM.size or not samples:
+        return None
+    kind, n_chans, rate, bytes_a_second, width, bits = WAVE_FORM.unpack(form)
+    if (kind, bits, width, bytes_a_second) != (1, 16, 2 * n_chans, width * rate) or not n_chans * rate:
+        return None
+    if len(samples) % width:
+        return None
+    signal = np.frombuffer(samples, "<i2").astype(np.float32) / np.float32(1 << 15)
+    return _mono(signal.reshape(-1, n_chans)), rate
+
+
+def _parts(content: bytes) -> dict[bytes, bytes]:
+    """The parts of a RIFF file by their names; none where sizes do not fit, or a name comes twice."""
+    parts: dict[bytes, bytes] = {}
+    end, start = 8 + int.from_bytes(content[4:8], "little"), 12
+    while start + 8 <= end == len(content):
+        name, size = content[start : start + 4], int.from_bytes(content[start + 4 : start + 8], "little")
+        if start + 8 + size > end or name in parts:
+            return {}
+        parts[name] = content[start + 8 : start + 8 + size]
+        start += 8 + size + size % 2
+    return parts if start == end else {}
+
+
+def _read_any(source: Source, name: str) -> tuple[np.ndarray, int]:
+    try:
+        return _read_sndfile(source, name)
+    except _UnknownFormatError as reason:
+        return _read_otherwise(source, name, str(reason))
 
 
 class _Content(io.BytesIO):

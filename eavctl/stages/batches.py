@@ -6,16 +6,18 @@ import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
-from eavctl import files, tables
+from eavctl import files
 from eavctl.errors import SignalError
+from eavctl.keys import KEYS
 from eavctl.provenance import hash_json
 from eavctl.stages.recipe import Describe, Recipe, noting
 
@@ -59,36 +61,38 @@ class Batch:
         return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
 
 
-def sample_id(record: Record, recipe: Recipe, start: float) -> str:
+def sample_id(clip_id: str, recipe: Recipe, start: float) -> str:
     """The clip's own name; a segment's is told by its start in seconds, never by its number."""
-    return f"{record['clip_id']}@{start:09.3f}" if recipe.segment else record["clip_id"]
+    return f"{clip_id}@{start:09.3f}" if recipe.segment else clip_id
 
 
 def batches(
-    recipe: Recipe, root: Path, records: list[Record], jobs: int, parts: Path | None
+    recipe: Recipe, root: Path, records: Iterable[Record], jobs: int, parts: Path | None
 ) -> Iterator[Batch]:
     """Yield batches in order, from the parts of a run before where they are whole, else computed.
 
     Parameters
     ----------
-    records : rows of the manifest, with ``path`` below ``root``, ``trial_index`` and the file's ``hash``.
+    records : see `eavctl.stages.inputs.records`; gone through little by little.
     jobs : processes, each with one thread.
     parts : folder in which finished batches are kept, if they are to be.
     """
-    chunks = [records[i : i + BATCH] for i in range(0, len(records), BATCH)]
     if parts:
         parts.mkdir(exist_ok=True)
     root = root.absolute()  # a worker process may have another working folder
-    arguments = [(recipe, root, chunk, parts) for chunk in chunks]
-    if jobs == 1 or len(chunks) == 1:
+    stream = iter(records)
+    chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])
+    first = list(itertools.islice(chunks, 2))
+    arguments = ((recipe, root, chunk, parts) for chunk in itertools.chain(first, chunks))
+    if jobs == 1 or len(first) < 2:
         try:
             yield from (_describe(*each) for each in arguments)
         finally:
             _last.close()
         return
-    from joblib import Parallel, delayed
+    from eavctl.stages.workers import in_order
 
-    yield from Parallel(n_jobs=jobs, return_as="generator")(delayed(_describe)(*each) for each in arguments)
+    yield from in_order(_describe, arguments, jobs)
 
 
 def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | None) -> Batch:
@@ -116,12 +120,12 @@ class _LastOpened:
     """
 
     def __init__(self) -> None:
-        self._key: tuple[str, Path, str | None] | None = None
+        self._key: tuple[str, Path, list[int] | None] | None = None
         self._stack = ExitStack()
 
-    def open(self, recipe: Recipe, path: Path, content: str | None) -> Describe:
-        """What `Recipe.open` gives; ``content`` is the hash of the file's bytes."""
-        key = (hash_json(recipe.meta()), path, content)
+    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> Describe:
+        """What `Recipe.open` gives; ``stamp`` is the file's size and time."""
+        key = (hash_json(recipe.meta()), path, stamp)
         if key != self._key:
             self.close()
             self._describe = self._stack.enter_context(recipe.open(path))
@@ -144,7 +148,7 @@ def _describe_file(
     found: list[np.ndarray] = []
     with noting() as notes:
         try:
-            describe = _last.open(recipe, root / path, records[0]["hash"])
+            describe = _last.open(recipe, root / path, records[0]["stamp"])
             for record in records:
                 found += _describe_one(recipe, root, record, describe, batch)
         except SignalError as error:
@@ -168,14 +172,14 @@ def _describe_one(
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
-    keys = {key: value for key, value in record.items() if key in tables.KEYS}
+    keys = {key: value for key, value in record.items() if key in KEYS}
     found = []
     for sample in samples:
         if sample.x is None:
             start = sample.start if recipe.segment else None
             batch.rejected.append({**bad, "start": start, "reason": sample.reason})
         else:
-            name = sample_id(record, recipe, sample.start)
+            name = sample_id(record["clip_id"], recipe, sample.start)
             batch.rows.append({**keys, "sample_id": name, "start": sample.start, "end": sample.end})
             batch.accounts.extend([sample.account] if sample.account else [])
             found.append(sample.x)
@@ -195,7 +199,7 @@ def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> R
 
 def _write_part(part: Path, batch: Batch) -> None:
     info = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "x"}
-    with files.atomic_write(part) as handle:
+    with files.atomic_write(part, sync=False) as handle:  # what a power cut tears fails its checksum
         np.savez(handle, x=batch.x, info=np.frombuffer(json.dumps(info).encode(), np.uint8))
 
 
@@ -205,5 +209,5 @@ def _read_part(part: Path) -> Batch | None:
         with np.load(part, allow_pickle=False) as content:
             info = json.loads(content["info"].tobytes())
             return Batch(x=content["x"], **info)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
         return None

@@ -9,15 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-
 from eavctl import files, tables
 from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError
-from eavctl.provenance import hash_file, hash_json, versions
+from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
+from eavctl.stages.inputs import InputsHash, records
 from eavctl.stages.recipe import Recipe, noting
 
 PACKAGES = {
@@ -25,6 +23,8 @@ PACKAGES = {
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
+
+REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 
 Tick = Callable[[int, int, str], None]
 
@@ -70,28 +70,32 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be done: which recordings, by which recipe, and what the table will say of itself."""
+    """What is to be done: which recordings, in table order, by which recipe, and what the table will say."""
 
     recipe: Recipe
     manifest: Manifest
-    records: list[Record]
     meta: Record
 
     @classmethod
     def of(cls, found: Manifest, recipe: Recipe) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        records = _records(manifest, recipe)
+        if recipe.segment:  # else the names of samples are those of clips, which are in order
+            ids = [sample_id(clip, recipe, 0.0) for clip in manifest.table["clip_id"].to_pylist()]
+            manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
         meta = {
             **recipe.meta(),
             "layout": manifest.layout,
             "classes": list(manifest.classes),
-            "n_recordings": len(records) + len(manifest.rejected),
+            "n_recordings": len(manifest) + len(manifest.rejected),
             "n_without": len(found) - len(manifest),
-            "inputs_hash": hash_json([records, list(manifest.rejected)]),
             "versions": versions(*PACKAGES[recipe.modality]),
         }
-        return cls(recipe, manifest, records, meta)
+        return cls(recipe, manifest, meta)
+
+    def hashing(self) -> InputsHash:
+        """The hash of what is read, which ``meta`` lacks: it takes as long as reading every file."""
+        return InputsHash(self.manifest, self.recipe.modality)
 
 
 def extract(
@@ -134,8 +138,7 @@ def extract(
 
     def settle(result: Extracted) -> None:
         if rejected:
-            frame = pd.DataFrame(result.rejected, columns=["clip_id", "path", "start", "reason"])
-            tables.write_frame(frame, rejected, kind="rejected")
+            tables.write_records(result.rejected, REJECTED_COLUMNS, rejected, kind="rejected")
         if not result.n_rows or (strict and result.rejected):
             first = result.rejected[0]
             raise DataError(
@@ -167,12 +170,15 @@ def _compute(
             shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
-    accounts: list[Record] = []
+    account = _Account()
     n_done = n_rows = 0
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        writer = None
-        for batch in batches(work.recipe, work.manifest.root, work.records, jobs, parts):
+        hashing = writer = None
+        todo = records(work.manifest, work.recipe.modality)
+        for batch in batches(work.recipe, work.manifest.root, todo, jobs, parts):
+            if hashing is None:  # not before the workers are there: a process with threads forks at a risk
+                hashing = stack.enter_context(work.hashing())
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
@@ -181,42 +187,42 @@ def _compute(
             batch = batch.fitting(shape)
             n_done, n_rows = n_done + batch.n_recordings, n_rows + len(batch.rows)
             bad, notes = bad + batch.rejected, notes + batch.notes
-            accounts += batch.accounts
-            on_clip(n_done, len(work.records), f"{len(bad)} rejected" if bad else "")
+            account.add(batch.accounts)
+            on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
-                writer.write(tables.key_frame(pd.DataFrame(batch.rows)), batch.x)
-        account = _account(accounts)
+                writer.write(tables.key_table(batch.rows), batch.x)
         n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
-        result = Extracted(n_rows, shape, n_recordings, tuple(bad), tuple(notes), n_without, account)
+        result = Extracted(n_rows, shape, n_recordings, tuple(bad), tuple(notes), n_without, account.found())
         settle(result)
-        assert writer is not None  # settle has refused a table without rows
-        facts = {"shape": list(shape), "n_rows": n_rows, "rejected": bad, "account": account}
-        writer.close({**work.meta, **facts})
+        assert hashing is not None  # settle has refused a table without rows
+        assert writer is not None
+        facts = {"shape": list(shape), "n_rows": n_rows, "rejected": bad, "account": account.found()}
+        writer.close({**work.meta, "inputs_hash": hashing.result(), **facts})
     if parts:
         shutil.rmtree(parts, ignore_errors=True)
     return result
 
 
-def _account(accounts: list[Record]) -> Record:
-    """Mean and least, over the rows, of each number that the feature set gives with them."""
-    names = accounts[0] if accounts else ()
-    values = {name: [account[name] for account in accounts] for name in names}
-    return {name: {"mean": float(np.mean(each)), "least": min(each)} for name, each in values.items()}
+class _Account:
+    """Mean and least, over the rows, of each number that a feature set says of itself."""
 
+    def __init__(self) -> None:
+        self._n = 0
+        self._sum: dict[str, float] = {}
+        self._least: dict[str, float] = {}
 
-def _records(manifest: Manifest, recipe: Recipe) -> list[Record]:
-    """JSON-able rows of the manifest with the recording's path and the hash of its bytes, in table order."""
-    hashes: dict[Path, str] = {}
-    records = []
-    for row in manifest.rows.to_dict("records"):
-        record = {key: value for key, value in row.items() if not pd.isna(value)}
-        path = record[f"{recipe.modality}_path"]
-        file = manifest.root / path
-        if file not in hashes and file.is_file():
-            hashes[file] = hash_file(file)
-        trial = record.get("eeg_index") if recipe.modality == "eeg" else None
-        records.append({**record, "path": path, "trial_index": trial, "hash": hashes.get(file)})
-    return sorted(records, key=lambda r: sample_id(r, recipe, 0.0))
+    def add(self, accounts: list[Record]) -> None:
+        """Count what was said of some rows."""
+        self._n += len(accounts)
+        for name, value in (item for account in accounts for item in account.items()):
+            self._sum[name] = self._sum.get(name, 0.0) + value
+            self._least[name] = min(value, self._least.get(name, value))
+
+    def found(self) -> Record:
+        """What all rows came to; nothing where nothing was said."""
+        return {
+            name: {"mean": total / self._n, "least": self._least[name]} for name, total in self._sum.items()
+        }
 
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
@@ -229,6 +235,9 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     if any(meta.get(key) != value for key, value in work.meta.items()):
         return None
+    with work.hashing() as hashing:
+        if meta.get("inputs_hash") != hashing.result():
+            return None
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
     return Extracted(*size, rejected, (), meta["n_without"], meta["account"], up_to_date=True)

@@ -10,13 +10,13 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from io import BytesIO
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eavctl import artifacts
 from eavctl.errors import DataError, SettingsError, SignalError
-from eavctl.provenance import hash_json
+from eavctl.provenance import canonical_json
 from eavctl.stages.recipe import Describe, Recipe, Sample, noting
 from eavctl.stages.sources import Recording
 
@@ -25,8 +25,7 @@ SAME_START = 3  # decimals of a second, as in a sample_id
 _MUST_AGREE = ("label", "subject", "clip_id")
 
 
-@dataclass(frozen=True)
-class Stream:
+class Stream(NamedTuple):
     """One input of a model.
 
     Parameters
@@ -48,8 +47,7 @@ class Stream:
         return str(self.recipe.entry.facts.get("dtype", "float32"))
 
 
-@dataclass(frozen=True, eq=False)
-class Absence:
+class Absence(NamedTuple):
     """Why a stream knows nothing of a segment; ``is_fault`` where something is broken, not merely missing."""
 
     where: str
@@ -60,8 +58,7 @@ class Absence:
 UNHEARD = Absence("", "", is_fault=False)  # nothing was given for the stream
 
 
-@dataclass(frozen=True)
-class Segment:
+class Segment(NamedTuple):
     """A recording or a part of it, from ``start`` to ``end`` seconds: in each stream, features or none."""
 
     name: str
@@ -125,7 +122,8 @@ def take_recordings(recordings: Sequence[Recording], streams: Sequence[Stream], 
 
 
 def _identity(stream: Stream) -> str:
-    return hash_json(stream.recipe.meta())
+    recipe = stream.recipe
+    return canonical_json([recipe.identity(), recipe.segment, recipe.hop])
 
 
 def _described(recordings: Sequence[Recording], recipe: Recipe, gathered: Gathered) -> list[Found]:

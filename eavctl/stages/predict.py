@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 MIN_SPEAKER_CLIPS = 4  # below this a speaker's own mean and deviation say more about the text than the voice
 
 
-@dataclass(frozen=True)
-class Without:
+class Without(NamedTuple):
     """A stream that was absent, from what ``share`` of a recording's segments, and why, where known."""
 
     stream: str
@@ -42,8 +41,7 @@ class Without:
     share: float
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One judged recording, or one window of it; times in seconds.
 
     Of a model of several streams, ``weights`` says how much each of those used weighed (None where the

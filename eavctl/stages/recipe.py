@@ -13,12 +13,12 @@ import numpy as np
 
 from eavctl import registry
 from eavctl.errors import RecordingWarning, SettingsError, SignalError, UsageError
-from eavctl.provenance import hash_json
+from eavctl.provenance import canonical_json, hash_json
 from eavctl.signals.segments import cut
 from eavctl.stages.recordings import Source, Stretch, channels_of, open_recording
 
 if TYPE_CHECKING:
-    from eavctl.datasets.manifest import Manifest  # predicting needs no pandas
+    from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
 
 
 @dataclass(frozen=True)
@@ -82,10 +82,10 @@ class Recipe:
         name = self.entry.facts["columns"]
         return tuple(name(**self.settings)) if name else None
 
-    def meta(self) -> dict[str, Any]:
-        """What tables and models keep of the recipe; ``features_hash`` is equal where features can meet."""
+    def identity(self) -> dict[str, Any]:
+        """What tells features apart: they can meet where all of this is equal."""
         facts = self.entry.facts
-        identity = {
+        return {
             "modality": facts["modality"],
             "features": self.features,
             "features_version": facts["version"],
@@ -93,6 +93,10 @@ class Recipe:
             "rate": facts["rate"],
             "units": facts["units"],
         }
+
+    def meta(self) -> dict[str, Any]:
+        """What tables and models keep of the recipe."""
+        identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
         return {**identity, "features_hash": hash_json(identity), "segment": segment}
 
@@ -106,7 +110,8 @@ class Recipe:
         """
         segment = meta["segment"] or {"seconds": None, "hop": None}
         recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
-        if recipe.meta()["features_hash"] != meta["features_hash"]:
+        identity = recipe.identity()
+        if canonical_json(identity) != canonical_json({name: meta.get(name) for name in identity}):
             raise SettingsError(
                 f"features {meta['features']!r} were made by version {meta['features_version']} of the set, "
                 f"and this eavctl has version {recipe.entry.facts['version']}; extract and train again"
@@ -120,7 +125,7 @@ class Recipe:
         """
         if "channels" not in self.settings or self.settings["channels"]:
             return self
-        for path in dict.fromkeys(manifest.rows["eeg_path"].dropna()):
+        for path in dict.fromkeys(record["eeg_path"] for record in manifest.records()):
             with contextlib.suppress(SignalError), noting():
                 channels = list(channels_of(manifest.root / path))
                 return replace(self, settings={**self.settings, "channels": channels})

@@ -7,8 +7,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -18,8 +17,7 @@ from eavctl.registry import Entry
 Source = str | os.PathLike[str] | BinaryIO
 
 
-@dataclass(frozen=True)
-class Stretch:
+class Stretch(NamedTuple):
     """A whole recording, or one trial of it, that can be cut.
 
     Parameters

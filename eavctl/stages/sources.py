@@ -5,33 +5,25 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 from eavctl import files
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.stages.recordings import Source
 
-if TYPE_CHECKING:
-    import pandas as pd  # judging single recordings needs no pandas
-
-    from eavctl.datasets.manifest import Manifest
-
 MODALITIES = ("eeg", "audio", "video")
 
 
-@dataclass(frozen=True)
-class Part:
+class Part(NamedTuple):
     """The file that holds a recording's sound, say; ``trial`` is the index in a file of many."""
 
     file: Source
     trial: int | None = None
 
 
-@dataclass(frozen=True)
-class Recording:
+class Recording(NamedTuple):
     """A recording to judge: what it is called, what is known of it, and its files by modality."""
 
     name: str
@@ -39,8 +31,7 @@ class Recording:
     parts: dict[str, Part]
 
 
-@dataclass(frozen=True)
-class Asked:
+class Asked(NamedTuple):
     """What is wanted: the modalities that a model takes, and of a data set its layout and one trial."""
 
     modalities: tuple[str, ...]
@@ -172,8 +163,6 @@ def _clip(paths: Mapping[str, str]) -> str:
 
 def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
     """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
-    import pandas as pd
-
     from eavctl.datasets.manifest import find, media_files
 
     try:
@@ -184,23 +173,12 @@ def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
             raise
         return [each for path in paths for each in find_recordings(path, asked)]
     recordings = []
-    for row in _rows(manifest, asked).to_dict("records"):
-        keys = {str(key): value for key, value in row.items() if not pd.isna(value)}
+    for keys in manifest.holding(*asked.modalities).records():
         if asked.trial is None or _is_number(keys.get("trial", ""), asked.trial):
             recordings.append(_of_row(manifest.root, keys, asked))
     if not recordings:
         raise DataError(f"{root}: has no trial {asked.trial} with {asked.text}")
     return recordings
-
-
-def _rows(manifest: Manifest, asked: Asked) -> pd.DataFrame:
-    """The rows that have any of the modalities."""
-    if len(asked.modalities) == 1:
-        return manifest.holding(asked.modalities[0]).rows
-    rows = manifest.rows[manifest.rows[[f"{m}_path" for m in asked.modalities]].notna().any(axis=1)]
-    if rows.empty:
-        raise DataError(f"{manifest.root}: none of the {len(manifest)} recordings has {asked.text}")
-    return rows
 
 
 def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:

@@ -297,3 +297,31 @@ def test_a_header_that_claims_days_is_read_as_far_as_it_goes(tmp_path):
     with pytest.warns(RecordingWarning, match=r"lies.flac: the end of the recording is missing"):
         signal, _ = audio.read(tmp_path / "lies.flac")
     assert len(signal) == 4096
+
+
+@pytest.mark.parametrize("n_chans", [1, 2])
+@pytest.mark.parametrize("subtype", ["PCM_16", "PCM_24", "FLOAT", "PCM_U8"])
+def test_wav_files_are_read_as_libsndfile_reads_them(tmp_path, n_chans, subtype):
+    samples = np.random.default_rng(0).uniform(-1, 1, size=(801, n_chans))
+    path = tmp_path / "a.wav"
+    with soundfile.SoundFile(path, "w", 8000, n_chans, subtype) as file:
+        file.title = "a part of its own, of odd length"
+        file.write(samples)
+    assert (audio._read_wave(path) is not None) == (subtype == "PCM_16")
+    expected, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    signal, found = audio.read(path)
+    assert found == rate
+    assert np.array_equal(signal, expected.mean(axis=1, dtype=np.float32) if n_chans > 1 else expected[:, 0])
+
+
+def test_no_byte_of_a_wav_file_can_be_missing_or_added_unnoticed(tmp_path):
+    """Whatever the header of a plain file says wrongly, the file is left to what warns of it."""
+    path = tmp_path / "a.wav"
+    soundfile.write(path, np.random.default_rng(0).uniform(-1, 1, 50), 8000, subtype="PCM_16")
+    whole = path.read_bytes()
+    assert audio._read_wave(io.BytesIO(whole)) is not None
+    for place in range(44):
+        for cut in (whole[:place] + whole[place + 1 :], whole[:place] + b"\x7b" + whole[place:]):
+            assert audio._read_wave(io.BytesIO(cut)) is None
+    for changed in (whole[:-1], whole + b"x", whole[:-2]):
+        assert audio._read_wave(io.BytesIO(changed)) is None

@@ -1,0 +1,73 @@
+"""One function over many arguments in worker processes: results in order, and a few of them in memory."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import itertools
+import multiprocessing
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, TypeVar
+
+from eavctl.errors import DataError
+
+T = TypeVar("T")
+
+AHEAD = 2  # calls handed out to each worker beside the one that it runs
+PR_SET_PDEATHSIG = 1  # of prctl.h
+
+
+def in_order(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[T]:
+    """Yield ``function(*each)`` of all arguments, in their order; they are gone through as they are needed.
+
+    Raises
+    ------
+    DataError : a worker died.
+    """
+    pool = _pool(jobs)
+    waiting: deque[Future[T]] = deque()
+    todo = iter(arguments)
+    try:
+        while True:
+            room = jobs * (1 + AHEAD) - len(waiting)
+            waiting += [pool.submit(function, *each) for each in itertools.islice(todo, room)]
+            if not waiting:
+                break
+            yield waiting.popleft().result()
+    except BrokenProcessPool:
+        raise DataError(
+            "a worker process died, for want of memory or over a recording that crashes a decoder.\n"
+            "Run again with fewer --jobs: what is done is kept"
+        ) from None
+    finally:
+        for future in waiting:
+            future.cancel()
+        pool.shutdown(wait=not waiting)
+
+
+def _pool(jobs: int) -> Executor:
+    """Forks of this process, which start in milliseconds, where that is safe; else joblib's own workers.
+
+    A fork is safe on Linux if there is no other thread, which could hold a lock that its copy never gives
+    back. Joblib's workers are new processes, which take most of a second to import what is needed.
+    """
+    if sys.platform == "linux" and threading.active_count() == 1:
+        return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
+    from joblib.externals.loky import get_reusable_executor
+
+    pool: Executor = get_reusable_executor(max_workers=jobs)
+    return pool
+
+
+def _begin() -> None:
+    """What a worker does first: leave the keyboard to its parent, and end when it does."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

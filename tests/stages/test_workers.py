@@ -1,0 +1,81 @@
+"""Worker processes: order, how far they are fed ahead, and what happens when one or their parent dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from eavctl.errors import DataError
+from eavctl.stages import workers
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+
+
+def slow_for_even(number):
+    time.sleep(0.02 * (number % 2 == 0))
+    return number, os.getpid()
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.fixture(params=[1, 2], ids=["forks", "joblib"])
+def _threads(request, monkeypatch):
+    """As many threads as there seem to be; more than one, and workers are joblib's."""
+    monkeypatch.setattr(threading, "active_count", lambda: request.param)
+
+
+@pytest.mark.usefixtures("_threads")
+def test_results_come_in_order_from_other_processes():
+    found = list(workers.in_order(slow_for_even, ((n,) for n in range(20)), 2))
+    assert [number for number, _ in found] == list(range(20))
+    assert os.getpid() not in {process for _, process in found}
+
+
+@pytest.mark.usefixtures("_threads")
+def test_arguments_are_drawn_as_they_are_needed():
+    drawn = []
+    results = workers.in_order(slow_for_even, ((drawn.append(n) or n,) for n in range(1000)), 2)
+    next(results)
+    assert len(drawn) <= 2 * (1 + workers.AHEAD)
+    results.close()
+
+
+@pytest.mark.usefixtures("_threads")
+def test_a_worker_that_dies_is_an_error_and_no_hang():
+    with pytest.raises(DataError, match="a worker process died"):
+        list(workers.in_order(die, [(1,), (2,)], 2))
+
+
+@linux_only
+def test_workers_end_with_their_parent():
+    script = """
+import os, time
+from eavctl.stages import workers
+for process in workers.in_order(os.getpid, [()] * 4, 2):
+    print(process, flush=True)
+    time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not is_running(worker):
+            break
+        time.sleep(0.05)
+    assert not is_running(worker)
+
+
+def is_running(process):
+    """Whether a process is there, and not one that has ended and waits to be seen."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
