@@ -1,5 +1,5 @@
 """``python -m eavctl``."""
 
-from eavctl.cli.app import main
+from eavctl.cli.start import main
 
 main()

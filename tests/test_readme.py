@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eavctl.cli import app
+from eavctl.cli import start
 
 README = Path(__file__).parents[1] / "README.md"
 CONSOLE = re.compile(r"```console\n(.*?)```", re.S)
@@ -34,7 +34,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
     }
     for words in commands:
         assert words[0] == "eavctl"
-        assert app.run(words[1:]) == 0, " ".join(words)
+        assert start.run(words[1:]) == 0, " ".join(words)
 
 
 @pytest.mark.parametrize(

@@ -1,27 +1,23 @@
-"""The root command: shared behaviour of all subcommands, settings from eavctl.toml, and exit codes."""
+"""The root command: shared behaviour of all subcommands, and settings from eavctl.toml."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import importlib
 import inspect
 import os
 import pkgutil
-import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from eavctl import __version__
 from eavctl.cli.console import Verbosity
 from eavctl.cli.options import Quiet, Verbose
-from eavctl.errors import EavctlError, UsageError
-
-DONE, BUG, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+from eavctl.cli.start import SETTINGS_FILE
+from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
 
@@ -93,10 +89,13 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
     return wrap
 
 
-def _register_commands() -> None:
-    package = importlib.import_module("eavctl.cli")
-    for module in pkgutil.iter_modules(package.__path__, "eavctl.cli."):
-        importlib.import_module(module.name)
+def _register_commands(arguments: list[str]) -> None:
+    """Import the module of the command that is asked for; all where help or settings name the others too."""
+    modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
+    asked = arguments[0].replace("-", "_") if arguments else ""
+    alone = asked in modules and not SETTINGS_FILE.is_file()
+    for name in [asked] if alone else modules:
+        importlib.import_module(f"eavctl.cli.{name}")
 
 
 def _settings(options: dict[str, set[str]]) -> dict[str, dict[str, Any]]:
@@ -120,15 +119,14 @@ def _settings(options: dict[str, set[str]]) -> dict[str, dict[str, Any]]:
 
 def _settings_file(options: dict[str, set[str]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Settings of ``eavctl.toml`` for all commands and for single ones; a name nobody knows is an error."""
-    path = Path("eavctl.toml")
-    if not path.is_file():
+    if not SETTINGS_FILE.is_file():
         return {}, {}
     import tomllib
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(SETTINGS_FILE.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: {error}") from error
+        raise UsageError(f"{SETTINGS_FILE}: {error}") from error
     shared: dict[str, Any] = {}
     tables: dict[str, dict[str, Any]] = {}
     for name, value in content.items():
@@ -144,54 +142,24 @@ def _settings_file(options: dict[str, set[str]]) -> tuple[dict[str, Any], dict[s
         for key in tables[name].keys() - options[name]
     ]
     if strangers:
-        raise UsageError(f"{path}: no command or option is named {strangers[0]}")
+        raise UsageError(f"{SETTINGS_FILE}: no command or option is named {strangers[0]}")
     return shared, tables
 
 
-def _interrupt(*_: Any) -> NoReturn:
-    raise KeyboardInterrupt
+def parse(arguments: list[str]) -> int:
+    """Find the command that is asked for and run it; return its exit code.
 
-
-def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and end the process with its exit code."""
-    with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own
-        signal.signal(signal.SIGTERM, _interrupt)  # a killed command tidies up as an interrupted one does
-    sys.exit(run(arguments))
-
-
-def run(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+    Raises
+    ------
+    Whatever the command raises; typer's exceptions, which have ``format_message``, where it is used wrongly.
+    """
+    _register_commands(arguments)
+    group: Any = typer.main.get_command(app)
+    options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
     try:
-        _register_commands()
-        group: Any = typer.main.get_command(app)
-        options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
         code = group.main(
             arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings(options)
         )
-        sys.stdout.flush()
-        return int(code or DONE)
-    except EavctlError as error:
-        return _fail(f"error: {error}", error.exit_code)
-    except BrokenPipeError:  # the reader of the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
-    except (KeyboardInterrupt, typer.Abort):
-        return _fail("interrupted", INTERRUPTED)
-    except Exception as error:
-        if hasattr(error, "format_message"):  # wrong usage, found by the parser
-            return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
-        return _fail(f"bug: {type(error).__name__}: {error}\nRun again with -v -v for the traceback.", BUG)
-
-
-def _see_help(error: Any) -> str:
-    context = getattr(error, "ctx", None)
-    return f"\nSee '{context.command_path} --help'." if context else ""
-
-
-def _fail(message: str, code: int) -> int:
-    if Verbosity.level > 1:
-        import traceback
-
-        traceback.print_exc()
-    print(message, file=sys.stderr)
-    return code
+    except typer.Abort:
+        raise KeyboardInterrupt from None
+    return int(code or 0)

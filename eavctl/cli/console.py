@@ -50,30 +50,40 @@ def emit_json(value: Any) -> None:
 
 
 @contextlib.contextmanager
-def progress(what: str) -> Iterator[Tick]:
-    """Yield ``tick(done, total, note)``: a bar on a terminal, a line now and then elsewhere."""
+def progress(what: str, *, at_once: bool = True) -> Iterator[Tick]:
+    """Yield ``tick(done, total, note)``: a bar on a terminal, a line now and then elsewhere.
+
+    The bar is drawn by a thread, and a process with threads starts workers slowly: with ``at_once`` false it
+    begins with the first tick.
+    """
     if Verbosity.quiet:
         yield _silent
     elif sys.stderr.isatty():
-        with _bar(what) as tick:
+        with _bar(what, at_once) as tick:
             yield tick
     else:
         yield _plain(what)
 
 
 @contextlib.contextmanager
-def _bar(what: str) -> Iterator[Tick]:
+def _bar(what: str, at_once: bool) -> Iterator[Tick]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task(what, total=None, note="")
+    bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+    task = bar.add_task(what, total=None, note="")
 
-        def tick(done: int, total: int, note: str = "") -> None:
-            bar.update(task, completed=done, total=total, note=note)
+    def tick(done: int, total: int, note: str = "") -> None:
+        bar.start()  # which does nothing when it has begun
+        bar.update(task, completed=done, total=total, note=note)
 
+    if at_once:
+        bar.start()
+    try:
         yield tick
+    finally:
+        bar.stop()
 
 
 def _silent(done: int, total: int, note: str = "") -> None:

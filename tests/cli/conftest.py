@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from eavctl.cli import app
+from eavctl.cli import start
 
 EAV_SPEECH = "--segment 2.5 --where task=speaking"
 EAV_LINES = (
@@ -43,7 +43,7 @@ def run(capsysbinary, monkeypatch, tmp_path):
 
     def call(*words, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        code = app.run([str(word) for word in words])
+        code = start.run([str(word) for word in words])
         out, err = capsysbinary.readouterr()
         result = Result(code, out.decode(errors="replace"), err.decode())
         result.bytes = out
@@ -66,7 +66,7 @@ def made(tmp_path_factory):
             "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
             "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
         ):
-            assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
+            assert start.run(["-q" if word == "" else word for word in line.split()]) == 0, line
     finally:
         os.chdir(before)
     return folder
@@ -80,7 +80,7 @@ def eav(tmp_path_factory):
     os.chdir(folder)
     try:
         for line in EAV_LINES:
-            assert app.run(["-q" if word == "" else word for word in line.split()]) == 0, line
+            assert start.run(["-q" if word == "" else word for word in line.split()]) == 0, line
     finally:
         os.chdir(before)
     return folder

@@ -14,7 +14,7 @@ HEAVY = ("numpy", "scipy", "librosa", "sklearn", "torch", "pandas", "mne", "pyar
 
 
 def commands():
-    app._register_commands()
+    app._register_commands([])
     return typer.main.get_command(app.app).commands
 
 
@@ -22,7 +22,7 @@ def commands():
 def test_help_and_version_import_nothing_heavy(words):
     script = f"""
 import sys
-from eavctl.cli.app import run
+from eavctl.cli.start import run
 assert run({words.split()!r}) == 0
 heavy = [name for name in {HEAVY!r} if name in sys.modules]
 assert not heavy, heavy
@@ -35,7 +35,7 @@ def test_completion_imports_nothing_heavy():
     script = f"""
 import os, sys
 os.environ |= {{"_EAVCTL_COMPLETE": "complete_bash", "COMP_WORDS": "eavctl ext", "COMP_CWORD": "1"}}
-from eavctl.cli.app import run
+from eavctl.cli.start import run
 try:
     run([])
 finally:

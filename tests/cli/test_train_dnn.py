@@ -57,7 +57,7 @@ def test_a_killed_training_ends_with_the_same_bytes(run, mel, tmp_path):
     ]
     slow = "import time, eavctl.classifiers.checkpoints as c; old = c.Checkpoint.finish\n" \
            "def finish(*a): old(*a); print('fold', flush=True); time.sleep(60)\n" \
-           "c.Checkpoint.finish = finish\nfrom eavctl.cli.app import main; main()"  # fmt: skip
+           "c.Checkpoint.finish = finish\nfrom eavctl.cli.start import main; main()"  # fmt: skip
     process = subprocess.Popen([sys.executable, "-c", slow, *words], stdout=subprocess.PIPE, cwd=tmp_path)
     process.stdout.readline()
     process.send_signal(signal.SIGKILL)

@@ -1,0 +1,174 @@
+"""What ``eavctl predict`` does and prints, apart from its options: it starts without typer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eavctl.cli.console import emit, emit_json, say, warn
+from eavctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from eavctl.stages.predict import Predicted, Row, Without
+
+DEFAULT_MODEL = Path("svm.joblib")
+BAR = 32  # characters for a probability of 1
+
+
+def judge(
+    sources: Sequence[str],
+    model: Path | None = None,
+    *,
+    separate: Mapping[str, str] | None = None,
+    out: str | None = None,
+    window: float | None = None,
+    hop: float | None = None,
+    layout: str | None = None,
+    trial: int | None = None,
+    plot: Path | None = None,
+    strict: bool = False,
+    force: bool = False,
+    as_json: bool = False,
+) -> None:
+    """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
+    from eavctl import files
+    from eavctl.stages.predict import predict as run
+
+    separate = separate or {}
+    if bool(sources) == bool(separate):
+        raise UsageError(
+            "give recordings, or the files of one recording with --eeg, --audio and --video"
+            + (", not both" if sources else "")
+        )
+    if as_json and out == "-":
+        raise UsageError("--json and -o - both want stdout: name a file with -o")
+    drawn = _drawn(sources, separate) if plot else ""
+    for target in (out, plot):
+        if target:
+            files.guard(target, force=force)
+    result = run(
+        sources,
+        _find(model),
+        separate=separate,
+        layout=layout,
+        trial=trial,
+        window=window,
+        hop=hop,
+        strict=strict,
+    )
+    for note in result.notes:
+        warn(note)
+    for bad in result.rejected:
+        warn(f"{bad['path']}: {bad['reason']}")
+    if plot:
+        from eavctl.report.analysis import draw_analysis
+
+        draw_analysis(drawn, plot)
+        say(f"picture -> {plot}")
+    if out:
+        from eavctl.tables import write_predictions
+
+        write_predictions(result.to_table(), out)
+        say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")
+    is_card = len(result.rows) == 1 and out is None and not as_json
+    if result.is_fusion and not is_card:
+        say(_used(result))
+    if as_json:
+        emit_json(_as_json(result))
+    elif out is None:
+        emit("\n".join(_card(result, result.rows[0]) if is_card else _lines(result)))
+
+
+def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
+    """The one recording whose sound ``--plot`` draws."""
+    sounds = [separate["audio"]] if "audio" in separate else sources
+    if len(sounds) != 1 or sounds[0] == "-":
+        raise UsageError("--plot draws one recording; name its file")
+    return sounds[0]
+
+
+def _find(model: Path | None) -> Path:
+    if model or DEFAULT_MODEL.is_file():
+        return model or DEFAULT_MODEL
+    raise UsageError(
+        "no model: train one with 'eavctl train-svm feats.parquet -o svm.joblib', or name it with --model"
+    )
+
+
+def _used(result: Predicted) -> str:
+    """How many recordings were judged by which streams."""
+    return "used: " + ", ".join(f"{' + '.join(names)} {count}" for names, count in result.used.items())
+
+
+def _as_json(result: Predicted) -> dict[str, Any]:
+    rows = [
+        {
+            "recording": row.recording,
+            "start": row.start,
+            "end": row.end,
+            "pred": result.classes[row.proba.argmax()],
+            "proba": dict(zip(result.classes, row.proba.tolist(), strict=True)),
+            "right_out_of_fold": result.sureness(row),
+            **(_streams(row) if result.is_fusion else {}),
+        }
+        for row in result.rows
+    ]
+    return {"classes": list(result.classes), "predictions": rows, "rejected": list(result.rejected)}
+
+
+def _streams(row: Row) -> dict[str, Any]:
+    """What a row was judged by, and without what: of which share of its segments, and why, where known."""
+    absent = [
+        {"name": each.stream, "reason": each.reason or None, "share": each.share} for each in row.absent
+    ]
+    return {"modalities": row.weights, "absent": absent}
+
+
+def _lines(result: Predicted) -> list[str]:
+    width = max(len(name) for name in result.classes)
+    windows = len({row.recording for row in result.rows}) < len(result.rows)
+    lines = []
+    for row in result.rows:
+        when = f"{row.start:8.2f} - {row.end:7.2f} s  " if windows else ""
+        best = row.proba.argmax()
+        lines.append(f"{when}{result.classes[best]:<{width}}  {row.proba[best]:.2f}  {row.recording}")
+    return lines
+
+
+def _card(result: Predicted, row: Row) -> list[str]:
+    """One recording at length: the class, every probability as a bar, and what the sureness means."""
+    width = max(len(name) for name in result.classes)
+    order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
+    lines = [f"{row.recording}: {result.classes[order[0]]}", ""]
+    lines += [
+        f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {'█' * round(row.proba[i] * BAR)}".rstrip()
+        for i in order
+    ]
+    right = result.sureness(row)
+    if right is not None:
+        lines += [
+            "",
+            f"  In training's out-of-fold test, {right:.0%} of the answers given this surely were right.",
+        ]
+    if result.is_fusion:
+        lines += ["", f"  {_account(row)}"]
+        expected = result.expected_uar(row)
+        if row.absent and expected is not None:
+            lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
+    return lines
+
+
+def _account(row: Row) -> str:
+    """What one recording was judged by, how much each weighed, and what was absent."""
+    used = ", ".join(
+        name if weight is None else f"{name} {weight:.2f}" for name, weight in row.weights.items()
+    )
+    absent = ", ".join(_absent(each) for each in row.absent)
+    return f"used: {used}" + (f"; absent: {absent}" if absent else "")
+
+
+def _absent(without: Without) -> str:
+    share = f" in {without.share:.0%} of it" if without.share < 1 else ""
+    reason = f" ({without.reason})" if without.reason else ""
+    return f"{without.stream}{share}{reason}"
