@@ -25,7 +25,7 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	touch $@
 
 # --- demo: synth to report --------------------------------------------------------------------------------
@@ -121,7 +121,10 @@ type: install
 bench: install
 	$(BIN)/python -m benchmarks
 
+bench-memory: install
+	$(BIN)/python -m benchmarks memory
+
 clean:
 	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test lint type bench clean
+.PHONY: help install demo demo-eav eav test lint type bench bench-memory clean

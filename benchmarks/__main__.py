@@ -1,89 +1,89 @@
-"""Print each ratio with the two medians that it comes from."""
+"""``python -m benchmarks [NAME ...]``: ratios, each of two things measured side by side in this run."""
 
 from __future__ import annotations
 
-import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # one thread each, before numpy is loaded
-
-import statistics
-import subprocess
+import argparse
+import importlib
+import platform
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterable
+from pathlib import Path
 
-import librosa
-import numpy as np
-import torch
+from threadpoolctl import threadpool_limits
 
-from benchmarks import fusion
-from eavctl.features.audio import logmel, seed33
-from eavctl.features.functionals import functionals
+from benchmarks.measure import Result
+from eavctl.provenance import versions
 
-RUNS = 7
-SECONDS, RATE = 3.5, 16000
+NAMES = ("recordings", "sound", "eeg", "eegnet", "faces", "loading", "fusion")
+BY_NAME_ONLY = ("memory",)
+PACKAGES = ("numpy", "scipy", "librosa", "scikit-learn", "torch", "pyarrow")
+TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal", "")
 
 
 def main() -> None:
-    """Measure everything."""
-    torch.set_num_threads(1)
-    rng = np.random.default_rng(0)
-    time_s = np.arange(int(SECONDS * RATE)) / RATE
-    voice = np.sin(2 * np.pi * 150 * time_s + 5 * np.sin(2 * np.pi * 4 * time_s)) * (
-        1 + np.sin(2 * np.pi * 3 * time_s)
-    )
-    clip = (0.2 * voice + 0.01 * rng.normal(size=len(time_s))).astype(np.float32)
-    reference, ours = side_by_side(lambda: with_librosa(clip), lambda: seed33(clip, RATE))
-    print(
-        f"seed33: {reference / ours:.1f} x librosa, one call for each matrix "
-        f"({1e3 * ours:.1f} against {1e3 * reference:.1f} ms)"
-    )
-    for feature in (functionals, logmel):
-        taken, _ = side_by_side(lambda feature=feature: feature(clip, RATE), lambda: None)
-        print(f"{feature.__name__}: {SECONDS / taken:.0f} x real time ({1e3 * taken:.1f} ms for {SECONDS} s)")
-    interpreter, shown = side_by_side(
-        lambda: subprocess.run([sys.executable, "-c", "pass"], check=True),
-        lambda: subprocess.run(
-            [sys.executable, "-m", "eavctl", "--help"], check=True, stdout=subprocess.DEVNULL
-        ),
-    )
-    print(f"eavctl --help: {shown / interpreter:.1f} empty interpreters ({1e3 * shown:.0f} ms)")
-    for method in ("ambt-mean", "ambt-concat"):
-        apart, fused = side_by_side(fusion.STEPS["alone"](), fusion.STEPS[method]())
-        print(
-            f"{method}, tiny: a training step takes {fused / apart:.2f} x its three encoders alone "
-            f"({1e3 * fused:.0f} against {1e3 * apart:.0f} ms, batch {fusion.BATCH}), "
-            f"memory {fusion.peak_mb(method):.0f} against {fusion.peak_mb('alone'):.0f} MB"
-        )
+    """Measure what is named, all by default, and print a table in Markdown."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", help=f"of {', '.join((*NAMES, *BY_NAME_ONLY))}")
+    parser.add_argument("--small", action="store_true", help="the smallest size: it runs, and says nothing")
+    given = parser.parse_args()
+    unknown = set(given.names) - {*NAMES, *BY_NAME_ONLY}
+    if unknown:
+        parser.error(f"no benchmark is named {min(unknown)!r}")
+    print(machine(), end="\n\n")
+    print(_line(TITLES), _line(["---"] * len(TITLES)), sep="\n", flush=True)
+    for name in given.names or NAMES:
+        for result in run(name, small=given.small):
+            print(_line(_cells(result)), flush=True)
 
 
-def with_librosa(clip: np.ndarray) -> None:
-    """The matrices of seed33, one call of librosa for each."""
-    y = clip.astype(np.float64)
-    librosa.feature.mfcc(y=y, sr=RATE, n_mfcc=13)
-    for compute in (
-        "chroma_stft",
-        "melspectrogram",
-        "spectral_centroid",
-        "spectral_bandwidth",
-        "spectral_contrast",
-    ):
-        getattr(librosa.feature, compute)(y=y, sr=RATE)
-    for compute in ("spectral_flatness", "zero_crossing_rate", "rms"):
-        getattr(librosa.feature, compute)(y=y)
+def run(name: str, *, small: bool = False) -> list[Result]:
+    """The results of one benchmark; in this process, numpy has one thread."""
+    with threadpool_limits(1):
+        results: list[Result] = importlib.import_module(f"benchmarks.{name}").measure(small)
+    return results
 
 
-def side_by_side(one: Callable[[], object], other: Callable[[], object]) -> tuple[float, float]:
-    """Median seconds of both, run in turn after one run each that does not count."""
-    taken: tuple[list[float], list[float]] = ([], [])
-    for run in range(RUNS + 1):
-        for times, work in zip(taken, (one, other), strict=True):
-            start = time.perf_counter()
-            work()
-            if run:
-                times.append(time.perf_counter() - start)
-    return statistics.median(taken[0]), statistics.median(taken[1])
+def machine() -> str:
+    """A sentence on where this runs."""
+    found = [line for line in _cpuinfo() if line.startswith("model name")]
+    model = found[0].partition(":")[2].strip() if found else platform.processor()
+    packages = ", ".join(f"{name} {version}" for name, version in versions(*PACKAGES).items())
+    return f"{len(found)} cores of {model}, {platform.system()} {platform.machine()}; {packages}."
+
+
+def _cpuinfo() -> list[str]:
+    path = Path("/proc/cpuinfo")
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+def _cells(result: Result) -> list[str]:
+    less = result.smaller
+    goals = [_goal(result.goal, ""), _goal(result.memory_goal, " memory")]
+    return [
+        result.what,
+        result.beside,
+        str(result.ours),
+        str(result.theirs),
+        _times(result.faster),
+        "" if less is None else _times(less),
+        ", ".join(filter(None, goals)),
+        result.note,
+    ]
+
+
+def _goal(goal: float | None, what: str) -> str:
+    if goal is None:
+        return ""
+    return f"{goal:g}x{what}" if goal >= 1 else f"at most {1 / goal:.1f}x as much{what}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}x" if ratio >= 20 else f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

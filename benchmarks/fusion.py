@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.measure import RUNS, Result, calls, command_once
 from eavctl.classifiers.network import Criterion, Network, StreamBatch
 from eavctl.encoders.choice import settings_of_size
 from eavctl.fusion.networks.model import Design, Stream
 
 BATCH, N_CLASSES = 16, 5
+STEPS_FOR_MEMORY = 3
 FRAMES_5_S = 498  # of the 1024 that a row of fbank has; the others are padding
 STREAMS = tuple(
     Stream(name, encoder, settings_of_size(encoder, "tiny"), shape)
@@ -78,17 +79,35 @@ def ambt(method: str) -> Callable[[], None]:
 STEPS = {"alone": alone, "ambt-mean": lambda: ambt("ambt-mean"), "ambt-concat": lambda: ambt("ambt-concat")}
 
 
-def peak_mb(name: str) -> float:
+def measure(small: bool = False) -> list[Result]:
+    """A step of each fusion network beside one of its three encoders, on one thread."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        if small:
+            return [_result("ambt-mean", 0, 1)]
+        return [_result(method, RUNS, STEPS_FOR_MEMORY) for method in ("ambt-mean", "ambt-concat")]
+    finally:
+        torch.set_num_threads(n_threads)
+
+
+def _result(method: str, runs: int, n_steps: int) -> Result:
+    taken = calls(STEPS[method](), STEPS["alone"](), runs)
+    peaks = (peak_mb(name, n_steps) for name in (method, "alone"))
+    ours, theirs = (replace(each, peak_mb=peak) for each, peak in zip(taken, peaks, strict=True))
+    what = f"{method}, tiny: a training step, batch {BATCH}"
+    return Result(what, "its three encoders alone", ours, theirs)
+
+
+def peak_mb(name: str, n_steps: int) -> float:
     """Peak resident memory, MB, of a process that makes a few steps."""
-    done = subprocess.run([sys.executable, "-m", "benchmarks.fusion", name], check=True, capture_output=True)
-    return float(done.stdout)
+    peak = command_once(["python", "-m", "benchmarks.fusion", name, str(n_steps)]).peak_mb
+    assert peak is not None
+    return peak
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     run = STEPS[sys.argv[1]]()
-    for _ in range(3):
+    for _ in range(int(sys.argv[2])):
         run()
-    # Of this process alone: getrusage would count what its parent held at the fork.
-    status = Path("/proc/self/status").read_text()
-    print(int(status.split("VmHWM:")[1].split()[0]) / 1024)

@@ -62,13 +62,13 @@ class Result:
 
 
 def calls(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[Taken, Taken]:
-    """Time two functions in this process, in turn, after one run each that does not count."""
+    """Time two functions in this process, in turn, after one run each that counts only if ``runs`` is 0."""
     taken: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
         for times, work in zip(taken, (ours, theirs), strict=True):
             start = time.perf_counter()
             work()
-            if run:
+            if run or not runs:
                 times.append(time.perf_counter() - start)
     return Taken(statistics.median(taken[0])), Taken(statistics.median(taken[1]))
 
@@ -81,7 +81,7 @@ def commands(
     environment: Mapping[str, str] | None = None,
     before: Callable[[], object] = lambda: None,
 ) -> tuple[Taken, Taken]:
-    """Time two commands as processes of their own, in turn, after one run each that does not count.
+    """Time two commands as processes of their own, in turn, after one run each, as `calls` does.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ def commands(
         for each, command in zip(taken, (ours, theirs), strict=True):
             before()
             one = command_once(command, environment)
-            if run:
+            if run or not runs:
                 each.append(one)
     return _median(taken[0]), _median(taken[1])
 

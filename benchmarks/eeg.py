@@ -1,0 +1,88 @@
+"""One EAV subject's EEG, from a MATLAB file to segments, beside a script of loadmat and sosfiltfilt."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import scipy.io
+
+from benchmarks.measure import RUNS, Result, command_once, commands
+from eavctl import tables
+from eavctl.datasets.twin import synth_eav
+from eavctl.signals.matlab import open_mat
+
+REFERENCE = Path(__file__).with_name("reference_eeg.py")
+BESIDE = "loadmat, sosfiltfilt and resample_poly on the whole array"
+TRIALS, PACKED_TRIALS, FEWEST_TRIALS = 200, 40, 10  # packing takes long
+FEWER_RUNS = 3
+NEAR = 1e-6  # of the largest value; both are float32 at last
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+
+
+def measure(small: bool = False) -> list[Result]:
+    """The array as published and made up here; and one of fewer trials, packed and as HDF5."""
+    with tempfile.TemporaryDirectory() as made:
+        subject = _made_up(Path(made) / "whole", FEWEST_TRIALS if small else TRIALS)
+        whole = [_result(subject, "EEG of one EAV subject to segments", 1, 1 if small else RUNS)]
+        if not small:
+            whole.append(_result(subject, "the same, --jobs 2", 2, FEWER_RUNS))
+        fewer = _made_up(Path(made) / "fewer", FEWEST_TRIALS if small else PACKED_TRIALS)
+        packed = []
+        for what, save in (("compressed (-v7)", _save_packed), ("HDF5 (-v7.3)", _save_hdf5)):
+            save(fewer)
+            packed.append(_result(fewer, f"a fifth of it, {what}", 1, 1 if small else FEWER_RUNS))
+    return [replace(whole[0], goal=4, memory_goal=10), *whole[1:], *packed]
+
+
+def _made_up(folder: Path, trials: int) -> Path:
+    synth_eav(folder, subjects=1, trials=trials, modalities=("eeg",))
+    return folder / "subject1"
+
+
+def _result(subject: Path, what: str, jobs: int, runs: int) -> Result:
+    """Both ways in turn, once their segments are known to be the same.
+
+    Raises
+    ------
+    AssertionError : they are not.
+    """
+    ours, theirs = subject.with_name("segments.parquet"), subject.with_name("segments.npy")
+    eeg, labels = _file(subject, "eeg"), _file(subject, "eeg_label")
+    extract = ["python", "-m", "eavctl", "extract", str(subject), "-o", str(ours), "--force", "-j", str(jobs)]
+    extract += ["--features", "eeg-epochs", "--segment", "5", "--where", "task=speaking"]
+    script = ["python", str(REFERENCE), str(eeg), str(labels), str(theirs)]
+    if runs > 1:
+        taken = commands(extract, script, runs, environment=ONE_THREAD)
+    else:
+        taken = command_once(extract, ONE_THREAD), command_once(script, ONE_THREAD)
+    found, expected = tables.read_features(ours).x, np.load(theirs)
+    assert found.shape == expected.shape, (found.shape, expected.shape)
+    apart = float(np.abs(found - expected).max() / np.abs(expected).max())
+    assert apart < NEAR, apart
+    return Result(what, BESIDE, *taken, note=f"the same within {apart:.0e} of the largest value")
+
+
+def _file(subject: Path, what: str) -> Path:
+    return subject / "EEG" / f"{subject.name}_{what}.mat"
+
+
+def _array(subject: Path) -> tuple[str, np.ndarray]:
+    """Name and values of the EEG array, time x channel x trial."""
+    with open_mat(_file(subject, "eeg")) as file:
+        (name,) = file.names
+        return name, np.stack(list(file.slabs(name)), axis=-1)
+
+
+def _save_packed(subject: Path) -> None:
+    name, array = _array(subject)
+    scipy.io.savemat(_file(subject, "eeg"), {name: array}, do_compression=True)
+
+
+def _save_hdf5(subject: Path) -> None:
+    name, array = _array(subject)
+    with h5py.File(_file(subject, "eeg"), "w") as file:
+        file.create_dataset(name, data=array.T, chunks=(1, *array.T.shape[1:]), compression="gzip")
