@@ -136,11 +136,11 @@ def _contrast(magnitude: np.ndarray, rate: int) -> np.ndarray:
     Reference: Jiang et al., Music type classification by spectral contrast feature, ICME 2002.
     """
     valleys, peaks = [], []
-    # Sorted as float32, whose rounding is below 1e-6 dB, and as integers, whose order is that of positive
-    # floats: numpy sorts these by vectors, faster than it partitions.
-    bits = magnitude.T.astype(np.float32).view(np.int32)
     for band, count in _contrast_bands(rate):
-        ordered = np.sort(bits[:, band], axis=1).view(np.float32)
+        # Sorted as float32, whose rounding is below 1e-6 dB, and as integers, whose order is that of positive
+        # floats: numpy sorts these by vectors, faster than it partitions.
+        bits = magnitude[band].T.astype(np.float32).view(np.int32)
+        ordered = np.sort(bits, axis=1).view(np.float32)
         valleys.append(ordered[:, :count].mean(axis=1))
         peaks.append(ordered[:, -count:].mean(axis=1))
     return np.asarray(decibels(np.array(peaks)) - decibels(np.array(valleys)))

@@ -21,7 +21,7 @@ from eavctl.keys import KEYS
 from eavctl.provenance import hash_json
 from eavctl.stages.recipe import Describe, Recipe, noting
 
-BATCH = 16  # recordings; small enough that a kill loses seconds, large enough to hand out cheaply
+BATCH = 8  # recordings: a kill loses little, and the last are shared evenly; larger is handed out cheaper
 
 Record = dict[str, Any]
 

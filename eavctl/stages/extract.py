@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from eavctl import files, tables
@@ -70,11 +71,11 @@ class Extracted:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be done: which recordings, in table order, by which recipe, and what the table will say."""
+    """What is to be done: which recordings, in table order, of how many found, and by which recipe."""
 
     recipe: Recipe
     manifest: Manifest
-    meta: Record
+    n_found: int
 
     @classmethod
     def of(cls, found: Manifest, recipe: Recipe) -> _Work:
@@ -83,15 +84,19 @@ class _Work:
         if recipe.segment:  # else the names of samples are those of clips, which are in order
             ids = [sample_id(clip, recipe, 0.0) for clip in manifest.table["clip_id"].to_pylist()]
             manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
-        meta = {
-            **recipe.meta(),
-            "layout": manifest.layout,
-            "classes": list(manifest.classes),
-            "n_recordings": len(manifest) + len(manifest.rejected),
-            "n_without": len(found) - len(manifest),
-            "versions": versions(*PACKAGES[recipe.modality]),
+        return cls(recipe, manifest, len(found))
+
+    @cached_property
+    def meta(self) -> Record:
+        """What the table will say of it; finding the versions takes longer than the workers take to start."""
+        return {
+            **self.recipe.meta(),
+            "layout": self.manifest.layout,
+            "classes": list(self.manifest.classes),
+            "n_recordings": len(self.manifest) + len(self.manifest.rejected),
+            "n_without": self.n_found - len(self.manifest),
+            "versions": versions(*PACKAGES[self.recipe.modality]),
         }
-        return cls(recipe, manifest, meta)
 
     def hashing(self) -> InputsHash:
         """The hash of what is read, which ``meta`` lacks: it takes as long as reading every file."""
