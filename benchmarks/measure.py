@@ -110,11 +110,10 @@ def command_once(command: Sequence[str], environment: Mapping[str, str] | None =
     RuntimeError : it failed.
     """
     full = [sys.executable if part == "python" else part for part in command]
+    variables = {**os.environ, **(environment or {})}
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # else eavctl is compiled each time, and packages are not
     done = subprocess.run(
-        [sys.executable, "-I", "-S", str(CHILD), *full],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(environment or {})},
+        [sys.executable, "-I", "-S", str(CHILD), *full], capture_output=True, text=True, env=variables
     )
     found = json.loads(done.stdout) if done.stdout else {"code": done.returncode}
     if found["code"]:
