@@ -16,7 +16,7 @@ import typer
 from eavctl import __version__
 from eavctl.cli.console import Verbosity
 from eavctl.cli.options import Quiet, Verbose
-from eavctl.cli.start import SETTINGS_FILE
+from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE
 from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
@@ -162,4 +162,6 @@ def parse(arguments: list[str]) -> int:
         )
     except typer.Abort:
         raise KeyboardInterrupt from None
-    return int(code or 0)
+    if code == INTERRUPTED:  # what newer typers make of a KeyboardInterrupt
+        raise KeyboardInterrupt
+    return int(code or DONE)

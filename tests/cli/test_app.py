@@ -128,7 +128,8 @@ def test_interruption_ends_with_130(run, monkeypatch):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("eavctl.stages.show.show", interrupted)
-    assert run("show", "x").code == 130
+    result = run("show", "x")
+    assert (result.code, result.err) == (130, "interrupted\n")
 
 
 def test_flag_beats_environment_beats_file_beats_default(run, tmp_path, monkeypatch):
