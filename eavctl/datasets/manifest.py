@@ -26,7 +26,6 @@ VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
 EEG_ENDINGS = frozenset({".edf", ".bdf", ".vhdr", ".set", ".fif", ".mat"})
 MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | EEG_ENDINGS
 
-
 AT_ONCE = 1024  # records that are Python objects at a time; Arrow holds a tenth of their memory
 
 

@@ -73,7 +73,7 @@ def batches(
 
     Parameters
     ----------
-    records : see `eavctl.stages.inputs.records`; gone through little by little.
+    records : see `eavctl.stages.inputs.Inputs`; gone through little by little.
     jobs : processes, each with one thread.
     parts : folder in which finished batches are kept, if they are to be.
     """

@@ -16,7 +16,7 @@ from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError
 from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
-from eavctl.stages.inputs import InputsHash, records
+from eavctl.stages.inputs import Inputs
 from eavctl.stages.recipe import Recipe, noting
 
 PACKAGES = {
@@ -98,9 +98,9 @@ class _Work:
             "versions": versions(*PACKAGES[self.recipe.modality]),
         }
 
-    def hashing(self) -> InputsHash:
-        """The hash of what is read, which ``meta`` lacks: it takes as long as reading every file."""
-        return InputsHash(self.manifest, self.recipe.modality)
+    def inputs(self) -> Inputs:
+        """What is read, and its hash, which ``meta`` lacks: that takes as long as reading every file."""
+        return Inputs(self.manifest, self.recipe.modality)
 
 
 def extract(
@@ -179,11 +179,10 @@ def _compute(
     n_done = n_rows = 0
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        hashing = writer = None
-        todo = records(work.manifest, work.recipe.modality)
-        for batch in batches(work.recipe, work.manifest.root, todo, jobs, parts):
-            if hashing is None:  # not before the workers are there: a process with threads forks at a risk
-                hashing = stack.enter_context(work.hashing())
+        inputs, writer = work.inputs(), None
+        for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts):
+            if not n_done:  # not before the workers are there: a process with threads forks at a risk
+                stack.enter_context(inputs)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
@@ -199,10 +198,10 @@ def _compute(
         n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
         result = Extracted(n_rows, shape, n_recordings, tuple(bad), tuple(notes), n_without, account.found())
         settle(result)
-        assert hashing is not None  # settle has refused a table without rows
-        assert writer is not None
+        assert writer is not None  # settle has refused a table without rows
+        inputs.check()
         facts = {"shape": list(shape), "n_rows": n_rows, "rejected": bad, "account": account.found()}
-        writer.close({**work.meta, "inputs_hash": hashing.result(), **facts})
+        writer.close({**work.meta, "inputs_hash": inputs.hash(), **facts})
     if parts:
         shutil.rmtree(parts, ignore_errors=True)
     return result
@@ -240,8 +239,8 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     if any(meta.get(key) != value for key, value in work.meta.items()):
         return None
-    with work.hashing() as hashing:
-        if meta.get("inputs_hash") != hashing.result():
+    with work.inputs() as inputs:
+        if meta.get("inputs_hash") != inputs.hash():
             return None
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
