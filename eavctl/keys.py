@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 KEYS = (
@@ -11,6 +12,7 @@ KEYS = (
     "subject",
     "session",
     "trial",
+    "recording",
     "task",
     "start",
     "end",
@@ -19,17 +21,26 @@ KEYS = (
     "fold",
 )
 PATHS = ("eeg_path", "audio_path", "video_path")
-MANIFEST_COLUMNS = (*KEYS, *PATHS, "eeg_index")
+# What recording a row is of is told by the file's content, never by a manifest.
+MANIFEST_COLUMNS = (*(name for name in KEYS if name != "recording"), *PATHS, "eeg_index")
 KINDS: dict[str, type] = {"start": float, "end": float, "fold": int, "eeg_index": int}
 
 
 def clean(name: str, value: Any) -> Any:
-    """A key's value as every table has it: text, a number where `KINDS` says so, or None for nothing.
+    """A key's value as every table has it, or None for nothing.
+
+    Texts have no space at their ends (paths keep theirs: file names can have some); `KINDS` says what are
+    numbers.
 
     Raises
     ------
-    ValueError : it should be a number and is none.
+    ValueError : it should be a number and is none, or is not finite.
     """
+    if isinstance(value, str) and name not in PATHS:
+        value = value.strip()
     if value is None or value != value or value == "":
         return None
-    return KINDS.get(name, str)(value)
+    found = KINDS.get(name, str)(value)
+    if isinstance(found, float) and not math.isfinite(found):
+        raise ValueError(f"{name} is {value!r}")
+    return found

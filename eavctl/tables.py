@@ -28,7 +28,7 @@ from eavctl import files
 from eavctl.arrow import column, numbers, of_records
 from eavctl.errors import DataError
 from eavctl.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
-from eavctl.keys import KEYS, KINDS, MANIFEST_COLUMNS
+from eavctl.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
 from eavctl.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 
 pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once took: 30 MB of an extraction
 
-SCHEMA_VERSION, TENSOR_SCHEMA_VERSION = 1, 2  # until 2, tensors were nested lists
+SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of which recording they are
+NAMES_RECORDINGS = 3
 META_KEY = b"eavctl"
 TENSOR = "x"
 PROBA = "proba_"
@@ -45,10 +46,13 @@ PROBA = "proba_"
 COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
 
 _ARROW = {float: pa.float64(), int: pa.int64()}
-COLUMN_TYPES: dict[str, pa.DataType] = {
-    name: _ARROW[KINDS[name]] if name in KINDS else pa.string() for name in MANIFEST_COLUMNS
-}
-KEY_TYPES = {name: COLUMN_TYPES[name] for name in KEYS}
+
+
+def _types(names: Sequence[str]) -> dict[str, pa.DataType]:
+    return {name: _ARROW[KINDS[name]] if name in KINDS else pa.string() for name in names}
+
+
+COLUMN_TYPES, KEY_TYPES = _types(MANIFEST_COLUMNS), _types(KEYS)
 
 
 @dataclass(frozen=True)
@@ -112,7 +116,7 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
         elif name in ("fold", "eeg_index"):
             keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
         else:
-            texts = [None if v is None or v is pd.NA or v != v or v == "" else str(v) for v in values]
+            texts = [None if v is None or v is pd.NA else clean(name, v) for v in values]
             keys[name] = pd.Series(texts, dtype=object)
     return keys
 
@@ -208,8 +212,7 @@ class FeatureWriter:
         """Set the table's metadata, to which the hash of the content is added; call once, last."""
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
-        version = TENSOR_SCHEMA_VERSION if self.columns is None else SCHEMA_VERSION
-        full = {"schema_version": version, "kind": "features", **meta, "content_hash": content}
+        full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
         self._writer.add_key_value_metadata({META_KEY: canonical_json(full).encode()})
 
     def __exit__(
@@ -298,7 +301,7 @@ def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
     """The keys of a feature or prediction table, without its other columns."""
-    return key_frame(_open(path).read(columns=list(KEYS)).to_pandas())
+    return _read_keys(_open(path).read(columns=list(KEYS)))
 
 
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:
@@ -359,7 +362,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
 def _open_kind(path: str | os.PathLike[str], kind: str) -> tuple[pq.ParquetFile, dict[str, Any]]:
     source = _open(path)
     meta = _meta_of_kind(source, path, kind)
-    missing = [name for name in KEYS if name not in source.schema_arrow.names]
+    missing = [name for name in KEYS if name not in source.schema_arrow.names and name != "recording"]
     if missing:
         raise DataError(f"{path}: the table lacks the key columns {', '.join(missing)}")
     return source, meta
@@ -370,7 +373,7 @@ def _meta_of_kind(source: pq.ParquetFile, path: str | os.PathLike[str], kind: st
     if meta.get("kind") != kind:
         found = f"a table of {meta['kind']}" if "kind" in meta else "a Parquet file that eavctl did not write"
         raise DataError(f"{path}: {found}, where a table of {kind} is needed{_HINTS.get(kind, '')}")
-    if meta.get("schema_version", 0) > TENSOR_SCHEMA_VERSION:
+    if meta.get("schema_version", 0) > SCHEMA_VERSION:
         raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
     return meta
 
@@ -404,4 +407,4 @@ def _meta(source: pq.ParquetFile) -> dict[str, Any]:
 
 
 def _read_keys(arrow: pa.Table) -> pd.DataFrame:
-    return key_frame(arrow.select(list(KEYS)).to_pandas())
+    return key_frame(arrow.select([name for name in KEYS if name in arrow.column_names]).to_pandas())

@@ -144,6 +144,13 @@ def extract(
         Path | None, typer.Option(help="Also write the recordings that cannot be used to this table.")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="End with 3 if any recording is bad.")] = False,
+    distinct_names: Annotated[
+        bool,
+        typer.Option(
+            "--distinct-names",
+            help="Labels and subjects that differ in case or spacing alone are different ones.",
+        ),
+    ] = False,
     jobs: Jobs = 1,
     force: Force = False,
     dry_run: DryRun = False,
@@ -154,13 +161,14 @@ def extract(
     A recording that cannot be used is named with its reason, here and in the table's metadata, and the
     rest goes on. Run again after an interruption, it goes on where it stopped.
     """
+    from eavctl.evaluation.names import class_line
     from eavctl.stages.extract import Choice
     from eavctl.stages.extract import extract as run
     from eavctl.stages.recipe import Recipe, noting
 
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
-    choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch))
+    choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     if dry_run:
@@ -194,6 +202,7 @@ def extract(
                 "without": result.n_without,
                 "rejected": list(result.rejected),
                 "account": result.account,
+                "class_counts": dict(result.class_counts),
                 "up_to_date": result.up_to_date,
             }
         )
@@ -201,5 +210,7 @@ def extract(
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
         say(f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})")
+    if result.class_counts:
+        say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
     say(f"{done}{result.n_rows} rows, {size}, {len(result.rejected)} rejected -> {out}")

@@ -121,7 +121,7 @@ def fuse(
     tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
-    group: Group = "subject",
+    group: Group = None,
     seed: Seed = 42,
     force: Force = False,
     dry_run: DryRun = False,
@@ -148,6 +148,7 @@ def fuse(
         raise UsageError("--use applies a fuser to prediction tables; a network is applied by predict")
     if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
         raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
+    from eavctl.evaluation.names import class_line
     from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
     from eavctl.stages.train import Evaluation, Targets
 
@@ -178,8 +179,11 @@ def fuse(
     for text in trained.warnings:
         warn(text)
     if as_json:
-        facts = {key: trained.meta[key] for key in ("classes", "protocol", "out_of_fold", "fusion")}
+        facts = {
+            key: trained.meta[key] for key in ("classes", "class_counts", "protocol", "out_of_fold", "fusion")
+        }
         emit_json({"out": out, "up_to_date": trained.up_to_date, **facts})
+    say(class_line(trained.meta["class_counts"]))
     _tell(trained.meta["fusion"], trained.meta["out_of_fold"])
     done = "is up to date: " if trained.up_to_date else ""
     where = " and ".join(map(str, targets.files))

@@ -132,8 +132,18 @@ def _lines(result: Predicted) -> list[str]:
     for row in result.rows:
         when = f"{row.start:8.2f} - {row.end:7.2f} s  " if windows else ""
         best = row.proba.argmax()
-        lines.append(f"{when}{result.classes[best]:<{width}}  {row.proba[best]:.2f}  {row.recording}")
+        right = _right(result.sureness(row))
+        lines.append(
+            f"{when}{result.classes[best]:<{width}}  {row.proba[best]:.2f}  {right}  {row.recording}"
+        )
     return lines
+
+
+def _right(part: dict[str, Any] | None) -> str:
+    """How often such answers were right out of fold, in a column of its own."""
+    if part is None:
+        return f"{'right: not known':27}"
+    return f"right {part['right']:.2f} [{part['low']:.2f}, {part['high']:.2f}] of {part['n_rows']:<3}"
 
 
 def _card(result: Predicted, row: Row) -> list[str]:
@@ -149,7 +159,8 @@ def _card(result: Predicted, row: Row) -> list[str]:
     if right is not None:
         lines += [
             "",
-            f"  In training's out-of-fold test, {right:.0%} of the answers given this surely were right.",
+            f"  Out of fold, of {right['n_rows']} answers {result.classes[order[0]]!r} about as sure,",
+            f"  {right['right']:.0%} [{right['low']:.0%}, {right['high']:.0%}] were right.",
         ]
     if result.is_fusion:
         lines += ["", f"  {_account(row)}"]

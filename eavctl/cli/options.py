@@ -25,15 +25,15 @@ Protocol = Annotated[
     typer.Option(
         help="Who is tested on whom: auto, random, stratified, group-kfold, loso, eav-70-30, eav-50-50 (each "
         "subject apart) or given (the table's own split or fold column). auto takes group-kfold where the "
-        "table names subjects, else stratified."
+        "table names subjects or has epochs of several recordings, else stratified."
     ),
 ]
 Folds = Annotated[int, typer.Option(min=2, help="Number of folds.")]
 Group = Annotated[
-    str,
+    str | None,
     typer.Option(
-        help="Key column that must never stand on both sides of a split; or block: neighbouring trials of "
-        "one class."
+        help="What must never stand on both sides of a split: subject (the default), session, recording, "
+        "trial, clip_id, task, dataset, or block: neighbouring trials of one class."
     ),
 ]
 Normalize = Annotated[

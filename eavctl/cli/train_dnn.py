@@ -77,7 +77,7 @@ def train_dnn(
     tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
-    group: Group = "subject",
+    group: Group = None,
     normalize: Normalize = None,
     predictions: Predictions = None,
     keep_folds: Annotated[

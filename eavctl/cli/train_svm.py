@@ -35,7 +35,7 @@ def train_svm(
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.joblib).")],
     protocol: Protocol = "auto",
     folds: Folds = 5,
-    group: Group = "subject",
+    group: Group = None,
     normalize: Normalize = None,
     predictions: Predictions = None,
     jobs: Jobs = 1,

@@ -23,6 +23,7 @@ def run_training(
     as_json: bool,
 ) -> None:
     """Train, and say what came of it."""
+    from eavctl.evaluation.names import class_line
     from eavctl.stages.train import plan, train
 
     if dry_run:
@@ -35,6 +36,7 @@ def run_training(
         warn(text)
     if as_json:
         emit_json({"out": str(targets.model), "up_to_date": result.up_to_date, **_summary(result.meta)})
+    say(class_line(result.meta["class_counts"]))
     say(score_line(result.meta["out_of_fold"]))
     done = "is up to date: " if result.up_to_date else ""
     where = " and ".join(map(str, targets.files))
@@ -49,7 +51,7 @@ def train_settings(**given: Any) -> TrainSettings:
 
 
 def _summary(meta: Any) -> dict[str, Any]:
-    return {key: meta[key] for key in ("classes", "protocol", "out_of_fold")}
+    return {key: meta[key] for key in ("classes", "class_counts", "protocol", "out_of_fold")}
 
 
 def score_line(scores: dict[str, Any]) -> str:

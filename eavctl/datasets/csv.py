@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
+import posixpath
+from collections import Counter, defaultdict
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from eavctl.datasets.manifest import Manifest, build, columns_of
 from eavctl.errors import DataError
@@ -22,8 +29,11 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read a manifest: columns of the manifest by their names, of which one path is needed.
 
-    ``path`` is accepted for any of them, by its ending. Paths are relative to the
-    manifest's folder. A missing ``clip_id`` is the path without its ending.
+    ``path`` is accepted for any of them, by its ending. Paths are relative to the manifest's folder. A
+    missing ``clip_id`` is the path without its ending; parts of one file have their times in it, trials of
+    one file their number. Parts that are given one ``clip_id`` are samples of that clip. Of rows that name
+    the same part of the same file, by whatever path, the first is taken; where their labels contradict each
+    other, none is.
 
     Raises
     ------
@@ -38,21 +48,91 @@ def scan(root: Path) -> Manifest:
         )
     if not {"path", *PATHS} & set(frame.columns):
         raise DataError(f"{root}: the manifest has no path; name a column audio_path (or {', '.join(PATHS)})")
-    records = []
-    for number, row in enumerate(frame.to_dict("records"), start=2):
-        record = {key: value for key, value in row.items() if _clean(key, value, root, number) is not None}
-        if "path" in record:
-            record |= _by_ending(str(record.pop("path")), root, number)
-        paths = [str(record[key]) for key in PATHS if key in record]
-        if not paths:
-            raise DataError(f"{root}: line {number} names no recording")
-        record.setdefault("clip_id", PurePosixPath(paths[0]).with_suffix("").as_posix())
-        record.setdefault("dataset", root.stem)
-        records.append(record)
-    return build(records, root.parent, "csv")
+    rows = [_row(cells, root, line) for line, cells in enumerate(frame.to_dict("records"), start=2)]
+    kept, rejected = _apart(rows)
+    return build(_named(kept), root.parent, "csv", rejected=rejected)
 
 
-def _clean(key: str, value: object, root: Path, line: int) -> object:
+@dataclass(frozen=True)
+class _Row:
+    """A line of the table: the record of the manifest, its files wherever links lead, and which part."""
+
+    line: int
+    record: dict[str, Any]
+    files: tuple[str, ...]
+
+    @property
+    def part(self) -> tuple[Any, ...]:
+        return tuple(self.record.get(key) for key in ("eeg_index", "start", "end"))
+
+    @property
+    def path(self) -> str:
+        return next(str(self.record[key]) for key in PATHS if key in self.record)
+
+    @property
+    def times(self) -> str:
+        """What a part is called by, after its recording; nothing for a whole one."""
+        _, start, end = self.part
+        if start is None and end is None:
+            return ""
+        return f":{start or 0.0:09.3f}-" + ("" if end is None else f"{end:09.3f}")
+
+
+def _row(row: Mapping[Hashable, Any], root: Path, line: int) -> _Row:
+    cells = {str(key): _clean(str(key), value, root, line) for key, value in row.items()}
+    record = {key: value for key, value in cells.items() if value is not None}
+    if "path" in record:
+        record |= _by_ending(str(record.pop("path")), root, line)
+    files = tuple(os.path.realpath(root.parent / str(record[key])) for key in PATHS if key in record)
+    if not files:
+        raise DataError(f"{root}: line {line} names no recording")
+    start, end = record.get("start", 0.0), record.get("end", math.inf)
+    if start < 0 or end <= start:
+        raise DataError(f"{root}: line {line}: a part from {start} to {end} s; it must end after it starts")
+    record.setdefault("dataset", root.stem)
+    return _Row(line, record, files)
+
+
+def _apart(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
+    """The rows that name different parts of files, and those rejected because another names the same."""
+    groups: dict[tuple[Any, ...], list[_Row]] = {}
+    for row in rows:
+        groups.setdefault((row.files, row.part), []).append(row)
+    kept, rejected = [], []
+    for same in groups.values():
+        labels = sorted({row.record["label"] for row in same if "label" in row.record})
+        n_kept = 1 if len(labels) < 2 else 0
+        kept += same[:n_kept]
+        for row in same[n_kept:]:
+            others = ", ".join(str(other.line) for other in same if other is not row)
+            reason = f"line {row.line} names the same recording as line {others}"
+            reason += f", with contradicting labels: {', '.join(labels)}" if len(labels) > 1 else ""
+            rejected.append(
+                {"clip_id": row.record.get("clip_id", row.path), "path": row.path, "reason": reason}
+            )
+    return kept, rejected
+
+
+def _named(rows: Sequence[_Row]) -> Iterator[dict[str, Any]]:
+    """The records with names: of what shares a file or a clip, each has what tells it from the others."""
+    trials, parts = defaultdict(set), defaultdict(set)
+    of_clip = Counter(row.record["clip_id"] for row in rows if "clip_id" in row.record)
+    for row in rows:
+        trials[row.files].add(row.part[0])
+        parts[row.files, row.part[0]].add(row.part)
+    for row in rows:
+        index = row.part[0]
+        times = row.times if len(parts[row.files, index]) > 1 else ""
+        if "clip_id" in row.record:
+            clip = row.record["clip_id"]
+            yield {"sample_id": clip + (row.times if of_clip[clip] > 1 else ""), **row.record}
+        else:
+            stem = PurePosixPath(posixpath.normpath(row.path)).with_suffix("").as_posix()
+            trial = f"/{index + 1:03d}" if len(trials[row.files]) > 1 and index is not None else ""
+            yield {**row.record, "clip_id": stem + trial + times}
+
+
+def _clean(key: str, value: object, root: Path, line: int) -> Any:
     try:
         return clean(key, value) if isinstance(value, str | int | float) else None
     except ValueError:

@@ -90,6 +90,7 @@ def _epoch(record: dict[str, Any], event: Any, start: float, end: float, label: 
         "session": record["clip_id"],
         **record,
         "clip_id": name,
+        "sample_id": name,
         "trial": name,  # onsets alone are not unique where one session has several recordings
         "label": label,
         "start": max(event.onset + start, 0.0),

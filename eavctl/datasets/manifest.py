@@ -1,4 +1,4 @@
-"""The manifest: one row a recording, whatever the data set, and the way to find its layout."""
+"""The manifest: one row a recording or part of one, whatever the data set, and the way to find its layout."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Manifest:
 
     Parameters
     ----------
-    table : the columns of `MANIFEST_COLUMNS`, sorted by ``clip_id``; paths are relative to ``root``.
+    table : the columns of `MANIFEST_COLUMNS`, sorted by ``sample_id``; paths are relative to ``root``.
     root : folder that the paths start from.
     layout : name of the layout that was read.
     classes : labels in the data set's own order.
@@ -126,9 +126,10 @@ def build(
     classes: tuple[str, ...] | None = None,
     rejected: Sequence[Mapping[str, str]] = (),
 ) -> Manifest:
-    """Make a manifest of records; of two recordings with one name, the second is rejected.
+    """Make a manifest of records; of two with one ``sample_id``, the second is rejected.
 
-    ``rejected`` are others that cannot be records.
+    A record without ``sample_id`` is a whole clip and takes its name. ``rejected`` are others that cannot be
+    records.
 
     Raises
     ------
@@ -141,9 +142,10 @@ def build(
             batch = of_records(chunk, COLUMN_TYPES)
         except UnicodeEncodeError as error:
             raise DataError(f"{root}: {error.object!r} is not a name in Unicode; rename it") from None
-        batches.append(batch.set_column(0, "sample_id", batch["clip_id"]))  # whole recordings
+        clips, names = batch["clip_id"].to_pylist(), batch["sample_id"].to_pylist()
+        names = [name or clip for name, clip in zip(names, clips, strict=True)]
+        batches.append(batch.set_column(0, "sample_id", column(names, pa.string())))
         labels.update(filter(None, batch["label"].to_pylist()))
-        names = batch["clip_id"].to_pylist()
         is_in_order &= all(a < b for a, b in itertools.pairwise([last, *names]))
         last = names[-1]
     if not batches:
@@ -157,7 +159,7 @@ def build(
 
 def _in_order(found: Manifest) -> Manifest:
     """Sort by name, and reject what has a name that came before."""
-    unique, repeated = _by_name(found.table["clip_id"].to_pylist())
+    unique, repeated = _by_name(found.table["sample_id"].to_pylist())
     refused = []
     for record in found.taking(repeated).records() if repeated else ():
         path = next(record[key] for key in PATHS if key in record)

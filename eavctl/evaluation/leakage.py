@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, LeakError
-from eavctl.evaluation.groups import identify, named, short
+from eavctl.evaluation.groups import identify, named, overlaps, short
 
 SHOWN = 3  # offenders that a message names
 PROBES = 64  # values of a row that are compared before whole rows are
@@ -19,6 +19,7 @@ _WORDS = {"sample_id": "samples", "clip_id": "clips", "trial": "trials", "subjec
 _ADVICE = {
     "subject": "Split by subject (--protocol group-kfold or loso), or allow it by name (--protocol random).",
     "content": "Leave one of the two out.",
+    "recording": "Keep recordings whole (--group recording), or extract without overlap.",
 }
 
 
@@ -30,14 +31,14 @@ def check(
     allow: Collection[str] = (),
     group: str = "subject",
 ) -> None:
-    """Refuse a split with a sample, clip, trial or subject on both sides.
+    """Refuse a split with a sample, clip, trial, subject, or the same time of a recording on both sides.
 
     Parameters
     ----------
     keys : one row a sample, with the key columns.
     train, test : indices of rows.
     allow : what may stand on both sides because the protocol says so by name, such as ``("subject",)``.
-        Where ``clip_id`` is allowed, segments of a clip must still not overlap in time across the sides.
+        Rows of one recording must never overlap in time across the sides.
     group : one more key column that the protocol keeps apart.
 
     Raises
@@ -53,8 +54,7 @@ def check(
         shared = sorted(set(named(identities[train])) & set(named(identities[test])))
         if shared:
             raise LeakError(_message(name, shared))
-    if "clip_id" in allow:
-        _check_overlaps(keys, train, test)
+    _check_overlaps(keys, train, test)
 
 
 def content_check(x: np.ndarray, keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
@@ -116,22 +116,19 @@ def _message(name: str, shared: list[str]) -> str:
 
 
 def _check_overlaps(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
-    """Walk the segments of each clip in time; one that begins before the other side has ended is a leak."""
+    """Refuse rows of one recording that overlap in time across the sides, whatever they are called.
+
+    Of the rows that a run of overlaps connects two overlap directly that are on different sides, if any are.
+    """
     rows = np.concatenate([train, test])
-    frame = pd.DataFrame({
-        "clip": identify(keys, "clip_id")[rows],
-        "start": keys["start"].to_numpy(float)[rows],
-        "end": keys["end"].to_numpy(float)[rows],
-        "test": np.arange(len(rows)) >= len(train),
-        "sample": keys["sample_id"].to_numpy()[rows],
-    })  # fmt: skip
-    frame = frame.fillna({"start": 0.0, "end": np.inf}).dropna(subset="clip")  # no times: the whole clip
-    offenders = []
-    ended: dict[tuple[str, bool], float] = {}
-    for row in frame.sort_values(["clip", "start", "sample"]).itertuples():
-        if row.start < ended.get((row.clip, not row.test), -np.inf):
-            offenders.append(str(row.sample))
-        ended[row.clip, row.test] = max(row.end, ended.get((row.clip, row.test), -np.inf))
-    if offenders:
-        shown = ", ".join(offenders[:SHOWN]) + (", ..." if len(offenders) > SHOWN else "")
-        raise LeakError(f"leak: {len(offenders)} segments overlap in time with the other side: {shown}.")
+    found, runs = overlaps(keys.iloc[rows])
+    is_test = found >= len(train)
+    both = np.intersect1d(runs[is_test], runs[~is_test])
+    if not len(both):
+        return
+    offenders = sorted({str(keys["sample_id"].iloc[rows[i]]) for i in found[np.isin(runs, both) & is_test]})
+    shown = ", ".join(offenders[:SHOWN]) + (", ..." if len(offenders) > SHOWN else "")
+    raise LeakError(
+        f"leak: {len(offenders)} rows overlap in time with rows of the same recording on the other side of "
+        f"the split: {shown}.\n{_ADVICE['recording']}"
+    )

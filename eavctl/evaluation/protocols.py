@@ -5,23 +5,40 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import identify, in_order, named, short
+from eavctl.evaluation.groups import (
+    BLOCK,
+    RECORDING,
+    connected,
+    epochs_share_recordings,
+    identify,
+    in_order,
+    named,
+    short,
+    units,
+)
+from eavctl.evaluation.names import check_spelling
 
+SHOWN = 3  # names in a message
 RANDOM_PARTS = 5  # one part of five is tested: 80/20
 TEST_SPLIT = "test"
 CLIP = "clip_id"
 SUBJECT = "subject"
+GROUPS = (SUBJECT, "session", RECORDING, "trial", CLIP, "task", "dataset", BLOCK)
 
 SHARED_SPEAKERS = "speakers may stand on both sides of the split: the score does not speak for new speakers"
 NO_SUBJECTS = "the table names no subjects, so one speaker may stand on both sides of the split"
 SAME_SUBJECT = "each subject is tested by a model of that subject: the score does not speak for new people"
 ONE_SUBJECT = "the table names one subject, who stands on both sides: the score speaks for this person only"
+SHARED_RECORDINGS = (
+    "epochs of one recording may stand on both sides of the split, and those near in time are dependent: "
+    "the score does not speak for other recordings"
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +67,9 @@ class Plan:
     folds : the splits, by fold number.
     warnings : what every output made by this plan must say.
     shares : the protocol allows, by its name, a subject on both sides.
+    groups : shape (n_rows,), str: what inner splits keep whole where there are two or more; the group, or
+        the unit of a row without one.
+    units : shape (n_rows,), str: what is never divided (see `eavctl.evaluation.groups.units`).
     """
 
     name: str
@@ -57,6 +77,8 @@ class Plan:
     folds: tuple[Split, ...]
     warnings: tuple[str, ...] = field(default=())
     shares: bool = False
+    groups: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
+    units: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
 
     @property
     def allow(self) -> tuple[str, ...]:
@@ -71,7 +93,13 @@ class Plan:
 
 
 def splits(
-    keys: pd.DataFrame, protocol: str = "auto", *, folds: int = 5, group: str = SUBJECT, seed: int = 42
+    keys: pd.DataFrame,
+    protocol: str = "auto",
+    *,
+    folds: int = 5,
+    group: str | None = None,
+    seed: int = 42,
+    distinct_names: bool = False,
 ) -> Plan:
     """Split the rows of a key table by a protocol.
 
@@ -80,30 +108,51 @@ def splits(
     Parameters
     ----------
     keys : one row a sample, with the key columns; every row has a label.
-    protocol : ``auto`` (``group-kfold`` where the table names two groups or more, else ``stratified``),
+    protocol : ``auto`` (``group-kfold`` where the table names two groups or more, else ``stratified``; where
+        no two subjects are named and clips are epochs of one recording, the groups are the sessions or,
+        where no two are named, the recordings),
         ``group-kfold``, ``loso`` (leave one group out), ``stratified`` (k folds of whole clips),
         ``random`` (one split of whole clips, 80/20), ``eav-70-30`` and ``eav-50-50`` (each subject apart:
         trained on the first trials of every class, tested on the rest) or ``given`` (the table's own
         ``split`` or ``fold``).
     folds : number of folds of ``group-kfold`` and ``stratified``.
     group : key column whose values are kept together, or ``block`` (see `eavctl.evaluation.groups.blocks`);
-        any but ``subject`` lets a subject stand on both sides.
+        by default ``subject``. Any other lets a subject stand on both sides.
     seed : of the order in which groups or clips of equal size are dealt out.
+    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
 
     Raises
     ------
-    UsageError : no such protocol, or more folds than groups.
-    DataError : labels or groups are missing, or some fold could not be trained or tested.
+    UsageError : no such protocol or group, a group for a protocol that has its own, or more folds than
+        groups.
+    DataError : labels or groups are missing, some fold could not be trained or tested, or names differ in
+        case or spacing alone.
     """
     if protocol not in _PROTOCOLS and protocol != "auto":
         raise UsageError(f"no protocol {protocol!r}: choose from auto, {', '.join(_PROTOCOLS)}")
     if folds < 2:
         raise UsageError(f"--folds {folds}: at least 2 are needed")
-    request = _Request(keys, _labels(keys), folds, group, seed)
+    _check_group(protocol, group)
+    labels = _labels(keys)
+    if not distinct_names:
+        check_spelling(labels, identify(keys, SUBJECT))
+    request = _Request(keys, labels, folds, group or SUBJECT, seed, units(keys))
     if protocol == "auto":
-        protocol, request = _choose(request)
-    plan = _PROTOCOLS[protocol](request)
-    return _verified(plan, request.labels)
+        protocol, request = _choose(request, is_asked=group is not None)
+    plan = _verified(_PROTOCOLS[protocol](request), request.labels)
+    groups = identify(keys, plan.group)
+    whole = np.where(groups == None, request.units, groups)  # noqa: E711  (elementwise)
+    whole = connected(whole, (np.arange(len(keys)), whole), (np.arange(len(keys)), request.units))
+    return replace(plan, groups=whole.astype(str), units=request.units.astype(str))
+
+
+def _check_group(protocol: str, group: str | None) -> None:
+    if group is None:
+        return
+    if group not in GROUPS:
+        raise UsageError(f"--group {group}: no such key; known: {', '.join(GROUPS)}")
+    if protocol not in ("auto", "group-kfold", "loso", "given"):
+        raise UsageError(f"--group is for group-kfold, loso and given: {protocol} has units of its own")
 
 
 # --- the protocols ----------------------------------------------------------------------------------------
@@ -116,27 +165,38 @@ class _Request:
     folds: int
     group: str
     seed: int
+    units: np.ndarray
     notes: tuple[str, ...] = ()
 
-    def with_folds(self, folds: int, *notes: str) -> _Request:
-        return _Request(self.keys, self.labels, folds, self.group, self.seed, notes)
+    def noting(self, *notes: str) -> _Request:
+        return replace(self, notes=(*self.notes, *notes))
+
+    def n_groups(self, group: str) -> int:
+        """How many groups there are, those that share units counted as one."""
+        return len(named(_whole(identify(self.keys, group), self.units)))
 
 
-def _choose(request: _Request) -> tuple[str, _Request]:
+def _choose(request: _Request, *, is_asked: bool) -> tuple[str, _Request]:
     """Group k-fold where there are groups, with as many folds as there are groups at most."""
-    n_groups = len(named(identify(request.keys, request.group)))
-    if n_groups < 2:
-        return "stratified", request
-    if n_groups >= request.folds:
+    if request.n_groups(request.group) < 2 and not is_asked:
+        if not epochs_share_recordings(request.keys):
+            return "stratified", request
+        found = [group for group in ("session", RECORDING) if request.n_groups(group) > 1]
+        if not found:
+            return "stratified", request
+        note = f"epochs of one recording are dependent: whole {found[0]}s are kept apart (--group {found[0]})"
+        request = replace(request, group=found[0]).noting(note)
+    n_groups = request.n_groups(request.group)
+    if n_groups >= request.folds or n_groups < 2:
         return "group-kfold", request
     note = (
         f"{n_groups} folds in place of {request.folds}: the table names {n_groups} groups ({request.group})"
     )
-    return "group-kfold", request.with_folds(n_groups, note)
+    return "group-kfold", replace(request, folds=n_groups).noting(note)
 
 
 def _group_kfold(request: _Request) -> Plan:
-    groups = _whole_groups(request)
+    groups, request = _whole_groups(request)
     n_groups = len(named(groups))
     if n_groups < request.folds:
         raise UsageError(
@@ -148,29 +208,29 @@ def _group_kfold(request: _Request) -> Plan:
 
 
 def _loso(request: _Request) -> Plan:
-    groups = _whole_groups(request)
+    groups, request = _whole_groups(request)
     number = {name: i + 1 for i, name in enumerate(named(groups))}
     return _grouped_plan("loso", request, _by_fold(np.array([number[name] for name in groups])))
 
 
 def _stratified(request: _Request) -> Plan:
-    units = _units(request.keys)
-    n_units = len(set(units))
+    n_units = len(set(request.units))
     if n_units < request.folds:
-        raise UsageError(f"--folds {request.folds}: there are only {n_units} clips; use fewer folds")
-    of_row = _deal(units, request.labels, request.folds, request.seed)
-    warnings = (*request.notes, _sharing(request.keys))
-    return Plan("stratified", CLIP, _by_fold(of_row), warnings, shares=True)
+        raise UsageError(f"--folds {request.folds}: {_only(n_units)}; use fewer folds, or more recordings")
+    of_row = _deal(request.units, request.labels, request.folds, request.seed)
+    return Plan("stratified", CLIP, _by_fold(of_row), (*request.notes, *_sharing(request.keys)), shares=True)
 
 
 def _random(request: _Request) -> Plan:
-    parts = _deal(_units(request.keys), request.labels, RANDOM_PARTS, request.seed)
+    if len(set(request.units)) < 2:
+        raise UsageError(f"--protocol random: {_only(len(set(request.units)))}; more are needed")
+    parts = _deal(request.units, request.labels, RANDOM_PARTS, request.seed)
     rows = np.arange(len(parts))
     classes = set(request.labels)
     trainable = [p for p in range(1, RANDOM_PARTS + 1) if set(request.labels[parts != p]) == classes]
     tested = parts == (trainable or [1])[0]  # a class of one clip is trained, not tested
     split = Split(1, rows[~tested], rows[tested])
-    return Plan("random", CLIP, (split,), (_sharing(request.keys),), shares=True)
+    return Plan("random", CLIP, (split,), _sharing(request.keys), shares=True)
 
 
 def _given(request: _Request) -> Plan:
@@ -279,20 +339,11 @@ def _deal(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.
     return fold_of_unit[unit_of_row]
 
 
-def _units(keys: pd.DataFrame) -> np.ndarray:
-    """What is never divided even where speakers are: the trial of a person where named, else the clip."""
-    clips, trials, subjects = (identify(keys, name) for name in (CLIP, "trial", SUBJECT))
-    is_trial = np.array(
-        [t is not None and s is not None for t, s in zip(trials, subjects, strict=True)], bool
-    )
-    if any(clip is None for clip in clips[~is_trial]):
-        raise DataError("some rows have neither a clip_id nor a trial: they cannot be kept together")
-    units: np.ndarray = np.where(is_trial, trials, clips)
-    return units
+def _whole_groups(request: _Request) -> tuple[np.ndarray, _Request]:
+    """The group of each row; every row must have one, and there must be two to be kept apart.
 
-
-def _whole_groups(request: _Request) -> np.ndarray:
-    """The group of each row; every row must have one, and there must be two to be kept apart."""
+    Groups that share a clip, or overlap in a recording, are one; the request notes it.
+    """
     groups = identify(request.keys, request.group)
     found = named(groups)
     if len(found) < 2:
@@ -305,19 +356,47 @@ def _whole_groups(request: _Request) -> np.ndarray:
             f"{len(missing)} rows have no {request.group} (the first is {first}); "
             "name it, leave the rows out, or use --protocol stratified"
         )
-    return groups
+    whole = _whole(groups, request.units)
+    if len(named(whole)) == len(found):
+        return groups, request
+    merged = sorted({name for name, kept in zip(groups, whole, strict=True) if name != kept})
+    if len(named(whole)) < 2:
+        raise DataError(
+            f"every {request.group} shares recordings or clips with the next, so none can be kept apart; "
+            "use fewer or shorter epochs, or more recordings"
+        )
+    return whole, request.noting(
+        f"{len(merged)} groups ({request.group}) share recordings or clips with others and are kept "
+        f"together with them: {', '.join(map(short, merged[:SHOWN]))}{', ...' if len(merged) > SHOWN else ''}"
+    )
+
+
+def _whole(groups: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """Groups, of which those that share a unit are one; None where a row has no group."""
+    rows = np.flatnonzero([group is not None for group in groups])
+    found = np.full(len(groups), None, dtype=object)
+    mine = groups[rows]
+    found[rows] = connected(mine, (np.arange(len(rows)), mine), (np.arange(len(rows)), units[rows]))
+    return found
+
+
+def _only(n_units: int) -> str:
+    return f"only {n_units} units can be kept apart (clips, or parts of recordings that do not overlap)"
 
 
 def _grouped_plan(name: str, request: _Request, parts: tuple[Split, ...], *notes: str) -> Plan:
     """A plan that keeps the request's group apart, and says so where that lets subjects be shared."""
     shares = request.group != SUBJECT
-    warning = (_sharing(request.keys),) if shares else ()
-    return Plan(name, request.group, parts, (*request.notes, *notes, *warning), shares=shares)
+    warnings = _sharing(request.keys, request.group) if shares else ()
+    return Plan(name, request.group, parts, (*request.notes, *notes, *warnings), shares=shares)
 
 
-def _sharing(keys: pd.DataFrame) -> str:
+def _sharing(keys: pd.DataFrame, group: str = CLIP) -> tuple[str, ...]:
+    """What may stand on both sides of a split that keeps only these groups apart."""
     n_subjects = len(named(identify(keys, SUBJECT)))
-    return (NO_SUBJECTS, ONE_SUBJECT)[n_subjects] if n_subjects < 2 else SHARED_SPEAKERS
+    people = (NO_SUBJECTS, ONE_SUBJECT)[n_subjects] if n_subjects < 2 else SHARED_SPEAKERS
+    is_divided = group not in ("session", RECORDING, "dataset") and epochs_share_recordings(keys)
+    return (people, SHARED_RECORDINGS) if is_divided else (people,)
 
 
 def _by_fold(of_row: np.ndarray) -> tuple[Split, ...]:
@@ -366,7 +445,7 @@ def _verified(plan: Plan, labels: np.ndarray) -> Plan:
         raise DataError(
             f"no training part has the class {_listed(classes - seen)}: it could never be predicted"
         )
-    return Plan(plan.name, plan.group, plan.folds, (*plan.warnings, *lacking), plan.shares)
+    return replace(plan, warnings=(*plan.warnings, *lacking))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -19,6 +19,7 @@ from eavctl import files
 from eavctl.errors import SignalError
 from eavctl.keys import KEYS
 from eavctl.provenance import hash_json
+from eavctl.stages.fingerprint import fingerprint, of_trial
 from eavctl.stages.recipe import Describe, Recipe, noting
 
 BATCH = 8  # recordings: a kill loses little, and the last are shared evenly; larger is handed out cheaper
@@ -61,9 +62,9 @@ class Batch:
         return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
 
 
-def sample_id(clip_id: str, recipe: Recipe, start: float) -> str:
-    """The clip's own name; a segment's is told by its start in seconds, never by its number."""
-    return f"{clip_id}@{start:09.3f}" if recipe.segment else clip_id
+def sample_id(name: str, recipe: Recipe, start: float) -> str:
+    """The name in the manifest; a segment's is told by its start in seconds, never by its number."""
+    return f"{name}@{start:09.3f}" if recipe.segment else name
 
 
 def batches(
@@ -149,8 +150,10 @@ def _describe_file(
     with noting() as notes:
         try:
             describe = _last.open(recipe, root / path, records[0]["stamp"])
+            content = fingerprint(root / path)
             for record in records:
-                found += _describe_one(recipe, root, record, describe, batch)
+                named = record | {"recording": of_trial(content, record["trial_index"])}
+                found += _describe_one(recipe, root, named, describe, batch)
         except SignalError as error:
             reason = _without(root / path, error)
             more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
@@ -179,7 +182,7 @@ def _describe_one(
             start = sample.start if recipe.segment else None
             batch.rejected.append({**bad, "start": start, "reason": sample.reason})
         else:
-            name = sample_id(record["clip_id"], recipe, sample.start)
+            name = sample_id(record["sample_id"], recipe, sample.start)
             batch.rows.append({**keys, "sample_id": name, "start": sample.start, "end": sample.end})
             batch.accounts.extend([sample.account] if sample.account else [])
             found.append(sample.x)

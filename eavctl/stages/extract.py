@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -14,8 +15,10 @@ from eavctl import files, tables
 from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError
+from eavctl.evaluation.names import BETWEEN, check_spelling, counts_of, suspicions
 from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
+from eavctl.stages.copies import Copies
 from eavctl.stages.inputs import Inputs
 from eavctl.stages.recipe import Recipe, noting
 
@@ -39,16 +42,30 @@ class Choice:
     layout : name of the layout, where it is not to be recognised.
     where : keys that the recordings must have, such as ``{"task": "speaking"}``.
     epochs : cut continuous EEG at these events.
+    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
     """
 
     layout: str | None = None
     where: Mapping[str, str] = field(default_factory=dict)
     epochs: Epochs | None = None
+    distinct_names: bool = False
 
     def of(self, source: str | os.PathLike[str]) -> Manifest:
-        """Scan the data set and choose."""
+        """Scan the data set and choose.
+
+        Raises
+        ------
+        DataError : as `find`; or labels or subjects differ in case or spacing alone.
+        """
         manifest = find(source, self.layout).where(self.where)
-        return cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
+        manifest = cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
+        if not self.distinct_names:
+            labels, datasets, subjects = (
+                manifest.table[name].to_pylist() for name in ("label", "dataset", "subject")
+            )
+            people = {(d or "", s) for d, s in zip(datasets, subjects, strict=True) if s is not None}
+            check_spelling(set(labels), (BETWEEN.join(each) for each in people), str(source))
+        return manifest
 
 
 @dataclass(frozen=True)
@@ -56,7 +73,8 @@ class Extracted:
     """What an extraction came to; ``rejected`` names recordings or segments, each with its reason.
 
     ``n_without`` recordings have nothing of the modality; ``account`` is, over the rows, the mean of what
-    the feature set says of itself, such as the share of frames in which a face was found.
+    the feature set says of itself, such as the share of frames in which a face was found; ``class_counts``
+    are the rows of each class.
     """
 
     n_rows: int
@@ -66,6 +84,7 @@ class Extracted:
     notes: tuple[str, ...] = ()
     n_without: int = 0
     account: Record = field(default_factory=dict)
+    class_counts: Mapping[str, int] = field(default_factory=dict)
     up_to_date: bool = False
 
 
@@ -76,15 +95,16 @@ class _Work:
     recipe: Recipe
     manifest: Manifest
     n_found: int
+    distinct_names: bool
 
     @classmethod
-    def of(cls, found: Manifest, recipe: Recipe) -> _Work:
+    def of(cls, found: Manifest, recipe: Recipe, *, distinct_names: bool) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
         if recipe.segment:  # else the names of samples are those of clips, which are in order
-            ids = [sample_id(clip, recipe, 0.0) for clip in manifest.table["clip_id"].to_pylist()]
+            ids = [sample_id(name, recipe, 0.0) for name in manifest.table["sample_id"].to_pylist()]
             manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
-        return cls(recipe, manifest, len(found))
+        return cls(recipe, manifest, len(found), distinct_names)
 
     @cached_property
     def meta(self) -> Record:
@@ -93,6 +113,7 @@ class _Work:
             **self.recipe.meta(),
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
+            "distinct_names": self.distinct_names,
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
             "versions": versions(*PACKAGES[self.recipe.modality]),
@@ -138,8 +159,9 @@ def extract(
     """
     for target in [out, *([rejected] if rejected else [])]:
         files.guard(target, force=force)
+    choice = choice or Choice()
     with noting() as oddities:
-        work = _Work.of((choice or Choice()).of(source), recipe)
+        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
 
     def settle(result: Extracted) -> None:
         if rejected:
@@ -175,7 +197,8 @@ def _compute(
             shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
-    account = _Account()
+    account, copies = _Account(), Copies(work.manifest)
+    people: Counter[tuple[str, str | None]] = Counter()
     n_done = n_rows = 0
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
@@ -192,15 +215,34 @@ def _compute(
             n_done, n_rows = n_done + batch.n_recordings, n_rows + len(batch.rows)
             bad, notes = bad + batch.rejected, notes + batch.notes
             account.add(batch.accounts)
+            copies.add(batch.rows)
+            people.update((row["label"], row.get("subject")) for row in batch.rows if "label" in row)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 writer.write(tables.key_table(batch.rows), batch.x)
         n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
-        result = Extracted(n_rows, shape, n_recordings, tuple(bad), tuple(notes), n_without, account.found())
+        told = [*copies.notes(), *suspicions(people)]
+        result = Extracted(
+            n_rows,
+            shape,
+            n_recordings,
+            tuple(bad),
+            (*notes, *told),
+            n_without,
+            account.found(),
+            counts_of(people),
+        )
         settle(result)
         assert writer is not None  # settle has refused a table without rows
         inputs.check()
-        facts = {"shape": list(shape), "n_rows": n_rows, "rejected": bad, "account": account.found()}
+        facts = {
+            "shape": list(shape),
+            "n_rows": n_rows,
+            "rejected": bad,
+            "account": account.found(),
+            "class_counts": counts_of(people),
+            "notes": told,
+        }
         writer.close({**work.meta, "inputs_hash": inputs.hash(), **facts})
     if parts:
         shutil.rmtree(parts, ignore_errors=True)
@@ -244,4 +286,5 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
             return None
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
-    return Extracted(*size, rejected, (), meta["n_without"], meta["account"], up_to_date=True)
+    notes, counts = tuple(meta["notes"]), meta["class_counts"]
+    return Extracted(*size, rejected, notes, meta["n_without"], meta["account"], counts, up_to_date=True)

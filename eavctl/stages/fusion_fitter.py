@@ -17,6 +17,7 @@ from eavctl.classifiers.training import Epoch, TrainSettings
 from eavctl.errors import LeakError
 from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.summary import compare
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks.model import Design, FusionModel, fit
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.stages.joined import Joined
@@ -43,16 +44,14 @@ class Start:
         tested, keys : of the rows to be tested, and of the training rows.
         shares : the protocol allows a subject on both sides.
         """
-        clips, subjects = set(tested["clip_id"]), set(tested["subject"].dropna())
-        known = set(keys["clip_id"])
+        ours, mine = TrainedOn.of_keys(tested), TrainedOn.of_keys(keys)
         clear = []
         for model in (self.whole, *self.folds):
-            trained = model.meta.get("trained_on", model.meta)
-            met = clips.intersection(trained["clips"])
-            if not shares:
-                met |= subjects.intersection(trained["subjects"])
-            if not met:
-                clear.append((len(known.intersection(trained["clips"])), model))
+            trained = TrainedOn.from_meta(model.meta.get("trained_on", model.meta))
+            met = trained.shared_clips(ours) or (not shares and trained.shared_subjects(ours))
+            # What the split itself has on both sides is the protocol's doing, not the start's.
+            if not met and not trained.shared_recordings(ours) - mine.recordings:
+                clear.append((len(trained.shared_clips(mine)), model))
         return max(clear, key=lambda each: each[0])[1] if clear else None
 
 

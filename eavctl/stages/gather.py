@@ -16,7 +16,9 @@ import numpy as np
 
 from eavctl import artifacts
 from eavctl.errors import DataError, SettingsError, SignalError
+from eavctl.evaluation.trained_on import JOINED
 from eavctl.provenance import canonical_json
+from eavctl.stages.fingerprint import fingerprint, of_trial
 from eavctl.stages.recipe import Describe, Recipe, Sample, noting
 from eavctl.stages.sources import Recording
 
@@ -59,9 +61,14 @@ UNHEARD = Absence("", "", is_fault=False)  # nothing was given for the stream
 
 
 class Segment(NamedTuple):
-    """A recording or a part of it, from ``start`` to ``end`` seconds: in each stream, features or none."""
+    """A recording or a part of it, from ``start`` to ``end`` seconds: in each stream, features or none.
+
+    ``name`` is what people call the recording; ``whole`` the sample that the segment is a part of, by which
+    segments are brought together: several samples can be of one file.
+    """
 
     name: str
+    whole: str
     keys: dict[str, Any]
     start: float
     end: float
@@ -111,6 +118,7 @@ def take_recordings(recordings: Sequence[Recording], streams: Sequence[Stream], 
     Each file is opened once a recipe, and closed before the next: only features stay in memory.
     """
     gathered.n_recordings += len(recordings)
+    recordings = _known_by_content(recordings, streams)
     done: dict[str, list[Found]] = {}
     for stream in streams:
         key = _identity(stream)
@@ -119,6 +127,23 @@ def take_recordings(recordings: Sequence[Recording], streams: Sequence[Stream], 
     told: set[tuple[Absence, ...]] = set()
     for i, recording in enumerate(recordings):
         _join(recording, [done[_identity(stream)][i] for stream in streams], streams, gathered, told)
+
+
+def _known_by_content(recordings: Sequence[Recording], streams: Sequence[Stream]) -> list[Recording]:
+    """The recordings with the key ``recording``, made of the files that the streams read."""
+    wanted = {stream.recipe.modality for stream in streams}
+    contents: dict[Any, str | None] = {}
+    found = []
+    for recording in recordings:
+        names = set()
+        for modality in wanted & recording.parts.keys():
+            part = recording.parts[modality]
+            if part.file not in contents:
+                contents[part.file] = fingerprint(part.file)
+            names.add(of_trial(contents[part.file], part.trial))
+        key = JOINED.join(sorted(name for name in names if name))
+        found.append(recording._replace(keys={**recording.keys, "recording": key} if key else recording.keys))
+    return found
 
 
 def _identity(stream: Stream) -> str:
@@ -191,7 +216,9 @@ def _join(
         there = [s for s, view in zip(samples, views, strict=True) if s and isinstance(view, np.ndarray)]
         if there:
             first, end = there[0].start, max(sample.end for sample in there)
-            kept.append(Segment(recording.name, recording.keys, first, end, views))
+            kept.append(
+                Segment(recording.name, recording.keys["sample_id"], recording.keys, first, end, views)
+            )
         else:
             gathered.rejected.append(_rejected(recording, views, streams, start))
     gathered.segments += kept
@@ -281,7 +308,8 @@ def take_tables(
     for sample in samples.values():
         found = tuple(UNHEARD if x is None else x for x in sample.x)
         keys = sample.keys
-        gathered.segments.append(Segment(keys["clip_id"], keys, keys["start"], keys["end"], found))
+        clip = keys["clip_id"]
+        gathered.segments.append(Segment(clip, clip, keys, keys["start"], keys["end"], found))
     gathered.n_recordings += len(samples)
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.trained_on import JOINED
 from eavctl.provenance import hash_json
 from eavctl.stages.training_table import TrainingTable, of_features
 from eavctl.tables import key_frame, read_features
@@ -81,7 +82,11 @@ def join_features(
         facts={"streams": [{"name": n, **t.facts} for n, t in zip(names, tables, strict=True)]},
         classes=tuple(dict.fromkeys(name for table in fullest for name in table.classes)),
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
-        left_out=_sentences(left_out, names, present),
+        left_out=(
+            *dict.fromkeys(text for table in once.values() for text in table.left_out),
+            *_sentences(left_out, names, present),
+        ),
+        distinct_names=any(table.distinct_names for table in tables),
     )
     return Joined(joined, names, left_out)
 
@@ -124,4 +129,6 @@ def _keys(tables: Sequence[TrainingTable], names: Sequence[str]) -> pd.DataFrame
                     f"{odd[0]} is {other[odd[0]]!r}, and there {one[odd[0]]!r}"
                 )
         keys = keys.combine_first(frame)
-    return keys
+    files = [frame["recording"].reindex(keys.index) for frame in frames]
+    held = (sorted({name for name in row if isinstance(name, str)}) for row in zip(*files, strict=True))
+    return keys.assign(recording=[JOINED.join(each) for each in held])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,8 @@ import numpy as np
 
 from eavctl import artifacts
 from eavctl.errors import DataError
+from eavctl.evaluation.reliability import fits, look_up
+from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
 from eavctl.stages.gather import (
     Absence,
@@ -24,7 +27,7 @@ from eavctl.stages.gather import (
     take_tables,
 )
 from eavctl.stages.recipe import noting
-from eavctl.stages.sources import Asked, find_recordings, of_files
+from eavctl.stages.sources import Asked, find_recordings, of_files, without_repeats
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
@@ -56,6 +59,11 @@ class Row(NamedTuple):
     weights: dict[str, float | None]
     absent: tuple[Without, ...]
 
+    @property
+    def seconds(self) -> float:
+        """How long it is."""
+        return self.end - self.start
+
 
 @dataclass(frozen=True)
 class Predicted:
@@ -66,6 +74,7 @@ class Predicted:
     rejected: tuple[dict[str, str], ...]
     notes: tuple[str, ...]
     model: artifacts.Model
+    by_window: bool = False
 
     @property
     def is_fusion(self) -> bool:
@@ -78,20 +87,39 @@ class Predicted:
         counts = Counter(tuple(row.weights) for row in self.rows)
         return dict(sorted(counts.items(), key=lambda item: (-len(item[0]), item[0])))
 
-    def sureness(self, row: Row) -> float | None:
-        """How often out-of-fold rows judged as surely as this one were right; None if not recorded.
+    def sureness(self, row: Row) -> dict[str, Any] | None:
+        """How often out-of-fold answers like this one were right; None where too little is known.
 
-        The share of right answers among the out-of-fold rows of the model's training whose highest
-        probability fell into the same fifth. Those rows had all streams: of a row that lacks some, they
-        say nothing.
+        Those are answers of the same class and of about the same confidence, of whole recordings or windows
+        like this one in the model's training (see `eavctl.evaluation.reliability`). They had all streams: of
+        a row that lacks some, they say nothing; nor of one much longer or shorter.
         """
-        if row.absent:
+        level = self._level
+        if level is None or row.absent or not fits(level, row.seconds):
             return None
-        top = row.proba.max()
-        for fifth in (self.model.meta.get("out_of_fold") or {}).get("reliability") or []:
-            if top <= fifth["up_to"]:
-                return float(fifth["right"])
-        return None
+        best = row.proba.argmax()
+        return look_up(level, self.classes[best], row.proba[best])
+
+    @property
+    def unlike(self) -> list[Row]:
+        """Rows that are much longer or shorter than those that the model was trained on."""
+        level = self._level
+        return [row for row in self.rows if level is not None and not fits(level, row.seconds)]
+
+    @property
+    def lengths(self) -> tuple[float, float] | None:
+        """Seconds of the shortest and the longest row in training, where known."""
+        level = self._level
+        return tuple(level["seconds"]) if level and level["seconds"] else None
+
+    @property
+    def _level(self) -> dict[str, Any] | None:
+        """What was measured of rows like these: windows, or recordings as the mean of their segments."""
+        levels = (self.model.meta.get("out_of_fold") or {}).get("reliability")
+        if not isinstance(levels, dict):  # older models measured otherwise
+            return None
+        found: dict[str, Any] = levels["rows"] if self.by_window else levels.get("clips") or levels["rows"]
+        return found
 
     def expected_uar(self, row: Row) -> float | None:
         """Out-of-fold UAR of the training with the streams that a row was judged by; None if not recorded."""
@@ -101,12 +129,23 @@ class Predicted:
         return None
 
     def to_table(self) -> PredictionTable:
-        """The rows as a prediction table, sorted by ``sample_id``."""
+        """The rows as a prediction table, sorted by ``sample_id``.
+
+        Raises
+        ------
+        DataError : two recordings have one name, as those of two data sets can.
+        """
         import pandas as pd
 
         from eavctl.tables import PredictionTable, key_frame
 
         rows = sorted(self.rows, key=lambda row: row.keys["sample_id"])
+        for one, other in itertools.pairwise(rows):
+            if one.keys["sample_id"] == other.keys["sample_id"]:
+                raise DataError(
+                    f"{one.recording} and {other.recording} have one name, {one.keys['sample_id']}: "
+                    "judge them apart, into two tables"
+                )
         keys = key_frame(pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows]))
         meta = self.model.meta
         return PredictionTable(
@@ -197,10 +236,28 @@ def predict(
         notes.append(SPEAKER_WARNING)
     notes += _seen_in_training(segments, loaded.meta)
     proba, weights = loaded.predict_proba(x), _weights(loaded, x)
+    _check_finite(proba, segments)
     judged = _Judged(segments, [stream.name for stream in streams], proba, weights)
     rows = judged.windows() if window else judged.wholes()
     classes = tuple(str(name) for name in loaded.classes_)
-    return Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded)
+    predicted = Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, bool(window))
+    return replace(predicted, notes=(*notes, *_length_note(predicted, loaded.meta)))
+
+
+def _length_note(predicted: Predicted, meta: dict[str, Any]) -> list[str]:
+    """A sentence on recordings or windows that are not of the lengths that the model was trained on."""
+    unlike, lengths = predicted.unlike, predicted.lengths
+    if not unlike or lengths is None:
+        return []
+    shortest, longest = lengths
+    usual = f"{shortest:.1f}" + (f" to {longest:.1f}" if longest - shortest > 0.05 else "")
+    first, others = unlike[0], f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
+    is_whole = not predicted.by_window and first.seconds > longest
+    advice = f"; judge windows: --window {(shortest + longest) / 2:.2g}" if is_whole else ""
+    return [
+        f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: it "
+        f"does not fit, and how often such answers are right is not known{advice}"
+    ]
 
 
 def _gathered(
@@ -219,7 +276,7 @@ def _gathered(
             if source not in tables:
                 recordings += find_recordings(source, asked)
     gathered.notes += oddities
-    take_recordings(recordings, streams, gathered)
+    take_recordings(without_repeats(recordings), streams, gathered)
     if tables:
         take_tables(tables, streams, model, gathered)
     return gathered
@@ -277,6 +334,12 @@ def _features(
     return Streams(tuple(arrays), present)
 
 
+def _check_finite(proba: np.ndarray, segments: Sequence[Segment]) -> None:
+    bad = np.flatnonzero(~np.isfinite(proba).all(axis=1))
+    if len(bad):
+        raise DataError(f"{segments[bad[0]].name}: the model's probabilities are not finite numbers for it")
+
+
 def _weights(model: artifacts.Model, x: Any) -> np.ndarray:
     """How much each stream weighed in each segment, (n_segments, n_streams); NaN where nobody knows."""
     if "streams" not in model.meta:
@@ -287,23 +350,28 @@ def _weights(model: artifacts.Model, x: Any) -> np.ndarray:
 
 
 def _speakers(segments: Sequence[Segment], model: str | os.PathLike[str]) -> np.ndarray:
-    """The speaker of each segment; recordings of unknown speakers count as one speaker's."""
-    speakers = np.array([segment.keys.get("subject", "") for segment in segments])
-    for speaker in np.unique(speakers):
-        clips = {s.name for s in segments if s.keys.get("subject", "") == speaker}
+    """The speaker of each segment, told by data set and name; recordings of unknown speakers are of one."""
+    named = [(segment.keys.get("dataset", ""), segment.keys.get("subject", "")) for segment in segments]
+    numbers = {speaker: i for i, speaker in enumerate(dict.fromkeys(named))}
+    for speaker in numbers:
+        clips = {segment.whole for segment, mine in zip(segments, named, strict=True) if mine == speaker}
         if len(clips) < MIN_SPEAKER_CLIPS:
             raise DataError(
                 f"{model} was trained with --normalize speaker and needs {MIN_SPEAKER_CLIPS} or more\n"
-                f"recordings of a speaker; {speaker or 'this call'} has {len(clips)}. Give more, or use a "
+                f"recordings of a speaker; {speaker[1] or 'this call'} has {len(clips)}. Give more, or use a "
                 "model trained without it."
             )
-    return speakers
+    return np.array([numbers[speaker] for speaker in named])
 
 
 def _seen_in_training(segments: Sequence[Segment], meta: dict[str, Any]) -> list[str]:
-    subjects = {s.keys["subject"] for s in segments if "subject" in s.keys}
-    clips = {s.keys["clip_id"] for s in segments}
-    seen = sorted(subjects & set(meta["trained_on"]["subjects"]) or clips & set(meta["trained_on"]["clips"]))
+    """A sentence if the model was trained on these people or recordings, whatever these are called here."""
+    trained = TrainedOn.from_meta(meta["trained_on"])
+    ours = TrainedOn.of_rows(segment.keys for segment in segments)
+    seen = trained.shared_subjects(ours) or trained.shared_clips(ours)
+    if not seen and (known := trained.shared_recordings(ours)):
+        names = (s.name for s in segments if not known.isdisjoint(s.keys.get("recording", "").split(JOINED)))
+        seen = list(dict.fromkeys(names))
     if not seen:
         return []
     others = f" and {len(seen) - 1} more" if len(seen) > 1 else ""
@@ -323,20 +391,19 @@ class _Judged:
         """A row for each window, told by its start."""
         rows = []
         for place, segment in enumerate(self.segments):
-            sample_id = f"{segment.keys['clip_id']}@{segment.start:09.3f}"
+            sample_id = f"{segment.whole}@{segment.start:09.3f}"
             rows.append(self._row([place], segment.keys | {"sample_id": sample_id}))
         return rows
 
     def wholes(self) -> list[Row]:
         """A row for each recording: the mean over its segments, where the model judges segments."""
-        places: dict[str, list[int]] = {}
+        places: dict[tuple[str, str], list[int]] = {}
         for place, segment in enumerate(self.segments):
-            places.setdefault(segment.name, []).append(place)
-        rows = []
-        for mine in places.values():
-            keys = self.segments[mine[0]].keys
-            rows.append(self._row(mine, keys | {"sample_id": keys["clip_id"]}))
-        return rows
+            places.setdefault((segment.name, segment.whole), []).append(place)
+        return [
+            self._row(mine, self.segments[mine[0]].keys | {"sample_id": whole})
+            for (_, whole), mine in places.items()
+        ]
 
     def _row(self, places: list[int], keys: dict[str, Any]) -> Row:
         segments = [self.segments[place] for place in places]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recor
     return [
         Recording(
             f"{name} ({t + 1})",
-            {"clip_id": f"{clip}/{t + 1:03d}"},
+            dict.fromkeys(("sample_id", "clip_id"), f"{clip}/{t + 1:03d}"),
             {modality: Part(file, t if modality in many else None) for modality, file in opened.items()},
         )
         for t in (range(n_trials) if asked.trial is None else [asked.trial - 1])
@@ -193,6 +193,23 @@ def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
     if len(parts) == 1 and "eeg" in parts and index is not None:
         name += f" (trial {keys.get('trial', index + 1)})"
     return Recording(name, keys, parts)
+
+
+def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
+    """The recordings, each once: the same part of the same files is one, by whatever paths it is named."""
+    found: dict[tuple[Any, ...], Recording] = {}
+    for recording in recordings:
+        files = tuple(
+            (
+                modality,
+                os.path.realpath(part.file) if isinstance(part.file, Path) else id(part.file),
+                part.trial,
+            )
+            for modality, part in sorted(recording.parts.items())
+        )
+        span = (recording.keys.get("start"), recording.keys.get("end"))
+        found.setdefault((files, span), recording)
+    return list(found.values())
 
 
 def _is_number(name: str, number: int) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,12 +21,15 @@ from eavctl import artifacts, files, tables
 from eavctl.classifiers.streams import held
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
+from eavctl.evaluation.groups import identify
+from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.evaluation.protocols import Plan, Split, splits
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
 from eavctl.provenance import hash_json, versions
-from eavctl.stages.training_table import TrainingTable, groups_of, labelled, names_of, normalized, of_features
+from eavctl.stages.training_table import TrainingTable, labelled, normalized, of_features
 from eavctl.tables import PredictionTable
 
 Tick = Callable[[int, int, str], None]
@@ -44,7 +48,7 @@ class Evaluation:
 
     protocol: str = "auto"
     folds: int = 5
-    group: str = "subject"
+    group: str | None = None
     normalize: str | None = None
     seed: int = 42
 
@@ -203,7 +207,13 @@ def train_rows(
     table = labelled(table)
     planned = checked_plan(table, evaluation)
     fitter.check(table, planned)
-    warnings = (*table.left_out, *planned.warnings, *([SPEAKER_WARNING] if evaluation.normalize else []))
+    people = Counter(zip(table.keys["label"], identify(table.keys, "subject"), strict=True))
+    warnings = (
+        *table.left_out,
+        *suspicions(people),
+        *planned.warnings,
+        *([SPEAKER_WARNING] if evaluation.normalize else []),
+    )
     if evaluation.normalize:
         table = normalized(table)
 
@@ -214,16 +224,17 @@ def train_rows(
         "kind": fitter.kind,
         **table.facts,
         "classes": list(judged.classes),
+        "class_counts": counts_of(people),
         "seed": evaluation.seed,
         "fitter": fitter.describe(),
         "protocol": protocol_meta(planned, evaluation, warnings),
-        "trained_on": {"table": table.content_hash, **names_of(table.keys)},
+        "trained_on": {"table": table.content_hash, **TrainedOn.of_keys(table.keys).to_meta()},
         "training_hash": training_hash,
         "versions": versions(*PACKAGES),
     }
     told = witness.account(judged)
     oof = replace(judged, meta={**_prediction_meta(meta, fitter, table), **told})
-    meta |= {"out_of_fold": {**summarize(oof), "reliability": reliability(oof)}, **told}
+    meta |= {"out_of_fold": {**summarize(oof), "reliability": {"rows": reliability(oof)}}, **told}
     if targets.model:
         artifacts.save(targets.model, final, meta, kept)
     if targets.predictions:
@@ -234,8 +245,8 @@ def train_rows(
 
 def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
     """The splits that `train` would make of a table."""
-    keys = tables.read_keys(table)
-    return _planned(keys[keys["label"].notna()].reset_index(drop=True), evaluation)
+    keys, distinct = tables.read_keys(table), tables.read_feature_meta(table).get("distinct_names", False)
+    return _planned(keys[keys["label"].notna()].reset_index(drop=True), evaluation, distinct)
 
 
 def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:
@@ -245,7 +256,7 @@ def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:
     ------
     LeakError : something stands on both sides of a split whose protocol does not say so by name.
     """
-    planned = _planned(table.keys, evaluation)
+    planned = _planned(table.keys, evaluation, table.distinct_names)
     for split in planned.folds:
         leakage.check(table.keys, split.train, split.test, allow=planned.allow, group=planned.group)
         for array, there in held(table.x):
@@ -266,9 +277,14 @@ def protocol_meta(planned: Plan, evaluation: Evaluation, warnings: Sequence[str]
     }
 
 
-def _planned(keys: pd.DataFrame, evaluation: Evaluation) -> Plan:
+def _planned(keys: pd.DataFrame, evaluation: Evaluation, distinct_names: bool) -> Plan:
     return splits(
-        keys, evaluation.protocol, folds=evaluation.folds, group=evaluation.group, seed=evaluation.seed
+        keys,
+        evaluation.protocol,
+        folds=evaluation.folds,
+        group=evaluation.group,
+        seed=evaluation.seed,
+        distinct_names=distinct_names,
     )
 
 
@@ -283,10 +299,9 @@ def _fit(
 ) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
     """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
     keys, labels = table.keys, table.keys["label"].to_numpy(dtype=str)
-    groups = groups_of(keys, planned.group)
     classes = [name for name in table.classes if name in set(labels)]
     proba = np.full((len(table), len(classes)), np.nan)
-    fold = np.zeros(len(table), int)
+    fold = np.full(len(table), UNTESTED)
     kept: list[artifacts.Model] = []
     n_fits = len(planned.folds) + bool(targets.model)
 
@@ -296,26 +311,48 @@ def _fit(
 
         note("")
         x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
-        task = Task(x, labels[rows], groups[rows], keys.iloc[rows], keys.iloc[test], planned.shares)
+        task = Task(x, labels[rows], planned.groups[rows], keys.iloc[rows], keys.iloc[test], planned.shares)
         return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
 
     for number, split in enumerate(planned.folds):
         predictor, task = fitted(number, f"fold {split.fold}", split.train, split.test)
         x = table.x[split.test]
-        proba[split.test] = in_order(predictor.predict_proba(x), predictor.classes_, classes)
+        found = predictor.predict_proba(x)
+        check_finite(found, f"fold {split.fold}")
+        proba[split.test] = in_order(found, predictor.classes_, classes)
         fold[split.test] = split.fold
         witness.judged(split, predictor, task, x)
         if targets.keep_folds:
-            kept.append(artifacts.Model({"fold": split.fold, **names_of(keys.iloc[split.train])}, predictor))
+            kept.append(
+                artifacts.Model(
+                    {"fold": split.fold, **TrainedOn.of_keys(keys.iloc[split.train]).to_meta()}, predictor
+                )
+            )
     everything = np.arange(len(table))
     final, _ = fitted(n_fits - 1, "all rows", everything, everything[:0]) if targets.model else (None, None)
     on_fold(n_fits, n_fits, "")
-    judged = np.flatnonzero(np.isfinite(proba).all(axis=1))
+    judged = np.flatnonzero(fold != UNTESTED)
     tested = keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
     return PredictionTable(tested, proba[judged], tuple(classes)), final, kept
 
 
+def check_finite(proba: np.ndarray, where: str) -> None:
+    """Refuse probabilities (n_rows, n_classes) that are no numbers: no row may leave a score unseen.
+
+    Raises
+    ------
+    DataError : says ``where``, such as the fold, and how many rows it is.
+    """
+    bad = int((~np.isfinite(proba).all(axis=1)).sum())
+    if bad:
+        raise DataError(
+            f"{where}: the probabilities of {bad} of {len(proba)} rows are not finite.\n"
+            "Train with a lower --lr; where that does not help, look for features of enormous values."
+        )
+
+
 PACKAGES = ("numpy", "scikit-learn", "torch")
+UNTESTED = -1  # the fold of a row that no fold tests
 
 
 def _identity(table: TrainingTable, fitter: Fitter, evaluation: Evaluation) -> str:
@@ -345,6 +382,7 @@ def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, table: TrainingTab
         "name": name + (" (speaker-normalised)" if meta["protocol"]["normalize"] else ""),
         "modalities": list(table.modalities),
         "model_hashes": [meta["training_hash"]],
+        "class_counts": meta["class_counts"],
         "protocol": meta["protocol"],
         "out_of_fold": True,
         "versions": meta["versions"],

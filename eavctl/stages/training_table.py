@@ -12,8 +12,12 @@ import pandas as pd
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.features.normalize import standardize_by_group
-from eavctl.tables import FeatureTable
+from eavctl.tables import NAMES_RECORDINGS, FeatureTable
 
+NO_RECORDINGS = (
+    "an older eavctl wrote the table, which does not say of which recordings its rows are: clips that "
+    "overlap in one recording go unnoticed; extract again"
+)
 _FROM_FEATURES = (
     "modality",
     "features",
@@ -40,7 +44,8 @@ class TrainingTable:
     facts : what the model's meta takes over: how the features were made.
     classes : ordered names.
     content_hash : of all that the rows hold.
-    left_out : what was left out, in sentences.
+    left_out : what was left out, and what cannot be told of the rows, in sentences.
+    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
     """
 
     keys: pd.DataFrame
@@ -51,6 +56,7 @@ class TrainingTable:
     classes: tuple[str, ...]
     content_hash: str
     left_out: tuple[str, ...] = ()
+    distinct_names: bool = False
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -68,6 +74,8 @@ def of_features(features: FeatureTable) -> TrainingTable:
         {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns},
         tuple(meta["classes"]),
         meta["content_hash"],
+        () if meta["schema_version"] >= NAMES_RECORDINGS else (NO_RECORDINGS,),
+        meta.get("distinct_names", False),
     )
 
 
@@ -91,15 +99,4 @@ def normalized(table: TrainingTable) -> TrainingTable:
         )
     if table.keys["subject"].isna().any():
         raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
-    return replace(table, x=standardize_by_group(table.x, groups_of(table.keys, "subject")))
-
-
-def groups_of(keys: pd.DataFrame, group: str) -> np.ndarray:
-    """What inner splits must keep together: the group, or the clip where a row has none."""
-    pairs = zip(identify(keys, group), identify(keys, "clip_id"), strict=True)
-    return np.array([clip if name is None else name for name, clip in pairs], dtype=str)
-
-
-def names_of(keys: pd.DataFrame) -> dict[str, list[str]]:
-    """The subjects and clips of some rows."""
-    return {"subjects": sorted(set(keys["subject"].dropna())), "clips": sorted(set(keys["clip_id"]))}
+    return replace(table, x=standardize_by_group(table.x, identify(table.keys, "subject").astype(str)))

@@ -26,15 +26,23 @@ from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, a
 from eavctl.fusion.networks.model import Design
 from eavctl.provenance import hash_json, versions
 from eavctl.stages.fuse_network import FusionPlan
-from eavctl.stages.train import PACKAGES, Evaluation, Tick, checked_plan, in_order, protocol_meta
-from eavctl.stages.training_table import TrainingTable, groups_of, labelled
+from eavctl.stages.train import (
+    PACKAGES,
+    UNTESTED,
+    Evaluation,
+    Tick,
+    check_finite,
+    checked_plan,
+    in_order,
+    protocol_meta,
+)
+from eavctl.stages.training_table import TrainingTable, labelled
 from eavctl.tables import PredictionTable
 
 __all__ = ["ALL", "AlignmentSettings", "ZeroShot", "lines", "zero_shot"]
 
 ALL = "all"
 METHOD = "attention"
-UNTESTED = -1  # the fold of a row that no fold tests
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ def fit_without(
     table: TrainingTable,
     rows: np.ndarray,
     held_out: str,
-    group: str,
+    groups: np.ndarray,
     design: Design,
     settings: AlignmentSettings,
     note: Note = lambda text: None,
@@ -136,14 +144,13 @@ def fit_without(
     table : labelled rows, ``x`` as `Streams`.
     rows : numbers of the fold's training rows.
     held_out : the class none of whose rows is trained on.
-    group : what inner splits must keep together.
+    groups : shape (n_rows of the table,), what inner splits must keep together.
     """
     labels = table.keys["label"].to_numpy(dtype=str)
     kept = rows[labels[rows] != held_out]
     names = sorted(set(labels[kept]))
     affect = dict(zip(names, coordinates(names), strict=True))
-    groups = groups_of(table.keys.iloc[kept], group)
-    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups, note=note)
+    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups[kept], note=note)
 
 
 def centroids_of(
@@ -197,14 +204,14 @@ def _judge(run: _Run, plan: Plan, held: Sequence[str], on_fold: Tick) -> _Judged
             on_fold(number, len(pairs), f"{at} {text}")
 
         note("")
-        proba[name][split.test] = _fold(run, plan.group, split, name, note)
+        proba[name][split.test] = _fold(run, plan.groups, split, name, note)
         folds[split.test] = split.fold
     on_fold(len(pairs), len(pairs), "")
     rows = np.flatnonzero(folds != UNTESTED)
     return _Judged(rows, folds[rows], {name: values[rows] for name, values in proba.items()})
 
 
-def _fold(run: _Run, group: str, split: Split, held_out: str, note: Note) -> np.ndarray:
+def _fold(run: _Run, groups: np.ndarray, split: Split, held_out: str, note: Note) -> np.ndarray:
     """Probabilities (n_test, n_classes) of a fold's test rows with a class held out of its training."""
     there = set(run.labels[split.train])
     if held_out not in there:
@@ -212,10 +219,11 @@ def _fold(run: _Run, group: str, split: Split, held_out: str, note: Note) -> np.
             f"fold {split.fold} has no training row of the class {held_out!r}: nothing tells where it lies "
             "in the space; use other --folds or another --protocol"
         )
-    aligned = fit_without(run.table, split.train, held_out, group, run.design, run.settings, note)
+    aligned = fit_without(run.table, split.train, held_out, groups, run.design, run.settings, note)
     classes = [name for name in run.classes if name in there]
     centroids = centroids_of(aligned, run.table, split.train, classes)
     proba = aligned.name(run.table.x.arrays[0][split.test], centroids)
+    check_finite(proba, f"fold {split.fold} without {held_out}")
     return in_order(proba, np.array(classes), list(run.classes))
 
 

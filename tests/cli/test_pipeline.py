@@ -252,7 +252,9 @@ def test_auto_keeps_speakers_apart_and_predictions_are_out_of_fold(run, made, tm
     assert predictions.meta["protocol"]["name"] == "group-kfold"
     assert predictions.meta["out_of_fold"] is True
     assert (predictions.keys.groupby("subject")["fold"].nunique() == 1).all()
-    assert artifacts.load(tmp_path / "m.joblib").meta["trained_on"]["subjects"] == ["s0", "s1", "s2", "s3"]
+    assert artifacts.load(tmp_path / "m.joblib").meta["trained_on"]["subjects"] == {
+        "dataset": ["s0", "s1", "s2", "s3"]
+    }
 
 
 def test_out_of_fold_rows_are_judged_without_themselves(run, made, tmp_path):
@@ -354,7 +356,7 @@ def test_predict_prints_class_bars_and_sureness(run, made, tmp_path):
     assert lines[0].endswith(": angry")
     assert sum("%" in line and "█" in line for line in lines) >= 1
     assert all(any(name in line for line in lines) for name in ("happy", "sad", "neutral"))
-    assert "were right" in lines[-1]
+    assert "were right" not in result.out  # eight answers a class are too few to tell
 
 
 def test_predict_without_a_model_says_how_to_make_one(run, made):

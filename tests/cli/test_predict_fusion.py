@@ -17,7 +17,8 @@ RECIPES = {
     "audio": Recipe("seed33", segment=1.0),
     "video": Recipe("face-stats", {"n_frames": 2}, segment=1.0),
 }
-RELIABILITY = [{"up_to": 1.0, "right": 0.75, "n": 9}]
+PART = {"up_to": 1.0, "right": 0.75, "low": 0.6, "high": 0.9, "n_rows": 40, "over": "subjects"}
+RELIABILITY = {"rows": {"seconds": None, "classes": {name: [PART] for name in CLASSES}}}
 
 
 def save_fusion(path, recipes):
@@ -65,7 +66,7 @@ def test_a_trial_gets_a_card_that_says_what_weighed_how_much(run, twin):
     assert lines[-1].startswith("  used: eeg 0.")
     shares = [float(part.split()[-1]) for part in lines[-1].removeprefix("  used: ").split(", ")]
     assert sum(shares) == pytest.approx(1, abs=0.02)
-    assert "75% of the answers given this surely were right." in lines[-3]
+    assert "75% [60%, 90%] were right" in lines[-3]
     assert "used:" not in result.err
 
 

@@ -115,3 +115,67 @@ def test_links_in_circles_end(tmp_path):
     touch(tmp_path, "sad/a.wav")
     (tmp_path / "sad" / "loop").symlink_to(tmp_path, target_is_directory=True)
     assert len(manifest.find(tmp_path)) == 1
+
+
+def parts(found):
+    return list(zip(found.rows["clip_id"], found.rows["sample_id"], found.rows["label"], strict=True))
+
+
+def test_parts_of_one_recording_are_clips_with_their_times(tmp_path):
+    (tmp_path / "m.csv").write_text(
+        "path,start,end,label\nx.wav,0,2,joy\nx.wav,2,4.5,sad\nx.wav,4.5,,joy\ny.wav,1,2,joy\n"
+    )
+    found = manifest.find(tmp_path / "m.csv")
+    names = ["x:00000.000-00002.000", "x:00002.000-00004.500", "x:00004.500-", "y"]
+    assert parts(found) == [
+        (name, name, label) for name, label in zip(names, ["joy", "sad", "joy", "joy"], strict=True)
+    ]
+    assert found.rejected == ()
+
+
+def test_parts_that_are_given_one_clip_are_its_samples(tmp_path):
+    (tmp_path / "m.csv").write_text("path,clip_id,start,end,label\nx.wav,talk,0,2,joy\nx.wav,talk,2,4,sad\n")
+    found = manifest.find(tmp_path / "m.csv")
+    assert found.rows["clip_id"].tolist() == ["talk", "talk"]
+    assert found.rows["sample_id"].tolist() == ["talk:00000.000-00002.000", "talk:00002.000-00004.000"]
+
+
+def test_trials_of_one_file_have_their_numbers(tmp_path):
+    (tmp_path / "m.csv").write_text("path,eeg_index,label\nx.mat,0,joy\nx.mat,1,sad\n")
+    assert manifest.find(tmp_path / "m.csv").rows["clip_id"].tolist() == ["x/001", "x/002"]
+
+
+def test_one_file_by_two_paths_is_one_recording(tmp_path):
+    (tmp_path / "x.wav").touch()
+    (tmp_path / "link.wav").symlink_to("x.wav")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "m.csv").write_text("path,label\nx.wav,joy\n./x.wav,joy\nsub/../x.wav,joy\nlink.wav,joy\n")
+    found = manifest.find(tmp_path / "m.csv")
+    assert found.rows["clip_id"].tolist() == ["x"]
+    assert len(found.rejected) == 3
+    assert all("the same recording as line" in bad["reason"] for bad in found.rejected)
+
+
+def test_labels_that_contradict_each_other_leave_no_row(tmp_path):
+    (tmp_path / "m.csv").write_text("path,label\nx.wav,joy\n./x.wav,sad\ny.wav,sad\n")
+    found = manifest.find(tmp_path / "m.csv")
+    assert found.rows["clip_id"].tolist() == ["y"]
+    assert [("joy, sad" in bad["reason"], bad["path"]) for bad in found.rejected] == [
+        (True, "x.wav"),
+        (True, "./x.wav"),
+    ]
+
+
+def test_keys_are_trimmed_and_paths_are_not(tmp_path):
+    (tmp_path / "m.csv").write_text("path,subject,label\nx .wav, s1 ,joy\ny.wav,s1,\tjoy \n")
+    rows = manifest.find(tmp_path / "m.csv").rows
+    assert set(rows["subject"]) == {"s1"}
+    assert set(rows["label"]) == {"joy"}
+    assert "x .wav" in set(rows["audio_path"])
+
+
+@pytest.mark.parametrize("times", ["-1,2", "2,2", "3,2", "nan,inf"])
+def test_parts_that_cannot_be_are_told_by_their_line(tmp_path, times):
+    (tmp_path / "m.csv").write_text(f"path,start,end\nx.wav,0,1\ny.wav,{times}\n")
+    with pytest.raises(DataError, match="line 3"):
+        manifest.find(tmp_path / "m.csv")

@@ -223,7 +223,7 @@ def split_by_class(a: str, others: str) -> Callable[[pd.DataFrame], pd.DataFrame
         (lambda k: k, "leave-one-out", {}, UsageError, "no protocol .*: choose from auto, group-kfold"),
         (lambda k: k, "group-kfold", {"folds": 9}, UsageError, "names only 6 groups"),
         (lambda k: k, "group-kfold", {"folds": 1}, UsageError, "at least 2"),
-        (lambda k: k, "stratified", {"folds": 99}, UsageError, "only 72 clips"),
+        (lambda k: k, "stratified", {"folds": 99}, UsageError, "only 72 units"),
         (lambda k: k.assign(subject=None), "group-kfold", {}, DataError, "names no groups"),
         (lambda k: k.assign(subject="s0"), "loso", {}, DataError, "one group only"),
         (nameless_s0, "auto", {}, DataError, "12 rows have no subject"),
@@ -362,3 +362,106 @@ def test_published_scores_stand_beside_eav_alone() -> None:
     assert line(name="random") is None
     assert line("ravdess") is None
     assert "cannot be compared" in (line("eav-twin") or "")
+
+
+# --- recordings, and what overlaps in them ------------------------------------------------------------------
+
+
+def epochs(n_runs: int, hop: float, n: int = 20, **columns: object) -> pd.DataFrame:
+    """Epochs of 4 s of some runs, each a clip of its own, in blocks of four of one class."""
+    frame = pd.DataFrame(
+        [
+            {
+                "sample_id": f"r{run}@{i:03d}",
+                "clip_id": f"r{run}@{i:03d}",
+                "recording": f"file{run}",
+                "start": hop * i,
+                "end": hop * i + 4,
+                "label": "ab"[(i // 4 + run) % 2],
+            }
+            for run in range(n_runs)
+            for i in range(n)
+        ]
+    )
+    return key_frame(frame.assign(**columns))
+
+
+def sides_share(keys: pd.DataFrame, plan: Plan, column: str) -> bool:
+    names = identify(keys, column)
+    return any(set(names[s.train]) & set(names[s.test]) for s in plan.folds)
+
+
+@pytest.mark.parametrize("hop", [1.0, 4.0])
+def test_epochs_of_runs_are_kept_apart_by_run_unless_told_otherwise(hop: float) -> None:
+    keys = epochs(6, hop)
+    plan = splits(keys, "auto", folds=3)
+    assert (plan.name, plan.group) == ("group-kfold", "recording")
+    assert not sides_share(keys, plan, "recording")
+    assert any("dependent" in text for text in plan.warnings)
+    sessions = keys.assign(session=[name.split("@")[0] for name in keys["clip_id"]])
+    assert splits(sessions, "auto", folds=3).group == "session"
+    people = keys.assign(subject=[f"p{name[4]}" for name in keys["recording"]])
+    assert splits(people, "auto", folds=3).group == "subject"
+
+
+def test_epochs_that_overlap_are_one_unit_of_every_protocol() -> None:
+    keys = epochs(6, 1.0, session="one", subject="p")
+    for protocol in ("stratified", "random"):
+        plan = splits(keys, protocol, folds=3)
+        assert not sides_share(keys, plan, "recording")
+    with pytest.raises(UsageError, match="only 1 units"):
+        splits(epochs(1, 1.0), "stratified", folds=2)
+    apart = splits(epochs(6, 4.0), "stratified", folds=3)
+    assert any("epochs of one recording" in text for text in apart.warnings)
+    with pytest.raises(LeakError, match="overlap in time"):
+        plan = splits(epochs(2, 3.0, fold=[i % 2 for i in range(40)]), "given")
+        leakage.check(epochs(2, 3.0), plan.folds[0].train, plan.folds[0].test, allow=("subject",))
+
+
+def test_groups_that_share_a_recording_are_kept_together_and_named() -> None:
+    keys = epochs(6, 3.0)
+    people = np.array([f"p{name[4]}" for name in keys["recording"]])
+    people[:3] = "p5"  # one recording under two names of a person
+    plan = splits(keys.assign(subject=people), "group-kfold", folds=3)
+    assert not sides_share(keys, plan, "recording")
+    assert any("kept together" in text for text in plan.warnings)
+    with pytest.raises(DataError, match="shares recordings"):
+        splits(epochs(1, 1.0), "loso", group="clip_id")
+
+
+def test_inner_groups_never_divide_a_unit() -> None:
+    keys = epochs(4, 1.0)
+    plan = splits(
+        keys.assign(task=[str(i % 2) for i in range(len(keys))], label=keys["label"]), "stratified", folds=2
+    )
+    for names in (plan.groups, plan.units):
+        assert len({*zip(keys["recording"], names, strict=True)}) == len(set(names)) == 4
+
+
+@pytest.mark.parametrize(
+    "protocol", ["auto", "group-kfold", "loso", "given", "stratified", "random", "eav-70-30"]
+)
+def test_a_group_that_is_no_key_is_refused(protocol: str) -> None:
+    with pytest.raises(UsageError, match="no such key; known: subject"):
+        splits(corpus(), protocol, group="speaker")
+
+
+@pytest.mark.parametrize("protocol", ["stratified", "random", "eav-70-30", "eav-50-50"])
+def test_a_group_is_not_ignored_by_protocols_that_have_their_own(protocol: str) -> None:
+    with pytest.raises(UsageError, match="--group"):
+        splits(corpus(), protocol, group="session")
+
+
+def test_a_group_asked_for_that_names_nothing_is_refused_under_auto() -> None:
+    with pytest.raises(DataError, match="'session' names no groups"):
+        splits(corpus(), "auto", group="session")
+
+
+def test_names_that_differ_in_case_or_spacing_stop_unless_told() -> None:
+    keys = corpus()
+    torn = keys.assign(subject=[s.upper() if i % 2 else s for i, s in enumerate(keys["subject"])])
+    with pytest.raises(DataError, match="differ in case or spacing"):
+        splits(torn, "loso")
+    assert len(splits(torn, "loso", distinct_names=True).folds) == 12
+    spaced = key_frame(keys.assign(subject=[f"{s} " if i % 2 else s for i, s in enumerate(keys["subject"])]))
+    assert len(splits(spaced, "loso").folds) == 6

@@ -121,7 +121,9 @@ def parts(paths: list[Path], train: np.ndarray, held_out: str) -> tuple[Aligned,
     planned = plan(paths)
     joined = planned.join()
     design = planned.fitter(joined, TRAINING).design
-    aligned = fit_without(joined.table, train, held_out, "subject", design, QUICK)
+    aligned = fit_without(
+        joined.table, train, held_out, joined.table.keys["subject"].to_numpy(str), design, QUICK
+    )
     return aligned, centroids_of(aligned, joined.table, train, CLASSES)
 
 

@@ -64,8 +64,9 @@ def test_each_fold_has_met_none_of_the_clips_that_it_tests(made: Path) -> None:
     assert [model.meta["fold"] for model in folds] == [split.fold for split in plan.folds] == [1, 2, 3]
     for model, split in zip(folds, plan.folds, strict=True):
         for column, known in (("clip_id", "clips"), ("subject", "subjects")):
-            assert model.meta[known] == sorted(set(keys[column].iloc[split.train]))
-            assert set(model.meta[known]).isdisjoint(keys[column].iloc[split.test])
+            (names,) = model.meta[known].values()
+            assert names == sorted(set(keys[column].iloc[split.train]))
+            assert set(names).isdisjoint(keys[column].iloc[split.test])
 
 
 def test_each_fold_says_of_its_test_rows_what_the_predictions_say(made: Path) -> None:

@@ -1,0 +1,81 @@
+"""Which recording a file holds, told by its bytes: so that it is known again under any name."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+try:
+    from _blake2 import blake2b  # hashlib loads OpenSSL too: 4 MB that a cold prediction does without
+except ImportError:
+    from hashlib import blake2b
+
+DIGEST_BYTES = 8  # it tells recordings apart; whether a file was tampered with is not its business
+WHOLE_BYTES = 1 << 20
+N_BLOCKS, BLOCK_BYTES = 16, 1 << 16
+DATA_FILE = re.compile(rb"^DataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
+HEADER_BYTES = 1 << 16
+
+
+def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
+    """Name a file by its content.
+
+    Of a file of up to 1 MiB all bytes count; of a larger one its size and sixteen blocks of 64 KiB spread
+    evenly, since a subject's EEG can have 500 MB. The data file of a BrainVision or EEGLAB header counts too.
+
+    Parameters
+    ----------
+    source : a file's path, or an open binary file, which is left at its start.
+
+    Returns
+    -------
+    16 hex digits; None if the file cannot be read.
+    """
+    digest = blake2b(digest_size=DIGEST_BYTES)
+    try:
+        if isinstance(source, str | os.PathLike):
+            for path in (Path(source), *_data_files(Path(source))):
+                with open(path, "rb") as file:
+                    _add(digest, file)
+        else:
+            _add(digest, source)
+            source.seek(0)
+    except OSError:  # reading the recording will say what is wrong
+        return None
+    return digest.hexdigest()
+
+
+def of_trial(content: str | None, trial: int | None) -> str | None:
+    """Name a trial, by its index from 0, in a file of many; the file itself where it has none."""
+    return content if content is None or trial is None else f"{content}#{trial + 1}"
+
+
+def _add(digest: blake2b, file: BinaryIO) -> None:
+    size = file.seek(0, io.SEEK_END)
+    digest.update(size.to_bytes(8, "little"))
+    if size <= WHOLE_BYTES:
+        file.seek(0)
+        digest.update(file.read())
+        return
+    for number in range(N_BLOCKS):
+        file.seek((size - BLOCK_BYTES) * number // (N_BLOCKS - 1))
+        digest.update(file.read(BLOCK_BYTES))
+
+
+def _data_files(path: Path) -> Iterator[Path]:
+    """The file of samples beside a header that may be the same for every recording."""
+    ending = path.suffix.lower()
+    if ending == ".vhdr":
+        with open(path, "rb") as file:
+            named = DATA_FILE.search(file.read(HEADER_BYTES))
+        data = path.with_name(Path(named[1].decode(errors="replace")).name) if named else path
+    elif ending == ".set":
+        data = path.with_suffix(".fdt")
+    else:
+        return
+    if data != path and data.is_file():
+        yield data
