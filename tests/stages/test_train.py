@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ import pandas as pd
 import pytest
 
 from eavctl import tables
+from eavctl.classifiers.training import TrainSettings
 from eavctl.errors import DataError
-from eavctl.stages.train import Evaluation, Targets, train_rows
+from eavctl.stages.train import Evaluation, Targets, Witness, train_rows
+from eavctl.stages.train_dnn import DnnFitter
 from eavctl.stages.train_svm import SvmFitter
 from eavctl.stages.training_table import TrainingTable
 
@@ -51,7 +54,7 @@ def table(**columns: Any) -> TrainingTable:
     facts = {"sample_id": ids, "clip_id": ids, "subject": [f"s{i % 4}" for i in range(N)], "label": labels}
     keys = tables.key_frame(pd.DataFrame(facts | columns))
     x = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float32)
-    return TrainingTable(keys, x, "noise", ("audio",), {"columns": list("abcdefgh")}, ("a", "b"), "hash")
+    return TrainingTable(keys, x, "noise", ("audio",), {"columns": list("abcdefgh"), "modality": "audio"}, ("a", "b"), "hash")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -73,3 +76,35 @@ def test_only_rows_that_a_fold_tests_are_scored(tmp_path: Path) -> None:
     assert done.predictions is not None
     assert done.predictions.keys["sample_id"].tolist() == [f"c{i:02d}" for i in range(10, N)]
     assert set(done.predictions.keys["fold"]) == {0, 1}
+
+
+class Keeper(Witness):
+    """Keeps the predictor of each fold."""
+
+    def __init__(self) -> None:
+        self.of_fold: dict[int, Any] = {}
+
+    def judged(self, split: Any, predictor: Any, task: Any, x: Any) -> None:
+        self.of_fold[split.fold] = predictor
+
+
+def fitters() -> list[Any]:
+    settings = TrainSettings(epochs=3, members=2)
+    return [SvmFitter(), DnnFitter("mlp", {"units": 8}, settings)]
+
+
+@pytest.mark.parametrize("fitter", fitters(), ids=lambda fitter: fitter.kind)
+def test_nothing_of_a_folds_test_rows_reaches_its_model(tmp_path: Path, fitter: Any) -> None:
+    """Scaling, choice of settings, stopping, calibration, priors: the same whatever the test rows hold."""
+    rows = table(fold=[i // 2 % 4 for i in range(N)], subject=None)
+    tested = np.arange(N) // 2 % 4 == 0
+    keys, x = rows.keys.copy(), rows.x.copy()
+    keys.loc[tested, "label"] = "a"
+    x[tested] = 1e6
+    found = []
+    for number, each in enumerate((rows, replace(rows, keys=keys, x=x))):
+        keeper = Keeper()
+        targets = Targets(None, tmp_path / f"{number}.parquet")
+        train_rows(each, targets, fitter, Evaluation("given"), witness=keeper)
+        found.append(keeper.of_fold[0].predict_proba(rows.x))
+    np.testing.assert_array_equal(*found)
