@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, NamedTuple
 
@@ -74,17 +74,35 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
 
 @contextlib.contextmanager
 def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
-    from eavctl.signals.eeg import open_eeg
+    from eavctl.signals.eeg import Dropouts, open_eeg
 
     with open_eeg(_path(source, "EEG")) as file:
-        places = _places(file.ch_names, settings["channels"] or file.ch_names, file.path)
+        channels = settings["channels"] or file.ch_names
+        file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
         filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
 
-        def take(trial: int | None) -> Stretch:
-            signal = file.read(trial)[places]
-            return _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+        @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
+        def taken(trial: int | None) -> Stretch | str:
+            try:
+                signal = file.read(trial, channels)
+                dropouts = Dropouts.of(signal, file.sfreq, channels)
+                whole = _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+            except SignalError as error:
+                return str(error)  # the error itself would hold the signal
 
-        yield functools.lru_cache(maxsize=1)(take)  # many epochs of one recording follow each other
+            def cut(start: float, end: float) -> np.ndarray:
+                dropouts.check(start, end)
+                return np.asarray(whole.cut(start, end))
+
+            return whole._replace(cut=cut)
+
+        def take(trial: int | None) -> Stretch:
+            found = taken(trial)
+            if isinstance(found, str):
+                raise SignalError(found)
+            return found
+
+        yield take
 
 
 @contextlib.contextmanager
@@ -111,15 +129,6 @@ def _sampled(signal: np.ndarray, rate: float) -> Stretch:
         return signal[..., first : first + round((end - start) * rate)]
 
     return Stretch(signal.shape[-1] / rate, rate, cut)
-
-
-def _places(have: Sequence[str], want: Sequence[str], path: object) -> list[int]:
-    """Where the channels wanted are; files may hold them in another order, or more of them."""
-    missing = [name for name in want if name not in have]
-    if missing:
-        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise SignalError(f"{path}: lacks channels that are asked for: {names}")
-    return [have.index(name) for name in want]
 
 
 def _path(source: Source, what: str) -> str | os.PathLike[str]:
