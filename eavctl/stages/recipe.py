@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ import numpy as np
 from eavctl import registry
 from eavctl.errors import RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.provenance import canonical_json, hash_json
-from eavctl.signals.segments import cut
+from eavctl.signals.segments import FRAME_S, ROUNDING, cut
 from eavctl.stages.recordings import Source, Stretch, channels_of, open_recording
 
 if TYPE_CHECKING:
@@ -153,15 +152,27 @@ class Recipe:
                 start: float | None = None, end: float | None = None, trial: int | None = None
             ) -> list[Sample]:
                 whole = take(trial)
-                first, last = start or 0.0, min(end or math.inf, whole.duration)
-                if last <= first:
-                    raise SignalError(f"{source}: has nothing between its start and end in the manifest")
-                return [self._sample(whole, first + a, first + b) for a, b in self._spans(last - first)]
+                part = start or 0.0, whole.duration if end is None else end
+                return [self._sample(whole, a, b) for a, b in self._spans(source, part, whole.duration)]
 
             yield describe
 
-    def _spans(self, seconds: float) -> list[tuple[float, float]]:
-        return cut(seconds, self.segment, self.hop) if self.segment else [(0.0, seconds)]
+    def _spans(self, source: Source, part: tuple[float, float], duration: float) -> list[tuple[float, float]]:
+        """Starts and ends of the samples in the part of a recording that counts, in seconds."""
+        first, last = max(part[0], 0.0), min(part[1], duration)
+        if last <= first:
+            raise SignalError(f"{source}: has nothing between its start and end in the manifest")
+        is_near = max(first - part[0], part[1] - last) <= FRAME_S + ROUNDING
+        if not is_near:
+            warnings.warn(
+                f"{source}: the part from {part[0]:.2f} to {part[1]:.2f} s of the manifest is not all in the "
+                f"recording; {first:.2f} to {last:.2f} s are used",
+                RecordingWarning,
+                stacklevel=2,
+            )
+        if self.segment:
+            return [(first + a, first + b) for a, b in cut(last - first, self.segment, self.hop)]
+        return [part if is_near else (first, last)]
 
     def _sample(self, whole: Stretch, start: float, end: float) -> Sample:
         try:

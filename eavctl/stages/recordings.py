@@ -13,6 +13,7 @@ import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import Entry
+from eavctl.signals.segments import first_of
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -24,7 +25,9 @@ class Stretch(NamedTuple):
     ----------
     duration : seconds.
     rate : samples or frames a second.
-    cut : what a feature set gets of a start and an end, in seconds.
+    cut : what a feature set gets of a start and an end, in seconds. Either may lie `FRAME_S` outside of the
+        recording: the data are then those of the nearest stretch of that length within it, completed by the
+        last sample or frame where the recording itself is shorter.
     """
 
     duration: float
@@ -110,7 +113,12 @@ def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
     from eavctl.signals.video import VideoSpan, open_video
 
     with open_video(_path(source, "video")) as file:
-        whole = Stretch(file.duration, file.fps, lambda start, end: VideoSpan(file, start, end))
+
+        def cut(start: float, end: float) -> VideoSpan:
+            first = first_of(start, end - start, file.duration)
+            return VideoSpan(file, first, first + (end - start))
+
+        whole = Stretch(file.duration, file.fps, cut)
         yield lambda trial: whole
 
 
@@ -123,12 +131,18 @@ _OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContext
 
 def _sampled(signal: np.ndarray, rate: float) -> Stretch:
     """A signal whose last axis is time."""
+    n_times = signal.shape[-1]
 
     def cut(start: float, end: float) -> np.ndarray:
-        first = round(start * rate)
-        return signal[..., first : first + round((end - start) * rate)]
+        length = round(round((end - start) * rate, 6))  # half a sample is rounded alike in every segment
+        first = first_of(round(start * rate), length, n_times)
+        found = signal[..., first : first + length]
+        if length <= n_times:
+            return found
+        beside = [(0, 0)] * (signal.ndim - 1)
+        return np.pad(found, [*beside, (0, length - n_times)], mode="edge")
 
-    return Stretch(signal.shape[-1] / rate, rate, cut)
+    return Stretch(n_times / rate, rate, cut)
 
 
 def _path(source: Source, what: str) -> str | os.PathLike[str]:
