@@ -11,15 +11,17 @@ FRAME_S = 0.04  # one frame of film at 25 a second: EEG, sound and film of one t
 Place = TypeVar("Place", int, float)
 
 
-def cut(duration: float, seconds: float, hop: float | None = None) -> list[tuple[float, float]]:
+def cut(
+    duration: float, seconds: float, hop: float | None = None, lack: float = FRAME_S
+) -> list[tuple[float, float]]:
     """Start and end, in seconds, of the segments of a recording, one every ``hop`` seconds.
 
-    The last one may end up to `FRAME_S` after the recording, so that EEG, sound and film of one take give
+    The last one may end ``lack`` seconds after the recording, so that EEG, sound and film of one take give
     the same segments; its data are those of `first_of`. What is left at the end and shorter than that is not
     taken; a recording that is shorter than one segment is one by itself.
     """
     hop = hop or seconds
-    slack = min(FRAME_S, hop / 2, seconds / 2)  # so that no segment repeats the one before it
+    slack = min(lack, hop / 2, seconds / 2)  # so that no segment repeats the one before it
     count = math.floor((duration - seconds + slack) / hop + ROUNDING) + 1
     if count < 1:
         return [(0.0, duration)]

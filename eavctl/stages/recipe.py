@@ -152,27 +152,34 @@ class Recipe:
                 start: float | None = None, end: float | None = None, trial: int | None = None
             ) -> list[Sample]:
                 whole = take(trial)
-                part = start or 0.0, whole.duration if end is None else end
-                return [self._sample(whole, a, b) for a, b in self._spans(source, part, whole.duration)]
+                spans = self._spans(source, start or 0.0, end, whole.duration)
+                return [self._sample(whole, a, b) for a, b in spans]
 
             yield describe
 
-    def _spans(self, source: Source, part: tuple[float, float], duration: float) -> list[tuple[float, float]]:
+    def _spans(
+        self, source: Source, start: float, end: float | None, duration: float
+    ) -> list[tuple[float, float]]:
         """Starts and ends of the samples in the part of a recording that counts, in seconds."""
-        first, last = max(part[0], 0.0), min(part[1], duration)
+        asked = duration if end is None else end
+        first, last = max(start, 0.0), min(asked, duration)
         if last <= first:
             raise SignalError(f"{source}: has nothing between its start and end in the manifest")
-        is_near = max(first - part[0], part[1] - last) <= FRAME_S + ROUNDING
+        is_near = max(first - start, asked - last) <= FRAME_S + ROUNDING
         if not is_near:
             warnings.warn(
-                f"{source}: the part from {part[0]:.2f} to {part[1]:.2f} s of the manifest is not all in the "
+                f"{source}: the part from {start:.2f} to {asked:.2f} s of the manifest is not all in the "
                 f"recording; {first:.2f} to {last:.2f} s are used",
                 RecordingWarning,
                 stacklevel=2,
             )
-        if self.segment:
-            return [(first + a, first + b) for a, b in cut(last - first, self.segment, self.hop)]
-        return [part if is_near else (first, last)]
+        if not self.segment:
+            return [(start, asked) if is_near else (first, last)]
+        if end is not None and is_near:  # the manifest says where it ends, for every modality alike
+            spans = cut(end - first, self.segment, self.hop, lack=0.0)
+        else:
+            spans = cut(last - first, self.segment, self.hop)
+        return [(first + a, first + b) for a, b in spans]
 
     def _sample(self, whole: Stretch, start: float, end: float) -> Sample:
         try:

@@ -153,12 +153,12 @@ def test_ast_embeds_a_normalised_clip_alike_whatever_it_was_padded_to(frames_las
 
 def table(features, x):
     """A feature table of two speakers."""
-    recipe = Recipe(features, {"channels": ["Fz", "Cz"]} if features.startswith("eeg") else {})
+    recipe = Recipe(features)
     names = [f"c{i}" for i in range(len(x))]
     keys = {"sample_id": names, "clip_id": names, "subject": ["a", "b"] * (len(x) // 2), "label": "calm"}
-    meta = {**recipe.meta(), "shape": list(x.shape[1:]), "classes": ["calm"], "content_hash": ""}
-    columns = recipe.columns if x.ndim == 2 else None
-    return of_features(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, columns, meta))
+    facts = {"shape": list(x.shape[1:]), "classes": ["calm"], "content_hash": "", "schema_version": 3}
+    meta = {**recipe.meta(), **facts}
+    return of_features(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, None, meta))
 
 
 @pytest.mark.parametrize("features", PADDED)

@@ -164,6 +164,34 @@ def test_a_part_that_lacks_a_frame_keeps_its_times_and_its_shape_without_a_word(
             assert sample.x.shape == (1, 400)
 
 
+@pytest.mark.parametrize("modality", TAKES)
+@pytest.mark.parametrize(
+    ("part", "starts"),
+    [
+        ((0.0, 19.99), (0, 5, 10)),
+        ((0.0, 20.0), (0, 5, 10, 15)),
+        ((4.99, 20.0), (4.99, 9.99, 14.99)),
+        ((5.0, 19.99), (5, 10)),
+        ((0.0, 20.02), (0, 5, 10, 15)),
+        ((0.0, 99.0), (0, 5, 10, 15)),
+    ],
+)
+def test_parts_give_the_segments_that_the_manifest_says_in_every_modality(
+    tmp_path: Path, modality: str, part: tuple[float, float], starts: tuple[float, ...]
+) -> None:
+    """Whether the recording goes on after the part, or is a bit too short: parts beside it stay apart."""
+    for seconds in (19.99, 20.01, 22.0):
+        if part[1] == 99.0 and seconds == 22.0:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordingWarning)
+            found = samples(tmp_path, modality, seconds, start=part[0], end=part[1])
+        assert [sample.start for sample in found] == pytest.approx(starts)
+        assert all(sample.x is not None for sample in found)
+        assert [sample.end - sample.start for sample in found] == pytest.approx([5] * len(starts))
+        assert found[-1].end <= part[1] + 1e-9
+
+
 def test_a_part_that_ends_where_the_recording_begins_is_no_whole_recording(tmp_path: Path) -> None:
     with RECIPES["audio"].open(sound(tmp_path / "a.wav", 6.0)) as describe, pytest.raises(SignalError):
         describe(0.0, 0.0)
