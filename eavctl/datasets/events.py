@@ -6,11 +6,17 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError, RecordingWarning, SignalError
+
+if TYPE_CHECKING:
+    from eavctl.signals.eeg import Event
+
+ROUNDING_SAMPLES = 2  # by which an epoch may miss the recording's ends; its data are those beside
 
 
 @dataclass(frozen=True)
@@ -28,28 +34,39 @@ class Epochs:
     span: tuple[float, float] | None = None
 
 
+class _Recording(NamedTuple):
+    """A recording's row of the manifest, its events, its length in seconds and its rate in Hz."""
+
+    record: dict[str, Any]
+    events: tuple[Event, ...]
+    duration: float
+    sfreq: float
+
+
 def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     """Replace every continuous EEG recording by its epochs, one clip each.
 
     An epoch is named after its recording and the time of its event; the recording is its session where it
-    has none, so that whole recordings can be kept apart (``--group session``).
+    has none, so that whole recordings can be kept apart (``--group session``). An epoch that begins before
+    the recording or ends after it, by more than two samples, is rejected.
 
     Raises
     ------
-    DataError : the events asked for do not occur, or have no duration and ``span`` is not given.
+    DataError : the events asked for do not occur, or none with its whole epoch, or they have no duration and
+        ``span`` is not given.
     """
-    found: list[tuple[dict[str, Any], Any]] = []
+    found: list[tuple[_Recording, Event]] = []
     rejected = list(manifest.rejected)
     seen: Counter[str] = Counter()
     for record in manifest.records():
         try:
-            events = _events(manifest.root / record["eeg_path"])
+            here = _read(record, manifest.root / record["eeg_path"])
         except SignalError as error:
             reason = str(error).removeprefix(f"{manifest.root / record['eeg_path']}: ")
-            rejected.append({"clip_id": record["clip_id"], "path": record["eeg_path"], "reason": reason})
+            rejected.append(_rejected(record, reason))
             continue
-        seen.update(event.name for event in events)
-        found += [(record, event) for event in events if event.name in epochs.labels]
+        seen.update(event.name for event in here.events)
+        found += [(here, event) for event in here.events if event.name in epochs.labels]
     missing = [name for name in epochs.labels if not seen[name]]
     if missing and (seen or not rejected):
         names = ", ".join(f"{name} ({n})" for name, n in seen.most_common(8)) or "no events at all"
@@ -57,34 +74,46 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     if not found:
         first = rejected[0]
         raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
-    start, end = epochs.span or _shortest(found)
-    records = [_epoch(record, event, start, end, epochs.labels[event.name]) for record, event in found]
+    span = epochs.span or _shortest([event for _, event in found])
+    records = []
+    for here, event in found:
+        record = _epoch(here.record, event, span, epochs.labels[event.name])
+        if beyond := _beyond(record, here):
+            rejected.append(_rejected(record, beyond))
+        else:
+            records.append(_within(record))
+    if not records:
+        last = rejected[-1]
+        raise DataError(
+            f"{manifest.root}: no epoch can be used: {last['path']}: {last['reason']}; change --epoch"
+        )
     classes = tuple(dict.fromkeys(epochs.labels.values()))
-    cut = build(records, manifest.root, manifest.layout, classes=classes)
-    return replace(cut, rejected=(*rejected, *cut.rejected))
+    return build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
 
 
-def _events(path: Any) -> tuple[Any, ...]:
+def _read(record: dict[str, Any], path: Path) -> _Recording:
     from eavctl.signals.eeg import open_eeg
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RecordingWarning)  # said again when the epochs are read
         with open_eeg(path) as file:
-            if file.n_trials is not None:
+            if file.duration is None:
                 raise SignalError(f"{path}: holds trials, not one recording with events; leave --events out")
-            return file.events
+            return _Recording(record, file.events, file.duration, file.sfreq)
 
 
-def _shortest(found: list[tuple[dict[str, Any], Any]]) -> tuple[float, float]:
-    shortest = min(event.duration for _, event in found)
+def _shortest(events: list[Event]) -> tuple[float, float]:
+    """As long as the shortest event, of those of which the end is there."""
+    whole = [event for event in events if not event.is_cut] or events
+    shortest = min(event.duration for event in whole)
     seconds = math.floor(shortest * 10 + 1e-6) / 10  # tenths: durations differ by a sample or two
     if seconds <= 0:
-        names = ", ".join(sorted({event.name for _, event in found}))
+        names = ", ".join(sorted({event.name for event in events}))
         raise DataError(f"the events {names} have no duration: say which part with --epoch START,END")
     return 0.0, seconds
 
 
-def _epoch(record: dict[str, Any], event: Any, start: float, end: float, label: str) -> dict[str, Any]:
+def _epoch(record: dict[str, Any], event: Event, span: tuple[float, float], label: str) -> dict[str, Any]:
     name = f"{record['clip_id']}@{event.onset:09.3f}"
     return {
         "session": record["clip_id"],
@@ -93,6 +122,25 @@ def _epoch(record: dict[str, Any], event: Any, start: float, end: float, label: 
         "sample_id": name,
         "trial": name,  # onsets alone are not unique where one session has several recordings
         "label": label,
-        "start": max(event.onset + start, 0.0),
-        "end": event.onset + end,
+        "start": event.onset + span[0],
+        "end": event.onset + span[1],
     }
+
+
+def _beyond(epoch: dict[str, Any], recording: _Recording) -> str:
+    """Why an epoch is not all in its recording; nothing where it is."""
+    start, end, length = epoch["start"], epoch["end"], recording.duration
+    slack = ROUNDING_SAMPLES / recording.sfreq
+    if start >= -slack and end <= length + slack:
+        return ""
+    return f"the epoch from {start:.2f} to {end:.2f} s is not all within the recording of {length:.2f} s"
+
+
+def _within(epoch: dict[str, Any]) -> dict[str, Any]:
+    """An epoch, moved by a sample or two where it begins before its recording."""
+    late = max(-epoch["start"], 0.0)
+    return {**epoch, "start": epoch["start"] + late, "end": epoch["end"] + late}
+
+
+def _rejected(record: dict[str, Any], reason: str) -> dict[str, str]:
+    return {"clip_id": record["clip_id"], "path": record["eeg_path"], "reason": reason}

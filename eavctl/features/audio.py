@@ -194,6 +194,8 @@ def _energy(signal: np.ndarray) -> np.ndarray:
     rate=LOGMEL_RATE,
     columns=None,
     units="dB below the clip's maximum",
+    band_axis=0,
+    padding=-DYNAMIC_RANGE_DB,
 )
 def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 300) -> np.ndarray:
     """Log-mel spectrogram of a fixed size: windows of 25 ms every 10 ms, Slaney's mel bands to 8 kHz.

@@ -75,6 +75,8 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     rate=FBANK_RATE,
     columns=None,
     units="log of energy",
+    band_axis=1,
+    padding=0.0,
 )
 def fbank(signal: np.ndarray, rate: int, *, n_mels: int = 128, n_frames: int = 1024) -> np.ndarray:
     """Kaldi's log mel filter bank, as the Audio Spectrogram Transformer takes it before normalisation [1]_.

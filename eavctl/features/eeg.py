@@ -10,6 +10,7 @@ import numpy as np
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import register
 from eavctl.signals.bandpass import zero_phase
+from eavctl.signals.eeg import LEAVE_OUT
 from eavctl.signals.resampling import ratio, resampled
 
 BANDS = {
@@ -97,11 +98,12 @@ def _check_filter(rate: float, low: float, high: float, order: int) -> None:
     "features",
     "eeg-epochs",
     modality="eeg",
-    version=1,
+    version=2,
     rate=None,
     columns=None,
     units="microvolt",
     prepare=prepare,
+    band_axis=0,
 )
 def eeg_epochs(
     signal: np.ndarray,
@@ -128,7 +130,7 @@ def eeg_epochs(
 
     Raises
     ------
-    SignalError : empty, not finite, or constant in every channel.
+    SignalError : empty, not finite, or a channel is flat (deviates by less than 0.01 microvolt).
 
     References
     ----------
@@ -149,7 +151,7 @@ def _band_columns(*, channels: Sequence[str] | None = None, **settings: object) 
     "features",
     "eeg-bands",
     modality="eeg",
-    version=1,
+    version=2,
     rate=None,
     columns=_band_columns,
     units="nat (de, asymmetry), log10 of a share (power)",
@@ -188,7 +190,7 @@ def eeg_bands(
 
     Raises
     ------
-    SignalError : shorter than 1 s, not finite, or constant in every channel.
+    SignalError : shorter than 1 s, not finite, or a channel is flat (deviates by less than 0.01 microvolt).
     UsageError : the pass-band cuts off a band.
 
     References
@@ -275,5 +277,8 @@ def _check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
         raise SignalError(f"{len(signal)} channels where {len(channels)} are named")
     if not np.isfinite(signal).all():
         raise SignalError("some samples are not finite numbers")
-    if not np.ptp(signal, axis=1).any():
-        raise SignalError("constant: every channel is flat")
+    squares = np.einsum("ij,ij->i", signal, signal) / signal.shape[1]  # without a copy, as std() makes one
+    flat = np.flatnonzero(squares - signal.mean(axis=1) ** 2 < FLOOR).tolist()
+    if flat:
+        named = ", ".join(channels[i] if channels else str(i + 1) for i in flat)
+        raise SignalError(f"flat here: channels {named}; {LEAVE_OUT}")

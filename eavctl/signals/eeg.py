@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import os
 import warnings
 from abc import ABC, abstractmethod
@@ -20,7 +21,7 @@ EEG_ENDINGS = (".edf", ".bdf", ".vhdr", ".set", ".fif", ".fif.gz", ".mat")
 
 # The .mat files carry no names. Assumed is the order of the amplifier's cap of 32 channels without TP9 and
 # TP10, whose names begin the list in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms,
-# GigaScience 8, 2019. It names columns and pairs channels for asymmetry, and does nothing else.
+# GigaScience 8, 2019. It names columns, pairs channels for asymmetry, and tells which are near a bad one.
 EAV_CHANNELS = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4",
     "T8", "CP5", "CP1", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO9", "O1", "Oz", "O2", "PO10",
@@ -33,15 +34,21 @@ KNOWN_ORDERS = ((0, 1, 2), (1, 2, 0))  # places of time, channel, trial: as publ
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation; below amplifiers' noise, and beyond any scalp's EEG
 WINDOW_S = 1.0
 FAULTS = ("not finite", "flat", "extreme")
+MARKED = "marked bad in the file"
+LEAVE_OUT = "leave them out with --set 'channels=[...]'"
 
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: when it began and how long it took, in seconds, and its name in the file."""
+    """Something that happened: when it began and how long it took, in seconds, and its name in the file.
+
+    ``is_cut`` where the recording ends before the event does, and ``duration`` is what there is of it.
+    """
 
     onset: float
     duration: float
     name: str
+    is_cut: bool = False
 
 
 class EegFile(ABC):
@@ -70,10 +77,35 @@ class EegFile(ABC):
         self.events, self.bads = tuple(events), tuple(bads)
         self._told: set[tuple[str, str]] = set()
 
-    def read(self, trial: int | None = None) -> np.ndarray:
+    @property
+    def duration(self) -> float | None:
+        """Seconds of a continuous recording; None for trials."""
+        return None
+
+    def places(self, channels: Iterable[str]) -> list[int]:
+        """Indices of channels; files may hold them in any order, and others beside them.
+
+        Raises
+        ------
+        SignalError : the file lacks some.
+        """
+        index = {name: i for i, name in enumerate(self.ch_names)}
+        missing = [name for name in channels if name not in index]
+        if missing:
+            names = listed(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise SignalError(f"{self.path}: lacks channels that are asked for: {names}")
+        return [index[name] for name in channels]
+
+    def read(self, trial: int | None = None, channels: Sequence[str] | None = None) -> np.ndarray:
         """Read one trial, counted from 0, or the whole of a continuous recording.
 
-        Flat and extreme channels are named by a `RecordingWarning`, each once a file.
+        Channels that are flat, extreme (see `channel_faults`) or marked bad in the file are interpolated
+        from the file's good ones, see `eavctl.signals.eeg_splines`; a `RecordingWarning` names them, each
+        once a file. Those not asked for do not matter.
+
+        Parameters
+        ----------
+        channels : which, and in which order; None takes all.
 
         Returns
         -------
@@ -81,12 +113,15 @@ class EegFile(ABC):
 
         Raises
         ------
-        SignalError : no such trial, damaged, not finite, or all channels flat.
+        SignalError : no such trial or channel, damaged, not finite, all channels flat, or bad channels that
+            cannot be interpolated.
         """
         self._check_trial(trial)
+        wanted = self.ch_names if channels is None else tuple(channels)
+        places = self.places(wanted)
         signal = self._read(trial)
-        self._judge(signal, "" if trial is None else f"trial {trial + 1}: ")
-        return signal
+        self._mend(signal, wanted, "" if trial is None else f"trial {trial + 1}: ")
+        return signal if wanted == self.ch_names else signal[places]
 
     @abstractmethod
     def _read(self, trial: int | None) -> np.ndarray: ...
@@ -111,21 +146,35 @@ class EegFile(ABC):
         if self.n_trials is not None and trial is not None and not 0 <= trial < self.n_trials:
             raise SignalError(f"{self.path}: has no trial {trial + 1}, only {self.n_trials}")
 
-    def _judge(self, signal: np.ndarray, where: str) -> None:
-        faults = channel_faults(signal, self.sfreq)
-        kinds = {kind: [self.ch_names[i] for i, k in faults.items() if k == kind] for kind in FAULTS}
-        if kinds["not finite"]:
-            raise SignalError(f"{self.path}: {where}not finite: channels {listed(kinds['not finite'])}")
-        if len(kinds["flat"]) == len(self.ch_names):
+    def _mend(self, signal: np.ndarray, wanted: Sequence[str], where: str) -> None:
+        """Interpolate the bad ones of the channels that are wanted, in place."""
+        faults = {self.ch_names[i]: fault for i, fault in channel_faults(signal, self.sfreq).items()}
+        if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt; values in volt must "
                 "be multiplied by 1e6)"
             )
-        for kind, names in kinds.items():
-            new = [name for name in names if (kind, name) not in self._told]
-            if new:
-                self._told.update((kind, name) for name in new)
-                warn(self.path, f"{where}channels {kind}: {listed(new)}")
+        bad = dict.fromkeys(self.bads, MARKED) | faults
+        needed = [name for name in wanted if name in bad]
+        broken = [name for name in needed if bad[name] == "not finite"]
+        if broken:
+            raise SignalError(f"{self.path}: {where}not finite: channels {listed(broken)}; {LEAVE_OUT}")
+        if not needed:
+            return
+        from eavctl.signals.eeg_splines import interpolate  # imports MNE, which takes a second
+
+        try:
+            interpolate(signal, self.ch_names, frozenset(bad), needed)
+        except SignalError as error:
+            told = listed(f"{name} ({bad[name]})" for name in needed)
+            raise SignalError(
+                f"{self.path}: {where}bad channels {told} cannot be interpolated: {error}; {LEAVE_OUT}"
+            ) from None
+        new = [name for name in needed if (name, bad[name]) not in self._told]
+        if new:
+            self._told.update((name, bad[name]) for name in new)
+            told = listed(f"{name} ({bad[name]})" for name in new)
+            warn(self.path, f"{where}bad channels interpolated from the others: {told}")
 
 
 def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
@@ -143,17 +192,59 @@ def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
     -------
     Index of the channel to ``not finite``, ``flat`` (below 0.1 microvolt) or ``extreme`` (above 1000).
     """
-    finite = [bool(np.isfinite(channel).all()) for channel in signal]
-    window = max(min(round(WINDOW_S * sfreq), signal.shape[1]), 1)
-    n_windows = signal.shape[1] // window
-    deviations = np.zeros((len(signal), max(n_windows, 1)))
-    for index in np.flatnonzero(finite):  # one by one: a long recording is not held twice
-        windows = signal[index, : n_windows * window].reshape(n_windows, window)
-        centred = windows - windows.mean(axis=1, keepdims=True)
-        deviations[index, :n_windows] = np.sqrt(np.einsum("ij,ij->i", centred, centred) / window)
+    finite = np.array([np.isfinite(channel).all() for channel in signal], bool)
+    deviations = _deviations(signal, _window(signal, sfreq))
+    deviations[~finite] = 0.0
     typical = np.median(deviations, axis=1)
-    faults = np.select([~np.array(finite, bool), typical < FLAT_UV, typical > EXTREME_UV], FAULTS, "")
+    faults = np.select([~finite, typical < FLAT_UV, typical > EXTREME_UV], FAULTS, "")
     return {index: str(fault) for index, fault in enumerate(faults) if fault}
+
+
+@dataclass(frozen=True)
+class Dropouts:
+    """When channels are flat as they were recorded; a filter goes on ringing there.
+
+    Parameters
+    ----------
+    channels : their names.
+    flat : bool, shape (n_chans, n_windows).
+    seconds : length of a window.
+    """
+
+    channels: Sequence[str]
+    flat: np.ndarray
+    seconds: float
+
+    @classmethod
+    def of(cls, signal: np.ndarray, sfreq: float, channels: Sequence[str]) -> Self:
+        """Find them in a signal (n_chans, n_times), microvolt, by windows of 1 s."""
+        window = _window(signal, sfreq)
+        return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq)
+
+    def check(self, start: float, end: float) -> None:
+        """Raise a SignalError if a channel is flat in half of what lies from ``start`` to ``end`` seconds."""
+        first = min(int(max(start, 0.0) / self.seconds), self.flat.shape[1] - 1)
+        here = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]
+        bad = [name for name, flat in zip(self.channels, here, strict=True) if 2 * flat.sum() >= flat.size]
+        if bad:
+            raise SignalError(f"flat here: channels {listed(bad)}; {LEAVE_OUT}")
+
+
+def _window(signal: np.ndarray, sfreq: float) -> int:
+    """Samples of 1 s, or of a shorter signal."""
+    return max(min(round(WINDOW_S * sfreq), int(signal.shape[1])), 1)
+
+
+def _deviations(signal: np.ndarray, window: int) -> np.ndarray:
+    """Standard deviation in each whole window, (n_chans, n_windows); a long recording is not copied."""
+    n_windows = signal.shape[1] // window
+    variances = np.empty((len(signal), n_windows))
+    with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite
+        for channel, variance in zip(signal, variances, strict=True):
+            windows = channel[: n_windows * window].reshape(n_windows, window)
+            mean = np.einsum("ij->i", windows) / window
+            variance[:] = np.einsum("ij,ij->i", windows, windows) / window - mean**2
+        return np.sqrt(np.maximum(variances, 0.0))
 
 
 def open_eeg(path: str | os.PathLike[str]) -> EegFile:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.eeg import EegFile, Event, listed, warn
+from eavctl.signals.eeg import EegFile, Event, warn
 from eavctl.signals.matlab import open_mat
 
 LARGEST_BYTES = 2 << 30
@@ -23,6 +24,7 @@ MICROVOLTS = 1e6  # MNE counts in volt
 
 PLACES = ("Fp", "AF", "F", "FT", "FC", "T", "TP", "C", "CP", "P", "PO", "O", "I", "N")  # of the 10-10 system
 NO_EEG = re.compile(r"[HV]?E(OG|CG|KG|MG)", re.IGNORECASE)
+CUT_EVENTS = re.compile(r"Limited \d+ annotation")
 ABOUT_PLACES = re.compile(
     r"coordinate|montage|position|location|data range|Number of records|Invalid tag", re.IGNORECASE
 )
@@ -32,7 +34,7 @@ class Recording(EegFile):
     """A continuous recording, read by MNE."""
 
     def __init__(self, path: str, ending: str) -> None:
-        with _as_signal_errors(path):
+        with _as_signal_errors(path) as told:
             note, is_cut = _check_before(path, ending)
             self._raw = _READERS[ending](path, verbose="WARNING")
             picks = _eeg_channels(self._raw)
@@ -41,15 +43,18 @@ class Recording(EegFile):
             if is_cut:
                 note = f"the end of the recording is missing; its first {_seconds(self._raw):.2f} s are used"
             note = note or _check_data_file(path, ending, self._raw)
-            events = _events(self._raw)
+            events = _events(self._raw, any(CUT_EVENTS.search(str(each.message)) for each in told))
         if note:
             warn(path, note)
         names = _clean_names(self._names)
         marked = set(self._raw.info["bads"])
         bads = [clean for clean, name in zip(names, self._names, strict=True) if name in marked]
-        if bads:
-            warn(path, f"channels marked bad in the file: {listed(bads)}")
         super().__init__(path, names, float(self._raw.info["sfreq"]), None, events, bads)
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return _seconds(self._raw)
 
     def _read(self, trial: int | None) -> np.ndarray:
         with _as_signal_errors(self.path):
@@ -89,12 +94,17 @@ def _unlogged() -> Iterator[None]:
 
 
 @contextmanager
-def _as_signal_errors(path: str) -> Iterator[None]:
-    """Turn whatever MNE raises on damaged files into one kind of error, and its warnings into ours."""
+def _as_signal_errors(path: str) -> Iterator[list[warnings.WarningMessage]]:
+    """Turn whatever MNE raises on damaged files into one kind of error, and its warnings into ours.
+
+    Yields
+    ------
+    The warnings of MNE so far.
+    """
     with warnings.catch_warnings(record=True) as told, _unlogged():
         warnings.simplefilter("always")
         try:
-            yield
+            yield told
         except SignalError:
             raise
         except FileNotFoundError as error:
@@ -148,14 +158,19 @@ def _check_data_file(path: str, ending: str, raw: Any) -> str | None:
     return None
 
 
-def _events(raw: Any) -> list[Event]:
-    """Annotations, or where there are none, what is on the trigger channel."""
+def _events(raw: Any, may_be_cut: bool) -> list[Event]:
+    """Annotations, or where there are none, what is on the trigger channel.
+
+    ``may_be_cut`` where MNE shortened those that last beyond the end of the recording; it does not say which.
+    """
     # Where there is a date, onsets count from the start of acquisition, perhaps before the first sample.
     before = 0.0 if raw.annotations.orig_time is None else raw.first_time
-    found = [
-        Event(float(a["onset"]) - before, float(a["duration"]), str(a["description"]).strip())
-        for a in raw.annotations
-    ]
+    last = (raw.n_times - 2) / float(raw.info["sfreq"]) if may_be_cut else math.inf  # to a sample or two
+    found = []
+    for annotation in raw.annotations:
+        onset, duration = float(annotation["onset"]) - before, float(annotation["duration"])
+        is_cut = duration > 0 and onset + duration >= last
+        found.append(Event(onset, duration, str(annotation["description"]).strip(), is_cut))
     if found or not len(mne.pick_types(raw.info, meg=False, stim=True)):
         return found
     codes = mne.find_events(raw, shortest_event=1, verbose="ERROR")

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from eavctl import artifacts
-from eavctl.errors import DataError
+from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
-from eavctl.features.normalize import SPEAKER_WARNING, standardize_by_group
+from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
 from eavctl.stages.gather import (
     Absence,
     Gathered,
@@ -232,7 +232,7 @@ def predict(
     notes = list(dict.fromkeys([*gathered.notes, *gathered.faults]))
     x: Any = _features(segments, streams, loaded)
     if loaded.meta["protocol"].get("normalize"):
-        x = standardize_by_group(x, _speakers(segments, model))
+        x = standardize_by_group(x, _speakers(segments, model), _bands(loaded.meta, model))
         notes.append(SPEAKER_WARNING)
     notes += _seen_in_training(segments, loaded.meta)
     proba, weights = loaded.predict_proba(x), _weights(loaded, x)
@@ -362,6 +362,17 @@ def _speakers(segments: Sequence[Segment], model: str | os.PathLike[str]) -> np.
                 "model trained without it."
             )
     return np.array([numbers[speaker] for speaker in named])
+
+
+def _bands(meta: dict[str, Any], model: str | os.PathLike[str]) -> Bands:
+    """The bands that the training standardised, if they are those of today."""
+    bands = bands_of(meta["features"])
+    if meta.get("normalized", COLUMNS._asdict()) != bands._asdict():
+        raise SettingsError(
+            f"{model} was trained with --normalize speaker of another eavctl, which standardised "
+            f"{meta['features']!r} otherwise; train it again"
+        )
+    return bands
 
 
 def _seen_in_training(segments: Sequence[Segment], meta: dict[str, Any]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -14,7 +13,7 @@ import numpy as np
 from eavctl import registry
 from eavctl.errors import RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.provenance import canonical_json, hash_json
-from eavctl.signals.segments import cut
+from eavctl.signals.segments import FRAME_S, ROUNDING, cut
 from eavctl.stages.recordings import Source, Stretch, channels_of, open_recording
 
 if TYPE_CHECKING:
@@ -153,15 +152,34 @@ class Recipe:
                 start: float | None = None, end: float | None = None, trial: int | None = None
             ) -> list[Sample]:
                 whole = take(trial)
-                first, last = start or 0.0, min(end or math.inf, whole.duration)
-                if last <= first:
-                    raise SignalError(f"{source}: has nothing between its start and end in the manifest")
-                return [self._sample(whole, first + a, first + b) for a, b in self._spans(last - first)]
+                spans = self._spans(source, start or 0.0, end, whole.duration)
+                return [self._sample(whole, a, b) for a, b in spans]
 
             yield describe
 
-    def _spans(self, seconds: float) -> list[tuple[float, float]]:
-        return cut(seconds, self.segment, self.hop) if self.segment else [(0.0, seconds)]
+    def _spans(
+        self, source: Source, start: float, end: float | None, duration: float
+    ) -> list[tuple[float, float]]:
+        """Starts and ends of the samples in the part of a recording that counts, in seconds."""
+        asked = duration if end is None else end
+        first, last = max(start, 0.0), min(asked, duration)
+        if last <= first:
+            raise SignalError(f"{source}: has nothing between its start and end in the manifest")
+        is_near = max(first - start, asked - last) <= FRAME_S + ROUNDING
+        if not is_near:
+            warnings.warn(
+                f"{source}: the part from {start:.2f} to {asked:.2f} s of the manifest is not all in the "
+                f"recording; {first:.2f} to {last:.2f} s are used",
+                RecordingWarning,
+                stacklevel=2,
+            )
+        if not self.segment:
+            return [(start, asked) if is_near else (first, last)]
+        if end is not None and is_near:  # the manifest says where it ends, for every modality alike
+            spans = cut(end - first, self.segment, self.hop, lack=0.0)
+        else:
+            spans = cut(last - first, self.segment, self.hop)
+        return [(first + a, first + b) for a, b in spans]
 
     def _sample(self, whole: Stretch, start: float, end: float) -> Sample:
         try:

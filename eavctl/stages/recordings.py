@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, NamedTuple
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import Entry
+from eavctl.signals.segments import first_of
 
 Source = str | os.PathLike[str] | BinaryIO
 
@@ -24,7 +25,9 @@ class Stretch(NamedTuple):
     ----------
     duration : seconds.
     rate : samples or frames a second.
-    cut : what a feature set gets of a start and an end, in seconds.
+    cut : what a feature set gets of a start and an end, in seconds. Either may lie `FRAME_S` outside of the
+        recording: the data are then those of the nearest stretch of that length within it, completed by the
+        last sample or frame where the recording itself is shorter.
     """
 
     duration: float
@@ -74,17 +77,35 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
 
 @contextlib.contextmanager
 def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
-    from eavctl.signals.eeg import open_eeg
+    from eavctl.signals.eeg import Dropouts, open_eeg
 
     with open_eeg(_path(source, "EEG")) as file:
-        places = _places(file.ch_names, settings["channels"] or file.ch_names, file.path)
+        channels = settings["channels"] or file.ch_names
+        file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
         filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
 
-        def take(trial: int | None) -> Stretch:
-            signal = file.read(trial)[places]
-            return _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+        @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
+        def taken(trial: int | None) -> Stretch | str:
+            try:
+                signal = file.read(trial, channels)
+                dropouts = Dropouts.of(signal, file.sfreq, channels)
+                whole = _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+            except SignalError as error:
+                return str(error)  # the error itself would hold the signal
 
-        yield functools.lru_cache(maxsize=1)(take)  # many epochs of one recording follow each other
+            def cut(start: float, end: float) -> np.ndarray:
+                dropouts.check(start, end)
+                return np.asarray(whole.cut(start, end))
+
+            return whole._replace(cut=cut)
+
+        def take(trial: int | None) -> Stretch:
+            found = taken(trial)
+            if isinstance(found, str):
+                raise SignalError(found)
+            return found
+
+        yield take
 
 
 @contextlib.contextmanager
@@ -92,7 +113,12 @@ def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
     from eavctl.signals.video import VideoSpan, open_video
 
     with open_video(_path(source, "video")) as file:
-        whole = Stretch(file.duration, file.fps, lambda start, end: VideoSpan(file, start, end))
+
+        def cut(start: float, end: float) -> VideoSpan:
+            first = first_of(start, end - start, file.duration)
+            return VideoSpan(file, first, first + (end - start))
+
+        whole = Stretch(file.duration, file.fps, cut)
         yield lambda trial: whole
 
 
@@ -105,21 +131,18 @@ _OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContext
 
 def _sampled(signal: np.ndarray, rate: float) -> Stretch:
     """A signal whose last axis is time."""
+    n_times = signal.shape[-1]
 
     def cut(start: float, end: float) -> np.ndarray:
-        first = round(start * rate)
-        return signal[..., first : first + round((end - start) * rate)]
+        length = round(round((end - start) * rate, 6))  # half a sample is rounded alike in every segment
+        first = first_of(round(start * rate), length, n_times)
+        found = signal[..., first : first + length]
+        if length <= n_times:
+            return found
+        beside = [(0, 0)] * (signal.ndim - 1)
+        return np.pad(found, [*beside, (0, length - n_times)], mode="edge")
 
-    return Stretch(signal.shape[-1] / rate, rate, cut)
-
-
-def _places(have: Sequence[str], want: Sequence[str], path: object) -> list[int]:
-    """Where the channels wanted are; files may hold them in another order, or more of them."""
-    missing = [name for name in want if name not in have]
-    if missing:
-        names = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        raise SignalError(f"{path}: lacks channels that are asked for: {names}")
-    return [have.index(name) for name in want]
+    return Stretch(n_times / rate, rate, cut)
 
 
 def _path(source: Source, what: str) -> str | os.PathLike[str]:

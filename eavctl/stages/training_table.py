@@ -11,7 +11,7 @@ import pandas as pd
 
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
-from eavctl.features.normalize import standardize_by_group
+from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.tables import NAMES_RECORDINGS, FeatureTable
 
 NO_RECORDINGS = (
@@ -99,4 +99,6 @@ def normalized(table: TrainingTable) -> TrainingTable:
         )
     if table.keys["subject"].isna().any():
         raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
-    return replace(table, x=standardize_by_group(table.x, identify(table.keys, "subject").astype(str)))
+    bands = bands_of(table.facts["features"])
+    x = standardize_by_group(table.x, identify(table.keys, "subject").astype(str), bands)
+    return replace(table, x=x, facts={**table.facts, "normalized": bands._asdict()})

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.errors import DataError
 from eavctl.evaluation.groups import identify
+from eavctl.stages.recipe import Recipe
 
 RUNS = ("S001R03", "S001R04")
 
@@ -92,3 +95,68 @@ def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_dat
     found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}))
     assert [bad["path"] for bad in found.rejected] == ["S001R09.edf"]
     assert len(found) > 10
+
+
+def test_epochs_that_are_not_all_in_the_recording_are_rejected_with_their_times(runs: Path) -> None:
+    """The runs last 125 s, and their last events of these kinds end before that."""
+    whole = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 4.0)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 100.0)))
+    assert len(whole) == len(found) + len(found.rejected) == 30
+    assert (found.rows["end"] <= 125.0).all()
+    late = {bad["clip_id"]: bad for bad in found.rejected}
+    onset = whole.rows["start"].max()
+    name = whole.rows.loc[whole.rows["start"].idxmax(), "clip_id"]
+    assert f"{onset:.2f} to {onset + 100:.2f} s" in late[name]["reason"]
+    assert "125.00 s" in late[name]["reason"]
+    assert late[name]["path"] == f"{name.partition('@')[0]}.edf"
+
+
+def test_epochs_that_begin_before_the_recording_are_rejected(runs: Path) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (-1.0, 3.0)))
+    assert len(found) == 28  # the first rest of each run begins with it
+    assert [bad["clip_id"] for bad in found.rejected] == [f"{run}@00000.000" for run in RUNS]
+
+
+@pytest.mark.parametrize(
+    ("first", "samples"), [(0, 0.0), (0, -1.0), (0, -1.9), (121, 0.0), (121, 1.0), (121, 1.9)]
+)
+def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
+    runs: Path, first: int, samples: float
+) -> None:
+    """The first rest begins with the recording of 125 s at 160 Hz."""
+    start = first + samples / 160
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (start, start + 4.0))).rows
+    (row,) = found[found["clip_id"] == "S001R03@00000.000"].to_dict("records")
+    with Recipe("eeg-epochs", {"channels": ["Cz"]}).open(runs / "S001R03.edf") as describe:
+        (sample,), (inner,) = describe(row["start"], row["end"]), describe(first, first + 4.0)
+    assert sample.x is not None
+    assert inner.x is not None
+    assert np.array_equal(sample.x, inner.x)
+
+
+@pytest.mark.parametrize("samples", [2.5, 8.0])
+def test_more_than_that_costs_the_epoch(runs: Path, samples: float) -> None:
+    early, late = -samples / 160, 121 + samples / 160
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (early, early + 4.0)))
+    assert {bad["clip_id"] for bad in found.rejected} == {f"{run}@00000.000" for run in RUNS}
+    with pytest.raises(DataError):  # the later ones reach beyond the end by more
+        cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (late, late + 4.0)))
+
+
+def test_when_no_epoch_is_whole_the_reason_is_told(runs: Path) -> None:
+    with pytest.raises(DataError, match=r"to \d+\.\d\d s is not all .* 125\.00 s"):
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.0, 200.0)))
+
+
+def test_an_event_that_the_end_of_the_file_cuts_shortens_no_other(runs: Path) -> None:
+    """A file that stops 1.3 s into an event: its epoch is rejected, and all others last as before."""
+    content = (runs / "S001R03.edf").read_bytes()
+    before = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"})).rows
+    mine = before[before["session"] == "S001R03"]
+    start = mine["start"].iloc[-2]
+    n_records = math.ceil(start) + 1  # of 1 s
+    (runs / "S001R03.edf").write_bytes(content[: 66 * 256 + n_records * 20640])
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}))
+    assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(4.1)
+    assert [bad["clip_id"] for bad in found.rejected] == [mine["clip_id"].iloc[-2]]
+    assert len(found) == 30 - 2

@@ -269,10 +269,19 @@ def test_columns_follow_the_channels():
     assert backwards == pytest.approx(bands_of(signal, channels=EAV_CHANNELS), rel=1e-6)
 
 
-def test_a_flat_channel_among_others_stays_finite():
-    signal = noise(3, 1000)
-    signal[1] = 0
-    assert np.isfinite(eeg_bands(signal, 200.0, channels=("F3", "F4", "Cz"))).all()
+@pytest.mark.parametrize("describe", [eeg_epochs, eeg_bands])
+@pytest.mark.parametrize("level", [0.0, -528.0])
+def test_a_segment_with_a_flat_channel_is_rejected_by_name(describe, level):
+    """Flat is what deviates by less than 0.01 microvolt."""
+    signal = noise(3, 1000) + level
+    names = ("F3", "F4", "Cz")
+    for deviation, is_flat in ((0.0, True), (0.0099, True), (0.0101, False), (1.0, False)):
+        signal[1] = level + deviation * np.where(np.arange(1000) % 2, 1, -1)
+        if is_flat:
+            with pytest.raises(SignalError, match=r"channels F4; leave"):
+                describe(signal, 200.0, channels=names)
+        else:
+            assert np.isfinite(describe(signal, 200.0, channels=names)).all()
 
 
 def test_bands_that_the_filter_or_the_length_cuts_off():

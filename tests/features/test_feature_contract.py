@@ -80,6 +80,30 @@ PLAIN = [name for name in SETS if name not in NEEDS_A_FACE]
 
 
 @pytest.mark.parametrize("name", PLAIN)
+def test_float_tensors_say_where_their_bands_are_and_what_pads(name):
+    """So that they can be standardised by speaker."""
+    entry, settings = registry.get("features", name), recipe(name).settings
+    if entry.facts["columns"] is not None or entry.facts.get("dtype", "float32") != "float32":
+        assert "band_axis" not in entry.facts
+        assert "padding" not in entry.facts
+        return
+    x = described(name, 0.8)
+    axis = entry.facts["band_axis"]
+    n_bands = settings["n_mels"] if "n_mels" in settings else len(CHANNELS)
+    assert axis in (0, 1)
+    assert x.ndim == 2
+    assert x.shape[axis] == n_bands
+    last = np.take(x, -1, axis=1 - axis)
+    if "n_frames" in settings:
+        assert x.shape[1 - axis] == settings["n_frames"]
+        assert (last == entry.facts["padding"]).all()
+        assert (np.take(x, 0, axis=1 - axis) != entry.facts["padding"]).any()
+    else:
+        assert entry.facts.get("padding") is None
+        assert not (last == last[0]).all()
+
+
+@pytest.mark.parametrize("name", PLAIN)
 def test_pure_finite_and_as_many_as_named(name):
     signal, _ = signal_of(name, 1.5)
     kept = np.copy(signal) if isinstance(signal, np.ndarray) else None

@@ -5,7 +5,6 @@ import pytest
 from scipy import stats
 
 from eavctl.features import statistics
-from eavctl.features.normalize import standardize_by_group
 
 
 @pytest.fixture
@@ -110,27 +109,6 @@ def test_a_constant_has_no_spread_and_no_shape(value, n_frames):
     for name in ("std", "skewness", "kurtosis", "iqr", "range"):
         assert (found[name] == 0).all(), name
     assert (found["mean"] == np.float32(value)).all()
-
-
-def test_standardising_by_group_takes_away_what_the_group_adds():
-    rng = np.random.default_rng(1)
-    x, groups = rng.normal(size=(40, 3)), np.repeat(["a", "b"], 20)
-    shifted = x + np.where(groups == "a", 5.0, -3.0)[:, None] * [1, 2, 0]
-    shifted[groups == "b"] *= 7
-    assert standardize_by_group(shifted, groups) == pytest.approx(standardize_by_group(x, groups), abs=1e-5)
-
-
-def test_standardising_constants_and_single_rows_gives_zeros():
-    x = np.array([[1.0, 2.0], [1.0, 4.0], [9.0, 9.0]], np.float32)
-    found = standardize_by_group(x, np.array(["a", "a", "b"]))
-    assert found.tolist() == [[0, -1], [0, 1], [0, 0]]
-
-
-def test_tensors_are_standardised_by_band_over_rows_and_time():
-    x = np.random.default_rng(2).normal(3, 2, size=(4, 5, 50)).astype(np.float32)
-    found = standardize_by_group(x, np.array(list("aabb")))
-    assert found[:2].mean(axis=(0, 2)) == pytest.approx(np.zeros(5), abs=1e-5)
-    assert found[:2].std(axis=(0, 2)) == pytest.approx(np.ones(5), abs=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])

@@ -1,21 +1,30 @@
 """EEG files: what is in the real ones, and what becomes of damaged ones."""
 
 import gzip
+import re
 import shutil
 import struct
+import subprocess
+import sys
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import mne
 import numpy as np
 import pytest
 import scipy.io
 
+from eavctl.datasets import manifest
+from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.errors import RecordingWarning, SignalError
-from eavctl.signals.eeg import EAV_CHANNELS, EEG_ENDINGS, Event, channel_faults, open_eeg
+from eavctl.signals import eeg_splines
+from eavctl.signals.eeg import EAV_CHANNELS, EEG_ENDINGS, Dropouts, Event, channel_faults, open_eeg
 from eavctl.signals.eeg_recordings import clean_name
+from eavctl.stages.recipe import Recipe
 
 N_TIMES = 600
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def trials(n_trials=4, n_times=N_TIMES):
@@ -108,7 +117,7 @@ def test_which_trial_must_be_said_and_be_there(tmp_path, folder):
         file.read(0)
 
 
-def test_flat_and_broken_channels_of_trials(tmp_path):
+def test_bad_channels_of_trials_are_interpolated_or_reject_the_trial(tmp_path):
     array = trials(5)
     array[:, 4, 1:] = 3.3  # Fz, from the second trial on
     array[:, 13, 2] = 0.0  # Cz
@@ -119,14 +128,21 @@ def test_flat_and_broken_channels_of_trials(tmp_path):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             file.read(0)
-        with pytest.warns(RecordingWarning, match=r"trial 2: channels flat: Fz$"):
-            file.read(1)
-        with pytest.warns(RecordingWarning) as told:
+        with pytest.warns(RecordingWarning, match=r"trial 2: .*: Fz \(flat\)$"):
+            signal = file.read(1)
+        assert signal[4].std() > 1
+        assert np.array_equal(np.delete(signal, 4, axis=0), np.delete(array[:, :, 1].T, 4, axis=0))
+        with pytest.warns(RecordingWarning, match=r"trial 3: .*: Fp1 \(extreme\), Cz \(flat\)$") as told:
             file.read(2)
-        texts = [str(warning.message).split(": ", 1)[1] for warning in told]
-        assert texts == ["trial 3: channels flat: Cz", "trial 3: channels extreme: Fp1"]
+        assert len(told) == 1  # Fz was told
         with pytest.raises(SignalError, match="trial 4: not finite: channels O2"):
             file.read(3)
+        names = [name for name in EAV_CHANNELS if name not in ("O2", "Fz")]
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # channels that are not wanted do not matter
+            rest = file.read(3, names[::-1])
+        places = [EAV_CHANNELS.index(name) for name in names]
+        assert np.array_equal(rest[::-1], array[:, places, 3].T)
         with pytest.raises(SignalError, match="trial 5: every channel is flat .*volt"):
             file.read(4)
 
@@ -140,6 +156,13 @@ def test_channel_faults():
     signal[4, 0] = np.inf
     signal[5] = noise[5] * 200
     assert channel_faults(signal, 100.0) == {1: "flat", 2: "flat", 4: "not finite", 5: "extreme"}
+
+
+@pytest.mark.parametrize("offset", [0.0, -3e5, 1e6])
+def test_faults_do_not_depend_on_the_offset_of_an_electrode(offset):
+    noise = np.random.default_rng(0).normal(size=(4, 1000))
+    signal = noise * np.array([[0.05], [0.2], [900], [1100]]) + offset
+    assert channel_faults(signal, 100.0) == {0: "flat", 3: "extreme"}
 
 
 # --- recordings that MNE reads
@@ -188,12 +211,13 @@ def test_fif_with_a_date_bad_channels_and_a_start(tmp_path, raw):
     raw.set_annotations(mne.Annotations([4.0, 6.5], [0.5, 0.0], ["go", "stop"], raw.info["meas_date"]))
     raw.info["bads"] = ["Cz.."]
     raw.crop(3.0, 8.0).save(tmp_path / "x_raw.fif", verbose="ERROR")
-    with pytest.warns(RecordingWarning, match="marked bad in the file: Cz"):
-        file = open_eeg(tmp_path / "x_raw.fif")
-    with file:
+    with open_eeg(tmp_path / "x_raw.fif") as file:
+        with pytest.raises(SignalError, match=r"Cz \(marked bad in the file\)"):
+            file.read()
         assert (file.ch_names, file.bads) == (("Fpz", "Cz"), ("Cz",))
         assert [(event.onset, event.name) for event in file.events] == [(1.0, "go"), (3.5, "stop")]
-        assert np.allclose(file.read(), raw.get_data(picks=[0, 1]) * 1e6, rtol=1e-5, atol=1e-4)
+        assert np.allclose(file.read(None, ["Fpz"]), raw.get_data(picks=[0]) * 1e6, rtol=1e-5, atol=1e-4)
+        assert file.duration == pytest.approx(5.01)
 
 
 def test_triggers_where_there_are_no_annotations(tmp_path, raw):
@@ -205,10 +229,7 @@ def test_triggers_where_there_are_no_annotations(tmp_path, raw):
 def test_flat_and_broken_channels_of_a_recording(tmp_path, raw):
     raw._data[0] = 1e-5
     raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
-    with (
-        open_eeg(tmp_path / "a_raw.fif") as file,
-        pytest.warns(RecordingWarning, match=r"channels flat: Fpz$"),
-    ):
+    with open_eeg(tmp_path / "a_raw.fif") as file, pytest.raises(SignalError, match=r"Fpz \(flat\)"):
         file.read()
     raw._data[1, 3] = np.nan
     raw.save(tmp_path / "b_raw.fif", verbose="ERROR")
@@ -255,6 +276,256 @@ def test_names_that_would_become_one_stay_as_they_are(tmp_path):
     mne.io.RawArray(data, info, verbose="ERROR").save(tmp_path / "x_raw.fif", verbose="ERROR")
     with open_eeg(tmp_path / "x_raw.fif") as file:
         assert file.ch_names == ("CZ", "Cz.")
+
+
+# --- bad channels
+
+HEADER, RECORD, PER_RECORD = 66 * 256, 20640, 160  # of the EDF files of PhysioNet: 64 signals and annotations
+
+
+def with_bad(path, content, wanted, value=0, seconds=slice(None)):
+    """A copy of an EDF file in which channels, by number, are constant for some seconds."""
+    content = np.frombuffer(content, np.uint8).copy()
+    records = content[HEADER:].reshape(-1, RECORD)
+    for number in wanted:
+        channel = records[seconds, 2 * PER_RECORD * number : 2 * PER_RECORD * (number + 1)].view("<i2")
+        channel[:] = value
+    path.write_bytes(content.tobytes())
+    return path
+
+
+@pytest.fixture
+def edf(folder):
+    """Bytes, names and signal of a real recording."""
+    path = folder / "S001R03.edf"
+    with open_eeg(path) as file:
+        return path.read_bytes(), file.ch_names, file.read()
+
+
+def by_perrin(angles_from, angles_to, stiffness=4, n_terms=50):
+    """Weights of spherical splines from the definition: cosines between good ones, and from bad to good."""
+
+    def g(cosine):
+        degrees = np.arange(1, n_terms + 1)
+        factors = (2 * degrees + 1) / (degrees * (degrees + 1)) ** stiffness / (4 * np.pi)
+        return np.polynomial.legendre.legval(cosine, [0, *factors])
+
+    n = len(angles_from)
+    system = np.ones((n + 1, n + 1))
+    system[:n, :n] = g(angles_from) + 1e-5 * np.eye(n)
+    system[n, n] = 0
+    return np.hstack([g(angles_to), np.ones((len(angles_to), 1))]) @ np.linalg.inv(system)[:, :n]
+
+
+@pytest.mark.parametrize("names", [("FC4",), ("Cz", "O2"), ("F7", "Fp1", "P3", "TP8")])
+def test_a_flat_channel_of_a_real_recording_is_interpolated(tmp_path, edf, names):
+    content, ch_names, whole = edf
+    places = [ch_names.index(name) for name in names]
+    told = ", ".join(f"{name} (flat)" for name in ch_names if name in names)
+    with open_eeg(with_bad(tmp_path / "a.edf", content, places, 7)) as file:
+        with pytest.warns(RecordingWarning) as warned:
+            signal = file.read()
+        (text,) = [str(each.message) for each in warned]
+        assert text.startswith(str(tmp_path / "a.edf"))
+        assert text.endswith(told)
+    others = np.delete(np.arange(64), places)
+    assert np.array_equal(signal[others], whole[others])
+    for place in places:
+        assert np.corrcoef(signal[place], whole[place])[0, 1] > 0.8
+
+
+@pytest.mark.parametrize("name", ["FC4", "C3", "Pz"])
+def test_features_of_a_flat_channel_vary_as_its_own_did(tmp_path, edf, name):
+    """Over the epochs of a real recording; what does not look at the channel is the same bit for bit."""
+    content, ch_names, _ = edf
+    recipe = Recipe("eeg-bands", {"channels": list(ch_names)})
+    epochs = Epochs({"T0": "rest", "T1": "left", "T2": "right"})
+    found = []
+    for folder, bad in (("whole", []), ("bad", [ch_names.index(name)])):
+        (tmp_path / folder).mkdir()
+        path = with_bad(tmp_path / folder / "S001R03.edf", content, bad)
+        rows = cut_at_events(manifest.find(path), epochs).rows
+        with recipe.open(path) as describe, warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", RecordingWarning)
+            x = [describe(row["start"], row["end"])[0].x for _, row in rows.iterrows()]
+        assert len(told) == len(bad)
+        found.append(np.stack(x))
+    whole, mended = found
+    columns = recipe.columns
+    alpha = columns.index(f"alpha_de_{name}")
+    assert mended[:, alpha].std() > 0.05
+    assert np.corrcoef(mended[:, alpha], whole[:, alpha])[0, 1] > 0.8
+    others = [i for i, column in enumerate(columns) if name not in re.split("[_-]", column)]
+    assert np.array_equal(mended[:, others], whole[:, others])
+
+
+def test_segments_in_which_a_channel_dropped_out_are_rejected_by_name(tmp_path, edf):
+    """Also those in which the filter goes on ringing after the channel's last value."""
+    content, ch_names, _ = edf
+    path = with_bad(tmp_path / "a.edf", content, [ch_names.index("FC4")], seconds=slice(40, 80))
+    with Recipe("eeg-bands", {"channels": ["FC4", "O1"]}, segment=5.0).open(path) as describe:
+        found = describe()
+    rejected = {sample.start for sample in found if sample.x is None}
+    assert rejected == set(range(40, 80, 5))
+    assert all("FC4" in sample.reason and "O1" not in sample.reason for sample in found if sample.x is None)
+    with Recipe("eeg-bands", {"channels": ["O1"]}, segment=5.0).open(path) as describe:
+        assert all(sample.x is not None for sample in describe())
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "is_flat"),
+    [
+        (0, 5, False),
+        (7, 12, False),
+        (8, 12, True),
+        (9.5, 12.5, True),
+        (12, 13, True),
+        (16, 24, True),
+        (17, 25, False),
+        (-0.02, 4, False),
+        (28, 30.54, False),
+    ],
+)
+def test_half_of_a_segment_is_enough(start, end, is_flat):
+    """The second of two channels is flat from 10 to 20 s, of 30.5."""
+    signal = np.random.default_rng(0).normal(scale=20, size=(2, 3050))
+    signal[1, 1000:2000] = 4.0
+    dropouts = Dropouts.of(signal, 100.0, ("F3", "F4"))
+    if is_flat:
+        with pytest.raises(SignalError, match="channels F4;"):
+            dropouts.check(start, end)
+    else:
+        dropouts.check(start, end)
+
+
+def test_interpolation_is_that_of_perrin(tmp_path, edf):
+    content, ch_names, whole = edf
+    places = [ch_names.index(name) for name in ("FC4", "Oz")]
+    with open_eeg(with_bad(tmp_path / "a.edf", content, places)) as file, pytest.warns(RecordingWarning):
+        signal = file.read()
+    montage = eeg_splines._montage()
+    info = mne.create_info(montage.ch_names, 1.0, "eeg").set_montage(montage)
+    xyz = {each["ch_name"]: each["loc"][:3] for each in info["chs"]}
+    everywhere = np.stack(list(xyz.values()))
+    system = np.hstack([2 * everywhere, np.ones((len(everywhere), 1))])  # least squares: a sphere
+    centre = np.linalg.lstsq(system, (everywhere**2).sum(axis=1), rcond=None)[0][:3]
+    units = np.stack([(xyz[name] - centre) / np.linalg.norm(xyz[name] - centre) for name in ch_names])
+    good = np.delete(np.arange(64), places)
+    weights = by_perrin(units[good] @ units[good].T, units[places] @ units[good].T)
+    expected = weights @ whole[good]
+    assert np.abs(signal[places] - expected).max() < 0.02 * expected.std()
+
+
+def test_a_constant_field_is_interpolated_as_it_is(tmp_path, raw):
+    """Also from channels that lie in one plane, through which no sphere can be fitted."""
+    names = ["Fz", "FCz", "Cz", "CPz", "Pz", "POz", "Oz"]
+    wave = np.random.default_rng(0).normal(scale=2e-5, size=500)
+    data = np.tile(wave, (7, 1))
+    data[2] = 0
+    field = mne.io.RawArray(data, mne.create_info(names, 100.0, "eeg"), verbose="ERROR")
+    field.save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif") as file, pytest.warns(RecordingWarning, match=r"Cz \(flat\)"):
+        signal = file.read()
+    np.testing.assert_allclose(signal[2], wave * 1e6, atol=1e-3)
+
+
+def test_pieces_of_a_long_recording_do_not_show(tmp_path, edf, monkeypatch):
+    content, ch_names, _ = edf
+    path = with_bad(tmp_path / "a.edf", content, [ch_names.index("C3")])
+    found = []
+    for size in (1 << 30, 777):
+        monkeypatch.setattr(eeg_splines, "AT_ONCE", size)
+        with open_eeg(path) as file, pytest.warns(RecordingWarning):
+            found.append(file.read())
+    np.testing.assert_allclose(found[0], found[1], rtol=0, atol=1e-9)
+
+
+def test_what_is_bad_and_not_wanted_does_not_matter(tmp_path, edf):
+    content, ch_names, whole = edf
+    bad = range(0, 64, 3)  # more than can be interpolated
+    wanted = [name for i, name in enumerate(ch_names) if i not in bad][::-1]
+    with (
+        open_eeg(with_bad(tmp_path / "a.edf", content, bad)) as file,
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("error")
+        assert np.array_equal(file.read(None, wanted), whole[[i for i in range(64) if i not in bad][::-1]])
+
+
+def test_too_many_bad_channels_reject_the_recording(tmp_path, edf):
+    content, ch_names, _ = edf
+    with open_eeg(with_bad(tmp_path / "a.edf", content, range(16))) as file, pytest.warns(RecordingWarning):
+        file.read()
+    with open_eeg(with_bad(tmp_path / "a.edf", content, range(17))) as file:
+        with pytest.raises(SignalError) as caught:
+            file.read()
+        assert all(f"{name} (flat)" in str(caught.value) for name in ch_names[:17])
+        assert "--set 'channels=[...]'" in str(caught.value)
+        with pytest.raises(SignalError):
+            file.read(None, [ch_names[0], ch_names[40]])
+
+
+@pytest.mark.parametrize(
+    ("names", "n_bad", "is_mended"),
+    [
+        ("F3 F4 C3 C4 Cz", 1, True),
+        ("F3 F4 C3 C4", 1, False),  # three good ones
+        ("F3 F4 C3 C4 Cz X1 X2", 1, True),
+        ("X1 F3 F4 C3 C4 Cz", 1, False),  # no place of this name
+        ("F3 F4 C3 C4 Cz Pz P3 P4", 2, True),
+        ("F3 F4 C3 C4 Cz Pz P3", 2, False),  # more than a quarter
+        ("C1 C2 C3 C4 C5 C6 A1 A2 B1 B2 B3 B4 B5 B6 B7 B8 B9", 1, False),  # BioSemi's: other places
+    ],
+)
+def test_what_can_be_interpolated(tmp_path, names, n_bad, is_mended):
+    names = names.split()
+    data = np.random.default_rng(0).normal(scale=2e-5, size=(len(names), 500))
+    data[:n_bad] = 3e-6
+    raw = mne.io.RawArray(data, mne.create_info(names, 100.0, "eeg"), verbose="ERROR")
+    raw.save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif") as file:
+        if is_mended:
+            with pytest.warns(RecordingWarning, match="interpolated"):
+                assert (file.read().std(axis=1) > 0.1).all()
+        else:
+            with pytest.raises(SignalError, match=f"{names[0]} \\(flat\\)"):
+                file.read()
+
+
+def test_channels_marked_bad_are_interpolated_and_take_no_part(tmp_path, folder):
+    with open_eeg(folder / "S001R03.edf") as file:
+        names, whole = file.ch_names, file.read()
+    data = whole * 1e-6
+    loud = names.index("C1")
+    data[loud] *= 5  # bad, though neither flat nor extreme, and a neighbour of another
+    raw = mne.io.RawArray(data, mne.create_info(list(names), 160.0, "eeg"), verbose="ERROR")
+    raw.info["bads"] = ["C1", "Cz"]
+    raw.save(tmp_path / "x_raw.fif", verbose="ERROR")
+    with open_eeg(tmp_path / "x_raw.fif") as file:
+        assert file.bads == ("C1", "Cz")
+        with pytest.warns(RecordingWarning, match=r"C1 \(marked bad in the file\), Cz \(marked"):
+            signal = file.read()
+    for place in (loud, names.index("Cz")):
+        assert np.corrcoef(signal[place], whole[place])[0, 1] > 0.9
+        assert 0.8 < signal[place].std() / whole[place].std() < 1.2
+
+
+def test_clean_trials_need_no_mne(tmp_path):
+    array = trials(2)
+    array[:, 4, 1] = 0
+    saved(tmp_path / "x.mat", seg=array)
+    code = (
+        "import sys, warnings\n"
+        "from eavctl.signals.eeg import open_eeg\n"
+        "warnings.simplefilter('ignore')\n"
+        f"file = open_eeg({str(tmp_path / 'x.mat')!r})\n"
+        "file.read(0); file.read(1, ['Cz'])\n"
+        "assert 'mne' not in sys.modules and 'scipy.signal' not in sys.modules\n"
+        "file.read(1)\n"
+        "assert 'mne' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # --- damage
