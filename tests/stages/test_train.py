@@ -54,7 +54,9 @@ def table(**columns: Any) -> TrainingTable:
     facts = {"sample_id": ids, "clip_id": ids, "subject": [f"s{i % 4}" for i in range(N)], "label": labels}
     keys = tables.key_frame(pd.DataFrame(facts | columns))
     x = np.random.default_rng(0).normal(size=(N, 8)).astype(np.float32)
-    return TrainingTable(keys, x, "noise", ("audio",), {"columns": list("abcdefgh"), "modality": "audio"}, ("a", "b"), "hash")
+    return TrainingTable(
+        keys, x, "noise", ("audio",), {"columns": list("abcdefgh"), "modality": "audio"}, ("a", "b"), "hash"
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
