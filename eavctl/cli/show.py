@@ -10,6 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_json
 from eavctl.cli.options import Json
+from eavctl.evaluation import formatting
 
 LONGEST = 6  # entries of a list that are shown; --json shows all
 
@@ -36,11 +37,19 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
             from eavctl.fusion import subsets
 
             lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in subsets.lines(value))]
+        elif _is_interval(value):
+            written = formatting.difference if key == "difference" else formatting.score
+            lines.append(f"{indent}{key}: {written(value)}")
         elif isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         elif value not in (None, [], {}):
             lines.append(f"{indent}{key}: {_short(value)}")
-    return lines
+    without = [(facts, value) for value in facts.values() if _is_interval(value) and "n_clusters" in facts]
+    return [*lines, *(f"{indent}{reason}" for reason in formatting.reasons(without))]
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"value", "low", "high"}
 
 
 def _short(value: Any) -> str:
