@@ -1,6 +1,6 @@
 """``python -m benchmarks.statistics``: whether intervals cover the truth and tests keep their level.
 
-Made-up people differ in how well a model reads them: their skills have a beta distribution, or their logits a
+Made-up people differ in how well a model recognises their emotions: their skills have a beta distribution, or their logits a
 normal one. What the score would be with infinitely many people is known, so it can be counted how often the
 interval of a few holds it. One thread; the numbers are the same in every run with the same numpy.
 """
@@ -22,7 +22,7 @@ from eavctl.evaluation.summary import corrected
 PEOPLE = (3, 4, 5, 6, 8, 16)
 N_CLASSES = 4
 COVERAGE = 0.93  # intervals should cover as often at least
-SCORES, PAIRS, PAGES = 600, 600, 600  # repetitions of each part
+REPEATS = 600  # of each cell
 MODELS = 4  # on a page
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
@@ -93,7 +93,7 @@ class Pair:
     ----------
     people : the skills that the two have in common.
     gain, spread : mean and standard deviation over people of the first's skill less the second's.
-    alike : the share of clips on which the two see the same.
+    alike : the share of clips that are as hard for the one as for the other.
     """
 
     name: str
@@ -119,19 +119,33 @@ class Cell:
         return self.share >= self.bound - error if self.at_least else self.share <= self.bound + error
 
 
-Line = tuple[str, list[Cell]]  # a cell for each number of people
+Line = tuple[str, list[Cell]]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A table: the titles of its columns, and what computes its lines, a cell for each column."""
+
+    columns: tuple[str, ...]
+    lines: Callable[[], Iterable[Line]]
+
 
 LEVELS = {"chance": 0.25, "middle": 0.6, "ceiling": 0.95}
-SPREADS = (("alike", 0.0, "alike"), ("beta", 0.08, "narrow"), ("beta", 0.25, "wide"),
-           ("logit", 0.25, "narrow"), ("logit", 0.8, "wide"))  # fmt: skip
+SPREADS = {
+    "alike": ("alike", 0.0),
+    "beta narrow": ("beta", 0.08),
+    "beta wide": ("beta", 0.25),
+    "logit narrow": ("logit", 0.25),
+    "logit wide": ("logit", 0.8),
+}
 POPULATIONS = (
     *(
-        People(f"{level}, {kind} {width}, unequal" if kind != width else f"{level}, alike, unequal",
-               LEVELS[level], kind, spread, unequal=True)
-        for level in LEVELS for kind, spread, width in SPREADS
+        People(f"{where}, {how}, unequal", level, *spread, unequal=True)
+        for where, level in LEVELS.items()
+        for how, spread in SPREADS.items()
     ),
-    *(People(f"{level}, beta wide", LEVELS[level], "beta", 0.25) for level in LEVELS),
-)  # fmt: skip
+    *(People(f"{where}, beta wide", level, *SPREADS["beta wide"]) for where, level in LEVELS.items()),
+)
 _MIDDLE = People("middle", 0.6, "logit", 0.8, unequal=True)
 _CEILING = People("ceiling", 0.9, "beta", 0.15, unequal=True)
 NULL_PAIRS = (
@@ -217,24 +231,25 @@ def page_lines(people: Sequence[int], repeats: int) -> Iterable[Line]:
     yield f"any of {MODELS} equal models called better", cells
 
 
-PARTS: tuple[Callable[[], Iterable[Line]], ...] = (
-    functools.partial(score_lines, PEOPLE, SCORES),
-    functools.partial(pair_lines, PEOPLE, PAIRS),
-    functools.partial(page_lines, PEOPLE, PAGES),
+_COLUMNS = tuple(f"{n} people" for n in PEOPLE)
+PARTS = (
+    Part(_COLUMNS, functools.partial(score_lines, PEOPLE, REPEATS)),
+    Part(_COLUMNS, functools.partial(pair_lines, PEOPLE, REPEATS)),
+    Part(_COLUMNS, functools.partial(page_lines, PEOPLE, REPEATS)),
 )
 
 
 def main() -> int:
-    """Print a table in Markdown; 1 if a cell misses its bound, which is marked with an exclamation mark."""
-    print("| | " + " | ".join(f"{n} people" for n in PEOPLE) + " |")
-    print("|---|" + "---|" * len(PEOPLE), flush=True)
+    """Print tables in Markdown; 1 if a cell misses its bound, which is marked with an exclamation mark."""
     missed = 0
     for part in PARTS:
-        for title, cells in part():
+        print(f"| | {' | '.join(part.columns)} |", "|---" * (len(part.columns) + 1) + "|", sep="\n")
+        for title, cells in part.lines():
             missed += sum(not cell.holds for cell in cells)
             texts = [f"{cell.share:.1%}" + ("" if cell.holds else " !") for cell in cells]
             print(f"| {title} | {' | '.join(texts)} |", flush=True)
-    print(f"\n{missed} cells miss their bounds: coverage {COVERAGE:.0%}, level {SIGNIFICANT:.0%}")
+        print()
+    print(f"cells that miss their bound (coverage {COVERAGE:.0%}, level {SIGNIFICANT:.0%}): {missed}")
     return 1 if missed else 0
 
 

@@ -288,10 +288,11 @@ def test_a_page_of_equal_models_calls_none_better(n: int) -> None:
 def test_a_cell_below_its_bound_is_told(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     cells = [statistics.Cell(share, 0.93, 600, at_least=True) for share in (0.96, 0.75)]
     assert [cell.holds for cell in cells] == [True, False]
-    monkeypatch.setattr(statistics, "PARTS", (lambda: [("narrow", cells)],))
+    columns = ("3 people", "4 people")
+    monkeypatch.setattr(statistics, "PARTS", (statistics.Part(columns, lambda: [("narrow", cells)]),))
     assert statistics.main() == 1
     assert "75.0% !" in capsys.readouterr().out
-    monkeypatch.setattr(statistics, "PARTS", (lambda: [("fine", cells[:1])],))
+    monkeypatch.setattr(statistics, "PARTS", (statistics.Part(columns[:1], lambda: [("fine", cells[:1])]),))
     assert statistics.main() == 0
 
 
