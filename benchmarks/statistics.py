@@ -1,8 +1,8 @@
 """``python -m benchmarks.statistics``: whether intervals cover the truth and tests keep their level.
 
-Made-up people differ in how well a model recognises their emotions: their skills have a beta distribution, or their logits a
-normal one. What the score would be with infinitely many people is known, so it can be counted how often the
-interval of a few holds it. One thread; the numbers are the same in every run with the same numpy.
+Made-up people differ in how often a model recognises them: these skills have a beta distribution, or their
+logits a normal one. What the score would be with infinitely many people is known, so it can be counted how
+often the interval of a few holds it. One thread; the numbers are the same in every run with the same numpy.
 """
 
 from __future__ import annotations

@@ -33,10 +33,8 @@ def show(
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        if key == "subsets" and value:
-            from eavctl.fusion import subsets
-
-            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in subsets.lines(value))]
+        if key in ("subsets", "versus", "zero_shot") and value:
+            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
         elif _is_interval(value):
             written = formatting.difference if key == "difference" else formatting.score
             lines.append(f"{indent}{key}: {written(value)}")
@@ -46,6 +44,17 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
             lines.append(f"{indent}{key}: {_short(value)}")
     without = [(facts, value) for value in facts.values() if _is_interval(value) and "n_clusters" in facts]
     return [*lines, *(f"{indent}{reason}" for reason in formatting.reasons(without))]
+
+
+def _scores(key: str, value: Any) -> list[str]:
+    """Scores as the command that made them prints them."""
+    from eavctl.cli.fuse import verdict
+    from eavctl.evaluation import zero_shot
+    from eavctl.fusion import subsets
+
+    if key == "versus":
+        return [verdict(each) for each in value]
+    return subsets.lines(value) if key == "subsets" else zero_shot.lines(value)
 
 
 def _is_interval(value: Any) -> bool:

@@ -104,9 +104,10 @@ def test_comparisons_that_are_shown_together_are_corrected() -> None:
 def test_two_subjects_are_compared_without_an_interval() -> None:
     found = compare(*(predictions(people(2, 40, n)) for n in (30, 20)))
     assert (found["difference"]["low"], found["better"]) == (None, False)
-    text = verdict({"name": "svm", **found})
-    assert "no interval: 2 subjects are too few" in text
-    assert "None" not in text
+    versus = {"name": "svm", **found}
+    for text in (verdict(versus), "\n".join(_lines({"versus": [versus]}))):
+        assert "no interval: 2 subjects are too few" in text
+        assert "None" not in text
 
 
 def test_what_rounds_to_zero_has_no_minus() -> None:
@@ -116,4 +117,5 @@ def test_what_rounds_to_zero_has_no_minus() -> None:
     perfect = predictions(people(4, 8, 8))
     found = compare(perfect, replace(perfect, proba=perfect.proba * 1.0))
     assert "difference +0.000 [+0.000, +0.000]" in verdict({"name": "svm", **found})
-    assert "-0" not in "\n".join(_lines({**summarize(perfect), "versus": found}))
+    shown = {**summarize(perfect), "versus": [{"name": "svm", **found}]}
+    assert "-0" not in "\n".join(_lines(shown))
