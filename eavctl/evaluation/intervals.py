@@ -270,7 +270,7 @@ def exchange_p(gains: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct the p values of several tests so that one or more of them errs with the level of a single one.
+    """Correct the p values of several tests: the chance that any of them rejects wrongly keeps the level.
 
     References
     ----------
