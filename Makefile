@@ -17,7 +17,7 @@ PROTOCOL ?= eav-70-30
 SIZE   ?= tiny
 
 help:
-	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | clean"
+	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | check-statistics | clean"
 
 # --- environment ------------------------------------------------------------------------------------------
 
@@ -124,7 +124,10 @@ bench: install
 bench-memory: install
 	$(BIN)/python -m benchmarks memory
 
+check-statistics: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
+
 clean:
 	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test lint type bench bench-memory clean
+.PHONY: help install demo demo-eav eav test lint type bench bench-memory check-statistics clean

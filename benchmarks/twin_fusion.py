@@ -25,7 +25,8 @@ from eavctl.classifiers import dnn
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training import TrainSettings
 from eavctl.encoders.choice import settings_of_size
-from eavctl.evaluation.intervals import paired_difference, score_intervals
+from eavctl.evaluation import formatting
+from eavctl.evaluation.intervals import clusters_of, paired_difference, score_intervals
 from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.protocols import Split, splits
 from eavctl.fusion.networks.model import Design, Stream, fit
@@ -111,7 +112,8 @@ def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict
 def _print(keys: pd.DataFrame, seeds: Sequence[dict[str, np.ndarray]], classes: Sequence[str]) -> None:
     """Scores over all seeds, intervals over subjects, each seed, and the difference to two rivals."""
     truth = indices(keys["label"].to_numpy(dtype=object), classes)
-    repeated, truths = pd.concat([keys] * len(seeds), ignore_index=True), np.tile(truth, len(seeds))
+    truths = np.tile(truth, len(seeds))
+    clusters = clusters_of(pd.concat([keys] * len(seeds), ignore_index=True))
     joined = {name: np.concatenate([seed[name] for seed in seeds]) for name in seeds[0]}
 
     def score(predicted: np.ndarray, true: np.ndarray) -> float:
@@ -120,16 +122,15 @@ def _print(keys: pd.DataFrame, seeds: Sequence[dict[str, np.ndarray]], classes: 
     best = max(ALONE, key=lambda name: score(joined[name], truths))
     full = "+".join(ALONE)
     for name, predicted in joined.items():
-        interval = score_intervals(repeated, truths, predicted, len(classes))["uar"]
+        interval = score_intervals(clusters, truths, predicted, len(classes))["uar"]
         each = " ".join(f"{score(seed[name], truth):.3f}" for seed in seeds)
         left = name.split(":")[1].split("+") if ":" in name else list(ALONE)
         rivals = [max(left, key=lambda one: score(joined[one], truths))] if ":" in name else [best]
         rivals += ["late mean"] if name.endswith(full) else []
-        text = f"{name:28} {interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}] ({each})"
+        text = f"{name:28} {formatting.score(interval.to_json())} ({each})"
         for rival in rivals if name not in ALONE else []:
-            found = paired_difference(repeated, truths, predicted, joined[rival], len(classes))
-            d = found.interval
-            text += f"; to {rival} {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] p {found.p_value:.3f}"
+            found = paired_difference(clusters, truths, predicted, joined[rival], len(classes))
+            text += f"; to {rival} {formatting.difference(found.interval.to_json())} p {found.p_value:.3f}"
         print(text)
 
 

@@ -28,6 +28,7 @@ from eavctl.cli.options import (
 )
 from eavctl.cli.training import score_line, train_settings
 from eavctl.errors import UsageError
+from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
     from eavctl.fusion.networks.alignment import AlignmentSettings
@@ -291,17 +292,18 @@ def _tell(fusion: dict[str, Any], scores: dict[str, Any] | None) -> None:
 
 
 def verdict(versus: dict[str, Any]) -> str:
-    """Whether the fusion beats what it is compared with, in one line."""
+    """Whether the fusion is better than what it is compared with, in one line."""
+    from eavctl.evaluation.summary import judge
+
     difference, name = versus["difference"], versus["name"]
     other = name if versus.get("late") else f"the best of its inputs, {name}"
-    if versus["better"]:
-        judged = "beats"
-    elif difference["value"] > 0:
-        judged = "is not surely better than"
-    else:
-        judged = "does not beat"
+    found = judge(versus)  # models of older versions were judged by the interval alone
+    judged = "is better than" if found["better"] else "is not shown to be better than"
+    if found["worse"]:
+        judged = "is worse than"
+    scores = [formatting.number(versus[each]) for each in ("first", "second")]
+    why = f" ({formatting.no_interval(versus)})" if difference["low"] is None else ""
     return (
-        f"fusion {judged} {other}: UAR {versus['first']:.3f} against {versus['second']:.3f}, "
-        f"difference {difference['value']:+.3f} [{difference['low']:+.3f}, {difference['high']:+.3f}], "
-        f"p = {versus['p_value']:.3f}"
+        f"fusion {judged} {other}: UAR {scores[0]} against {scores[1]}, "
+        f"difference {formatting.difference(difference)}{why}, {formatting.p_value(versus)}"
     )

@@ -10,6 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_json
 from eavctl.cli.options import Json
+from eavctl.evaluation import formatting
 
 LONGEST = 6  # entries of a list that are shown; --json shows all
 
@@ -32,15 +33,32 @@ def show(
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        if key == "subsets" and value:
-            from eavctl.fusion import subsets
-
-            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in subsets.lines(value))]
+        if key in ("subsets", "versus", "zero_shot") and value:
+            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
+        elif _is_interval(value):
+            written = formatting.difference if key == "difference" else formatting.score
+            lines.append(f"{indent}{key}: {written(value)}")
         elif isinstance(value, dict) and value:
             lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
         elif value not in (None, [], {}):
             lines.append(f"{indent}{key}: {_short(value)}")
-    return lines
+    without = [(facts, value) for value in facts.values() if _is_interval(value) and "n_clusters" in facts]
+    return [*lines, *(f"{indent}{reason}" for reason in formatting.reasons(without))]
+
+
+def _scores(key: str, value: Any) -> list[str]:
+    """Scores as the command that made them prints them."""
+    from eavctl.cli.fuse import verdict
+    from eavctl.evaluation import zero_shot
+    from eavctl.fusion import subsets
+
+    if key == "versus":
+        return [verdict(each) for each in value]
+    return subsets.lines(value) if key == "subsets" else zero_shot.lines(value)
+
+
+def _is_interval(value: Any) -> bool:
+    return isinstance(value, dict) and set(value) == {"value", "low", "high"}
 
 
 def _short(value: Any) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_json, progress, say, warn
+from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training import TrainSettings
@@ -56,10 +57,8 @@ def _summary(meta: Any) -> dict[str, Any]:
 
 def score_line(scores: dict[str, Any]) -> str:
     """UAR, macro F1 and accuracy with their intervals, and chance; what others published, if it is known."""
-    parts = [
-        f"{title} {scores[key]['value']:.3f} [{scores[key]['low']:.3f}, {scores[key]['high']:.3f}]"
-        for title, key in (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
-    ]
-    level, over = scores["level"], scores["over"]
-    mine = f"{', '.join(parts)} ({level:.0%} intervals over {over}); chance {scores['chance']:.3f}"
+    titles = (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
+    parts = ", ".join(f"{title} {formatting.score(scores[key])}" for title, key in titles)
+    note = formatting.intervals_over(scores, scores["uar"])
+    mine = f"{parts} ({note}); chance {formatting.number(scores['chance'])}"
     return "\n".join([mine, *([scores["published"]] if scores["published"] else [])])

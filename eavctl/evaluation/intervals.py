@@ -1,18 +1,26 @@
-"""How sure a score is: bootstrap over subjects, and paired comparison of two models.
+"""How sure a score is: intervals over clusters, such as subjects, and the paired comparison of two models.
 
-A resample draws whole subjects, since clips of one person are not independent. With some sixteen subjects
-the plain percentile interval is too narrow (in simulation its "95 %" cover the truth nine times in ten), so
-its tails are taken further out, as far as Student's t reaches beyond the normal distribution [1]_.
+Clips of one person are not independent, so what is left out, one at a time, is a whole cluster. The interval
+is that of Student's t with n - 1 degrees of freedom on the arcsine scale, asin(sqrt(score)), where the spread
+of scores depends least on their level and the ends cannot leave 0 to 1. Its standard error is the larger of
+two: that of the cluster jackknife [1]_ [2]_, and that of as many independent clips, below which it cannot be:
+where everybody happens to score 1, the jackknife alone would give an interval of length 0. The latter is the
+root mean square distance between the score and draws from its posterior.
+
+The jackknife's sum of squares is taken whole, without the customary factor (n - 1) / n: clusters differ in
+size and people's skills are skewed near the ceiling, and with the factor the intervals cover too seldom
+(``python -m benchmarks.statistics`` measures the coverage).
 
 References
 ----------
-.. [1] Hesterberg: What teachers should know about the bootstrap, The American Statistician 69(4), 2015:
-   the expanded percentile interval.
+.. [1] Efron, Tibshirani: An introduction to the bootstrap, 1993, chapter 11.
+.. [2] Cameron, Miller: A practitioner's guide to cluster-robust inference, Journal of Human Resources 50(2),
+   2015, section VI: few clusters.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,34 +28,37 @@ import pandas as pd
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
-from eavctl.evaluation.groups import identify, named
+from eavctl.evaluation.groups import identify, named, units
 
-RESAMPLES = 2000
 LEVEL = 0.95
+SIGNIFICANT = 0.05  # a p value below it
+FEWEST = 3  # clusters that give an interval
+DRAWS = 200  # of independent clips
+MOST_ENUMERATED = 12  # clusters whose exchanges are all gone through
+EXCHANGES = 4999  # drawn where there are more
 SEED = 0
+ROUNDING = 1e-12
 
 Metric = Callable[[np.ndarray], np.ndarray]
-METRICS: Mapping[str, Metric] = {
-    "uar": metrics.uar,
-    "macro_f1": metrics.macro_f1,
-    "accuracy": metrics.accuracy,
-}
+_BY_CLASS: Mapping[str, Metric] = {"uar": metrics.uar, "macro_f1": metrics.macro_f1}
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is resampled as a whole.
+    """What is left out as a whole.
 
     Parameters
     ----------
     of_row : int, shape (n_rows,), the cluster of each row, from 0.
     n : number of clusters.
-    over : ``subjects``, or ``clips`` where the rows do not name two subjects.
+    over : what they are, in the plural, such as ``subjects`` or ``clips``.
+    clip_of_row : int, shape (n_rows,), the clip of each row, from 0; segments of a clip are not independent.
     """
 
     of_row: np.ndarray
     n: int
     over: str
+    clip_of_row: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -57,177 +68,238 @@ class Interval:
     Parameters
     ----------
     value : the score of all rows.
-    low, high : ends of the interval; both are ``value`` where there is one cluster only.
-    level : share of such intervals that should cover the truth.
-    over, n_clusters : what was resampled, and how many there are.
+    low, high : ends of the interval of the level `LEVEL`; None where there are fewer than 3 clusters.
     """
 
     value: float
-    low: float
-    high: float
-    level: float
-    over: str
-    n_clusters: int
+    low: float | None
+    high: float | None
+
+    def to_json(self) -> dict[str, float | None]:
+        """The three as tables, models and reports keep them."""
+        return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One model's score less another's, on the same rows.
+    """One model's UAR less another's, on the same rows.
 
     Parameters
     ----------
     interval : of the difference, first less second.
     p_value : two-sided, of the difference if the two models were exchangeable within each cluster.
-    n_rows : rows that both judged.
     """
 
     interval: Interval
     p_value: float
-    n_rows: int
-
-    @property
-    def better(self) -> bool:
-        """The first is better, and the interval leaves no doubt."""
-        return self.interval.low > 0
 
 
-def clusters_of(keys: pd.DataFrame) -> Clusters:
-    """Cluster rows by subject where every row names one and there are two or more, else by clip."""
-    subjects = identify(keys, "subject")
-    if len(named(subjects)) > 1 and all(subject is not None for subject in subjects):
-        return _clusters(subjects, "subjects")
-    clips = identify(keys, "clip_id")
-    samples = identify(keys, "sample_id")
-    return _clusters(np.where(clips == None, samples, clips), "clips")  # noqa: E711  (elementwise)
-
-
-def score_intervals(
-    keys: pd.DataFrame,
-    truth: np.ndarray,
-    predicted: np.ndarray,
-    n_classes: int,
-    *,
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> dict[str, Interval]:
-    """Intervals of UAR, macro F1 and accuracy by the cluster bootstrap.
+def clusters_of(keys: pd.DataFrame, group: str | None = None) -> Clusters:
+    """Cluster rows by subject, by what the protocol keeps apart, or by clip.
 
     Parameters
     ----------
-    keys : one row a sample; says what the clusters are.
+    keys : one row a sample.
+    group : the key that the protocol keeps apart, such as ``session`` or ``block``.
+
+    Returns
+    -------
+    Subjects where every row names one and there are two or more; else the protocol's groups, on the same
+    condition; else clips (see `eavctl.evaluation.groups.units`).
+    """
+    n_clips, clip_of_row = _numbered(units(keys))
+    for key in dict.fromkeys(("subject", group or "subject")):
+        if key == "clip_id":  # clips that overlap in a recording are no more independent than one
+            continue
+        groups = identify(keys, key)
+        if len(named(groups)) > 1 and all(each is not None for each in groups):
+            n, of_row = _numbered(groups)
+            return Clusters(of_row, n, f"{key.removesuffix('_id')}s", clip_of_row)
+    return Clusters(clip_of_row, n_clips, "clips", clip_of_row)
+
+
+def score_intervals(
+    clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int
+) -> dict[str, Interval]:
+    """UAR, macro F1 and accuracy with their intervals.
+
+    Parameters
+    ----------
     truth, predicted : class indices, int, shape (n_rows,).
-    level, resamples, seed : of the interval.
 
     Raises
     ------
     DataError : there are no rows.
     """
-    clusters = clusters_of(keys)
-    counts = confusions(clusters, truth, predicted, n_classes)
-    total = counts.sum(axis=0)
-    drawn = resample(counts, resamples, np.random.default_rng(seed))
-    return {
-        name: interval_of(float(metric(total)), metric(drawn), clusters, level)
-        for name, metric in METRICS.items()
-    }
+    counts, clips = counted(clusters, truth, predicted, n_classes, n_classes)
+    stack = variants(counts, clips)
+    values = {name: metric(stack) for name, metric in _BY_CLASS.items()}
+    # Accuracy is the recall of all classes taken as one, which everybody has; outcome 0 is right.
+    as_one = counted(clusters, np.zeros_like(truth), (predicted - truth) % n_classes, 1, n_classes)
+    values["accuracy"] = metrics.accuracy(variants(*as_one))
+    return {name: interval_of(each, clusters) for name, each in values.items()}
 
 
 def paired_difference(
-    keys: pd.DataFrame,
-    truth: np.ndarray,
-    first: np.ndarray,
-    second: np.ndarray,
-    n_classes: int,
-    *,
-    metric: str = "uar",
-    level: float = LEVEL,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    clusters: Clusters, truth: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int
 ) -> Difference:
-    """Compare two models on the same rows: the difference of a score, its interval and a p value.
-
-    Both models' predictions for a subject are resampled together. The p value comes of exchanging the two
-    models' predictions in randomly chosen subjects, which holds for any number of subjects.
+    """Compare the UAR of two models on the same rows: the difference, its interval and a p value.
 
     Parameters
     ----------
     truth, first, second : class indices, int, shape (n_rows,): the labels and the two models' predictions.
-    metric : a name in `METRICS`.
+
+    Returns
+    -------
+    The p value comes of exchanging the two models' predictions in some of the clusters: in every set of
+    them where there are few, and then it is exact; else in sets drawn at random [1]_.
+
+    Raises
+    ------
+    DataError : there are no rows.
+
+    References
+    ----------
+    .. [1] Good: Permutation, parametric and bootstrap tests of hypotheses, 2005.
+    """
+    outcome = 2 * (first == truth) + (second == truth)
+    counts, clips = counted(clusters, truth, outcome, n_classes, 4)
+    interval = interval_of(_gain(variants(counts, clips, pseudo_rows=0.0)), clusters, lowest=-1.0)
+    support = counts.sum(axis=(0, 2))
+    gains = counts[..., _FIRST_ONLY] - counts[..., _SECOND_ONLY]
+    return Difference(interval, exchange_p((gains / np.maximum(support, 1)).sum(axis=1)))
+
+
+def counted(
+    clusters: Clusters, truth: np.ndarray, outcome: np.ndarray, n_classes: int, n_outcomes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Count rows by cluster, true class and outcome, such as the predicted class.
+
+    Returns
+    -------
+    counts, int, shape (n_clusters, n_classes, n_outcomes); and the number of clips of each true class,
+    int, shape (n_classes,).
 
     Raises
     ------
     DataError : there are no rows.
     """
-    clusters = clusters_of(keys)
-    measure = METRICS[metric]
-    pair = np.stack([confusions(clusters, truth, p, n_classes) for p in (first, second)], axis=1)
-
-    def difference(confusions: np.ndarray) -> np.ndarray:
-        return np.asarray(measure(confusions[..., 0, :, :]) - measure(confusions[..., 1, :, :]))
-
-    rng = np.random.default_rng(seed)
-    value = float(difference(pair.sum(axis=0)))
-    drawn = difference(resample(pair, resamples, rng))
-    exchanged = difference(_exchange(pair, resamples, rng))
-    extreme = int((np.abs(exchanged) >= abs(value) - 1e-12).sum())
-    p_value = (1 + extreme) / (1 + resamples)
-    return Difference(interval_of(value, drawn, clusters, level), p_value, len(truth))
-
-
-def _clusters(identities: np.ndarray, over: str) -> Clusters:
-    names, of_row = np.unique(identities.astype(str), return_inverse=True)
-    return Clusters(of_row, len(names), over)
-
-
-def confusions(clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
-    """A confusion matrix for each cluster, int, shape (n_clusters, n_classes, n_classes)."""
     if not len(truth):
         raise DataError("there are no labelled rows to score")
-    cells = (clusters.of_row * n_classes + truth) * n_classes + predicted
-    counts = np.bincount(cells, minlength=clusters.n * n_classes * n_classes)
-    return counts.reshape(clusters.n, n_classes, n_classes)
+    shape = (clusters.n, n_classes, n_outcomes)
+    cells = (clusters.of_row * n_classes + truth) * n_outcomes + outcome
+    counts = np.bincount(cells, minlength=clusters.n * n_classes * n_outcomes).reshape(shape)
+    clips = np.unique(clusters.clip_of_row * n_classes + truth) % n_classes
+    return counts, np.bincount(clips, minlength=n_classes)
 
 
-def _patterns(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The different tables of counts among the clusters, flat, and how many clusters have each.
+def variants(counts: np.ndarray, clips: np.ndarray, pseudo_rows: float = 1.0) -> np.ndarray:
+    """What a score is computed on to learn how far it may be off.
 
-    Thousands of clips come down to a few dozen patterns, and which of two equal clips is drawn changes
-    nothing; so a resample is one multinomial draw over patterns, however many clips there are.
+    A class that only one cluster has keeps its rows when that cluster is left out: of such a class nothing
+    is known about how clusters differ, and a mean over fewer classes would be another score.
+
+    Parameters
+    ----------
+    counts : shape (n_clusters, n_classes, n_outcomes).
+    clips : clips of each class, shape (n_classes,).
+    pseudo_rows : how many rows that are right, and as many that are wrong, spread over the classes, come
+        before those observed. One of each keeps what n clips that are all right leave open near the exact
+        binomial interval, 3.7 / n.
+
+    Returns
+    -------
+    Shape (1 + n_clusters + `DRAWS`, n_classes, n_outcomes): the sum over all clusters; over all but each;
+    and sums drawn from the posterior of each class's outcomes (Dirichlet) given as many independent clips.
     """
-    patterns, often = np.unique(counts.reshape(len(counts), -1), axis=0, return_counts=True)
-    return patterns.astype(np.float64), often
+    total = counts.sum(axis=0)
+    support = total.sum(axis=1, keepdims=True)
+    rest = total - counts
+    rest = np.where(rest.sum(axis=2, keepdims=True) == 0, total, rest)
+    seen = total / np.maximum(support, 1) * clips[:, None] + pseudo_rows * _one_right_one_wrong(*total.shape)
+    drawn = np.random.default_rng(SEED).standard_gamma(seen, size=(DRAWS, *total.shape))
+    mass = drawn.sum(axis=2, keepdims=True)
+    return np.concatenate([total[None], rest, drawn / np.where(mass == 0, 1, mass) * support])
 
 
-def resample(counts: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sums of counts over clusters drawn with replacement, shape (resamples, *shape of one cluster)."""
-    patterns, often = _patterns(counts)
-    drawn = rng.multinomial(len(counts), often / len(counts), size=resamples)
-    return np.asarray((drawn @ patterns).reshape(resamples, *counts.shape[1:]))
+def interval_of(values: np.ndarray, clusters: Clusters, lowest: float = 0.0) -> Interval:
+    """The interval of a score, from its values on `variants`.
+
+    Parameters
+    ----------
+    values : shape (1 + n_clusters + `DRAWS`,).
+    lowest : the least value that the score can take; 1 is the greatest.
+    """
+    value = float(values[0])
+    if clusters.n < FEWEST:
+        return Interval(value, None, None)
+    from scipy.special import stdtrit
+
+    angles = np.arcsin(np.sqrt(np.clip((values - lowest) / (1 - lowest), 0, 1)))
+    left_out, drawn = np.split((angles[1:] - angles[0]) ** 2, [clusters.n])
+    error = float(np.sqrt(max(left_out.sum(), drawn.mean())))
+    if error < ROUNDING:  # two models that never differ
+        return Interval(value, value, value)
+    reach = float(stdtrit(clusters.n - 1, (1 + LEVEL) / 2)) * error
+    ends = np.sin(np.clip([angles[0] - reach, angles[0] + reach], 0, np.pi / 2)) ** 2
+    low, high = (float(end) for end in lowest + (1 - lowest) * ends)
+    return Interval(value, low, high)
 
 
-def _exchange(pair: np.ndarray, resamples: int, rng: np.random.Generator) -> np.ndarray:
-    """Sums of pairs of counts, (n_clusters, 2, ...), with the two exchanged in half of the clusters."""
-    patterns, often = _patterns(pair)
-    swapped = patterns.reshape(-1, *pair.shape[1:])[:, ::-1].reshape(len(patterns), -1)
-    n_swapped = rng.binomial(often, 0.5, size=(resamples, len(often)))
-    total = (often - n_swapped) @ patterns + n_swapped @ swapped
-    return np.asarray(total.reshape(resamples, *pair.shape[1:]))
+def exchange_p(gains: np.ndarray) -> float:
+    """The share of exchanges that make the sum of gains as large as it is, or larger, in either direction.
+
+    Parameters
+    ----------
+    gains : what each cluster adds to the difference of two models, shape (n_clusters,); exchanging the
+        models in a cluster changes the sign.
+    """
+    sizes = np.abs(gains[gains != 0])
+    observed = abs(float(gains.sum())) - ROUNDING
+    if len(sizes) <= MOST_ENUMERATED:
+        sums = np.zeros(1)
+        for size in sizes:
+            sums = np.concatenate([sums + size, sums - size])
+        return float((np.abs(sums) >= observed).mean())
+    # Clusters of the same size are alike, so thousands of clips need a few binomial draws an exchange.
+    size, often = np.unique(sizes.round(12), return_counts=True)
+    exchanged = np.random.default_rng(SEED).binomial(often, 0.5, size=(EXCHANGES, len(often)))
+    extreme = int((np.abs((often - 2 * exchanged) @ size) >= observed).sum())
+    return (1 + extreme) / (1 + EXCHANGES)
 
 
-def interval_of(value: float, drawn: np.ndarray, clusters: Clusters, level: float) -> Interval:
-    """The interval of a score, from its values on resamples."""
-    tail = _expanded_tail(clusters.n, level)
-    low, high = (float(q) for q in np.quantile(drawn, [tail, 1 - tail])) if clusters.n > 1 else (value, value)
-    return Interval(value, low, high, level, clusters.over, clusters.n)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Correct the p values of several tests: the chance that any of them rejects wrongly keeps the level.
+
+    References
+    ----------
+    .. [1] Holm: A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+       Statistics 6(2), 1979.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    corrected[order] = np.minimum(np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1)), 1)
+    return [float(each) for each in corrected]
 
 
-def _expanded_tail(n_clusters: int, level: float) -> float:
-    """Share of resamples beyond each end: Phi(sqrt(n / (n - 1)) t(alpha / 2, n - 1))."""
-    if n_clusters < 2:
-        return 0.0
-    from scipy.special import ndtr, stdtrit
+_SECOND_ONLY, _FIRST_ONLY = 1, 2  # outcomes of a pair: which of the two models is right
 
-    alpha = 1 - level
-    reach = np.sqrt(n_clusters / (n_clusters - 1)) * stdtrit(n_clusters - 1, alpha / 2)
-    return float(ndtr(reach))
+
+def _gain(counts: np.ndarray) -> np.ndarray:
+    """UAR of the first less that of the second, from counts of pairs' outcomes (..., n_classes, 4)."""
+    support = counts.sum(axis=-1)
+    gains = (counts[..., _FIRST_ONLY] - counts[..., _SECOND_ONLY]) / np.where(support == 0, 1, support)
+    return np.asarray(gains.sum(axis=-1) / (support > 0).sum(axis=-1))
+
+
+def _one_right_one_wrong(n_classes: int, n_outcomes: int) -> np.ndarray:
+    """A row that is right (outcome i of class i) and one that is wrong, spread over all classes."""
+    right = np.eye(n_classes, n_outcomes)
+    return np.where(right, right, 1 / max(n_outcomes - 1, 1)) / n_classes
+
+
+def _numbered(identities: np.ndarray) -> tuple[int, np.ndarray]:
+    """How many there are, and the number of each row's, from 0 in the order of the names."""
+    names, of_row = np.unique(identities.astype(str), return_inverse=True)
+    return len(names), of_row

@@ -1,7 +1,7 @@
 """Scores of predicted class probabilities, in numpy alone.
 
 Confusion matrices have true classes in rows and predicted classes in columns, and all functions of them
-take stacks, shape (..., n_classes, n_classes), so that a bootstrap scores thousands at once. Classes that
+take stacks, shape (..., n_classes, n_classes), so that a jackknife scores thousands at once. Classes that
 no row truly has count in none of the means.
 """
 
@@ -142,7 +142,7 @@ def f1_of_classes(confusion: np.ndarray) -> np.ndarray:
 def log_loss(truth: np.ndarray, proba: np.ndarray) -> float:
     """Mean of -ln p(true class); ``truth`` holds column indices of ``proba``."""
     true_proba = proba[np.arange(len(truth)), truth]
-    return float(-np.log(np.clip(true_proba, SMALLEST, 1.0)).mean())
+    return float(0.0 - np.log(np.clip(true_proba, SMALLEST, 1.0)).mean())  # 0 - 0 is 0, and -0 is -0
 
 
 def brier(truth: np.ndarray, proba: np.ndarray) -> float:

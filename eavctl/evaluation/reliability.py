@@ -32,7 +32,7 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
     """
     import numpy as np
 
-    from eavctl.evaluation.intervals import score_intervals
+    from eavctl.evaluation.intervals import clusters_of, score_intervals
 
     known = table.keys["label"].notna().to_numpy()
     keys, answers = table.keys[known].reset_index(drop=True), table.pred[known]
@@ -43,7 +43,8 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
     def part(rows: np.ndarray) -> dict[str, Any] | None:
         """What is known of these answers; None where too few people gave them."""
         mine = keys.iloc[rows].reset_index(drop=True)
-        share = score_intervals(mine, np.zeros(len(rows), int), wrong[rows], 2)["accuracy"]
+        clusters = clusters_of(mine, (table.meta.get("protocol") or {}).get("group"))
+        share = score_intervals(clusters, np.zeros(len(rows), int), wrong[rows], 2)["accuracy"]
         if share.low is None:
             return None
         return {
@@ -52,7 +53,7 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
             "low": share.low,
             "high": share.high,
             "n_rows": len(rows),
-            "over": share.over,
+            "over": clusters.over,
         }
 
     classes = {}

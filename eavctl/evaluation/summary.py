@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,14 @@ import numpy as np
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
 from eavctl.evaluation.groups import full, identify, named, short
-from eavctl.evaluation.intervals import LEVEL, paired_difference, score_intervals
+from eavctl.evaluation.intervals import (
+    LEVEL,
+    SIGNIFICANT,
+    clusters_of,
+    holm,
+    paired_difference,
+    score_intervals,
+)
 from eavctl.evaluation.published import published_line
 from eavctl.tables import PredictionTable
 
@@ -20,10 +28,11 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
 
     Returns
     -------
-    dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``), the ``level`` of
-    these intervals and what they are ``over``, ``chance`` and the other scores, ``per_class``,
-    ``confusion``, ``per_subject``, the numbers of rows, clips and subjects, and what was ``published`` by
-    others for this data set and protocol, if anything.
+    dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``; the ends are None
+    where there are too few clusters), the ``level`` of these intervals, what they are ``over`` and
+    ``n_clusters`` of that, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
+    the numbers of rows, clips and subjects, and what was ``published`` by others for this data set and
+    protocol, if anything.
 
     Raises
     ------
@@ -38,14 +47,14 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     scores = metrics.score(labels, proba, table.classes)
     truth = metrics.indices(labels, scores.classes)
     predicted = proba.argmax(axis=1)
-    intervals = score_intervals(keys, truth, predicted, len(scores.classes))
-    over = intervals["uar"].over
+    clusters = clusters_of(keys, protocol_group(table))
+    intervals = score_intervals(clusters, truth, predicted, len(scores.classes))
     subjects = identify(keys, "subject")
     return {
-        **{name: {"value": i.value, "low": i.low, "high": i.high} for name, i in intervals.items()},
+        **{name: interval.to_json() for name, interval in intervals.items()},
         "level": LEVEL,
-        "over": over,
-        "n_clusters": intervals["uar"].n_clusters,
+        "over": clusters.over,
+        "n_clusters": clusters.n,
         "chance": scores.chance,
         "chance_accuracy": scores.chance_accuracy,
         "weighted_f1": scores.weighted_f1,
@@ -92,8 +101,9 @@ def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
     Returns
     -------
     dict with the ``uar`` of ``first`` and ``second`` there, the ``difference`` (``value``, ``low``,
-    ``high``), its ``p_value``, what the interval is ``over``, ``n_rows``, and ``better``: True where the
-    whole interval is above 0.
+    ``high``; the ends are None where there are too few clusters), its ``p_value``, what the interval is
+    ``over`` and ``n_clusters`` of that, ``n_rows``, and ``better`` and ``worse``: whether the interval and
+    the test both say so of ``first``.
 
     Raises
     ------
@@ -118,15 +128,53 @@ def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
     truth = metrics.indices(names, classes)
     one, other = (metrics.indices(t.pred[r], classes) for t, r in ((first, rows), (second, others)))
     matrices = [metrics.confusion_matrix(truth, p, len(classes)) for p in (one, other)]
-    difference = paired_difference(keys, truth, one, other, len(classes))
-    interval = difference.interval
-    return {
+    groups = dict.fromkeys((protocol_group(first), protocol_group(second)))
+    clusters = min((clusters_of(keys, group) for group in groups), key=lambda each: each.n)
+    difference = paired_difference(clusters, truth, one, other, len(classes))
+    found = {
         "first": float(metrics.uar(matrices[0])),
         "second": float(metrics.uar(matrices[1])),
-        "difference": {"value": interval.value, "low": interval.low, "high": interval.high},
-        "level": interval.level,
-        "over": interval.over,
+        "difference": difference.interval.to_json(),
+        "level": LEVEL,
+        "over": clusters.over,
+        "n_clusters": clusters.n,
         "p_value": difference.p_value,
-        "better": difference.better,
-        "n_rows": difference.n_rows,
+        "n_rows": len(rows),
     }
+    return found | judge(found)
+
+
+def corrected(
+    comparisons: Sequence[Mapping[str, Any]], candidates: Sequence[int] | None = None
+) -> list[dict[str, Any]]:
+    """Correct comparisons that are shown together, and judge them anew.
+
+    Parameters
+    ----------
+    comparisons : of `compare`.
+    candidates : for each the number of models that the compared one was picked from by its score, by which
+        its p value is multiplied first (Bonferroni); by default 1.
+
+    Returns
+    -------
+    The comparisons with the ``p_value`` corrected (`eavctl.evaluation.intervals.holm`), ``n_compared``, the
+    number of comparisons that this took into account, and ``better`` and ``worse`` by the corrected value.
+    """
+    counts = candidates or [1] * len(comparisons)
+    p_values = holm([min(1.0, c["p_value"] * n) for c, n in zip(comparisons, counts, strict=True)])
+    together = [
+        {**c, "p_value": p, "n_compared": sum(counts)} for c, p in zip(comparisons, p_values, strict=True)
+    ]
+    return [each | judge(each) for each in together]
+
+
+def judge(comparison: Mapping[str, Any]) -> dict[str, bool]:
+    """Whether the first model is ``better``, or ``worse``: the interval excludes 0, and p is below 0.05."""
+    low, high = comparison["difference"]["low"], comparison["difference"]["high"]
+    shown = low is not None and comparison["p_value"] < SIGNIFICANT
+    return {"better": shown and low > 0, "worse": shown and high < 0}
+
+
+def protocol_group(table: PredictionTable) -> str | None:
+    """The key that the protocol keeps apart, if the table says so."""
+    return (table.meta.get("protocol") or {}).get("group")

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
-from eavctl.evaluation import intervals, metrics
+from eavctl.evaluation import formatting, metrics
+from eavctl.evaluation.intervals import LEVEL, Clusters, counted, interval_of, variants
 
 
 def harmonic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
@@ -41,13 +41,13 @@ def measures(confusion: np.ndarray, held_out: int) -> dict[str, np.ndarray]:
 
 
 def score(
-    keys: pd.DataFrame, truth: np.ndarray, predicted: Mapping[int, np.ndarray], classes: Sequence[str]
+    clusters: Clusters, truth: np.ndarray, predicted: Mapping[int, np.ndarray], classes: Sequence[str]
 ) -> dict[str, Any]:
     """Score the predictions made with one class held out, or with several, each in turn.
 
     Parameters
     ----------
-    keys : one row a sample; says what is resampled, see `eavctl.evaluation.intervals`.
+    clusters : of the rows.
     truth : class numbers, int, shape (n_rows,).
     predicted : for each class that was held out, what the rows were named then, class numbers (n_rows,).
     classes : names of all classes.
@@ -55,38 +55,31 @@ def score(
     Returns
     -------
     JSON-able: ``classes``, for each class held out its name as ``class``, with ``seen``, ``unseen`` and
-    ``harmonic``, each with ``value``, ``low`` and ``high``; ``mean``, the means of these over the classes
-    held out; ``chance`` of each of them; ``level`` of the intervals, what they are ``over``; ``n_rows``.
+    ``harmonic``, each with ``value``, ``low`` and ``high`` (None where there are too few clusters);
+    ``mean``, the means of these over the classes held out; ``chance`` of each of them; ``level`` of the
+    intervals, what they are ``over``, ``n_clusters`` of that; ``n_rows``.
 
     Raises
     ------
     DataError : there are no rows.
     """
-    clusters = intervals.clusters_of(keys)
-    stack = [intervals.confusions(clusters, truth, named, len(classes)) for named in predicted.values()]
-    counts = np.stack(stack, axis=1)
-    drawn = intervals.resample(counts, intervals.RESAMPLES, np.random.default_rng(intervals.SEED))
+    held: list[dict[str, np.ndarray]] = []
+    for held_out, named in predicted.items():
+        counts, clips = counted(clusters, truth, named, len(classes), len(classes))
+        held.append(measures(variants(counts, clips), held_out))
 
-    def all_measures(confusions: np.ndarray) -> dict[str, np.ndarray]:
-        """Each measure, shape (..., n_held_out)."""
-        each = [measures(confusions[..., i, :, :], held_out) for i, held_out in enumerate(predicted)]
-        return {name: np.stack([values[name] for values in each], axis=-1) for name in each[0]}
-
-    found, resampled = all_measures(counts.sum(axis=0)), all_measures(drawn)
-
-    def interval(value: np.ndarray, values: np.ndarray) -> dict[str, float]:
-        i = intervals.interval_of(float(value), values, clusters, intervals.LEVEL)
-        return {"value": i.value, "low": i.low, "high": i.high}
+    def intervals(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        return {name: interval_of(each, clusters).to_json() for name, each in values.items()}
 
     return {
         "classes": [
-            {"class": classes[c], **{m: interval(found[m][i], resampled[m][:, i]) for m in found}}
-            for i, c in enumerate(predicted)
+            {"class": classes[c], **intervals(values)} for c, values in zip(predicted, held, strict=True)
         ],
-        "mean": {m: interval(found[m].mean(), resampled[m].mean(axis=1)) for m in found},
+        "mean": intervals({name: np.mean([values[name] for values in held], axis=0) for name in held[0]}),
         "chance": 1 / len(classes),
-        "level": intervals.LEVEL,
+        "level": LEVEL,
         "over": clusters.over,
+        "n_clusters": clusters.n,
         "n_rows": len(truth),
     }
 
@@ -98,12 +91,10 @@ def lines(scores: Mapping[str, Any]) -> list[str]:
         told.append(("mean over classes", scores["mean"]))
     width = max(len(title) for title, _ in told)
     rows = [f"{title:{width}}: {', '.join(_said(each))}" for title, each in told]
-    last = f"chance {scores['chance']:.3f} for each ({scores['level']:.0%} intervals over {scores['over']})"
-    return [*rows, last]
+    note = formatting.intervals_over(scores, scores["mean"]["unseen"])
+    return [*rows, f"chance {formatting.number(scores['chance'])} for each ({note})"]
 
 
 def _said(each: Mapping[str, Any]) -> list[str]:
-    return [
-        f"{title} {each[name]['value']:.3f} [{each[name]['low']:.3f}, {each[name]['high']:.3f}]"
-        for title, name in (("seen", "seen"), ("unseen", "unseen"), ("harmonic mean", "harmonic"))
-    ]
+    titles = (("seen", "seen"), ("unseen", "unseen"), ("harmonic mean", "harmonic"))
+    return [f"{title} {formatting.score(each[name])}" for title, name in titles]

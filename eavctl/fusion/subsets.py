@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from eavctl.evaluation import metrics
-from eavctl.evaluation.intervals import score_intervals
-from eavctl.evaluation.summary import compare
+from eavctl.evaluation import formatting, metrics
+from eavctl.evaluation.intervals import clusters_of, score_intervals
+from eavctl.evaluation.summary import compare, corrected, protocol_group
 from eavctl.tables import PredictionTable
 
 MOST_INPUTS = 5  # of so many, all 31 subsets are looked at; of more, only those that matter most
@@ -35,7 +35,9 @@ def table_of(
 ) -> list[dict[str, Any]]:
     """Score a fusion for each subset of its inputs, and compare it with the best single model of those left.
 
-    The best is picked by its UAR on the very rows of the comparison, which is to the fusion's disadvantage.
+    The best is picked by its UAR on the very rows of the comparison, which is to the fusion's disadvantage;
+    so each p value is multiplied by the number of models that the best was picked from, and then corrected
+    for the number of subsets (`eavctl.evaluation.summary.corrected`).
 
     Parameters
     ----------
@@ -46,22 +48,38 @@ def table_of(
     Returns
     -------
     One JSON-able dict a subset, in the order of `subsets_of`: ``inputs``, ``uar`` (``value``, ``low``,
-    ``high``), what intervals are ``over``, ``n_rows`` with a label; ``best``, the name of the best single
-    model, ``best_uar`` and ``difference`` (fusion less single, ``value``, ``low``, ``high``), all None where
-    no single model shares a labelled row; ``worse``: the whole interval of the difference is below 0.
+    ``high``; the ends are None where there are too few clusters), what intervals are ``over``, ``n_clusters``
+    of that, ``n_rows`` with a label; ``best``, the name of the best single model, ``best_uar``,
+    ``difference`` (fusion less single, ``value``, ``low``, ``high``), ``p_value`` and ``n_compared``, all
+    None where no single model shares a labelled row; ``worse``: the whole interval of the difference is
+    below 0, and the corrected p value below 0.05.
 
     Raises
     ------
     DataError : no row has a label, or a sample has two.
     """
-    return [_entry(fused(subset), subset, singles) for subset in subsets_of(names)]
+    entries, beside = [], []
+    for subset in subsets_of(names):
+        table = fused(subset)
+        entries.append(_scored(table, subset))
+        beside.append(_best(table, {name: t for name in subset if (t := singles.get(name)) is not None}))
+    compared = {i: best for i, best in enumerate(beside) if best}
+    versus = corrected([best for best, _ in compared.values()], [n for _, n in compared.values()])
+    judged = dict(zip(compared, versus, strict=True))
+    return [entry | _judged(judged.get(i, {})) for i, entry in enumerate(entries)]
 
 
 def lines(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     """The table as aligned text, with a heading."""
     rows = [("inputs", "UAR", "best alone", "difference"), *(_cells(entry) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    table = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return [*table, *formatting.reasons((entry, entry["uar"]) for entry in entries)]
+
+
+def is_worse(entry: Mapping[str, Any]) -> bool:
+    """Whether the fusion is worse there than the best single model; older tables kept no test of it."""
+    return bool(entry["worse"]) and entry.get("p_value") is not None
 
 
 def complaints(entries: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -69,49 +87,59 @@ def complaints(entries: Sequence[Mapping[str, Any]]) -> list[str]:
     names: list[str] = max((entry["inputs"] for entry in entries), key=len, default=[])
     sentences = []
     for entry in entries:
-        if entry["worse"]:
+        if is_worse(entry):
             absent = [name for name in names if name not in entry["inputs"]]
             begin = f"without {_listed(absent)} the fusion" if absent else "the fusion"
+            difference = formatting.difference(entry["difference"])
             sentences.append(
-                f"{begin} is worse than {entry['best']} alone: difference {_signed(entry['difference'])}"
+                f"{begin} is worse than {entry['best']} alone: difference {difference}, "
+                f"{formatting.p_value(entry)}"
             )
     return sentences
 
 
-def _entry(
-    table: PredictionTable, subset: tuple[str, ...], singles: Mapping[str, PredictionTable | None]
-) -> dict[str, Any]:
+def _scored(table: PredictionTable, subset: tuple[str, ...]) -> dict[str, Any]:
     known = table.keys["label"].notna().to_numpy()
     labels = table.keys["label"].to_numpy(dtype=object)[known]
     classes = metrics.all_classes(labels, table.classes)
     truth, predicted = metrics.indices(labels, classes), table.proba[known].argmax(axis=1)
-    keys = table.keys[known].reset_index(drop=True)
-    uar = score_intervals(keys, truth, predicted, len(classes))["uar"]
-    truths = dict(zip(keys["sample_id"], labels, strict=True))
-    best = _best(truths, {name: single for name in subset if (single := singles.get(name)) is not None})
-    versus = compare(table, best[1]) if best else None
+    clusters = clusters_of(table.keys[known].reset_index(drop=True), protocol_group(table))
+    uar = score_intervals(clusters, truth, predicted, len(classes))["uar"]
     return {
         "inputs": list(subset),
-        "uar": {"value": uar.value, "low": uar.low, "high": uar.high},
-        "over": uar.over,
+        "uar": uar.to_json(),
+        "over": clusters.over,
+        "n_clusters": clusters.n,
         "n_rows": len(labels),
-        "best": best[0] if best else None,
-        "best_uar": versus["second"] if versus else None,
-        "difference": versus["difference"] if versus else None,
-        "worse": bool(versus and versus["difference"]["high"] < 0),
+    }
+
+
+def _judged(versus: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "best": versus.get("name"),
+        "best_uar": versus.get("second"),
+        "difference": versus.get("difference"),
+        "p_value": versus.get("p_value"),
+        "n_compared": versus.get("n_compared"),
+        "worse": versus.get("worse", False),
     }
 
 
 def _best(
-    truths: Mapping[str, str], singles: Mapping[str, PredictionTable]
-) -> tuple[str, PredictionTable] | None:
-    """The model of the highest UAR on the rows that it shares with the fusion; the first of equals."""
+    table: PredictionTable, singles: Mapping[str, PredictionTable]
+) -> tuple[dict[str, Any], int] | None:
+    """The comparison with the best single model, the first of equals, and how many it was picked from.
+
+    The best has the highest UAR on the rows that it shares with the fusion; None where none shares any.
+    """
+    known = table.keys[table.keys["label"].notna()]
+    truths = dict(zip(known["sample_id"], known["label"], strict=True))
     scores = {name: _uar(single, truths) for name, single in singles.items()}
     judged = {name: score for name, score in scores.items() if score is not None}
     if not judged:
         return None
     name = max(judged, key=lambda each: judged[each])
-    return name, singles[name]
+    return {"name": name, **compare(table, singles[name])}, len(judged)
 
 
 def _uar(table: PredictionTable, truths: Mapping[str, str]) -> float | None:
@@ -129,17 +157,11 @@ def _uar(table: PredictionTable, truths: Mapping[str, str]) -> float | None:
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    uar = entry["uar"]
-    score = f"{uar['value']:.3f} [{uar['low']:.3f}, {uar['high']:.3f}]"
-    inputs = " + ".join(entry["inputs"])
+    inputs, score = " + ".join(entry["inputs"]), formatting.score(entry["uar"])
     if entry["best"] is None:
         return inputs, score, "-", "-"
-    return inputs, score, f"{entry['best']} {entry['best_uar']:.3f}", _signed(entry["difference"])
-
-
-def _signed(difference: Mapping[str, float]) -> str:
-    value, low, high = (round(difference[name], 3) + 0.0 for name in ("value", "low", "high"))  # no -0.000
-    return f"{value:+.3f} [{low:+.3f}, {high:+.3f}]"
+    best = f"{entry['best']} {formatting.number(entry['best_uar'])}"
+    return inputs, score, best, formatting.difference(entry["difference"])
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from itertools import combinations
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.summary import compare, summarize
+from eavctl.evaluation import formatting
+from eavctl.evaluation.intervals import FEWEST
+from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.report.markup import Markup, el
-from eavctl.report.pictures import confusion_table, interval_bar, subject_strip
+from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
 from eavctl.report.subsets import subset_table
 from eavctl.tables import PredictionTable
@@ -32,7 +35,8 @@ def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = Non
     Returns
     -------
     JSON-able dict: ``models``, each with its ``name``, scores (see `eavctl.evaluation.summary.summarize`),
-    ``protocol`` and ``warnings``; ``comparisons`` of the model of the highest UAR with each other one.
+    ``protocol`` and ``warnings``; ``comparisons`` of the model of the highest UAR with each other one. As it
+    was picked on the rows of the comparison, these are corrected for those of all pairs of models.
 
     Raises
     ------
@@ -43,16 +47,7 @@ def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = Non
     called = _names(tables, names)
     models = [_model(table, name) for table, name in zip(tables, called, strict=True)]
     best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
-    comparisons = [
-        {
-            "first": called[best],
-            "second": name,
-            **_compared(tables[best], table, f"{called[best]} and {name}"),
-        }
-        for i, (table, name) in enumerate(zip(tables, called, strict=True))
-        if i != best
-    ]
-    return {"models": models, "comparisons": comparisons}
+    return {"models": models, "comparisons": _with_best(tables, called, best)}
 
 
 def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> str:
@@ -62,7 +57,11 @@ def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) 
     ------
     UsageError, DataError : as `summary`.
     """
-    found = summary(tables, names)
+    return page_of(summary(tables, names))
+
+
+def page_of(found: dict[str, Any]) -> str:
+    """The page for what `summary` found."""
     models = found["models"]
     title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
     head = el(
@@ -115,6 +114,21 @@ def _model(table: PredictionTable, name: str) -> dict[str, Any]:
     }
 
 
+def _with_best(tables: Sequence[PredictionTable], called: Sequence[str], best: int) -> list[dict[str, Any]]:
+    """The comparisons of one model with each other one, corrected for those of all pairs."""
+    order = [best, *(i for i in range(len(tables)) if i != best)]
+    pairs = [
+        {
+            "first": called[i],
+            "second": called[j],
+            **_compared(tables[i], tables[j], f"{called[i]} and {called[j]}"),
+        }
+        for i, j in combinations(order, 2)
+    ]
+    judged = [*corrected([pair for pair in pairs if pair["n_rows"]]), *(p for p in pairs if not p["n_rows"])]
+    return [pair for pair in judged if pair["first"] == called[best]]
+
+
 def _compared(first: PredictionTable, second: PredictionTable, both: str) -> dict[str, Any]:
     """The comparison, or that there is none because the two judged different recordings."""
     ids = set(second.keys.loc[second.keys["label"].notna(), "sample_id"])
@@ -157,12 +171,14 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
     level = models[0]["level"]
     scores = (
         "UAR is the mean recall over the classes, so every class counts alike; chance is that of guessing. "
-        f"Ranges and bands are {level:.0%} bootstrap intervals over subjects, or over clips where a table "
-        "does not name two subjects, widened for few subjects (expanded percentile)."
+        f"Ranges and bands are {level:.0%} intervals by a jackknife over subjects, or, where a table does "
+        "not name two subjects, over the groups that the protocol keeps apart, or over clips; fewer than "
+        f"{FEWEST} of these give none."
     )
     comparisons = (
-        "Comparisons resample the subjects of both models together; p comes of exchanging the two models' "
-        "predictions subject by subject."
+        "p comes of exchanging two models' predictions subject by subject. As the best model was picked on "
+        "the rows of the comparison, p is corrected for the comparisons of all pairs of models (Holm). One "
+        "model is called better where p is below 0.05 and the interval of the difference excludes 0."
     )
     return [el("p", scores), el("p", comparisons) if len(models) > 1 else None]
 
@@ -173,17 +189,17 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
 def _overview(models: list[dict[str, Any]]) -> Markup:
     """A row a model: scores, then what else there is; what is the same for all stands below, once."""
     facts: dict[str, Callable[[dict[str, Any]], str]] = {
-        "interval": lambda m: f"{m['level']:.0%}, over {_counted(m['n_clusters'], m['over'][:-1])}",
-        "chance (UAR)": lambda m: f"{m['chance']:.3f}",
-        "most frequent class (accuracy)": lambda m: f"{m['chance_accuracy']:.3f}",
+        "interval": _interval,
+        "chance (UAR)": lambda m: formatting.number(m["chance"]),
+        "most frequent class (accuracy)": lambda m: formatting.number(m["chance_accuracy"]),
         "protocol": _protocol,
         "modality": lambda m: ", ".join(m["modalities"]) or "not stated",
         "rows, clips, subjects": lambda m: (
             f"{m['n_rows']:,}, {m['n_clips']:,}, {m['n_subjects'] or 'not named'}"
         ),
-        "log loss": lambda m: f"{m['log_loss']:.3f}",
-        "Brier score": lambda m: f"{m['brier']:.3f}",
-        "calibration error": lambda m: f"{m['calibration_error']:.3f}",
+        "log loss": lambda m: formatting.number(m["log_loss"]),
+        "Brier score": lambda m: formatting.number(m["brier"]),
+        "calibration error": lambda m: formatting.number(m["calibration_error"]),
         "fusion": _fusion,
     }
     said = {title: [say(m) for m in models] for title, say in facts.items()}
@@ -223,14 +239,15 @@ def _notes(models: list[dict[str, Any]]) -> Markup | None:
     return el("ul", items, class_="notes") if items else None
 
 
-def _score(model: dict[str, Any], key: str) -> list[Markup]:
-    value, low, high = (model[key][part] for part in ("value", "low", "high"))
+def _score(model: dict[str, Any], key: str) -> list[Markup | None]:
     chance = {"uar": model["chance"], "accuracy": model["chance_accuracy"]}.get(key)
-    return [
-        el("span", f"{value:.3f}", class_="score"),
-        el("small", f"{low:.3f} to {high:.3f}"),
-        interval_bar(value, low, high, chance),
-    ]
+    return score_cell(model[key], chance)
+
+
+def _interval(model: dict[str, Any]) -> str:
+    if model["uar"]["low"] is None:
+        return f"none, {formatting.too_few(model)}"
+    return f"{model['level']:.0%}, over {_counted(model['n_clusters'], model['over'][:-1])}"
 
 
 def _fusion(model: dict[str, Any]) -> str:
@@ -251,22 +268,19 @@ def _comparison(c: dict[str, Any]) -> Markup:
         return el(
             "p", f"{c['first']} and {c['second']} have no recordings in common, so they cannot be compared."
         )
-    difference = c["difference"]
-    verdict = (
-        f"{c['first']} is better than {c['second']}"
-        if c["better"]
-        else f"{c['first']} and {c['second']} cannot be told apart"
-    )
+    if c["better"]:
+        verdict = f"{c['first']} is better than {c['second']}"
+    elif c["worse"]:  # on the rows that both have; on its own rows the first is the best
+        verdict = f"{c['second']} is better than {c['first']}"
+    else:
+        verdict = f"{c['first']} and {c['second']} cannot be told apart"
+    scores = " and ".join(formatting.number(score) for score in c["uar"])
     facts = (
-        f" UAR {c['uar'][0]:.3f} and {c['uar'][1]:.3f} on {_counted(c['n_rows'], 'common row')}: difference "
-        f"{difference['value']:+.3f}, {c['level']:.0%} interval {difference['low']:+.3f} to "
-        f"{difference['high']:+.3f} over {c['over']}, {_p_value(c['p_value'])}."
+        f" UAR {scores} on {_counted(c['n_rows'], 'common row')}: difference "
+        f"{formatting.difference(c['difference'])} ({formatting.intervals_over(c, c['difference'])}), "
+        f"{formatting.p_value(c)}."
     )
     return el("p", el("span", verdict + ".", class_="verdict"), facts)
-
-
-def _p_value(p: float) -> str:
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _details(model: dict[str, Any]) -> Markup:

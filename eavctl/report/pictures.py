@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from eavctl.evaluation import formatting
 from eavctl.report.markup import Markup, el
 
 # One blue hue from white to deep: ordered by lightness, so it reads in print and without colour vision.
@@ -15,29 +17,50 @@ STRIP_WIDTH, STRIP_MARGIN = 1000, 24
 DOT, DOT_STEP = 5.0, 11.0
 
 
-def interval_bar(value: float, low: float, high: float, chance: float | None) -> Markup:
-    """A score from 0 to 1 as a dot, its interval as a band, and chance as a thin line."""
+def interval_bar(score: Mapping[str, Any], chance: float | None) -> Markup:
+    """A score from 0 to 1 as a dot, its interval, if it has one, as a band, and chance as a thin line.
+
+    Parameters
+    ----------
+    score : ``value``, ``low`` and ``high``.
+    """
     middle = BAR_HEIGHT / 2
 
-    def x(score: float) -> float:
-        return round(4 + score * (BAR_WIDTH - 8), 2)
+    def x(at: float) -> float:
+        return round(4 + at * (BAR_WIDTH - 8), 2)
 
     mark = (
         el("line", x1=x(chance), x2=x(chance), y1=1, y2=BAR_HEIGHT - 1, class_="chance") if chance else None
     )
-    label = f"{value:.3f}, interval {low:.3f} to {high:.3f}"
+    low, high = score["low"], score["high"]
+    band = None
+    if low is not None:
+        band = el(
+            "rect", x=x(low), width=round(x(high) - x(low), 2), y=middle - 5, height=10, rx=2, class_="band"
+        )
     return el(
         "svg",
         el("line", x1=x(0), x2=x(1), y1=middle, y2=middle, class_="rail"),
         mark,
-        el("rect", x=x(low), width=round(x(high) - x(low), 2), y=middle - 5, height=10, rx=2, class_="band"),
-        el("circle", cx=x(value), cy=middle, r=3, class_="dot"),
+        band,
+        el("circle", cx=x(score["value"]), cy=middle, r=3, class_="dot"),
         viewBox=f"0 0 {BAR_WIDTH} {BAR_HEIGHT}",
         width=BAR_WIDTH,
         height=BAR_HEIGHT,
         role="img",
-        aria_label=label,
+        aria_label=formatting.score(score),
     )  # fmt: skip
+
+
+def score_cell(score: Mapping[str, Any], chance: float | None) -> list[Markup | None]:
+    """A score in large print, its interval, if it has one, in small, and both as a bar."""
+    low, high = score["low"], score["high"]
+    extent = None if low is None else f"{formatting.number(low)} to {formatting.number(high)}"
+    return [
+        el("span", formatting.number(score["value"]), class_="score"),
+        el("small", extent) if extent else None,
+        interval_bar(score, chance),
+    ]
 
 
 def confusion_table(confusion: list[list[int]], classes: list[str]) -> Markup:

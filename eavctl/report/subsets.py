@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eavctl.evaluation import formatting
+from eavctl.fusion.subsets import is_worse
 from eavctl.report.markup import Markup, el
-from eavctl.report.pictures import interval_bar
+from eavctl.report.pictures import score_cell
 
 
 def subset_table(entries: Sequence[Mapping[str, Any]], chance: float) -> Markup:
@@ -29,22 +31,17 @@ def subset_table(entries: Sequence[Mapping[str, Any]], chance: float) -> Markup:
         "div",
         el("h3", "With every subset of the inputs"),
         el("div", el("table", el("thead", head), el("tbody", rows), class_="grid"), class_="scroll"),
+        [el("p", reason) for reason in formatting.reasons((entry, entry["uar"]) for entry in entries)],
     )
 
 
 def _cells(entry: Mapping[str, Any], chance: float) -> list[Markup]:
-    uar, difference = entry["uar"], entry["difference"]
-    score = el(
-        "td",
-        el("span", f"{uar['value']:.3f}", class_="score"),
-        el("small", f"{uar['low']:.3f} to {uar['high']:.3f}"),
-        interval_bar(uar["value"], uar["low"], uar["high"], chance),
-    )
+    score = el("td", score_cell(entry["uar"], chance))
     if entry["best"] is None:
         return [score, el("td", ""), el("td", "")]
-    judged = f"{difference['value']:+.3f}, {difference['low']:+.3f} to {difference['high']:+.3f}"
+    judged = f"worse, {formatting.p_value(entry)}" if is_worse(entry) else None
     return [
         score,
-        el("td", f"{entry['best']} {entry['best_uar']:.3f}"),
-        el("td", judged + (": worse" if entry["worse"] else "")),
+        el("td", f"{entry['best']} {formatting.number(entry['best_uar'])}"),
+        el("td", ": ".join(filter(None, [formatting.difference(entry["difference"]), judged]))),
     ]

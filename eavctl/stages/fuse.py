@@ -10,7 +10,7 @@ from typing import Any
 
 from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
-from eavctl.evaluation.summary import compare, summarize
+from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
@@ -22,7 +22,8 @@ class FusionResult:
 
     The metadata of ``predictions`` has under ``fusion``: the weights, ``subsets``, the scores of every subset
     of the inputs (see `eavctl.fusion.subsets.table_of`), and ``versus``, the comparison with the best of the
-    inputs on the rows that they share (see `eavctl.evaluation.summary.compare`) and its ``name``.
+    inputs on the rows that they share, corrected for the number of inputs that it was picked from (see
+    `eavctl.evaluation.summary.corrected`), and its ``name``.
     """
 
     predictions: PredictionTable
@@ -117,6 +118,7 @@ def _judged(
         for name, table in zip(names, inputs, strict=True)
         if not known.isdisjoint(table.keys["sample_id"])
     ]
-    versus = [max(compared, key=lambda each: each["second"])] if compared else []
+    best = [max(compared, key=lambda each: each["second"])] if compared else []
+    versus = corrected(best, [len(compared)] * len(best))
     account = {**fused.meta["fusion"], "subsets": subsets, "versus": versus}
     return replace(fused, meta={**fused.meta, "fusion": account})

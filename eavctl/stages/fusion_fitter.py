@@ -16,7 +16,7 @@ from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.training import Epoch, TrainSettings
 from eavctl.errors import LeakError
 from eavctl.evaluation.protocols import Plan, Split
-from eavctl.evaluation.summary import compare
+from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks.model import Design, FusionModel, fit
 from eavctl.fusion.subsets import subsets_of, table_of
@@ -154,10 +154,9 @@ class FusionWitness(Witness):
 
     def account(self, predictions: PredictionTable) -> dict[str, Any]:
         """See `Witness`: under ``fusion``, weights, the table of subsets, and what it is compared with."""
-        classes = predictions.classes
-        alone = {self.names[stream]: _table(parts, classes) for stream, parts in self._alone.items()}
+        alone = {self.names[stream]: _table(parts, predictions) for stream, parts in self._alone.items()}
         entries = table_of(
-            lambda names: _table(self._said[tuple(self.names.index(name) for name in names)], classes),
+            lambda names: _table(self._said[tuple(self.names.index(name) for name in names)], predictions),
             alone,
             self.names,
         )
@@ -175,14 +174,18 @@ class FusionWitness(Witness):
         }
 
     def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
-        """The fusion beside the best model alone, and beside the mean of all, where all streams had one."""
+        """The fusion beside the best model alone, and beside the mean of all, where all streams had one.
+
+        Corrected for both, and for the number of models that the best was picked from.
+        """
         if not alone:
             return []
         compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
         best = max(compared, key=lambda each: each["second"])
         if len(alone) < len(self.names):
-            return [best]
-        return [best, {"name": LATE, "late": True, **compare(fused, _mean(list(alone.values())))}]
+            return corrected([best], [len(compared)])
+        late = {"name": LATE, "late": True, **compare(fused, _mean(list(alone.values())))}
+        return corrected([best, late], [len(compared), 1])
 
 
 @dataclass(frozen=True)
@@ -195,11 +198,12 @@ class _Part:
     classes: np.ndarray
 
 
-def _table(parts: Sequence[_Part], classes: Sequence[str]) -> PredictionTable:
+def _table(parts: Sequence[_Part], like: PredictionTable) -> PredictionTable:
+    """The rows of all folds, with the classes and the metadata of other predictions of the training."""
     keys = pd.concat([part.keys.assign(fold=part.fold) for part in parts], ignore_index=True)
-    proba = np.concatenate([in_order(part.proba, part.classes, list(classes)) for part in parts])
+    proba = np.concatenate([in_order(part.proba, part.classes, list(like.classes)) for part in parts])
     order = np.argsort(keys["sample_id"].to_numpy(dtype=str))
-    return PredictionTable(keys.iloc[order].reset_index(drop=True), proba[order], tuple(classes))
+    return PredictionTable(keys.iloc[order].reset_index(drop=True), proba[order], like.classes, like.meta)
 
 
 def _mean(alone: Sequence[PredictionTable]) -> PredictionTable:
@@ -210,4 +214,4 @@ def _mean(alone: Sequence[PredictionTable]) -> PredictionTable:
         [t.proba[[place[s] for s in common]] for t, place in zip(alone, rows, strict=True)], axis=0
     )
     keys = alone[0].keys.iloc[[rows[0][s] for s in common]].reset_index(drop=True)
-    return PredictionTable(keys, proba, alone[0].classes)
+    return PredictionTable(keys, proba, alone[0].classes, alone[0].meta)

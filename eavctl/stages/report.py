@@ -32,6 +32,7 @@ def report(
         files.guard(out, force=force)
     read = [tables.read_predictions(path) for path in inputs]
     names = [Path(path).stem for path in inputs]
+    found = html.summary(read, names)
     if out is not None:
-        files.write_bytes(out, html.page(read, names).encode())
-    return html.summary(read, names)
+        files.write_bytes(out, html.page_of(found).encode())
+    return found

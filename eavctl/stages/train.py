@@ -232,8 +232,9 @@ def train_rows(
         "training_hash": training_hash,
         "versions": versions(*PACKAGES),
     }
+    judged = replace(judged, meta=_prediction_meta(meta, fitter, table))
     told = witness.account(judged)
-    oof = replace(judged, meta={**_prediction_meta(meta, fitter, table), **told})
+    oof = replace(judged, meta={**judged.meta, **told})
     meta |= {"out_of_fold": {**summarize(oof), "reliability": {"rows": reliability(oof)}}, **told}
     if targets.model:
         artifacts.save(targets.model, final, meta, kept)

@@ -20,6 +20,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import metrics
+from eavctl.evaluation.intervals import clusters_of
 from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
@@ -113,7 +114,7 @@ def zero_shot(
     plan = checked_plan(table, evaluation)
     judged = _judge(run, plan, held, on_fold)
     notes = (*table.left_out, *plan.warnings, *_unknown(run.classes))
-    found = _scored(run, judged, held_out)
+    found = _scored(run, judged, held_out, plan.group)
     meta = {
         "name": _title(found),
         "modalities": list(table.modalities),
@@ -266,7 +267,7 @@ def _unknown(classes: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}: {told}"] if names else []
 
 
-def _scored(run: _Run, judged: _Judged, held_out: str) -> dict[str, Any]:
+def _scored(run: _Run, judged: _Judged, held_out: str, group: str) -> dict[str, Any]:
     predicted = {run.classes.index(name): proba.argmax(axis=1) for name, proba in judged.proba.items()}
     truth = metrics.indices(run.labels[judged.rows], run.classes)
     query, *others = (stream.name for stream in run.design.streams)
@@ -275,7 +276,7 @@ def _scored(run: _Run, judged: _Judged, held_out: str) -> dict[str, Any]:
         "held_out": held_out,
         "query": query,
         "space": others,
-        **score(keys, truth, predicted, run.classes),
+        **score(clusters_of(keys, group), truth, predicted, run.classes),
     }
 
 

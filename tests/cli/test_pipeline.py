@@ -484,7 +484,9 @@ def test_fuse_says_whether_it_was_worth_it(run, made, tmp_path):
     found = json.loads(result.out)
     (versus,) = found["fusion"]["versus"]
     assert versus["name"] in ("preds", "seed33_preds")
-    assert ("does not beat" in result.err) or ("beats" in result.err) or ("not surely better" in result.err)
+    assert f"the best of its inputs, {versus['name']}" in result.err
+    assert ("fusion is better than" in result.err) == versus["better"]
+    assert versus["n_compared"] == 2  # it was picked from two
     assert sum(found["fusion"]["weights"].values()) == pytest.approx(1)
     fused = tables.read_predictions(tmp_path / "fused.parquet")
     assert len(fused) == 32

@@ -45,6 +45,7 @@ def test_perfect_and_useless_predictions() -> None:
     perfect = metrics.score(labels, np.eye(3)[[0, 1, 2, 2]], CLASSES)
     assert (perfect.uar, perfect.macro_f1, perfect.accuracy, perfect.brier) == (1, 1, 1, 0)
     assert perfect.log_loss == perfect.calibration_error == 0
+    assert np.copysign(1, perfect.log_loss) == 1  # -0.0 would be printed with its minus
     always_sad = metrics.score(labels, np.eye(3)[[2, 2, 2, 2]], CLASSES)
     assert always_sad.uar == always_sad.chance == pytest.approx(1 / 3)
     assert always_sad.accuracy == always_sad.chance_accuracy == 0.5

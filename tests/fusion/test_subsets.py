@@ -13,6 +13,7 @@ from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
 from eavctl.fusion.subsets import complaints, lines, subsets_of, table_of
+from eavctl.report.subsets import subset_table
 from eavctl.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
@@ -30,9 +31,11 @@ def keys(n_subjects: int = 12, per_class: int = 4) -> pd.DataFrame:
     return key_frame(pd.DataFrame(rows).sort_values("sample_id"))
 
 
-def predicted(right: np.ndarray, sure: float, name: str) -> PredictionTable:
+def predicted(
+    right: np.ndarray, sure: float, name: str, frame: pd.DataFrame | None = None
+) -> PredictionTable:
     """Rows judged rightly or, towards the next class, wrongly, with the probability ``sure``."""
-    frame = keys()
+    frame = keys() if frame is None else frame
     truth = np.array([CLASSES.index(label) for label in frame["label"]])
     said = np.where(right, truth, (truth + 1) % 3)
     proba = np.full((len(frame), 3), (1 - sure) / 2)
@@ -82,6 +85,8 @@ def test_late_fusion_gives_the_table_of_its_subsets(method: str) -> None:
     versus = compare(fused.predictions, tables[1])
     assert (full["best"], full["best_uar"]) == ("voice", versus["second"])
     assert full["difference"] == versus["difference"]
+    assert full["p_value"] >= versus["p_value"]
+    assert full["n_compared"] == 3 + 3 * 2 + 3  # the best of three, of two three times, and each alone
     assert full["over"] == "subjects"
     assert full["n_rows"] == 144
     best = {"eeg+voice": "voice", "eeg+face": "face", "voice+face": "voice", "eeg": "eeg"}
@@ -157,6 +162,16 @@ def test_a_difference_that_may_be_chance_is_not_called_worse() -> None:
     assert complaints([only]) == []
 
 
+def test_all_of_five_people_below_the_best_are_too_few_to_call_the_fusion_worse() -> None:
+    """The interval lies below 0, yet five people give no p value below 2 / 2^5."""
+    row = np.arange(60) % 12
+    better, fused = (predicted(row < n_right, 0.7, "m", keys(n_subjects=5)) for n_right in (10, 4))
+    (only,) = table_of(lambda subset: fused, {"better": better}, ["better"])
+    assert only["difference"]["high"] < 0
+    assert only["p_value"] == 2 / 2**5
+    assert only["worse"] is False
+
+
 def entry(inputs: list[str], worse: bool = False, best: str | None = "a") -> dict:
     score = {"value": 0.5, "low": 0.4321, "high": 0.6}
     return {
@@ -167,6 +182,8 @@ def entry(inputs: list[str], worse: bool = False, best: str | None = "a") -> dic
         "best": best,
         "best_uar": best and 0.55,
         "difference": best and {"value": -0.05, "low": -0.1, "high": -0.01},
+        "p_value": best and 0.012,
+        "n_compared": best and 7,
         "worse": worse,
     }
 
@@ -179,12 +196,53 @@ def test_the_text_is_aligned_and_says_what_is_worse() -> None:
         "a            0.500 [0.432, 0.600]  a 0.550     -0.050 [-0.100, -0.010]",
         "bcd          0.500 [0.432, 0.600]  -           -",
     ]
+    difference = "difference -0.050 [-0.100, -0.010], p = 0.012, corrected for 7 comparisons"
     assert complaints(entries) == [
-        "the fusion is worse than a alone: difference -0.050 [-0.100, -0.010]",
-        "without bcd and e the fusion is worse than a alone: difference -0.050 [-0.100, -0.010]",
+        f"the fusion is worse than a alone: {difference}",
+        f"without bcd and e the fusion is worse than a alone: {difference}",
     ]
     assert complaints([entry(["a", "b", "c", "d"]), entry(["b"], True)])[0].startswith("without a, c and d ")
     assert complaints([]) == []
+
+
+def test_the_p_value_counts_the_models_that_the_best_was_picked_from() -> None:
+    rows = np.arange(144) % 12
+    single, fused = predicted(rows < 9, 0.7, "a"), predicted(rows < 8, 0.7, "f")
+    plain = compare(fused, single)["p_value"]
+    one = table_of(lambda subset: fused, {"a": single}, ["a"])
+    assert [each["p_value"] for each in one] == [plain]
+    poor = predicted(rows < 2, 0.7, "b")
+    two = by_inputs(table_of(lambda subset: fused, {"a": single, "b": poor}, ["a", "b"]))
+    # Holm takes the smallest first: a+b has p doubled, a and b are plain, three entries in all
+    assert two["b"]["p_value"] == pytest.approx(3 * compare(fused, poor)["p_value"])
+    assert two["a+b"]["p_value"] == pytest.approx(max(2 * plain, 3 * plain))
+    assert two["a+b"]["worse"] is True
+    assert two["a"]["n_compared"] == 4
+
+
+def test_two_subjects_have_no_intervals_and_the_text_says_so_once() -> None:
+    table = predicted(np.arange(24) % 12 < 9, 0.7, "a", keys(n_subjects=2))
+    entries = table_of(lambda subset: table, {"a": table, "b": table}, ["a", "b"])
+    assert all(each["uar"]["low"] is None and each["worse"] is False for each in entries)
+    text = "\n".join(lines(entries))
+    assert text.count("no interval: 2 subjects are too few") == 1
+    assert "None" not in text
+    assert complaints(entries) == []
+
+
+def test_groups_of_the_protocol_are_the_clusters_of_a_single_subject() -> None:
+    frame = keys().assign(session=keys()["subject"], subject="only")
+    table = predicted(np.arange(144) % 12 < 9, 0.7, "a", frame)
+    table.meta["protocol"]["group"] = "session"
+    (only,) = table_of(lambda subset: table, {}, ["a"])
+    assert (only["over"], only["n_clusters"]) == ("sessions", 12)
+
+
+def test_tables_of_older_versions_are_shown_and_their_untested_verdicts_are_not() -> None:
+    old = {k: v for k, v in entry(["a"], True).items() if k not in ("p_value", "n_compared")}
+    assert "0.500 [0.432, 0.600]" in lines([old])[1]
+    assert complaints([old]) == []
+    assert "worse" not in subset_table([old], 0.2)
 
 
 def test_what_rounds_to_zero_has_no_minus() -> None:

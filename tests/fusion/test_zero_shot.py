@@ -19,6 +19,7 @@ from eavctl.classifiers.network import Criterion, StreamBatch
 from eavctl.classifiers.training import TrainSettings
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, LeakError, UsageError
+from eavctl.evaluation.intervals import clusters_of
 from eavctl.evaluation.zero_shot import harmonic_mean, lines, measures, score
 from eavctl.fusion.networks.alignment import (
     Aligned,
@@ -294,7 +295,7 @@ def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
     keys = pd.DataFrame({"sample_id": clips, "clip_id": clips, "subject": subjects})
     truth = np.tile([0, 1, 2], 100)
     predicted = {c: np.where(rng.random(300) < 0.5, truth, rng.integers(0, 3, 300)) for c in range(3)}
-    found = score(keys, truth, predicted, "abc")
+    found = score(clusters_of(keys), truth, predicted, "abc")
     json.dumps(found)
     assert found["over"] == "subjects"
     assert found["chance"] == pytest.approx(1 / 3)
@@ -310,7 +311,21 @@ def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
     said = lines(found)
     assert len(said) == 5
     assert said[-1] == "chance 0.333 for each (95% intervals over subjects)"
-    assert score(keys.assign(subject=None), truth, predicted, "abc")["over"] == "clips"
+    assert score(clusters_of(keys.assign(subject=None)), truth, predicted, "abc")["over"] == "clips"
+
+
+def test_two_subjects_have_no_zero_shot_intervals_and_the_text_says_so() -> None:
+    clips = [f"c{i}" for i in range(60)]
+    keys = pd.DataFrame({"sample_id": clips, "clip_id": clips, "subject": ["p", "q"] * 30})
+    truth = np.tile([0, 0, 1, 1, 2, 2], 10)
+    found = score(clusters_of(keys), truth, {0: truth, 2: truth}, "abc")
+    assert found["n_clusters"] == 2
+    for each in (*found["classes"], found["mean"]):
+        assert [each[name]["low"] for name in ("seen", "unseen", "harmonic")] == [None] * 3
+        assert each["harmonic"]["value"] == 1
+    said = lines(found)
+    assert "2 subjects are too few" in said[-1]
+    assert not any("None" in line or "[" in line for line in said)
 
 
 # --- affect ----------------------------------------------------------------------------------------------

@@ -4,13 +4,15 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.summary import summarize
+from eavctl.evaluation.intervals import holm
+from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
 from eavctl.report.html import page, summary
 from eavctl.report.markup import Markup, el
@@ -21,7 +23,9 @@ CLASSES = ("angry", "calm", "sad")
 EVIL = '<script>alert("x")</script>'
 
 
-def predictions(seed: int = 0, skill: float = 1.5, name: str = "svm", **meta: object) -> PredictionTable:
+def predictions(
+    seed: int = 0, skill: float = 1.5, name: str = "svm", n_subjects: int = 6, **meta: object
+) -> PredictionTable:
     rows = [
         {
             "sample_id": f"{s}-{c}-{i}",
@@ -30,7 +34,7 @@ def predictions(seed: int = 0, skill: float = 1.5, name: str = "svm", **meta: ob
             "label": c,
             "fold": s % 3,
         }
-        for s in range(6)
+        for s in range(n_subjects)
         for c in CLASSES
         for i in range(4)
     ]
@@ -144,7 +148,8 @@ def test_warnings_stand_on_the_page_once_with_their_models() -> None:
 
 
 def test_comparison_says_which_is_better_and_when_nobody_can_tell() -> None:
-    good, poor, like = predictions(0, 4.0, "good"), predictions(1, 0.3, "poor"), predictions(2, 4.0, "like")
+    skills = {"good": 4.0, "poor": 0.3, "like": 4.0}
+    good, poor, like = (predictions(i, skill, name, 10) for i, (name, skill) in enumerate(skills.items()))
     (clear,) = summary([poor, good])["comparisons"]
     assert (clear["first"], clear["second"], clear["better"]) == ("good", "poor", True)
     text = read(page([poor, good, like])).text
@@ -152,6 +157,49 @@ def test_comparison_says_which_is_better_and_when_nobody_can_tell() -> None:
     assert "cannot be told apart" in text
     other = replace(poor, keys=poor.keys.assign(sample_id="x" + poor.keys["sample_id"]))
     assert "no recordings in common" in read(page([good, other])).text
+
+
+def test_p_values_are_corrected_for_all_pairs_of_models_on_the_page() -> None:
+    """The best was picked on these rows, so its comparisons alone are not all that were made."""
+    tables = [predictions(i, skill, f"m{i}", 10) for i, skill in enumerate((0.3, 1.0, 2.0, 4.0))]
+    plain = [compare(one, other)["p_value"] for one, other in combinations(tables, 2)]
+    found = summary(tables)["comparisons"]
+    assert [(c["first"], c["second"]) for c in found] == [("m3", "m0"), ("m3", "m1"), ("m3", "m2")]
+    assert [c["p_value"] for c in found] == pytest.approx([holm(plain)[i] for i in (2, 4, 5)])
+    assert {c["n_compared"] for c in found} == {6}
+    assert "corrected for 6 comparisons" in read(page(tables)).text
+
+
+def test_an_interval_above_zero_alone_is_not_better() -> None:
+    """Five people cannot give a p value below 2 / 2^5, however clear the interval."""
+    (found,) = summary([predictions(0, 5.0, "good", 5), predictions(1, 0.3, "poor", 5)])["comparisons"]
+    assert found["difference"]["low"] > 0
+    assert found["better"] is False
+    text = read(page([predictions(0, 5.0, "good", 5), predictions(1, 0.3, "poor", 5)])).text
+    assert "cannot be told apart" in text
+
+
+def test_two_subjects_have_no_interval_and_the_page_says_so() -> None:
+    tables = [predictions(i, 1.5, f"m{i}", 2) for i in range(2)]
+    fused = late.fuse(tables)
+    account = fused.predictions.meta["fusion"] | {"subsets": fused.subsets}
+    tables.append(replace(fused.predictions, meta=fused.predictions.meta | {"fusion": account}))
+    found = summary(tables)
+    assert json.loads(json.dumps(found, allow_nan=False))["models"][0]["uar"]["low"] is None
+    html = page(tables)
+    text = read(html).text
+    assert "2 subjects are too few" in text
+    assert "None" not in text
+    assert 'class="band"' not in html
+
+
+def test_no_zero_has_a_minus() -> None:
+    table = predictions(skill=50.0)
+    perfect = replace(table, proba=np.eye(3)[table.proba.argmax(axis=1)])
+    text = read(page([perfect, replace(perfect, meta=perfect.meta | {"name": "same"})])).text
+    assert "log loss: 0.000" in text
+    assert "+0.000 [+0.000, +0.000]" in text
+    assert "-0.000" not in text
 
 
 def test_labels_that_contradict_each_other_are_refused_by_name() -> None:
@@ -224,8 +272,15 @@ def test_every_subject_has_a_dot_and_none_hides_another() -> None:
 
 def test_interval_bar_stays_in_its_box() -> None:
     for value, low, high in ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0), (0.5, 0.0, 1.0)):
-        svg = interval_bar(value, low, high, 0.25)
+        svg = interval_bar({"value": value, "low": low, "high": high}, 0.25)
+        assert 'class="band"' in svg
         assert all(0 <= float(x) <= BAR_WIDTH for x in re.findall(r'\b(?:x|cx|x1|x2)="([-\d.]+)"', svg))
+
+
+def test_interval_bar_of_a_score_without_an_interval_has_no_band() -> None:
+    svg = interval_bar({"value": 0.5, "low": None, "high": None}, 0.25)
+    assert 'class="dot"' in svg
+    assert 'class="band"' not in svg
 
 
 def test_markup_escapes_whatever_is_not_markup() -> None:
