@@ -17,8 +17,9 @@ from eavctl import artifacts
 from eavctl.classifiers import dnn
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
+from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import Epoch, TrainSettings, validation_parts
+from eavctl.classifiers.training import Epoch, TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
 
@@ -149,7 +150,8 @@ def test_validation_rows_never_train(method: str) -> None:
     groups = np.array([f"p{i // 16}" for i in range(64)])
     settings = replace(QUICK, epochs=1, validation=0.25)
     found = []
-    _, validation = validation_parts((labels == "yes").astype(int), groups, settings)[0]
+    inner = InnerRows((labels == "yes").astype(int), ("no", "yes"), groups)
+    _, validation = inner.validation(settings.validation, settings.seed)[0]
     for factor in (1.0, 3.0):
         changed = Streams(tuple(array.copy() for array in x.arrays), x.present)
         for array in changed.arrays:
@@ -183,13 +185,16 @@ def test_heads_start_from_the_models_heads_calibrated(reverse: bool) -> None:
     before = start(EEG, reverse)
     model = trained("ambt-mean", STILL, starts=[before, None])
     state, old = model.state_dict(), before.state_dict()
-    _, temperature = before.member(0)
+    _, calibration = before.member(0)
     order = [before.classes_.tolist().index(name) for name in model.classes_]
     assert order == ([1, 0] if reverse else [0, 1])
-    torch.testing.assert_close(state["0.heads.0.1.weight"], old["0.head.1.weight"][order] / temperature)
-    torch.testing.assert_close(state["0.heads.0.1.bias"], old["0.head.1.bias"][order] / temperature)
+    scale, bias = calibration.scale, torch.from_numpy(calibration.bias).float()
+    torch.testing.assert_close(state["0.heads.0.1.weight"], old["0.head.1.weight"][order] * scale)
+    torch.testing.assert_close(  # its classes are equally frequent
+        state["0.heads.0.1.bias"], (old["0.head.1.bias"] * scale + bias)[order], rtol=1e-4, atol=1e-5
+    )
     assert not torch.equal(state["0.heads.1.1.weight"], state["0.heads.0.1.weight"])
-    assert temperature != 1.0
+    assert scale != 1.0
 
 
 def test_a_start_of_other_classes_gives_its_encoder_and_not_its_head() -> None:
@@ -287,17 +292,18 @@ def test_pictures_stay_bytes_beside_other_streams() -> None:
     np.testing.assert_allclose(model.predict_proba(floats), model.predict_proba(both), rtol=1e-6)
 
 
-def test_the_answer_is_the_mean_of_the_members_calibrated_answers() -> None:
-    """Powers of 1/T of a probability, made to sum to 1, are those of logits divided by T."""
+def test_probabilities_are_the_mean_of_the_members_calibrated_ones() -> None:
+    """A softmax of logits / T + b is the 1/T-th power of the plain one times e^b, made to sum to 1."""
     x, labels = toy(n=32, kinds=("mlp", EEG))
     settings = replace(QUICK, epochs=1, members=2, validation=0.5)
     model = fit(x, labels, design("attention"), settings=settings)
     state, meta = model.state_dict(), model.to_meta()
+    calibrations = {"temperatures": [0.5, 3.0], "biases": [[0.3, -0.3], [-1.0, 1.0]]}
     alone = []
-    for member, temperature in enumerate((0.5, 3.0)):
+    for member, (temperature, bias) in enumerate(zip(*calibrations.values(), strict=True)):
         own = {f"0.{name[2:]}": value for name, value in state.items() if name.startswith(f"{member}.")}
-        plain = FusionModel.from_parts(own, {**meta, "temperatures": [1.0]}).predict_proba(x)
-        powers = plain ** (1 / temperature)
+        plain = FusionModel.from_parts(own, {**meta, "temperatures": [1.0], "biases": [[0.0, 0.0]]})
+        powers = plain.predict_proba(x) ** (1 / temperature) * np.exp(bias)
         alone.append(powers / powers.sum(axis=1, keepdims=True))
-    both = FusionModel.from_parts(state, {**meta, "temperatures": [0.5, 3.0]})
+    both = FusionModel.from_parts(state, {**meta, **calibrations})
     np.testing.assert_allclose(both.predict_proba(x), np.mean(alone, axis=0), rtol=1e-9)
