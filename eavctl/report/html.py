@@ -184,6 +184,7 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         "log loss": lambda m: f"{m['log_loss']:.3f}",
         "Brier score": lambda m: f"{m['brier']:.3f}",
         "calibration error": lambda m: f"{m['calibration_error']:.3f}",
+        "class-wise calibration error": lambda m: f"{m['classwise_calibration_error']:.3f}",
         "fusion": _fusion,
     }
     said = {title: [say(m) for m in models] for title, say in facts.items()}
