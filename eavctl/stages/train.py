@@ -25,6 +25,7 @@ from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import SPEAKER_WARNING
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.training_table import TrainingTable, groups_of, labelled, names_of, normalized, of_features
 from eavctl.tables import PredictionTable
 
@@ -60,7 +61,8 @@ class Task:
     Parameters
     ----------
     x : training rows, as in `TrainingTable`.
-    labels, groups : shape (n_rows,); ``groups`` must not be divided by inner splits.
+    labels : shape (n_rows,).
+    groups, units : shape (n_rows,); inner splits keep groups whole, or else at least units, such as clips.
     keys : of the training rows.
     tested : keys of the rows that the fit will be judged on; none for the fit on all rows.
     shares : the protocol allows, by its name, a subject on both sides.
@@ -69,6 +71,7 @@ class Task:
     x: Any
     labels: np.ndarray
     groups: np.ndarray
+    units: np.ndarray
     keys: pd.DataFrame
     tested: pd.DataFrame
     shares: bool
@@ -209,7 +212,11 @@ def train_rows(
 
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
-    judged, final, kept = _fit(table, fitter, planned, parts / training_hash, targets, witness, on_fold)
+    heard = FitWarnings()
+    judged, final, kept = _fit(
+        table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold
+    )
+    warnings = (*warnings, *heard.sentences())
     meta = {
         "kind": fitter.kind,
         **table.facts,
@@ -279,14 +286,15 @@ def _fit(
     place: Path,
     targets: Targets,
     witness: Witness,
+    heard: FitWarnings,
     on_fold: Tick,
 ) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
     """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
     keys, labels = table.keys, table.keys["label"].to_numpy(dtype=str)
-    groups = groups_of(keys, planned.group)
+    groups, units = groups_of(keys, planned.group), groups_of(keys, "clip_id")
     classes = [name for name in table.classes if name in set(labels)]
     proba = np.full((len(table), len(classes)), np.nan)
-    fold = np.zeros(len(table), int)
+    pred, fold = np.full(len(table), None, dtype=object), np.zeros(len(table), int)
     kept: list[artifacts.Model] = []
     n_fits = len(planned.folds) + bool(targets.model)
 
@@ -296,13 +304,18 @@ def _fit(
 
         note("")
         x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
-        task = Task(x, labels[rows], groups[rows], keys.iloc[rows], keys.iloc[test], planned.shares)
-        return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+        task = Task(
+            x, labels[rows], groups[rows], units[rows], keys.iloc[rows], keys.iloc[test], planned.shares
+        )
+        with heard.of(name):
+            return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
 
     for number, split in enumerate(planned.folds):
         predictor, task = fitted(number, f"fold {split.fold}", split.train, split.test)
         x = table.x[split.test]
-        proba[split.test] = in_order(predictor.predict_proba(x), predictor.classes_, classes)
+        found = predictor.predict_proba(x)
+        proba[split.test] = in_order(found, predictor.classes_, classes)
+        pred[split.test] = predictor.classes_[predictor.decide(found)]
         fold[split.test] = split.fold
         witness.judged(split, predictor, task, x)
         if targets.keep_folds:
@@ -310,9 +323,9 @@ def _fit(
     everything = np.arange(len(table))
     final, _ = fitted(n_fits - 1, "all rows", everything, everything[:0]) if targets.model else (None, None)
     on_fold(n_fits, n_fits, "")
-    judged = np.flatnonzero(np.isfinite(proba).all(axis=1))
+    judged = np.flatnonzero(pd.notna(pred))
     tested = keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
-    return PredictionTable(tested, proba[judged], tuple(classes)), final, kept
+    return PredictionTable(tested, proba[judged], tuple(classes), pred=pred[judged]), final, kept
 
 
 PACKAGES = ("numpy", "scikit-learn", "torch")

@@ -25,6 +25,7 @@ from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.fuse_network import FusionPlan
 from eavctl.stages.train import PACKAGES, Evaluation, Tick, checked_plan, in_order, protocol_meta
 from eavctl.stages.training_table import TrainingTable, groups_of, labelled
@@ -103,8 +104,9 @@ def zero_shot(
     if not force and (done := _up_to_date(out, identity)):
         return done
     plan = checked_plan(table, evaluation)
-    judged = _judge(run, plan, held, on_fold)
-    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes))
+    heard = FitWarnings()
+    judged = _judge(run, plan, held, heard, on_fold)
+    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes), *heard.sentences())
     found = _scored(run, judged, held_out)
     meta = {
         "name": _title(found),
@@ -142,8 +144,8 @@ def fit_without(
     kept = rows[labels[rows] != held_out]
     names = sorted(set(labels[kept]))
     affect = dict(zip(names, coordinates(names), strict=True))
-    groups = groups_of(table.keys.iloc[kept], group)
-    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups, note=note)
+    groups, units = (groups_of(table.keys.iloc[kept], name) for name in (group, "clip_id"))
+    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups, units=units, note=note)
 
 
 def centroids_of(
@@ -186,18 +188,20 @@ class _Judged:
     proba: dict[str, np.ndarray]
 
 
-def _judge(run: _Run, plan: Plan, held: Sequence[str], on_fold: Tick) -> _Judged:
+def _judge(run: _Run, plan: Plan, held: Sequence[str], heard: FitWarnings, on_fold: Tick) -> _Judged:
     """Judge every fold's test rows once for each class held out."""
     proba = {name: np.full((len(run.table), len(run.classes)), np.nan) for name in held}
     folds = np.full(len(run.table), UNTESTED)
     pairs = [(split, name) for split in plan.folds for name in held]
     for number, (split, name) in enumerate(pairs):
+        fit = f"fold {split.fold} without {name}"
 
-        def note(text: str, number: int = number, at: str = f"fold {split.fold} without {name}") -> None:
+        def note(text: str, number: int = number, at: str = fit) -> None:
             on_fold(number, len(pairs), f"{at} {text}")
 
         note("")
-        proba[name][split.test] = _fold(run, plan.group, split, name, note)
+        with heard.of(fit):
+            proba[name][split.test] = _fold(run, plan.group, split, name, note)
         folds[split.test] = split.fold
     on_fold(len(pairs), len(pairs), "")
     rows = np.flatnonzero(folds != UNTESTED)

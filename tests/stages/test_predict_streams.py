@@ -41,6 +41,9 @@ class StandIn:
         found = np.exp(2 * (logits * self.weights(x)[:, :, None]).sum(axis=1))
         return found / found.sum(axis=1, keepdims=True)
 
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        return proba.argmax(axis=-1)
+
 
 def stream(name, recipe, shape):
     columns = recipe.columns
@@ -422,6 +425,7 @@ def test_a_model_that_knows_no_weights_and_no_reliability_still_judges(judge, tw
 
     class Bare:
         classes_, predict_proba = model.predictor.classes_, model.predictor.predict_proba
+        decide = model.predictor.decide
 
     (row,) = (result := judge(twin / "twin", model=artifacts.Model(model.meta, Bare()), trial=2)).rows
     assert row.weights == {"eeg": None, "audio": None, "video": None}
