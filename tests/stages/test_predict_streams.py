@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from eavctl import artifacts, tables
+from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.twin import synth_eav
 from eavctl.errors import DataError, SettingsError, UsageError
@@ -107,6 +108,19 @@ def files_of(twin, trial):
 
 def proba_of(result):
     return np.stack([row.proba for row in result.rows])
+
+
+def test_segments_are_averaged_before_the_answer(judge, twin):
+    """The mean decides, by the priors: an answer a segment, or the likeliest class, would be another."""
+    model = model_of(STREAMS)
+    mean = judge(twin / "twin/subject1", trial=4).rows[0].proba
+    likeliest = int(mean.argmax())
+    priors = np.where(np.arange(3) == likeliest, 0.98, 0.01)
+    model.predictor.decide = lambda proba: decide(proba, priors)
+    (row,) = judge(twin / "twin/subject1", trial=4, model=model).rows
+    assert row.proba == pytest.approx(mean)
+    assert row.pred == CLASSES[int((mean / priors).argmax())] != CLASSES[likeliest]
+    assert judge(twin / "twin/subject1", trial=4, model=model).to_table().pred.tolist() == [row.pred]
 
 
 # --- three routes, one answer -----------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training import Epoch, TrainSettings
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
 
 QUICK = TrainSettings(epochs=6, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=9)
@@ -214,6 +215,95 @@ def test_each_member_starts_from_the_member_of_its_number() -> None:
     for member in range(2):
         assert torch.equal(state[f"{member}.encoders.0.{name}"], old[f"{member}.encoder.{name}"])
     assert not torch.equal(old[f"0.encoder.{name}"], old[f"1.encoder.{name}"])
+
+
+PEOPLE = np.array([f"set\x1fp{i // 16}" for i in range(64)])
+
+
+@functools.cache
+def start_with_people(seed: int, first: int = 0, members: int = 1) -> DnnModel:
+    """A model of people from a number on, each member validated on one of them, whom the seed chooses."""
+    x, labels = toy(seed=3, kinds=("mlp",))
+    settings = replace(QUICK, epochs=1, members=members, validation=0.25, seed=seed)
+    rows = np.flatnonzero(PEOPLE >= f"set\x1fp{first}")
+    return dnn.fit(
+        x.arrays[0][rows],
+        labels[rows],
+        groups=PEOPLE[rows],
+        encoder="mlp",
+        encoder_settings=SETTINGS["mlp"],
+        settings=settings,
+    )
+
+
+def validated_on(model: DnnModel | FusionModel) -> list[list[str]]:
+    return [member["validation_groups"] for member in model.to_meta()["training"]["members"]]
+
+
+def fused_from(starts: list[DnnModel | None], members: int = 1) -> FusionModel:
+    x, labels = toy(kinds=("mlp", "mlp"))
+    settings = replace(QUICK, epochs=1, members=members, validation=0.25)
+    return fit(
+        x, labels, design("attention", ("mlp", "mlp")), groups=PEOPLE, starts=starts, settings=settings
+    )
+
+
+def other_seeds() -> tuple[int, int]:
+    """Two seeds whose starts were validated on other people than a fusion would choose, and each other."""
+    chosen = validated_on(fused_from([None, None]))
+    seeds = [seed for seed in range(12) if validated_on(start_with_people(seed)) != chosen]
+    one = seeds[0]
+    return one, next(
+        s for s in seeds if validated_on(start_with_people(s)) != validated_on(start_with_people(one))
+    )
+
+
+def test_a_fusion_is_validated_on_the_people_that_its_starts_were_validated_on() -> None:
+    """Whoever trained a start cannot tell when its fusion is to stop."""
+    one, _ = other_seeds()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        start = start_with_people(one)
+        assert validated_on(fused_from([start, None])) == validated_on(start)
+        assert validated_on(fused_from([start, start])) == validated_on(start)
+        several = start_with_people(one, members=3)
+        assert validated_on(fused_from([several, None], members=3)) == validated_on(several)
+
+
+def test_people_that_a_start_was_trained_on_are_named_where_they_must_validate() -> None:
+    one, other = (start_with_people(seed) for seed in other_seeds())
+    with pytest.warns(TrainingWarning) as said:
+        fused = fused_from([one, other])
+    ((mine,),) = validated_on(fused)
+    texts = [str(each.message) for each in said]
+    assert len(texts) == 2
+    for text, stream in zip(texts, ("s0", "s1"), strict=True):
+        assert f"the start of {stream} was trained on groups" in text
+        assert f"({mine.removeprefix('set' + chr(31))})" in text
+
+
+def test_a_start_that_does_not_say_on_whom_it_was_validated_is_told() -> None:
+    with pytest.warns(TrainingWarning, match="s1 does not say which groups it was validated on"):
+        fused_from([None, start("mlp")])
+
+
+def test_people_whom_a_start_has_not_met_may_validate() -> None:
+    """Its own validation part is not among the rows of the fusion, and those it has are strangers to it."""
+    later = start_with_people(0, first=2)
+    x, labels = toy(kinds=("mlp", "mlp"))
+    rows = np.arange(32)
+    settings = replace(QUICK, epochs=1, validation=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        fused = fit(
+            x[rows],
+            labels[rows],
+            design("attention", ("mlp", "mlp")),
+            groups=PEOPLE[rows],
+            starts=[later, None],
+            settings=settings,
+        )
+    assert set(validated_on(fused)[0]) < set(PEOPLE[rows])
 
 
 @pytest.mark.parametrize("method", METHODS)
