@@ -258,9 +258,8 @@ def main() -> int:
             texts = [f"{cell.share:.1%}" + ("" if cell.holds else " !") for cell in cells]
             print(f"| {title} | {' | '.join(texts)} |", flush=True)
         print()
-    print(
-        f"cells that miss their bound (coverage {COVERAGE:.0%}, level {SIGNIFICANT:.0%}, leaks 100%): {missed}"
-    )
+    bounds = f"coverage {COVERAGE:.0%}, level {SIGNIFICANT:.0%}, leaks 100%"
+    print(f"cells that miss their bound ({bounds}): {missed}")
     return 1 if missed else 0
 
 

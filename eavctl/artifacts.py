@@ -52,14 +52,26 @@ class Model:
         """Names of the classes, in the order of the probabilities."""
         return np.asarray(self.predictor.classes_)
 
+    @property
+    def priors(self) -> np.ndarray:
+        """Shares of the classes among the training rows, shape (n_classes,)."""
+        return np.asarray(self.predictor.priors)
+
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes), of float32 features (n_rows, *shape)."""
         return np.asarray(self.predictor.predict_proba(x))
 
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to probabilities (n_rows, n_classes), class numbers, shape (n_rows,).
+
+        An answer is the class whose probability is highest relative to its share of the training rows.
+        """
+        return np.asarray(self.predictor.decide(proba))
+
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The likeliest class of each row, shape (n_rows,)."""
-        likeliest: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
-        return likeliest
+        """The answer for each row, a class name, shape (n_rows,)."""
+        answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
+        return answers
 
 
 def check_name(path: str | os.PathLike[str], kind: str) -> None:

@@ -36,3 +36,7 @@ class LeakError(DataError):
 
 class RecordingWarning(UserWarning):
     """Something is wrong with a recording that can be used all the same."""
+
+
+class TrainingWarning(UserWarning):
+    """A training went on, but not as it should: what was chosen or calibrated, and on which rows."""

@@ -14,7 +14,6 @@ import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -40,7 +39,7 @@ SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of
 NAMES_RECORDINGS = 3
 META_KEY = b"eavctl"
 TENSOR = "x"
-PROBA = "proba_"
+PRED, PROBA = "pred", "proba_"
 # Rows of a row group, which writing and reading hold beside the table. Of columns many: what the file's end
 # says of each column of each group, a kilobyte, stays in memory too.
 COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
@@ -79,7 +78,7 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """Class probabilities of many samples.
+    """Class probabilities of many samples, and an answer to each.
 
     Parameters
     ----------
@@ -87,21 +86,25 @@ class PredictionTable:
     proba : float64 array, shape (n_rows, n_classes); each row sums to 1.
     classes : names of the classes, in the order of the columns of ``proba``.
     meta : classes, modalities, model hashes, protocol, ``out_of_fold``.
+    pred : the answer of each row, a name among ``classes``, object array, shape (n_rows,); by default the
+        likeliest class.
     """
 
     keys: pd.DataFrame
     proba: np.ndarray
     classes: tuple[str, ...]
     meta: dict[str, Any] = field(default_factory=dict)
+    pred: np.ndarray = None  # type: ignore[assignment]  # __post_init__ puts an array here
+
+    def __post_init__(self) -> None:
+        if self.pred is None:
+            likeliest = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
+            object.__setattr__(self, "pred", likeliest)
+        if not len(self.keys) == len(self.proba) == len(self.pred):
+            raise ValueError(f"{len(self.keys)} keys, {len(self.proba)} rows, {len(self.pred)} answers")
 
     def __len__(self) -> int:
         return len(self.keys)
-
-    @cached_property
-    def pred(self) -> np.ndarray:
-        """The likeliest class of each row, shape (n_rows,), of str."""
-        likeliest: np.ndarray = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
-        return likeliest
 
 
 def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
@@ -235,7 +238,7 @@ def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
     """Write a prediction table: the keys, ``pred`` and one ``proba_<class>`` column a class."""
     arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
-    arrays["pred"] = column(table.pred.tolist(), pa.string())
+    arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
         arrays[PROBA + name] = numbers(shares.astype(np.float64))
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
@@ -325,18 +328,24 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
 
     Raises
     ------
-    DataError : as `read_features`; also probabilities that are not finite or do not sum to 1.
+    DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or an answer
+        that is none of the classes.
     """
     source, meta = _open_kind(path, "predictions")
     arrow = source.read()
     classes = tuple(meta.get("classes", ()))
-    missing = [name for name in classes if PROBA + name not in arrow.schema.names]
+    needed = [PRED, *(PROBA + name for name in classes)]
+    missing = [name for name in needed if name not in arrow.schema.names]
     if not classes or missing:
-        raise DataError(f"{path}: the prediction table lacks columns for its classes {missing or ''}")
+        raise DataError(f"{path}: the prediction table lacks {', '.join(missing) or 'classes'}")
     proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
     if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-6) or (proba < 0).any():
         raise DataError(f"{path}: the probabilities of some rows are negative or do not sum to 1")
-    return PredictionTable(_read_keys(arrow), proba, classes, meta)
+    pred = np.array(arrow[PRED].to_pylist(), dtype=object)
+    odd = [name for name in dict.fromkeys(pred) if name not in classes]
+    if odd:
+        raise DataError(f"{path}: the answer {odd[0]!r} in the column {PRED!r} is none of the classes")
+    return PredictionTable(_read_keys(arrow), proba, classes, meta, pred)
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -145,6 +145,36 @@ def test_predictions_come_back(tmp_path):
     assert pq.read_table(tmp_path / "p").column("pred").to_pylist() == back.pred.tolist()
 
 
+def test_answers_that_are_not_the_likeliest_class_come_back(tmp_path):
+    proba = np.array([[0.6, 0.4], [0.2, 0.8]])
+    table = tables.PredictionTable(make_keys(2), proba, ("x", "y"), {}, np.array(["y", "y"], object))
+    tables.write_predictions(table, tmp_path / "p")
+    assert tables.read_predictions(tmp_path / "p").pred.tolist() == ["y", "y"]
+
+
+@pytest.mark.parametrize("answer", ["z", "", None])
+def test_answers_that_are_none_of_the_classes_are_refused(tmp_path, answer):
+    table = tables.PredictionTable(
+        make_keys(2), np.full((2, 2), 0.5), ("x", "y"), {}, np.array(["y", answer], object)
+    )
+    tables.write_predictions(table, tmp_path / "p")
+    with pytest.raises(DataError, match=f"p: the answer {answer!r}"):
+        tables.read_predictions(tmp_path / "p")
+
+
+def test_a_table_without_answers_is_refused(tmp_path):
+    tables.write_predictions(tables.PredictionTable(make_keys(1), np.ones((1, 1)), ("x",)), tmp_path / "p")
+    arrow = pq.read_table(tmp_path / "p")
+    pq.write_table(arrow.drop_columns(["pred"]), tmp_path / "p")
+    with pytest.raises(DataError, match="p: the prediction table lacks pred"):
+        tables.read_predictions(tmp_path / "p")
+
+
+def test_answers_of_other_rows_are_refused():
+    with pytest.raises(ValueError, match="2 answers"):
+        tables.PredictionTable(make_keys(1), np.ones((1, 1)), ("x",), {}, np.array(["x", "x"], object))
+
+
 def test_probabilities_that_do_not_sum_to_one_are_refused(tmp_path):
     bad = tables.PredictionTable(make_keys(1), np.array([[0.9, 0.9]]), ("x", "y"), {})
     tables.write_predictions(bad, tmp_path / "p")

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.calibration import softmax
-from eavctl.classifiers.fitting import Keeping, account_of, fit_members, joint_state, labelled
+from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
+from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
 from eavctl.classifiers.network import Network, build_network
 from eavctl.classifiers.training import Epoch, TrainSettings, forward
 from eavctl.errors import DataError, UsageError
@@ -27,8 +27,14 @@ class DnnModel:
     Parameters
     ----------
     networks : the members, all of one architecture.
-    meta : JSON-able: encoder, encoder_settings, shape, classes, dropout, temperatures (one a member),
-        and ``training``: settings, and of each member its best epoch and validation scores.
+    meta : JSON-able: encoder, encoder_settings, shape, classes, dropout, temperatures and biases (of each
+        member), priors (shares of the classes among the training rows), and ``training``: settings, and of
+        each member its best epoch, validation scores and validation groups.
+
+    Attributes
+    ----------
+    classes_ : names of the classes, shape (n_classes,).
+    priors : shape (n_classes,).
     """
 
     def __init__(self, networks: Sequence[Network], meta: Mapping[str, Any]) -> None:
@@ -36,24 +42,29 @@ class DnnModel:
         self._all = nn.ModuleList(networks).eval()
         self._meta = dict(meta)
         self.classes_ = np.array(meta["classes"])
+        self.priors = priors_of(meta)
+        self._calibrations = members_of(meta)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes), of rows (n_rows, *shape) like the training's.
 
         Raises
         ------
-        DataError : the rows have another shape than those of the training.
+        DataError : the rows have another shape than those of the training, or values that are not finite.
         """
         self._check(x)
-        logits = [forward(network, x) for network in self._networks]
-        members = zip(logits, self._meta["temperatures"], strict=True)
-        mean: np.ndarray = np.mean([softmax(values / temperature) for values, temperature in members], axis=0)
+        members = zip(self._networks, self._calibrations, strict=True)
+        mean: np.ndarray = np.mean([calibrate(forward(net, x)) for net, calibrate in members], axis=0)
         return mean
 
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        return decide(proba, self.priors)
+
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The likeliest class of each row, shape (n_rows,)."""
-        likeliest: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
-        return likeliest
+        """The answer for each row, a class name, shape (n_rows,)."""
+        answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
+        return answers
 
     def embed(self, x: np.ndarray) -> np.ndarray:
         """What the encoders make of each row, float32 (n_rows, n_members * embedding_dim)."""
@@ -61,10 +72,21 @@ class DnnModel:
         encoders = [network.encoder for network in self._networks]
         return np.concatenate([forward(encoder, x) for encoder in encoders], axis=1).astype(np.float32)
 
-    def member(self, number: int) -> tuple[Network, float]:
-        """A member, counted round and round, and its temperature."""
+    def member(self, number: int) -> tuple[Network, Calibration]:
+        """A member, counted round and round, and its calibration."""
         number %= len(self._networks)
-        return self._networks[number], self._meta["temperatures"][number]
+        return self._networks[number], self._calibrations[number]
+
+    def groups(self, number: int) -> tuple[frozenset[str], frozenset[str]] | None:
+        """Names of the groups that a member, counted round and round, was trained on and validated on.
+
+        None where the model does not say: an older version's, or one that was fitted without groups.
+        """
+        training = self._meta.get("training") or {}
+        if not training.get("groups"):
+            return None
+        validated = frozenset(training["members"][number % len(self._networks)]["validation_groups"])
+        return frozenset(training["groups"]) - validated, validated
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights and buffers of all members, on the CPU."""
@@ -98,6 +120,7 @@ def fit(
     labels: Sequence[str] | np.ndarray,
     *,
     groups: Sequence[str] | np.ndarray | None = None,
+    units: Sequence[str] | np.ndarray | None = None,
     encoder: str = "cnn-lstm",
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
@@ -110,16 +133,17 @@ def fit(
     """Train an encoder and a head to tell classes apart.
 
     AdamW, warm-up and cosine schedule, gradient norm clipped, cross entropy with balanced class weights.
-    A part of the rows is kept for validation. There probabilities are calibrated by one temperature [1]_,
-    and the epoch kept is the one whose calibrated probabilities have the lowest loss. On a CPU the same
-    data, settings and number of threads give the same weights.
+    A part of the rows is kept for validation. There probabilities are calibrated (see
+    `eavctl.classifiers.calibration`), and the epoch kept is the one whose calibrated probabilities have the
+    lowest loss. On a CPU the same data, settings and number of threads give the same weights.
 
     Parameters
     ----------
     x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
     labels : shape (n_rows,).
     groups : shape (n_rows,), the speaker of each row, say; no group stands on both sides of the validation
-        cut. Without groups, or with a single one, the cut is stratified by class.
+        cut, or a `eavctl.errors.TrainingWarning` says why it must.
+    units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
     classes : ordered names; by default the labels, sorted.
@@ -136,16 +160,12 @@ def fit(
     Raises
     ------
     DataError : rows, labels and groups do not fit each other, fewer than two classes, a class without
-        rows, values that are not finite, or a loss that stops being a number.
+        rows, values that are not finite, or a loss or weights that stop being so.
     UsageError : a checkpoint of another training; TensorBoard asked for but not installed; weights or frozen
         epochs for an encoder that has no pretrained body.
-
-    References
-    ----------
-    .. [1] Guo et al.: On calibration of modern neural networks, ICML 2017.
     """
     settings = settings or TrainSettings()
-    rows = labelled(x, labels, groups, classes)
+    rows = labelled(x, labels, groups, classes, units)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),
@@ -166,8 +186,7 @@ def fit(
     results = fit_members(
         build, rows, settings, {**meta, "weights": origin}, Keeping(checkpoint, log_dir, on_epoch)
     )
-    training = {"settings": asdict(settings), "weights": origin, "members": account_of(results)}
-    temperatures = [result["temperature"] for result in results]
+    training = {"settings": asdict(settings), "weights": origin, **rows.account(results)}
     return DnnModel.from_parts(
-        joint_state(results), {**meta, "temperatures": temperatures, "training": training}
+        joint_state(results), {**meta, **rows.calibrated(results), "training": training}
     )

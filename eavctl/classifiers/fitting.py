@@ -16,9 +16,10 @@ import torch
 from torch import nn
 
 from eavctl.classifiers.checkpoints import Checkpoint
+from eavctl.classifiers.inner_folds import Fold, InnerRows, Names
 from eavctl.classifiers.memory import keep_freed_memory
 from eavctl.classifiers.streams import Rows, held
-from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings, validation_parts
+from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings
 from eavctl.errors import DataError, UsageError
 
 PIECE = 256  # rows that are looked at at once
@@ -33,13 +34,37 @@ class Labelled:
     x : rows, an array (n_rows, *shape) or `Streams`.
     y : class numbers, int64 (n_rows,).
     classes : names of the classes.
-    groups : shape (n_rows,), what the validation cut must not divide; None cuts by class alone.
+    groups, units : shape (n_rows,), what the validation cut keeps whole, as `InnerRows` takes them.
+    validate_on : for each member the names of the groups to validate it on, where the rows allow it; by
+        default they are chosen.
     """
 
     x: Rows
     y: np.ndarray
     classes: tuple[str, ...]
-    groups: Sequence[str] | np.ndarray | None = None
+    groups: Names | None = None
+    units: Names | None = None
+    validate_on: tuple[frozenset[str], ...] = ()
+
+    @property
+    def inner(self) -> InnerRows:
+        """What is cut for validation."""
+        return InnerRows(self.y, self.classes, self.groups, self.units)
+
+    def calibrated(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What a model's meta says of probabilities and answers, of the results of its members."""
+        counts = np.bincount(self.y, minlength=len(self.classes))
+        return {
+            "temperatures": [result["temperature"] for result in results],
+            "biases": [result["bias"] for result in results],
+            "priors": (counts / counts.sum()).tolist(),
+        }
+
+    def account(self, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """What is kept of the trainings beside weights: all groups, and how each member came about."""
+        groups = [] if self.groups is None else sorted({str(name) for name in self.groups})
+        members = [{key: value for key, value in each.items() if key != "weights"} for each in results]
+        return {"groups": groups, "members": members}
 
 
 @dataclass(frozen=True)
@@ -63,8 +88,9 @@ class Keeping:
 def labelled(
     x: Rows,
     labels: Sequence[str] | np.ndarray,
-    groups: Sequence[str] | np.ndarray | None = None,
+    groups: Names | None = None,
     classes: Sequence[str] | None = None,
+    units: Names | None = None,
 ) -> Labelled:
     """Bring rows and the names of their classes together.
 
@@ -74,8 +100,9 @@ def labelled(
         not finite.
     """
     labels = np.asarray(labels).astype(str)
-    if len(labels) != len(x) or (groups is not None and len(groups) != len(x)):
-        raise DataError(f"{len(x)} rows, {len(labels)} labels and groups: these must be equally many")
+    for name, given in (("labels", labels), ("groups", groups), ("units", units)):
+        if given is not None and len(given) != len(x):
+            raise DataError(f"{len(x)} rows, {len(given)} {name}: these must be equally many")
     known = [str(name) for name in (np.unique(labels) if classes is None else classes)]
     unknown = sorted(set(labels) - set(known))
     if unknown:
@@ -85,7 +112,7 @@ def labelled(
     if not all(np.isfinite(piece).all() for piece in _pieces(x)):
         raise DataError("features that are not finite; extract them again")
     number = {name: i for i, name in enumerate(known)}
-    return Labelled(x, np.array([number[label] for label in labels], np.int64), tuple(known), groups)
+    return Labelled(x, np.array([number[label] for label in labels], np.int64), tuple(known), groups, units)
 
 
 def fit_members(
@@ -104,32 +131,40 @@ def fit_members(
 
     Returns
     -------
-    What `Training.result` says of each member.
+    What `Training.result` says of each member, and ``validation_groups``, the names of the groups none of
+    whose rows it was trained on.
 
     Raises
     ------
-    DataError : a loss that stops being a number.
+    DataError : a loss or weights that stop being finite.
     UsageError : a checkpoint of another training; TensorBoard asked for but not installed.
     """
     fingerprint = _fingerprint(rows, {**facts, "settings": asdict(settings)}) if keeping.checkpoint else ""
     store = Checkpoint(keeping.checkpoint, fingerprint)
-    parts = validation_parts(rows.y, rows.groups, settings)
+    parts = _parts(rows, settings)
     keep_freed_memory()
     with _reporting(keeping) as report:
         for member in range(len(store.finished), settings.members):
-            samples = Samples(rows.x, rows.y, *parts[member % len(parts)])
+            samples = Samples(rows.x, rows.y, *parts[member])
             run = Training(functools.partial(build, member), settings, member, samples, len(rows.classes))
             store.resume(run)
             while not run.ended:
                 report(run.run_epoch())
                 store.save(run)
             store.finish(run)
-    return store.finished
+    inner = rows.inner
+    return [
+        {**result, "validation_groups": inner.groups_tested(part)}
+        for result, part in zip(store.finished, parts, strict=True)
+    ]
 
 
-def account_of(results: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What is kept of the members' trainings beside their weights."""
-    return [{key: value for key, value in result.items() if key != "weights"} for result in results]
+def _parts(rows: Labelled, settings: TrainSettings) -> list[Fold]:
+    """Training and validation rows of each member: as asked for, or the next of the disjoint cuts."""
+    inner, asked = rows.inner, rows.validate_on or (frozenset[str](),) * settings.members
+    held = [inner.holding(names) for names in asked]
+    cuts = [] if all(held) else inner.validation(settings.validation, settings.seed)
+    return [part or cuts[member % len(cuts)] for member, part in enumerate(held)]
 
 
 def joint_state(results: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]:
@@ -140,8 +175,10 @@ def joint_state(results: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]
 
 def _fingerprint(rows: Labelled, facts: Mapping[str, Any]) -> str:
     """One hash of all that fixes the weights."""
-    names = None if rows.groups is None else [str(group) for group in rows.groups]
-    known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "groups": names}
+    kept = [None if names is None else [str(name) for name in names] for names in (rows.groups, rows.units)]
+    asked = [sorted(names) for names in rows.validate_on]
+    cut = {"y": rows.y.tolist(), "kept": kept, "validate_on": asked}
+    known = {**facts, "torch": torch.__version__, **cut}
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for _, numbers in held(rows.x):
         digest.update(numbers.data)

@@ -1,16 +1,12 @@
 """A support vector machine with an RBF kernel: scikit-learn fits it, plain numpy applies it.
 
 Features pass `eavctl.classifiers.within_class` first. C and gamma are chosen, and the class probabilities
-calibrated by one temperature [1]_, by folds of the training rows that keep groups whole.
-
-.. [1] Guo et al.: On calibration of modern neural networks, ICML 2017. Beside Platt's sigmoids it leaves the
-   order of the classes as the machine has it.
+calibrated (`eavctl.classifiers.calibration`), by folds of the training rows that keep groups whole.
 """
 
 from __future__ import annotations
 
 import itertools
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -19,15 +15,13 @@ from typing import Any
 import numpy as np
 
 from eavctl.classifiers import within_class
+from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of, uar
+from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.within_class import Normalizer
 from eavctl.errors import DataError
 
 C_GRID = (0.25, 1.0, 4.0, 16.0)
 GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised training rows
-INNER_FOLDS = 4
-LOG_BETA_RANGE = (-10.0, 10.0)
-
-Folds = list[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -43,7 +37,9 @@ class SvmModel:
     n_support : support vectors of each class, shape (n_classes,).
     intercept : one a pair of classes, shape (n_classes * (n_classes - 1) / 2,).
     gamma : of the kernel ``exp(-gamma ||a - b||^2)``.
-    beta : inverse temperature of the softmax over the decision values.
+    beta, bias : what calibrates: probabilities are the softmax of beta * decision values + bias; ``bias`` has
+        shape (n_classes,).
+    priors : shares of the classes among the training rows, shape (n_classes,).
     chosen : C and gamma chosen, and the inner score of every choice.
     """
 
@@ -55,6 +51,8 @@ class SvmModel:
     intercept: np.ndarray
     gamma: float
     beta: float
+    bias: np.ndarray
+    priors: np.ndarray
     chosen: Mapping[str, Any]
 
     def decision_function(self, x: np.ndarray) -> np.ndarray:
@@ -98,15 +96,22 @@ class SvmModel:
         return np.column_stack(columns)
 
     def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Calibrated class probabilities, float64 (n_rows, n_classes), of features (n_rows, n_columns)."""
-        logits = self.beta * self.decision_function(x)
-        shares = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+        """Calibrated class probabilities, float64 (n_rows, n_classes), of features (n_rows, n_columns).
+
+        Raises
+        ------
+        DataError : ``x`` has another number of columns, or values that are not finite.
+        """
+        return Calibration(self.beta, self.bias)(self.decision_function(x))
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        return decide(proba, self.priors)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The likeliest class of each row, shape (n_rows,)."""
-        likeliest: np.ndarray = self.classes_[self.predict_proba(x).argmax(axis=1)]
-        return likeliest
+        """The answer for each row, a class name, shape (n_rows,)."""
+        answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
+        return answers
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The numbers, for the model file; with `to_meta` they make the model again."""
@@ -119,6 +124,8 @@ class SvmModel:
             "classes": self.classes_.tolist(),
             "gamma": self.gamma,
             "beta": self.beta,
+            "bias": self.bias.tolist(),
+            "priors": self.priors.tolist(),
             "chosen": dict(self.chosen),
         }
 
@@ -138,6 +145,8 @@ class SvmModel:
             chosen=meta["chosen"],
             gamma=float(meta["gamma"]),
             beta=float(meta["beta"]),
+            bias=bias_of(meta.get("bias"), len(meta["classes"])),
+            priors=priors_of(meta),
             **arrays,
         )
         n = len(model.classes_)
@@ -159,6 +168,7 @@ def fit(
     labels: Sequence[str] | np.ndarray,
     *,
     groups: Sequence[str] | np.ndarray | None = None,
+    units: Sequence[str] | np.ndarray | None = None,
     seed: int = 42,
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
@@ -170,8 +180,9 @@ def fit(
     ----------
     x : float array, shape (n_rows, n_columns).
     labels : shape (n_rows,).
-    groups : shape (n_rows,); no group stands on both sides of an inner fold. Without groups, or with one,
-        inner folds are stratified by class.
+    groups : shape (n_rows,), people, say: no group stands on both sides of an inner fold, or a
+        `eavctl.errors.TrainingWarning` says why it must.
+    units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
     seed : of the inner folds.
     c_grid, gamma_grid : what is tried; gamma over the total variance of the normalised rows.
     jobs : processes; they change nothing in the result.
@@ -184,8 +195,9 @@ def fit(
     from sklearn.svm import SVC
 
     raw = np.asarray(x)
-    x, y = _checked(raw, labels)
-    folds = inner_folds(y, groups, seed)
+    x, labels = _checked(raw, labels)
+    classes, y = np.unique(labels, return_inverse=True)
+    folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
     choices = list(itertools.product(c_grid, gamma_grid))
     votes = _try(x, y, folds, choices, jobs)
     scores = [_mean_uar(each, y, folds) for each in votes]
@@ -194,62 +206,32 @@ def fit(
     normalizer = within_class.learn(x, y)
     rows = normalizer(x)
     machine = SVC(C=c, gamma=gamma / _total_variance(rows), class_weight="balanced").fit(rows, y)
+    counts = np.bincount(y)
+    calibration = fit_calibration(votes[best], y, counts)
     return SvmModel(
-        classes_=machine.classes_,
+        classes_=classes,
         normalizer=normalizer,
         support=raw[machine.support_],
         dual=machine.dual_coef_,
         n_support=machine.n_support_.astype(np.int64),
         intercept=machine.intercept_,
         gamma=float(machine.gamma),
-        beta=_inverse_temperature(votes[best], y),
+        beta=calibration.scale,
+        bias=calibration.bias,
+        priors=counts / len(y),
         chosen={
             "C": c,
             "gamma_times_variance": gamma,
             "inner_uar": [
-                {"C": a, "gamma_times_variance": b, "uar": uar}
-                for (a, b), uar in zip(choices, scores, strict=True)
+                {"C": a, "gamma_times_variance": b, "uar": score}
+                for (a, b), score in zip(choices, scores, strict=True)
             ],
         },
     )
 
 
-def inner_folds(y: np.ndarray, groups: Sequence[str] | np.ndarray | None, seed: int) -> Folds:
-    """Cut rows into folds that keep groups whole and, as far as they allow, classes alike.
-
-    Folds whose training part would lack a class are left out; where none is left, groups cannot be kept
-    whole and the folds are stratified by class.
-
-    Raises
-    ------
-    DataError : a class has a single row.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    sizes = np.unique(y, return_counts=True)[1]
-    smallest = int(sizes.min())
-    if smallest < 2:
-        raise DataError("a class has a single row in a training part; at least two are needed")
-    n_groups = 1 if groups is None else len(np.unique(np.asarray(groups)))
-    if n_groups > 1:
-        n_folds = min(INNER_FOLDS, n_groups, int(sizes.max()))
-        kind = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # classes rarer than folds are seen to below
-            folds = [fold for fold in kind.split(y, y, np.asarray(groups)) if _whole(y, fold)]
-        if folds and len(np.concatenate([test for _, test in folds])) == len(y):
-            return folds
-    plain = StratifiedKFold(min(INNER_FOLDS, smallest), shuffle=True, random_state=seed)
-    return list(plain.split(y, y))
-
-
-def _whole(y: np.ndarray, fold: tuple[np.ndarray, np.ndarray]) -> bool:
-    """Whether the training part has every class and the test part a row."""
-    return len(fold[1]) > 0 and len(np.unique(y[fold[0]])) == len(np.unique(y))
-
-
 def _try(
-    x: np.ndarray, y: np.ndarray, folds: Folds, choices: list[tuple[float, float]], jobs: int
+    x: np.ndarray, y: np.ndarray, folds: list[Fold], choices: list[tuple[float, float]], jobs: int
 ) -> np.ndarray:
     """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes)."""
     from joblib import Parallel, delayed
@@ -280,25 +262,9 @@ def _try_fold(
     return np.stack(votes)
 
 
-def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: Folds) -> float:
+def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
     """Mean over folds of the mean recall of the classes present."""
-    right = np.unique(y)[votes.argmax(axis=1)] == y
-    recalls = [[right[test][y[test] == name].mean() for name in np.unique(y[test])] for _, test in folds]
-    return float(np.mean([np.mean(each) for each in recalls]))
-
-
-def _inverse_temperature(votes: np.ndarray, y: np.ndarray) -> float:
-    """The factor on the decisions whose softmax gives the classes ``y`` the highest likelihood."""
-    from scipy.optimize import minimize_scalar
-    from scipy.special import log_softmax
-
-    true = np.searchsorted(np.unique(y), y)[:, None]
-
-    def loss(log_beta: float) -> float:
-        return float(-np.take_along_axis(log_softmax(np.exp(log_beta) * votes, axis=1), true, axis=1).mean())
-
-    beta = np.exp(minimize_scalar(loss, bounds=LOG_BETA_RANGE, options={"xatol": 1e-8}).x)
-    return float(f"{beta:.6g}")  # digits beyond would show how many processes the folds were spread over
+    return float(np.mean([uar(votes[test].argmax(axis=1), y[test]) for _, test in folds]))
 
 
 def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eavctl.classifiers.calibration import fit_temperature, nll, uar
+from eavctl.classifiers.calibration import Calibration, decide, fit_calibration, nll, uar
 from eavctl.classifiers.network import Criterion, as_batch
 from eavctl.classifiers.streams import Rows
 from eavctl.errors import DataError, UsageError
@@ -94,34 +93,6 @@ class Epoch:
     validation_uar: float
 
 
-def validation_parts(
-    y: np.ndarray, groups: Sequence[str] | np.ndarray | None, settings: TrainSettings
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cut the rows into training and validation, in as many disjoint ways as the share allows.
-
-    Returns
-    -------
-    Pairs of row numbers (training, validation), one a cut; no group and no row is in two validation parts.
-    A single pair with an empty validation part where the rows cannot be cut without losing a class.
-    """
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-    everything = [(np.arange(len(y)), np.arange(0))]
-    grouped = groups is not None and len(np.unique(np.asarray(groups))) > 1
-    kind = StratifiedGroupKFold if grouped else StratifiedKFold
-    rows_of_class = np.unique(y, return_counts=True)[1]
-    n_groups = len(np.unique(np.asarray(groups))) if grouped else 0
-    n_units = min(n_groups, int(rows_of_class.max())) if grouped else int(rows_of_class.min())
-    n_cuts = min(round(1 / settings.validation), n_units) if settings.validation else 0
-    if n_cuts < 2:
-        return everything
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # classes of few rows are seen to below
-        cuts = list(kind(n_cuts, shuffle=True, random_state=settings.seed).split(y, y, groups))
-    whole = [cut for cut in cuts if len(cut[1]) and len(np.unique(y[cut[0]])) == len(np.unique(y))]
-    return whole or everything
-
-
 @dataclass(frozen=True)
 class Samples:
     """Rows, their class numbers, and which of them train and which validate."""
@@ -152,6 +123,7 @@ class Training:
         self.rows = rows
         self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
         self.y_validation = rows.y[rows.validation]
+        self.counts = np.bincount(rows.y, minlength=n_classes)
         weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
         self.criterion = Criterion(weights, settings.label_smoothing)
         with _seeded(settings, member, 0, self.device):
@@ -159,6 +131,7 @@ class Training:
         with torch.no_grad():
             network.fit_input(as_batch(rows.x[rows.train], self.device))
         self.network = network
+        self.finite = _finite(network)  # some networks mark by NaN what they are not told
         self.body: nn.Module | None = network.body if settings.freeze_epochs else None
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
@@ -189,9 +162,12 @@ class Training:
                 self.optimizer.param_groups[0]["lr"] = _scheduled(lr, step, total)
                 losses.append(self._step(batch, generator) * len(batch))
         mean = sum(losses) / len(order)
-        if not math.isfinite(mean):
-            raise DataError(f"the loss is not a number in epoch {self.epoch}; train with a lower --lr")
+        self._require("the loss is", math.isfinite(mean))
         return Epoch(self.member, self.epoch, self.optimizer.param_groups[0]["lr"], mean, *self._judge())
+
+    def _require(self, what: str, is_finite: bool) -> None:
+        if not is_finite:
+            raise DataError(f"{what} not finite in epoch {self.epoch}; train with a lower --lr")
 
     def _stage(self) -> tuple[float, int, int]:
         """Learning rate of this epoch's stage, and how many of the stage's epochs are past, and in all."""
@@ -227,24 +203,40 @@ class Training:
         and late epochs are surer than right, which calibration mends.
         """
         judged = self.average.module.eval()
-        loss, recall, temperature = math.nan, math.nan, 1.0
-        if len(self.y_validation):
-            logits = forward(judged, self.rows.x[self.rows.validation], self.device)
-            temperature = fit_temperature(logits, self.y_validation)
-            loss, recall = nll(logits / temperature, self.y_validation), uar(logits, self.y_validation)
-        if not loss >= self.best["loss"]:  # also where there is no validation: the last epoch is kept
-            weights = {name: value.cpu().clone() for name, value in judged.state_dict().items()}
-            scores = {"loss": loss, "uar": recall, "temperature": temperature}
-            self.best = {"epoch": self.epoch, "weights": weights, **scores}
+        self._require("the weights are", self.finite <= _finite(judged))
+        if not len(self.y_validation):
+            nothing = np.empty((0, len(self.counts)))
+            self._keep(judged, fit_calibration(nothing, self.y_validation, self.counts), math.nan, math.nan)
+            return math.nan, math.nan  # the last epoch is kept
+        logits = forward(judged, self.rows.x[self.rows.validation], self.device)
+        self._require("the validation loss is", bool(np.isfinite(logits).all()))
+        calibration = fit_calibration(logits, self.y_validation, self.counts)
+        proba = calibration(logits)
+        loss = nll(proba, self.y_validation)
+        recall = uar(decide(proba, self.counts / self.counts.sum()), self.y_validation)
+        if loss < self.best["loss"]:
+            self._keep(judged, calibration, loss, recall)
         return loss, recall
 
+    def _keep(self, judged: nn.Module, calibration: Calibration, loss: float, recall: float) -> None:
+        """Make this epoch the best."""
+        self.best = {
+            "epoch": self.epoch,
+            "weights": {name: value.cpu().clone() for name, value in judged.state_dict().items()},
+            "temperature": calibration.temperature,
+            "bias": calibration.bias.tolist(),
+            "loss": loss,
+            "uar": recall,
+        }
+
     def result(self) -> dict[str, Any]:
-        """The member as it is kept: weights, temperature, and how it came about."""
+        """The member as it is kept: weights, calibration, and how it came about."""
         best = self.best
         scores = {f"validation_{k}": None if math.isnan(best[k]) else best[k] for k in ("loss", "uar")}
         return {
             "weights": best["weights"],
             "temperature": best["temperature"],
+            "bias": best["bias"],
             "epochs": self.epoch,
             "best_epoch": best["epoch"],
             "n_train": len(self.y),
@@ -275,6 +267,11 @@ def _seeded(
         if device.type == "cuda":
             torch.cuda.manual_seed(int(streams[0]))
         yield torch.Generator(device).manual_seed(int(streams[1]))
+
+
+def _finite(network: nn.Module) -> set[str]:
+    """Names of the weights and buffers whose values are all finite."""
+    return {name for name, value in network.state_dict().items() if bool(value.isfinite().all())}
 
 
 def _scheduled(lr: float, step: int, total: int) -> float:

@@ -107,7 +107,7 @@ def _as_json(result: Predicted) -> dict[str, Any]:
             "recording": row.recording,
             "start": row.start,
             "end": row.end,
-            "pred": result.classes[row.proba.argmax()],
+            "pred": row.pred,
             "proba": dict(zip(result.classes, row.proba.tolist(), strict=True)),
             "right_out_of_fold": result.sureness(row),
             **(_streams(row) if result.is_fusion else {}),
@@ -131,11 +131,8 @@ def _lines(result: Predicted) -> list[str]:
     lines = []
     for row in result.rows:
         when = f"{row.start:8.2f} - {row.end:7.2f} s  " if windows else ""
-        best = row.proba.argmax()
-        right = _right(result.sureness(row))
-        lines.append(
-            f"{when}{result.classes[best]:<{width}}  {row.proba[best]:.2f}  {right}  {row.recording}"
-        )
+        proba, right = row.proba[result.classes.index(row.pred)], _right(result.sureness(row))
+        lines.append(f"{when}{row.pred:<{width}}  {proba:.2f}  {right}  {row.recording}")
     return lines
 
 
@@ -147,14 +144,16 @@ def _right(part: dict[str, Any] | None) -> str:
 
 
 def _card(result: Predicted, row: Row) -> list[str]:
-    """One recording at length: the class, every probability as a bar, and what the sureness means."""
+    """One recording at length: the answer, every probability as a bar, and what the sureness means."""
     width = max(len(name) for name in result.classes)
     order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
-    lines = [f"{row.recording}: {result.classes[order[0]]}", ""]
+    lines = [f"{row.recording}: {row.pred}", ""]
     lines += [
         f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {'█' * round(row.proba[i] * BAR)}".rstrip()
         for i in order
     ]
+    if row.pred != result.classes[order[0]]:
+        lines += ["", f"  {_against_odds(result, row)}"]
     right = result.sureness(row)
     if right is not None:
         lines += [
@@ -168,6 +167,16 @@ def _card(result: Predicted, row: Row) -> list[str]:
         if row.absent and expected is not None:
             lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
     return lines
+
+
+def _against_odds(result: Predicted, row: Row) -> str:
+    """Why the answer is not the likeliest class."""
+    answer, likeliest = result.classes.index(row.pred), int(row.proba.argmax())
+    mine, other = (row.proba[i] / result.model.priors[i] for i in (answer, likeliest))
+    return (
+        f"The answer weighs a class against its share of the training rows: {row.pred} is {mine:.1f} times "
+        f"as likely as that, {result.classes[likeliest]} {other:.1f} times."
+    )
 
 
 def _account(row: Row) -> str:

@@ -1,8 +1,8 @@
-"""Scores of predicted class probabilities, in numpy alone.
+"""Scores of answers and of class probabilities, in numpy alone.
 
 Confusion matrices have true classes in rows and predicted classes in columns, and all functions of them
 take stacks, shape (..., n_classes, n_classes), so that a jackknife scores thousands at once. Classes that
-no row truly has count in none of the means.
+no row truly has count in none of the means of recall and F1.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SMALLEST = float(np.finfo(np.float64).eps)  # the logarithm of a probability of 
 
 @dataclass(frozen=True)
 class Scores:
-    """How well predictions fit the labels.
+    """How well answers and probabilities fit the labels.
 
     Parameters
     ----------
@@ -28,6 +28,8 @@ class Scores:
     confusion : int array, shape (n_classes, n_classes), true in rows, predicted in columns.
     precision, recall, f1 : shape (n_classes,); 0 where nothing was predicted, or nothing is there.
     support : int, shape (n_classes,), rows that truly are of the class.
+    mean_proba : shape (n_classes,), mean over rows of the probability of the class; near its share of the
+        rows where probabilities are calibrated.
     uar : unweighted average recall: the mean of recall over the classes present.
     macro_f1 : mean of F1 over the classes present; ``weighted_f1`` weighs them by support.
     accuracy : share of rows predicted rightly.
@@ -36,6 +38,7 @@ class Scores:
     log_loss : mean of -ln p(true class), in nats.
     brier : mean over rows of the sum over classes of squared errors, 0 to 2.
     calibration_error : expected calibration error of the likeliest class, ten bins of equal width.
+    classwise_calibration_error : mean over all classes of the same error of each class's probability.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +47,7 @@ class Scores:
     recall: np.ndarray
     f1: np.ndarray
     support: np.ndarray
+    mean_proba: np.ndarray
     uar: float
     macro_f1: float
     weighted_f1: float
@@ -53,6 +57,7 @@ class Scores:
     log_loss: float
     brier: float
     calibration_error: float
+    classwise_calibration_error: float
 
     @property
     def n_rows(self) -> int:
@@ -60,12 +65,15 @@ class Scores:
         return int(self.support.sum())
 
 
-def score(labels: Sequence[str] | np.ndarray, proba: np.ndarray, classes: Sequence[str]) -> Scores:
-    """Score probabilities against labels.
+def score(
+    labels: Sequence[str] | np.ndarray, pred: np.ndarray, proba: np.ndarray, classes: Sequence[str]
+) -> Scores:
+    """Score answers and probabilities against labels.
 
     Parameters
     ----------
     labels : true classes, shape (n_rows,), none missing.
+    pred : answers, names among ``classes``, shape (n_rows,).
     proba : shape (n_rows, n_classes), each row sums to 1.
     classes : names of the columns of ``proba``.
 
@@ -79,7 +87,7 @@ def score(labels: Sequence[str] | np.ndarray, proba: np.ndarray, classes: Sequen
     truth = indices(labels, names)
     padded = np.zeros((len(truth), len(names)))
     padded[:, : len(classes)] = proba
-    confusion = confusion_matrix(truth, padded.argmax(axis=1), len(names))
+    confusion = confusion_matrix(truth, indices(pred, names), len(names))
     support = confusion.sum(axis=1)
     f1 = f1_of_classes(confusion)
     return Scores(
@@ -89,6 +97,7 @@ def score(labels: Sequence[str] | np.ndarray, proba: np.ndarray, classes: Sequen
         recall=_ratio(np.diagonal(confusion), support),
         f1=f1,
         support=support,
+        mean_proba=padded.mean(axis=0),
         uar=float(uar(confusion)),
         macro_f1=float(macro_f1(confusion)),
         weighted_f1=float((f1 * support).sum() / support.sum()),
@@ -98,6 +107,7 @@ def score(labels: Sequence[str] | np.ndarray, proba: np.ndarray, classes: Sequen
         log_loss=log_loss(truth, padded),
         brier=brier(truth, padded),
         calibration_error=calibration_error(truth, padded),
+        classwise_calibration_error=classwise_calibration_error(truth, padded),
     )
 
 
@@ -164,11 +174,27 @@ def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
     ----------
     .. [1] Guo, Pleiss, Sun, Weinberger: On calibration of modern neural networks, 2017.
     """
-    confidence = proba.max(axis=1)
-    right = proba.argmax(axis=1) == truth
-    bins = np.minimum((confidence * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(truth))
+    return _binned_error(proba.max(axis=1), proba.argmax(axis=1) == truth)
+
+
+def classwise_calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
+    """Mean over classes of |share of the class - its mean probability| over bins of that probability [1]_.
+
+    What is said of the likeliest class alone can be right while all that is said of a rare class is wrong.
+
+    References
+    ----------
+    .. [1] Kull et al.: Beyond temperature scaling: obtaining well-calibrated multi-class probabilities with
+       Dirichlet calibration, NeurIPS 2019.
+    """
+    return float(np.mean([_binned_error(shares, truth == i) for i, shares in enumerate(proba.T)]))
+
+
+def _binned_error(proba: np.ndarray, happened: np.ndarray) -> float:
+    """|Share of what happened - mean probability| in bins of equal width, weighed by their rows."""
+    bins = np.minimum((proba * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=happened - proba, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(proba))
 
 
 def _diagonal(confusion: np.ndarray) -> np.ndarray:

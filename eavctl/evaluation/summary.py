@@ -43,10 +43,9 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         raise DataError("no row of the predictions has a label, so there is nothing to score")
     keys = table.keys[known].reset_index(drop=True)
     labels = keys["label"].to_numpy(dtype=object)
-    proba = table.proba[known]
-    scores = metrics.score(labels, proba, table.classes)
-    truth = metrics.indices(labels, scores.classes)
-    predicted = proba.argmax(axis=1)
+    pred = table.pred[known]
+    scores = metrics.score(labels, pred, table.proba[known], table.classes)
+    truth, predicted = metrics.indices(labels, scores.classes), metrics.indices(pred, scores.classes)
     clusters = clusters_of(keys, protocol_group(table))
     intervals = score_intervals(clusters, truth, predicted, len(scores.classes))
     subjects = identify(keys, "subject")
@@ -61,6 +60,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "log_loss": scores.log_loss,
         "brier": scores.brier,
         "calibration_error": scores.calibration_error,
+        "classwise_calibration_error": scores.classwise_calibration_error,
         "n_rows": len(keys),
         "n_unlabelled": int((~known).sum()),
         "n_clips": len(named(identify(keys, "clip_id"))),
@@ -74,10 +74,11 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
 
 
 def _per_class(scores: metrics.Scores) -> list[dict[str, Any]]:
-    columns = zip(scores.classes, scores.precision, scores.recall, scores.f1, scores.support, strict=True)
+    numbers = {"precision": scores.precision, "recall": scores.recall, "f1": scores.f1}
+    numbers |= {"support": scores.support, "mean_proba": scores.mean_proba}
     return [
-        {"class": name, "precision": float(p), "recall": float(r), "f1": float(f), "support": int(n)}
-        for name, p, r, f, n in columns
+        {"class": name, **{title: values[i].item() for title, values in numbers.items()}}
+        for i, name in enumerate(scores.classes)
     ]
 
 

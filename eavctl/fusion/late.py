@@ -2,7 +2,8 @@
 
 Tables meet by ``sample_id``, never by position, and classes by name. What is learned is learned on
 out-of-fold rows: each fold is fused by a fuser that has seen the other folds alone, which hold other
-speakers; the fuser that is kept has seen all of them. A kept fuser takes what inputs there are: those that
+speakers; the fuser that is kept has seen all of them. That holds, too, for the shares of the classes by
+which probabilities are made answers. A kept fuser takes what inputs there are: those that
 a row lacks are left out of it, and no number stands in for them.
 """
 
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl import registry
+from eavctl.classifiers.calibration import decide, priors_of
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.metrics import indices
@@ -32,6 +34,8 @@ class LateFuser:
     classes_ : names of the classes, shape (n_classes,), in the order of the probabilities.
     inputs : names of the tables that it was fitted with.
     hashes : for each input the hashes of the models that made its table, by which it is known again.
+    priors : shares of the classes among the labelled rows that it was fitted on, shape (n_classes,); equal
+        ones where there were none.
     arrays : what was learned.
     """
 
@@ -43,6 +47,7 @@ class LateFuser:
         self.classes_: np.ndarray = np.array([], dtype=str)
         self.inputs: tuple[str, ...] = ()
         self.hashes: tuple[tuple[str, ...], ...] = ()
+        self.priors: np.ndarray = np.array([])
         self.arrays: dict[str, np.ndarray] = {}
 
     def fit(self, tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> LateFuser:
@@ -78,7 +83,7 @@ class LateFuser:
         meta = self._meta(joined)
         meta["out_of_fold"] = meta["out_of_fold"] and not self.learned
         proba = self.predict_proba(joined.stack, joined.present)
-        return PredictionTable(joined.keys, proba, joined.classes, meta)
+        return PredictionTable(joined.keys, proba, joined.classes, meta, self._answers(proba))
 
     def predict_proba(self, stack: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
         """Fuse probabilities to those of one model.
@@ -108,6 +113,10 @@ class LateFuser:
             fused[rows] = self._combine(stack[np.ix_(rows, inputs)], inputs)
         return np.asarray(fused / fused.sum(axis=1, keepdims=True))
 
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to fused probabilities: see `eavctl.classifiers.calibration.decide`."""
+        return decide(proba, self.priors)
+
     @property
     def weights(self) -> tuple[float, ...] | None:
         """The share of each input where all are present, summing to 1; None where there is no such thing."""
@@ -120,6 +129,7 @@ class LateFuser:
             "classes": self.classes_.tolist(),
             "inputs": list(self.inputs),
             "hashes": [list(each) for each in self.hashes],
+            "priors": self.priors.tolist(),
         }
 
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -133,10 +143,11 @@ class LateFuser:
         Raises
         ------
         UsageError : no such method.
-        ValueError : the arrays do not fit the method.
+        ValueError : the arrays do not fit the method, or the priors the classes.
         """
         fuser = new(str(meta["method"]))
         fuser.classes_, fuser.inputs = np.array(meta["classes"], dtype=str), tuple(meta["inputs"])
+        fuser.priors = priors_of(meta)
         fuser.hashes = tuple(tuple(map(str, each)) for each in meta.get("hashes") or [()] * len(fuser.inputs))
         if len(fuser.hashes) != len(fuser.inputs):
             raise ValueError(f"hashes of {len(fuser.hashes)} inputs for {len(fuser.inputs)}")
@@ -155,12 +166,14 @@ class LateFuser:
     def _fit_rows(self, joined: Joined, rows: np.ndarray) -> LateFuser:
         self.classes_, self.inputs = np.array(joined.classes, dtype=str), joined.names
         self.hashes = tuple(hashes_of(table) for table in joined.tables)
+        labels = joined.keys["label"].to_numpy(dtype=object)[rows]
+        counts = np.array([(labels == name).sum() for name in joined.classes])
+        self.priors = counts / counts.sum() if counts.any() else np.full(len(counts), 1 / len(counts))
         if self.learned:
             if not len(rows):
                 raise DataError(
                     f"fusion by {self.method} learns from labels, and the tables have none in common"
                 )
-            labels = joined.keys["label"].to_numpy(dtype=object)[rows]
             unknown = sorted(set(labels) - set(joined.classes))
             if unknown:
                 raise DataError(
@@ -183,6 +196,10 @@ class LateFuser:
             "absent": dict(zip(self.inputs, absent, strict=True)),
         }
         return meta
+
+    def _answers(self, proba: np.ndarray) -> np.ndarray:
+        """Names of the answers to fused probabilities, object array (n_rows,)."""
+        return np.asarray(self.classes_.astype(object)[self.decide(proba)])
 
     def _serves(self, inputs: tuple[int, ...]) -> bool:
         """Whether it can do with these inputs alone."""
@@ -252,9 +269,11 @@ def fuse(
     def fused(subset: tuple[str, ...]) -> PredictionTable:
         present = np.tile(np.isin(joined.names, subset), (len(joined.keys), 1))
         proba = np.empty((len(joined.keys), len(joined.classes)))
+        pred = np.empty(len(joined.keys), dtype=object)
         for judge, rows in judges:
             proba[rows] = judge.predict_proba(joined.stack[rows], present[rows])
-        return PredictionTable(joined.keys, proba, joined.classes, meta)
+            pred[rows] = judge._answers(proba[rows])
+        return PredictionTable(joined.keys, proba, joined.classes, meta, pred)
 
     singles = dict(zip(joined.names, joined.tables, strict=True))
     entries = table_of(fused, singles, joined.names) if len(joined.labelled) else None
@@ -264,27 +283,37 @@ def fuse(
 def _judges(
     fuser: LateFuser, joined: Joined, protocol: Mapping[str, Any]
 ) -> list[tuple[LateFuser, np.ndarray]]:
-    """Fusers and the rows that each may judge: all rows, or a fold, where it has learned from the others."""
+    """Fusers and the rows that each may judge: a fold, where weights and priors come from the other folds.
+
+    Without folds, one that has no labels judges all rows, if the method can do without.
+    """
     method, folds = fuser.method, joined.keys["fold"]
-    if not fuser.learned:
-        return [(fuser, np.arange(len(joined.keys)))]
+    if fuser.learned:
+        _require_folds(method, joined)
+    elif not joined.same_folds or folds.nunique() < 2:
+        return [(new(method)._fit_rows(joined, np.arange(0)), np.arange(len(joined.keys)))]
+    judges = []
+    for fold in folds.unique():
+        test = np.flatnonzero(folds == fold)
+        train = np.setdiff1d(joined.labelled, test)
+        if fuser.learned:
+            _check(joined.keys, train, test, protocol)
+        judges.append((new(method)._fit_rows(joined, train), test))
+    return judges
+
+
+def _require_folds(method: str, joined: Joined) -> None:
+    """Raise DataError where the tables' folds are not enough for a method that learns."""
     if not joined.same_folds:
         raise DataError(
             f"fusion by {method} learns from the other folds, and the tables have different folds.\n"
             "Train them with the same --protocol, --folds, --group and --seed, or fuse by mean."
         )
-    if folds.nunique() < 2:
+    if joined.keys["fold"].nunique() < 2:
         raise DataError(
             f"fusion by {method} learns from the other folds, and the tables have one fold only.\n"
             "Train with --protocol group-kfold (or stratified), or fuse by mean."
         )
-    judges = []
-    for fold in folds.unique():
-        test = np.flatnonzero(folds == fold)
-        train = np.setdiff1d(joined.labelled, test)
-        _check(joined.keys, train, test, protocol)
-        judges.append((new(method)._fit_rows(joined, train), test))
-    return judges
 
 
 def _check(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, protocol: Mapping[str, Any]) -> None:

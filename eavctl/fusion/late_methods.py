@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eavctl.classifiers.calibration import balanced
 from eavctl.errors import DataError
 from eavctl.fusion.late import LateFuser
 from eavctl.fusion.subsets import MOST_INPUTS, subsets_of
@@ -92,15 +93,20 @@ class Maximum(LateFuser):
 class Vote(LateFuser):
     """One vote a model; the mean of the probabilities has one vote too, which it may divide.
 
-    So the majority wins, and of two classes with equal votes the one of the higher mean probability.
+    So the majority wins, and of two classes with equal votes the one of the higher mean probability. These
+    probabilities are those of classes of equal frequency, so that votes are for answers.
     """
 
     method = "vote"
 
     def _combine(self, stack: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        n_classes = stack.shape[2]
-        votes = (stack.argmax(axis=2)[:, :, None] == np.arange(n_classes)).sum(axis=1)
-        return np.asarray(votes + stack.mean(axis=1))
+        shares = balanced(stack, self.priors)
+        votes = (shares.argmax(axis=2)[:, :, None] == np.arange(stack.shape[2])).sum(axis=1)
+        return np.asarray(votes + shares.mean(axis=1))
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The class of the most votes; those were cast with the priors in mind already."""
+        return np.asarray(proba.argmax(axis=-1))
 
 
 @register("fusers", "stacking")

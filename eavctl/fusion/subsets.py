@@ -102,7 +102,7 @@ def _scored(table: PredictionTable, subset: tuple[str, ...]) -> dict[str, Any]:
     known = table.keys["label"].notna().to_numpy()
     labels = table.keys["label"].to_numpy(dtype=object)[known]
     classes = metrics.all_classes(labels, table.classes)
-    truth, predicted = metrics.indices(labels, classes), table.proba[known].argmax(axis=1)
+    truth, predicted = (metrics.indices(names, classes) for names in (labels, table.pred[known]))
     clusters = clusters_of(table.keys[known].reset_index(drop=True), protocol_group(table))
     uar = score_intervals(clusters, truth, predicted, len(classes))["uar"]
     return {
@@ -150,10 +150,8 @@ def _uar(table: PredictionTable, truths: Mapping[str, str]) -> float | None:
         return None
     labels = [truths[sample] for sample in ids[rows]]
     classes = metrics.all_classes(labels, table.classes)
-    predicted = table.proba[rows].argmax(axis=1)
-    return float(
-        metrics.uar(metrics.confusion_matrix(metrics.indices(labels, classes), predicted, len(classes)))
-    )
+    truth, predicted = (metrics.indices(names, classes) for names in (labels, table.pred[rows]))
+    return float(metrics.uar(metrics.confusion_matrix(truth, predicted, len(classes))))
 
 
 def _cells(entry: Mapping[str, Any]) -> tuple[str, str, str, str]:

@@ -200,6 +200,7 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         "log loss": lambda m: formatting.number(m["log_loss"]),
         "Brier score": lambda m: formatting.number(m["brier"]),
         "calibration error": lambda m: formatting.number(m["calibration_error"]),
+        "class-wise calibration error": lambda m: formatting.number(m["classwise_calibration_error"]),
         "fusion": _fusion,
     }
     said = {title: [say(m) for m in models] for title, say in facts.items()}

@@ -117,6 +117,7 @@ class FusionFitter:
             task.labels,
             self.design,
             groups=task.groups,
+            units=task.units,
             starts=[model.predictor if model else None for model in self.models(task)],
             settings=self.settings,
             keeping=Keeping(
@@ -133,6 +134,7 @@ class FusionWitness(Witness):
         self.subsets = subsets_of(range(len(self.names)))
         self._said: dict[tuple[int, ...], list[_Part]] = {subset: [] for subset in self.subsets}
         self._alone: dict[int, list[_Part]] = {}
+        self._late: list[_Part] = []
         self._weights: list[np.ndarray] = []
 
     def judged(self, split: Split, predictor: FusionModel, task: Task, x: Any) -> None:
@@ -141,15 +143,20 @@ class FusionWitness(Witness):
             there = np.flatnonzero(x.present[:, list(subset)].any(axis=1))
             if len(there):
                 proba = predictor.predict_proba(x[there].only(subset))
-                self._said[subset].append(
-                    _Part(task.tested.iloc[there], split.fold, proba, predictor.classes_)
-                )
+                self._said[subset].append(_part(task.tested.iloc[there], split.fold, proba, predictor))
+        classes = predictor.classes_.tolist()
+        each = np.full((len(self.names), len(task.tested), len(classes)), np.nan)
         for stream, model in enumerate(self.fitter.models(task)):
             there = np.flatnonzero(x.present[:, stream])
-            if model and len(there) and set(model.classes_) <= set(predictor.classes_):
+            if model and len(there) and set(model.classes_) <= set(classes):
                 proba = model.predict_proba(x.arrays[stream][there])
-                part = _Part(task.tested.iloc[there], split.fold, proba, model.classes_)
+                part = _part(task.tested.iloc[there], split.fold, proba, model)
                 self._alone.setdefault(stream, []).append(part)
+                each[stream, there] = in_order(proba, model.classes_, classes)
+        mean = each.mean(axis=0)  # NaN where a model or a stream is absent
+        there = np.flatnonzero(np.isfinite(mean).all(axis=1))
+        if len(there):
+            self._late.append(_part(task.tested.iloc[there], split.fold, mean[there], predictor))
         self._weights.append(predictor.weights(x))
 
     def account(self, predictions: PredictionTable) -> dict[str, Any]:
@@ -182,36 +189,33 @@ class FusionWitness(Witness):
             return []
         compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
         best = max(compared, key=lambda each: each["second"])
-        if len(alone) < len(self.names):
+        if not self._late:
             return corrected([best], [len(compared)])
-        late = {"name": LATE, "late": True, **compare(fused, _mean(list(alone.values())))}
+        late = {"name": LATE, "late": True, **compare(fused, _table(self._late, fused))}
         return corrected([best, late], [len(compared), 1])
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A fold's test rows as some predictor judged them."""
+    """A fold's test rows, their probabilities and answers, and the names of the classes."""
 
     keys: pd.DataFrame
-    fold: int
     proba: np.ndarray
+    pred: np.ndarray
     classes: np.ndarray
+
+
+def _part(keys: pd.DataFrame, fold: int, proba: np.ndarray, judge: FusionModel | artifacts.Model) -> _Part:
+    """A fold's test rows with their probabilities, answered as the judge would."""
+    answers = judge.classes_.astype(object)[judge.decide(proba)]
+    return _Part(keys.assign(fold=fold), proba, answers, judge.classes_)
 
 
 def _table(parts: Sequence[_Part], like: PredictionTable) -> PredictionTable:
     """The rows of all folds, with the classes and the metadata of other predictions of the training."""
-    keys = pd.concat([part.keys.assign(fold=part.fold) for part in parts], ignore_index=True)
+    keys = pd.concat([part.keys for part in parts], ignore_index=True)
+    pred = np.concatenate([part.pred for part in parts])
     proba = np.concatenate([in_order(part.proba, part.classes, list(like.classes)) for part in parts])
     order = np.argsort(keys["sample_id"].to_numpy(dtype=str))
-    return PredictionTable(keys.iloc[order].reset_index(drop=True), proba[order], like.classes, like.meta)
-
-
-def _mean(alone: Sequence[PredictionTable]) -> PredictionTable:
-    """The mean of the models' probabilities on the rows that all of them judged."""
-    rows = [{sample: i for i, sample in enumerate(table.keys["sample_id"])} for table in alone]
-    common = [sample for sample in rows[0] if all(sample in place for place in rows)]
-    proba = np.mean(
-        [t.proba[[place[s] for s in common]] for t, place in zip(alone, rows, strict=True)], axis=0
-    )
-    keys = alone[0].keys.iloc[[rows[0][s] for s in common]].reset_index(drop=True)
-    return PredictionTable(keys, proba, alone[0].classes, alone[0].meta)
+    keys = keys.iloc[order].reset_index(drop=True)
+    return PredictionTable(keys, proba[order], like.classes, like.meta, pred=pred[order])

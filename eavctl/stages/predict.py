@@ -45,7 +45,7 @@ class Without(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One judged recording, or one window of it; times in seconds.
+    """One judged recording, or one window of it, and the answer; times in seconds.
 
     Of a model of several streams, ``weights`` says how much each of those used weighed (None where the
     model cannot say), as a mean over the recording's segments, and ``absent`` which were not there.
@@ -56,6 +56,7 @@ class Row(NamedTuple):
     start: float
     end: float
     proba: np.ndarray
+    pred: str
     weights: dict[str, float | None]
     absent: tuple[Without, ...]
 
@@ -97,8 +98,7 @@ class Predicted:
         level = self._level
         if level is None or row.absent or not fits(level, row.seconds):
             return None
-        best = row.proba.argmax()
-        return look_up(level, self.classes[best], row.proba[best])
+        return look_up(level, row.pred, row.proba[self.classes.index(row.pred)])
 
     @property
     def unlike(self) -> list[Row]:
@@ -152,7 +152,8 @@ class Predicted:
             keys,
             np.stack([row.proba for row in rows]),
             self.classes,
-            {
+            pred=np.array([row.pred for row in rows], dtype=object),
+            meta={
                 **(self._fused() if self.is_fusion else _single(meta)),
                 "model_hashes": [meta["training_hash"]],
                 "protocol": {
@@ -237,7 +238,7 @@ def predict(
     notes += _seen_in_training(segments, loaded.meta)
     proba, weights = loaded.predict_proba(x), _weights(loaded, x)
     _check_finite(proba, segments)
-    judged = _Judged(segments, [stream.name for stream in streams], proba, weights)
+    judged = _Judged(segments, [stream.name for stream in streams], proba, weights, loaded)
     rows = judged.windows() if window else judged.wholes()
     classes = tuple(str(name) for name in loaded.classes_)
     predicted = Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, bool(window))
@@ -391,12 +392,13 @@ def _seen_in_training(segments: Sequence[Segment], meta: dict[str, Any]) -> list
 
 @dataclass(frozen=True)
 class _Judged:
-    """Segments with probabilities (n_segments, n_classes) and weights (n_segments, n_streams)."""
+    """Segments with probabilities (n_segments, n_classes) and weights (n_segments, n_streams) by a model."""
 
     segments: Sequence[Segment]
     streams: Sequence[str]
     proba: np.ndarray
     weights: np.ndarray
+    model: artifacts.Model
 
     def windows(self) -> list[Row]:
         """A row for each window, told by its start."""
@@ -427,12 +429,14 @@ class _Judged:
                 absent.append(Without(name, "; ".join(reasons), len(why) / len(segments)))
             if len(why) < len(segments):
                 used[name] = None if np.isnan(weights[i]) else float(weights[i])
+        proba = self.proba[places].mean(axis=0)
         return Row(
             segments[0].name,
             keys,
             segments[0].start,
             segments[-1].end,
-            self.proba[places].mean(axis=0),
+            proba,
+            str(self.model.classes_[self.model.decide(proba)]),
             used,
             tuple(absent),
         )

@@ -29,6 +29,7 @@ from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.training_table import TrainingTable, labelled, normalized, of_features
 from eavctl.tables import PredictionTable
 
@@ -64,7 +65,8 @@ class Task:
     Parameters
     ----------
     x : training rows, as in `TrainingTable`.
-    labels, groups : shape (n_rows,); ``groups`` must not be divided by inner splits.
+    labels : shape (n_rows,).
+    groups, units : shape (n_rows,); inner splits keep groups whole, or else at least units, such as clips.
     keys : of the training rows.
     tested : keys of the rows that the fit will be judged on; none for the fit on all rows.
     shares : the protocol allows, by its name, a subject on both sides.
@@ -73,6 +75,7 @@ class Task:
     x: Any
     labels: np.ndarray
     groups: np.ndarray
+    units: np.ndarray
     keys: pd.DataFrame
     tested: pd.DataFrame
     shares: bool
@@ -219,7 +222,11 @@ def train_rows(
 
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
-    judged, final, kept = _fit(table, fitter, planned, parts / training_hash, targets, witness, on_fold)
+    heard = FitWarnings()
+    judged, final, kept = _fit(
+        table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold
+    )
+    warnings = (*warnings, *heard.sentences())
     meta = {
         "kind": fitter.kind,
         **table.facts,
@@ -296,13 +303,14 @@ def _fit(
     place: Path,
     targets: Targets,
     witness: Witness,
+    heard: FitWarnings,
     on_fold: Tick,
 ) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
     """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
     keys, labels = table.keys, table.keys["label"].to_numpy(dtype=str)
     classes = [name for name in table.classes if name in set(labels)]
     proba = np.full((len(table), len(classes)), np.nan)
-    fold = np.full(len(table), UNTESTED)
+    pred, fold = np.full(len(table), None, dtype=object), np.full(len(table), UNTESTED)
     kept: list[artifacts.Model] = []
     n_fits = len(planned.folds) + bool(targets.model)
 
@@ -312,8 +320,17 @@ def _fit(
 
         note("")
         x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
-        task = Task(x, labels[rows], planned.groups[rows], keys.iloc[rows], keys.iloc[test], planned.shares)
-        return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+        task = Task(
+            x,
+            labels[rows],
+            planned.groups[rows],
+            planned.units[rows],
+            keys.iloc[rows],
+            keys.iloc[test],
+            planned.shares,
+        )
+        with heard.of(name):
+            return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
 
     for number, split in enumerate(planned.folds):
         predictor, task = fitted(number, f"fold {split.fold}", split.train, split.test)
@@ -321,6 +338,7 @@ def _fit(
         found = predictor.predict_proba(x)
         check_finite(found, f"fold {split.fold}")
         proba[split.test] = in_order(found, predictor.classes_, classes)
+        pred[split.test] = predictor.classes_[predictor.decide(found)]
         fold[split.test] = split.fold
         witness.judged(split, predictor, task, x)
         if targets.keep_folds:
@@ -334,7 +352,7 @@ def _fit(
     on_fold(n_fits, n_fits, "")
     judged = np.flatnonzero(fold != UNTESTED)
     tested = keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
-    return PredictionTable(tested, proba[judged], tuple(classes)), final, kept
+    return PredictionTable(tested, proba[judged], tuple(classes), pred=pred[judged]), final, kept
 
 
 def check_finite(proba: np.ndarray, where: str) -> None:

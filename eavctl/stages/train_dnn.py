@@ -84,6 +84,7 @@ class DnnFitter:
             task.x,
             task.labels,
             groups=task.groups,
+            units=task.units,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,
             settings=self.settings,

@@ -37,4 +37,6 @@ class SvmFitter:
 
     def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> svm.SvmModel:
         """See `Fitter`."""
-        return svm.fit(task.x, task.labels, groups=task.groups, seed=self.seed, jobs=self.jobs)
+        return svm.fit(
+            task.x, task.labels, groups=task.groups, units=task.units, seed=self.seed, jobs=self.jobs
+        )

@@ -26,6 +26,7 @@ from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.fuse_network import FusionPlan
 from eavctl.stages.train import (
     PACKAGES,
@@ -112,8 +113,9 @@ def zero_shot(
     if not force and (done := _up_to_date(out, identity)):
         return done
     plan = checked_plan(table, evaluation)
-    judged = _judge(run, plan, held, on_fold)
-    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes))
+    heard = FitWarnings()
+    judged = _judge(run, plan, held, heard, on_fold)
+    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes), *heard.sentences())
     found = _scored(run, judged, held_out, plan.group)
     meta = {
         "name": _title(found),
@@ -133,7 +135,7 @@ def fit_without(
     table: TrainingTable,
     rows: np.ndarray,
     held_out: str,
-    groups: np.ndarray,
+    plan: Plan,
     design: Design,
     settings: AlignmentSettings,
     note: Note = lambda text: None,
@@ -145,13 +147,14 @@ def fit_without(
     table : labelled rows, ``x`` as `Streams`.
     rows : numbers of the fold's training rows.
     held_out : the class none of whose rows is trained on.
-    groups : shape (n_rows of the table,), what inner splits must keep together.
+    plan : says what inner splits must keep together.
     """
     labels = table.keys["label"].to_numpy(dtype=str)
     kept = rows[labels[rows] != held_out]
     names = sorted(set(labels[kept]))
     affect = dict(zip(names, coordinates(names), strict=True))
-    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups[kept], note=note)
+    groups, units = plan.groups[kept], plan.units[kept]
+    return align(table.x[kept], labels[kept], design, affect, settings, groups=groups, units=units, note=note)
 
 
 def centroids_of(
@@ -194,25 +197,27 @@ class _Judged:
     proba: dict[str, np.ndarray]
 
 
-def _judge(run: _Run, plan: Plan, held: Sequence[str], on_fold: Tick) -> _Judged:
+def _judge(run: _Run, plan: Plan, held: Sequence[str], heard: FitWarnings, on_fold: Tick) -> _Judged:
     """Judge every fold's test rows once for each class held out."""
     proba = {name: np.full((len(run.table), len(run.classes)), np.nan) for name in held}
     folds = np.full(len(run.table), UNTESTED)
     pairs = [(split, name) for split in plan.folds for name in held]
     for number, (split, name) in enumerate(pairs):
+        fit = f"fold {split.fold} without {name}"
 
-        def note(text: str, number: int = number, at: str = f"fold {split.fold} without {name}") -> None:
+        def note(text: str, number: int = number, at: str = fit) -> None:
             on_fold(number, len(pairs), f"{at} {text}")
 
         note("")
-        proba[name][split.test] = _fold(run, plan.groups, split, name, note)
+        with heard.of(fit):
+            proba[name][split.test] = _fold(run, plan, split, name, note)
         folds[split.test] = split.fold
     on_fold(len(pairs), len(pairs), "")
     rows = np.flatnonzero(folds != UNTESTED)
     return _Judged(rows, folds[rows], {name: values[rows] for name, values in proba.items()})
 
 
-def _fold(run: _Run, groups: np.ndarray, split: Split, held_out: str, note: Note) -> np.ndarray:
+def _fold(run: _Run, plan: Plan, split: Split, held_out: str, note: Note) -> np.ndarray:
     """Probabilities (n_test, n_classes) of a fold's test rows with a class held out of its training."""
     there = set(run.labels[split.train])
     if held_out not in there:
@@ -220,7 +225,7 @@ def _fold(run: _Run, groups: np.ndarray, split: Split, held_out: str, note: Note
             f"fold {split.fold} has no training row of the class {held_out!r}: nothing tells where it lies "
             "in the space; use other --folds or another --protocol"
         )
-    aligned = fit_without(run.table, split.train, held_out, groups, run.design, run.settings, note)
+    aligned = fit_without(run.table, split.train, held_out, plan, run.design, run.settings, note)
     classes = [name for name in run.classes if name in there]
     centroids = centroids_of(aligned, run.table, split.train, classes)
     proba = aligned.name(run.table.x.arrays[0][split.test], centroids)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import sys
 from dataclasses import replace
@@ -14,14 +15,16 @@ import pytest
 import torch
 
 from eavctl import artifacts
-from eavctl.classifiers.calibration import fit_temperature, nll, softmax
 from eavctl.classifiers.dnn import DnnModel, Epoch, TrainSettings, fit
-from eavctl.classifiers.network import build_network
-from eavctl.classifiers.training import Samples, Training, validation_parts
-from eavctl.errors import DataError, UsageError
+from eavctl.classifiers.inner_folds import InnerRows
+from eavctl.classifiers.network import Network, build_network
+from eavctl.classifiers.training import Samples, Training
+from eavctl.errors import DataError, TrainingWarning, UsageError
+from eavctl.evaluation.metrics import classwise_calibration_error
 
 SHAPE = (16, 36)
 SMALL = {"channels": [4, 8], "lstm_units": 8, "dropout": 0.0}
+META = {"encoder": "cnn-lstm", "encoder_settings": SMALL, "shape": SHAPE, "classes": ["a", "b"], "dropout": 0}
 QUICK = TrainSettings(epochs=7, batch=16, lr=5e-3, dropout=0.1, members=1, device="cpu", patience=7)
 
 
@@ -194,7 +197,7 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
 def test_validation_speakers_do_not_train() -> None:
     x, labels, groups = toy()
     y = (labels == "softer").astype(int)
-    parts = validation_parts(y, groups, replace(QUICK, validation=0.3))
+    parts = InnerRows(y, ("louder", "softer"), groups).validation(0.3, seed=0)
     assert len(parts) == 3
     for train, validation in parts:
         assert set(groups[train]).isdisjoint(groups[validation])
@@ -205,20 +208,9 @@ def test_validation_speakers_do_not_train() -> None:
 
 def test_without_groups_validation_is_stratified() -> None:
     y = np.repeat([0, 1], [80, 20])
-    for train, validation in validation_parts(y, None, QUICK):
+    for train, validation in InnerRows(y, ("louder", "softer")).validation(0.2, seed=0):
         assert np.bincount(y[validation]).tolist() == [16, 4]
         assert set(train).isdisjoint(validation)
-
-
-@pytest.mark.parametrize(
-    ("y", "groups"),
-    [([0, 0, 1], None), ([0, 0, 1, 1], ["a", "a", "b", "b"])],
-    ids=["a class of one row", "a class of one speaker"],
-)
-def test_where_a_cut_would_lose_a_class_all_rows_train(y: list[int], groups: list[str] | None) -> None:
-    ((train, validation),) = validation_parts(np.array(y), groups, QUICK)
-    assert train.tolist() == list(range(len(y)))
-    assert len(validation) == 0
 
 
 def test_input_statistics_come_from_training_rows_alone() -> None:
@@ -226,24 +218,24 @@ def test_input_statistics_come_from_training_rows_alone() -> None:
     y = (labels == "softer").astype(np.int64)
     train, validation = np.arange(60), np.arange(60, 96)
     x[validation] += 1000
-    meta = {
-        "encoder": "cnn-lstm",
-        "encoder_settings": SMALL,
-        "shape": SHAPE,
-        "classes": ["a", "b"],
-        "dropout": 0,
-    }
-    run = Training(lambda: build_network(meta), QUICK, 0, Samples(x, y, train, validation), 2)
+    run = Training(lambda: build_network(META), QUICK, 0, Samples(x, y, train, validation), 2)
     mean = run.network.state_dict()["encoder.mean"][:, 0].numpy()
     # the last frame of a clip may count as padding
     np.testing.assert_allclose(mean, x[train].mean(axis=(0, 2)), atol=0.1)
 
 
 def test_training_without_validation_keeps_the_last_epoch() -> None:
-    model = trained(replace(QUICK, validation=0.0, epochs=2, patience=1))
+    """Its probabilities are not calibrated, but heed how frequent the classes are."""
+    x, labels, _ = toy()
+    kept = np.flatnonzero((labels == "louder") | (np.arange(96) % 6 == 1))
+    settings = replace(QUICK, validation=0.0, epochs=2, patience=1)
+    with pytest.warns(TrainingWarning, match="not calibrated"):
+        model = fit(x[kept], labels[kept], encoder_settings=SMALL, settings=settings)
     (member,) = model.to_meta()["training"]["members"]
     assert (member["epochs"], member["best_epoch"], member["temperature"]) == (2, 2, 1.0)
     assert member["validation_loss"] is None
+    assert np.diff(member["bias"]) == pytest.approx(np.log(16 / 48), abs=1e-4)
+    assert model.priors == pytest.approx([48 / 64, 16 / 64])
 
 
 def test_early_stopping_keeps_the_epoch_of_lowest_validation_loss() -> None:
@@ -265,7 +257,7 @@ def test_members_differ_and_their_probabilities_are_averaged() -> None:
     apart = [
         DnnModel.from_parts(
             {f"0.{name[2:]}": value for name, value in state.items() if name.startswith(f"{i}.")},
-            {**meta, "temperatures": meta["temperatures"][i : i + 1]},
+            {**meta, **{name: meta[name][i : i + 1] for name in ("temperatures", "biases")}},
         ).predict_proba(x)
         for i in range(2)
     ]
@@ -274,14 +266,74 @@ def test_members_differ_and_their_probabilities_are_averaged() -> None:
     assert model.embed(x).shape == (96, 32)
 
 
-@pytest.mark.parametrize("scale", [0.3, 1.0, 4.0])
-def test_temperature_recovers_the_scale_and_never_harms(scale: float) -> None:
-    rng = np.random.default_rng(0)
-    logits = 2 * rng.standard_normal((4000, 5))
-    y = np.array([rng.choice(5, p=row) for row in softmax(logits)])
-    temperature = fit_temperature(scale * logits, y)
-    assert temperature == pytest.approx(scale, rel=0.1)
-    assert nll(scale * logits / temperature, y) <= nll(scale * logits, y)
+def unequal(seed: int, n: int = 700) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of two classes that overlap, one of 15 %, by twenty people."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(n) < 0.15).astype(int)
+    x = rng.normal(size=(n, 6)) + 0.9 * y[:, None] * (np.arange(6) < 2)
+    return x.astype(np.float32), np.array(["often", "rare"])[y], np.array([f"s{i % 20}" for i in range(n)])
+
+
+def test_a_rare_class_has_probabilities_of_its_frequency_and_is_not_given_up() -> None:
+    x, labels, groups = unequal(0)
+    settings = TrainSettings(epochs=15, device="cpu")
+    model = fit(x, labels, groups=groups, encoder="mlp", settings=settings)
+    new, truth, _ = unequal(1, 2000)
+    proba, is_rare = model.predict_proba(new), truth == "rare"
+    assert proba[:, 1].mean() == pytest.approx(0.15, abs=0.04)
+    assert classwise_calibration_error(is_rare.astype(int), proba) < 0.05
+    answers = model.predict(new)
+    recalls = [(answers[is_rare] == "rare").mean(), (answers[~is_rare] == "often").mean()]
+    assert min(recalls) > 0.6
+    assert (proba[is_rare].argmax(axis=1) == 1).mean() < 0.4  # the likeliest class would give it up
+
+
+@pytest.mark.parametrize("n_validation", [0, 36])
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_an_overflow_in_the_last_step_is_an_error_that_names_the_epoch(
+    n_validation: int, value: float
+) -> None:
+    x, labels, _ = toy()
+    y = (labels == "softer").astype(np.int64)
+    settings, steps = replace(QUICK, epochs=2), []
+
+    def build() -> Network:
+        network = build_network(META)
+
+        def after_step() -> None:
+            steps.append(len(steps))
+            if len(steps) == 2 * math.ceil((96 - n_validation) / settings.batch):
+                with torch.no_grad():
+                    network.head[1].weight[0, 0] = value
+
+        network.after_step = after_step  # type: ignore[method-assign]
+        return network
+
+    rows = np.arange(96)
+    cut = (rows[: 96 - n_validation], rows[96 - n_validation :])
+    run = Training(build, settings, 0, Samples(x, y, *cut), 2)
+    run.run_epoch()
+    with pytest.raises(DataError, match="weights are not finite in epoch 2.*--lr"):
+        run.run_epoch()
+
+
+def test_a_validation_loss_that_is_not_finite_is_no_best_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Weights can be finite, and the loss on training rows, where some validation row overflows."""
+    x, labels, _ = toy()
+    y = (labels == "softer").astype(np.int64)
+    logits = np.zeros((36, 2))
+    logits[5, 1] = np.inf
+    monkeypatch.setattr("eavctl.classifiers.training.forward", lambda *_: logits)
+    run = Training(lambda: build_network(META), QUICK, 0, Samples(x, y, np.arange(60), np.arange(60, 96)), 2)
+    with pytest.raises(DataError, match="validation loss is not finite in epoch 1"):
+        run.run_epoch()
+
+
+def test_rows_that_are_not_finite_have_no_probabilities(model: DnnModel) -> None:
+    x, _, _ = toy()
+    x[3, 2, 1] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        model.predict_proba(x)
 
 
 def test_classes_keep_the_callers_order_also_without_rows() -> None:

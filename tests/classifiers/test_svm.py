@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from scipy import linalg
 from sklearn.base import BaseEstimator, TransformerMixin
-from sklearn.calibration import CalibratedClassifierCV
+from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.svm import SVC
 
 from eavctl.classifiers import svm, within_class
-from eavctl.errors import DataError
+from eavctl.classifiers.calibration import fit_calibration
+from eavctl.classifiers.inner_folds import InnerRows
+from eavctl.errors import DataError, TrainingWarning
+from eavctl.evaluation.metrics import classwise_calibration_error
 
 
 def make(n_classes=4, per_class=30, n_columns=6, n_groups=6, seed=0, noise=1.0):
@@ -36,6 +39,11 @@ class SoftVoting(SVC):
         for row, (i, j) in zip(signs, itertools.combinations(range(n), 2), strict=True):
             row[i], row[j] = 1, -1
         return pairs @ signs
+
+
+def _wide(decisions):
+    """Of two classes scikit-learn gives the second's decisions alone."""
+    return decisions if decisions.ndim == 2 else np.column_stack([-decisions, decisions])
 
 
 class WithinClass(BaseEstimator, TransformerMixin):
@@ -66,15 +74,19 @@ def test_agrees_with_a_scikit_learn_pipeline(n_classes):
         decision_function_shape="ovo",
     )
     pipeline = make_pipeline(StandardScaler(), FunctionTransformer(np.arcsinh), WithinClass(), machine)
-    folds = svm.inner_folds(y, groups, 42)
-    reference = CalibratedClassifierCV(pipeline, method="temperature", cv=folds, ensemble=False)
-    reference.fit(x.astype(float), y)
-    new = make(n_classes, seed=1)[0]
-    proba = reference.predict_proba(new.astype(float))
-    assert model.predict_proba(new) == pytest.approx(proba, abs=5e-3)
-    assert (model.predict(new) == reference.classes_[proba.argmax(axis=1)]).mean() > 0.99
-    votes = reference.calibrated_classifiers_[0].estimator.predict(new.astype(float))
-    assert (model.predict(new) == reference.classes_[votes]).mean() > 0.85  # whole votes seldom differ
+    numbers = np.unique(y, return_inverse=True)[1]
+    folds = InnerRows(numbers, model.classes_.tolist(), groups).folds(42)
+    votes = _wide(cross_val_predict(pipeline, x.astype(float), y, cv=folds, method="decision_function"))
+    calibration = fit_calibration(votes, numbers, np.bincount(numbers))
+    assert (model.beta, *model.bias) == pytest.approx(
+        (calibration.scale, *calibration.bias), rel=0.02, abs=5e-3
+    )
+    reference = pipeline.fit(x.astype(float), y)
+    new = make(n_classes, seed=1)[0].astype(float)
+    expected = calibration(_wide(reference.decision_function(new)))
+    assert model.predict_proba(new) == pytest.approx(expected, abs=5e-3)
+    # classes are equally frequent, and whole votes seldom differ from soft ones
+    assert (model.predict(new) == reference.predict(new)).mean() > 0.85
     assert (model.classes_ == reference.classes_).all()
 
 
@@ -158,18 +170,10 @@ def test_parts_that_do_not_fit_are_refused():
 
 def test_same_seed_same_model():
     x, y, groups = make()
-    one, other = (svm.fit(x, y, groups=groups, jobs=jobs).to_arrays() for jobs in (1, 2))
-    for name, array in one.items():
-        assert np.array_equal(array, other[name])
-
-
-@pytest.mark.parametrize("n_groups", [2, 3, 7])
-def test_inner_folds_keep_groups_whole_and_judge_every_row_once(n_groups):
-    _, y, groups = make(n_groups=n_groups)
-    folds = svm.inner_folds(y, groups, 0)
-    for train, test in folds:
-        assert not set(groups[train]) & set(groups[test])
-    assert sorted(np.concatenate([test for _, test in folds])) == list(range(len(y)))
+    one, other = (svm.fit(x, y, groups=groups, jobs=jobs) for jobs in (1, 2))
+    for name, array in one.to_arrays().items():
+        assert np.array_equal(array, other.to_arrays()[name])
+    assert one.to_meta() == other.to_meta()
 
 
 def test_calibration_is_not_fooled_by_rows_that_tell_the_group():
@@ -192,7 +196,52 @@ def test_a_rare_class_is_not_given_up():
     assert (model.predict(x[60:]) == "c1").mean() > 0.5
 
 
+def unequal(seed, n=700):
+    """Rows of two classes that overlap, one of 15 %, by twenty people."""
+    rng = np.random.default_rng(seed)
+    is_rare = rng.random(n) < 0.15
+    x = rng.normal(size=(n, 6)) + 0.9 * is_rare[:, None] * (np.arange(6) < 2)
+    return (
+        x.astype(np.float32),
+        np.where(is_rare, "rare", "often"),
+        np.array([f"s{i % 20}" for i in range(n)]),
+    )
+
+
+def test_a_rare_class_has_probabilities_of_its_frequency_and_is_not_given_up():
+    x, labels, groups = unequal(0)
+    model = svm.fit(x, labels, groups=groups)
+    new, truth, _ = unequal(1, 2000)
+    proba, is_rare = model.predict_proba(new), truth == "rare"
+    assert proba[:, 1].mean() == pytest.approx(0.15, abs=0.03)
+    assert classwise_calibration_error(is_rare.astype(int), proba) < 0.05
+    answers = model.predict(new)
+    assert min((answers[is_rare] == "rare").mean(), (answers[~is_rare] == "often").mean()) > 0.6
+    assert (proba[is_rare].argmax(axis=1) == 1).mean() < 0.4  # the likeliest class would give it up
+
+
+def test_files_of_older_versions_answer_as_they_did():
+    """They have neither biases nor priors: the softmax of beta times the votes, and its likeliest class."""
+    x, labels, groups = unequal(0, 200)
+    model = svm.fit(x, labels, groups=groups)
+    meta = {key: value for key, value in model.to_meta().items() if key not in ("bias", "priors")}
+    old = svm.SvmModel.from_parts(model.to_arrays(), meta)
+    powers = np.exp(model.beta * model.decision_function(x))
+    proba = powers / powers.sum(axis=1, keepdims=True)
+    assert old.predict_proba(x) == pytest.approx(proba)
+    assert (old.predict(x) == old.classes_[proba.argmax(axis=1)]).all()
+
+
+def test_rows_that_are_not_finite_have_no_probabilities():
+    x, y, groups = make()
+    model = svm.fit(x, y, groups=groups)
+    x[1, 2] = np.nan
+    with pytest.raises(DataError, match="not finite"):
+        model.predict_proba(x)
+
+
 @pytest.mark.parametrize(("rows", "groups"), [(2, None), (2, ["g1", "g2"] * 2), (3, ["g1"] * 6)])
+@pytest.mark.filterwarnings("ignore::eavctl.errors.TrainingWarning")
 def test_few_rows_a_class_still_work(rows, groups):
     x, y, _ = make(n_classes=2, per_class=rows, noise=0.1)
     assert (svm.fit(x, y, groups=groups).predict(x) == y).all()
@@ -201,7 +250,11 @@ def test_few_rows_a_class_still_work(rows, groups):
 def test_a_class_in_one_group_alone_still_works():
     x, y, _ = make(n_classes=3, per_class=10)
     groups = np.where(y == "c0", "only", np.array([f"g{i % 4}" for i in range(len(y))]))
-    assert set(svm.fit(x, y, groups=groups).classes_) == {"c0", "c1", "c2"}
+    with pytest.warns(
+        TrainingWarning, match=r"C, gamma and calibration.*'c0' is of one group alone \(only\)"
+    ):
+        model = svm.fit(x, y, groups=groups)
+    assert set(model.classes_) == {"c0", "c1", "c2"}
 
 
 def test_probabilities_sum_to_one_far_from_everything():
@@ -230,11 +283,3 @@ def test_a_table_of_other_columns_is_refused():
     x, y, groups = make()
     with pytest.raises(DataError, match="6 features"):
         svm.fit(x, y, groups=groups).predict_proba(x[:, :5])
-
-
-def test_inner_folds_of_very_few_rows_a_class_still_cut() -> None:
-    y = np.repeat(np.arange(5), 2)
-    trials = np.repeat([f"trial {i}" for i in range(5)], 2)  # one trial a class: it cannot be kept whole
-    folds = svm.inner_folds(y, trials, 0)
-    assert sorted(np.concatenate([test for _, test in folds]).tolist()) == list(range(10))
-    assert all(set(y[train]) == set(range(5)) for train, _ in folds)

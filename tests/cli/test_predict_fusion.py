@@ -21,12 +21,12 @@ PART = {"up_to": 1.0, "right": 0.75, "low": 0.6, "high": 0.9, "n_rows": 40, "ove
 RELIABILITY = {"rows": {"seconds": None, "classes": {name: [PART] for name in CLASSES}}}
 
 
-def save_fusion(path, recipes):
+def save_fusion(path, recipes, **calibration):
     """An untrained network of these streams, as a file."""
     shapes = {name: (len(recipe.columns),) for name, recipe in recipes.items()}
     design = Design("attention", tuple(Stream(n, "mlp", {"units": 8}, shapes[n]) for n in recipes))
     torch.manual_seed(0)
-    parts = {"design": design.to_meta(), "classes": CLASSES, "temperatures": [1.0]}
+    parts = {"design": design.to_meta(), "classes": CLASSES, "temperatures": [1.0], **calibration}
     meta = {
         "kind": "fusion",
         "method": "attention",
@@ -68,6 +68,29 @@ def test_a_trial_gets_a_card_that_says_what_weighed_how_much(run, twin):
     assert sum(shares) == pytest.approx(1, abs=0.02)
     assert "75% [60%, 90%] were right" in lines[-3]
     assert "used:" not in result.err
+
+
+def test_an_answer_that_is_not_the_likeliest_class_is_explained(run, twin, tmp_path):
+    calibration = {"biases": [[2.0, 0.0, 0.0]], "priors": [0.9, 0.05, 0.05]}
+    save_fusion(tmp_path / "m.pt", RECIPES, **calibration)
+    words = ("predict", twin / "twin/subject1", "--trial", 2, "--model", tmp_path / "m.pt")
+    (row,) = json.loads(run(*words, "--json").out)["predictions"]
+    ratios = {
+        name: row["proba"][name] / prior for name, prior in zip(CLASSES, (0.9, 0.05, 0.05), strict=True)
+    }
+    assert max(row["proba"], key=row["proba"].get) == "Anger"
+    assert row["pred"] == max(ratios, key=ratios.get) != "Anger"
+    card = run(*words).out.splitlines()
+    assert card[0].endswith(f": {row['pred']}")
+    assert card[2].split()[0] == "Anger"  # bars fall with the probabilities
+    (why,) = [line for line in card if "share of the training" in line]
+    assert f"{row['pred']} is {ratios[row['pred']]:.1f} times" in why
+    run(*words, "-o", "p.parquet")
+    assert tables.read_predictions(tmp_path / "p.parquet").pred.tolist() == [row["pred"]]
+    listed = run("predict", twin / "twin", "--model", tmp_path / "m.pt").out
+    assert f"{row['pred']}" in listed
+    plain = run("predict", twin / "twin/subject1", "--trial", 2, "--model", twin / "three.pt")
+    assert "share of the training" not in plain.out
 
 
 def test_the_card_and_json_name_what_was_absent(run, twin, shared_data):

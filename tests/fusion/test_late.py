@@ -69,6 +69,7 @@ def shuffled(table: PredictionTable, seed: int) -> PredictionTable:
         keys=table.keys.iloc[rows].reset_index(drop=True),
         proba=table.proba[rows][:, columns],
         classes=tuple(table.classes[c] for c in columns),
+        pred=table.pred[rows],
     )
 
 
@@ -95,6 +96,78 @@ def test_a_table_fused_with_itself_is_itself(method: str) -> None:
     fused = late.fuse([a, a], method).predictions
     np.testing.assert_allclose(fused.proba, a.proba, atol=1e-12)
     assert fused.classes == a.classes
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_labels_of_a_fold_do_not_touch_its_answers(method: str) -> None:
+    """All the rows under test are said to be sad: whoever counted them would answer it more seldom."""
+    tables = pair()
+    tested = (tables[0].keys["fold"] == 2).to_numpy(dtype=bool)
+    lied = [replace(t, keys=t.keys.assign(label=t.keys["label"].where(~tested, "sad"))) for t in tables]
+    honest, other = (late.fuse(t, method) for t in (tables, lied))
+    assert honest.predictions.pred[tested].tolist() == other.predictions.pred[tested].tolist()
+    np.testing.assert_array_equal(honest.predictions.proba[tested], other.predictions.proba[tested])
+    assert (honest.predictions.pred[~tested] != other.predictions.pred[~tested]).any()
+    assert honest.fuser.priors == pytest.approx([1 / 3] * 3)
+    assert other.fuser.priors == pytest.approx([0.25, 0.25, 0.5])
+
+
+def unequal() -> list[PredictionTable]:
+    """Calibrated predictions of two models that know little; 72 % of all clips are angry."""
+    labels = {"angry": 18, "calm": 4, "sad": 3}
+    rows = [
+        {"sample_id": f"{s:02}-{label}-{i:02}", "clip_id": f"{s}-{label}-{i}", "subject": f"s{s}"}
+        | {"label": label, "fold": s % 4 + 1}
+        for s in range(8)
+        for label, n in labels.items()
+        for i in range(n)
+    ]
+    keys = key_frame(pd.DataFrame(rows).sort_values("sample_id"))
+    tables = [model(seed, 1.5, name, keys) for seed, name in ((0, "svm"), (1, "dnn"))]
+    shares = np.array([*labels.values()]) / sum(labels.values())
+    weighed = [t.proba * shares for t in tables]
+    return [
+        replace(t, proba=p / p.sum(axis=1, keepdims=True), pred=t.pred)
+        for t, p in zip(tables, weighed, strict=True)
+    ]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_fused_answers_serve_the_mean_recall(method: str) -> None:
+    """Probabilities that heed the classes' frequencies seldom name a rare class; answers do."""
+    fused = late.fuse(unequal(), method)
+    found, likeliest = fused.predictions, replace(fused.predictions, pred=None)
+    answered = summarize(found)["uar"]["value"]
+    assert answered > max(summarize(t)["uar"]["value"] for t in unequal()) - 0.02
+    if method != "vote":  # whose shares of votes are for answers already
+        assert answered > summarize(likeliest)["uar"]["value"] + 0.05
+        shares = pd.Series(found.keys["label"]).value_counts(normalize=True)[list(CLASSES)].to_numpy()
+        expected = np.array(CLASSES)[(found.proba / shares).argmax(axis=1)]
+        assert found.pred.tolist() == expected.tolist()  # all folds have the same shares
+
+
+def test_without_folds_or_labels_the_answer_is_the_likeliest_class() -> None:
+    a, b = unequal()
+    nowhere = [replace(t, keys=t.keys.assign(fold=pd.array([None] * len(t), "Int64"))) for t in (a, b)]
+    unknown = [replace(t, keys=t.keys.assign(label=None)) for t in (a, b)]
+    for tables in (nowhere, unknown):
+        found = late.fuse(tables, "mean").predictions
+        assert found.pred.tolist() == replace(found, pred=None).pred.tolist()
+    assert late.fuse(nowhere, "mean").fuser.priors == pytest.approx([0.72, 0.16, 0.12])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_kept_fuser_answers_by_the_priors_of_all_its_rows(method: str) -> None:
+    fuser = late.fuse(unequal(), method).fuser
+    again = late.LateFuser.from_parts(fuser.to_arrays(), json.loads(json.dumps(fuser.to_meta())))
+    assert again.priors == pytest.approx([0.72, 0.16, 0.12])
+    fused = again.fuse(unequal())
+    assert fused.pred.tolist() == np.array(CLASSES)[again.decide(fused.proba)].tolist()
+    assert summarize(fused)["uar"]["value"] > 0.6
+    old = {key: value for key, value in fuser.to_meta().items() if key != "priors"}
+    assert late.LateFuser.from_parts(fuser.to_arrays(), old).priors == pytest.approx([1 / 3] * 3)
+    with pytest.raises(ValueError, match="priors"):
+        late.LateFuser.from_parts(fuser.to_arrays(), {**fuser.to_meta(), "priors": [1.0]})
 
 
 @pytest.mark.parametrize("method", LEARNED)
@@ -139,7 +212,7 @@ def test_weights_are_the_best_on_the_simplex() -> None:
 
 def test_stacking_mends_a_model_that_swaps_two_classes() -> None:
     good = model(0, skill=3.0)
-    swapped = replace(good, proba=good.proba[:, [1, 0, 2]])
+    swapped = replace(good, proba=good.proba[:, [1, 0, 2]], pred=None)
     fused = late.fuse([swapped, model(1, skill=0.0)], "stacking").predictions
     assert summarize(swapped)["uar"]["value"] < 0.5
     assert summarize(fused)["uar"]["value"] > 0.8
@@ -152,7 +225,7 @@ def test_majority_wins_and_the_mean_breaks_ties() -> None:
         "b": [[0.5, 0.4, 0.1], [0.1, 0.6, 0.3], [0.3, 0.4, 0.3]],
         "c": [[0.0, 1.0, 0.0], [0.1, 0.3, 0.6], [0.3, 0.3, 0.4]],
     }
-    tables = [replace(model(0, name=n, keys=keys), proba=np.array(p)) for n, p in rows.items()]
+    tables = [replace(model(0, name=n, keys=keys), proba=np.array(p), pred=None) for n, p in rows.items()]
     fused = late.fuse(tables, "vote").predictions
     assert fused.pred[0] == "angry"  # two votes to one, though the mean says calm
     assert fused.pred[1] == "angry"  # one vote each: the highest mean
@@ -164,8 +237,8 @@ def test_product_is_the_geometric_mean_even_beside_zeros() -> None:
     expected = np.sqrt(a.proba * b.proba)
     fused = late.fuse([a, b], "product").predictions
     np.testing.assert_allclose(fused.proba, expected / expected.sum(axis=1, keepdims=True))
-    sure = replace(a, proba=np.eye(3)[np.zeros(len(a), int)])
-    opposed = replace(a, proba=np.eye(3)[np.ones(len(a), int)])
+    sure = replace(a, proba=np.eye(3)[np.zeros(len(a), int)], pred=None)
+    opposed = replace(a, proba=np.eye(3)[np.ones(len(a), int)], pred=None)
     assert np.isfinite(late.fuse([sure, opposed], "product").predictions.proba).all()
 
 
@@ -203,7 +276,7 @@ def test_a_kept_fuser_serves_new_recordings_and_says_they_are_not_out_of_fold(me
 
 def test_rows_of_one_table_only_are_left_out_and_counted() -> None:
     a, b = pair()
-    short = replace(b, keys=b.keys.iloc[5:].reset_index(drop=True), proba=b.proba[5:])
+    short = replace(b, keys=b.keys.iloc[5:].reset_index(drop=True), proba=b.proba[5:], pred=None)
     fused = late.fuse([a, short], "mean").predictions
     assert len(fused) == len(a) - 5
     assert fused.meta["fusion"]["left_out"] == {"svm": 5, "dnn": 0}
@@ -324,7 +397,9 @@ def test_a_class_that_training_rows_lack_gets_next_to_nothing() -> None:
     rng = np.random.default_rng(0)
     keys = corpus_keys()
     two = keys[keys["label"] != "sad"].reset_index(drop=True)
-    tables = [replace(model(i, keys=two), proba=rng.dirichlet(np.ones(3), len(two))) for i in range(2)]
+    tables = [
+        replace(model(i, keys=two), proba=rng.dirichlet(np.ones(3), len(two)), pred=None) for i in range(2)
+    ]
     proba = fuser.fit(tables).fuse(tables).proba
     assert proba[:, 2].max() < 1e-4
     assert proba.min() >= 0

@@ -62,7 +62,7 @@ FUSERS = {method: late.new(method).fit(learned_from()) for method in METHODS}
 
 
 def rows_of(t: PredictionTable, rows: Any) -> PredictionTable:
-    return replace(t, keys=t.keys.iloc[rows].reset_index(drop=True), proba=t.proba[rows])
+    return replace(t, keys=t.keys.iloc[rows].reset_index(drop=True), proba=t.proba[rows], pred=t.pred[rows])
 
 
 def made_by(t: PredictionTable, *hashes: str) -> PredictionTable:

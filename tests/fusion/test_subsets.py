@@ -114,7 +114,8 @@ def test_subsets_are_judged_by_fusers_of_the_other_folds(method: str) -> None:
     for fold in range(4):
         train, test = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
         parts = [
-            replace(t, keys=t.keys.iloc[train].reset_index(drop=True), proba=t.proba[train]) for t in tables
+            replace(t, keys=t.keys.iloc[train].reset_index(drop=True), proba=t.proba[train], pred=None)
+            for t in tables
         ]
         stack = np.stack([t.proba[test] for t in tables], axis=1)
         proba = late.new(method).fit(parts).predict_proba(stack, np.tile(present, (len(test), 1)))
@@ -268,7 +269,7 @@ def test_the_best_is_picked_on_the_rows_of_the_comparison() -> None:
     here = np.arange(144) < 72
     elsewhere_good = predicted(~here, 0.7, "elsewhere")
     fair = model("fair", 0, 0.6)
-    fused = replace(fair, keys=fair.keys[here].reset_index(drop=True), proba=fair.proba[here])
+    fused = replace(fair, keys=fair.keys[here].reset_index(drop=True), proba=fair.proba[here], pred=None)
     (first, *_) = table_of(lambda subset: fused, {"e": elsewhere_good, "f": fair}, ["e", "f"])
     assert first["best"] == "f"
     assert first["n_rows"] == 72

@@ -20,6 +20,7 @@ from eavctl.classifiers.training import TrainSettings
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.evaluation.intervals import clusters_of
+from eavctl.evaluation.protocols import splits
 from eavctl.evaluation.zero_shot import harmonic_mean, lines, measures, score
 from eavctl.fusion.networks.alignment import (
     Aligned,
@@ -122,9 +123,7 @@ def parts(paths: list[Path], train: np.ndarray, held_out: str) -> tuple[Aligned,
     planned = plan(paths)
     joined = planned.join()
     design = planned.fitter(joined, TRAINING).design
-    aligned = fit_without(
-        joined.table, train, held_out, joined.table.keys["subject"].to_numpy(str), design, QUICK
-    )
+    aligned = fit_without(joined.table, train, held_out, splits(joined.table.keys, "loso"), design, QUICK)
     return aligned, centroids_of(aligned, joined.table, train, CLASSES)
 
 

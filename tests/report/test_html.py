@@ -123,7 +123,7 @@ def test_names_from_strangers_stay_text(evil: str) -> None:
         subject=table.keys["subject"].replace("actor1", evil),
     )
     table.meta["protocol"] |= {"name": evil, "group": evil, "warnings": [evil], "normalize": evil}
-    hostile = replace(table, keys=keys, classes=(evil, *CLASSES[1:]))
+    hostile = replace(table, keys=keys, classes=(evil, *CLASSES[1:]), pred=None)
     html = page([hostile, replace(predictions(), keys=keys)], [evil, "b"]) + page([hostile])
     html.encode("utf-8")
     reader = Reader()

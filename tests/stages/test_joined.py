@@ -126,6 +126,9 @@ def test_rows_without_a_stream_do_not_pass_for_copies_of_each_other(pair: list[s
         def predict_proba(self, x: Any) -> np.ndarray:
             return np.full((len(x), 2), 0.5)
 
+        def decide(self, proba: np.ndarray) -> np.ndarray:
+            return proba.argmax(axis=1)
+
     table = join_features(pair, ["mlp", "mlp"], partial=True).table
     targets = Targets(None, tmp_path / "p.parquet")
     done = train_rows(table, targets, Guess(), Evaluation("group-kfold", folds=2))  # type: ignore[arg-type]

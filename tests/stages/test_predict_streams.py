@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from eavctl import artifacts, tables
+from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.twin import synth_eav
 from eavctl.errors import DataError, SettingsError, UsageError
@@ -40,6 +41,9 @@ class StandIn:
         logits = np.stack([np.tanh(f / 100 @ m) for f, m in zip(flat, self.maps, strict=True)], axis=1)
         found = np.exp(2 * (logits * self.weights(x)[:, :, None]).sum(axis=1))
         return found / found.sum(axis=1, keepdims=True)
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        return proba.argmax(axis=-1)
 
 
 def stream(name, recipe, shape):
@@ -104,6 +108,19 @@ def files_of(twin, trial):
 
 def proba_of(result):
     return np.stack([row.proba for row in result.rows])
+
+
+def test_segments_are_averaged_before_the_answer(judge, twin):
+    """The mean decides, by the priors: an answer a segment, or the likeliest class, would be another."""
+    model = model_of(STREAMS)
+    mean = judge(twin / "twin/subject1", trial=4).rows[0].proba
+    likeliest = int(mean.argmax())
+    priors = np.where(np.arange(3) == likeliest, 0.98, 0.01)
+    model.predictor.decide = lambda proba: decide(proba, priors)
+    (row,) = judge(twin / "twin/subject1", trial=4, model=model).rows
+    assert row.proba == pytest.approx(mean)
+    assert row.pred == CLASSES[int((mean / priors).argmax())] != CLASSES[likeliest]
+    assert judge(twin / "twin/subject1", trial=4, model=model).to_table().pred.tolist() == [row.pred]
 
 
 # --- three routes, one answer -----------------------------------------------------------------------------
@@ -422,6 +439,7 @@ def test_a_model_that_knows_no_weights_and_no_reliability_still_judges(judge, tw
 
     class Bare:
         classes_, predict_proba = model.predictor.classes_, model.predictor.predict_proba
+        decide = model.predictor.decide
 
     (row,) = (result := judge(twin / "twin", model=artifacts.Model(model.meta, Bare()), trial=2)).rows
     assert row.weights == {"eeg": None, "audio": None, "video": None}

@@ -184,7 +184,8 @@ class Aligned:
     ----------
     space : the fusion network of the other modalities.
     networks : the members.
-    temperatures : by which each member's likeness is divided, fitted on validation rows.
+    temperatures : by which each member's likeness is divided, fitted on validation rows; without the
+        classes' biases, which one that was held out has not.
     classes : ordered names of the classes that were trained on.
     """
 
@@ -241,6 +242,7 @@ def align(
     settings: AlignmentSettings,
     *,
     groups: Sequence[str] | np.ndarray | None = None,
+    units: Sequence[str] | np.ndarray | None = None,
     note: Note = lambda text: None,
 ) -> Aligned:
     """Train a space, then a query network, then align the second to the first.
@@ -250,7 +252,7 @@ def align(
     Parameters
     ----------
     x : rows; the first stream is the query, the others make the space. No stream may lack in a row.
-    labels, groups : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
+    labels, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
@@ -260,13 +262,14 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = labelled(x.arrays[0], labels, groups)
+    rows = labelled(x.arrays[0], labels, groups, units=units)
     beside = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         beside,
         labels,
         replace(design, streams=design.streams[1:]),
         groups=groups,
+        units=units,
         settings=settings.training,
         keeping=_telling(note, "space"),
     )

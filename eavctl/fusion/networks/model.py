@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -11,15 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from eavctl import registry
-from eavctl.classifiers.calibration import softmax
+from eavctl.classifiers.calibration import decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
-from eavctl.classifiers.fitting import Keeping, account_of, fit_members, joint_state, labelled
+from eavctl.classifiers.fitting import Keeping, Labelled, fit_members, joint_state, labelled
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training import TrainSettings, forward
-from eavctl.errors import DataError
+from eavctl.errors import DataError, TrainingWarning
 from eavctl.fusion.networks.attention import Attention
 from eavctl.fusion.networks.base import FusionNetwork
 from eavctl.provenance import hash_bytes
+
+SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,13 @@ class FusionModel:
     Parameters
     ----------
     networks : the members, all of one design.
-    meta : JSON-able: design, classes, temperatures (one a member), and ``training``.
+    meta : JSON-able: design, classes, temperatures and biases (of each member), priors (shares of the
+        classes among the training rows), and ``training``.
+
+    Attributes
+    ----------
+    classes_ : names of the classes, shape (n_classes,).
+    priors : shape (n_classes,).
     """
 
     def __init__(self, networks: Sequence[FusionNetwork], meta: Mapping[str, Any]) -> None:
@@ -94,6 +103,8 @@ class FusionModel:
         self._meta = dict(meta)
         self._design = Design.from_meta(meta["design"])
         self.classes_ = np.array(meta["classes"])
+        self.priors = priors_of(meta)
+        self._calibrations = members_of(meta)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -105,13 +116,17 @@ class FusionModel:
 
         Raises
         ------
-        DataError : rows of other shapes than those of the training, or one without any stream.
+        DataError : rows of other shapes than those of the training, one without any stream, or values that
+            are not finite.
         """
         _check(x, self._design)
-        logits = [forward(network, x) for network in self._networks]
-        members = zip(logits, self._meta["temperatures"], strict=True)
-        mean: np.ndarray = np.mean([softmax(values / temperature) for values, temperature in members], axis=0)
+        members = zip(self._networks, self._calibrations, strict=True)
+        mean: np.ndarray = np.mean([calibrate(forward(net, x)) for net, calibrate in members], axis=0)
         return mean
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        return decide(proba, self.priors)
 
     def weights(self, x: Streams) -> np.ndarray:
         """How much each stream weighed, float64 (n_rows, n_streams): rows sum to 1, an absent one has 0."""
@@ -155,16 +170,21 @@ def fit(
     design: Design,
     *,
     groups: Sequence[str] | np.ndarray | None = None,
+    units: Sequence[str] | np.ndarray | None = None,
     starts: Sequence[DnnModel | None] = (),
     settings: TrainSettings | None = None,
     keeping: Keeping | None = None,
 ) -> FusionModel:
     """Train a fusion network, by the loop of `eavctl.classifiers.dnn.fit`.
 
+    Groups that a start was trained on cannot tell when to stop, or how sure the network is. So each member
+    is validated on groups that its starts were validated on, or a `eavctl.errors.TrainingWarning` names
+    those that a start was trained on.
+
     Parameters
     ----------
     x : rows; a row may lack streams, but not all.
-    labels, groups : shape (n_rows,).
+    labels, groups, units : shape (n_rows,), as `eavctl.classifiers.dnn.fit` takes them.
     design : method, streams and settings.
     starts : for each stream the trained model whose encoder, and head where the method has such, it starts
         from; None from scratch.
@@ -182,7 +202,9 @@ def fit(
     settings = settings or TrainSettings()
     starts = starts or [None] * len(design.streams)
     _check(x, design)
-    rows = labelled(x, labels, groups)
+    rows = labelled(x, labels, groups, units=units)
+    if settings.validation:
+        rows = replace(rows, validate_on=_validated(rows, starts, settings.members))
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
     def build(member: int) -> FusionNetwork:
@@ -195,10 +217,50 @@ def fit(
     origins = [None if start is None else _hash(start) for start in starts]
     facts = {**meta, "starts": origins}
     results = fit_members(build, rows, settings, facts, keeping or Keeping())
-    training = {"settings": asdict(settings), "starts": origins, "members": account_of(results)}
-    temperatures = [result["temperature"] for result in results]
-    parts = {**meta, "temperatures": temperatures, "training": training}
+    _warn_of_starts(design, starts, [result["validation_groups"] for result in results])
+    training = {"settings": asdict(settings), "starts": origins, **rows.account(results)}
+    parts = {**meta, **rows.calibrated(results), "training": training}
     return FusionModel.from_parts(joint_state(results), parts)
+
+
+def _validated(
+    rows: Labelled, starts: Sequence[DnnModel | None], n_members: int
+) -> tuple[frozenset[str], ...]:
+    """For each member the groups that its starts were validated on, less those that one was trained on."""
+    found = []
+    for member in range(n_members):
+        told = [groups for start in starts if start and (groups := start.groups(member))]
+        trained = frozenset[str]().union(*(groups for groups, _ in told))
+        validated = frozenset[str]().union(*(groups for _, groups in told))
+        found.append(validated - trained)
+    return tuple(found)
+
+
+def _warn_of_starts(
+    design: Design, starts: Sequence[DnnModel | None], validated: Sequence[Sequence[str]]
+) -> None:
+    """Warn of starts that were trained on groups that a member was validated on, or that may have been."""
+    for stream, start in zip(design.streams, starts, strict=True):
+        if start and any(validated) and (fault := _fault(start, validated)):
+            text = f"early stopping and calibration are too sure: the start of {stream.name} {fault}"
+            warnings.warn(text, TrainingWarning, stacklevel=3)
+
+
+def _fault(start: DnnModel, validated: Sequence[Sequence[str]]) -> str:
+    """What is wrong with a start for members that are validated on these groups; empty if nothing is."""
+    from eavctl.evaluation.groups import short  # brings pandas, which judging does without
+
+    met: set[str] = set()
+    for member, names in enumerate(validated):
+        groups = start.groups(member)
+        if groups is None:
+            return "does not say which groups it was validated on; train it again"
+        met |= groups[0].intersection(names)
+    if not met:
+        return ""
+    shown = ", ".join(short(name) for name in sorted(met)[:SHOWN])
+    more = f" and {len(met) - SHOWN} more" if len(met) > SHOWN else ""
+    return f"was trained on groups that the fusion was validated on ({shown}{more})"
 
 
 def _check(x: Streams, design: Design) -> None:
@@ -212,17 +274,21 @@ def _check(x: Streams, design: Design) -> None:
 def _start(
     network: FusionNetwork, stream: int, model: DnnModel, member: int, classes: tuple[str, ...]
 ) -> None:
-    """Give a stream the encoder of a trained model, and its head, calibrated, where both have the classes."""
-    started, temperature = model.member(member)
+    """Give a stream the encoder of a trained model, and its head, where both have the same classes.
+
+    The head is calibrated for classes of equal frequency, as the fusion's own logits are until calibration.
+    """
+    started, calibration = model.member(member)
     network.encoders[stream].load_state_dict(started.encoder.state_dict())  # type: ignore[attr-defined]
     heads: Any = getattr(network, "heads", None)
     if heads is None or set(classes) != set(model.classes_):
         return
     order = [model.classes_.tolist().index(name) for name in classes]
     mine, theirs = heads[stream][-1], cast(nn.Linear, started.head[-1])
+    shift = torch.from_numpy(calibration.balanced_bias(model.priors))
     with torch.no_grad():
-        mine.weight.copy_(theirs.weight[order] / temperature)
-        mine.bias.copy_(theirs.bias[order] / temperature)
+        mine.weight.copy_(theirs.weight[order] * calibration.scale)
+        mine.bias.copy_((theirs.bias * calibration.scale + shift)[order])
 
 
 def _hash(model: DnnModel) -> str:

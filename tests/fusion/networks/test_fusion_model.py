@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,10 @@ from eavctl import artifacts
 from eavctl.classifiers import dnn
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
+from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import Epoch, TrainSettings, validation_parts
-from eavctl.errors import DataError, UsageError
+from eavctl.classifiers.training import Epoch, TrainSettings
+from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
 
 QUICK = TrainSettings(epochs=6, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=9)
@@ -149,7 +151,8 @@ def test_validation_rows_never_train(method: str) -> None:
     groups = np.array([f"p{i // 16}" for i in range(64)])
     settings = replace(QUICK, epochs=1, validation=0.25)
     found = []
-    _, validation = validation_parts((labels == "yes").astype(int), groups, settings)[0]
+    inner = InnerRows((labels == "yes").astype(int), ("no", "yes"), groups)
+    _, validation = inner.validation(settings.validation, settings.seed)[0]
     for factor in (1.0, 3.0):
         changed = Streams(tuple(array.copy() for array in x.arrays), x.present)
         for array in changed.arrays:
@@ -183,13 +186,16 @@ def test_heads_start_from_the_models_heads_calibrated(reverse: bool) -> None:
     before = start(EEG, reverse)
     model = trained("ambt-mean", STILL, starts=[before, None])
     state, old = model.state_dict(), before.state_dict()
-    _, temperature = before.member(0)
+    _, calibration = before.member(0)
     order = [before.classes_.tolist().index(name) for name in model.classes_]
     assert order == ([1, 0] if reverse else [0, 1])
-    torch.testing.assert_close(state["0.heads.0.1.weight"], old["0.head.1.weight"][order] / temperature)
-    torch.testing.assert_close(state["0.heads.0.1.bias"], old["0.head.1.bias"][order] / temperature)
+    scale, bias = calibration.scale, torch.from_numpy(calibration.bias).float()
+    torch.testing.assert_close(state["0.heads.0.1.weight"], old["0.head.1.weight"][order] * scale)
+    torch.testing.assert_close(  # its classes are equally frequent
+        state["0.heads.0.1.bias"], (old["0.head.1.bias"] * scale + bias)[order], rtol=1e-4, atol=1e-5
+    )
     assert not torch.equal(state["0.heads.1.1.weight"], state["0.heads.0.1.weight"])
-    assert temperature != 1.0
+    assert scale != 1.0
 
 
 def test_a_start_of_other_classes_gives_its_encoder_and_not_its_head() -> None:
@@ -209,6 +215,95 @@ def test_each_member_starts_from_the_member_of_its_number() -> None:
     for member in range(2):
         assert torch.equal(state[f"{member}.encoders.0.{name}"], old[f"{member}.encoder.{name}"])
     assert not torch.equal(old[f"0.encoder.{name}"], old[f"1.encoder.{name}"])
+
+
+PEOPLE = np.array([f"set\x1fp{i // 16}" for i in range(64)])
+
+
+@functools.cache
+def start_with_people(seed: int, first: int = 0, members: int = 1) -> DnnModel:
+    """A model of people from a number on, each member validated on one of them, whom the seed chooses."""
+    x, labels = toy(seed=3, kinds=("mlp",))
+    settings = replace(QUICK, epochs=1, members=members, validation=0.25, seed=seed)
+    rows = np.flatnonzero(PEOPLE >= f"set\x1fp{first}")
+    return dnn.fit(
+        x.arrays[0][rows],
+        labels[rows],
+        groups=PEOPLE[rows],
+        encoder="mlp",
+        encoder_settings=SETTINGS["mlp"],
+        settings=settings,
+    )
+
+
+def validated_on(model: DnnModel | FusionModel) -> list[list[str]]:
+    return [member["validation_groups"] for member in model.to_meta()["training"]["members"]]
+
+
+def fused_from(starts: list[DnnModel | None], members: int = 1) -> FusionModel:
+    x, labels = toy(kinds=("mlp", "mlp"))
+    settings = replace(QUICK, epochs=1, members=members, validation=0.25)
+    return fit(
+        x, labels, design("attention", ("mlp", "mlp")), groups=PEOPLE, starts=starts, settings=settings
+    )
+
+
+def other_seeds() -> tuple[int, int]:
+    """Two seeds whose starts were validated on other people than a fusion would choose, and each other."""
+    chosen = validated_on(fused_from([None, None]))
+    seeds = [seed for seed in range(12) if validated_on(start_with_people(seed)) != chosen]
+    one = seeds[0]
+    return one, next(
+        s for s in seeds if validated_on(start_with_people(s)) != validated_on(start_with_people(one))
+    )
+
+
+def test_a_fusion_is_validated_on_the_people_that_its_starts_were_validated_on() -> None:
+    """Whoever trained a start cannot tell when its fusion is to stop."""
+    one, _ = other_seeds()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        start = start_with_people(one)
+        assert validated_on(fused_from([start, None])) == validated_on(start)
+        assert validated_on(fused_from([start, start])) == validated_on(start)
+        several = start_with_people(one, members=3)
+        assert validated_on(fused_from([several, None], members=3)) == validated_on(several)
+
+
+def test_people_that_a_start_was_trained_on_are_named_where_they_must_validate() -> None:
+    one, other = (start_with_people(seed) for seed in other_seeds())
+    with pytest.warns(TrainingWarning) as said:
+        fused = fused_from([one, other])
+    ((mine,),) = validated_on(fused)
+    texts = [str(each.message) for each in said]
+    assert len(texts) == 2
+    for text, stream in zip(texts, ("s0", "s1"), strict=True):
+        assert f"the start of {stream} was trained on groups" in text
+        assert f"({mine.removeprefix('set' + chr(31))})" in text
+
+
+def test_a_start_that_does_not_say_on_whom_it_was_validated_is_told() -> None:
+    with pytest.warns(TrainingWarning, match="s1 does not say which groups it was validated on"):
+        fused_from([None, start("mlp")])
+
+
+def test_people_whom_a_start_has_not_met_may_validate() -> None:
+    """Its own validation part is not among the rows of the fusion, and those it has are strangers to it."""
+    later = start_with_people(0, first=2)
+    x, labels = toy(kinds=("mlp", "mlp"))
+    rows = np.arange(32)
+    settings = replace(QUICK, epochs=1, validation=0.5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", TrainingWarning)
+        fused = fit(
+            x[rows],
+            labels[rows],
+            design("attention", ("mlp", "mlp")),
+            groups=PEOPLE[rows],
+            starts=[later, None],
+            settings=settings,
+        )
+    assert set(validated_on(fused)[0]) < set(PEOPLE[rows])
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -287,17 +382,18 @@ def test_pictures_stay_bytes_beside_other_streams() -> None:
     np.testing.assert_allclose(model.predict_proba(floats), model.predict_proba(both), rtol=1e-6)
 
 
-def test_the_answer_is_the_mean_of_the_members_calibrated_answers() -> None:
-    """Powers of 1/T of a probability, made to sum to 1, are those of logits divided by T."""
+def test_probabilities_are_the_mean_of_the_members_calibrated_ones() -> None:
+    """A softmax of logits / T + b is the 1/T-th power of the plain one times e^b, made to sum to 1."""
     x, labels = toy(n=32, kinds=("mlp", EEG))
     settings = replace(QUICK, epochs=1, members=2, validation=0.5)
     model = fit(x, labels, design("attention"), settings=settings)
     state, meta = model.state_dict(), model.to_meta()
+    calibrations = {"temperatures": [0.5, 3.0], "biases": [[0.3, -0.3], [-1.0, 1.0]]}
     alone = []
-    for member, temperature in enumerate((0.5, 3.0)):
+    for member, (temperature, bias) in enumerate(zip(*calibrations.values(), strict=True)):
         own = {f"0.{name[2:]}": value for name, value in state.items() if name.startswith(f"{member}.")}
-        plain = FusionModel.from_parts(own, {**meta, "temperatures": [1.0]}).predict_proba(x)
-        powers = plain ** (1 / temperature)
+        plain = FusionModel.from_parts(own, {**meta, "temperatures": [1.0], "biases": [[0.0, 0.0]]})
+        powers = plain.predict_proba(x) ** (1 / temperature) * np.exp(bias)
         alone.append(powers / powers.sum(axis=1, keepdims=True))
-    both = FusionModel.from_parts(state, {**meta, "temperatures": [0.5, 3.0]})
+    both = FusionModel.from_parts(state, {**meta, **calibrations})
     np.testing.assert_allclose(both.predict_proba(x), np.mean(alone, axis=0), rtol=1e-9)

@@ -1,0 +1,161 @@
+"""Cuts of the training rows, for choosing settings, early stopping and calibration.
+
+They keep people apart, or what else the protocol keeps apart; where that cannot be done, clips and trials;
+and single rows where not even that can. Each step down is a `eavctl.errors.TrainingWarning`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from eavctl.errors import DataError, TrainingWarning
+
+N_FOLDS = 4  # to choose settings on
+
+Fold = tuple[np.ndarray, np.ndarray]
+Names = Sequence[str] | np.ndarray
+
+
+class _Level(NamedTuple):
+    """What a cut keeps whole, shape (n_rows,), and what one of them and several are called."""
+
+    kept: np.ndarray
+    one: str
+    many: str
+
+
+@dataclass(frozen=True)
+class InnerRows:
+    """Training rows to be cut; a fold is a pair of row numbers (training part, test part).
+
+    Parameters
+    ----------
+    y : class numbers, int, shape (n_rows,).
+    classes : names of the classes.
+    groups : shape (n_rows,), people, or what else the protocol keeps apart; None where nothing is known.
+    units : shape (n_rows,), what is never to be divided, such as clips or trials; None: each row by itself.
+    """
+
+    y: np.ndarray
+    classes: Sequence[str]
+    groups: Names | None = None
+    units: Names | None = None
+
+    def folds(self, seed: int) -> list[Fold]:
+        """Folds to choose settings and calibrate on, which test every row once.
+
+        Raises
+        ------
+        DataError : a class has a single row.
+        """
+        if self._rows_of_class.min() < 2:
+            raise DataError("a class has a single row in a training part; at least two are needed")
+        folds, failed = self._cut(N_FOLDS, seed, lambda folds: sum(len(t) for _, t in folds) == len(self.y))
+        self._warn("C, gamma and calibration were chosen on inner folds", failed)
+        return folds
+
+    def validation(self, share: float, seed: int) -> list[Fold]:
+        """Cut in as many disjoint ways as the share of validation rows, from 0 to 0.5, allows.
+
+        Returns
+        -------
+        Folds whose training parts have every class; no row is in two test parts. A single one with an empty
+        test part where the share is 0 or the rows cannot be cut.
+        """
+        failed: list[_Level] = []
+        if share:
+            folds, failed = self._cut(round(1 / share), seed, bool)
+            if folds:
+                self._warn("early stopping and calibration used validation rows", failed)
+                return folds
+        why = f": {self._reason(failed[-1])}" if failed else ""
+        warnings.warn(
+            f"trained without validation, so the probabilities are not calibrated{why}",
+            TrainingWarning,
+            stacklevel=2,
+        )
+        return [(np.arange(len(self.y)), np.arange(0))]
+
+    def holding(self, names: Collection[str]) -> Fold | None:
+        """The fold that tests the groups of these names; None where a part has no row or a class is lost."""
+        if self.groups is None:
+            return None
+        held = np.isin(np.asarray(self.groups), list(names))
+        fold = np.flatnonzero(~held), np.flatnonzero(held)
+        return fold if self._is_whole(fold) else None
+
+    def groups_tested(self, fold: Fold) -> list[str]:
+        """Names, sorted, of the groups whose rows are all in the test part."""
+        if self.groups is None:
+            return []
+        groups = np.asarray(self.groups)
+        return sorted({str(name) for name in groups[fold[1]]} - {str(name) for name in groups[fold[0]]})
+
+    @property
+    def _rows_of_class(self) -> np.ndarray:
+        """Number of rows of each class that occurs."""
+        return np.unique(self.y, return_counts=True)[1]
+
+    def _levels(self) -> list[_Level]:
+        """What to keep whole, the best first; one that the next divides no further is left out."""
+        named = ((self.groups, "group", "groups, such as people"), (self.units, "clip", "clips or trials"))
+        levels = [_Level(np.asarray(kept), *nouns) for kept, *nouns in named if kept is not None]
+        levels.append(_Level(np.arange(len(self.y)), "row", "rows"))
+        sizes = [len(np.unique(level.kept)) for level in levels]
+        return [level for i, level in enumerate(levels) if sizes[i] not in sizes[i + 1 :]]
+
+    def _cut(
+        self, n_folds: int, seed: int, enough: Callable[[list[Fold]], bool]
+    ) -> tuple[list[Fold], list[_Level]]:
+        """Folds of the first level whose folds are enough, or none; and the levels that failed before."""
+        levels = self._levels()
+        for number, level in enumerate(levels):
+            folds = self._folds(level.kept, n_folds, seed)
+            if enough(folds):
+                return folds, levels[:number]
+        return [], levels
+
+    def _folds(self, kept: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
+        """Of so many folds at most, alike in classes, those whose training parts have every class."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+        n_kept = len(np.unique(kept))
+        n_folds = min(n_folds, n_kept, int(self._rows_of_class.max()))
+        if n_folds < 2:
+            return []
+        kind = StratifiedKFold if n_kept == len(kept) else StratifiedGroupKFold
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # classes rarer than folds are seen to by _is_whole
+            folds = list(kind(n_folds, shuffle=True, random_state=seed).split(self.y, self.y, kept))
+        return [fold for fold in folds if self._is_whole(fold)]
+
+    def _is_whole(self, fold: Fold) -> bool:
+        """Whether the training part has every class and the test part a row."""
+        train, test = fold
+        return len(test) > 0 and len(np.unique(self.y[train])) == len(self._rows_of_class)
+
+    def _warn(self, what: str, failed: Sequence[_Level]) -> None:
+        for level in failed:
+            text = f"{what} that share {level.many}, with the rows trained on: {self._reason(level)}"
+            warnings.warn(text, TrainingWarning, stacklevel=3)
+
+    def _reason(self, level: _Level) -> str:
+        """Why a level's folds are not enough."""
+        from eavctl.evaluation.groups import short  # brings pandas, which judging does without
+
+        kept, one, _ = level
+        if len(np.unique(kept)) == 1:
+            return f"there is one {one} alone ({short(str(kept[0]))})"
+        alone = [
+            f"class {name!r} is of one {one} alone ({short(str(kept[self.y == number][0]))})"
+            for number, name in enumerate(self.classes)
+            if len(np.unique(kept[self.y == number])) == 1
+        ]
+        if not alone:
+            return f"no cut leaves every class a {one} to train on and one to test"
+        return alone[0] + (f", and so are {len(alone) - 1} more classes" if alone[1:] else "")
