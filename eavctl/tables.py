@@ -40,6 +40,13 @@ NAMES_RECORDINGS = 3
 META_KEY = b"eavctl"
 TENSOR = "x"
 PRED, PROBA = "pred", "proba_"
+# Columns that say how often such answers were right, and what they are called in a part.
+RIGHT = {
+    "right_out_of_fold": ("right", pa.float64()),
+    "right_low": ("low", pa.float64()),
+    "right_high": ("high", pa.float64()),
+    "right_n_rows": ("n_rows", pa.int64()),
+}
 # Rows of a row group, which writing and reading hold beside the table. Of columns many: what the file's end
 # says of each column of each group, a kilobyte, stays in memory too.
 COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
@@ -88,6 +95,8 @@ class PredictionTable:
     meta : classes, modalities, model hashes, protocol, ``out_of_fold``.
     pred : the answer of each row, a name among ``classes``, object array, shape (n_rows,); by default the
         likeliest class.
+    right : how often such answers were right in the model's training, a part of
+        `eavctl.evaluation.reliability` for each row, None where that is not known; empty of rows out of fold.
     """
 
     keys: pd.DataFrame
@@ -95,6 +104,7 @@ class PredictionTable:
     classes: tuple[str, ...]
     meta: dict[str, Any] = field(default_factory=dict)
     pred: np.ndarray = None  # type: ignore[assignment]  # __post_init__ puts an array here
+    right: Sequence[Mapping[str, Any] | None] = ()
 
     def __post_init__(self) -> None:
         if self.pred is None:
@@ -236,11 +246,13 @@ def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
-    """Write a prediction table: the keys, ``pred`` and one ``proba_<class>`` column a class."""
+    """Write a prediction table: keys, ``pred``, a column ``proba_<class>`` a class, and `RIGHT` if known."""
     arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
     arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
         arrays[PROBA + name] = numbers(shares.astype(np.float64))
+    for name, (key, kind) in RIGHT.items() if table.right else ():
+        arrays[name] = column([part and part[key] for part in table.right], kind)
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
     meta["classes"] = list(table.classes)
     _write(pa.table(arrays), meta, path)

@@ -11,6 +11,7 @@ from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_json
 from eavctl.cli.options import Json
 from eavctl.evaluation import formatting
+from eavctl.evaluation.names import BETWEEN
 
 LONGEST = 6  # entries of a list that are shown; --json shows all
 
@@ -63,6 +64,6 @@ def _is_interval(value: Any) -> bool:
 
 def _short(value: Any) -> str:
     if not isinstance(value, list):
-        return f"{value:.4g}" if isinstance(value, float) else str(value)
+        return f"{value:.4g}" if isinstance(value, float) else str(value).replace(BETWEEN, " ").strip()
     shown = ", ".join(_short(each) for each in value[:LONGEST])
     return f"{shown}, ... ({len(value)} in all)" if len(value) > LONGEST else shown

@@ -20,8 +20,9 @@ from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks.model import Design, FusionModel, fit
 from eavctl.fusion.subsets import subsets_of, table_of
+from eavctl.stages.clips import in_order
 from eavctl.stages.joined import Joined
-from eavctl.stages.train import Task, Witness, in_order
+from eavctl.stages.train import Task, Witness
 from eavctl.stages.training_table import TrainingTable
 from eavctl.tables import PredictionTable
 

@@ -153,6 +153,7 @@ class Predicted:
             np.stack([row.proba for row in rows]),
             self.classes,
             pred=np.array([row.pred for row in rows], dtype=object),
+            right=[self.sureness(row) for row in rows],
             meta={
                 **(self._fused() if self.is_fusion else _single(meta)),
                 "model_hashes": [meta["training_hash"]],

@@ -29,6 +29,7 @@ from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.clips import clips_of, in_order, together
 from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.training_table import TrainingTable, labelled, normalized, of_features
 from eavctl.tables import PredictionTable
@@ -223,14 +224,12 @@ def train_rows(
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
     heard = FitWarnings()
-    judged, final, kept = _fit(
-        table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold
-    )
+    fitted = _fit(table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold)
     warnings = (*warnings, *heard.sentences())
     meta = {
         "kind": fitter.kind,
         **table.facts,
-        "classes": list(judged.classes),
+        "classes": list(fitted.rows.classes),
         "class_counts": counts_of(people),
         "seed": evaluation.seed,
         "fitter": fitter.describe(),
@@ -239,12 +238,15 @@ def train_rows(
         "training_hash": training_hash,
         "versions": versions(*PACKAGES),
     }
-    judged = replace(judged, meta=_prediction_meta(meta, fitter, table))
+    judged = replace(fitted.rows, meta=_prediction_meta(meta, fitter, table))
     told = witness.account(judged)
     oof = replace(judged, meta={**judged.meta, **told})
-    meta |= {"out_of_fold": {**summarize(oof), "reliability": {"rows": reliability(oof)}}, **told}
+    sure = {"rows": reliability(oof)}
+    if len(fitted.clips) < len(oof):  # rows are segments, of which predict takes the mean
+        sure["clips"] = reliability(replace(fitted.clips, meta=judged.meta))
+    meta |= {"out_of_fold": {**summarize(oof), "reliability": sure}, **told}
     if targets.model:
-        artifacts.save(targets.model, final, meta, kept)
+        artifacts.save(targets.model, fitted.final, meta, fitted.folds)
     if targets.predictions:
         tables.write_predictions(oof, targets.predictions)
     shutil.rmtree(parts, ignore_errors=True)
@@ -305,12 +307,13 @@ def _fit(
     witness: Witness,
     heard: FitWarnings,
     on_fold: Tick,
-) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
-    """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
+) -> _Fitted:
+    """Fit and judge every fold, then, if a model is wanted, fit all rows."""
     keys, labels = table.keys, table.keys["label"].to_numpy(dtype=str)
     classes = [name for name in table.classes if name in set(labels)]
     proba = np.full((len(table), len(classes)), np.nan)
     pred, fold = np.full(len(table), None, dtype=object), np.full(len(table), UNTESTED)
+    clips: list[PredictionTable] = []
     kept: list[artifacts.Model] = []
     n_fits = len(planned.folds) + bool(targets.model)
 
@@ -329,8 +332,11 @@ def _fit(
             keys.iloc[test],
             planned.shares,
         )
-        with heard.of(name):
-            return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+        try:
+            with heard.of(name):
+                return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+        except DataError as error:
+            raise type(error)(f"{name}: {error}") from error
 
     for number, split in enumerate(planned.folds):
         predictor, task = fitted(number, f"fold {split.fold}", split.train, split.test)
@@ -340,6 +346,7 @@ def _fit(
         proba[split.test] = in_order(found, predictor.classes_, classes)
         pred[split.test] = predictor.classes_[predictor.decide(found)]
         fold[split.test] = split.fold
+        clips.append(clips_of(keys.iloc[split.test], found, predictor))
         witness.judged(split, predictor, task, x)
         if targets.keep_folds:
             kept.append(
@@ -352,7 +359,18 @@ def _fit(
     on_fold(n_fits, n_fits, "")
     judged = np.flatnonzero(fold != UNTESTED)
     tested = keys.iloc[judged].reset_index(drop=True).assign(fold=pd.array(fold[judged], "Int64"))
-    return PredictionTable(tested, proba[judged], tuple(classes), pred=pred[judged]), final, kept
+    oof = PredictionTable(tested, proba[judged], tuple(classes), pred=pred[judged])
+    return _Fitted(oof, together(clips, classes), final, kept)
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    """What the folds came to: rows out of fold, clips as the mean of theirs, and the fitted predictors."""
+
+    rows: PredictionTable
+    clips: PredictionTable
+    final: Any
+    folds: list[artifacts.Model]
 
 
 def check_finite(proba: np.ndarray, where: str) -> None:
@@ -385,14 +403,6 @@ def _identity(table: TrainingTable, fitter: Fitter, evaluation: Evaluation) -> s
             "versions": versions(*PACKAGES),
         }
     )
-
-
-def in_order(proba: np.ndarray, have: np.ndarray, want: list[str]) -> np.ndarray:
-    """Columns in the table's order; a class that a fold's training rows lack has probability 0."""
-    result = np.zeros((len(proba), len(want)))
-    for column, name in enumerate(have):
-        result[:, want.index(str(name))] = proba[:, column]
-    return result
 
 
 def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, table: TrainingTable) -> dict[str, Any]:

@@ -26,6 +26,7 @@ from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
 from eavctl.provenance import hash_json, versions
+from eavctl.stages.clips import in_order
 from eavctl.stages.fit_warnings import FitWarnings
 from eavctl.stages.fuse_network import FusionPlan
 from eavctl.stages.train import (
@@ -35,7 +36,6 @@ from eavctl.stages.train import (
     Tick,
     check_finite,
     checked_plan,
-    in_order,
     protocol_meta,
 )
 from eavctl.stages.training_table import TrainingTable, labelled

@@ -6,6 +6,7 @@ import json
 
 import mne
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
@@ -181,3 +182,27 @@ def test_a_recording_of_another_length_does_not_fit(run, made, tmp_path):
     assert result.code == 0
     assert "does not fit" in result.err
     assert "--window" in result.err
+
+
+def test_how_often_answers_are_right_stands_in_cards_lists_json_and_tables(run, tmp_path):
+    """Of whole clips, and of clips that a model of segments judges by the mean of theirs."""
+    assert run("synth", "--per-class", 24, "--seed", 2).code == 0
+    for name, cut in (("whole", []), ("parts", ["--segment", 1])):
+        assert run("extract", "dataset", "--features", "seed33", *cut, "-o", f"{name}.parquet").code == 0
+        assert run("train-svm", f"{name}.parquet", "-o", f"{name}.joblib", "--folds", 3).code == 0
+        model = ["--model", f"{name}.joblib"]
+        clip = "dataset/sad/sad_sample_1.wav"
+        answer = json.loads(run("predict", clip, *model, "--json").out)["predictions"][0]
+        right = answer["right_out_of_fold"]
+        assert right["low"] <= right["right"] <= right["high"]
+        assert right["n_rows"] >= 20
+        assert f"of {right['n_rows']} answers" in run("predict", clip, *model).out
+        assert f"right {right['right']:.2f}" in run("predict", clip, "dataset/happy", *model).out
+        assert run("predict", "dataset", *model, "-o", f"{name}_all.parquet").code == 0
+        table = pq.read_table(tmp_path / f"{name}_all.parquet").to_pandas().set_index("sample_id")
+        row = table.loc["sad/sad_sample_1"]
+        assert (row["right_out_of_fold"], row["right_n_rows"]) == (right["right"], right["n_rows"])
+        tables.read_predictions(tmp_path / f"{name}_all.parquet")
+    levels = json.loads(run("show", "parts.joblib", "--json").out)["out_of_fold"]["reliability"]
+    assert sum(p["n_rows"] for parts in levels["clips"]["classes"].values() for p in parts) <= 96
+    assert sum(p["n_rows"] for parts in levels["rows"]["classes"].values() for p in parts) > 96
