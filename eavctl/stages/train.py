@@ -212,11 +212,11 @@ def train_rows(
 
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
-    heard = FitWarnings()
+    collected = FitWarnings()
     judged, final, kept = _fit(
-        table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold
+        table, fitter, planned, parts / training_hash, targets, witness, collected, on_fold
     )
-    warnings = (*warnings, *heard.sentences())
+    warnings = (*warnings, *collected.sentences())
     meta = {
         "kind": fitter.kind,
         **table.facts,
@@ -286,7 +286,7 @@ def _fit(
     place: Path,
     targets: Targets,
     witness: Witness,
-    heard: FitWarnings,
+    collected: FitWarnings,
     on_fold: Tick,
 ) -> tuple[PredictionTable, Any, list[artifacts.Model]]:
     """The out-of-fold predictions, the predictor fitted on all rows, and, if wanted, those of the folds."""
@@ -307,7 +307,7 @@ def _fit(
         task = Task(
             x, labels[rows], groups[rows], units[rows], keys.iloc[rows], keys.iloc[test], planned.shares
         )
-        with heard.of(name):
+        with collected.of(name):
             return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
 
     for number, split in enumerate(planned.folds):
