@@ -1,7 +1,7 @@
 """Logits to calibrated probabilities, probabilities to answers, and how to judge them on the way.
 
 Classifiers here are trained with balanced class weights, so their logits take all classes for equally
-frequent. A scale and a bias for each class, fitted on rows that were not trained on, turn them into
+frequent. One scale and a bias for each class, fitted on rows that were not trained on, turn them into
 probabilities that hold for the classes as they come. Answers are to serve the mean recall of the classes
 (UAR), so probabilities are divided by the classes' frequencies before the greatest is taken.
 """
@@ -100,20 +100,20 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
 
     size = float(np.sqrt((logits - logits.mean(axis=1, keepdims=True)).var())) or 1.0
     x, rows = logits / size, np.arange(len(y))
+    centre = np.array([0.0, *expected])  # of the scale, then the biases, as all that follows
+    deviation = np.array([SCALE_DEVIATION, *[BIAS_DEVIATION] * len(counts)])
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        """Negative log posterior, per row, and its gradient; of the scale, then the biases."""
-        scale, bias = parameters[0], parameters[1:]
-        proba = softmax(scale * x + bias)
-        off = np.concatenate([[scale / SCALE_DEVIATION**2], (bias - expected) / BIAS_DEVIATION**2])
-        penalty = ((scale / SCALE_DEVIATION) ** 2 + (((bias - expected) / BIAS_DEVIATION) ** 2).sum()) / 2
-        likelihood = np.log(np.maximum(proba[rows, y], 1e-300)).sum()
+        """Negative log posterior, per row, and its gradient."""
+        proba = softmax(parameters[0] * x + parameters[1:])
+        off = (parameters - centre) / deviation
+        value = nll(proba, y) + off @ off / 2 / len(y)
         proba[rows, y] -= 1
-        gradient = np.concatenate([[(proba * x).sum()], proba.sum(axis=0)]) + off
-        return (penalty - likelihood) / len(y), gradient / len(y)
+        slope = np.array([(proba * x).sum(), *proba.sum(axis=0)])
+        return value, (slope + off / deviation) / len(y)
 
     bounds = [(LEAST_SCALE, None), *[(None, None)] * len(counts)]
-    start = np.concatenate([[1.0], expected])
+    start = np.array([1.0, *expected])
     exact = {"maxiter": 1000, "ftol": 1e-15, "gtol": 1e-9}
     found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B", options=exact).x
     bias = found[1:] - found[1:].mean()
@@ -161,7 +161,7 @@ def priors_of(meta: Mapping[str, Any]) -> np.ndarray:
     """
     n_classes = len(meta["classes"])
     priors = np.array(meta.get("priors") or [1 / n_classes] * n_classes, dtype=np.float64)
-    if priors.shape != (n_classes,) or not (priors >= 0).all():
+    if priors.shape != (n_classes,) or not (priors >= 0).all() or not priors.any():
         raise ValueError(f"priors {priors.tolist()} for {n_classes} classes")
     return priors
 
@@ -184,9 +184,11 @@ def members_of(meta: Mapping[str, Any]) -> list[Calibration]:
 
     Raises
     ------
-    ValueError : they do not fit each other or the classes.
+    ValueError : they do not fit each other or the classes, or a temperature is not above 0.
     """
     temperatures = meta["temperatures"]
+    if not all(temperature > 0 for temperature in temperatures):
+        raise ValueError(f"temperatures {temperatures}, which must be above 0")
     biases = meta.get("biases") or [None] * len(temperatures)
     return [
         Calibration(1 / temperature, bias_of(bias, len(meta["classes"])))

@@ -103,7 +103,7 @@ class InnerRows:
 
     def _levels(self) -> list[_Level]:
         """What to keep whole, the best first; one that the next divides no further is left out."""
-        named = ((self.groups, "group", "groups, such as people"), (self.units, "clip", "clips or trials"))
+        named = ((self.groups, "group", "groups (such as people)"), (self.units, "clip", "clips or trials"))
         levels = [_Level(np.asarray(kept), *nouns) for kept, *nouns in named if kept is not None]
         levels.append(_Level(np.arange(len(self.y)), "row", "rows"))
         sizes = [len(np.unique(level.kept)) for level in levels]
@@ -141,7 +141,7 @@ class InnerRows:
 
     def _warn(self, what: str, failed: Sequence[_Level]) -> None:
         for level in failed:
-            text = f"{what} that share {level.many}, with the rows trained on: {self._reason(level)}"
+            text = f"{what} that share {level.many} with the rows trained on: {self._reason(level)}"
             warnings.warn(text, TrainingWarning, stacklevel=3)
 
     def _reason(self, level: _Level) -> str:
@@ -150,12 +150,12 @@ class InnerRows:
 
         kept, one, _ = level
         if len(np.unique(kept)) == 1:
-            return f"there is one {one} alone ({short(str(kept[0]))})"
+            return f"there is only one {one} ({short(str(kept[0]))})"
         alone = [
-            f"class {name!r} is of one {one} alone ({short(str(kept[self.y == number][0]))})"
+            f"class {name!r} occurs in one {one} only ({short(str(kept[self.y == number][0]))})"
             for number, name in enumerate(self.classes)
             if len(np.unique(kept[self.y == number])) == 1
         ]
         if not alone:
             return f"no cut leaves every class a {one} to train on and one to test"
-        return alone[0] + (f", and so are {len(alone) - 1} more classes" if alone[1:] else "")
+        return alone[0] + (f", and so do {len(alone) - 1} more classes" if alone[1:] else "")

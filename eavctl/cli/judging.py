@@ -153,7 +153,7 @@ def _card(result: Predicted, row: Row) -> list[str]:
         for i in order
     ]
     if row.pred != result.classes[order[0]]:
-        lines += ["", f"  {_against_odds(result, row)}"]
+        lines += ["", f"  {_why_not_likeliest(result, row)}"]
     right = result.sureness(row)
     if right is not None:
         lines += [
@@ -169,13 +169,13 @@ def _card(result: Predicted, row: Row) -> list[str]:
     return lines
 
 
-def _against_odds(result: Predicted, row: Row) -> str:
+def _why_not_likeliest(result: Predicted, row: Row) -> str:
     """Why the answer is not the likeliest class."""
     answer, likeliest = result.classes.index(row.pred), int(row.proba.argmax())
     mine, other = (row.proba[i] / result.model.priors[i] for i in (answer, likeliest))
     return (
-        f"The answer weighs a class against its share of the training rows: {row.pred} is {mine:.1f} times "
-        f"as likely as that, {result.classes[likeliest]} {other:.1f} times."
+        "The answer is the class with the highest probability relative to its share of the training rows: "
+        f"{mine:.1f} times for {row.pred}, {other:.1f} times for {result.classes[likeliest]}."
     )
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Iterator
+from typing import Any
 
 from eavctl.errors import TrainingWarning
 
 
 class FitWarnings:
-    """Collects the `TrainingWarning` of each fit; what else is warned of goes its way."""
+    """Collects each `TrainingWarning` of several fits; other warnings are shown as ever."""
 
     def __init__(self) -> None:
         self._fits: list[str] = []
@@ -20,14 +21,18 @@ class FitWarnings:
     def of(self, fit: str) -> Iterator[None]:
         """Collect what the block warns of, under the name of the fit."""
         self._fits.append(fit)
-        with warnings.catch_warnings(record=True) as caught:
+        with warnings.catch_warnings():  # which gives `showwarning` back, too
             warnings.simplefilter("always", TrainingWarning)
+            show = warnings.showwarning
+
+            def collect(message: Warning | str, category: type[Warning], *where: Any) -> None:
+                if issubclass(category, TrainingWarning):
+                    self._by_text.setdefault(str(message), {})[fit] = None
+                else:
+                    show(message, category, *where)
+
+            warnings.showwarning = collect  # type: ignore[assignment]
             yield
-        for warning in caught:
-            if issubclass(warning.category, TrainingWarning):
-                self._by_text.setdefault(str(warning.message), {})[fit] = None
-            else:
-                warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
 
     def sentences(self) -> tuple[str, ...]:
         """Each warning once, with the fits that it is of."""

@@ -223,9 +223,9 @@ def train_rows(
 
     place = Path(targets.files[0])
     parts = place.with_name(f".{place.name}.parts")
-    heard = FitWarnings()
-    fitted = _fit(table, fitter, planned, parts / training_hash, targets, witness, heard, on_fold)
-    warnings = (*warnings, *heard.sentences())
+    collected = FitWarnings()
+    fitted = _fit(table, fitter, planned, parts / training_hash, targets, witness, collected, on_fold)
+    warnings = (*warnings, *collected.sentences())
     meta = {
         "kind": fitter.kind,
         **table.facts,
@@ -305,7 +305,7 @@ def _fit(
     place: Path,
     targets: Targets,
     witness: Witness,
-    heard: FitWarnings,
+    collected: FitWarnings,
     on_fold: Tick,
 ) -> _Fitted:
     """Fit and judge every fold, then, if a model is wanted, fit all rows."""
@@ -333,7 +333,7 @@ def _fit(
             planned.shares,
         )
         try:
-            with heard.of(name):
+            with collected.of(name):
                 return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
         except DataError as error:
             raise type(error)(f"{name}: {error}") from error

@@ -113,9 +113,9 @@ def zero_shot(
     if not force and (done := _up_to_date(out, identity)):
         return done
     plan = checked_plan(table, evaluation)
-    heard = FitWarnings()
-    judged = _judge(run, plan, held, heard, on_fold)
-    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes), *heard.sentences())
+    collected = FitWarnings()
+    judged = _judge(run, plan, held, collected, on_fold)
+    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes), *collected.sentences())
     found = _scored(run, judged, held_out, plan.group)
     meta = {
         "name": _title(found),
@@ -197,7 +197,7 @@ class _Judged:
     proba: dict[str, np.ndarray]
 
 
-def _judge(run: _Run, plan: Plan, held: Sequence[str], heard: FitWarnings, on_fold: Tick) -> _Judged:
+def _judge(run: _Run, plan: Plan, held: Sequence[str], collected: FitWarnings, on_fold: Tick) -> _Judged:
     """Judge every fold's test rows once for each class held out."""
     proba = {name: np.full((len(run.table), len(run.classes)), np.nan) for name in held}
     folds = np.full(len(run.table), UNTESTED)
@@ -209,7 +209,7 @@ def _judge(run: _Run, plan: Plan, held: Sequence[str], heard: FitWarnings, on_fo
             on_fold(number, len(pairs), f"{at} {text}")
 
         note("")
-        with heard.of(fit):
+        with collected.of(fit):
             proba[name][split.test] = _fold(run, plan, split, name, note)
         folds[split.test] = split.fold
     on_fold(len(pairs), len(pairs), "")

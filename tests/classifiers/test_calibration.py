@@ -150,7 +150,14 @@ def test_files_of_older_versions_have_biases_of_0_and_equal_priors() -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [{"biases": [[0.0, 0.0]]}, {"biases": [[0.0], [0.0]]}, {"priors": [1.0]}, {"priors": [2.0, -1.0]}],
+    [
+        {"biases": [[0.0, 0.0]]},
+        {"biases": [[0.0], [0.0]]},
+        {"priors": [1.0]},
+        {"priors": [2.0, -1.0]},
+        {"priors": [0.0, 0.0]},
+        {"temperatures": [0.0, 1.0]},
+    ],
 )
 def test_parts_that_do_not_fit_are_refused(damage: dict[str, list[float]]) -> None:
     meta = json.loads(json.dumps({"classes": ["a", "b"], "temperatures": [2.0, 0.5], **damage}))

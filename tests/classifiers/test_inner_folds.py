@@ -67,9 +67,7 @@ def test_people_are_kept_whole_without_a_word_where_they_can_be(seed: int) -> No
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_class_of_one_person_is_named_and_clips_are_kept_whole(seed: int) -> None:
     found = lonely()
-    with pytest.warns(
-        TrainingWarning, match=r"such as people.*class 'sad' is of one group alone \(s3\)"
-    ) as said:
+    with pytest.warns(TrainingWarning, match=r"people.*class 'sad' occurs in one group only \(s3\)") as said:
         folds = rows_of(**found).folds(seed)
     assert len(said) == 1
     assert shared(folds, found["units"]) == set()
@@ -92,7 +90,7 @@ def test_classes_of_two_people_are_enough_to_keep_people_apart(seed: int) -> Non
 def test_one_person_alone_is_cut_by_clips_and_it_is_said() -> None:
     found = corpus(n_people=1, clips=12)
     for cut in (rows_of(**found).folds, lambda seed: rows_of(**found).validation(0.25, seed)):
-        with pytest.warns(TrainingWarning, match=r"there is one group alone \(s0\)"):
+        with pytest.warns(TrainingWarning, match=r"there is only one group \(s0\)"):
             folds = cut(0)
         assert len(folds) == 4
         assert shared(folds, found["units"]) == set()
@@ -104,8 +102,8 @@ def test_clips_are_divided_last_of_all_and_each_step_is_said() -> None:
     with pytest.warns(TrainingWarning) as said:
         folds = rows_of(**found).folds(0)
     people, clips = (str(each.message) for each in said)
-    assert "class 'sad' is of one group alone (s3)" in people
-    assert "class 'sad' is of one clip alone (the only sad clip)" in clips
+    assert "class 'sad' occurs in one group only (s3)" in people
+    assert "class 'sad' occurs in one clip only (the only sad clip)" in clips
     assert set(found["y"][out_of(folds)]) == {0, 1, 2}
 
 

@@ -78,6 +78,6 @@ def test_a_class_of_one_person_is_told_wherever_the_training_is(kind: str, tmp_p
     told = [done.warnings, artifacts.read_meta(model)["protocol"]["warnings"], page["warnings"]]
     told.append(tables.read_predictions(oof).meta["protocol"]["warnings"])
     for sentences in told:
-        lonely = [text for text in sentences if "'disgust' is of one group alone (s3)" in text]
+        lonely = [text for text in sentences if "'disgust' occurs in one group only (s3)" in text]
         assert len(lonely) == (kind == "svm")  # a network makes do with cuts that leave s3 in training
         assert all(text.startswith("in 4 of 5 fits (") for text in lonely)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from eavctl import registry
 from eavctl.classifiers.calibration import decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
-from eavctl.classifiers.fitting import Keeping, Labelled, fit_members, joint_state, labelled
+from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training import TrainSettings, forward
 from eavctl.errors import DataError, TrainingWarning
@@ -177,7 +177,7 @@ def fit(
 ) -> FusionModel:
     """Train a fusion network, by the loop of `eavctl.classifiers.dnn.fit`.
 
-    Groups that a start was trained on cannot tell when to stop, or how sure the network is. So each member
+    Groups that a start was trained on cannot show when to stop, or how sure the network is. So each member
     is validated on groups that its starts were validated on, or a `eavctl.errors.TrainingWarning` names
     those that a start was trained on.
 
@@ -204,7 +204,7 @@ def fit(
     _check(x, design)
     rows = labelled(x, labels, groups, units=units)
     if settings.validation:
-        rows = replace(rows, validate_on=_validated(rows, starts, settings.members))
+        rows = replace(rows, validate_on=_validated(starts, settings.members))
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
     def build(member: int) -> FusionNetwork:
@@ -223,9 +223,7 @@ def fit(
     return FusionModel.from_parts(joint_state(results), parts)
 
 
-def _validated(
-    rows: Labelled, starts: Sequence[DnnModel | None], n_members: int
-) -> tuple[frozenset[str], ...]:
+def _validated(starts: Sequence[DnnModel | None], n_members: int) -> tuple[frozenset[str], ...]:
     """For each member the groups that its starts were validated on, less those that one was trained on."""
     found = []
     for member in range(n_members):
