@@ -37,6 +37,7 @@ def noise_runs(folder, n_runs, every, seconds=120):
 
 BANDS = ["--features", "eeg-bands", "--set", "rate=100", "--set", "high=45"]
 EPOCHS = ["--events", "A=a,B=b", "--epoch", "0,4"]
+RUN_EPOCHS = ["--events", "T1=left,T2=right", "--epoch", "0,4.1"]
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "stratified"]])
@@ -206,3 +207,16 @@ def test_how_often_answers_are_right_stands_in_cards_lists_json_and_tables(run, 
     levels = json.loads(run("show", "parts.joblib", "--json").out)["out_of_fold"]["reliability"]
     assert sum(p["n_rows"] for parts in levels["clips"]["classes"].values() for p in parts) <= 96
     assert sum(p["n_rows"] for parts in levels["rows"]["classes"].values() for p in parts) > 96
+
+
+def test_a_model_of_epochs_says_that_a_whole_run_does_not_fit(run, shared_data):
+    runs = shared_data / "eeg"
+    extracted = run(
+        "extract", runs / "S001R03.edf", "--features", "eeg-bands", *RUN_EPOCHS, "-o", "e.parquet"
+    )
+    assert extracted.code == 0, extracted.err
+    trained = run("train-svm", "e.parquet", "-o", "m.joblib", "--protocol", "stratified", "--folds", 2)
+    assert trained.code == 0, trained.err
+    judged = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--json")
+    assert "lasts 125.0 s, and the model was trained on 4.1 s" in judged.err
+    assert json.loads(judged.out)["predictions"][0]["right_out_of_fold"] is None
