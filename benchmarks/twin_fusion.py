@@ -31,6 +31,7 @@ from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.protocols import Split, splits
 from eavctl.fusion.networks.model import Design, Stream, fit
 from eavctl.fusion.subsets import subsets_of
+from eavctl.stages.clips import in_order
 from eavctl.stages.joined import join_features
 
 # Chosen on a twin of another seed.
@@ -96,7 +97,8 @@ def _fold(
         model = fit(train, labels, design, groups=groups, starts=models, settings=replace(FUSED, seed=seed))
         for subset in subsets_of(range(len(streams))):
             name = "+".join(streams[i].name for i in subset)
-            yield f"{method}:{name}", model.predict_proba(test.only(subset))
+            proba = model.predict_proba(test.only(subset))
+            yield f"{method}:{name}", in_order(proba, model.classes_, classes)  # it has an order of its own
 
 
 def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict[str, np.ndarray]:

@@ -319,6 +319,17 @@ def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
     return _read_keys(_open(path).read(columns=list(KEYS)))
 
 
+def read_feature_keys(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The keys and the metadata of a feature table, without its features.
+
+    Raises
+    ------
+    DataError : as `read_features`.
+    """
+    source, meta = _open_kind(path, "features")
+    return _read_keys(source.read(columns=list(KEYS))), meta
+
+
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     """Read a feature table.
 

@@ -214,7 +214,7 @@ def _loso(request: _Request) -> Plan:
 
 
 def _stratified(request: _Request) -> Plan:
-    n_units = len(set(request.units))
+    n_units = _several(request.units)
     if n_units < request.folds:
         raise UsageError(f"--folds {request.folds}: {_only(n_units)}; use fewer folds, or more recordings")
     of_row = _deal(request.units, request.labels, request.folds, request.seed)
@@ -222,8 +222,7 @@ def _stratified(request: _Request) -> Plan:
 
 
 def _random(request: _Request) -> Plan:
-    if len(set(request.units)) < 2:
-        raise UsageError(f"--protocol random: {_only(len(set(request.units)))}; more are needed")
+    _several(request.units)
     parts = _deal(request.units, request.labels, RANDOM_PARTS, request.seed)
     rows = np.arange(len(parts))
     classes = set(request.labels)
@@ -378,6 +377,17 @@ def _whole(groups: np.ndarray, units: np.ndarray) -> np.ndarray:
     mine = groups[rows]
     found[rows] = connected(mine, (np.arange(len(rows)), mine), (np.arange(len(rows)), units[rows]))
     return found
+
+
+def _several(units: np.ndarray) -> int:
+    """How many units there are; one cannot be split."""
+    n_units = len(set(units))
+    if n_units < 2:
+        raise DataError(
+            "all rows are of one clip, or overlap in one recording, so none can be tested apart from the "
+            "others; extract without overlap, or from more recordings"
+        )
+    return n_units
 
 
 def _only(n_units: int) -> str:

@@ -255,8 +255,9 @@ def train_rows(
 
 def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
     """The splits that `train` would make of a table."""
-    keys, distinct = tables.read_keys(table), tables.read_feature_meta(table).get("distinct_names", False)
-    return _planned(keys[keys["label"].notna()].reset_index(drop=True), evaluation, distinct)
+    keys, meta = tables.read_feature_keys(table)
+    known = keys[keys["label"].notna()].reset_index(drop=True)
+    return _planned(known, evaluation, meta.get("distinct_names", False))
 
 
 def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:

@@ -410,8 +410,9 @@ def test_epochs_that_overlap_are_one_unit_of_every_protocol() -> None:
     for protocol in ("stratified", "random"):
         plan = splits(keys, protocol, folds=3)
         assert not sides_share(keys, plan, "recording")
-    with pytest.raises(UsageError, match="only 1 units"):
-        splits(epochs(1, 1.0), "stratified", folds=2)
+    for protocol in ("auto", "stratified", "random"):
+        with pytest.raises(DataError, match="overlap in one recording"):
+            splits(epochs(1, 1.0), protocol, folds=2)
     apart = splits(epochs(6, 4.0), "stratified", folds=3)
     assert any("epochs of one recording" in text for text in apart.warnings)
     with pytest.raises(LeakError, match="overlap in time"):

@@ -193,6 +193,9 @@ class Uniform:
         self.x = x
         return np.full((len(x), 2), 0.5)
 
+    def decide(self, proba):
+        return proba.argmax(axis=-1)
+
 
 @pytest.mark.parametrize(
     ("features", "kept", "fits"),
