@@ -187,6 +187,8 @@ class Recipe:
         except SignalError as error:
             return Sample(start, end, None, str(error))
         x, account = found if isinstance(found, tuple) else (found, {})
+        if not np.isfinite(x).all():
+            return Sample(start, end, None, "its features are not finite numbers")
         return Sample(start, end, x, account=account)
 
 

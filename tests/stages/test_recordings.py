@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import pytest
 import scipy.io
 import soundfile
 
+from eavctl import registry
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals.eeg import EAV_SFREQ
 from eavctl.signals.video import open_video
@@ -212,3 +214,16 @@ def test_a_recording_that_cannot_be_used_is_read_once(tmp_path: Path, monkeypatc
             with pytest.raises(SignalError, match="B7"):
                 describe(start, start + 2.0)
     assert len(reads) == 1
+
+
+def test_features_that_are_no_numbers_reject_their_segment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "a.wav", np.sin(np.arange(32000)), 16000)
+    entry = Recipe("seed33").entry
+    broken = replace(entry, thing=lambda signal, rate: np.full(33, np.inf, np.float32))
+    monkeypatch.setitem(registry._entries["features"], "seed33", broken)
+    with Recipe("seed33", segment=1.0).open(tmp_path / "a.wav") as describe:
+        found = describe()
+    assert [sample.x for sample in found] == [None, None]
+    assert all("not finite" in sample.reason for sample in found)
