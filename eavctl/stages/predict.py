@@ -113,13 +113,20 @@ class Predicted:
         return tuple(level["seconds"]) if level and level["seconds"] else None
 
     @property
+    def by_segments(self) -> bool:
+        """Whether recordings of any length are judged by the mean of segments like those of the training."""
+        return not self.by_window and "clips" in self._levels
+
+    @property
+    def _levels(self) -> dict[str, Any]:
+        """What was measured in training, of rows and of clips; nothing of models of older versions."""
+        levels = (self.model.meta.get("out_of_fold") or {}).get("reliability")
+        return levels if isinstance(levels, dict) else {}
+
+    @property
     def _level(self) -> dict[str, Any] | None:
         """What was measured of rows like these: windows, or recordings as the mean of their segments."""
-        levels = (self.model.meta.get("out_of_fold") or {}).get("reliability")
-        if not isinstance(levels, dict):  # older models measured otherwise
-            return None
-        found: dict[str, Any] = levels["rows"] if self.by_window else levels.get("clips") or levels["rows"]
-        return found
+        return self._levels.get("clips" if self.by_segments else "rows")
 
     def expected_uar(self, row: Row) -> float | None:
         """Out-of-fold UAR of the training with the streams that a row was judged by; None if not recorded."""
@@ -243,10 +250,10 @@ def predict(
     rows = judged.windows() if window else judged.wholes()
     classes = tuple(str(name) for name in loaded.classes_)
     predicted = Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, bool(window))
-    return replace(predicted, notes=(*notes, *_length_note(predicted, loaded.meta)))
+    return replace(predicted, notes=(*notes, *_length_note(predicted)))
 
 
-def _length_note(predicted: Predicted, meta: dict[str, Any]) -> list[str]:
+def _length_note(predicted: Predicted) -> list[str]:
     """A sentence on recordings or windows that are not of the lengths that the model was trained on."""
     unlike, lengths = predicted.unlike, predicted.lengths
     if not unlike or lengths is None:
@@ -256,9 +263,10 @@ def _length_note(predicted: Predicted, meta: dict[str, Any]) -> list[str]:
     first, others = unlike[0], f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
     is_whole = not predicted.by_window and first.seconds > longest
     advice = f"; judge windows: --window {(shortest + longest) / 2:.2g}" if is_whole else ""
+    misfit = "" if predicted.by_segments else "it does not fit, and "
     return [
-        f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: it "
-        f"does not fit, and how often such answers are right is not known{advice}"
+        f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: "
+        f"{misfit}how often such answers are right is not known{advice}"
     ]
 
 
