@@ -158,7 +158,7 @@ def _card(result: Predicted, row: Row) -> list[str]:
     if right is not None:
         lines += [
             "",
-            f"  Out of fold, of {right['n_rows']} answers {result.classes[order[0]]!r} about as sure,",
+            f"  Of {right['n_rows']} out-of-fold answers {row.pred!r} of about this probability,",
             f"  {right['right']:.0%} [{right['low']:.0%}, {right['high']:.0%}] were right.",
         ]
     if result.is_fusion:

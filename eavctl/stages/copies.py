@@ -43,16 +43,18 @@ class Copies:
             if is_copy
         }
         clips, labels = (self._manifest.table[name] for name in ("clip_id", "label"))
-        copies, torn = [], []
+        copies, contradicting = [], []
         for a, b in sorted(pair for pair in pairs if pair[0] != pair[1]):
             one, other = (labels[i].as_py() for i in (a, b))
             if one != other:
-                torn.append(f"{clips[a].as_py()} ({one}) and {clips[b].as_py()} ({other})")
+                contradicting.append(f"{clips[a].as_py()} ({one}) and {clips[b].as_py()} ({other})")
             else:
                 copies.append(f"{clips[a].as_py()} and {clips[b].as_py()}")
         return [
             *_sentence(copies, "are the same recording under two names; no split divides them"),
-            *_sentence(torn, "are the same recording with contradicting labels; correct or leave out one"),
+            *_sentence(
+                contradicting, "are the same recording with contradicting labels; correct or leave out one"
+            ),
         ]
 
 

@@ -32,6 +32,7 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _table(path: Path) -> dict[str, Any]:
     from eavctl import tables
+    from eavctl.evaluation.groups import identify, named
 
     meta = tables.read_meta(path)
     if not meta:
@@ -41,8 +42,8 @@ def _table(path: Path) -> dict[str, Any]:
     if keys is not None:
         facts |= {
             "rows": len(keys),
-            "clips": int(keys["clip_id"].nunique()),
-            "subjects": int(keys["subject"].nunique()),
+            "clips": len(named(identify(keys, "clip_id"))),
+            "subjects": len(named(identify(keys, "subject"))),
             "labels": {str(name): int(n) for name, n in keys["label"].value_counts().sort_index().items()},
             "dataset": sorted(keys["dataset"].dropna().unique()),
         }

@@ -85,6 +85,7 @@ def test_an_answer_that_is_not_the_likeliest_class_is_explained(run, twin, tmp_p
     assert card[2].split()[0] == "Anger"  # bars fall with the probabilities
     (why,) = [line for line in card if "share of the training" in line]
     assert f"{ratios[row['pred']]:.1f} times for {row['pred']}" in why
+    assert any(f"answers {row['pred']!r}" in line for line in card)  # and not of the likeliest class
     run(*words, "-o", "p.parquet")
     assert tables.read_predictions(tmp_path / "p.parquet").pred.tolist() == [row["pred"]]
     listed = run("predict", twin / "twin", "--model", tmp_path / "m.pt").out

@@ -176,6 +176,12 @@ def test_a_namesake_of_another_data_set_was_not_seen(run, clips, tmp_path):
         assert ("trained on" in said) is is_seen
 
 
+def test_people_are_counted_by_data_set(run, clips):
+    clips(subject=["1", "2"], dataset=["one", "one", "two", "two"])
+    assert run("extract", "m.csv", "--features", "seed33", "-o", "f.parquet").code == 0
+    assert json.loads(run("show", "f.parquet", "--json").out)["subjects"] == 4
+
+
 def test_a_recording_of_another_length_does_not_fit(run, made, tmp_path):
     sound, rate = soundfile.read(made / "dataset/sad/sad_sample_1.wav")
     soundfile.write(tmp_path / "long.wav", np.tile(sound, 12), rate)
@@ -197,7 +203,8 @@ def test_how_often_answers_are_right_stands_in_cards_lists_json_and_tables(run, 
         right = answer["right_out_of_fold"]
         assert right["low"] <= right["right"] <= right["high"]
         assert right["n_rows"] >= 20
-        assert f"of {right['n_rows']} answers" in run("predict", clip, *model).out
+        card = run("predict", clip, *model).out
+        assert f"{right['n_rows']} out-of-fold answers {answer['pred']!r}" in card
         assert f"right {right['right']:.2f}" in run("predict", clip, "dataset/happy", *model).out
         assert run("predict", "dataset", *model, "-o", f"{name}_all.parquet").code == 0
         table = pq.read_table(tmp_path / f"{name}_all.parquet").to_pandas().set_index("sample_id")
