@@ -59,6 +59,14 @@ class Manifest:
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if value is not None}
 
+    def distinct(self, *names: str) -> set[tuple[Any, ...]]:
+        """The combinations of values that these columns have."""
+        return {
+            values
+            for batch in self.table.select(list(names)).to_batches(max_chunksize=AT_ONCE)
+            for values in zip(*(each.to_pylist() for each in batch.columns), strict=True)
+        }
+
     def _has_any(self, name: str) -> bool:
         return bool(self.table[name].null_count < len(self))
 
@@ -142,10 +150,13 @@ def build(
             batch = of_records(chunk, COLUMN_TYPES)
         except UnicodeEncodeError as error:
             raise DataError(f"{root}: {error.object!r} is not a name in Unicode; rename it") from None
-        clips, names = batch["clip_id"].to_pylist(), batch["sample_id"].to_pylist()
-        names = [name or clip for name, clip in zip(names, clips, strict=True)]
-        batches.append(batch.set_column(0, "sample_id", column(names, pa.string())))
+        named = batch["clip_id"]  # whole recordings, as most are, need no names of their own in memory
+        if batch["sample_id"].null_count < len(batch):
+            pairs = zip(batch["sample_id"].to_pylist(), named.to_pylist(), strict=True)
+            named = column([name or clip for name, clip in pairs], pa.string())
+        batches.append(batch.set_column(0, "sample_id", named))
         labels.update(filter(None, batch["label"].to_pylist()))
+        names = named.to_pylist()
         is_in_order &= all(a < b for a, b in itertools.pairwise([last, *names]))
         last = names[-1]
     if not batches:

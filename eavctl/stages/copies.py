@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from array import array
 from collections.abc import Sequence
 from typing import Any
@@ -34,32 +33,36 @@ class Copies:
 
     def notes(self) -> list[str]:
         """A sentence on copies, and one on those of them whose labels contradict each other."""
-        content = np.array(self._content)
+        content, of_row = np.array(self._content), np.array(self._of_row)
         order = np.argsort(content, kind="stable")
-        same = content[order][1:] == content[order][:-1]
-        pairs = {
-            (self._of_row[a], self._of_row[b])
-            for (a, b), is_copy in zip(itertools.pairwise(order), same, strict=True)
-            if is_copy
-        }
+        is_copy = content[order][1:] == content[order][:-1]
+        rows = of_row[order]
+        pairs = np.stack([rows[:-1][is_copy], rows[1:][is_copy]], axis=1)
+        copies = _Pairs("are the same recording under two names; no split divides them")
+        contradicting = _Pairs("are the same recording with contradicting labels; correct or leave out one")
         clips, labels = (self._manifest.table[name] for name in ("clip_id", "label"))
-        copies, contradicting = [], []
-        for a, b in sorted(pair for pair in pairs if pair[0] != pair[1]):
-            one, other = (labels[i].as_py() for i in (a, b))
-            if one != other:
-                contradicting.append(f"{clips[a].as_py()} ({one}) and {clips[b].as_py()} ({other})")
+        for a, b in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0):
+            one, other = ((clips[i].as_py(), labels[i].as_py()) for i in (int(a), int(b)))
+            if one[1] == other[1]:
+                copies.add(f"{one[0]} and {other[0]}")
             else:
-                copies.append(f"{clips[a].as_py()} and {clips[b].as_py()}")
-        return [
-            *_sentence(copies, "are the same recording under two names; no split divides them"),
-            *_sentence(
-                contradicting, "are the same recording with contradicting labels; correct or leave out one"
-            ),
-        ]
+                contradicting.add(f"{one[0]} ({one[1]}) and {other[0]} ({other[1]})")
+        return [*copies.sentence(), *contradicting.sentence()]
 
 
-def _sentence(pairs: list[str], what: str) -> list[str]:
-    if not pairs:
-        return []
-    more = f" (and {len(pairs) - SHOWN} more pairs)" if len(pairs) > SHOWN else ""
-    return [f"{'; '.join(pairs[:SHOWN])} {what}{more}"]
+class _Pairs:
+    """Pairs of clips of which something is to be said: the first few by name, and how many there are."""
+
+    def __init__(self, what: str) -> None:
+        self._what, self._shown, self._n = what, list[str](), 0
+
+    def add(self, pair: str) -> None:
+        self._n += 1
+        if self._n <= SHOWN:
+            self._shown.append(pair)
+
+    def sentence(self) -> list[str]:
+        if not self._n:
+            return []
+        more = f" (and {self._n - SHOWN} more pairs)" if self._n > SHOWN else ""
+        return [f"{'; '.join(self._shown)} {self._what}{more}"]

@@ -60,11 +60,10 @@ class Choice:
         manifest = find(source, self.layout).where(self.where)
         manifest = cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
         if not self.distinct_names:
-            labels, datasets, subjects = (
-                manifest.table[name].to_pylist() for name in ("label", "dataset", "subject")
-            )
-            people = {(d or "", s) for d, s in zip(datasets, subjects, strict=True) if s is not None}
-            check_spelling(set(labels), (BETWEEN.join(each) for each in people), str(source))
+            labels = (label for (label,) in manifest.distinct("label"))
+            people = manifest.distinct("dataset", "subject")
+            named = (BETWEEN.join((dataset or "", name)) for dataset, name in people if name is not None)
+            check_spelling(labels, named, str(source))
         return manifest
 
 
