@@ -55,7 +55,7 @@ def scan(root: Path) -> Manifest:
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of the table: the record of the manifest, its files wherever links lead, and which part."""
+    """A line of the table: the record of the manifest, its files with links resolved, and the part."""
 
     line: int
     record: dict[str, Any]
@@ -114,7 +114,7 @@ def _apart(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
 
 
 def _named(rows: Sequence[_Row]) -> Iterator[dict[str, Any]]:
-    """The records with names: of what shares a file or a clip, each has what tells it from the others."""
+    """The records with unique names: parts of a file or clip have their times, trials their number."""
     trials, parts = defaultdict(set), defaultdict(set)
     of_clip = Counter(row.record["clip_id"] for row in rows if "clip_id" in row.record)
     for row in rows:

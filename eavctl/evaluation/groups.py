@@ -23,7 +23,7 @@ COUNTED_IN: dict[str, tuple[str, ...]] = {
 }
 BLOCK = "block"
 RECORDING = "recording"
-TOLERANCE_S = 1e-6  # rows that share less time only touch
+TOLERANCE_S = 1e-6  # rows that share less time do not overlap
 
 
 def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
@@ -109,7 +109,7 @@ def _times(keys: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def connected(names: np.ndarray, *bonds: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Give one name, the least of theirs, to rows that share anything.
+    """Give one name, the first of theirs in order, to rows that are connected.
 
     Parameters
     ----------

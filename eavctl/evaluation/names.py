@@ -1,4 +1,4 @@
-"""What names give away: two spellings of one name, and speakers in the place of classes."""
+"""Checks of names: two spellings of one name, and names of speakers in the place of classes."""
 
 from __future__ import annotations
 

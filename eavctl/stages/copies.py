@@ -1,4 +1,4 @@
-"""Recordings that an extraction met twice, under two names: found by their content."""
+"""Copies of recordings in an extraction, under other names: found by their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 3
 
 
 class Copies:
-    """Remembers what each row is of, in sixteen bytes, and names those that are of the same part."""
+    """Finds rows of the same part of the same recording; keeps sixteen bytes a row."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest

@@ -1,4 +1,4 @@
-"""Which recording a file holds, told by its bytes: so that it is known again under any name."""
+"""Identify a recording by the bytes of its file, whatever the file is called."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
-DIGEST_BYTES = 8  # it tells recordings apart; whether a file was tampered with is not its business
+DIGEST_BYTES = 8  # enough to tell recordings apart; no protection against forgery
 WHOLE_BYTES = 1 << 20
 N_BLOCKS, BLOCK_BYTES = 16, 1 << 16
 DATA_FILE = re.compile(rb"^DataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
