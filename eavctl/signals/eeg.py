@@ -270,6 +270,10 @@ def open_eeg(path: str | os.PathLike[str]) -> EegFile:
         raise SignalError(f"{name}: not an EEG file by its ending; known: {', '.join(EEG_ENDINGS)}")
     if ending == ".mat":
         return _MatTrials(name)
+    if ending == ".set":
+        from eavctl.signals.eeglab import EeglabRecording
+
+        return EeglabRecording(name)
     from eavctl.signals.eeg_recordings import Recording  # imports MNE, which takes a second
 
     return Recording(name, ending)
@@ -293,7 +297,8 @@ class _MatTrials(EegFile):
         time_axis, channel_axis, trial_axis = self._axes
         slab = self._file.slab(self._name, int(trial or 0), trial_axis)
         is_by_channel = channel_axis < time_axis
-        return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # `read` tells what is not finite
+            return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
 
     def close(self) -> None:
         self._file.close()
