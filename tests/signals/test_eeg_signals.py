@@ -17,9 +17,10 @@ import scipy.io
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
+from eavctl.endings import EEG_ENDINGS
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals import eeg_splines
-from eavctl.signals.eeg import EAV_CHANNELS, EEG_ENDINGS, Dropouts, Event, channel_faults, open_eeg
+from eavctl.signals.eeg import EAV_CHANNELS, Dropouts, Event, channel_faults, open_eeg
 from eavctl.signals.eeg_names import clean_name
 from eavctl.stages.recipe import Recipe
 
