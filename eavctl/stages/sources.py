@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -66,8 +65,11 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
     held = _held(path, asked)
     paths = {modality: os.fspath(source) for modality in held}
     if path.suffix.lower() == ".mat" and "eeg" in held:
-        with contextlib.suppress(SignalError):  # reading it will fail in the same way
-            return _trials(paths, asked, _n_trials(path))
+        try:
+            n_trials = _n_trials(path)
+        except SignalError:  # reading it will fail in the same way, and it is rejected then
+            return [_alone(paths, os.fspath(source))]
+        return _trials(paths, asked, n_trials)
     return [_alone(paths, os.fspath(source))]
 
 
