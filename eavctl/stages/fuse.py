@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from eavctl import artifacts, tables
+from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
@@ -78,7 +77,7 @@ def fuse(
 
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
     """File names without endings, or whole paths where these are the same."""
-    stems = [Path(path).stem for path in inputs]
+    stems = [files.stem(path) for path in inputs]
     return stems if len(set(stems)) == len(stems) else [os.fspath(path) for path in inputs]
 
 

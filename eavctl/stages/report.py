@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from eavctl import files, tables
@@ -32,7 +31,7 @@ def report(
     if out is not None:
         guard([Output(out, "report")], inputs, force=force)
     read = [tables.read_predictions(path) for path in inputs]
-    names = [Path(path).stem for path in inputs]
+    names = [files.stem(path) for path in inputs]
     found = html.summary(read, names)
     if out is not None:
         files.write_bytes(out, html.page_of(found).encode())
