@@ -9,7 +9,6 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import emit_json, progress, say, warn
-from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
     Device,
@@ -27,6 +26,7 @@ from eavctl.cli.options import (
     TensorBoard,
 )
 from eavctl.cli.training import score_line, train_settings
+from eavctl.cli.values import read_settings
 from eavctl.errors import UsageError
 from eavctl.evaluation import formatting
 
