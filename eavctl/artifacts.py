@@ -154,6 +154,8 @@ def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> 
     predictor = getattr(importlib.import_module(module), name)
     try:
         rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
+    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+        raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
         raise DataError(f"{path}: the model is damaged ({str(error).splitlines()[0]})") from error
     return Model(meta, rebuilt)

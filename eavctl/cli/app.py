@@ -17,7 +17,7 @@ import typer
 from eavctl import __version__
 from eavctl.cli.console import Verbosity
 from eavctl.cli.options import Quiet, Verbose
-from eavctl.cli.stand_ins import stand_ins
+from eavctl.cli.stand_ins import stand_ins, stood_in
 from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, variables
 from eavctl.errors import UsageError
 
@@ -142,6 +142,10 @@ def parse(arguments: list[str]) -> int:
         code = group.main(
             arguments, prog_name="eavctl", standalone_mode=False, default_map=stand_ins(group.commands)
         )
+    except typer.BadParameter as error:
+        if stood_in(error):
+            error.message += " It is set in the environment or in eavctl.toml."
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     if code == INTERRUPTED:  # what newer typers make of a KeyboardInterrupt

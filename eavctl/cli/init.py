@@ -59,10 +59,10 @@ def init(
     for name in names:
         if Path(name).name != name or name == "..":
             raise UsageError(f"--classes: {name!r} cannot be the name of a folder")
-    if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{folder}: is a file; name a folder, which init makes if it is not there")
     makefile = folder / "Makefile"
     try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; name a folder, which init makes if it is not there")
         if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
             raise UsageError(f"{makefile}: exists; use --force to overwrite it")
         for name in names:

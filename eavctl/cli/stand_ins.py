@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import reprlib
 import shlex
 from collections.abc import Iterable, Mapping
@@ -62,6 +63,12 @@ def stand_ins(commands: Mapping[str, Any]) -> Values:
         command: {options[command][name].name: value for name, value in values.items()}
         for command, values in found.items()
     }
+
+
+def stood_in(error: Any) -> bool:
+    """Whether the value that typer finds wrong is one of `stand_ins`."""
+    source = error.ctx and error.param and error.ctx.get_parameter_source(error.param.name)
+    return getattr(source, "name", "") == "DEFAULT_MAP"
 
 
 def _options(command: Any) -> dict[str, Any]:
@@ -148,10 +155,15 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
     types, words = TYPES[kind]
     is_many = _is_many(parameter)
     items = value if is_many and isinstance(value, list) else [value]
-    if isinstance(value, list) != is_many or any(type(each) not in types for each in items):
+    if isinstance(value, list) != is_many or not all(_is_one_of(types, each) for each in items):
         wanted = f"a list, each of it {words}" if is_many else words
         raise UsageError(f"{SETTINGS_FILE}: {name} must be {wanted}, not {reprlib.repr(value)}")
     return value
+
+
+def _is_one_of(types: tuple[type, ...], value: Any) -> bool:
+    """Whether a value is of such a type itself (true is no number), and a finite number if it is one."""
+    return type(value) in types and not (isinstance(value, float) and not math.isfinite(value))
 
 
 def _pairs(value: Any) -> Any:

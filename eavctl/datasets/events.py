@@ -41,7 +41,8 @@ class Epochs:
         if not self.labels:
             raise UsageError("no events to cut at: name some, as EVENT=CLASS")
         if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
-            raise UsageError(f"an epoch from {self.span[0]} to {self.span[1]} s: it must end after it starts")
+            start, end = self.span
+            raise UsageError(f"an epoch from {start:g} to {end:g} s: the end must come after the start")
 
 
 class _Recording(NamedTuple):
