@@ -24,7 +24,7 @@ INFERENCE_BATCH = 64
 CPU = torch.device("cpu")
 
 Count = Annotated[int, Within(1, 1_000_000)]
-Rate = Annotated[float, Within(1e-9, 10)]
+Rate = Annotated[float, Within(1e-30, 10)]
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,10 @@ class TrainSettings:
         learns at this rate; then, if epochs are left, all learns at ``lr``, with a schedule of its own.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
+
+    Raises
+    ------
+    UsageError : a value of another type, not finite or out of bounds; or a device that is not there.
     """
 
     epochs: Count = 40

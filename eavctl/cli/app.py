@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import itertools
 import math
 import pkgutil
 import re
@@ -109,7 +110,7 @@ def refuse_empty(arguments: list[str]) -> None:
     ------
     UsageError : a word is empty, or the value of an option.
     """
-    for before, word in zip(["eavctl", *arguments], arguments, strict=False):
+    for before, word in itertools.pairwise(["eavctl", *arguments]):
         if not word:
             raise UsageError(f"an empty word after {before!r}; is a variable not set?")
         if EMPTY_VALUE.fullmatch(word):

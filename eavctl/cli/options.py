@@ -16,7 +16,7 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Processes to work with, such as 8; at most the machine's processors. Results are the same.",
+        help="Processes to work with, such as 8; never more than there are processors. Results are the same.",
     ),
 ]
 Seed = Annotated[int, typer.Option("--seed", "-s", min=0, max=MOST_SEED, help="Seed of every draw.")]

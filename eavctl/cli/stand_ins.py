@@ -85,10 +85,9 @@ def _of_environment(options: Options) -> Values:
             for name in mine:
                 known.setdefault(f"{prefix}{name}".upper(), []).append((command, name))
     given = variables()
-    for variable in sorted(given.keys() - known.keys()):
-        raise UsageError(
-            f"{variable} in the environment names no option of a command{_nearest(variable, known)}"
-        )
+    if strangers := sorted(given.keys() - known.keys()):
+        near = _nearest(strangers[0], known)
+        raise UsageError(f"{strangers[0]} in the environment names no option of a command{near}")
     found: Values = {command: {} for command in options}
     for variable, places in known.items():  # those of a single command last: they go before the shared
         for command, name in places if variable in given else ():
@@ -107,29 +106,33 @@ def _of_text(parameter: Any, text: str, variable: str) -> Any:
 
 
 def _of_file(options: Options) -> Values:
-    content = {name.replace("-", "_"): value for name, value in _content().items()}
+    content = _underscored(_content())
     commands = {command.replace("-", "_"): command for command in options}
+    everything = set[str]().union(*options.values())
+    if strangers := sorted(content.keys() - commands.keys() - everything):
+        near = _nearest(strangers[0], [*commands, *everything])
+        raise UsageError(f"{SETTINGS_FILE}: no command or option is named {strangers[0]}{near}")
     shared = {name: value for name, value in content.items() if name not in commands}
-    everything = {name for mine in options.values() for name in mine}
-    for name, value in shared.items():
-        if name not in everything or isinstance(value, dict):
-            shown = f"[{name}]" if isinstance(value, dict) else name
-            raise UsageError(
-                f"{SETTINGS_FILE}: no command or option is named {shown}"
-                f"{_nearest(name, [*commands, *everything])}"
-            )
-    found: Values = {}
-    for key, command in commands.items():
-        own = content.get(key, {})
-        if not isinstance(own, dict):
-            raise UsageError(f"{SETTINGS_FILE}: {key} is a command; its options stand in a table [{command}]")
-        own = {name.replace("-", "_"): value for name, value in own.items()}
-        mine = options[command]
-        for name in own.keys() - mine.keys():
-            raise UsageError(f"{SETTINGS_FILE}: {command} has no option {name}{_nearest(name, mine)}")
-        values = {name: value for name, value in shared.items() if name in mine} | own
-        found[command] = {name: _of_toml(mine[name], name, value) for name, value in values.items()}
-    return found
+    return {
+        command: _of_table(command, content.get(key, {}), shared, options[command])
+        for key, command in commands.items()
+    }
+
+
+def _of_table(command: str, own: Any, shared: dict[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
+    """What the file says for one command: in its own table, and for all that have the option."""
+    if not isinstance(own, dict):
+        raise UsageError(f"{SETTINGS_FILE}: {command} is a command; its options stand in a table [{command}]")
+    own = _underscored(own)
+    if strangers := sorted(own.keys() - mine.keys()):
+        near = _nearest(strangers[0], mine)
+        raise UsageError(f"{SETTINGS_FILE}: {command} has no option {strangers[0]}{near}")
+    values = {name: value for name, value in shared.items() if name in mine} | own
+    return {name: _of_toml(mine[name], name, value) for name, value in values.items()}
+
+
+def _underscored(table: Mapping[str, Any]) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in table.items()}
 
 
 def _content() -> dict[str, Any]:

@@ -193,7 +193,9 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
     if not (math.isfinite(settings.snr) and settings.snr >= 0):
         raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
     if not SHORTEST_S <= settings.seconds <= LONGEST_S:
-        raise UsageError(f"trials of {settings.seconds} s: they last {SHORTEST_S:g} to {LONGEST_S:g} s")
+        raise UsageError(
+            f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
+        )
 
 
 def _make_room(

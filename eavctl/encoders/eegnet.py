@@ -57,9 +57,9 @@ class EegNet(EegRows):
         self,
         shape: Sequence[int],
         *,
-        f1: Annotated[int, Within(1, 256)] = 8,
-        d: Annotated[int, Within(1, 64)] = 8,
-        f2: Annotated[int, Within(1, 1024)] = 64,
+        f1: Annotated[int, Within(1, 512)] = 8,
+        d: Annotated[int, Within(1, 256)] = 8,
+        f2: Annotated[int, Within(1, 4096)] = 64,
         kernel: Annotated[int, Within(1, 2000)] = 300,
         dropout: Share = 0.5,
     ) -> None:

@@ -94,10 +94,10 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
         one trial of files that have none.
     """
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
-    named(paths.values())
     for modality, path in paths.items():
         if modality not in asked.modalities:
             raise UsageError(f"the model takes {asked.text}: it has no use for --{modality} {path}")
+    for path in named(paths.values()):
         if Path(path).is_dir():
             raise DataError(f"{path}: is a folder; name a file")
     eeg = paths.get("eeg", "")

@@ -2,7 +2,10 @@
 
 import pytest
 
+from eavctl import artifacts
+from eavctl.errors import DataError, UsageError
 from eavctl.signals import segments
+from eavctl.stages import fuse, fuse_network, gather, predict, report, sources
 
 EXTRACT = ("extract", "absent", "-o", "y.parquet")
 LOGMEL = (*EXTRACT, "--features", "logmel")
@@ -158,3 +161,44 @@ def test_init_wants_a_folder(run, tmp_path):
     check(run("init", "p" * 300), 3, "ppp")
     assert (tmp_path / "manifest.csv").read_text() == "path\n"
     assert [path.name for path in tmp_path.iterdir()] == ["manifest.csv"]
+
+
+# --- the same in Python
+
+
+def test_a_single_path_is_one_source(made, tmp_path):
+    clip, model = made / "dataset/sad/sad_sample_1.wav", made / "svm.joblib"
+    one = [predict.predict(each, model).rows for each in (str(clip), clip, [clip])]
+    assert [len(rows) for rows in one] == [1, 1, 1]
+    assert len({rows[0].proba.tobytes() for rows in one}) == 1
+    assert report.report(str(made / "preds.parquet")) == report.report([made / "preds.parquet"])
+    with pytest.raises(UsageError, match=r"two"):  # tables are wanted, and none is called "p"
+        fuse.fuse(str(made / "preds.parquet"), tmp_path / "fused.parquet")
+    inputs = fuse_network.Inputs(made / "feats.parquet", encoders="mlp")
+    assert (list(inputs.tables), list(inputs.encoders)) == ([str(made / "feats.parquet")], ["mlp"])
+
+
+def test_an_empty_or_absent_path_is_refused_in_python_too(made, monkeypatch):
+    monkeypatch.setattr("os.walk", lambda *_, **__: pytest.fail("a folder was walked"))
+    model = made / "svm.joblib"
+    for empty in ("", [""], ["-", ""]):
+        with pytest.raises(UsageError):
+            predict.predict(empty, model)
+    with pytest.raises(UsageError):
+        predict.predict([], model, separate={"audio": ""})
+    with pytest.raises(DataError, match=r"/absent\.wav"):
+        predict.predict("/absent.wav", model)
+    with pytest.raises(UsageError):
+        report.report("")
+
+
+@pytest.mark.parametrize("cutting", [(0, None), (None, 1.0), (float("nan"), None), (1.0, 1e-7)])
+def test_a_cutting_that_cannot_be_is_refused_for_every_model(made, cutting):
+    with pytest.raises(UsageError):
+        gather.streams_of(artifacts.read_meta(made / "svm.joblib"), *cutting)
+
+
+@pytest.mark.parametrize("trial", [0, -1])
+def test_trials_are_counted_from_one(trial):
+    with pytest.raises(UsageError, match="from 1"):
+        sources.Asked(("eeg",), None, trial)
