@@ -18,6 +18,7 @@ DONE, BUG, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
 SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
 SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
+NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA"}  # where the tests find recordings
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
@@ -86,9 +87,18 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
         case _:
             return None
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
-    if is_option or SETTINGS_FILE.is_file() or any(name.startswith(SETTINGS_PREFIX) for name in os.environ):
+    if is_option or "" in arguments or SETTINGS_FILE.is_file() or variables():
         return None
     return clip, Path(model) if model else None
+
+
+def variables() -> dict[str, str]:
+    """Environment variables that stand in for options; an empty one is as if it were not set."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(SETTINGS_PREFIX) and value and name not in NO_SETTINGS
+    }
 
 
 def _see_help(error: Any) -> str:

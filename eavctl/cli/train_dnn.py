@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
     Device,
@@ -29,6 +28,7 @@ from eavctl.cli.options import (
     TensorBoard,
 )
 from eavctl.cli.training import run_training, train_settings
+from eavctl.cli.values import read_settings
 
 
 @command(

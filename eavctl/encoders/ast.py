@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.encoders.augmentation import sounding, stripes
-from eavctl.encoders.pretrained import Pretrained, draw_tokens, named_sizes, sized
+from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, sized
 from eavctl.encoders.tokens import TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
 from eavctl.registry import register
@@ -91,7 +91,7 @@ class Ast(TokenEncoder, Pretrained):
     )
     normalisation = ("mean", "std")
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames_last: bool = False) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames_last: bool = False) -> None:
         from transformers import ASTConfig, ASTModel
 
         settings = sized(SIZES, size)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import named_sizes, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, named_sizes, sized
 from eavctl.registry import register
 
 # transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share KEPT; torch counts the share replaced.
@@ -75,7 +75,7 @@ class EfficientNetB0(FaceClipEncoder):
         "batch_norm_eps",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         from transformers import EfficientNetConfig, EfficientNetModel
 
         config = EfficientNetConfig(**sized(SIZES, size))

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import named_sizes, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, named_sizes, sized
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -57,7 +57,7 @@ class ResNet50Ca(FaceClipEncoder):
         "downsample_in_bottleneck",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         from transformers import ResNetConfig, ResNetModel
 
         config = ResNetConfig(layer_type="bottleneck", **sized(SIZES, size))

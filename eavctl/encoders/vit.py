@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import draw_tokens, named_sizes, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, draw_tokens, named_sizes, sized
 from eavctl.encoders.tokens import TokenEncoder, Tokens, mean_of_sequences, run_public_layer
 from eavctl.registry import register
 
@@ -74,7 +74,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
         "layer_norm_eps",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         from transformers import ViTConfig, ViTModel
 
         config = ViTConfig(**sized(SIZES, size))

@@ -12,6 +12,7 @@ from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
 from eavctl.ownership import Output, guard
+from eavctl.paths import Paths, named
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
 
@@ -31,7 +32,7 @@ class FusionResult:
 
 
 def fuse(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: Paths,
     out: str | os.PathLike[str],
     *,
     method: str = "weighted",
@@ -51,8 +52,9 @@ def fuse(
 
     Raises
     ------
-    DataError, LeakError : see `eavctl.fusion.late.fuse`.
+    DataError, LeakError : an input that is not there; or see `eavctl.fusion.late.fuse`.
     """
+    inputs = named(inputs)
     outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
     guard(outputs, [*inputs, *([use] if use else [])], force=force)
     if save:

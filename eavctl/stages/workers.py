@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, TypeVar
 
 from eavctl.errors import DataError
+from eavctl.jobs import useful
 
 T = TypeVar("T")
 
@@ -26,10 +27,16 @@ PR_SET_PDEATHSIG = 1  # of prctl.h
 def in_order(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[T]:
     """Yield ``function(*each)`` of all arguments, in their order; they are gone through as they are needed.
 
+    Parameters
+    ----------
+    jobs : worker processes; more than there are processors for are not started.
+
     Raises
     ------
     DataError : a worker died.
+    UsageError : fewer than one job.
     """
+    jobs = useful(jobs)
     pool = _pool(jobs)
     waiting: deque[Future[T]] = deque()
     todo = iter(arguments)
