@@ -40,7 +40,7 @@ def _set_up_process() -> None:
     """Make the settings that hold for the whole process: the command line's to make, never the library's."""
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, stream) is None:  # closed by the caller: the next file opened would take its number
-            setattr(sys, stream, open(os.devnull, mode))
+            setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115
     # Arrow reads it when it is imported. Its own allocator keeps what it once took: 30 MB of an extraction.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     for name in ENDING_SIGNALS:

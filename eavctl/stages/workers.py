@@ -66,7 +66,7 @@ def in_order(
 
 
 def _can_fork() -> bool:
-    """Whether a fork is possible, and safe: another thread could hold a lock that its copy never gives back."""
+    """Whether a fork is safe: another thread could hold a lock that its copy never gives back."""
     return sys.platform == "linux" and threading.active_count() == 1
 
 

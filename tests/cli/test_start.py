@@ -1,4 +1,4 @@
-"""How command lines begin and end: signals, lost output, exit codes, and the plainest prediction's short way."""
+"""How command lines begin and end: signals, lost output, exit codes, the plainest prediction's short way."""
 
 import os
 import signal
