@@ -121,8 +121,8 @@ def extract(
         return
     with progress("extract", at_once=False) as tick:
         result = run(
-            source, out, recipe, choice=choice, jobs=jobs, force=force, strict=strict, rejected=rejected,
-            on_clip=tick,
+            source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,
+            rejected=rejected, on_clip=tick,
         )  # fmt: skip
     for note in result.notes:
         warn(note)

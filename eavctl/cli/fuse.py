@@ -152,6 +152,7 @@ def fuse(
         raise UsageError("--use applies a fuser to prediction tables; a network is applied by predict")
     if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
         raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
+    from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.evaluation.names import class_line
     from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
     from eavctl.stages.train import Evaluation, Targets
@@ -170,6 +171,7 @@ def fuse(
         joined = planned.join()
         say(f"would train {planned.method} on {len(joined.table)} rows of {', '.join(joined.names)} -> {out}")
         return
+    keep_freed_memory()
     if zero_shot:
         from eavctl.fusion.networks.alignment import AlignmentSettings
 
