@@ -65,7 +65,10 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
-        pool.shutdown(wait=not waiting)
+        if waiting and isinstance(pool, ProcessPoolExecutor):
+            _end(pool)
+        else:
+            pool.shutdown(wait=not waiting)
 
 
 def _can_fork() -> bool:
@@ -75,6 +78,13 @@ def _can_fork() -> bool:
 
 def _forks(jobs: int) -> Executor:
     return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the forks at once, and wait for that: what they would go on to write is of no use."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _new_processes(jobs: int) -> Executor:
