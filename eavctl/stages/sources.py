@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eavctl import files
+from eavctl.endings import modalities_of, split_ending
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.paths import named
 from eavctl.stages.recordings import Source
@@ -64,7 +66,7 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
 
     Raises
     ------
-    DataError : a data set that cannot be read, or has nothing that is wanted; a broken file of many trials.
+    DataError : a data set that cannot be read, or has nothing that is wanted.
     UsageError : sound is asked for on stdin, and the model takes none; one trial of a file that has none.
     """
     if os.fspath(source) == files.STDIO:
@@ -73,10 +75,13 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         return _of_data_set(path, asked)
     held = _held(path, asked)
-    if path.suffix.lower() == ".mat" and held:
-        return _trials({modality: os.fspath(source) for modality in held}, asked, _n_trials(path))
-    _check_no_trial(asked, os.fspath(source))
-    return [_alone({modality: os.fspath(source) for modality in held}, os.fspath(source))]
+    paths = {modality: os.fspath(source) for modality in held}
+    if path.suffix.lower() == ".mat" and "eeg" in held:
+        with contextlib.suppress(SignalError):  # reading it will fail in the same way
+            return _trials(paths, asked, _n_trials(path))
+    else:
+        _check_no_trial(asked, os.fspath(source))
+    return [_alone(paths, os.fspath(source))]
 
 
 def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
@@ -132,14 +137,8 @@ def _held(path: Path, asked: Asked) -> tuple[str, ...]:
     """Modalities, of those asked for, that a file promises by its ending."""
     if len(asked.modalities) == 1:
         return asked.modalities
-    from eavctl.datasets.manifest import columns_of
-    from eavctl.signals.eeg import EEG_ENDINGS
-
-    if path.name.lower().endswith(EEG_ENDINGS):
-        promised: tuple[str, ...] = ("eeg",)
-    else:
-        promised = tuple(column.removesuffix("_path") for column in columns_of(path.suffix))
-    return tuple(m for m in asked.modalities if m in (promised or ("audio", "video")))
+    promised = modalities_of(path.name) or ("audio", "video")
+    return tuple(modality for modality in asked.modalities if modality in promised)
 
 
 def _n_trials(path: Path) -> int:
@@ -150,7 +149,7 @@ def _n_trials(path: Path) -> int:
 
 
 def _alone(paths: Mapping[str, str], name: str) -> Recording:
-    clip = _clip(paths) or Path(name).with_suffix("").as_posix()
+    clip = _clip(paths) or split_ending(name)[0]
     parts = {modality: Part(_opened(path)) for modality, path in paths.items()}
     return Recording(name, {"sample_id": clip, "clip_id": clip}, parts)
 
@@ -179,7 +178,7 @@ def _opened(path: str) -> Source:
 
 
 def _clip(paths: Mapping[str, str]) -> str:
-    return "+".join(dict.fromkeys(Path(path).with_suffix("").as_posix() for path in paths.values()))
+    return "+".join(dict.fromkeys(split_ending(Path(path).as_posix())[0] for path in paths.values()))
 
 
 def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
@@ -189,7 +188,8 @@ def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
     try:
         manifest = find(root, asked.layout)
     except DataError:
-        paths = list(media_files(root)) if root.is_dir() else []
+        wanted = set(asked.modalities)
+        paths = [path for path in media_files(root) if wanted.intersection(modalities_of(path.name))]
         if asked.layout or asked.trial is not None or not paths:
             raise
         return [each for path in paths for each in find_recordings(path, asked)]
