@@ -11,8 +11,9 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn
 
-from eavctl.cli.console import Verbosity
+from eavctl.cli.console import Verbosity, begin, tell_error
 from eavctl.errors import EavctlError
+from eavctl.printable import printable
 
 DONE, BUG, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -41,8 +42,10 @@ def _interrupt(*_: Any) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code."""
+    words = sys.argv[1:] if arguments is None else arguments
+    begin(words)
     try:
-        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
+        code = _dispatch(words)
         sys.stdout.flush()
         return code
     except EavctlError as error:
@@ -55,7 +58,8 @@ def run(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, found by the parser
             return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
-        return _fail(f"bug: {type(error).__name__}: {error}\nRun again with -v -v for the traceback.", BUG)
+        what = f"{type(error).__name__}: {printable(str(error))}"
+        return _fail(f"bug: {what}\nRun again with -v -v for the traceback.", BUG)
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -66,7 +70,6 @@ def _dispatch(arguments: list[str]) -> int:
         return parse(arguments)
     from eavctl.cli.judging import judge
 
-    Verbosity.quiet, Verbosity.level = False, 0
     clip, model = plain
     judge([clip], model)
     return DONE
@@ -100,6 +103,6 @@ def _fail(message: str, code: int) -> int:
     if Verbosity.level > 1:
         import traceback
 
-        traceback.print_exc()
-    print(message, file=sys.stderr)
+        tell_error(traceback.format_exc().rstrip("\n"))
+    tell_error(message)
     return code

@@ -20,6 +20,7 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Table,
+    check_stdout,
 )
 from eavctl.cli.training import run_training
 
@@ -32,7 +33,7 @@ from eavctl.cli.training import run_training
 )
 def train_svm(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.joblib).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
@@ -53,8 +54,10 @@ def train_svm(
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_svm import SvmFitter
 
+    check_stdout(as_json, out, predictions)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     run_training(
+        "train-svm",
         table,
         Targets(out, predictions),
         SvmFitter(seed=seed, jobs=jobs),

@@ -188,7 +188,7 @@ def test_a_recording_of_another_length_does_not_fit(run, made, tmp_path):
     result = run("predict", "long.wav", "--model", made / "svm.joblib")
     assert result.code == 0
     assert "does not fit" in result.err
-    assert "--window" in result.err
+    assert "--segment" in result.err
 
 
 def test_how_often_answers_are_right_stands_in_cards_lists_json_and_tables(run, tmp_path):
