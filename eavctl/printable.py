@@ -9,6 +9,7 @@ import re
 _OUTSIDE_ASCII = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
 _UNSAFE = re.compile(rf"[\x00-\x1f{_OUTSIDE_ASCII}]")
 _UNSAFE_IN_JSON = re.compile(rf"[{_OUTSIDE_ASCII}]")
+_SURROGATES = re.compile(r"[\ud800-\udfff]")
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _BYTES = range(0xDC80, 0xDD00)  # surrogates of single bytes (PEP 383)
 
@@ -21,6 +22,11 @@ def printable(text: str) -> str:
     text : a name, or a whole line with names in it.
     """
     return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
+
+
+def utf8(name: str) -> str:
+    r"""A name that can be stored: bytes in it that are not UTF-8 are escaped, as in ``\xff``."""
+    return _SURROGATES.sub(lambda found: _escaped(found[0]), name)
 
 
 def json_escaped(text: str) -> str:

@@ -150,7 +150,8 @@ def parse(arguments: list[str]) -> int:
         arguments = [*arguments[1:], "--help"]
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
-    options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
+    # --version acts at once, which the variable EAVCTL_VERSION of somebody's script should not.
+    options = {name: {p.name for p in each.params if not p.is_eager} for name, each in group.commands.items()}
     try:
         code = group.main(
             arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings(options)

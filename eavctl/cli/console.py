@@ -59,6 +59,15 @@ def warn(text: str) -> None:
     _print(f"warning: {text}", sys.stderr)
 
 
+def say_plan(work: str, outputs: Sequence[str | os.PathLike[str]], *, up_to_date: bool = False) -> None:
+    """Say in a line what a dry run would have done, ``work`` in a few words."""
+    to = " and ".join(map(str, outputs))
+    if up_to_date:
+        say(f"would compute nothing: up to date: {to}")
+    else:
+        say(f"would {work}" + (f" -> {to}" if to else ""))
+
+
 def warn_of_rejected(rejected: Sequence[Mapping[str, Any]]) -> None:
     """Name recordings that cannot be used, each with its ``path`` and ``reason``; of many, the first few."""
     for bad in rejected[:SHOWN]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import detail, emit_result, progress, say, warn, warn_of_rejected
+from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
 from eavctl.cli.options import (
     DryRun,
     Epoch,
@@ -184,9 +184,9 @@ def extract(
 def _tell_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
     """Say what would be extracted."""
     _warn(planned.notes, planned.rejected)
-    would = "is up to date: would extract" if planned.up_to_date else "would extract"
     n = planned.n_recordings
-    say(f"{would} {recipe.features!r} from {n} recordings (layout {planned.layout}) to {outputs[0]}")
+    work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
+    say_plan(work, outputs, up_to_date=planned.up_to_date)
     if as_json:
         facts = {
             "features": recipe.features,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, progress, say, warn
+from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
@@ -253,7 +253,7 @@ def _tell_late_plan(late: _Late, as_json: bool) -> None:
 
     n_rows = plan(late.sources, late.out, **late.options)
     how = f"with {late.use}" if late.use else f"by {late.method}"
-    say(f"would fuse {n_rows} rows of {len(late.sources)} prediction tables {how} -> {late.out}")
+    say_plan(f"fuse {n_rows} rows of {len(late.sources)} prediction tables {how}", late.outputs)
     if as_json:
         emit_result("fuse", late.outputs, {"rows": n_rows}, dry_run=True)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, say
+from eavctl.cli.console import emit_result, say, say_plan
 from eavctl.cli.options import DryRun, Force, Json
 
 MAKEFILE = """\
@@ -63,7 +63,7 @@ def init(
     if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
         raise UsageError(f"{makefile}: exists; use --force to overwrite it")
     if dry_run:
-        say(f"would lay out {folder}/dataset/ with the classes {', '.join(names)}, and {makefile}")
+        say_plan(f"lay out {folder}/dataset/ with the classes {', '.join(names)}", [makefile])
     else:
         for name in names:
             (folder / "dataset" / name).mkdir(parents=True, exist_ok=True)

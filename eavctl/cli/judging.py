@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import can_show, emit, emit_result, say, warn, warn_of_rejected
+from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,8 +92,7 @@ def _tell_plan(
 
     planned = plan(sources, model, **asked)
     _warn(planned)
-    to = f" -> {' and '.join(map(str, outputs))}" if outputs else ""
-    say(f"would judge {planned.n_recordings} recordings by {model}{to}")
+    say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
         facts = {
             "model": str(model),

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, say
+from eavctl.cli.console import emit_result, say, say_plan
 from eavctl.cli.options import DryRun, Force, Json, check_stdout
 from eavctl.errors import UsageError
 
@@ -34,8 +34,11 @@ def report(
         raise UsageError("nothing to write: give -o report.html, or --json")
     check_stdout(as_json, out)
     found = run(tables, out, force=force, dry_run=dry_run)
-    if out or dry_run:
-        would = "would judge " if dry_run else ""
-        say(f"{would}{len(tables)} {'table' if len(tables) == 1 else 'tables'} -> {out or 'stdout'}")
+    outputs = [out] if out else []
+    count = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
+    if dry_run:
+        say_plan(f"report on {count}", outputs)
+    elif out:
+        say(f"{count} -> {out}")
     if as_json:
-        emit_result("report", [out] if out else [], found, dry_run=dry_run)
+        emit_result("report", outputs, found, dry_run=dry_run)

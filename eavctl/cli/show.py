@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit, emit_result, say
+from eavctl.cli.console import emit, emit_result, say_plan
 from eavctl.cli.options import DryRun, Json
 from eavctl.evaluation import formatting
 from eavctl.evaluation.names import BETWEEN
@@ -28,7 +28,7 @@ def show(
     facts = run(file)
     if dry_run:
         facts = {key: facts[key] for key in ("file", "kind")}
-        say(f"would show {file}, a {facts['kind']}")
+        say_plan(f"show {file} ({facts['kind']})", [])
     if as_json:
         emit_result("show", [], facts, dry_run=dry_run)
     elif not dry_run:

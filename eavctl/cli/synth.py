@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, progress, say
+from eavctl.cli.console import emit_result, progress, say, say_plan
 from eavctl.cli.options import DryRun, Force, Jobs, Json, Seed
 from eavctl.errors import UsageError
 
@@ -65,6 +65,9 @@ def synth(
                 out, per_class=per_class, classes=names, seed=seed, force=force, dry_run=dry_run, on_clip=tick
             )
             what, of = "recordings", ", ".join(names)
-    say(f"would write {count} {what} of {of} to {out}" if dry_run else f"{count} {what} -> {out}")
+    if dry_run:
+        say_plan(f"write {count} {what} of {of}", [out])
+    else:
+        say(f"{count} {what} -> {out}")
     if as_json:
         emit_result("synth", [out], {"layout": layout, "recordings": count}, dry_run=dry_run)

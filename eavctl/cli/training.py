@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import emit_result, progress, say, warn
+from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def run_training(
 
     if dry_run:
         planned = plan(table, targets, fitter, evaluation, force=force)
-        tell_plan(command, f"train a {fitter.kind} on {table}", planned, targets.files, as_json)
+        tell_plan(command, f"train a model ({fitter.kind}) on {table}", planned, targets.files, as_json)
         return
     with progress(f"train {fitter.kind}") as tick:
         result = train(table, targets, fitter, evaluation, force=force, on_fold=tick)
@@ -53,8 +53,7 @@ def tell_plan(
     """Say what would be trained, ``work`` in a few words."""
     for text in planned.warnings:
         warn(text)
-    would = "is up to date: would" if planned.up_to_date else "would"
-    say(f"{would} {work}: {planned.plan.describe()} -> {' and '.join(map(str, outputs))}")
+    say_plan(f"{work}: {planned.plan.describe()}", outputs, up_to_date=planned.up_to_date)
     if as_json:
         facts |= {
             "rows": len(planned.table),

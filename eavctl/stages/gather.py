@@ -205,24 +205,21 @@ def _done(
         return itertools.starmap(_describe_file, work)
     from eavctl.stages.workers import in_order
 
-    return in_order(_describe_alone, work, jobs)
-
-
-def _describe_alone(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Found], list[str]]:
-    """`_describe_file` in a worker process: one thread for each, since nested pools are slower."""
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1):
-        return _describe_file(recipe, recordings)
+    return in_order(_describe_file, work, jobs)
 
 
 def _describe_file(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Found], list[str]]:
-    """What a recipe makes of the recordings in one file, and what is odd about them."""
+    """What a recipe makes of the recordings in one file, and what is odd about them.
+
+    With one thread, as in an extraction: sums then are the same in any process, and nested pools are slower.
+    """
+    from threadpoolctl import threadpool_limits
+
     file = recordings[0].parts[recipe.modality].file
     if isinstance(file, BytesIO):
         file.seek(0)  # another recipe has read it
     found: list[Found] = []
-    with noting() as notes:
+    with threadpool_limits(1), noting() as notes:
         try:
             with recipe.open(file) as describe:
                 for recording in recordings:

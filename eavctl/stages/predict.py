@@ -17,7 +17,7 @@ from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
-from eavctl.printable import printable
+from eavctl.printable import printable, utf8
 from eavctl.stages.choice import Choice
 from eavctl.stages.gather import (
     Absence,
@@ -147,7 +147,7 @@ class Predicted:
 
         Raises
         ------
-        DataError : two recordings have one name, as those of two data sets can.
+        DataError : two recordings have one name, as those of two data sets can; or a name is not in Unicode.
         """
         import pandas as pd
 
@@ -160,6 +160,9 @@ class Predicted:
                     f"{one.recording} and {other.recording} have one name, {one.keys['sample_id']}: "
                     "judge them apart, into two tables"
                 )
+        for row in rows:
+            if utf8(row.keys["sample_id"]) != row.keys["sample_id"]:
+                raise DataError(f"{row.recording}: not a name in Unicode, as a table needs; rename it")
         keys = key_frame(pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows]))
         meta = self.model.meta
         return PredictionTable(
@@ -350,7 +353,9 @@ def _write_rejected(gathered: Gathered, path: str | os.PathLike[str]) -> None:
     from eavctl.stages.extract import REJECTED_COLUMNS
     from eavctl.tables import write_records
 
-    write_records(gathered.rejected, REJECTED_COLUMNS, path, kind="rejected")
+    names = ("clip_id", "path", "reason")
+    records = [bad | {name: utf8(bad[name]) for name in names} for bad in gathered.rejected]
+    write_records(records, REJECTED_COLUMNS, path, kind="rejected")
 
 
 def _length_note(predicted: Predicted) -> list[str]:
