@@ -227,3 +227,7 @@ def test_a_model_of_epochs_says_that_a_whole_run_does_not_fit(run, shared_data):
     judged = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--json")
     assert "lasts 125.0 s, and the model was trained on 4.1 s" in judged.err
     assert json.loads(judged.out)["predictions"][0]["right_out_of_fold"] is None
+    again = run("predict", runs / "S001R03.edf", "--model", "m.joblib", *RUN_EPOCHS, "-o", "p.parquet")
+    assert again.code == 0, again.err
+    rows, keys = tables.read_predictions("p.parquet").keys, tables.read_keys("e.parquet")
+    assert rows[["sample_id", "label", "start", "end"]].equals(keys[["sample_id", "label", "start", "end"]])
