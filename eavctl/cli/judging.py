@@ -38,7 +38,7 @@ def judge(
     as_json: bool = False,
 ) -> None:
     """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
-    from eavctl import files
+    from eavctl.ownership import Output, guard
 
     separate = separate or {}
     if bool(sources) == bool(separate):
@@ -47,9 +47,12 @@ def judge(
             + (", not both" if sources else "")
         )
     drawn = _drawn(sources, separate) if plot else ""
-    outputs = [target for target in (out, plot, rejected) if target]
-    for target in outputs:
-        files.guard(target, force=force)
+    found = _find(model)
+    outputs = [Output(out, "predictions")] if out else []
+    outputs += [Output(plot, "picture")] if plot else []
+    outputs += [Output(rejected, "rejected")] if rejected else []
+    guard(outputs, [*sources, *separate.values(), found], force=force)
+    written = [output.path for output in outputs]
     asked: dict[str, Any] = {
         "separate": separate,
         "choice": choice,
@@ -59,11 +62,11 @@ def judge(
         "strict": strict,
     }
     if dry_run:
-        _tell_plan(sources, _find(model), asked, outputs, as_json)
+        _tell_plan(sources, found, asked, written, as_json)
         return
     from eavctl.stages.predict import predict as run
 
-    result = run(sources, _find(model), jobs=jobs, rejected=rejected, **asked)
+    result = run(sources, found, jobs=jobs, rejected=rejected, **asked)
     _warn(result)
     if plot:
         from eavctl.report.analysis import draw_analysis
@@ -79,7 +82,7 @@ def judge(
     if result.is_fusion and not is_card:
         say(_used(result))
     if as_json:
-        emit_result("predict", outputs, _facts(result))
+        emit_result("predict", written, _facts(result))
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
 

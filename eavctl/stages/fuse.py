@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
+from eavctl.ownership import Output, guard
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
 
@@ -104,8 +104,8 @@ def _prepared(
     force: bool,
 ) -> _Ready:
     """See that the outputs can be written, and read what there is to fuse."""
-    for target in [out, *([save] if save else [])]:
-        files.guard(target, force=force)
+    outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
+    guard(outputs, [*inputs, *([use] if use else [])], force=force)
     if save:
         artifacts.check_name(save, "fuse")
     read = [tables.read_predictions(path) for path in inputs]
@@ -117,7 +117,7 @@ def _prepared(
 
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
     """File names without endings, or whole paths where these are the same."""
-    stems = [Path(path).stem for path in inputs]
+    stems = [files.stem(path) for path in inputs]
     return stems if len(set(stems)) == len(stems) else [os.fspath(path) for path in inputs]
 
 

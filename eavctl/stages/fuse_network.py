@@ -208,7 +208,7 @@ def _prepared(
     """The joined rows, which know their streams' encoders, and what would train on them."""
     joined = planned.join()
     fitter = planned.fitter(joined, settings, log_dir)
-    guard(targets, fitter, force=force)
+    guard(targets, fitter, [*planned.inputs.tables, *planned.inputs.init], force=force)
     streams = [
         {**facts, "encoder": encoder, "encoder_settings": chosen}
         for facts, (encoder, chosen) in zip(joined.table.facts["streams"], planned.encoders, strict=True)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eavctl import artifacts
+from eavctl import artifacts, files
 from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
+from eavctl.ownership import PARQUET
 from eavctl.printable import printable, utf8
 from eavctl.stages.choice import Choice
 from eavctl.stages.gather import (
@@ -350,12 +351,11 @@ def _classes(model: artifacts.Model) -> tuple[str, ...]:
 
 
 def _write_rejected(gathered: Gathered, path: str | os.PathLike[str]) -> None:
-    from eavctl.stages.extract import REJECTED_COLUMNS
-    from eavctl.tables import write_records
+    from eavctl.tables import write_rejected
 
     names = ("clip_id", "path", "reason")
     records = [bad | {name: utf8(bad[name]) for name in names} for bad in gathered.rejected]
-    write_records(records, REJECTED_COLUMNS, path, kind="rejected")
+    write_rejected(records, path)
 
 
 def _length_note(predicted: Predicted) -> list[str]:
@@ -406,7 +406,10 @@ def _require_usable(
 
 
 def _is_feature_table(source: str | os.PathLike[str]) -> bool:
-    if not (os.fspath(source).endswith(".parquet") and Path(source).is_file()):
+    name = os.fspath(source)
+    if name == files.STDIO:
+        return files.read_stdin().startswith(PARQUET)  # else it is a recording
+    if not (name.endswith(".parquet") and Path(source).is_file()):
         return False
     from eavctl.tables import read_meta
 

@@ -8,7 +8,7 @@ ENVELOPE = {"command", "out", "up_to_date", "dry_run", "warnings"}
 LINES = {
     "synth --per-class 1 --classes sad --out tones": {"layout", "recordings"},
     "init project --classes calm": {"folder", "classes"},
-    "extract {made}/dataset --features seed33 --where label=sad --rejected bad.parquet -o sad.parquet": {
+    "extract {made}/dataset --features seed33 --where label=sad --rejected bad.csv -o sad.parquet": {
         "features", "recordings", "without", "rejected",
     },
     "train-svm {made}/seed33.parquet --folds 2 -o m.joblib --predictions p.parquet": {
@@ -16,10 +16,10 @@ LINES = {
     },
     "train-dnn {made}/seed33.parquet --folds 2 --epochs 1 --jobs 1 -o m.pt": {"class_counts", "protocol"},
     "fuse {made}/preds.parquet {made}/seed33_preds.parquet --method mean -o f.parquet": {"rows"},
-    "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.parquet -o q.parquet": {
+    "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
         "classes", "rejected",
     },
-    "report {made}/preds.parquet -o r.html -f": {"models", "comparisons"},
+    "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "show {made}/feats.parquet": {"file", "kind"},
 }  # fmt: skip
 
