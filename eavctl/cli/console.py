@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from eavctl.printable import json_escaped, printable
@@ -37,8 +37,8 @@ def begin(words: Sequence[str] = ()) -> None:
     """Start afresh with a command line: an earlier one of this process leaves nothing behind."""
     Verbosity.quiet, Verbosity.level = False, 0
     _warned.clear()
-    names = (name for word in words for name in (word, *Path(word).parts))
-    _broken[:] = [name for name in names if "\n" in name]
+    broken = (word for word in words if "\n" in word)
+    _broken[:] = [name for word in broken for name in (word, *re.split("[=/]", word)) if "\n" in name]
 
 
 def say(text: str) -> None:
@@ -127,7 +127,7 @@ def _emit_json(value: Any) -> None:
 
     text = json_escaped(json.dumps(value, indent=2, ensure_ascii=False))
     if not can_show(text, sys.stdout):
-        text = json.dumps(value, indent=2)
+        text = json_escaped(json.dumps(value, indent=2))
     sys.stdout.write(text + "\n")
 
 

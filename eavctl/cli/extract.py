@@ -114,7 +114,7 @@ def extract(
     source: Annotated[
         Path, typer.Argument(help="Folder of recordings, one EEG recording, or a manifest (.csv, .parquet).")
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or - .")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
     features: Annotated[
         str,
         typer.Option(

@@ -145,8 +145,8 @@ def fuse(
 ) -> None:
     """Fuse the predictions of several models, or train one network on the features of several modalities.
 
-    Tables are joined on sample_id. What is learned is learned on training rows of other speakers. The result
-    is compared with the best of its inputs, subject by subject, and shown for every subset of them.
+    Tables are joined on sample_id. Fusers and networks are fitted on training rows only. The result is
+    compared with the best of its inputs, subject by subject, and scored for every subset of them.
     """
     check_stdout(as_json, out, predictions)
     sources, starts = _sorted(inputs, init)

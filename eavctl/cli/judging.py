@@ -82,7 +82,7 @@ def judge(
     if result.is_fusion and not is_card:
         say(_used(result))
     if as_json:
-        emit_result("predict", written, _facts(result))
+        emit_result("predict", written, {"model": str(found), **_facts(result)})
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
 
@@ -147,7 +147,12 @@ def _facts(result: Predicted) -> dict[str, Any]:
         }
         for row in result.rows
     ]
-    return {"classes": list(result.classes), "predictions": rows, "rejected": list(result.rejected)}
+    return {
+        "recordings": result.n_recordings,
+        "classes": list(result.classes),
+        "predictions": rows,
+        "rejected": list(result.rejected),
+    }
 
 
 def _streams(row: Row) -> dict[str, Any]:

@@ -52,7 +52,10 @@ DryRun = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and no other text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="Print more; twice for tracebacks of errors.")
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="Print more; twice for tracebacks of errors."
+    ),
 ]
 
 # --- how many at once -------------------------------------------------------------------------------------

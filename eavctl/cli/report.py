@@ -27,7 +27,7 @@ def report(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Judge prediction tables: scores with intervals, each class, each subject, confusion matrices."""
+    """Score prediction tables: intervals, each class, each subject, confusion matrices."""
     from eavctl.stages.report import report as run
 
     if out is None and not as_json:

@@ -99,10 +99,11 @@ def train_dnn(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, with honest scores.
+    """Train a network, scored on held-out folds.
 
-    Of the training rows, whole speakers are kept for validation: they decide when to stop, and calibrate
-    the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
+    Whole speakers of the training rows are kept for validation: on their rows training is stopped early and
+    probabilities are calibrated. Run again after an interruption, it goes on where it stopped, to the same
+    weights.
     """
     from eavctl.encoders.choice import settings_of_size
     from eavctl.stages.train import Evaluation, Targets

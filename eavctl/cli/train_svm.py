@@ -45,11 +45,11 @@ def train_svm(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a support vector machine, with honest scores.
+    """Train a support vector machine, scored on held-out folds.
 
     Scaling, the choice of C and gamma and the calibration of probabilities are fitted on training
-    speakers only, inside each fold; the model in the file is fitted on all rows. Rows of a table whose
-    features are tensors belong to train-dnn.
+    speakers only, inside each fold; the model in the file is fitted on all rows. Feature tables of
+    tensors are for train-dnn.
     """
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_svm import SvmFitter

@@ -158,18 +158,15 @@ class LateFuser:
         return fuser
 
     def _fit(self, joined: Joined) -> LateFuser:
-        self._check(joined)
+        self._require_learnable(joined)
         return self._fit_rows(joined, joined.labelled)
 
-    def _check(self, joined: Joined) -> None:
+    def _require_learnable(self, joined: Joined) -> None:
         """Raise DataError where something is to be learned and these rows do not allow it."""
-        if self.learned:
-            for table, name in zip(joined.tables, joined.names, strict=True):
-                leakage.assert_out_of_fold(table.keys, table.meta, name)
-            self._check_labels(joined)
-
-    def _check_labels(self, joined: Joined) -> None:
-        """Raise DataError where what is learned cannot be learned from the labels of these rows."""
+        if not self.learned:
+            return
+        for table, name in zip(joined.tables, joined.names, strict=True):
+            leakage.assert_out_of_fold(table.keys, table.meta, name)
         labels = joined.keys["label"].to_numpy(dtype=object)[joined.labelled]
         if not len(labels):
             raise DataError(f"fusion by {self.method} learns from labels, and the tables have none in common")
@@ -296,11 +293,15 @@ def check(
     """
     joined = join(tables, names)
     fuser = new(method)
-    fuser._check(joined)
+    fuser._require_learnable(joined)
     if fuser.learned:
         _require_folds(method, joined)
         protocol = merged_meta(joined)["protocol"]
         for train, test in _folds(joined):
+            if not len(train):
+                raise DataError(
+                    f"fusion by {method} learns from other folds' labels, and one fold has them all"
+                )
             _check(joined.keys, train, test, protocol)
     return joined
 

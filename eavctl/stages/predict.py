@@ -74,8 +74,8 @@ class Row(NamedTuple):
 class Predicted:
     """What the model says: rows with probabilities in the order of ``classes``, and what went wrong.
 
-    ``rejected`` is as in `eavctl.stages.gather.Gathered`. Rows are ``each_segment`` of the recordings where
-    that was asked for, and else whole recordings.
+    ``rejected`` is as in `eavctl.stages.gather.Gathered`, of ``n_recordings`` recordings and rows of tables.
+    Rows are ``each_segment`` of the recordings where that was asked for, and else whole recordings.
     """
 
     classes: tuple[str, ...]
@@ -83,6 +83,7 @@ class Predicted:
     rejected: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     model: artifacts.Model
+    n_recordings: int
     each_segment: bool = False
 
     @property
@@ -278,7 +279,13 @@ def predict(
     judged = _Judged(segments, [stream.name for stream in streams], proba, weights, loaded)
     rows = judged.wholes() if segment is None else judged.each_segment()
     predicted = Predicted(
-        _classes(loaded), tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, segment is not None
+        _classes(loaded),
+        tuple(rows),
+        tuple(gathered.rejected),
+        tuple(notes),
+        loaded,
+        gathered.n_recordings,
+        each_segment=segment is not None,
     )
     return replace(predicted, notes=(*notes, *_length_note(predicted)))
 
