@@ -153,8 +153,10 @@ def _check_signal(signal: np.ndarray, name: str) -> None:
 def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
+    # As bytes, since soundfile takes no text for a name that is not UTF-8.
+    named = os.fsencode(source) if isinstance(source, str | os.PathLike) else source
     try:
-        with soundfile.SoundFile(source) as file:
+        with soundfile.SoundFile(named) as file:
             size = max(BLOCK // file.channels, 1)
             blocks = (_mono(file.read(size, dtype="float32", always_2d=True)) for _ in itertools.count())
             signal = _joined(blocks, file.samplerate, name)
