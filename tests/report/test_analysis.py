@@ -98,7 +98,7 @@ def test_a_column_of_a_long_recording_is_the_mean_of_its_frames(seconds, monkeyp
     assert thin.shape[1] <= 30
 
 
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error:Glyph:UserWarning")
 def test_names_are_drawn_literally_and_the_bytes_stay_the_same(tmp_path):
     clip = tmp_path / "a$\\frac_{ 漢 é.wav"
     soundfile.write(clip, tone(0.2), RATE)
