@@ -32,7 +32,7 @@ def judge(
     as_json: bool = False,
 ) -> None:
     """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
-    from eavctl import files
+    from eavctl.ownership import Output, guard
     from eavctl.stages.predict import predict as run
 
     separate = separate or {}
@@ -44,12 +44,13 @@ def judge(
     if as_json and out == "-":
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     drawn = _drawn(sources, separate) if plot else ""
-    for target in (out, plot):
-        if target:
-            files.guard(target, force=force)
+    found = _find(model)
+    outputs = [Output(out, "predictions")] if out else []
+    outputs += [Output(plot, "picture")] if plot else []
+    guard(outputs, [*sources, *separate.values(), found], force=force)
     result = run(
         sources,
-        _find(model),
+        found,
         separate=separate,
         layout=layout,
         trial=trial,

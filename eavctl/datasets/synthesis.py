@@ -82,6 +82,9 @@ def synth_speech(
     if unknown or not classes:
         raise UsageError(f"no class {unknown[0] if unknown else ''!r} to make: {', '.join(CLASSES)}")
     wanted = [(name, number) for name in dict.fromkeys(classes) for number in range(1, per_class + 1)]
+    for name in dict.fromkeys(classes):
+        files.make_folder(out / name)
+        files.clear_leftovers(out / name)
     for done, (name, number) in enumerate(wanted):
         on_clip(done, len(wanted), "")
         rng = np.random.default_rng([seed, list(CLASSES).index(name), number])
@@ -89,7 +92,6 @@ def synth_speech(
         target = out / name / f"{name}_sample_{number}.wav"
         if target.exists() and not force and target.read_bytes() != content:
             raise UsageError(f"{target}: exists and is another recording; use --force, or another --out")
-        target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != content:
             files.write_bytes(target, content)
     on_clip(len(wanted), len(wanted), "")

@@ -199,6 +199,7 @@ def _make_room(
     out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool
 ) -> None:
     """See that what is in ``out`` is of these settings or goes, and say in ``TWIN.json`` which they are."""
+    files.clear_leftovers(out)
     about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
     content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
     mark = out / TWIN
@@ -219,7 +220,7 @@ def _make_room(
     mark.unlink(missing_ok=True)  # first: what is there without it is nobody's twin
     for path in there:
         path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     files.write_bytes(mark, content)
 
 
@@ -261,7 +262,8 @@ def _write_labels(out: Path, settings: Settings, subject: int, modalities: Colle
     if "eeg" not in modalities or path.exists():
         return
     rows = settings.labels * len(TASKS) + np.arange(settings.trials) % len(TASKS)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
+    files.clear_leftovers(path.parent)
     with mat_array(path, LABELS, (STEP, settings.trials)) as write:
         for row in rows:
             write(np.eye(STEP)[row])
@@ -271,9 +273,9 @@ def _write_subject(out: Path, settings: Settings, subject: int, modalities: Coll
     """Write what is missing of a subject, trial by trial, and give each trial's place before it is made."""
     folder = out / f"subject{subject}"
     missing = {path for path in _paths(folder, settings, subject, modalities) if not path.exists()}
-    for path in missing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.clear_leftovers(path)
+    for place in {path.parent for path in missing}:
+        files.make_folder(place)
+        files.clear_leftovers(place)
     with contextlib.ExitStack() as stack:
         makers = [_sounds(folder, settings, subject), _videos(folder, settings, subject)]
         if _eeg_path(folder, subject) in missing:

@@ -76,10 +76,8 @@ def batches(
     ----------
     records : see `eavctl.stages.inputs.Inputs`; gone through little by little.
     jobs : processes, each with one thread.
-    parts : folder in which finished batches are kept, if they are to be.
+    parts : folder that is there, in which finished batches are kept, if they are to be.
     """
-    if parts:
-        parts.mkdir(exist_ok=True)
     root = root.absolute()  # a worker process may have another working folder
     stream = iter(records)
     chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -16,6 +16,7 @@ from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.datasets.manifest import Manifest, find
 from eavctl.errors import DataError
 from eavctl.evaluation.names import BETWEEN, check_spelling, counts_of, suspicions
+from eavctl.ownership import Output, guard
 from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
 from eavctl.stages.copies import Copies
@@ -27,8 +28,6 @@ PACKAGES = {
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
-
-REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 
 Tick = Callable[[int, int, str], None]
 
@@ -106,20 +105,23 @@ class _Work:
         return cls(recipe, manifest, len(found), distinct_names)
 
     @cached_property
-    def meta(self) -> Record:
-        """What the table will say of it; finding the versions takes longer than the workers take to start."""
+    def identity(self) -> Record:
+        """What the table will say of it, and by which it is known again.
+
+        Packages are none of it: where one computes otherwise, the feature set gets a new version.
+        """
         return {
+            "schema_version": tables.SCHEMA_VERSION,
             **self.recipe.meta(),
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
             "distinct_names": self.distinct_names,
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
-            "versions": versions(*PACKAGES[self.recipe.modality]),
         }
 
     def inputs(self) -> Inputs:
-        """What is read, and its hash, which ``meta`` lacks: that takes as long as reading every file."""
+        """What is read, and its hash, which ``identity`` lacks: it takes as long as reading every file."""
         return Inputs(self.manifest, self.recipe.modality)
 
 
@@ -154,17 +156,18 @@ def extract(
     Raises
     ------
     DataError : no recording could be used, or one could not and ``strict`` is given.
-    UsageError : ``out`` or ``rejected`` is a file that eavctl did not write.
+        Also: ``out`` cannot be written, or another process is writing it.
+    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
     """
-    for target in [out, *([rejected] if rejected else [])]:
-        files.guard(target, force=force)
+    outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
+    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
     choice = choice or Choice()
     with noting() as oddities:
         work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
 
     def settle(result: Extracted) -> None:
         if rejected:
-            tables.write_records(result.rejected, REJECTED_COLUMNS, rejected, kind="rejected")
+            tables.write_rejected(result.rejected, rejected)
         if not result.n_rows or (strict and result.rejected):
             first = result.rejected[0]
             raise DataError(
@@ -176,24 +179,19 @@ def extract(
         settle(result)
         os.utime(out)
     else:
-        result = _compute(work, out, jobs, force, on_clip, settle)
+        with files.keeping_parts(out, afresh=force) as parts:
+            result = _compute(work, out, parts, jobs, on_clip, settle)
     return replace(result, notes=(*oddities, *result.notes))
 
 
 def _compute(
     work: _Work,
     out: str | os.PathLike[str],
+    parts: Path | None,
     jobs: int,
-    force: bool,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
 ) -> Extracted:
-    target = Path(out).absolute()
-    parts = None if os.fspath(out) == files.STDIO else target.with_name(f".{target.name}.parts")
-    if parts and parts.exists():  # an earlier run was killed
-        files.clear_leftovers(target)
-        if force:
-            shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
@@ -205,6 +203,7 @@ def _compute(
         for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts):
             if not n_done:  # not before the workers are there: a process with threads forks at a risk
                 stack.enter_context(inputs)
+                made_by = _versions(work.recipe.modality, parts)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
@@ -219,7 +218,7 @@ def _compute(
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 writer.write(tables.key_table(batch.rows), batch.x)
-        n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
+        n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         told = [*copies.notes(), *suspicions(people)]
         result = Extracted(
             n_rows,
@@ -242,10 +241,22 @@ def _compute(
             "class_counts": counts_of(people),
             "notes": told,
         }
-        writer.close({**work.meta, "inputs_hash": inputs.hash(), **facts})
-    if parts:
-        shutil.rmtree(parts, ignore_errors=True)
+        writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _versions(modality: str, parts: Path | None) -> dict[str, str]:
+    """Versions of the packages that computed the features; of kept parts, those of the runs before too.
+
+    Finding them takes longer than the workers take to start.
+    """
+    ours = versions(*PACKAGES[modality])
+    if not parts:
+        return ours
+    file = parts / "versions.json"
+    runs = [*(json.loads(file.read_text()) if file.is_file() else []), ours]
+    files.write_bytes(file, json.dumps(runs).encode())
+    return {name: ", ".join(sorted({run.get(name, "none") for run in runs})) for name in ours}
 
 
 class _Account:
@@ -272,13 +283,14 @@ class _Account:
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     """What ``out`` holds, if it is what this work would make."""
-    if os.fspath(out) == files.STDIO or not Path(out).is_file():
+    if files.is_stream(out) or not Path(out).is_file():
         return None
     try:
         meta = tables.read_meta(out)
+        if any(meta.get(key) != value for key, value in work.identity.items()):
+            return None
+        tables.verify(out)
     except DataError:
-        return None
-    if any(meta.get(key) != value for key, value in work.meta.items()):
         return None
     with work.inputs() as inputs:
         if meta.get("inputs_hash") != inputs.hash():

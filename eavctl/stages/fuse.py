@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eavctl import artifacts, files, tables
+from eavctl import artifacts, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
+from eavctl.ownership import Output, guard
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
 
@@ -53,8 +54,8 @@ def fuse(
     ------
     DataError, LeakError : see `eavctl.fusion.late.fuse`.
     """
-    for target in [out, *([save] if save else [])]:
-        files.guard(target, force=force)
+    outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
+    guard(outputs, [*inputs, *([use] if use else [])], force=force)
     if save:
         artifacts.check_name(save, "fuse")
     read = [tables.read_predictions(path) for path in inputs]

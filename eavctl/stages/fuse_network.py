@@ -170,7 +170,7 @@ def fuse_network(
     """
     joined = planned.join()
     fitter = planned.fitter(joined, settings, log_dir)
-    guard(targets, fitter, force=force)
+    guard(targets, fitter, [*planned.inputs.tables, *planned.inputs.init], force=force)
     witness = FusionWitness(fitter, joined)
     streams = [
         {**facts, "encoder": encoder, "encoder_settings": chosen}

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eavctl import artifacts
+from eavctl import artifacts, files
 from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
+from eavctl.ownership import PARQUET
 from eavctl.stages.gather import (
     Absence,
     Gathered,
@@ -318,7 +319,10 @@ def _check(gathered: Gathered, strict: bool) -> None:
 
 
 def _is_feature_table(source: str | os.PathLike[str]) -> bool:
-    if not (os.fspath(source).endswith(".parquet") and Path(source).is_file()):
+    name = os.fspath(source)
+    if name == files.STDIO:
+        return files.read_stdin().startswith(PARQUET)  # else it is a recording
+    if not (name.endswith(".parquet") and Path(source).is_file()):
         return False
     from eavctl.tables import read_meta
 

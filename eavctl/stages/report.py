@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eavctl import files, tables
+from eavctl.ownership import Output, guard
 from eavctl.report import html
 
 
@@ -26,10 +27,10 @@ def report(
     Raises
     ------
     DataError : a table that cannot be read, or has no labels to judge by.
-    UsageError : ``out`` is a file that eavctl did not write.
+    UsageError : ``out`` is one of the tables, or a file that eavctl did not write.
     """
     if out is not None:
-        files.guard(out, force=force)
+        guard([Output(out, "report")], inputs, force=force)
     read = [tables.read_predictions(path) for path in inputs]
     names = [Path(path).stem for path in inputs]
     found = html.summary(read, names)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -152,7 +151,7 @@ def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recor
 def _opened(path: str) -> Source:
     if path != files.STDIO:
         return Path(path)
-    content = BytesIO(sys.stdin.buffer.read())
+    content = BytesIO(files.read_stdin())
     content.name = "stdin"  # errors name the recording by it
     return content
 

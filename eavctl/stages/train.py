@@ -7,7 +7,6 @@ which sees training rows alone; the fold's test rows are judged once.
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from eavctl import artifacts, files, tables
+from eavctl import artifacts, files, ownership, tables
 from eavctl.classifiers.streams import held
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
@@ -28,6 +27,7 @@ from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.ownership import Output
 from eavctl.provenance import hash_json, versions
 from eavctl.stages.clips import clips_of, in_order, together
 from eavctl.stages.fit_warnings import FitWarnings
@@ -65,6 +65,7 @@ class Task:
 
     Parameters
     ----------
+    name : ``fold 1``, say, or ``all rows``.
     x : training rows, as in `TrainingTable`.
     labels : shape (n_rows,).
     groups, units : shape (n_rows,); inner splits keep groups whole, or else at least units, such as clips.
@@ -73,6 +74,7 @@ class Task:
     shares : the protocol allows, by its name, a subject on both sides.
     """
 
+    name: str
     x: Any
     labels: np.ndarray
     groups: np.ndarray
@@ -80,6 +82,11 @@ class Task:
     keys: pd.DataFrame
     tested: pd.DataFrame
     shares: bool
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of a file's."""
+        return self.name.replace(" ", "-")
 
 
 class Fitter(Protocol):
@@ -103,11 +110,11 @@ class Fitter(Protocol):
         """Raise a DataError or UsageError if it cannot be fitted on such a table, split so."""
         ...
 
-    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> Any:
+    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> Any:
         """Fit on the rows of a task.
 
-        A long fit keeps its state in the file ``kept``, goes on from it after a kill, and tells how far it is
-        by ``note``.
+        A long fit keeps its state in the file ``kept``, if there can be one, goes on from it after a kill,
+        and tells how far it is by ``note``.
         """
         ...
 
@@ -139,9 +146,20 @@ class Targets:
     keep_folds: bool = False
 
     @property
+    def outputs(self) -> list[Output]:
+        """All of them, with their kinds."""
+        named = (Output(self.model or "", "model"), Output(self.predictions or "", "predictions"))
+        return [output for output in named if output.path]
+
+    @property
     def files(self) -> list[str | os.PathLike[str]]:
-        """All of them."""
-        return [target for target in (self.model, self.predictions) if target]
+        """The paths of all of them."""
+        return [output.path for output in self.outputs]
+
+    @property
+    def place(self) -> str | os.PathLike[str]:
+        """The file beside which parts are kept: the first that is no stream, if any is."""
+        return next((path for path in self.files if not files.is_stream(path)), self.files[0])
 
 
 @dataclass(frozen=True)
@@ -178,15 +196,19 @@ def train(
     LeakError : something stands on both sides of a split whose protocol does not say so by name.
     DataError : the table does not fit the protocol or the fitter.
     """
-    guard(targets, fitter, force=force)
+    guard(targets, fitter, [table], force=force)
     rows = of_features(tables.read_features(table))
     return train_rows(rows, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
-def guard(targets: Targets, fitter: Fitter, *, force: bool) -> None:
-    """Refuse now what could not be written when hours of training are to be kept."""
-    for target in targets.files:
-        files.guard(target, force=force)
+def guard(targets: Targets, fitter: Fitter, inputs: Sequence[str | os.PathLike[str]], *, force: bool) -> None:
+    """Refuse now what could not be written when hours of training are to be kept.
+
+    Parameters
+    ----------
+    inputs : files that are read.
+    """
+    ownership.guard(targets.outputs, inputs, force=force)
     if targets.model:
         artifacts.check_name(targets.model, fitter.kind)
     if targets.keep_folds and fitter.kind not in artifacts.TORCH_KINDS:
@@ -221,35 +243,34 @@ def train_rows(
     if evaluation.normalize:
         table = normalized(table)
 
-    place = Path(targets.files[0])
-    parts = place.with_name(f".{place.name}.parts")
     collected = FitWarnings()
-    fitted = _fit(table, fitter, planned, parts / training_hash, targets, witness, collected, on_fold)
-    warnings = (*warnings, *collected.sentences())
-    meta = {
-        "kind": fitter.kind,
-        **table.facts,
-        "classes": list(fitted.rows.classes),
-        "class_counts": counts_of(people),
-        "seed": evaluation.seed,
-        "fitter": fitter.describe(),
-        "protocol": protocol_meta(planned, evaluation, warnings),
-        "trained_on": {"table": table.content_hash, **TrainedOn.of_keys(table.keys).to_meta()},
-        "training_hash": training_hash,
-        "versions": versions(*PACKAGES),
-    }
-    judged = replace(fitted.rows, meta=_prediction_meta(meta, fitter, table))
-    told = witness.account(judged)
-    oof = replace(judged, meta={**judged.meta, **told})
-    sure = {"rows": reliability(oof)}
-    if len(fitted.clips) < len(oof):  # rows are segments, of which predict takes the mean
-        sure["clips"] = reliability(replace(fitted.clips, meta=judged.meta))
-    meta |= {"out_of_fold": {**summarize(oof), "reliability": sure}, **told}
-    if targets.model:
-        artifacts.save(targets.model, fitted.final, meta, fitted.folds)
-    if targets.predictions:
-        tables.write_predictions(oof, targets.predictions)
-    shutil.rmtree(parts, ignore_errors=True)
+    with files.keeping_parts(targets.place) as parts:
+        place = parts / training_hash if parts else None
+        fitted = _fit(table, fitter, planned, place, targets, witness, collected, on_fold)
+        warnings = (*warnings, *collected.sentences())
+        meta = {
+            "kind": fitter.kind,
+            **table.facts,
+            "classes": list(fitted.rows.classes),
+            "class_counts": counts_of(people),
+            "seed": evaluation.seed,
+            "fitter": fitter.describe(),
+            "protocol": protocol_meta(planned, evaluation, warnings),
+            "trained_on": {"table": table.content_hash, **TrainedOn.of_keys(table.keys).to_meta()},
+            "training_hash": training_hash,
+            "versions": versions(*PACKAGES),
+        }
+        judged = replace(fitted.rows, meta=_prediction_meta(meta, fitter, table))
+        told = witness.account(judged)
+        oof = replace(judged, meta={**judged.meta, **told})
+        sure = {"rows": reliability(oof)}
+        if len(fitted.clips) < len(oof):  # rows are segments, of which predict takes the mean
+            sure["clips"] = reliability(replace(fitted.clips, meta=judged.meta))
+        meta |= {"out_of_fold": {**summarize(oof), "reliability": sure}, **told}
+        if targets.model:
+            artifacts.save(targets.model, fitted.final, meta, fitted.folds)
+        if targets.predictions:
+            tables.write_predictions(oof, targets.predictions)
     return Trained(meta, warnings, oof)
 
 
@@ -303,7 +324,7 @@ def _fit(
     table: TrainingTable,
     fitter: Fitter,
     planned: Plan,
-    place: Path,
+    place: Path | None,
     targets: Targets,
     witness: Witness,
     collected: FitWarnings,
@@ -325,6 +346,7 @@ def _fit(
         note("")
         x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
         task = Task(
+            name,
             x,
             labels[rows],
             planned.groups[rows],
@@ -335,7 +357,8 @@ def _fit(
         )
         try:
             with collected.of(name):
-                return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+                own = place.with_name(f"{place.name}-{task.slug}") if place else None
+                return fitter.fit(task, own, note), task
         except DataError as error:
             raise type(error)(f"{name}: {error}") from error
 

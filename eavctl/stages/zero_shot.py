@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eavctl import files, tables
+from eavctl import tables
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
@@ -25,6 +25,7 @@ from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
+from eavctl.ownership import Output, guard
 from eavctl.provenance import hash_json, versions
 from eavctl.stages.clips import in_order
 from eavctl.stages.fit_warnings import FitWarnings
@@ -94,7 +95,7 @@ def zero_shot(
     LeakError : as `eavctl.stages.train.train`.
     """
     _check(planned, evaluation)
-    files.guard(out, force=force)
+    guard([Output(out, "predictions")], planned.inputs.tables, force=force)
     joined = planned.join()
     table = labelled(joined.table)
     design = planned.fitter(joined, settings.training).design
