@@ -31,7 +31,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.fuzz_files import Kind, kinds, make
+from benchmarks.fuzz_files import REJECTED, Kind, kinds, make
 from benchmarks.mutations import mutated
 from eavctl.cli import start
 
@@ -68,7 +68,7 @@ def main() -> int:
     """Damage files and judge how the commands end; print a table, and every failure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--cases", type=int, default=CASES, help="damaged files in all")
-    parser.add_argument("--only", help="one kind of file")
+    parser.add_argument("--only", nargs="+", metavar="KIND", help="these kinds of files")
     parser.add_argument("--seed", type=int, help="one case of that kind, whose files are kept")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of the table")
     given = parser.parse_args()
@@ -76,9 +76,11 @@ def main() -> int:
         base = Path(folder, "base")
         base.mkdir()
         _apart(lambda: make(base))
-        chosen = [kind for kind in kinds(base) if given.only in (None, kind.name)]
-        if not chosen:
-            parser.error(f"no kind is named {given.only!r}: {', '.join(kind.name for kind in kinds(base))}")
+        known = {kind.name: kind for kind in kinds(base)}
+        unknown = [name for name in given.only or () if name not in known]
+        if unknown:
+            parser.error(f"no kind is named {unknown[0]!r}: {', '.join(known)}")
+        chosen = [known[name] for name in given.only or known]
         if given.seed is not None:
             return _repeat(chosen[0], given.seed, base)
         counts = [given.cases // len(chosen) + (i < given.cases % len(chosen)) for i in range(len(chosen))]
@@ -120,9 +122,7 @@ class _Tally:
         silent = f"{self.codes[ACCEPTED]:4} ({len(self.changed)} other)" if self.kind.is_checked else ""
         columns = (self.n_cases, self.codes[ACCEPTED], self.codes[REFUSED], len(self.failures))
         return (
-            f"{self.kind.name:24}"
-            + "".join(f"{n:10}" for n in columns)
-            + f"{self.slowest:9.1f} s  {silent}"
+            f"{self.kind.name:24}" + "".join(f"{n:10}" for n in columns) + f"{self.slowest:9.1f} s  {silent}"
         )
 
     def facts(self) -> dict[str, object]:
@@ -208,7 +208,8 @@ def _repeat(kind: Kind, seed: int, base: Path) -> int:
 # --- processes --------------------------------------------------------------------------------------------
 
 MODULES, TEXT, ANSWER, TEMPORARY = ".modules", ".stderr", ".stdout", ".temporary"
-HARMLESS = (MODULES, TEXT, ANSWER, f"{TEMPORARY}/torchinductor_")  # the last is torch's own folder
+OWN = (MODULES, TEXT, ANSWER, f"{TEMPORARY}/torchinductor_")  # the last is torch's own folder
+RESUMED = re.compile(r"out/\.[^/]+\.parts(/[^./][^/]*)?")  # what a later run goes on from
 
 
 def _run(kind: Kind, line: str, content: bytes, base: Path, case: Path, *, learn: bool = False) -> Ended:
@@ -230,7 +231,10 @@ def _run(kind: Kind, line: str, content: bytes, base: Path, case: Path, *, learn
     code, is_late = _wait(child)
     seconds = time.monotonic() - begun
     text = "".join((case / name).read_text(errors="replace") for name in (ANSWER, TEXT))
-    left = {path for path in _listed(case) - before if not path.startswith(HARMLESS)} - {word for word in words if code == ACCEPTED or "bad" in word}
+    written = {word for word in words if code == ACCEPTED or word == REJECTED}
+    left = {path for path in _listed(case) - before - written if not path.startswith(OWN)}
+    if code != ACCEPTED:
+        left = {path for path in left if not RESUMED.fullmatch(path)}
     return Ended(code, text, _answer(case), _fault(kind, code, is_late, text, left), seconds)
 
 
@@ -257,7 +261,9 @@ def _begin(words: list[str], case: Path, learn: bool) -> None:
         os.chdir(case)
         os.environ["TMPDIR"] = tempfile.tempdir = str(case / TEMPORARY)
         for descriptor, name in ((0, os.devnull), (1, ANSWER), (2, TEXT)):
-            os.dup2(os.open(name, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT, 0o600), descriptor)
+            os.dup2(
+                os.open(name, os.O_RDONLY if not descriptor else os.O_WRONLY | os.O_CREAT, 0o600), descriptor
+            )
         sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")  # noqa: SIM115
         limit = MEMORY + _address_space()
         resource.setrlimit(resource.RLIMIT_AS, (limit, limit))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import gzip
 import io
 import os
+import re
 import shutil
 import struct
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -44,15 +46,17 @@ MADE_BY = (
     "extract mat5 --features eeg-bands -o eav.parquet",
     "train-svm eav.parquet -o eav.joblib --folds 2 --protocol stratified",
 )
+REJECTED = "out/bad.csv"
 PREDICT = "predict {} --model BASE/svm.joblib"
-EXTRACT_SOUND = "extract . --features seed33 -o out/f.parquet --rejected out/bad.csv"
+EXTRACT_SOUND = f"extract . --features seed33 -o out/f.parquet --rejected {REJECTED}"
 EXTRACT_FILM = "extract . --features faces --set crop=frame --set n_frames=4 --set size=16 -o out/f.parquet"
 EXTRACT_FACES = "extract . --features faces --set n_frames=2 --set size=16 -o out/f.parquet"
 EXTRACT_EEG = "extract {} --features eeg-bands -o out/f.parquet"
 EEG = (EXTRACT_EEG, f"{EXTRACT_EEG} {EPOCHS}", "predict {} --model BASE/bands.joblib --json")
 
 Repack = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
-GZIP: Repack = (gzip.decompress, lambda content: gzip.compress(content, 1, mtime=0))
+OGG_HEADER, OGG_POLYNOMIAL = 27, 0x04C11DB7
+MAT_HEADER, COMPRESSED = 128, 15  # bytes before the first element of a MATLAB 5 file; a type of element
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,64 @@ class Kind:
     is_checked: bool = False
     may_be_wrong_usage: bool = False
     repack: Repack | None = None
+
+
+# --- checksums: damage under them reaches further ----------------------------------------------------------
+
+
+def with_png_checksums(content: bytes) -> bytes:
+    """A PNG file whose chunks have the checksums of what is in them."""
+    mended, at = bytearray(content), 8
+    while at + 12 <= len(content):
+        end = at + 8 + int.from_bytes(content[at : at + 4], "big")
+        if end + 4 <= len(content):
+            mended[end : end + 4] = zlib.crc32(content[at + 4 : end]).to_bytes(4, "big")
+        at = end + 4
+    return bytes(mended)
+
+
+def with_ogg_checksums(content: bytes) -> bytes:
+    """An Ogg file whose pages have the checksums of what is in them."""
+    mended = bytearray(content)
+    for found in re.finditer(b"OggS", content):
+        at = found.start()
+        sizes = content[at + OGG_HEADER :][: content[at + 26]] if at + OGG_HEADER <= len(content) else b""
+        end = at + OGG_HEADER + len(sizes) + sum(sizes)
+        if sizes and end <= len(content):
+            mended[at + 22 : at + 26] = bytes(4)
+            mended[at + 22 : at + 26] = _ogg_checksum(mended[at:end]).to_bytes(4, "little")
+    return bytes(mended)
+
+
+def _ogg_checksum(page: bytes) -> int:
+    found = 0
+    for byte in page:
+        found ^= byte << 24
+        for _ in range(8):
+            found = (found << 1 & 0xFFFFFFFF) ^ (OGG_POLYNOMIAL if found >> 31 else 0)
+    return found
+
+
+def mat_unpacked(content: bytes) -> bytes:
+    """The header and the uncompressed elements of a MATLAB 5 file that has nothing else."""
+    parts, at = [content[:MAT_HEADER]], MAT_HEADER
+    while at < len(content):
+        size = int.from_bytes(content[at + 4 : at + 8], "little")
+        parts.append(zlib.decompress(content[at + 8 : at + 8 + size]))
+        at += 8 + size
+    return b"".join(parts)
+
+
+def mat_packed(content: bytes) -> bytes:
+    """A MATLAB 5 file of one compressed element, of whatever follows the header."""
+    packed = zlib.compress(content[MAT_HEADER:])
+    return content[:MAT_HEADER] + struct.pack("<II", COMPRESSED, len(packed)) + packed
+
+
+GZIP: Repack = (gzip.decompress, lambda content: gzip.compress(content, 1, mtime=0))
+ZLIB: Repack = (mat_unpacked, mat_packed)
+OGG: Repack = (bytes, with_ogg_checksums)
+PNG: Repack = (bytes, with_png_checksums)
 
 
 def make(base: Path) -> None:
@@ -113,6 +175,8 @@ def kinds(base: Path) -> list[Kind]:
 def _kinds() -> Iterator[Kind]:
     for ending in ("wav", "flac", "ogg", "opus", "mp3", "m4a", "aiff"):
         yield Kind(ending, f"sad/sound.{ending}", (PREDICT, EXTRACT_SOUND))
+    for ending in ("ogg", "opus"):
+        yield Kind(f"{ending} within", f"sad/sound.{ending}", (PREDICT, EXTRACT_SOUND), repack=OGG)
     yield Kind("wav of floats", "sad/floats.wav", (PREDICT, EXTRACT_SOUND))
     yield Kind("real wav", "sad/real.wav", (PREDICT, EXTRACT_SOUND))
     yield Kind("real flac", "sad/real.flac", (PREDICT, EXTRACT_SOUND))
@@ -120,7 +184,8 @@ def _kinds() -> Iterator[Kind]:
         yield Kind(ending, f"sad/film.{ending}", (EXTRACT_FILM, PREDICT, EXTRACT_SOUND))
     for ending in ("png", "jpg"):
         line = EXTRACT_FILM.replace(" . ", f" sad/{ending}.csv ")
-        yield Kind(ending, f"sad/picture.{ending}", (line,), (f"sad/{ending}.csv",))
+        repack = PNG if ending == "png" else None
+        yield Kind(ending, f"sad/picture.{ending}", (line,), (f"sad/{ending}.csv",), repack=repack)
     yield Kind("real mp4", "sad/real.mp4", (EXTRACT_FILM, EXTRACT_FACES))
     yield Kind("real mov (HEVC)", "sad/real.mov", (EXTRACT_FILM, EXTRACT_FACES))
     for ending in ("edf", "bdf"):
@@ -132,6 +197,7 @@ def _kinds() -> Iterator[Kind]:
         yield Kind(f"BrainVision {name}", f"eeg.{part}", commands, beside, is_text=part != "eeg")
     yield Kind("EEGLAB", "plain.set", EEG)
     yield Kind("EEGLAB compressed", "packed.set", EEG)
+    yield Kind("EEGLAB within", "packed.set", EEG, repack=ZLIB)
     yield Kind("FIF", "eeg_raw.fif", EEG)
     yield Kind("FIF.gz", "eeg_raw.fif.gz", EEG[2:])
     yield Kind("FIF.gz within", "eeg_raw.fif.gz", EEG[2:], repack=GZIP)
@@ -142,6 +208,8 @@ def _kinds() -> Iterator[Kind]:
         line = f"extract {folder} --features eeg-bands -o out/f.parquet"
         eav = (line, "predict {} --model BASE/eav.joblib")
         yield Kind(name, path, eav, (path.replace("_eeg.", "_eeg_label."),))
+        if folder == "mat5z":
+            yield Kind("MATLAB 5 within", path, eav, (path.replace("_eeg.", "_eeg_label."),), repack=ZLIB)
         yield Kind(f"labels, {name}", path.replace("_eeg.", "_eeg_label."), eav[:1], (path,))
     yield from _tables_and_models()
 

@@ -307,7 +307,9 @@ def _differences(found: Files, expected: Files) -> Iterator[str]:
     yield from (f"{path} is left" for path in sorted(found.keys() - expected.keys()))
     yield from (f"{path} is absent" for path in sorted(expected.keys() - found.keys()))
     yield from (
-        f"{path} is another" for path in sorted(found.keys() & expected.keys()) if found[path] != expected[path]
+        f"{path} is another"
+        for path in sorted(found.keys() & expected.keys())
+        if found[path] != expected[path]
     )
 
 
