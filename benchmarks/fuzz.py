@@ -1,15 +1,11 @@
 """``python -m benchmarks.fuzz``: damaged files of every kind, each given to the command that reads it.
 
-A command answers damage with exit code 0 or 3 and a sentence: it does not crash, print a traceback, hang, take
-gigabytes, or leave anything behind. ``--only KIND --seed N`` repeats one case.
+A command answers damage with exit code 0 or 3 and a sentence: it does not crash, print a traceback, hang,
+take gigabytes, or leave anything behind. ``--only KIND --seed N`` repeats one case. It is run with
+``OMP_NUM_THREADS=1``, since each command is a fork, and a process with threads cannot be forked safely.
 """
 
 from __future__ import annotations
-
-import os
-
-for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[variable] = "1"  # before numpy is imported: a process with threads cannot be forked safely
 
 import argparse
 import collections
@@ -17,6 +13,7 @@ import contextlib
 import hashlib
 import importlib
 import json
+import os
 import re
 import resource
 import shutil
@@ -36,6 +33,11 @@ from benchmarks.mutations import mutated
 from eavctl.cli import start
 
 CASES = 2000
+# Imported first, so that forks need not; what else is needed is learned from commands on whole files.
+PACKAGES = (
+    "torch._dynamo", "mne", "pandas", "pyarrow.parquet", "sklearn.svm", "scipy.signal", "scipy.io", "av",
+    "soundfile", "soxr", "h5py", "PIL.Image",
+)  # fmt: skip
 CPU_S, WALL_S = 20, 120  # a machine may be busy: what computes too long is told from what waits
 MEMORY = 2 << 30  # bytes of address space beyond what a process has that imported everything
 ACCEPTED, WRONG_USAGE, REFUSED = 0, 2, 3
@@ -75,6 +77,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="fuzz-") as folder:
         base = Path(folder, "base")
         base.mkdir()
+        _import(PACKAGES)
         _apart(lambda: make(base))
         known = {kind.name: kind for kind in kinds(base)}
         unknown = [name for name in given.only or () if name not in known]
@@ -88,7 +91,7 @@ def main() -> int:
         for kind, count in zip(chosen, counts, strict=True):
             tallies.append(_fuzz(kind, range(count), base, Path(folder)))
             if not given.json:
-                print(tallies[-1].line(), flush=True)
+                print(tallies[-1].line(), *tallies[-1].complaints(), sep="\n", flush=True)
     if given.json:
         print(json.dumps([tally.facts() for tally in tallies]))
     else:
@@ -125,6 +128,11 @@ class _Tally:
             f"{self.kind.name:24}" + "".join(f"{n:10}" for n in columns) + f"{self.slowest:9.1f} s  {silent}"
         )
 
+    def complaints(self) -> Iterator[str]:
+        """Each failure with the command that repeats it."""
+        for seed, fault in self.failures:
+            yield f'python -m benchmarks.fuzz --only "{self.kind.name}" --seed {seed}: {fault}'
+
     def facts(self) -> dict[str, object]:
         return {
             "kind": self.kind.name,
@@ -139,9 +147,8 @@ class _Tally:
 
 def _summarise(tallies: Iterable[_Tally]) -> None:
     tallies = list(tallies)
-    failures = [(tally.kind.name, *failure) for tally in tallies for failure in tally.failures]
     checked = [tally for tally in tallies if tally.kind.is_checked]
-    print(f"\n{sum(tally.n_cases for tally in tallies)} damaged files, {len(failures)} failures")
+    print(f"\n{sum(tally.n_cases for tally in tallies)} damaged files, {sum(len(tally.failures) for tally in tallies)} failures")
     if checked:
         n_cases = sum(tally.n_cases for tally in checked)
         accepted = sum(tally.codes[ACCEPTED] for tally in checked)
@@ -150,8 +157,6 @@ def _summarise(tallies: Iterable[_Tally]) -> None:
             f"silent: of {n_cases} damaged tables and models {accepted} were accepted, and the answer of "
             f"{changed} is not that of the whole file"
         )
-    for name, seed, fault in failures:
-        print(f'--only "{name}" --seed {seed}: {fault}')
 
 
 # --- cases ------------------------------------------------------------------------------------------------
@@ -325,7 +330,7 @@ def _import(names: Iterable[str]) -> None:
 
     Raises
     ------
-    RuntimeError : importing them started a thread.
+    RuntimeError : there are threads.
     """
     for name in names:
         if name not in sys.modules:
@@ -333,7 +338,7 @@ def _import(names: Iterable[str]) -> None:
                 importlib.import_module(name)
     threads = [path.read_text().strip() for path in Path("/proc/self/task").glob("*/comm")]
     if len(threads) - threads.count(HARMLESS_THREAD) > 1:
-        raise RuntimeError("an import started a thread; what is forked from here could hang for ever")
+        raise RuntimeError("this process has threads, so forks of it could hang: set OMP_NUM_THREADS=1")
 
 
 def _address_space() -> int:

@@ -1,4 +1,4 @@
-"""The files that are damaged: small whole ones of every kind that eavctl reads, and the commands that read them."""
+"""What is damaged: small whole files of every kind that eavctl reads, with the commands that read them."""
 
 from __future__ import annotations
 
@@ -26,9 +26,8 @@ ONSETS = tuple(range(EEG_SECONDS - 1))  # seconds; by turns of the events A and 
 EAV_SHAPE = (600, 30, 10)  # n_times, n_chans, n_trials
 EPOCHS = "--events A=a,B=b --epoch 0,1"
 MARKERS = "Comment/A=a,Comment/B=b"
-SHARED = Path(
-    os.environ.get("EAVCTL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data")
-)  # real recordings, where there are some
+# Real recordings, where there are some. The variable is none of the settings of the command line.
+SHARED = Path(os.environ.pop("EAVCTL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 MADE_BY = (
     "synth --per-class 4 --classes happy,sad -o dataset",
@@ -67,8 +66,8 @@ class Kind:
     ----------
     name : of the kind.
     path : the file that is damaged, in the folder of originals and in that of each case.
-    commands : lines, taken in turn; ``{}`` stands for the file, ``BASE`` for the folder of originals. What they
-        write goes to ``out/``.
+    commands : lines, taken in turn; ``{}`` stands for the file, ``BASE`` for the folder of originals. What
+        they write goes to ``out/``.
     beside : files and folders that belong to it, and are put beside it.
     is_text : its damage is mostly of lines and values.
     is_checked : whatever changes in it should be noticed: a table or model of eavctl's own.
@@ -386,7 +385,8 @@ def _edf(signal: np.ndarray, width: int) -> bytes:
     n_signals = len(CHANNELS) + 1
     start = "0       " if width == 2 else "\xffBIOSEMI"
     fixed = f"{start:8}{'X X X X':80}{'Startdate 01-JAN-2020 X X X':80}01.01.2000.00.00"
-    fixed += f"{256 * (n_signals + 1):<8}{'EDF+C' if width == 2 else 'BDF+C':44}{EEG_SECONDS:<8}{1:<8}{n_signals:<4}"
+    fixed += f"{256 * (n_signals + 1):<8}{'EDF+C' if width == 2 else 'BDF+C':44}"
+    fixed += f"{EEG_SECONDS:<8}{1:<8}{n_signals:<4}"
     of_each = [
         [*(f"{name:16}" for name in CHANNELS), f"{notes:16}"],
         [f"{'AgAgCl':80}"] * n_signals,
@@ -493,10 +493,17 @@ def _write_manifests(base: Path) -> None:
     import pandas as pd
 
     rows = [
-        {"audio_path": path.relative_to(base).as_posix(), "clip_id": path.stem, "subject": f"s{number % 3}", "label": path.parent.name,
-         "start": str(0.25 * (number % 2)), "end": "1.5", "fold": str(number % 2)}
+        {
+            "audio_path": path.relative_to(base).as_posix(),
+            "clip_id": path.stem,
+            "subject": f"s{number % 3}",
+            "label": path.parent.name,
+            "start": str(0.25 * (number % 2)),
+            "end": "1.5",
+            "fold": str(number % 2),
+        }
         for number, path in enumerate(sorted((base / "dataset").rglob("*.wav")))
-    ]  # fmt: skip
+    ]
     frame = pd.DataFrame(rows)
     frame.to_csv(base / "list.csv", index=False)
     frame.to_csv(base / "list.tsv", index=False, sep="\t")

@@ -1,4 +1,4 @@
-"""Damage to files: bits, bytes, blocks, sizes and, in text, lines and values; the same seed, the same damage."""
+"""Damage to files: bits, bytes, blocks, sizes and, in text, lines and values; of one seed, one damage."""
 
 from __future__ import annotations
 

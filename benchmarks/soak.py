@@ -1,7 +1,7 @@
 """``python -m benchmarks.soak``: commands killed at any moment, as processes of their own.
 
-After each kill every output is the old one, the new one or absent; a signal that can be handled leaves nothing but
-what a later run goes on from; and an undisturbed run then gives the bytes that it gives without any kill.
+After each kill every output is the old one, the new one or absent; a signal that can be handled leaves
+nothing but what a later run goes on from; and an undisturbed run then gives the same bytes as without kills.
 """
 
 from __future__ import annotations
@@ -46,27 +46,61 @@ class Job:
     ----------
     name : of the job.
     line : the command; ``BASE`` stands for the folder of its inputs.
-    older : a command that writes other content to the same outputs, as if it had been run before; none where such
-        outputs would be refused.
+    older : a command that writes other content to the same outputs, as if it had been run before; none where
+        such outputs would be refused.
+    program : what the line is given to.
     """
 
     name: str
     line: str
     older: str = ""
+    program: tuple[str, ...] = (sys.executable, "-m", "eavctl")
+
+    def start(self, line: str, base: Path, folder: Path) -> subprocess.Popen[str]:
+        """Start the program in a folder, in a process group of its own."""
+        words = [word.replace("BASE", str(base)) for word in line.split()]
+        return subprocess.Popen(
+            [*self.program, *words],
+            cwd=folder,
+            env=os.environ | ENVIRONMENT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+
+    def run(self, line: str, base: Path, folder: Path) -> None:
+        """Run the program undisturbed.
+
+        Raises
+        ------
+        RuntimeError : it failed.
+        """
+        code, text = _ended(self.start(line, base, folder))
+        if code:
+            raise RuntimeError(f"'{line}' ended with {code}: {text}")
 
 
 SMALL = "--epochs 2 --folds 2"
+LATE = "fuse BASE/preds.parquet BASE/seed33_preds.parquet -o p.parquet --save f.joblib"
+EARLY = f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} -o p.parquet"
 JOBS = (
-    Job("init", "init project", ""),
-    Job("synth", "synth --per-class 20 -o clips", ""),
-    Job("synth eav", "synth --layout eav --subjects 1 --trials 10 --seconds 2 -o twin", ""),
-    Job("synth eav -j 2", "synth --layout eav --subjects 2 --trials 10 --seconds 2 -o twin -j 2", ""),
+    Job("init", "init project"),
+    Job("synth", "synth --per-class 20 -o clips"),
+    Job("synth eav", "synth --layout eav --subjects 1 --trials 10 --seconds 2 -o twin"),
+    Job("synth eav -j 2", "synth --layout eav --subjects 2 --trials 10 --seconds 2 -o twin -j 2"),
     Job(
         "extract",
         "extract BASE/dataset -o f.parquet --rejected bad.csv",
         "extract BASE/dataset --where label=sad -o f.parquet --rejected bad.csv",
     ),
-    Job("extract -j 2", "extract BASE/dataset -o f.parquet -j 2", "extract BASE/dataset -o f.parquet --segment 1"),
+    Job(
+        "extract -j 2",
+        "extract BASE/dataset -o f.parquet -j 2",
+        "extract BASE/dataset -o f.parquet --features seed33",
+    ),
     Job(
         "train-svm",
         "train-svm BASE/feats.parquet -o m.joblib --predictions p.parquet --folds 2",
@@ -77,27 +111,13 @@ JOBS = (
         f"train-dnn BASE/mels.parquet -o m.pt --predictions p.parquet {SMALL}",
         f"train-dnn BASE/mels.parquet -o m.pt --predictions p.parquet {SMALL} --seed 1",
     ),
-    Job(
-        "fuse",
-        "fuse BASE/preds.parquet BASE/seed33_preds.parquet --method stacking -o p.parquet --save f.joblib",
-        "fuse BASE/preds.parquet BASE/seed33_preds.parquet --method weighted -o p.parquet --save f.joblib",
-    ),
-    Job(
-        "fuse to a network",
-        f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} -o p.parquet --save f.pt",
-        f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} -o p.parquet --save f.pt "
-        "--seed 1",
-    ),
-    Job(
-        "fuse --zero-shot",
-        f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} --zero-shot sad -o p.parquet",
-        f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} --zero-shot sad -o p.parquet "
-        "--seed 1",
-    ),
+    Job("fuse", f"{LATE} --method stacking", f"{LATE} --method weighted"),
+    Job("fuse to a network", f"{EARLY} --save f.pt", f"{EARLY} --save f.pt --seed 1"),
+    Job("fuse --zero-shot", f"{EARLY} --zero-shot sad", f"{EARLY} --zero-shot sad --seed 1"),
     Job(
         "predict",
         "predict BASE/dataset --model BASE/svm.joblib -o p.parquet",
-        "predict BASE/dataset/sad --model BASE/svm.joblib -o p.parquet",
+        "predict BASE/dataset/happy --model BASE/svm.joblib -o p.parquet",
     ),
     Job(
         "predict --plot",
@@ -109,7 +129,7 @@ JOBS = (
         "report BASE/preds.parquet BASE/seed33_preds.parquet -o r.html",
         "report BASE/preds.parquet -o r.html",
     ),
-)  # fmt: skip
+)
 
 Files = dict[str, bytes]
 
@@ -133,9 +153,9 @@ def main() -> int:
             soaked = Soak(job, base, Path(name, str(place)))
             faults = soaked.kill(n_kills, random.Random(f"{given.seed} {job.name}"))
             n_failures += len(faults)
-            print(f"{job.name:18} {soaked.seconds:5.1f} s {n_kills:4} kills, {soaked.n_missed} after its end, "
-                  f"{soaked.n_absent} outputs absent, {soaked.n_old} old, {soaked.n_new} new; "
-                  f"{len(faults)} failures", *faults, sep="\n  ", flush=True)  # fmt: skip
+            told = f"{soaked.n_missed:3} too late; outputs: {soaked.n_absent} absent, {soaked.n_old} old, "
+            told += f"{soaked.n_new} new; {len(faults)} failures"
+            print(f"{job.name:18} {soaked.seconds:5.1f} s {n_kills:4} kills,{told}", *faults, sep="\n  ")
     print(f"{given.kills} kills, {n_failures} failures")
     return int(n_failures > 0)
 
@@ -144,7 +164,7 @@ def make(base: Path) -> None:
     """Write the inputs of all jobs to a new folder."""
     base.mkdir()
     for line in MADE_BY:
-        _checked(line, base, base)
+        JOBS[0].run(line, base, base)
     (base / "dataset/sad/broken.wav").write_text("this is not sound")
 
 
@@ -228,29 +248,13 @@ class Soak:
             yield f"{path} is neither old nor new"
 
     def _start(self, folder: Path) -> subprocess.Popen[str]:
-        return _started(self.job.line, self.base, folder)
+        return self.job.start(self.job.line, self.base, folder)
 
     def _outcome(self, line: str) -> Files:
         """What a command writes in an empty folder."""
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
-            _checked(line, self.base, Path(name))
+            self.job.run(line, self.base, Path(name))
             return _files(Path(name))
-
-
-def _started(line: str, base: Path, folder: Path) -> subprocess.Popen[str]:
-    """Start a command in a folder, in a process group of its own."""
-    words = [word.replace("BASE", str(base)) for word in line.split()]
-    return subprocess.Popen(
-        [sys.executable, "-m", "eavctl", *words],
-        cwd=folder,
-        env=os.environ | ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -259,18 +263,6 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
     with process:
         text = process.stderr.read()
     return process.returncode, text
-
-
-def _checked(line: str, base: Path, folder: Path) -> None:
-    """Run a command undisturbed.
-
-    Raises
-    ------
-    RuntimeError : it failed.
-    """
-    code, text = _ended(_started(line, base, folder))
-    if code:
-        raise RuntimeError(f"'eavctl {line}' ended with {code}: {text}")
 
 
 def _is_gone(group: int) -> bool:

@@ -22,6 +22,12 @@ NO_RECORDINGS = f"no recordings in {RECORDINGS}: set EAVCTL_TEST_DATA"
 
 
 @pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Where real recordings are looked for, whether there are some or not."""
+    return RECORDINGS
+
+
+@pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Folder of real recordings beside the checkout, or that of ``EAVCTL_TEST_DATA``.
 

@@ -152,7 +152,8 @@ def _clean(key: str, value: object, root: Path, line: int) -> Any:
             raise ValueError("a fraction, or too large")
     except (ValueError, OverflowError):
         what = {str: "text", int: "whole number", float: "number"}[kind]
-        raise DataError(f"{root}: line {line}: {key} is {reprlib.repr(value)}, which is not a {what}") from None
+        shown = reprlib.repr(value)
+        raise DataError(f"{root}: line {line}: {key} is {shown}, which is not a {what}") from None
     return found
 
 
