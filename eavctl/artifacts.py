@@ -177,6 +177,8 @@ def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> 
     try:
         meta = parts["meta"]
         rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
+    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+        raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: the model is damaged ({reason}); train it again") from error

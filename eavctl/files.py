@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, NoSpaceError, UsageError
 
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
@@ -36,6 +36,11 @@ def read_stdin() -> bytes:
     if _stdin[0] is not sys.stdin:
         _stdin = (sys.stdin, sys.stdin.buffer.read())
     return _stdin[1]
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """What to call what a file holds: its name without ending, or ``stdin``."""
+    return "stdin" if os.fspath(path) == STDIO else Path(path).stem
 
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:
@@ -136,8 +141,8 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
     name = "stdout" if os.fspath(path) == STDIO else path
-    advice = "; free some space and run again" if error.errno in FULL else ""
-    return DataError(f"{name}: cannot be written ({error.strerror or error}){advice}")
+    text = f"{name}: cannot be written ({error.strerror or error})"
+    return NoSpaceError(f"{text}; free some space and run again") if error.errno in FULL else DataError(text)
 
 
 def _pour(path: str | os.PathLike[str], content: bytes) -> None:
@@ -261,10 +266,11 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
             stale.unlink(missing_ok=True)
         try:
             yield parts
-        except BaseException as error:
-            cause = error.__cause__
-            is_full = isinstance(cause, OSError) and cause.errno in FULL
-            if is_full or [kept.name for kept in parts.iterdir()] == [LOCK]:
+        except NoSpaceError as error:
+            shutil.rmtree(parts, ignore_errors=True)
+            raise _unwritable(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
+        except BaseException:
+            if [kept.name for kept in parts.iterdir()] == [LOCK]:
                 shutil.rmtree(parts, ignore_errors=True)
             raise
         shutil.rmtree(parts, ignore_errors=True)
@@ -277,11 +283,10 @@ def _locked(parts: Path, target: str | os.PathLike[str]) -> Iterator[None]:
         try:
             parts.mkdir(exist_ok=True)
             handle = open(parts / LOCK, "ab")  # noqa: SIM115  # held for as long as the lock
-        except FileNotFoundError:  # its last holder has just removed it
-            if parts.parent.is_dir() and time.monotonic() < until:
-                continue
-            raise DataError(f"{target}: cannot be written (there is no folder {parts.parent})") from None
         except OSError as error:
+            was_removed = isinstance(error, FileNotFoundError)  # by its last holder, a moment ago
+            if was_removed and parts.parent.is_dir() and time.monotonic() < until:
+                continue
             raise _unwritable(target, error) from error
         with handle:
             if _lock(handle) and _is_there(parts / LOCK, handle):

@@ -149,7 +149,9 @@ def _check_target(target: Path, kind: str, force: bool) -> None:
     if target.exists() and not force:
         found = kind_of(target)
         if found is None:
-            raise UsageError(f"{target}: exists and was not written by eavctl; use --force to overwrite it")
+            raise UsageError(
+                f"{target}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
+            )
         if found != kind:
             raise UsageError(
                 f"{target}: is {NAMES.get(found, found)}, and {NAMES[kind]} would replace it; "

@@ -35,8 +35,6 @@ from eavctl.provenance import canonical_json
 if TYPE_CHECKING:
     import pandas as pd  # takes longer to import than a small extraction to compute, which needs none
 
-pa.set_memory_pool(pa.system_memory_pool())  # Arrow's own keeps what it once took: 30 MB of an extraction
-
 SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of which recording they are
 NAMES_RECORDINGS = 3
 META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"

@@ -1,6 +1,5 @@
 """Outputs are whole or absent, wherever they go; what runs at the same time does not meet."""
 
-import errno
 import os
 import resource
 import signal
@@ -14,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from eavctl import files
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, NoSpaceError, UsageError
 
 
 def python(script, **options):
@@ -176,10 +175,9 @@ def test_parts_stay_after_an_error_and_go_in_the_end(tmp_path):
 
 def test_parts_go_when_the_disk_is_full_or_when_all_is_to_be_done_again(tmp_path):
     target = tmp_path / "t.parquet"
-    full = OSError(errno.ENOSPC, "No space left on device")
-    with pytest.raises(DataError), files.keeping_parts(target) as parts:
+    with pytest.raises(NoSpaceError, match=r"/t\.parquet"), files.keeping_parts(target) as parts:
         (parts / "one").write_bytes(b"1")
-        raise DataError("full") from full
+        raise NoSpaceError(f"{parts / 'two'}: full")
     assert os.listdir(tmp_path) == []
     with pytest.raises(UsageError), files.keeping_parts(target) as parts:
         (parts / "one").write_bytes(b"1")

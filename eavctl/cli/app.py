@@ -1,13 +1,15 @@
-"""The root command: shared behaviour of all subcommands, and settings from eavctl.toml."""
+"""The root command, and what all subcommands have in common."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import inspect
-import os
+import itertools
+import math
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +18,12 @@ import typer
 from eavctl import __version__
 from eavctl.cli.console import Verbosity
 from eavctl.cli.options import Quiet, Verbose
-from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE
+from eavctl.cli.stand_ins import stand_ins, stood_in
+from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, variables
 from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
+EMPTY_VALUE = re.compile(r"--[a-z][a-z-]*=")
 
 app = typer.Typer(
     name="eavctl",
@@ -70,6 +74,7 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         @functools.wraps(function)
         def run(*, quiet: bool, verbose: int, **options: Any) -> None:
             Verbosity.quiet, Verbosity.level = quiet, verbose
+            refuse_not_finite(options)
             function(**options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -93,57 +98,35 @@ def _register_commands(arguments: list[str]) -> None:
     """Import the module of the command that is asked for; all where help or settings name the others too."""
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     asked = arguments[0].replace("-", "_") if arguments else ""
-    alone = asked in modules and not SETTINGS_FILE.is_file()
+    alone = asked in modules and not SETTINGS_FILE.is_file() and not variables()
     for name in [asked] if alone else modules:
         importlib.import_module(f"eavctl.cli.{name}")
 
 
-def _settings(options: dict[str, set[str]]) -> dict[str, dict[str, Any]]:
-    """Values that stand in for options not given: the environment first, then ``eavctl.toml``.
+def refuse_empty(arguments: list[str]) -> None:
+    """Refuse empty words, which an unset variable of the shell leaves: as a path they are this folder.
 
-    ``EAVCTL_JOBS`` and a top-level ``jobs`` hold for every command that has the option;
-    ``EAVCTL_EXTRACT_JOBS`` and ``jobs`` in the table ``[extract]`` for that command alone.
+    Raises
+    ------
+    UsageError : a word is empty, or the value of an option.
     """
-    found: dict[str, dict[str, Any]] = {}
-    shared, tables = _settings_file(options)
-    for name, known in options.items():
-        prefix = f"EAVCTL_{name.upper().replace('-', '_')}_"
-        values = {key: shared[key] for key in known & shared.keys()} | tables.get(name, {})
-        for start in ("EAVCTL_", prefix):
-            values |= {
-                key: os.environ[start + key.upper()] for key in known if start + key.upper() in os.environ
-            }
-        found[name] = values
-    return found
+    for before, word in itertools.pairwise(["eavctl", *arguments]):
+        if not word:
+            raise UsageError(f"an empty word after {before!r}; is a variable not set?")
+        if EMPTY_VALUE.fullmatch(word):
+            raise UsageError(f"{word} has no value; is a variable not set?")
 
 
-def _settings_file(options: dict[str, set[str]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Settings of ``eavctl.toml`` for all commands and for single ones; a name nobody knows is an error."""
-    if not SETTINGS_FILE.is_file():
-        return {}, {}
-    import tomllib
+def refuse_not_finite(options: Mapping[str, Any]) -> None:
+    """Refuse numbers that are not finite, which no range of typer's catches.
 
-    try:
-        content = tomllib.loads(SETTINGS_FILE.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{SETTINGS_FILE}: {error}") from error
-    shared: dict[str, Any] = {}
-    tables: dict[str, dict[str, Any]] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            tables[name] = {key.replace("-", "_"): each for key, each in value.items()}
-        else:
-            shared[name.replace("-", "_")] = value
-    strangers = [f"[{name}]" for name in tables.keys() - options.keys()]
-    strangers += sorted(shared.keys() - set().union(*options.values()))
-    strangers += [
-        f"{key} in [{name}]"
-        for name in tables.keys() & options.keys()
-        for key in tables[name].keys() - options[name]
-    ]
-    if strangers:
-        raise UsageError(f"{SETTINGS_FILE}: no command or option is named {strangers[0]}")
-    return shared, tables
+    Raises
+    ------
+    UsageError : the value of an option is one.
+    """
+    for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} must be a finite number, not {value}")
 
 
 def parse(arguments: list[str]) -> int:
@@ -153,13 +136,17 @@ def parse(arguments: list[str]) -> int:
     ------
     Whatever the command raises; typer's exceptions, which have ``format_message``, where it is used wrongly.
     """
+    refuse_empty(arguments)
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
-    options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
     try:
         code = group.main(
-            arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings(options)
+            arguments, prog_name="eavctl", standalone_mode=False, default_map=stand_ins(group.commands)
         )
+    except typer.BadParameter as error:
+        if stood_in(error):
+            error.message += " It is set in the environment or in eavctl.toml."
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     if code == INTERRUPTED:  # what newer typers make of a KeyboardInterrupt

@@ -2,78 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_json, progress, say, warn
 from eavctl.cli.options import DryRun, Force, Jobs, Json
+from eavctl.cli.values import read_epochs, read_pairs, read_settings
 from eavctl.errors import UsageError
-
-if TYPE_CHECKING:
-    from eavctl.datasets.events import Epochs
 
 FAST = "-fast"  # ends the names of variants in single precision
 SHOWN = 20  # rejected recordings named on stderr before the rest is counted
-
-
-def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
-    """Texts given as ``KEY=VALUE``.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    split = [pair.partition("=") for pair in pairs]
-    for key, sign, value in split:
-        if not (key and sign and value):
-            raise UsageError(f"{option} takes KEY=VALUE, not {key + sign + value!r}")
-    return {key.strip(): value.strip() for key, _, value in split}
-
-
-def read_settings(pairs: list[str]) -> dict[str, Any]:
-    """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    settings: dict[str, Any] = {}
-    for key, value in read_pairs(pairs, "--set").items():
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
-def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
-    """Which events to cut at (``T1=left,T2=right``), and from when to when (``0,4``), if any.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    from eavctl.datasets.events import Epochs
-
-    if events is None:
-        if epoch is not None:
-            raise UsageError("--epoch needs --events")
-        return None
-    labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
-    if epoch is None:
-        return Epochs(labels)
-    try:
-        start, end = (float(part) for part in epoch.split(","))
-    except ValueError:
-        raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
-    if end <= start:
-        raise UsageError(f"--epoch {epoch}: the end must come after the start")
-    return Epochs(labels, (start, end))
 
 
 def _fast(features: str) -> str:
@@ -180,8 +121,8 @@ def extract(
         return
     with progress("extract", at_once=False) as tick:
         result = run(
-            source, out, recipe, choice=choice, jobs=jobs, force=force, strict=strict, rejected=rejected,
-            on_clip=tick,
+            source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,
+            rejected=rejected, on_clip=tick,
         )  # fmt: skip
     for note in result.notes:
         warn(note)

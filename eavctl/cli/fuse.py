@@ -9,7 +9,6 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import emit_json, progress, say, warn
-from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
     Device,
@@ -27,6 +26,7 @@ from eavctl.cli.options import (
     TensorBoard,
 )
 from eavctl.cli.training import score_line, train_settings
+from eavctl.cli.values import read_settings
 from eavctl.errors import UsageError
 from eavctl.evaluation import formatting
 
@@ -137,8 +137,11 @@ def fuse(
         raise UsageError("--json and -o - both want stdout: name a file with -o")
     sources, starts = _sorted(inputs, init)
     if not _is_for_networks(sources, method):
-        if starts or encoder or size or zero_shot or partial:
-            raise UsageError("--init, --encoder, --size, --partial and --zero-shot are for feature tables")
+        if starts or encoder or size or zero_shot or partial or set_ or contrastive:
+            raise UsageError(
+                "--init, --encoder, --size, --contrastive, --set, --partial and --zero-shot are for feature "
+                "tables"
+            )
         if dry_run:
             say(f"would fuse {len(sources)} prediction tables by {method or LATE} -> {out}")
         else:
@@ -149,6 +152,7 @@ def fuse(
         raise UsageError("--use applies a fuser to prediction tables; a network is applied by predict")
     if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
         raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
+    from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.evaluation.names import class_line
     from eavctl.stages.fuse_network import FusionPlan, Inputs, fuse_network
     from eavctl.stages.train import Evaluation, Targets
@@ -167,6 +171,7 @@ def fuse(
         joined = planned.join()
         say(f"would train {planned.method} on {len(joined.table)} rows of {', '.join(joined.names)} -> {out}")
         return
+    keep_freed_memory()
     if zero_shot:
         from eavctl.fusion.networks.alignment import AlignmentSettings
 

@@ -51,16 +51,23 @@ def init(
 ) -> None:
     """Lay out class folders for recordings and a Makefile that goes from them to a report."""
     from eavctl import files
-    from eavctl.errors import UsageError
+    from eavctl.errors import DataError, UsageError
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
+    if not names:
+        raise UsageError(f"--classes {classes!r} names no class; give some, such as happy,sad")
     for name in names:
-        if Path(name).name != name:
+        if Path(name).name != name or name == "..":
             raise UsageError(f"--classes: {name!r} cannot be the name of a folder")
     makefile = folder / "Makefile"
-    if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
-        raise UsageError(f"{makefile}: exists; use --force to overwrite it")
-    for name in names:
-        (folder / "dataset" / name).mkdir(parents=True, exist_ok=True)
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder}: is a file; name a folder, which init makes if it is not there")
+        if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
+            raise UsageError(f"{makefile}: exists; use --force to overwrite it")
+        for name in names:
+            (folder / "dataset" / name).mkdir(parents=True, exist_ok=True)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in a name
+        raise DataError(f"{folder}: cannot be laid out ({error})") from error
     files.write_bytes(makefile, MAKEFILE.encode())
     say(f"put recordings into {folder}/dataset/<class>/, then run make in {folder}")

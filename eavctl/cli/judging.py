@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -65,7 +66,7 @@ def judge(
     if plot:
         from eavctl.report.analysis import draw_analysis
 
-        draw_analysis(drawn, plot)
+        draw_analysis(drawn, plot, _title(result))
         say(f"picture -> {plot}")
     if out:
         from eavctl.tables import write_predictions
@@ -87,6 +88,17 @@ def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
     if len(sounds) != 1 or sounds[0] == "-":
         raise UsageError("--plot draws one recording; name its file")
     return sounds[0]
+
+
+def _title(result: Predicted) -> str:
+    """What a picture's title says: the answer, or how many windows have which."""
+    if len(result.rows) > 1:
+        counts = Counter(row.pred for row in result.rows)
+        return f"{len(result.rows)} windows: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
+    (row,) = result.rows
+    right = result.sureness(row)
+    known = f", right {right['right']:.0%} out of fold" if right else ""
+    return f"{row.pred} {row.proba[result.classes.index(row.pred)]:.0%}{known}"
 
 
 def _find(model: Path | None) -> Path:

@@ -7,9 +7,19 @@ from typing import Annotated
 
 import typer
 
+from eavctl.settings import MOST_SEED
+
 Table = Annotated[Path, typer.Argument(help="Feature table (.parquet), or - for stdin.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to work with.")]
-Seed = Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed of every draw.")]
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Processes to work with, such as 8; never more than there are processors. Results are the same.",
+    ),
+]
+Seed = Annotated[int, typer.Option("--seed", "-s", min=0, max=MOST_SEED, help="Seed of every draw.")]
 Force = Annotated[
     bool, typer.Option("--force", "-f", help="Overwrite files of others, compute even what is up to date.")
 ]

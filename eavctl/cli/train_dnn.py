@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
     Device,
@@ -29,6 +28,7 @@ from eavctl.cli.options import (
     TensorBoard,
 )
 from eavctl.cli.training import run_training, train_settings
+from eavctl.cli.values import read_settings
 
 
 @command(
@@ -94,6 +94,7 @@ def train_dnn(
     Of the training rows, whole speakers are kept for validation: they decide when to stop, and calibrate
     the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
     """
+    from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.encoders.choice import settings_of_size
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_dnn import DnnFitter, encoder_for
@@ -106,6 +107,7 @@ def train_dnn(
     encoder_settings = (settings_of_size(encoder, size) if size else {}) | read_settings(set_ or [])
     fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
+    keep_freed_memory()
     run_training(
         table,
         Targets(out, predictions, keep_folds),

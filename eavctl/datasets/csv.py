@@ -9,10 +9,11 @@ import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from eavctl.datasets.manifest import Manifest, build, columns_of
+from eavctl.datasets.manifest import Manifest, build
+from eavctl.endings import columns_of, split_ending
 from eavctl.errors import DataError
 from eavctl.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
 from eavctl.registry import register
@@ -135,7 +136,7 @@ def _named(rows: Sequence[_Row]) -> Iterator[dict[str, Any]]:
             clip = row.record["clip_id"]
             yield {"sample_id": clip + (row.times if of_clip[clip] > 1 else ""), **row.record}
         else:
-            stem, _ = posixpath.splitext(posixpath.normpath(row.path))
+            stem, _ = split_ending(posixpath.normpath(row.path))
             trial = f"/{index + 1:03d}" if len(trials[row.files]) > 1 and index is not None else ""
             yield {**row.record, "clip_id": stem + trial + times}
 
@@ -158,7 +159,7 @@ def _clean(key: str, value: object, root: Path, line: int) -> Any:
 
 
 def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:
-    columns = columns_of(PurePosixPath(path).suffix)
+    columns = columns_of(path)
     if not columns:
         raise DataError(
             f"{root}: line {line}: {path!r} is neither EEG, sound nor video by its ending; "

@@ -22,6 +22,7 @@ from eavctl.datasets import twin_eeg, twin_face, twin_voice
 from eavctl.datasets.eav import EMOTIONS, LABELS, TASKS, TWIN
 from eavctl.datasets.twin_files import mat_array, mp4_bytes, wav_bytes
 from eavctl.errors import UsageError
+from eavctl.jobs import useful
 
 RECIPE = 1  # rises when the same settings come to give other files
 MODALITIES = ("eeg", "audio", "video")
@@ -31,7 +32,7 @@ LETTERS_A_CLASS = 5
 PREFERRED = (0, 2, 4, 1, 3)  # which of a class's letters get trials first: the ones farthest apart
 STEP = len(TASKS) * len(EMOTIONS)
 MOST_TRIALS = 990  # a trial's number has three digits
-SHORTEST_S = 1.0
+SHORTEST_S, LONGEST_S = 1.0, 600.0
 
 TELLING = 0.68  # share of trials in which a modality is drawn to tell the class
 STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
@@ -167,7 +168,7 @@ def synth_eav(
         from joblib import Parallel, delayed
 
         work = (delayed(_write_whole_subject)(out, settings, subject, modalities) for subject in everyone)
-        for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator")(work), start=1):
+        for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
             on_trial(done * trials, total, "")
     on_trial(total, total, "")
     return total
@@ -191,8 +192,10 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
         )
     if not (math.isfinite(settings.snr) and settings.snr >= 0):
         raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
-    if not (math.isfinite(settings.seconds) and settings.seconds >= SHORTEST_S):
-        raise UsageError(f"trials of {settings.seconds} s: at least {SHORTEST_S:g} s are needed")
+    if not SHORTEST_S <= settings.seconds <= LONGEST_S:
+        raise UsageError(
+            f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
+        )
 
 
 def _make_room(

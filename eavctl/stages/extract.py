@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eavctl import files, tables
 from eavctl.datasets.events import Epochs, cut_at_events
@@ -22,6 +23,9 @@ from eavctl.stages.batches import Record, batches, sample_id
 from eavctl.stages.copies import Copies
 from eavctl.stages.inputs import Inputs
 from eavctl.stages.recipe import Recipe, noting
+
+if TYPE_CHECKING:
+    from eavctl.stages.workers import ExecutorName  # not needed by one process
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -132,6 +136,7 @@ def extract(
     *,
     choice: Choice | None = None,
     jobs: int = 1,
+    executor: ExecutorName = "loky",
     force: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
@@ -148,6 +153,7 @@ def extract(
     source, choice : the data set, and which of it; all by default.
     out : the table to write, or ``-``.
     jobs : processes, each with one thread.
+    executor : what starts them, as `eavctl.stages.workers.in_order` takes it; `loky` is safe in any program.
     force : overwrite a file of others, and compute what is up to date.
     strict : one bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.
@@ -180,7 +186,7 @@ def extract(
         os.utime(out)
     else:
         with files.keeping_parts(out, afresh=force) as parts:
-            result = _compute(work, out, parts, jobs, on_clip, settle)
+            result = _compute(work, out, parts, jobs, executor, on_clip, settle)
     return replace(result, notes=(*oddities, *result.notes))
 
 
@@ -189,6 +195,7 @@ def _compute(
     out: str | os.PathLike[str],
     parts: Path | None,
     jobs: int,
+    executor: ExecutorName,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
 ) -> Extracted:
@@ -200,7 +207,7 @@ def _compute(
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
         inputs, writer = work.inputs(), None
-        for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts):
+        for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts, executor):
             if not n_done:  # not before the workers are there: a process with threads forks at a risk
                 stack.enter_context(inputs)
                 made_by = _versions(work.recipe.modality, parts)

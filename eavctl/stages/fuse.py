@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
-from eavctl import artifacts, tables
+from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
 from eavctl.ownership import Output, guard
+from eavctl.paths import Paths, named
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
 
@@ -32,7 +32,7 @@ class FusionResult:
 
 
 def fuse(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: Paths,
     out: str | os.PathLike[str],
     *,
     method: str = "weighted",
@@ -52,8 +52,9 @@ def fuse(
 
     Raises
     ------
-    DataError, LeakError : see `eavctl.fusion.late.fuse`.
+    DataError, LeakError : an input that is not there; or see `eavctl.fusion.late.fuse`.
     """
+    inputs = named(inputs)
     outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
     guard(outputs, [*inputs, *([use] if use else [])], force=force)
     if save:
@@ -78,7 +79,7 @@ def fuse(
 
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
     """File names without endings, or whole paths where these are the same."""
-    stems = [Path(path).stem for path in inputs]
+    stems = [files.stem(path) for path in inputs]
     return stems if len(set(stems)) == len(stems) else [os.fspath(path) for path in inputs]
 
 

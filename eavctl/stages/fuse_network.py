@@ -14,6 +14,7 @@ from eavctl.classifiers.training import TrainSettings
 from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, Stream
+from eavctl.paths import named
 from eavctl.stages.fusion_fitter import FusionFitter, FusionWitness, Start
 from eavctl.stages.joined import Joined, join_features
 from eavctl.stages.train import Evaluation, Targets, Tick, Trained, guard, train_rows
@@ -30,6 +31,10 @@ class Inputs:
     size : of encoders from scratch that have sizes: base or tiny.
     init : trained models whose encoders some streams start from, each matched to a table by its features.
     partial : rows that some tables lack count too, without what is absent.
+
+    Raises
+    ------
+    UsageError, DataError : see `eavctl.paths.named`.
     """
 
     tables: Sequence[str | os.PathLike[str]]
@@ -37,6 +42,12 @@ class Inputs:
     size: str | None = None
     init: Sequence[str | os.PathLike[str]] = ()
     partial: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", named(self.tables))
+        object.__setattr__(self, "init", named(self.init))
+        if isinstance(self.encoders, str):
+            object.__setattr__(self, "encoders", (self.encoders,))
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def streams_of(meta: dict[str, Any], window: float | None = None, hop: float | N
 
 def _recipe(meta: dict[str, Any], window: float | None, hop: float | None) -> Recipe:
     recipe = Recipe.from_meta(meta)
-    return replace(recipe, segment=window, hop=hop) if window else recipe
+    return recipe if window is None and hop is None else replace(recipe, segment=window, hop=hop)
 
 
 # --- recordings -------------------------------------------------------------------------------------------

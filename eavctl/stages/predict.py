@@ -18,6 +18,7 @@ from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
 from eavctl.ownership import PARQUET
+from eavctl.paths import Paths, named
 from eavctl.stages.gather import (
     Absence,
     Gathered,
@@ -195,7 +196,7 @@ def _single(meta: dict[str, Any]) -> dict[str, Any]:
 
 
 def predict(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: Paths,
     model: str | os.PathLike[str],
     *,
     separate: Mapping[str, str] | None = None,
@@ -213,21 +214,23 @@ def predict(
     Parameters
     ----------
     sources : files, folders (read by their layout if one recognises them), manifests, feature tables, or
-        ``-`` for a recording on stdin.
+        ``-`` for a recording on stdin; one alone or several.
     model : a model file.
     separate : one more recording, whose modalities are in separate files: a file by modality.
     layout, trial : of data sets: the layout where it is not to be recognised, the trial where only one is
         meant.
-    window, hop : judge windows of so many seconds instead of whole recordings.
+    window, hop : judge windows of so many seconds instead of whole recordings, one every ``hop`` seconds.
     strict : one bad recording is an error.
 
     Raises
     ------
-    DataError : no recording could be used, or one could not, or not wholly, and ``strict`` is given; or the
-        model needs several clips of a speaker and there are fewer.
+    DataError : a source that is not there; no recording could be used, or one could not, or not wholly, and
+        ``strict`` is given; or the model needs several clips of a speaker and there are fewer.
     SettingsError : a feature table of other settings than the model's.
-    UsageError : a file of a modality that the model does not take.
+    UsageError : a file of a modality that the model does not take; a hop without a window, or either too
+        short to be meant (see `eavctl.stages.recipe.Recipe`).
     """
+    sources = named(sources)
     loaded = artifacts.load(model)
     if loaded.meta["kind"] == "fuse":
         raise DataError(
@@ -248,9 +251,11 @@ def predict(
     proba, weights = loaded.predict_proba(x), _weights(loaded, x)
     _check_finite(proba, segments)
     judged = _Judged(segments, [stream.name for stream in streams], proba, weights, loaded)
-    rows = judged.windows() if window else judged.wholes()
+    rows = judged.windows() if window is not None else judged.wholes()
     classes = tuple(str(name) for name in loaded.classes_)
-    predicted = Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, bool(window))
+    predicted = Predicted(
+        classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, window is not None
+    )
     return replace(predicted, notes=(*notes, *_length_note(predicted)))
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from eavctl import files
+from eavctl.endings import modalities_of, split_ending
 from eavctl.errors import DataError, SignalError, UsageError
+from eavctl.paths import named
 from eavctl.stages.recordings import Source
 
 MODALITIES = ("eeg", "audio", "video")
@@ -30,12 +34,22 @@ class Recording(NamedTuple):
     parts: dict[str, Part]
 
 
-class Asked(NamedTuple):
-    """What is wanted: the modalities that a model takes, and of a data set its layout and one trial."""
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted: the modalities that a model takes, and of a data set its layout and one trial.
+
+    Raises
+    ------
+    UsageError : a trial below 1; they are counted from 1.
+    """
 
     modalities: tuple[str, ...]
     layout: str | None = None
     trial: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.trial is not None and self.trial < 1:
+            raise UsageError(f"--trial {self.trial}: trials are counted from 1")
 
     @property
     def text(self) -> str:
@@ -52,8 +66,8 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
 
     Raises
     ------
-    DataError : a data set that cannot be read, or has nothing that is wanted; a broken file of many trials.
-    UsageError : sound is asked for on stdin, and the model takes none.
+    DataError : a data set that cannot be read, or has nothing that is wanted.
+    UsageError : sound is asked for on stdin, and the model takes none; one trial of a file that has none.
     """
     if os.fspath(source) == files.STDIO:
         return [_stdin(asked)]
@@ -61,9 +75,13 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
     if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
         return _of_data_set(path, asked)
     held = _held(path, asked)
-    if path.suffix.lower() == ".mat" and held:
-        return _trials({modality: os.fspath(source) for modality in held}, asked, _n_trials(path))
-    return [_alone({modality: os.fspath(source) for modality in held}, os.fspath(source))]
+    paths = {modality: os.fspath(source) for modality in held}
+    if path.suffix.lower() == ".mat" and "eeg" in held:
+        with contextlib.suppress(SignalError):  # reading it will fail in the same way
+            return _trials(paths, asked, _n_trials(path))
+    else:
+        _check_no_trial(asked, os.fspath(source))
+    return [_alone(paths, os.fspath(source))]
 
 
 def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
@@ -76,16 +94,19 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
     Raises
     ------
     DataError : a file is not there; of those there, what is broken shows when they are read.
-    UsageError : a modality that the model does not take, or several files of which one has many trials.
+    UsageError : a modality that the model does not take, or several files of which one has many trials; or
+        one trial of files that have none.
     """
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
         if modality not in asked.modalities:
             raise UsageError(f"the model takes {asked.text}: it has no use for --{modality} {path}")
-        if path != files.STDIO and not Path(path).is_file():
-            raise DataError(f"{path}: no such file")
+    for path in named(paths.values()):
+        if Path(path).is_dir():
+            raise DataError(f"{path}: is a folder; name a file")
     eeg = paths.get("eeg", "")
     if not eeg.lower().endswith(".mat"):
+        _check_no_trial(asked, eeg or next(iter(paths.values())))
         return [_alone(paths, " + ".join(dict.fromkeys(paths.values())))]
     if len(paths) == 1:
         return _trials(paths, asked, _n_trials(Path(eeg)))
@@ -98,7 +119,13 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
     return _trials(paths, asked, n_trials)
 
 
+def _check_no_trial(asked: Asked, name: str) -> None:
+    if asked.trial is not None:
+        raise UsageError(f"{name}: holds one recording, not trials; leave --trial out")
+
+
 def _stdin(asked: Asked) -> Recording:
+    _check_no_trial(asked, "stdin")
     if len(asked.modalities) > 1 and "audio" not in asked.modalities:
         raise UsageError(f"{asked.text} cannot be read from stdin; name the file")
     modality = "audio" if "audio" in asked.modalities else asked.modalities[0]
@@ -110,14 +137,8 @@ def _held(path: Path, asked: Asked) -> tuple[str, ...]:
     """Modalities, of those asked for, that a file promises by its ending."""
     if len(asked.modalities) == 1:
         return asked.modalities
-    from eavctl.datasets.manifest import columns_of
-    from eavctl.signals.eeg import EEG_ENDINGS
-
-    if path.name.lower().endswith(EEG_ENDINGS):
-        promised: tuple[str, ...] = ("eeg",)
-    else:
-        promised = tuple(column.removesuffix("_path") for column in columns_of(path.suffix))
-    return tuple(m for m in asked.modalities if m in (promised or ("audio", "video")))
+    promised = modalities_of(path.name) or ("audio", "video")
+    return tuple(modality for modality in asked.modalities if modality in promised)
 
 
 def _n_trials(path: Path) -> int:
@@ -128,7 +149,7 @@ def _n_trials(path: Path) -> int:
 
 
 def _alone(paths: Mapping[str, str], name: str) -> Recording:
-    clip = _clip(paths) or Path(name).with_suffix("").as_posix()
+    clip = _clip(paths) or split_ending(name)[0]
     parts = {modality: Part(_opened(path)) for modality, path in paths.items()}
     return Recording(name, {"sample_id": clip, "clip_id": clip}, parts)
 
@@ -157,7 +178,7 @@ def _opened(path: str) -> Source:
 
 
 def _clip(paths: Mapping[str, str]) -> str:
-    return "+".join(dict.fromkeys(Path(path).with_suffix("").as_posix() for path in paths.values()))
+    return "+".join(dict.fromkeys(split_ending(Path(path).as_posix())[0] for path in paths.values()))
 
 
 def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
@@ -167,8 +188,9 @@ def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
     try:
         manifest = find(root, asked.layout)
     except DataError:
-        paths = list(media_files(root)) if root.is_dir() else []
-        if asked.layout or not paths:
+        wanted = set(asked.modalities)
+        paths = [path for path in media_files(root) if wanted.intersection(modalities_of(path.name))]
+        if asked.layout or asked.trial is not None or not paths:
             raise
         return [each for path in paths for each in find_recordings(path, asked)]
     recordings = []

@@ -116,6 +116,8 @@ def test_channels_are_found_by_name_in_another_order(shared_data, run, tmp_path)
         assert run(*words, "--set", f"channels={channels}", "-o", f"{name}.parquet").code == 0
     one, other = (tables.read_features(tmp_path / f"{name}.parquet").x for name in "ab")
     assert np.array_equal(one, other[:, ::-1])
+    assert run(*words, "--set", "channels=FC5,Cz", "-o", "plain.parquet").code == 0
+    assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     bad = run(*words, "--set", 'channels=["XX"]', "-o", "c.parquet")
     assert bad.code == 3
     assert "lacks channels that are asked for: XX" in bad.err

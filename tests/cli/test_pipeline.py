@@ -365,12 +365,15 @@ def test_predict_without_a_model_says_how_to_make_one(run, made):
     assert "eavctl train-svm" in result.err
 
 
-def test_the_model_may_stand_in_the_environment_or_the_settings(run, made, tmp_path, monkeypatch):
+def test_the_model_may_stand_in_the_environment_and_not_in_the_settings(run, made, tmp_path, monkeypatch):
     clip = made / "dataset/sad/sad_sample_1.wav"
-    (tmp_path / "eavctl.toml").write_text(f'[predict]\nmodel = "{made}/svm.joblib"\n')
+    monkeypatch.setenv("EAVCTL_MODEL", str(made / "svm.joblib"))
     assert run("predict", clip).code == 0
-    monkeypatch.setenv("EAVCTL_MODEL", "absent.joblib")
+    monkeypatch.setenv("EAVCTL_PREDICT_MODEL", "absent.joblib")
     assert "absent.joblib" in run("predict", clip).err
+    (tmp_path / "eavctl.toml").write_text(f'[predict]\nmodel = "{made}/svm.joblib"\n')
+    refused = run("predict", clip)
+    assert (refused.code, "eavctl.toml: model" in refused.err) == (2, True)
 
 
 def test_predict_reads_stdin_and_many_files_and_folders(run, made, tmp_path):

@@ -47,6 +47,23 @@ def test_two_recordings_of_one_name_are_not_silently_one(tmp_path):
     assert [bad["path"] for bad in found.rejected] == ["sad/b.wav"]
 
 
+@pytest.mark.parametrize("layout", ["eeg", "folder", "csv"])
+def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(tmp_path, layout):
+    name = "sub-01_task-rest_eeg"
+    touch(tmp_path, f"in/rest/{name}.fif.gz", "in/rest/notes.gz", "in/rest/brain.nii.gz")
+    (tmp_path / "in/table.csv").write_text(f"path\nrest/{name}.fif.gz\n")
+    source = {"eeg": "in/rest", "folder": "in", "csv": "in/table.csv"}[layout]
+    found = manifest.find(tmp_path / source, None if layout != "folder" else layout)
+    assert found.layout == layout
+    (row,) = found.rows.to_dict("records")
+    assert row["clip_id"] == (name if layout == "eeg" else f"rest/{name}")
+    assert (found.root / row["eeg_path"]).is_file()
+    assert row["audio_path"] is None
+    assert layout != "eeg" or row["subject"] == "01"
+    single = manifest.find(tmp_path / f"in/rest/{name}.fif.gz")
+    assert single.rows["clip_id"].tolist() == [name]
+
+
 def test_ravdess_joins_sound_and_picture_of_one_take_and_prefers_the_sound_alone(tmp_path):
     touch(tmp_path, "a/03-01-05-01-01-01-07.wav", "v/01-01-05-01-01-01-07.mp4", "v/02-01-05-01-01-01-07.mp4",
           "v/01-02-06-01-01-01-08.mp4")  # fmt: skip

@@ -1,8 +1,10 @@
 """Judging by several streams: which are joined, which are absent and why, and that every route is one."""
 
+import gzip
 import shutil
 from collections import Counter
 
+import mne
 import numpy as np
 import pytest
 import soundfile
@@ -277,7 +279,7 @@ def test_a_recording_of_which_nothing_can_be_read_is_rejected_with_the_reasons(j
     assert "audio: not a sound file" in bad["reason"]
     assert "video: not a video file" in bad["reason"]
     assert str(tmp_path) not in bad["reason"]
-    with pytest.raises(DataError, match=r"absent\.mp4: no such file$"):
+    with pytest.raises(DataError, match=r"absent\.mp4: no such file"):
         judge(tmp_path / "absent.mp4")
 
 
@@ -357,6 +359,41 @@ def test_an_array_that_breaks_leaves_the_other_files(judge, twin, shared_data):
 
 
 # --- several streams of one modality ----------------------------------------------------------------------
+
+
+def test_a_broken_array_in_a_folder_is_a_reason_where_eeg_is_wanted_and_nowhere_else(judge, twin, tmp_path):
+    files = files_of(twin, 2)
+    shutil.copy(files["audio"], tmp_path / "a.wav")
+    shutil.copy(files["eeg"], tmp_path / "b.mat")
+    (tmp_path / "c.mat").write_bytes((tmp_path / "b.mat").read_bytes()[:5000])
+    eeg, audio, _ = STREAMS
+    found = judge(tmp_path, model=model_of([audio]))
+    assert not found.rejected
+    assert proba_of(found) == pytest.approx(proba_of(judge(files["audio"], model=model_of([audio]))))
+    found = judge(tmp_path, model=model_of([eeg]))
+    assert len({row.keys["clip_id"] for row in found.rows}) == 10
+    assert [each["path"] for each in found.rejected] == [str(tmp_path / "c.mat")]
+    both = judge(tmp_path, model=model_of([audio, eeg]))
+    assert len({row.keys["clip_id"] for row in both.rows}) == 11
+    assert [each["path"] for each in both.rejected] == [str(tmp_path / "c.mat")]
+
+
+def test_packed_fif_is_extracted_from_a_folder_and_judged_by_itself(judge, tmp_path):
+    data = np.random.default_rng(0).normal(scale=2e-5, size=(3, 1000))
+    raw = mne.io.RawArray(data, mne.create_info(CHANNELS, 200.0, "eeg"), verbose="ERROR")
+    raw.save(tmp_path / "one_raw.fif", verbose="ERROR")
+    (tmp_path / "in").mkdir()
+    packed = tmp_path / "in" / "one_raw.fif.gz"
+    packed.write_bytes(gzip.compress((tmp_path / "one_raw.fif").read_bytes()))
+    for source, name in ((tmp_path / "in", "folder"), (packed, "file")):
+        assert extract(source, tmp_path / f"{name}.parquet", EEG).rejected == ()
+        table = tables.read_features(tmp_path / f"{name}.parquet")
+        assert table.keys["clip_id"].tolist() == ["one_raw"] * 5
+    model = model_of([STREAMS[0]])
+    found = judge(packed, model=model)
+    assert {row.keys["clip_id"] for row in found.rows} == {str(packed).removesuffix(".fif.gz")}
+    assert proba_of(found) == pytest.approx(proba_of(judge(tmp_path / "one_raw.fif", model=model)))
+    assert proba_of(judge(tmp_path / "in", model=model)) == pytest.approx(proba_of(found))
 
 
 def test_three_models_of_sound_hear_one_recording(judge, shared_data):
