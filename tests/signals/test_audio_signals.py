@@ -239,7 +239,7 @@ def small_files(tmp_path_factory):
     return {path.suffix: path.read_bytes() for path in folder.iterdir()}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=50, deadline=None)  # `make fuzz` tries many more
 @given(data=st.data())
 @pytest.mark.filterwarnings(
     "ignore::eavctl.errors.RecordingWarning", "error::pytest.PytestUnraisableExceptionWarning"
