@@ -20,7 +20,8 @@ DONE, BUG, WRONG_USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
 
 SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
 SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
-NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA"}  # where the tests find recordings
+# Where the tests find recordings; and what images and scripts call the version that they install.
+NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
 
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # of kill, and of a terminal that is closed; Windows has one of them
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours

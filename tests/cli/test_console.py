@@ -46,7 +46,7 @@ def test_names_in_messages_are_shown_and_not_obeyed(run, made, odd, line):
         ["predict", f"gone/{FORGED}", "--model", "svm.joblib"],
         ["extract", f"gone/{FORGED}", "-o", "f.parquet"],
         ["show", FORGED],
-        ["report", "a.parquet", "-o", f"{FORGED}/r.html"],
+        ["report", "preds.parquet", "-o", f"{FORGED}/r.html"],
         ["extract", "odd", f"--out={FORGED}/f.parquet"],
         [FORGED],
         ["extract", "odd", "-o", "f.parquet", "--strict"],
@@ -54,6 +54,7 @@ def test_names_in_messages_are_shown_and_not_obeyed(run, made, odd, line):
 )
 def test_names_in_errors_make_no_line_of_their_own(run, made, odd, words):
     shutil.copy(made / "svm.joblib", "svm.joblib")
+    shutil.copy(made / "preds.parquet", "preds.parquet")
     result = run(*words)
     assert result.code in (2, 3)
     said = lines_of(result.err)
