@@ -46,7 +46,7 @@ def test_names_in_messages_are_shown_and_not_obeyed(run, made, odd, line):
         ["predict", f"gone/{FORGED}", "--model", "svm.joblib"],
         ["extract", f"gone/{FORGED}", "-o", "f.parquet"],
         ["show", FORGED],
-        ["report", "a.parquet", "-o", f"{FORGED}/r.html"],
+        ["report", "svm.joblib", "-o", f"{FORGED}/r.html"],
         ["extract", "odd", f"--out={FORGED}/f.parquet"],
         [FORGED],
         ["extract", "odd", "-o", "f.parquet", "--strict"],
