@@ -83,7 +83,7 @@ def judge(
     if result.is_fusion and not is_card:
         say(_used(result))
     if as_json:
-        emit_result("predict", written, {"model": str(found), **_facts(result)})
+        emit_result("predict", written, _facts(result))
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
 
@@ -99,7 +99,6 @@ def _tell_plan(
     say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
         facts = {
-            "model": str(model),
             "recordings": planned.n_recordings,
             "classes": list(planned.classes),
             "rejected": list(planned.rejected),

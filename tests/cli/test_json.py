@@ -17,7 +17,7 @@ LINES = {
     "train-dnn {made}/seed33.parquet --folds 2 --epochs 1 --jobs 1 -o m.pt": {"class_counts", "protocol"},
     "fuse {made}/preds.parquet {made}/seed33_preds.parquet --method mean -o f.parquet": {"rows"},
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
-        "model", "recordings", "classes", "rejected",
+        "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "show {made}/feats.parquet": {"file", "kind"},
