@@ -20,7 +20,7 @@ LINES = {
         "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
-    "show {made}/feats.parquet": {"file", "kind"},
+    "show {made}/seed33.parquet": {"file", "kind"},
 }  # fmt: skip
 
 
