@@ -148,7 +148,8 @@ class _Tally:
 def _summarise(tallies: Iterable[_Tally]) -> None:
     tallies = list(tallies)
     checked = [tally for tally in tallies if tally.kind.is_checked]
-    print(f"\n{sum(tally.n_cases for tally in tallies)} damaged files, {sum(len(tally.failures) for tally in tallies)} failures")
+    n_failures = sum(len(tally.failures) for tally in tallies)
+    print(f"\n{sum(tally.n_cases for tally in tallies)} damaged files, {n_failures} failures")
     if checked:
         n_cases = sum(tally.n_cases for tally in checked)
         accepted = sum(tally.codes[ACCEPTED] for tally in checked)
