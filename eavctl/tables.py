@@ -357,17 +357,6 @@ def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
         return _read_keys(source)
 
 
-def read_feature_keys(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The keys and the metadata of a feature table, without its features.
-
-    Raises
-    ------
-    DataError : as `read_features`.
-    """
-    with _opened(path, "features") as source:
-        return _read_keys(source), _meta(source)
-
-
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     """Read a feature table.
 

@@ -11,15 +11,14 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from eavctl import __version__
 from eavctl.cli.console import Verbosity
-from eavctl.cli.options import Quiet, Verbose
+from eavctl.cli.options import Quiet, Verbose, Version
 from eavctl.cli.stand_ins import stand_ins, stood_in
-from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, variables
+from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, WRONG_USAGE, variables
 from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
@@ -27,17 +26,10 @@ EMPTY_VALUE = re.compile(r"--[a-z][a-z-]*=")
 
 app = typer.Typer(
     name="eavctl",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"eavctl {__version__}")
-        raise typer.Exit
 
 
 def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
@@ -47,6 +39,7 @@ def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
 
 
 @app.callback(
+    invoke_without_command=True,
     help=_help(
         "Emotion recognition from EEG, audio and video, as commands that chain.",
         (
@@ -57,22 +50,21 @@ def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
             "eavctl predict clip.wav",
         ),
         "Settings may also stand in the environment (EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.",
-    )
+    ),
 )
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """The options of ``eavctl`` itself."""
+def root(context: typer.Context, version: Version = False) -> None:
+    """The options of ``eavctl`` itself; without a command it prints its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(WRONG_USAGE)  # a script whose variable is empty has asked for nothing
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a subcommand: its help opens with ``examples``, and it takes ``-q`` and ``-v``."""
+    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``."""
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*, quiet: bool, verbose: int, **options: Any) -> None:
+        def run(*, quiet: bool, verbose: int, version: bool, **options: Any) -> None:
             Verbosity.quiet, Verbosity.level = quiet, verbose
             refuse_not_finite(options)
             function(**options)
@@ -82,10 +74,11 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         shared = [
             inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
             inspect.Parameter("verbose", keyword, default=0, annotation=Verbose),
+            inspect.Parameter("version", keyword, default=False, annotation=Version),
         ]
         parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
         run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
-        run.__annotations__ = function.__annotations__ | {"quiet": Quiet, "verbose": Verbose}
+        run.__annotations__ = function.__annotations__ | {each.name: each.annotation for each in shared}
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
         EXAMPLES[name] = examples
         app.command(name, help=_help(summary, examples, rest.strip()))(run)
@@ -137,6 +130,8 @@ def parse(arguments: list[str]) -> int:
     Whatever the command raises; typer's exceptions, which have ``format_message``, where it is used wrongly.
     """
     refuse_empty(arguments)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
     try:

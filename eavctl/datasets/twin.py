@@ -128,6 +128,7 @@ def synth_eav(
     seconds: float = 20.0,
     jobs: int = 1,
     force: bool = False,
+    dry_run: bool = False,
     on_trial: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> int:
     """Write ``out/subject<N>/{EEG,Audio,Video}`` with the names and formats of EAV, and ``out/TWIN.json``.
@@ -143,6 +144,7 @@ def synth_eav(
     modalities : which of eeg, audio and video to write; the others are as if they had been.
     seconds : length of a trial.
     jobs : processes, each with one subject at a time.
+    dry_run : look whether it can be done, and write nothing.
     on_trial : told how many trials are done, of how many; with several processes, subject by subject.
 
     Returns
@@ -156,7 +158,9 @@ def synth_eav(
     """
     settings = Settings(trials, float(snr), seed, float(seconds))
     _check(settings, subjects, modalities)
-    _make_room(out, settings, subjects, modalities, force)
+    _make_room(out, settings, subjects, modalities, force, dry_run)
+    if dry_run:
+        return subjects * trials
     everyone, total = range(1, subjects + 1), subjects * trials
     for subject in everyone:
         _write_labels(out, settings, subject, modalities)
@@ -199,13 +203,15 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
 
 
 def _make_room(
-    out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool
+    out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool, dry_run: bool
 ) -> None:
     """See that what is in ``out`` is of these settings or goes, and say in ``TWIN.json`` which they are."""
     files.clear_leftovers(out)
     about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
     content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
     mark = out / TWIN
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder with --out")
     if mark.exists() and mark.read_bytes() == content:
         return
     wanted = {
@@ -220,6 +226,8 @@ def _make_room(
         raise UsageError(
             f"{foreign[0]}: would be left beside files of other settings; remove it, or use another --out"
         )
+    if dry_run:
+        return
     mark.unlink(missing_ok=True)  # first: what is there without it is nobody's twin
     for path in there:
         path.unlink()

@@ -152,8 +152,10 @@ def _check_signal(signal: np.ndarray, name: str) -> None:
 def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
+    # As bytes, since soundfile takes no text for a name that is not UTF-8.
+    named = os.fsencode(source) if isinstance(source, str | os.PathLike) else source
     try:
-        with soundfile.SoundFile(source) as file:
+        with soundfile.SoundFile(named) as file:
             signal = _joined(_blocks(file), file.samplerate, name)
             tolerated = TOLERANCE_S * file.samplerate if file.format == "MP3" else 0
             is_short = len(signal) < file.frames - tolerated and file.frames < ENDLESS_FRAMES

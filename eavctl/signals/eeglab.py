@@ -123,15 +123,15 @@ def _data(path: str, node: Node, shape: tuple[int, int], opened: ExitStack) -> V
 
 def _data_file(path: str, name: str) -> Path:
     """The file of samples: of the name that the set has for it, or of the set's own."""
-    named = Path(path).with_name(PureWindowsPath(name).name or "?")  # splits at both kinds of slashes
-    if named.suffix.lower() != ".fdt":
+    name = PureWindowsPath(name).name  # splits at both kinds of slashes
+    if not name.lower().endswith(".fdt"):
         raise SignalError(f"{path}: its samples are in {name!r}, not in an .fdt file; save the set again")
-    usual = Path(path).with_suffix(".fdt")
+    named, usual = Path(path).with_name(name), Path(path).with_suffix(".fdt")
     if named.is_file():
         return named
     if not usual.is_file():
-        raise SignalError(f"{path}: a file that belongs to it is missing ({named})")
-    warn(path, f"{named.name}, which it names, is not there; its samples are taken from {usual.name}")
+        raise SignalError(f"{path}: a file that belongs to it is missing ({name})")
+    warn(path, f"{name}, which it names, is not there; its samples are taken from {usual.name}")
     return usual
 
 

@@ -168,8 +168,8 @@ class Node:
         ------
         DamagedError : it is none, or its size and its values do not fit.
         """
-        if self.mat_class not in CLASSES:
-            raise DamagedError(f"{self.name!r} is no numeric array")
+        if self.mat_class not in CLASSES or self.flags & COMPLEX:
+            raise DamagedError(f"{self.name!r} is no array of real numbers")
         elements = Elements(self.reader, self.order, self.start, self.end)
         stored_kind, claimed, small = elements.tag()
         if stored_kind not in STORED:
@@ -197,14 +197,14 @@ class Node:
         """
         if not self.size:
             return math.nan
-        if self.size > 1 or self.flags & COMPLEX:
+        if self.size > 1:
             raise DamagedError(f"{self.name!r} has {self.dims} values where one number is expected")
         array = self.array()
         (value,) = np.frombuffer(self.reader.read(array.offset, array.stored.itemsize), array.stored)
         return float(value)
 
     def text(self) -> str:
-        """The line of text that it is.
+        """The line of text that it is, without spaces around it; what cannot be printed is ``?``.
 
         Raises
         ------
@@ -220,7 +220,8 @@ class Node:
         encoding = ENCODINGS[kind]
         if encoding == "utf-16":
             encoding += "-le" if self.order == "<" else "-be"
-        return content.decode(encoding, "replace").strip(" \0")
+        found = content.decode(encoding, "replace").strip(" \0")
+        return "".join(character if character.isprintable() else "?" for character in found)
 
     def word(self) -> str:
         """The text or number that it is, as text; whole numbers without a fraction."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eavctl import files, tables
-from eavctl.datasets.events import Epochs, cut_at_events
-from eavctl.datasets.manifest import Manifest, find
+from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
-from eavctl.evaluation.names import BETWEEN, check_spelling, counts_of, suspicions
+from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.ownership import Output, guard
+from eavctl.printable import printable
 from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
+from eavctl.stages.choice import Choice
 from eavctl.stages.copies import Copies
 from eavctl.stages.inputs import Inputs
 from eavctl.stages.recipe import Recipe, noting
@@ -35,39 +36,7 @@ PACKAGES = {
 
 Tick = Callable[[int, int, str], None]
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Which recordings of a data set are meant.
-
-    Parameters
-    ----------
-    layout : name of the layout, where it is not to be recognised.
-    where : keys that the recordings must have, such as ``{"task": "speaking"}``.
-    epochs : cut continuous EEG at these events.
-    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
-    """
-
-    layout: str | None = None
-    where: Mapping[str, str] = field(default_factory=dict)
-    epochs: Epochs | None = None
-    distinct_names: bool = False
-
-    def of(self, source: str | os.PathLike[str]) -> Manifest:
-        """Scan the data set and choose.
-
-        Raises
-        ------
-        DataError : as `find`; or labels or subjects differ in case or spacing alone.
-        """
-        manifest = find(source, self.layout).where(self.where)
-        manifest = cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
-        if not self.distinct_names:
-            labels = (label for (label,) in manifest.distinct("label"))
-            people = manifest.distinct("dataset", "subject")
-            named = (BETWEEN.join((dataset or "", name)) for dataset, name in people if name is not None)
-            check_spelling(labels, named, str(source))
-        return manifest
+__all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +57,27 @@ class Extracted:
     account: Record = field(default_factory=dict)
     class_counts: Mapping[str, int] = field(default_factory=dict)
     up_to_date: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What an extraction would do.
+
+    Parameters
+    ----------
+    layout : by which the data set was read.
+    n_recordings, n_without : as in `Extracted`.
+    rejected : recordings that are known to be unusable before any is opened.
+    notes : sentences on what is odd.
+    up_to_date : the table is there already.
+    """
+
+    layout: str
+    n_recordings: int
+    n_without: int
+    rejected: tuple[Record, ...]
+    notes: tuple[str, ...]
+    up_to_date: bool
 
 
 @dataclass(frozen=True)
@@ -165,21 +155,12 @@ def extract(
         Also: ``out`` cannot be written, or another process is writing it.
     UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
     """
-    outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
-    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
-    choice = choice or Choice()
-    with noting() as oddities:
-        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
 
     def settle(result: Extracted) -> None:
         if rejected:
             tables.write_rejected(result.rejected, rejected)
-        if not result.n_rows or (strict and result.rejected):
-            first = result.rejected[0]
-            raise DataError(
-                f"{source}: {len(result.rejected)} of {result.n_recordings} recordings cannot be used; the "
-                f"first is {first['path']}: {first['reason']}"
-            )
+        _require_usable(source, result.n_rows, result.n_recordings, result.rejected, strict)
 
     if not force and (result := _up_to_date(out, work)):
         settle(result)
@@ -188,6 +169,68 @@ def extract(
         with files.keeping_parts(out, afresh=force) as parts:
             result = _compute(work, out, parts, jobs, executor, on_clip, settle)
     return replace(result, notes=(*oddities, *result.notes))
+
+
+def plan(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    *,
+    choice: Choice | None = None,
+    force: bool = False,
+    strict: bool = False,
+    rejected: str | os.PathLike[str] | None = None,
+) -> Planned:
+    """What `extract` would do of the same parameters; nothing is computed or written.
+
+    Raises
+    ------
+    DataError, UsageError : where `extract` raises them before it computes.
+    """
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
+    n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
+    earlier = None if force else _up_to_date(out, work)
+    if earlier:
+        _require_usable(source, earlier.n_rows, n_recordings, earlier.rejected, strict)
+    else:
+        _require_usable(source, len(work.manifest), n_recordings, bad, strict)
+    known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
+    return Planned(
+        work.manifest.layout, n_recordings, work.identity["n_without"], known, tuple(oddities), bool(earlier)
+    )
+
+
+def _prepare(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    choice: Choice,
+    force: bool,
+    rejected: str | os.PathLike[str] | None,
+) -> tuple[_Work, list[str]]:
+    """See that the outputs can be written, and find the recordings; with sentences on what is odd."""
+    outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
+    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
+    with noting() as oddities:
+        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
+    return work, oddities
+
+
+def _require_usable(
+    source: str | os.PathLike[str],
+    n_usable: int,
+    n_recordings: int,
+    rejected: Sequence[Mapping[str, str]],
+    strict: bool,
+) -> None:
+    """Raise DataError if nothing can be used, or, where that is asked for, not all of it."""
+    if n_usable and not (strict and rejected):
+        return
+    first = rejected[0]
+    raise DataError(
+        f"{source}: {len(rejected)} of {n_recordings} recordings cannot be used; the first is "
+        f"{printable(first['path'])}: {printable(first['reason'])}"
+    )
 
 
 def _compute(

@@ -16,8 +16,16 @@ def report(
     out: str | os.PathLike[str] | None = None,
     *,
     force: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
     """Judge prediction tables, one or several, and write a page about them if ``out`` is given.
+
+    Parameters
+    ----------
+    inputs : prediction tables.
+    out : page to write (.html), or ``-``.
+    force : overwrite a file that eavctl did not write.
+    dry_run : look at everything, and write nothing.
 
     Returns
     -------
@@ -34,6 +42,6 @@ def report(
     read = [tables.read_predictions(path) for path in inputs]
     names = [files.stem(path) for path in inputs]
     found = html.summary(read, names)
-    if out is not None:
+    if out is not None and not dry_run:
         files.write_bytes(out, html.page_of(found).encode())
     return found

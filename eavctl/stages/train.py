@@ -229,20 +229,11 @@ def train_rows(
     witness = witness or Witness()
     training_hash = _identity(table, fitter, evaluation)
     if not force and (done := _up_to_date(targets, training_hash)):
+        for target in targets.files:
+            os.utime(target)
         return done
-    table = labelled(table)
-    planned = checked_plan(table, evaluation)
-    fitter.check(table, planned)
-    people = Counter(zip(table.keys["label"], identify(table.keys, "subject"), strict=True))
-    warnings = (
-        *table.left_out,
-        *suspicions(people),
-        *planned.warnings,
-        *([SPEAKER_WARNING] if evaluation.normalize else []),
-    )
-    if evaluation.normalize:
-        table = normalized(table)
-
+    ready = _prepared(table, fitter, evaluation)
+    table, planned, warnings = ready.table, ready.plan, ready.warnings
     collected = FitWarnings()
     with files.keeping_parts(targets.place) as parts:
         place = parts / training_hash if parts else None
@@ -252,7 +243,7 @@ def train_rows(
             "kind": fitter.kind,
             **table.facts,
             "classes": list(fitted.rows.classes),
-            "class_counts": counts_of(people),
+            "class_counts": ready.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
             "protocol": protocol_meta(planned, evaluation, warnings),
@@ -274,11 +265,66 @@ def train_rows(
     return Trained(meta, warnings, oof)
 
 
-def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
-    """The splits that `train` would make of a table."""
-    keys, meta = tables.read_feature_keys(table)
-    known = keys[keys["label"].notna()].reset_index(drop=True)
-    return _planned(known, evaluation, meta.get("distinct_names", False))
+@dataclass(frozen=True)
+class Planned:
+    """What a training would do.
+
+    Parameters
+    ----------
+    table : the labelled rows, as the folds would be fitted on them.
+    plan : the splits.
+    warnings : what every output would say of them.
+    class_counts : rows of each class.
+    up_to_date : an earlier run has left all of it.
+    """
+
+    table: TrainingTable
+    plan: Plan
+    warnings: tuple[str, ...]
+    class_counts: Mapping[str, int]
+    up_to_date: bool = False
+
+
+def plan(
+    table: str | os.PathLike[str],
+    targets: Targets,
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    force: bool = False,
+) -> Planned:
+    """What `train` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `train` raises them before it fits.
+    """
+    guard(targets, fitter, [table], force=force)
+    return plan_rows(of_features(tables.read_features(table)), targets, fitter, evaluation, force=force)
+
+
+def plan_rows(
+    table: TrainingTable, targets: Targets, fitter: Fitter, evaluation: Evaluation, *, force: bool = False
+) -> Planned:
+    """`plan` for rows that are in memory."""
+    earlier = None if force else _up_to_date(targets, _identity(table, fitter, evaluation))
+    return replace(_prepared(table, fitter, evaluation), up_to_date=earlier is not None)
+
+
+def _prepared(table: TrainingTable, fitter: Fitter, evaluation: Evaluation) -> Planned:
+    """The rows ready to be fitted, once nothing is known to stand against it."""
+    table = labelled(table)
+    planned = checked_plan(table, evaluation)
+    fitter.check(table, planned)
+    people = Counter(zip(table.keys["label"], identify(table.keys, "subject"), strict=True))
+    warnings = (
+        *table.left_out,
+        *suspicions(people),
+        *planned.warnings,
+        *([SPEAKER_WARNING] if evaluation.normalize else []),
+    )
+    table = normalized(table) if evaluation.normalize else table
+    return Planned(table, planned, warnings, counts_of(people))
 
 
 def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:
@@ -443,7 +489,7 @@ def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, table: TrainingTab
 
 
 def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
-    """What an earlier run of the same training left, if all of it is there; its times are set to now."""
+    """What an earlier run of the same training left, if all of it is there."""
     if not all(Path(target).is_file() for target in targets.files):
         return None
     try:
@@ -454,8 +500,6 @@ def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
     hashes = [*([meta.get("training_hash")] if meta else []), *(table.meta["model_hashes"] if table else [])]
     if any(each != training_hash for each in hashes) or (targets.keep_folds and not meta.get("kept_folds")):
         return None
-    for target in targets.files:
-        os.utime(target)
     if table and not meta:
         meta = {**table.meta, "classes": list(table.classes), "out_of_fold": summarize(table)}
     return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)

@@ -59,6 +59,19 @@ def test_predict_takes_a_trial_of_a_subject_with_any_model(eav, run, model):
     assert "the model was trained on subject02" in result.err
 
 
+def test_trials_of_one_task_are_chosen_and_what_a_model_lacks_is_told(eav, run, tmp_path):
+    shutil.copytree(eav / "twin", tmp_path / "twin", symlinks=True)
+    (lost,) = (tmp_path / "twin/subject1/Audio").glob("012_*")
+    lost.unlink()
+    result = run("predict", "twin", "--where", "task=speaking", "--model", eav / "speech.joblib", "--json")
+    found = json.loads(result.out)
+    assert len(found["predictions"]) == 19
+    (bad,) = found["rejected"]
+    assert bad["clip_id"] == "subject01/012"
+    assert "subject1/Audio/012_" in bad["path"]
+    assert "missing" in bad["reason"]
+
+
 def test_predict_is_what_the_table_gives(eav, run):
     trial = run("predict", eav / "twin", "--trial", 12, "--model", eav / "epochs.pt", "--json")
     found = json.loads(trial.out)["predictions"]

@@ -409,7 +409,7 @@ def test_windows_slide_over_a_long_recording(run, made, tmp_path):
         for name in ("sad", "angry")
     ]
     soundfile.write(tmp_path / "long.wav", np.concatenate([np.tile(part, 3) for part in parts]), 22050)
-    result = run("predict", "long.wav", "--model", made / "svm.joblib", "--window", 2, "--hop", 1, "--json")
+    result = run("predict", "long.wav", "--model", made / "svm.joblib", "--segment", 2, "--hop", 1, "--json")
     found = json.loads(result.out)["predictions"]
     assert [each["start"] for each in found] == list(range(11))
     assert all(each["end"] - each["start"] == pytest.approx(2) for each in found)

@@ -13,6 +13,13 @@ from eavctl.cli import start
 REPOSITORY = Path(start.__file__).parents[2]
 
 
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch):
+    """The tests' own variables begin like settings, and where settings count nothing is plain."""
+    for name in [name for name in os.environ if name.startswith(start.SETTINGS_PREFIX)]:
+        monkeypatch.delenv(name)
+
+
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -204,7 +204,8 @@ def test_samples_are_taken_from_beside_the_set_and_nowhere_else(tmp_path):
         ({"event": "none"}, "no structure"),
         ({"event": structs(type=["x"], latency=[np.ones(3)])}, "latency"),
         ({"data": np.ones((6, N_TIMES, 2))}, "shape"),
-        ({"data": {"a": 1}}, "no numeric array"),
+        ({"data": {"a": 1}}, "no array of real numbers"),
+        ({"data": np.full((6, N_TIMES), 1j)}, "no array of real numbers"),
     ],
 )
 def test_sets_that_contradict_themselves(tmp_path, changed, message):
