@@ -198,8 +198,8 @@ def _kinds() -> Iterator[Kind]:
     yield Kind("EEGLAB compressed", "packed.set", EEG)
     yield Kind("EEGLAB within", "packed.set", EEG, repack=ZLIB)
     yield Kind("FIF", "eeg_raw.fif", EEG)
-    yield Kind("FIF.gz", "eeg_raw.fif.gz", EEG[2:])
-    yield Kind("FIF.gz within", "eeg_raw.fif.gz", EEG[2:], repack=GZIP)
+    yield Kind("FIF.gz", "eeg_raw.fif.gz", EEG)
+    yield Kind("FIF.gz within", "eeg_raw.fif.gz", EEG, repack=GZIP)
     yield Kind("real EEGLAB", "eeglab_data.set", EEG[:1], ("eeglab_data.fdt",))
     yield Kind("real BDF", "real.bdf", EEG[:1])
     for name, folder in (("MATLAB 5", "mat5"), ("MATLAB 5 compressed", "mat5z"), ("MATLAB 7.3", "mat73")):
@@ -266,7 +266,7 @@ where = ["label=sad"]
 
 [predict]
 strict = true
-window = 1.0
+segment = 1.0
 """
 
 REAL = {

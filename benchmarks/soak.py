@@ -116,8 +116,8 @@ JOBS = (
     Job("fuse --zero-shot", f"{EARLY} --zero-shot sad", f"{EARLY} --zero-shot sad --seed 1"),
     Job(
         "predict",
-        "predict BASE/dataset --model BASE/svm.joblib -o p.parquet",
-        "predict BASE/dataset/happy --model BASE/svm.joblib -o p.parquet",
+        "predict BASE/dataset --model BASE/svm.joblib -o p.parquet --rejected bad.csv",
+        "predict BASE/dataset/happy --model BASE/svm.joblib -o p.parquet --rejected bad.csv",
     ),
     Job(
         "predict --plot",

@@ -261,6 +261,17 @@ def test_damage_anywhere_gives_a_signal_or_a_named_error(small_files, data):
         assert np.isfinite(signal).all()
 
 
+def test_a_decoder_that_counts_itself_beyond_the_end_reads_no_further(tmp_path, monkeypatch):
+    """As libsndfile does in Opus files in which a few bytes are damaged."""
+    soundfile.write(tmp_path / "a.wav", TONE, RATE)
+    tell = soundfile.SoundFile.tell
+    monkeypatch.setattr(soundfile.SoundFile, "tell", lambda file: tell(file) and tell(file) + 648)
+    with open(tmp_path / "a.wav", "rb") as handle, pytest.warns(RecordingWarning, match="a.wav: damaged"):
+        signal, rate = audio._read_sndfile(handle, handle.name)
+    assert rate == RATE
+    assert signal == pytest.approx(TONE, abs=1e-4)
+
+
 @pytest.mark.parametrize(
     ("name", "n_samples"),
     [("six-channel-192k.wav", 1600), ("u8-8k.wav", 16000), ("one-sample.wav", 1), ("dc.wav", 16000)],
