@@ -1,8 +1,8 @@
 """HDF5 files, read in a process of their own: its library crashes over some damaged files.
 
-The process is started for the first file and serves all others. It answers lines of JSON, each with a line of
-JSON and perhaps the bytes of an array, and ends when its input does. One that died, or that is silent for too
-long, is the fault of the file that was asked for; the next question starts another.
+The process starts with the first file and reads all others too. A request is a line of JSON, its answer a
+line of JSON and perhaps the bytes of an array; it ends when its input does. If it dies over a request, or
+takes too long, the file is damaged, and the next request starts another process.
 """
 
 from __future__ import annotations
@@ -54,8 +54,8 @@ def _asked(path: str, line: bytes) -> tuple[dict[str, Any], bytearray]:
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
-    impatient = threading.Timer(LONGEST_S, process.kill)
-    impatient.start()
+    timeout = threading.Timer(LONGEST_S, process.kill)
+    timeout.start()
     try:
         process.stdin.write(line)
         process.stdin.flush()
@@ -68,8 +68,8 @@ def _asked(path: str, line: bytes) -> tuple[dict[str, Any], bytearray]:
         _stop()
         raise
     finally:
-        impatient.cancel()
-        impatient.join()
+        timeout.cancel()
+        timeout.join()
 
 
 def _process() -> subprocess.Popen[bytes]:

@@ -282,7 +282,7 @@ def test_hurt_sets_raise_nothing_but_signal_errors(tmp_path, is_packed):
     generator = np.random.default_rng(11)
     path = tmp_path / "hurt.set"
     refusals = []
-    for _ in range(100):
+    for _ in range(60):
         path.write_bytes(hurt(content, generator))
         with warnings.catch_warnings():
             warnings.simplefilter("error")
@@ -292,7 +292,7 @@ def test_hurt_sets_raise_nothing_but_signal_errors(tmp_path, is_packed):
                     assert file.read().shape == (len(file.ch_names), N_TIMES)
             except SignalError as error:
                 refusals.append(str(error))
-    assert len(refusals) > 30
+    assert len(refusals) > 20
     assert all(text.startswith(str(path)) and "\n" not in text for text in refusals)
 
 
