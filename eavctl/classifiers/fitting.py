@@ -17,7 +17,6 @@ from torch import nn
 
 from eavctl.classifiers.checkpoints import Checkpoint
 from eavctl.classifiers.inner_folds import Fold, InnerRows, Names
-from eavctl.classifiers.memory import keep_freed_memory
 from eavctl.classifiers.streams import Rows, held
 from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings
 from eavctl.errors import DataError, UsageError
@@ -142,7 +141,6 @@ def fit_members(
     fingerprint = _fingerprint(rows, {**facts, "settings": asdict(settings)}) if keeping.checkpoint else ""
     store = Checkpoint(keeping.checkpoint, fingerprint)
     parts = _parts(rows, settings)
-    keep_freed_memory()
     with _reporting(keeping) as report:
         for member in range(len(store.finished), settings.members):
             samples = Samples(rows.x, rows.y, *parts[member])

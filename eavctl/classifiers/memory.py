@@ -13,7 +13,8 @@ def keep_freed_memory() -> None:
     """Have the C library keep what tensors free, for the rest of the process.
 
     By default glibc gives large blocks back to the system at once, and filling the next step's fresh pages
-    takes a fifth of training a small network on a CPU. Without glibc nothing happens.
+    takes a fifth of training a small network on a CPU. Without glibc nothing happens. The process must be the
+    caller's own: the commands that train networks call this, the functions that train never do.
     """
     with contextlib.suppress(OSError, TypeError, AttributeError):
         set_option = ctypes.CDLL(None).mallopt

@@ -1,38 +1,56 @@
-"""Where every command line begins and ends: exit codes, and a way round typer for the plainest prediction."""
+"""Where every command line begins and ends: settings of the process, exit codes, the plainest prediction."""
 
 from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import os
 import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
-from eavctl.cli.console import Verbosity
+from eavctl.cli.console import Verbosity, begin, tell_error
 from eavctl.errors import EavctlError
+from eavctl.printable import printable
 
-DONE, BUG, WRONG_USAGE, INTERRUPTED = 0, 1, 2, 130
+DONE, BUG, WRONG_USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
 
 SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
 SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
+# Where the tests find recordings; and what images and scripts call the version that they install.
+NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
+
+ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # of kill, and of a terminal that is closed; Windows has one of them
+UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit code."""
-    with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own
-        signal.signal(signal.SIGTERM, _interrupt)  # a killed command tidies up as an interrupted one does
-    code = run(arguments)
-    if threading.active_count() > 1:
-        sys.exit(code)
-    # To take the interpreter apart, module by module, takes a twentieth of a prediction.
-    atexit._run_exitfuncs()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+    words = sys.argv[1:] if arguments is None else arguments
+    _set_up_process()
+    code = run(words)
+    if plain_prediction(words) and threading.active_count() == 1:
+        # To take the interpreter apart, module by module, takes a twentieth of a prediction.
+        atexit._run_exitfuncs()
+        os._exit(code)
+    sys.exit(code)
+
+
+def _set_up_process() -> None:
+    """Make the settings that hold for the whole process: the command line's to make, never the library's."""
+    for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, stream) is None:  # closed by the caller: the next file opened would take its number
+            setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115
+    # Arrow reads it when it is imported. Its own allocator keeps what it once took: 30 MB of an extraction.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    for name in ENDING_SIGNALS:
+        number = getattr(signal, name, None)
+        with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own
+            if number is not None and signal.getsignal(number) != signal.SIG_IGN:  # as it is under nohup
+                signal.signal(number, _interrupt)  # a killed command tidies up as an interrupted one does
 
 
 def _interrupt(*_: Any) -> NoReturn:
@@ -40,22 +58,45 @@ def _interrupt(*_: Any) -> NoReturn:
 
 
 def run(arguments: list[str] | None = None) -> int:
-    """Run the command line; return its exit code."""
+    """Run the command line; return its exit code, once all output is written."""
+    words = sys.argv[1:] if arguments is None else arguments
+    begin(words)
+    code = _outcome(words)
+    error = _flush(sys.stdout)
+    if error and code == DONE and not isinstance(error, BrokenPipeError):
+        code = _fail(f"error: stdout: {error.strerror}", BAD_DATA)
+    _flush(sys.stderr)
+    return code
+
+
+def _outcome(arguments: list[str]) -> int:
+    """Run the command line; tell what went wrong, if anything, and return the exit code."""
     try:
-        code = _dispatch(sys.argv[1:] if arguments is None else arguments)
-        sys.stdout.flush()
-        return code
+        return _dispatch(arguments)
     except EavctlError as error:
         return _fail(f"error: {error}", error.exit_code)
     except BrokenPipeError:  # the reader of the pipe has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if hasattr(error, "format_message"):  # wrong usage, found by the parser
             return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
-        return _fail(f"bug: {type(error).__name__}: {error}\nRun again with -v -v for the traceback.", BUG)
+        if isinstance(error, OSError) and error.errno in UNWRITABLE:
+            return _fail(f"error: {error.filename or 'the output'}: {error.strerror}", BAD_DATA)
+        what = f"{type(error).__name__}: {printable(str(error))}"
+        return _fail(f"bug: {what}\nRun again with -v -v for the traceback.", BUG)
+
+
+def _flush(stream: TextIO) -> OSError | None:
+    """Write out what a stream holds; where that fails, drop it, and return the error."""
+    try:
+        stream.flush()
+    except OSError as error:
+        with contextlib.suppress(OSError, ValueError):  # a stream without a descriptor
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return error
+    return None
 
 
 def _dispatch(arguments: list[str]) -> int:
@@ -66,7 +107,6 @@ def _dispatch(arguments: list[str]) -> int:
         return parse(arguments)
     from eavctl.cli.judging import judge
 
-    Verbosity.quiet, Verbosity.level = False, 0
     clip, model = plain
     judge([clip], model)
     return DONE
@@ -86,9 +126,18 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
         case _:
             return None
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
-    if is_option or SETTINGS_FILE.is_file() or any(name.startswith(SETTINGS_PREFIX) for name in os.environ):
+    if is_option or "" in arguments or SETTINGS_FILE.is_file() or variables():
         return None
     return clip, Path(model) if model else None
+
+
+def variables() -> dict[str, str]:
+    """Environment variables that stand in for options; an empty one is as if it were not set."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(SETTINGS_PREFIX) and value and name not in NO_SETTINGS
+    }
 
 
 def _see_help(error: Any) -> str:
@@ -100,6 +149,7 @@ def _fail(message: str, code: int) -> int:
     if Verbosity.level > 1:
         import traceback
 
-        traceback.print_exc()
-    print(message, file=sys.stderr)
+        tell_error(traceback.format_exc().rstrip("\n"))
+    with contextlib.suppress(OSError):  # the exit code says it too
+        tell_error(message)
     return code

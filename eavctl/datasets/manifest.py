@@ -17,6 +17,7 @@ from eavctl.arrow import column, of_records
 from eavctl.endings import MEDIA_ENDINGS, split_ending
 from eavctl.errors import DataError, UsageError
 from eavctl.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.paths import named
 from eavctl.tables import COLUMN_TYPES, key_frame
 
 if TYPE_CHECKING:
@@ -192,11 +193,9 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     Raises
     ------
     DataError : nothing is there, or no layout recognises it.
-    UsageError : no layout has that name.
+    UsageError : an empty name, or no layout has that name.
     """
-    root = Path(source)
-    if not root.exists():
-        raise DataError(f"{root}: no such file or folder")
+    (root,) = map(Path, named(source))
     if layout:
         found: Manifest = registry.get("layouts", layout).thing(root)
         return found

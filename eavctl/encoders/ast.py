@@ -11,8 +11,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.encoders.augmentation import sounding, stripes
-from eavctl.encoders.pretrained import Pretrained, draw_tokens, named_sizes, sized
-from eavctl.encoders.tokens import TokenEncoder, Tokens, run_public_layer
+from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, public, sized
+from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
 from eavctl.registry import register
 
@@ -90,10 +90,18 @@ class Ast(TokenEncoder, Pretrained):
         "layer_norm_eps",
     )
     normalisation = ("mean", "std")
+    parts = (
+        "embeddings.cls_token",
+        "embeddings.distillation_token",
+        POSITIONS,
+        "embeddings.patch_embeddings.projection",
+        "embeddings.get_shape",
+        "layernorm",
+        *(f"layers.0.{part}" for part in PUBLIC_LAYER),
+    )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames_last: bool = False) -> None:
-        from transformers import ASTConfig, ASTModel
-
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames_last: bool = False) -> None:
+        make_config, make_body = public("ASTConfig", "ASTModel")
         settings = sized(SIZES, size)
         if len(shape) != 2 or min(shape) < settings["patch_size"]:
             raise DataError(
@@ -101,14 +109,13 @@ class Ast(TokenEncoder, Pretrained):
                 f"bands, not rows of shape {tuple(shape)}; extract with --features fbank"
             )
         n_frames, n_mels = reversed(shape) if frames_last else shape
-        config = ASTConfig(max_length=n_frames, num_mel_bins=n_mels, **settings)
-        body = ASTModel(config)
-        parts = body.embeddings
-        draw_tokens(size, parts.cls_token, parts.distillation_token, parts.position_embeddings)
+        config = make_config(max_length=n_frames, num_mel_bins=n_mels, **settings)
         mean, std = torch.tensor(AUDIOSET_MEAN), torch.tensor(AUDIOSET_STD)
-        super().__init__(size, body, config.hidden_size, mean, std)
+        super().__init__(size, make_body(config), config.hidden_size, mean, std)
+        parts = self.body.embeddings
+        draw_tokens(size, parts.cls_token, parts.distillation_token, parts.position_embeddings)
         self.frames_last = frames_last
-        self.width, self.n_layers = config.hidden_size, len(body.layers)
+        self.width, self.n_layers = config.hidden_size, len(self.body.layers)
         self._keeps_constants = False
 
     def load_weights(self, folder: Path) -> None:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from eavctl.errors import DataError, UsageError
 
+Size = Literal["base", "tiny"]  # as published, or one that learns from scratch on a CPU
+
 # Of tokens and positions before training. Public networks start at 0.02. A small one on few rows never learns
 # where a patch lies unless its position weighs as much as what it shows: at 0.02 `ast` stays at chance.
 TOKEN_STD = {"base": 0.02, "tiny": 1.0}
+TESTED = "transformers>=5.22,<5.25"  # before and after these, parts of its networks may have other names
 HEADS = ("classifier.", "pooler.")  # parts of a checkpoint that no encoder here has
 COUNTERS = "num_batches_tracked"  # of batch norms with a momentum: of no effect, and not in every checkpoint
 
@@ -26,7 +30,8 @@ class Pretrained(nn.Module):
     A subclass sets ``name``, the registered one, and ``architecture``: the fields of the checkpoint's
     config.json that must agree with the body's. Numbers called ``normalisation`` are the checkpoint's too:
     the keys of mean and standard deviation in its preprocessor_config.json, where there is one. ``left_out``
-    are the options with which `transformers` builds the body without parts of no use here.
+    are the options with which `transformers` builds the body without parts of no use here. ``parts`` are
+    the dotted names of the body's own parts that the encoder calls, or that its weights in a model file bear.
 
     Parameters
     ----------
@@ -34,18 +39,25 @@ class Pretrained(nn.Module):
     body : the network, without pooler and head.
     embedding_dim : values of an embedding.
     mean, std : of the input, kept as buffers.
+
+    Raises
+    ------
+    UsageError : this version of `transformers` has other names for the body's parts.
     """
 
     name: ClassVar[str]
     architecture: ClassVar[tuple[str, ...]]
     normalisation: ClassVar[tuple[str, str]]
     left_out: ClassVar[Mapping[str, bool]] = {}
+    parts: ClassVar[tuple[str, ...]]
     mean: Tensor
     std: Tensor
     body: Any
 
     def __init__(self, size: str, body: nn.Module, embedding_dim: int, mean: Tensor, std: Tensor) -> None:
         super().__init__()
+        for part in self.parts:
+            _reach(body, part, f"no {part} in its {type(body).__name__}")
         self.size = size
         self.body = body
         self.embedding_dim = embedding_dim
@@ -135,6 +147,30 @@ class Pretrained(nn.Module):
                 raise DataError(
                     f"{folder}: preprocessor_config.json has an odd {key}: {facts[key]}"
                 ) from error
+
+
+def public(config: str, network: str) -> tuple[Any, Any]:
+    """Two classes of `transformers`, by name.
+
+    Raises
+    ------
+    UsageError : it is not installed, or this version has no such class.
+    """
+    try:
+        import transformers
+    except ImportError as error:
+        raise UsageError(f"transformers cannot be imported ({error}): pip install '{TESTED}'") from error
+    return _reach(transformers, config, f"no {config}"), _reach(transformers, network, f"no {network}")
+
+
+def _reach(whole: Any, name: str, lack: str) -> Any:
+    """What is under a dotted name, which not every version of `transformers` has."""
+    try:
+        return attrgetter(name)(whole)
+    except (AttributeError, ImportError) as error:
+        from transformers import __version__ as version
+
+        raise UsageError(f"transformers {version} has {lack}: pip install '{TESTED}'") from error
 
 
 def sized(sizes: Mapping[str, Any], size: str) -> Any:

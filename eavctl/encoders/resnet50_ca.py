@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import named_sizes, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, named_sizes, public, sized
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -56,18 +56,24 @@ class ResNet50Ca(FaceClipEncoder):
         "downsample_in_first_stage",
         "downsample_in_bottleneck",
     )
+    parts = (
+        "embedder.embedder.convolution",
+        "embedder.embedder.normalization",
+        "encoder.stages.0.layers.0.shortcut.convolution",
+        "encoder.stages.0.layers.0.layer.0.convolution",
+        "encoder.stages.0.layers.0.layer.0.normalization",
+    )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
-        from transformers import ResNetConfig, ResNetModel
-
-        config = ResNetConfig(layer_type="bottleneck", **sized(SIZES, size))
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
+        make_config, make_body = public("ResNetConfig", "ResNetModel")
+        config = make_config(layer_type="bottleneck", **sized(SIZES, size))
         channels = config.hidden_sizes[-1]
         super().__init__(
             shape,
             frames=frames,
             side=SIDES[size],
             size=size,
-            body=ResNetModel(config).to(memory_format=torch.channels_last),
+            body=make_body(config).to(memory_format=torch.channels_last),
             embedding_dim=channels,
         )
         self.attention = ChannelAttention(channels)

@@ -9,6 +9,21 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+# What `run_public_layer` calls of a layer of `transformers`.
+PUBLIC_LAYER = (
+    "layernorm_before",
+    "layernorm_after",
+    "attention.q_proj",
+    "attention.k_proj",
+    "attention.v_proj",
+    "attention.o_proj",
+    "attention.num_attention_heads",
+    "attention.attention_dropout",
+    "attention.scaling",
+    "mlp",
+    "dropout",
+)
+
 
 @dataclass(frozen=True)
 class Tokens:
@@ -109,7 +124,7 @@ def run_public_layer(layer: Any, states: Tensor, mask: Tensor | None, n_given: i
 
     Parameters
     ----------
-    layer : an instance of its ViTLayer or ASTLayer.
+    layer : an instance of its ViTLayer or ASTLayer, with the parts `PUBLIC_LAYER`.
     states : (n, n_tokens, width).
     mask : see `Tokens`.
     """

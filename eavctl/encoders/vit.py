@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import draw_tokens, named_sizes, sized
-from eavctl.encoders.tokens import TokenEncoder, Tokens, mean_of_sequences, run_public_layer
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, draw_tokens, named_sizes, public, sized
+from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, mean_of_sequences, run_public_layer
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -73,24 +73,30 @@ class Vit(TokenEncoder, FaceClipEncoder):
         "qkv_bias",
         "layer_norm_eps",
     )
+    parts = (
+        "embeddings.cls_token",
+        "embeddings.position_embeddings",
+        "embeddings.patch_embeddings.projection",
+        "layernorm",
+        *(f"layers.0.{part}" for part in PUBLIC_LAYER),
+    )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
-        from transformers import ViTConfig, ViTModel
-
-        config = ViTConfig(**sized(SIZES, size))
-        body = ViTModel(config, add_pooling_layer=False)
-        draw_tokens(size, body.embeddings.cls_token, body.embeddings.position_embeddings)
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
+        make_config, make_body = public("ViTConfig", "ViTModel")
+        config = make_config(**sized(SIZES, size))
         super().__init__(
             shape,
             frames=frames,
             side=config.image_size,
             size=size,
-            body=body,
+            body=make_body(config, **self.left_out),
             embedding_dim=config.hidden_size,
             mean=HALF,
             std=HALF,
         )
-        self.width, self.n_layers = config.hidden_size, len(body.layers)
+        parts = self.body.embeddings
+        draw_tokens(size, parts.cls_token, parts.position_embeddings)
+        self.width, self.n_layers = config.hidden_size, len(self.body.layers)
 
     def tokens(self, x: Tensor) -> Tokens:
         """Class token and patches of every frame looked at of (batch, *shape); a frame is a sequence."""

@@ -1,59 +1,187 @@
-"""A picture of one recording: waveform, mel spectrogram, MFCC and chroma."""
+"""A picture of one recording: waveform, mel spectrogram, MFCC and chroma, drawn by librosa."""
 
 from __future__ import annotations
 
 import io
 import os
+import unicodedata
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from eavctl import files
+from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
+from eavctl.features.chroma import N_CHROMA, chroma
+from eavctl.features.spectrum import DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
+from eavctl.signals.transforms import dct_matrix
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FONT = "DejaVu Sans"  # matplotlib's own: the picture is the same on every machine
+STYLE = {
+    "font.family": FONT,
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.titlelocation": "left",
+    "figure.titlesize": 12,
+}
+SIZE_INCHES, DPI = (9.0, 9.5), 130
+HEIGHTS = (1.0, 1.7, 1.2, 1.3)  # of the panels
+BAR_WIDTH = 0.018  # of a colour bar, where a panel's is 1
+# Shares of the picture; to have matplotlib find them takes as long as all else.
+MARGINS = {"left": 0.08, "right": 0.93, "bottom": 0.045, "top": 0.925, "hspace": 0.21, "wspace": 0.025}
+TITLE_LENGTH = 70  # characters of a line
+MFCC_PERCENTILE = (
+    95  # of their sizes, at the ends of the colours: coefficient 1 can be far larger than the rest
+)
+MOST_COLUMNS = 2000  # of a matrix, twice what the picture can show; more are slow to draw
+FRAMES_AT_ONCE = 4096
+UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
 
-def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]) -> None:
-    """Draw a recording's waveform, mel spectrogram (dB), MFCC and chroma over time, as PNG.
+@dataclass(frozen=True)
+class _Panel:
+    """A matrix (n_rows, n_columns) and how it is drawn.
+
+    Parameters
+    ----------
+    edges : where its rows begin and end on the vertical axis, shape (n_rows + 1,).
+    axis, label : kind of that axis, as librosa names it, and what stands beside it.
+    limits : values at the ends of the colours.
+    """
+
+    title: str
+    matrix: np.ndarray
+    edges: np.ndarray
+    axis: str | None
+    label: str
+    colours: str
+    limits: tuple[float, float]
+    unit: str
+
+
+def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str], answer: str = "") -> None:
+    """Draw a recording's waveform, mel spectrogram, MFCC and chroma over time, as PNG.
+
+    The matrices are those of the feature sets ``seed33`` and ``means180``. Of a long recording, a column is
+    the mean spectrum of several frames.
+
+    Parameters
+    ----------
+    recording : an audio file, or a film with sound.
+    out : the file to write, or ``-``.
+    answer : what a model says of the recording, for the title.
 
     Raises
     ------
     SignalError : the recording cannot be read.
     """
-    import matplotlib as mpl
-    import numpy as np
-    from matplotlib.figure import Figure
+    from matplotlib import style
 
-    from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
-    from eavctl.features.chroma import chroma
-    from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
     from eavctl.signals import audio
-    from eavctl.signals.transforms import dct_matrix
 
     signal, rate = audio.read(recording)
-    power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
-    mel = mel_bands(power, rate, N_FFT, N_MELS)
-    mfcc = dct_matrix(N_MFCC, N_MELS) @ decibels(mel)
-    panels = [
-        ("mel spectrogram, dB below the loudest", decibels(mel, float(mel.max())), "magma", "mel band"),
-        ("MFCC", mfcc, "RdBu_r", "coefficient"),
-        ("chroma, share of the strongest pitch class", chroma(power, rate, N_FFT), "viridis", "pitch class"),
-    ]  # fmt: skip
-    duration = len(signal) / rate
-    with mpl.rc_context({"font.size": 9, "axes.titlesize": 10, "axes.titlelocation": "left"}):
-        figure = Figure(figsize=(9, 9), layout="constrained")
-        axes = figure.subplots(4, 1, sharex=True)
-        axes[0].plot(np.arange(len(signal)) / rate, signal, linewidth=0.4, color="#1f4e79")
-        axes[0].set(
-            title=f"{os.path.basename(recording)}: waveform, {rate} Hz",
-            ylabel="amplitude",
-            xlim=(0, duration),
-        )
-        for axis, (title, matrix, colours, ylabel) in zip(axes[1:], panels, strict=True):
-            extent = (0.0, duration, -0.5, len(matrix) - 0.5)
-            image = axis.imshow(
-                matrix, origin="lower", aspect="auto", extent=extent, cmap=colours, interpolation="nearest"
-            )
-            axis.set(title=title, ylabel=ylabel)
-            figure.colorbar(image, ax=axis, pad=0.01)
-        strong = float(np.percentile(np.abs(mfcc[1:]), 99))  # coefficient 0, the level, would drown the rest
-        axes[2].images[0].set_clim(-strong, strong)
-        axes[-1].set_xlabel("time, s")
+    title = [os.path.basename(recording), answer] if answer else [os.path.basename(recording)]
+    with style.context(["default", STYLE]):  # not the user's own: the same picture for everybody
+        figure = _figure(signal, rate)
+        figure.suptitle("\n".join(map(_line, title)), y=0.99, parse_math=False)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=130, metadata={"Software": "eavctl"})
+        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "eavctl"})
     files.write_bytes(out, buffer.getvalue())
+
+
+def _figure(signal: np.ndarray, rate: int) -> Figure:
+    """The panels below each other, over one axis of time."""
+    from librosa.display import specshow, waveshow
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import ScalarFormatter
+
+    power, n_means = _power(signal)
+    times = (np.arange(power.shape[1] + 1) * n_means - 0.5) * HOP / rate  # a frame is centred on its time
+    duration = len(signal) / rate
+    times[-1] = max(times[-1], duration)
+    figure = Figure(figsize=SIZE_INCHES)
+    grid = figure.add_gridspec(len(HEIGHTS), 2, width_ratios=(1, BAR_WIDTH), height_ratios=HEIGHTS, **MARGINS)
+    wave = figure.add_subplot(grid[0, 0])
+    waveshow(signal, sr=rate, ax=wave, axis="s", color="#1f4e79", linewidth=0.5)
+    wave.set(title=f"waveform, {rate} Hz, {duration:.2f} s", ylabel="amplitude")
+    wave.label_outer()
+    for row, panel in enumerate(_panels(power, rate), start=1):
+        axis = figure.add_subplot(grid[row, 0], sharex=wave)
+        mesh = specshow(
+            panel.matrix,
+            x_coords=times,
+            y_coords=panel.edges,
+            x_axis="s",
+            y_axis=panel.axis,
+            cmap=panel.colours,
+            vmin=panel.limits[0],
+            vmax=panel.limits[1],
+            ax=axis,
+        )
+        axis.set(title=panel.title, ylabel=panel.label, ylim=panel.edges[[0, -1]])
+        axis.label_outer()
+        if panel.axis is None:
+            axis.set_yticks(range(2, N_MFCC, 2))
+        extend = "both" if panel.matrix.max() > panel.limits[1] else "neither"
+        figure.colorbar(mesh, cax=figure.add_subplot(grid[row, 1]), label=panel.unit, extend=extend)
+    axis.set(xlim=(0, duration), xlabel="time, s")
+    axis.xaxis.set_major_formatter(ScalarFormatter())  # librosa's rounds to three digits
+    return figure
+
+
+def _panels(power: np.ndarray, rate: int) -> list[_Panel]:
+    """What is drawn of a power spectrum (n_bins, n_columns) besides the waveform."""
+    from librosa import hz_to_mel, mel_to_hz
+
+    mel = mel_bands(power, rate, N_FFT, N_MELS)
+    mfcc = (dct_matrix(N_MFCC, N_MELS) @ decibels(mel))[1:]
+    strong = float(np.percentile(np.abs(mfcc), MFCC_PERCENTILE)) or 1.0
+    level = decibels(mel, float(mel.max()))
+    mel_edges = mel_to_hz((np.arange(N_MELS + 1) + 0.5) / (N_MELS + 1) * hz_to_mel(rate / 2))
+    mfcc_edges, chroma_edges = np.arange(N_MFCC) + 0.5, np.arange(N_CHROMA + 1) - 0.5
+    tones = chroma(power, rate, N_FFT)
+    below, without = (
+        "mel spectrogram, below the loudest band",
+        f"MFCC 1 to {N_MFCC - 1} (without 0, the level)",
+    )
+    share = "share of the strongest"
+    return [
+        _Panel(below, level, mel_edges, "mel", "frequency, Hz", "magma", (-DYNAMIC_RANGE_DB, 0), "dB"),
+        _Panel(without, mfcc, mfcc_edges, None, "coefficient", "RdBu_r", (-strong, strong), "dB"),
+        _Panel("chroma", tones, chroma_edges, "chroma", "pitch class", "viridis", (0, 1), share),
+    ]
+
+
+def _power(signal: np.ndarray) -> tuple[np.ndarray, int]:
+    """Power spectrum (n_bins, n_columns) of a signal, each column the mean of so many frames."""
+    n_frames = 1 + len(signal) // HOP
+    n_means = -(-n_frames // MOST_COLUMNS)
+    at_once = max(FRAMES_AT_ONCE // n_means, 1) * n_means
+    ahead = N_FFT // 2 // HOP  # frames centred on the first half of a frame
+    padded = np.pad(signal, N_FFT // 2)
+    columns = []
+    for first in range(0, n_frames, at_once):
+        n = min(at_once, n_frames - first)
+        part = padded[first * HOP : (first + n - 1) * HOP + N_FFT].astype(np.float64)
+        power = short_time_spectrum(part, N_FFT, HOP)[:, ahead : ahead + n] ** 2
+        starts = np.arange(0, n, n_means)
+        columns.append(np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=n))
+    return np.concatenate(columns, axis=1), n_means
+
+
+def _line(text: str) -> str:
+    """A text as one line of the title: without what the font lacks, its middle left out if it is long."""
+    from matplotlib.font_manager import findfont, get_font
+
+    font = get_font(findfont(FONT))
+    drawable = "".join(
+        each if unicodedata.category(each)[0] != "C" and font.get_char_index(ord(each)) else UNDRAWABLE
+        for each in unicodedata.normalize("NFC", text)
+    )
+    if len(drawable) <= TITLE_LENGTH:
+        return drawable
+    half = TITLE_LENGTH // 2
+    return f"{drawable[:half]}\N{HORIZONTAL ELLIPSIS}{drawable[-half:]}"

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -21,6 +21,9 @@ from eavctl.keys import KEYS
 from eavctl.provenance import hash_json
 from eavctl.stages.fingerprint import fingerprint, of_trial
 from eavctl.stages.recipe import Describe, Recipe, noting
+
+if TYPE_CHECKING:
+    from eavctl.stages.workers import ExecutorName  # not needed by one process
 
 BATCH = 8  # recordings: a kill loses little, and the last are shared evenly; larger is handed out cheaper
 
@@ -68,7 +71,12 @@ def sample_id(name: str, recipe: Recipe, start: float) -> str:
 
 
 def batches(
-    recipe: Recipe, root: Path, records: Iterable[Record], jobs: int, parts: Path | None
+    recipe: Recipe,
+    root: Path,
+    records: Iterable[Record],
+    jobs: int,
+    parts: Path | None,
+    executor: ExecutorName = "loky",
 ) -> Iterator[Batch]:
     """Yield batches in order, from the parts of a run before where they are whole, else computed.
 
@@ -76,10 +84,9 @@ def batches(
     ----------
     records : see `eavctl.stages.inputs.Inputs`; gone through little by little.
     jobs : processes, each with one thread.
-    parts : folder in which finished batches are kept, if they are to be.
+    parts : folder that is there, in which finished batches are kept, if they are to be.
+    executor : what starts the processes, as `eavctl.stages.workers.in_order` takes it.
     """
-    if parts:
-        parts.mkdir(exist_ok=True)
     root = root.absolute()  # a worker process may have another working folder
     stream = iter(records)
     chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])
@@ -93,7 +100,7 @@ def batches(
         return
     from eavctl.stages.workers import in_order
 
-    yield from in_order(_describe, arguments, jobs)
+    yield from in_order(_describe, arguments, jobs, executor)
 
 
 def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | None) -> Batch:

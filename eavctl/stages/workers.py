@@ -13,24 +13,41 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from eavctl.errors import DataError
+from eavctl.jobs import useful
 
 T = TypeVar("T")
+
+ExecutorName = Literal["loky", "fork"]
 
 AHEAD = 2  # calls handed out to each worker beside the one that it runs
 PR_SET_PDEATHSIG = 1  # of prctl.h
 
 
-def in_order(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int) -> Iterator[T]:
+def in_order(
+    function: Callable[..., T],
+    arguments: Iterable[tuple[Any, ...]],
+    jobs: int,
+    executor: ExecutorName = "loky",
+) -> Iterator[T]:
     """Yield ``function(*each)`` of all arguments, in their order; they are gone through as they are needed.
+
+    Parameters
+    ----------
+    jobs : worker processes; more than there are processors for are not started.
+    executor : ``loky``, joblib's workers, new processes, safe in any program, which take most of a second to
+        import what is needed. ``fork``, copies of this process, which start in milliseconds: for programs
+        that have no threads and no locks but their own, as the command line.
 
     Raises
     ------
     DataError : a worker died.
+    UsageError : fewer than one job.
     """
-    pool = _pool(jobs)
+    jobs = useful(jobs)
+    pool = _forks(jobs) if executor == "fork" and _can_fork() else _new_processes(jobs)
     waiting: deque[Future[T]] = deque()
     todo = iter(arguments)
     try:
@@ -48,17 +65,29 @@ def in_order(function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], j
     finally:
         for future in waiting:
             future.cancel()
-        pool.shutdown(wait=not waiting)
+        if waiting and isinstance(pool, ProcessPoolExecutor):
+            _end(pool)
+        else:
+            pool.shutdown(wait=not waiting)
 
 
-def _pool(jobs: int) -> Executor:
-    """Forks of this process, which start in milliseconds, where that is safe; else joblib's own workers.
+def _can_fork() -> bool:
+    """Whether a fork is safe: another thread could hold a lock that its copy never gives back."""
+    return sys.platform == "linux" and threading.active_count() == 1
 
-    A fork is safe on Linux if there is no other thread, which could hold a lock that its copy never gives
-    back. Joblib's workers are new processes, which take most of a second to import what is needed.
-    """
-    if sys.platform == "linux" and threading.active_count() == 1:
-        return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
+
+def _forks(jobs: int) -> Executor:
+    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the forks at once, and wait for that: what they would go on to write is of no use."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _new_processes(jobs: int) -> Executor:
     from joblib.externals.loky import get_reusable_executor
 
     pool: Executor = get_reusable_executor(max_workers=jobs)
@@ -66,8 +95,9 @@ def _pool(jobs: int) -> Executor:
 
 
 def _begin() -> None:
-    """What a worker does first: leave the keyboard to its parent, and end when it does."""
+    """What a fork does first: leave keyboard and terminal to its parent, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

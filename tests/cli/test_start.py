@@ -1,10 +1,23 @@
-"""The way round typer: the plainest prediction, and nothing else, with the same outcome."""
+"""How command lines begin and end: signals, lost output, exit codes, the plainest prediction's short way."""
 
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from eavctl.cli import start
+
+REPOSITORY = Path(start.__file__).parents[2]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch):
+    """The tests' own variables begin like settings, and where settings count nothing is plain."""
+    for name in [name for name in os.environ if name.startswith(start.SETTINGS_PREFIX)]:
+        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +61,127 @@ def test_the_way_round_ends_where_the_long_way_does(run, made, clip, model):
     long = run(*words, "--verbose")
     assert start.plain_prediction([str(word) for word in words])
     assert (short.code, short.out, short.err) == (long.code, long.out, long.err)
+
+
+# --- the end of the process -------------------------------------------------------------------------------
+
+
+def process(script, *, stdout=subprocess.PIPE, **options):
+    """A process of its own, ended, that runs a script around `start`."""
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        stdout=stdout,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONUNBUFFERED": ""},
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+HALF_WRITTEN = """
+import os, signal, time
+from eavctl import files
+from eavctl.cli import start
+
+def dispatch(words):
+    with files.atomic_write("out.bin") as handle:
+        handle.write(b"half")
+        os.kill(os.getpid(), signal.{name})
+        time.sleep(0.01)
+    return 0
+
+start._dispatch = dispatch
+start.main([])
+"""
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGHUP"])
+def test_a_signal_that_ends_a_command_leaves_nothing_half_written(tmp_path, name):
+    done = process(HALF_WRITTEN.format(name=name), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (start.INTERRUPTED, "interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_terminal_is_ignored_where_the_caller_ignores_it(tmp_path):
+    def as_nohup_does():
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    done = process(HALF_WRITTEN.format(name="SIGHUP"), cwd=tmp_path, preexec_fn=as_nohup_does)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.bin").read_bytes() == b"half"
+
+
+WORDS = """
+import sys
+from eavctl.cli import start
+from eavctl.errors import DataError
+
+def dispatch(words):
+    sys.stdout.write("x" * {length})
+    if {fails}:
+        raise DataError("damaged")
+    return 0
+
+start._dispatch = dispatch
+start.main({words})
+"""
+PLAIN, OTHER = ["predict", "a.wav"], ["show", "a.parquet"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+@pytest.mark.parametrize("words", [PLAIN, OTHER], ids=["plain", "other"])
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_output_that_a_full_disk_loses_is_told_in_one_line(tmp_path, words, length):
+    with open("/dev/full", "w") as full:
+        done = process(WORDS.format(length=length, fails=False, words=words), stdout=full, cwd=tmp_path)
+    assert done.returncode == start.BAD_DATA
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_an_error_is_told_once_where_output_is_lost_too(tmp_path):
+    with open("/dev/full", "w") as full:
+        done = process(WORDS.format(length=10, fails=True, words=OTHER), stdout=full, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (start.BAD_DATA, "error: damaged\n")
+
+
+@pytest.mark.parametrize("length", [10, 100_000])
+def test_a_reader_that_has_seen_enough_is_no_error(tmp_path, length):
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = process(WORDS.format(length=length, fails=False, words=OTHER), stdout=writer, cwd=tmp_path)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_stdout_that_is_closed_is_no_bug(tmp_path):
+    def close():
+        os.close(1)
+
+    script = WORDS.format(length=10, fails=False, words=OTHER)
+    done = process(script, stdout=None, cwd=tmp_path, preexec_fn=close)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(("words", "ends_early"), [(PLAIN, True), (OTHER, False)], ids=["plain", "other"])
+def test_only_the_plain_prediction_ends_without_taking_the_interpreter_apart(tmp_path, words, ends_early):
+    script = f"""
+import os
+from eavctl.cli import start
+
+class Module:
+    def __init__(self):
+        self.write = os.write
+
+    def __del__(self):
+        self.write(2, b"taken apart")
+
+start.module = Module()
+start._dispatch = lambda words: 0
+start.main({words})
+"""
+    done = process(script, cwd=tmp_path)
+    assert done.returncode == 0
+    assert ("taken apart" in done.stderr) != ends_early

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,7 @@ from eavctl import registry
 from eavctl.classifiers.dnn import TrainSettings, fit
 from eavctl.encoders import face_clips
 from eavctl.encoders.ast import AUDIOSET_MEAN, AUDIOSET_STD, POSITIONS
+from eavctl.encoders.pretrained import TESTED
 from eavctl.errors import DataError, UsageError
 
 VIDEO = ("vit", "resnet50-ca", "efficientnet-b0")
@@ -116,6 +119,42 @@ def test_base_looks_at_every_frame_and_tiny_at_five_of_them() -> None:
 def test_an_unknown_size_is_named(name: str) -> None:
     with pytest.raises(UsageError, match="'base' or 'tiny', not 'huge'"):
         build(name, size="huge")
+
+
+# Versions of transformers
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_a_part_of_another_name_is_told_with_the_versions_that_fit(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    inside = f"{PUBLIC[name].partition('For')[0]}Model"
+    network, top = getattr(transformers, inside), build(name).parts[-1].partition(".")[0]
+
+    class Renamed(network):  # type: ignore[misc, valid-type]
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.renamed = getattr(self, top)
+            delattr(self, top)
+
+    monkeypatch.setattr(transformers, inside, Renamed)
+    with pytest.raises(UsageError) as caught:
+        build(name)
+    assert transformers.__version__ in str(caught.value)
+    assert TESTED in str(caught.value)
+
+
+@pytest.mark.parametrize("module", [None, SimpleNamespace(__version__="9.0")], ids=["absent", "without"])
+def test_a_class_that_is_not_there_is_told_with_the_versions_that_fit(
+    module: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", module)
+    with pytest.raises(UsageError) as caught:
+        registry.get("encoders", "vit").thing(SHAPES["vit"], size="tiny")
+    assert TESTED in str(caught.value)
+    assert "damaged" not in str(caught.value)
 
 
 # Public checkpoints

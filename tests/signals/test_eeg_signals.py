@@ -92,7 +92,7 @@ def test_thirty_trials_are_told_from_thirty_channels_by_the_known_orders(tmp_pat
     [(1000, 32, 10), (600, 30, 700), (499, 30, 2), (30, 30, 1000), (600, 30), (600, 30, 0), (9, 9, 9)],
 )
 def test_what_is_ambiguous_is_refused_with_its_shape(tmp_path, shape):
-    path = saved(tmp_path / "x.mat", seg=np.ones(shape))
+    path = saved(tmp_path / "x.mat", seg=np.ones(shape, np.int8))
     with pytest.raises(SignalError) as caught:
         open_eeg(path)
     assert str(shape) in str(caught.value)

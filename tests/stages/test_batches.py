@@ -39,7 +39,7 @@ def test_a_file_is_read_once_whatever_the_number_of_batches(subject, tmp_path, m
 
 def test_jobs_change_no_byte(subject, tmp_path):
     for name, jobs in (("a", 1), ("b", 2)):
-        extract(subject, tmp_path / f"{name}.parquet", Recipe("eeg-bands"), jobs=jobs)
+        extract(subject, tmp_path / f"{name}.parquet", Recipe("eeg-bands"), jobs=jobs, executor="fork")
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
