@@ -172,10 +172,23 @@ def synth_eav(
         from joblib import Parallel, delayed
 
         work = (delayed(_write_whole_subject)(out, settings, subject, modalities) for subject in everyone)
-        for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
-            on_trial(done * trials, total, "")
+        try:
+            for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
+                on_trial(done * trials, total, "")
+        except BaseException:
+            _end_workers(out)
+            raise
     on_trial(total, total, "")
     return total
+
+
+def _end_workers(out: Path) -> None:
+    """Kill the workers, and remove what they were writing, as they cannot themselves."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    for folder in out.glob("subject*/*"):
+        files.clear_leftovers(folder)
 
 
 def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:
