@@ -108,8 +108,15 @@ $(OUT)/report.html: $(OUT)/fused.parquet
 
 # --- checks -----------------------------------------------------------------------------------------------
 
+# In two processes, which take about as long as each other on two cores.
 test: install
-	$(BIN)/python -m pytest
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-commands test-library
+
+test-commands: install
+	$(BIN)/python -m pytest tests/cli tests/test_*.py
+
+test-library: install
+	$(BIN)/python -m pytest --ignore=tests/cli --ignore-glob='tests/test_*.py'
 
 lint: install
 	$(BIN)/ruff check .
@@ -136,4 +143,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test lint type bench bench-memory check-statistics fuzz soak clean
+.PHONY: help install demo demo-eav eav test test-commands test-library lint type bench bench-memory check-statistics fuzz soak clean

@@ -117,7 +117,7 @@ def test_damage_is_never_silent(tmp_path):
     artifacts.save(path, Linear(), META)
     whole, meta = path.read_bytes(), artifacts.load(path).meta
     rng = np.random.default_rng(5)
-    for at in range(len(whole)):
+    for at in rng.choice(len(whole), 300, replace=False):
         changed = bytearray(whole)
         changed[at] ^= 1 << rng.integers(8)
         path.write_bytes(changed)
