@@ -17,7 +17,7 @@ PROTOCOL ?= eav-70-30
 SIZE   ?= tiny
 
 help:
-	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | check-statistics | clean"
+	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | check-statistics | fuzz | soak | clean"
 
 # --- environment ------------------------------------------------------------------------------------------
 
@@ -127,7 +127,13 @@ bench-memory: install
 check-statistics: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
 
+fuzz: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz
+
+soak: install
+	$(BIN)/python -m benchmarks.soak
+
 clean:
 	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test lint type bench bench-memory check-statistics clean
+.PHONY: help install demo demo-eav eav test lint type bench bench-memory check-statistics fuzz soak clean

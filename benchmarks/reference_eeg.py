@@ -1,4 +1,4 @@
-"""One EAV subject's EEG as a script does it: the whole array, `scipy.signal`, and segments to a .npy file."""
+"""One EAV subject's EEG as a good script does it: `loadmat`, `scipy.signal` trial by trial, a .npy file."""
 
 from __future__ import annotations
 
@@ -29,16 +29,17 @@ def read(path: str) -> np.ndarray:
 def main(eeg_path: str, labels_path: str, out: str) -> None:
     """Write the segments of the Speaking trials, float32, (n_segments, 30, 500)."""
     eeg = read(eeg_path)
-    filtered = sosfiltfilt(
-        butter(ORDER, (LOW, HIGH), "bandpass", fs=SFREQ, output="sos"), eeg, axis=0, padlen=RINGING
-    )
+    speaking = np.flatnonzero(loadmat(labels_path)["label"].argmax(axis=0) % 2 == SPEAKING)
+    band_pass = butter(ORDER, (LOW, HIGH), "bandpass", fs=SFREQ, output="sos")
     low_pass = firwin(64 * DOWN + 1, 1 / DOWN, window=("kaiser", 8.0))
-    slower = resample_poly(filtered, 1, DOWN, axis=0, window=low_pass, padtype="antireflect")
-    speaking = loadmat(labels_path)["label"].argmax(axis=0) % 2 == SPEAKING
-    trials = slower[:, :, speaking].transpose(2, 1, 0)  # trial, channel, time
-    n_segments = trials.shape[2] // SEGMENT
-    cut = trials[:, :, : n_segments * SEGMENT].reshape(len(trials), -1, n_segments, SEGMENT)
-    np.save(out, cut.swapaxes(1, 2).reshape(-1, cut.shape[1], SEGMENT).astype(np.float32))
+    segments = []
+    for trial in speaking:
+        filtered = sosfiltfilt(band_pass, eeg[:, :, trial].T, axis=1, padlen=RINGING)
+        slower = resample_poly(filtered, 1, DOWN, axis=1, window=low_pass, padtype="antireflect")
+        n_segments = slower.shape[1] // SEGMENT
+        cut = slower[:, : n_segments * SEGMENT].reshape(-1, n_segments, SEGMENT)
+        segments.append(cut.swapaxes(0, 1).astype(np.float32))
+    np.save(out, np.concatenate(segments))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
 ``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
 by loaders that can build arrays, texts and numbers and nothing else, so a stranger's file runs no code.
+A checksum of all that was read finds files that are damaged.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import io
 import json
 import os
 import pickle
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +23,11 @@ import numpy as np
 
 from eavctl import files
 from eavctl.errors import DataError, SettingsError, UsageError
+from eavctl.ownership import ARCHIVE, PICKLE, describe
+from eavctl.provenance import canonical_json
 
 FORMAT = "eavctl model"
-FORMAT_VERSION = 1
-ARCHIVE = b"PK\x03\x04"  # first bytes of torch's files
+FORMAT_VERSION = 2  # 1 had no checksum
 
 # Classes that rebuild themselves from the parts in a file, by the kind that the file names.
 PREDICTORS = {
@@ -98,20 +101,36 @@ def save(
     full = _plain({**meta, **({"kept_folds": len(folds)} if folds else {})}, predictor)
     if meta["kind"] not in TORCH_KINDS:
         arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
-        content = pickle.dumps({"meta": full, "arrays": arrays}, protocol=5)
+        content = pickle.dumps(_checked({"meta": full, "arrays": arrays}), protocol=5)
     else:
         import torch
 
         buffer = io.BytesIO()
-        parts = {"meta": full, "state_dict": predictor.state_dict()}
+        parts = _checked({"meta": full, "state_dict": predictor.state_dict()})
         if folds:
             parts["folds"] = [
-                {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
+                _checked(
+                    {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
+                )
                 for fold in folds
             ]
         torch.save(parts, buffer)
         content = buffer.getvalue()
     files.write_bytes(path, content)
+
+
+def _checked(parts: dict[str, Any]) -> dict[str, Any]:
+    return {**parts, "checksum": _checksum(parts)}
+
+
+def _checksum(parts: Mapping[str, Any]) -> int:
+    """CRC-32 of a model's meta, and of the name, type, shape and numbers of each of its arrays."""
+    found = zlib.crc32(canonical_json(parts["meta"]).encode())
+    for name, each in parts.get("arrays", parts.get("state_dict")).items():
+        array = each if isinstance(each, np.ndarray) else each.detach().cpu().contiguous().numpy()
+        found = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), found)
+        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
+    return found
 
 
 def _plain(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
@@ -126,9 +145,10 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
-    DataError : no such file, not an eavctl model, damaged, or holding anything but data.
+    DataError : no such file, not an eavctl model, damaged, or holding anything but data; or torch, which it
+        needs, is not there.
     """
-    parts = _read(Path(path))
+    parts = _read(path)
     return _rebuilt(path, parts["meta"]["kind"], parts)
 
 
@@ -142,26 +162,32 @@ def load_folds(path: str | os.PathLike[str]) -> list[Model]:
     ------
     DataError : see `load`.
     """
-    parts = _read(Path(path))
-    return [_rebuilt(path, parts["meta"]["kind"], fold) for fold in parts.get("folds", [])]
+    parts = _read(path)
+    folds = parts.get("folds", [])
+    if not isinstance(folds, list) or len(folds) != parts["meta"].get("kept_folds", 0):
+        raise DataError(f"{path}: the model is damaged (folds are missing); copy or train it again")
+    return [_rebuilt(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
 
 
 def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Model:
-    meta = parts["meta"]
     if kind not in PREDICTORS:
         raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
     module, name = PREDICTORS[kind].split(":")
     predictor = getattr(importlib.import_module(module), name)
     try:
+        meta = parts["meta"]
         rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
-    except (KeyError, ValueError, TypeError, RuntimeError, IndexError) as error:
-        raise DataError(f"{path}: the model is damaged ({str(error).splitlines()[0]})") from error
+    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+        raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
+    except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: the model is damaged ({reason}); train it again") from error
     return Model(meta, rebuilt)
 
 
 def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     """What a model file says of itself, as `Model.meta`."""
-    meta: dict[str, Any] = _read(Path(path))["meta"]
+    meta: dict[str, Any] = _read(path)["meta"]
     return meta
 
 
@@ -192,29 +218,42 @@ def _describe_features(meta: dict[str, Any]) -> str:
     return f"features {meta.get('features')!r}{rate}{f' ({settings})' if settings else ''}"
 
 
-def _read(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise DataError(f"{path}: no such file")
-    with open(path, "rb") as handle:
-        is_archive = handle.read(len(ARCHIVE)) == ARCHIVE
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with files.opened(path) as handle:
+        head = handle.read(len(ARCHIVE))
+    if head != ARCHIVE and not head.startswith(PICKLE):
+        raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt) is wanted here")
     try:
-        parts = _read_torch(path) if is_archive else _read_pickle(path)
-    except DataError:
+        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
+    except (DataError, ImportError):
         raise
     except Exception as error:  # a damaged pickle can fail in any way at all
         raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
     meta = parts.get("meta") if isinstance(parts, dict) else None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
         raise DataError(f"{path}: not an eavctl model; train one with 'eavctl train-svm' or 'train-dnn'")
-    if meta["format_version"] > FORMAT_VERSION:
+    if not isinstance(version := meta.get("format_version"), int) or version > FORMAT_VERSION:
         raise DataError(f"{path}: written by a newer eavctl; upgrade")
-    return {str(key): value for key, value in parts.items()}
+    return _verified(path, {str(key): value for key, value in parts.items()})
+
+
+def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts, if they are what was written; files of version 1 do not tell."""
+    try:
+        is_whole = "checksum" not in parts or parts["checksum"] == _checksum(parts)
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):  # not even of their types
+        is_whole = False
+    if not is_whole:
+        raise DataError(f"{path}: the model is damaged (its checksum does not fit); copy or train it again")
+    return parts
 
 
 class _Dtype:
-    """Stands in for ``numpy.dtype`` while unpickling, so that no state from a file reaches numpy."""
+    """What a file's dtype becomes: never numpy's own, which state from the file could change."""
 
-    def __init__(self, code: str, *_: Any):
+    __slots__ = ("dtype",)
+
+    def __init__(self, code: str) -> None:
         self.dtype = np.dtype(code)
         if self.dtype.kind not in "biufU":
             raise DataError(f"refused: an array of type {code!r} in a model")
@@ -223,16 +262,35 @@ class _Dtype:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
-def _array(content: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-    flat = np.frombuffer(content, dtype=kind.dtype)
-    return flat.reshape(shape, order="F" if order == "F" else "C").copy()
+class _StandIn:
+    """What a pickle gets for a name that it asks for: it can be called, and takes no state."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise DataError("refused: the file gives state to what builds its arrays")
+
+
+class _MakeDtype(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, code: str, *_: Any) -> _Dtype:
+        return _Dtype(code)
+
+
+class _MakeArray(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, content: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+        flat = np.frombuffer(content, dtype=kind.dtype)
+        return flat.reshape(shape, order="F" if order == "F" else "C").copy()
 
 
 # All that a pickle of contiguous arrays asks for (numpy 1 and 2 have it under two names), and what it gets.
-STAND_INS = {
-    ("numpy", "dtype"): _Dtype,
-    ("numpy._core.numeric", "_frombuffer"): _array,
-    ("numpy.core.numeric", "_frombuffer"): _array,
+STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
+    ("numpy", "dtype"): _MakeDtype,
+    ("numpy._core.numeric", "_frombuffer"): _MakeArray,
+    ("numpy.core.numeric", "_frombuffer"): _MakeArray,
 }
 
 
@@ -241,26 +299,34 @@ class _DataUnpickler(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in STAND_INS:
-            return STAND_INS[module, name]
+            return STAND_INS[module, name]()
         raise DataError(
             f"refused: the file asks to run {module}.{name}, and a model is data only.\n"
             "Do not open it with joblib or pickle either, unless you trust who made it."
         )
 
 
-def _read_pickle(path: Path) -> Any:
-    with open(path, "rb") as handle:
+def _read_pickle(path: str | os.PathLike[str]) -> Any:
+    with files.opened(path) as handle:
         try:
             return _DataUnpickler(handle).load()
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
 
 
-def _read_torch(path: Path) -> Any:
-    import torch
-
+def _read_torch(path: str | os.PathLike[str]) -> Any:
     try:
-        # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        import torch
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a network, which needs torch, and that cannot be imported ({error}).\n"
+            "Install it: pip install torch"
+        ) from error
+
+    # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
+    is_file = os.fspath(path) != files.STDIO
+    source: Any = Path(path) if is_file else files.opened(path)
+    try:
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=is_file)
     except pickle.UnpicklingError as error:
         raise DataError(f"{path}: refused: the file holds more than weights and plain values") from error

@@ -22,6 +22,10 @@ class DataError(EavctlError):
     """A file or table is broken, empty, or does not fit the others."""
 
 
+class NoSpaceError(DataError):
+    """What was to be written has no room on the disk."""
+
+
 class SignalError(DataError):
     """One recording cannot be used: unreadable, silent, too short, not finite."""
 

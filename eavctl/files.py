@@ -1,18 +1,93 @@
-"""Writing files so that they are whole or absent, and never over somebody else's."""
+"""Writing files so that they are whole or absent, and reading standard input."""
 
 from __future__ import annotations
 
 import contextlib
-import glob
+import errno
+import fcntl
+import io
 import os
+import re
+import stat
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, Any, BinaryIO
 
-from eavctl.errors import UsageError
+from eavctl.errors import DataError, NoSpaceError, UsageError
 
 STDIO = "-"
+LOCK = "lock"  # a file in the folder of parts
+STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")  # what these name may be a regular file, already open
+TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, or a limit of the shell
+LOCK_WAIT_S, LOCK_STEP_S = 1.0, 0.05  # workers of a process that was killed die a moment after it
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+_stdin: tuple[Any, bytes] = (None, b"")
+
+
+def read_stdin() -> bytes:
+    """All of standard input; it is kept, so that it can be read again."""
+    global _stdin
+    if _stdin[0] is not sys.stdin:
+        _stdin = (sys.stdin, sys.stdin.buffer.read())
+    return _stdin[1]
+
+
+def stem(path: str | os.PathLike[str]) -> str:
+    """What to call what a file holds: its name without ending, or ``stdin``."""
+    return "stdin" if os.fspath(path) == STDIO else Path(path).stem
+
+
+def opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a file to read bytes, or standard input for ``-``.
+
+    Raises
+    ------
+    DataError : no such file, a folder, or it cannot be read.
+    """
+    if os.fspath(path) == STDIO:
+        return io.BytesIO(read_stdin())
+    try:
+        return open(path, "rb")
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except IsADirectoryError:
+        raise DataError(f"{path}: a folder; name a file") from None
+    except (OSError, ValueError) as error:  # a ValueError: the name holds a null byte
+        raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+def is_stream(path: str | os.PathLike[str]) -> bool:
+    """Whether bytes go to stdout, a device or a pipe, which no file can be renamed over."""
+    name = os.fspath(path)
+    if name == STDIO or name.startswith(STREAMS):
+        return True
+    try:
+        mode = os.stat(name).st_mode
+    except (OSError, ValueError):
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+class _Raw(io.FileIO):
+    """Remembers why a write failed, whatever a library in between makes of the error."""
+
+    failure: OSError | None = None
+
+    def write(self, content: Any, /) -> int:
+        try:
+            return super().write(content)
+        except OSError as error:
+            self.failure = error
+            raise
 
 
 @contextlib.contextmanager
@@ -20,7 +95,8 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     """Yield a binary handle whose bytes appear under ``path`` only if the block ends well.
 
     The bytes go to a hidden file beside the target, are flushed to the disk and renamed over it; after
-    an exception, a kill or a full disk the target is what it was before.
+    an exception, a kill or a full disk the target is what it was before. Of a link, the file that it points
+    to is the target. To stdout, a device or a pipe the bytes are written when all are there.
 
     Parameters
     ----------
@@ -28,40 +104,91 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     Raises
     ------
-    UsageError : the folder does not exist or cannot be written.
+    DataError : the folder does not exist or cannot be written, or the disk is full.
+    UsageError : ``path`` is a terminal, and the content is not text.
     """
-    target = Path(path)
-    temporary = sibling(target)
+    if is_stream(path):
+        buffer = io.BytesIO()
+        yield buffer
+        _pour(path, buffer.getvalue())
+        return
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
     try:
-        handle = open(temporary, "xb")  # noqa: SIM115  # closed below, before the rename
+        raw = _Raw(temporary, "xb")
     except OSError as error:
-        raise UsageError(f"{target}: cannot write here ({error.strerror})") from error
+        raise _unwritable(path, error) from error
     try:
-        with handle:
+        with io.BufferedWriter(raw) as handle:
+            _lock(raw)
             yield handle
             handle.flush()
+            if target.exists():
+                os.fchmod(raw.fileno(), stat.S_IMODE(target.stat().st_mode))
             if sync:
-                os.fsync(handle.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+                os.fsync(raw.fileno())
+            os.replace(temporary, target)  # before it is closed, which ends the lock
+    except BaseException as error:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        failure = raw.failure or (error if isinstance(error, OSError) and not error.filename else None)
+        if failure is not None:
+            raise _unwritable(path, failure) from error
         raise
     if sync:
-        sync_folder(target.parent)
+        _sync_folder(target.parent)
 
 
-def sibling(target: Path) -> Path:
-    """Name a new hidden file beside ``target``, so that a rename stays on one file system."""
-    return target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
+def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
+    name = "stdout" if os.fspath(path) == STDIO else path
+    text = f"{name}: cannot be written ({error.strerror or error})"
+    return NoSpaceError(f"{text}; free some space and run again") if error.errno in FULL else DataError(text)
 
 
-def clear_leftovers(target: Path) -> None:
-    """Remove what a process that was killed while it wrote ``target`` left beside it."""
-    for stale in target.parent.glob(f".{glob.escape(target.name)}.*.tmp"):
-        stale.unlink(missing_ok=True)
+def _pour(path: str | os.PathLike[str], content: bytes) -> None:
+    """Write all of it to stdout, a device or a pipe."""
+    try:
+        if os.fspath(path) == STDIO:
+            refuse_terminal(content)
+            sys.stdout.flush()
+            sys.stdout.buffer.write(content)
+            sys.stdout.buffer.flush()
+            return
+        with open(path, "wb") as handle:
+            refuse_terminal(content, handle)
+            handle.write(content)
+    except BrokenPipeError:  # the reader of the pipe has seen enough
+        raise
+    except OSError as error:
+        raise _unwritable(path, error) from error
 
 
-def sync_folder(folder: Path) -> None:
+def clear_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes left of the file ``name`` that they wrote in a folder, or of any file.
+
+    What another process writes at this moment stays: it holds a lock.
+    """
+    with contextlib.suppress(OSError):
+        for entry in os.listdir(folder):
+            of = TEMPORARY.fullmatch(entry)
+            if of and name in (None, of[1]):
+                with contextlib.suppress(OSError), open(folder / entry, "r+b") as handle:
+                    if _lock(handle):
+                        os.unlink(folder / entry)
+
+
+def _lock(handle: IO[bytes]) -> bool:
+    """Lock an open file for this process and those it forks; False if another one holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        return True
+    return True
+
+
+def _sync_folder(folder: Path) -> None:
     """Make a rename in ``folder`` outlive a power cut, where the system can."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
@@ -76,56 +203,103 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
     Raises
     ------
-    UsageError : ``-`` while stdout is a terminal and the content is not text.
+    DataError, UsageError : as `atomic_write`.
     """
-    if os.fspath(path) == STDIO:
-        refuse_terminal(content)
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()
-        return
     with atomic_write(path) as handle:
         handle.write(content)
 
 
-def refuse_terminal(content: bytes = b"\0") -> None:
-    """Raise UsageError if binary content would land on a terminal."""
-    if b"\0" in content and sys.stdout.isatty():
-        raise UsageError("binary output to a terminal: name a file with -o, or pipe it on")
-
-
-def guard(path: str | os.PathLike[str], *, force: bool) -> None:
-    """Refuse to overwrite what eavctl did not write.
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, if they are not there.
 
     Raises
     ------
-    UsageError : ``path`` exists, is not eavctl's, and ``force`` is not given; or it is a folder.
+    DataError : it cannot be made.
     """
-    target = Path(path)
-    if os.fspath(path) == STDIO:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def refuse_terminal(content: bytes = b"\0", handle: IO[Any] | None = None) -> None:
+    """Raise UsageError if binary content would land on a terminal; by default, on stdout."""
+    if b"\0" in content and (handle or sys.stdout).isatty():
+        raise UsageError("binary output to a terminal: name a file with -o, or pipe it on")
+
+
+# --- parts of what takes long -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> Iterator[Path | None]:
+    """Lend the hidden folder beside ``target`` in which finished parts are kept, to one process at a time.
+
+    The folder is removed when the block ends well, when nothing is in it, and when the disk is full; after
+    any other error or a kill it stays, so that the next run goes on.
+
+    Parameters
+    ----------
+    afresh : remove what an earlier run kept.
+
+    Yields
+    ------
+    The folder; None where ``target`` is stdout, a device or a pipe.
+
+    Raises
+    ------
+    DataError : another process is writing ``target``, or nothing can be written there.
+    """
+    if is_stream(target):
+        yield None
         return
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file")
-    if not target.parent.is_dir():
-        raise UsageError(f"{target}: there is no folder {target.parent}; make it first")
-    if not force and target.exists() and not is_ours(target):
-        raise UsageError(f"{target}: exists and was not written by eavctl; use --force to overwrite it")
+    import shutil  # takes as long to import as all of this module's others, and judging a clip needs none
 
-
-def is_ours(path: Path) -> bool:
-    """Tell whether eavctl wrote the file: everything it writes names it near its start or its end."""
-    size = path.stat().st_size
-    with open(path, "rb") as handle:
-        head = handle.read(4096)
-        handle.seek(max(size - 65536, 0))
-        tail = handle.read()
-    kind = head[:4]
-    if kind == b"PAR1":  # the key stands in the footer, which can be long: ask the table
-        from eavctl.tables import read_meta
-
+    place = Path(os.path.realpath(target))
+    parts = place.with_name(f".{place.name}.parts")
+    with _locked(parts, target):
+        if afresh:
+            for kept in parts.iterdir():
+                if kept.name != LOCK:
+                    shutil.rmtree(kept, ignore_errors=True) if kept.is_dir() else kept.unlink()
+        for stale in parts.glob(".*.tmp"):
+            stale.unlink(missing_ok=True)
         try:
-            return bool(read_meta(path))
-        except Exception:  # a broken Parquet file is not ours to judge, so it is kept
-            return False
-    if kind == b"PK\x03\x04":  # torch's zip: the pickled meta is a member of its own
-        return path.suffix == ".pt" and b"eavctl" in head + tail
-    return b"eavctl" in head
+            yield parts
+        except NoSpaceError as error:
+            shutil.rmtree(parts, ignore_errors=True)
+            raise _unwritable(target, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
+        except BaseException:
+            if [kept.name for kept in parts.iterdir()] == [LOCK]:
+                shutil.rmtree(parts, ignore_errors=True)
+            raise
+        shutil.rmtree(parts, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _locked(parts: Path, target: str | os.PathLike[str]) -> Iterator[None]:
+    until = time.monotonic() + LOCK_WAIT_S
+    while True:
+        try:
+            parts.mkdir(exist_ok=True)
+            handle = open(parts / LOCK, "ab")  # noqa: SIM115  # held for as long as the lock
+        except OSError as error:
+            was_removed = isinstance(error, FileNotFoundError)  # by its last holder, a moment ago
+            if was_removed and parts.parent.is_dir() and time.monotonic() < until:
+                continue
+            raise _unwritable(target, error) from error
+        with handle:
+            if _lock(handle) and _is_there(parts / LOCK, handle):
+                yield
+                return
+        if time.monotonic() > until:
+            raise DataError(f"{target}: another eavctl is writing it; wait for it, or name another file")
+        time.sleep(LOCK_STEP_S)
+
+
+def _is_there(path: Path, handle: IO[bytes]) -> bool:
+    """Whether an open file still has its name: the last holder of a lock removes it."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
+    except OSError:
+        return False

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from eavctl.errors import UsageError
+from eavctl.settings import checked
 
 PACKAGES = {
     "layouts": "eavctl.datasets",
@@ -34,23 +35,43 @@ class Entry:
     thing: Any
     facts: dict[str, Any] = field(default_factory=dict)
 
+    @functools.cached_property
+    def settings(self) -> dict[str, inspect.Parameter]:
+        """The thing's settings: its keyword parameters, with default and annotation."""
+        parameters = inspect.signature(self.thing, eval_str=True).parameters
+        return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+
     def with_defaults(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The thing's keyword settings: those given, and its defaults for the rest.
+        """The thing's settings: those given, each checked, and its defaults for the rest.
+
+        A value is checked against its annotation (see `eavctl.settings.checked`), and all of them together
+        by the fact ``check``, a function of the settings, where there is one.
 
         Raises
         ------
-        UsageError : it has no such setting.
+        UsageError : it has no such setting, or the setting does not take such a value.
         """
-        defaults = {
-            parameter.name: parameter.default
-            for parameter in inspect.signature(self.thing).parameters.values()
-            if parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        }
-        unknown = sorted(settings.keys() - defaults.keys())
+        unknown = sorted(settings.keys() - self.settings.keys())
         if unknown:
-            known = ", ".join(defaults) or "none"
+            known = ", ".join(self.settings) or "none"
             raise UsageError(f"{self.name!r} has no setting {unknown[0]!r}; known: {known}")
-        return defaults | dict(settings)
+        chosen = {name: each.default for name, each in self.settings.items()}
+        for name, value in settings.items():
+            found = checked(repr(self.name), name, value, self.settings[name].annotation)
+            if found != chosen[name]:  # 45 for a default of 45.0 is the default, and hashed as that
+                chosen[name] = found
+        if check := self.facts.get("check"):
+            check(**chosen)
+        return chosen
+
+    def build(self, *arguments: Any, **settings: Any) -> Any:
+        """Call the thing with settings that are checked first, as those of a model's file must be.
+
+        Raises
+        ------
+        UsageError : as `with_defaults`.
+        """
+        return self.thing(*arguments, **self.with_defaults(settings))
 
 
 _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}

@@ -6,15 +6,16 @@ holds for the whole table stands as JSON under the Parquet metadata key ``eavctl
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import json
 import math
 import os
-import sys
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -25,9 +26,10 @@ from numpy.typing import DTypeLike
 
 from eavctl import files
 from eavctl.arrow import column, numbers, of_records
-from eavctl.errors import DataError
+from eavctl.errors import DataError, EavctlError
 from eavctl.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
 from eavctl.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
 from eavctl.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of which recording they are
 NAMES_RECORDINGS = 3
-META_KEY = b"eavctl"
+META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 TENSOR = "x"
 PRED, PROBA = "pred", "proba_"
 # Columns that say how often such answers were right, and what they are called in a part.
@@ -185,10 +187,10 @@ class FeatureWriter:
         self._keys_hash, self._x_hash = (hashlib.blake2b(digest_size=16) for _ in range(2))
 
     def __enter__(self) -> FeatureWriter:
-        self._sink = io.BytesIO() if self.path == files.STDIO else None
-        self._file = None if self._sink else files.atomic_write(self.path)
-        handle = self._file.__enter__() if self._file else self._sink
-        self._writer = pq.ParquetWriter(handle, self.schema, **_parquet_options(self.schema))
+        with ExitStack() as stack:
+            handle = stack.enter_context(files.atomic_write(self.path))
+            self._writer = pq.ParquetWriter(handle, self.schema, **_parquet_options(self.schema))
+            self._file = stack.pop_all()
         return self
 
     def write(self, keys: pa.Table, x: np.ndarray) -> None:
@@ -224,16 +226,17 @@ class FeatureWriter:
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
         full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
-        self._writer.add_key_value_metadata({META_KEY: canonical_json(full).encode()})
+        self._writer.add_key_value_metadata(_metadata(full, self.schema, self.n_rows))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._writer.close()
-        if self._file:
-            self._file.__exit__(kind, error, trace)
-        elif self._sink and kind is None:
-            files.write_bytes(files.STDIO, self._sink.getvalue())
+        try:
+            self._writer.close()
+        except Exception as failure:  # a full disk; but the first error is the one to tell
+            if error is None:
+                kind, error, trace = type(failure), failure, failure.__traceback__
+        self._file.__exit__(kind, error, trace)
 
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
@@ -256,25 +259,41 @@ def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> N
     _write(pa.table(arrays), meta, path)
 
 
-def write_records(
-    records: Sequence[Mapping[str, Any]], columns: Sequence[str], path: str | os.PathLike[str], *, kind: str
-) -> None:
-    """Write any other table (rejected recordings, a manifest) as Parquet, or CSV where the name says so."""
+def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write rejected recordings, each with its reason, as Parquet, or CSV where the name says so."""
     import pandas as pd
 
-    frame = pd.DataFrame(records, columns=list(columns))
+    frame = pd.DataFrame(records, columns=list(REJECTED_COLUMNS))
     if str(path).endswith(".csv"):
-        files.write_bytes(path, frame.to_csv(index=False).encode())
+        files.write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
         return
     arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    _write(arrow, {"schema_version": SCHEMA_VERSION, "kind": kind}, path)
+    _write(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}, path)
 
 
 def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    arrow = arrow.replace_schema_metadata({META_KEY: canonical_json(meta).encode()})
+    arrow = arrow.replace_schema_metadata(_metadata(meta, arrow.schema, len(arrow)))
     buffer = io.BytesIO()
     pq.write_table(arrow, buffer, **_parquet_options(arrow.schema))
     files.write_bytes(path, buffer.getvalue())
+
+
+def _metadata(meta: dict[str, Any], schema: pa.Schema, n_rows: int) -> dict[bytes, bytes]:
+    """The account of a table, and a checksum of it: Parquet's own are of the pages alone."""
+    content = canonical_json(meta).encode()
+    return {META_KEY: content, CHECKSUM_KEY: _checksum(content, schema, n_rows)}
+
+
+def _checksum(content: bytes, schema: pa.Schema, n_rows: int) -> bytes:
+    """CRC-32 of the account, the columns with their types, and the number of rows, as text."""
+    columns = [[field.name, str(field.type), *_about(field)] for field in schema]
+    return b"%08x" % zlib.crc32(json.dumps([columns, n_rows]).encode(), zlib.crc32(content))
+
+
+def _about(field: pa.Field) -> list[str]:
+    """What the field of tensors says of its dtype and shape."""
+    about = field.metadata or {}
+    return [about[key].decode("latin-1") for key in (b"dtype", b"shape") if key in about]
 
 
 def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
@@ -286,6 +305,7 @@ def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
         "use_dictionary": texts,
         "write_statistics": texts,
         "store_schema": True,
+        "write_page_checksum": True,
     }
 
 
@@ -297,9 +317,22 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
-    DataError : not a Parquet file.
+    DataError : no such file, not a Parquet file, or damaged.
     """
-    return _meta(_open(path))
+    with _opened(path) as source:
+        return _meta(source)
+
+
+def verify(path: str | os.PathLike[str]) -> None:
+    """Read a whole table, a row group at a time, and hold it against its checksums.
+
+    Raises
+    ------
+    DataError : no such file, not a Parquet file, or damaged.
+    """
+    with _opened(path) as source:
+        for number in range(source.num_row_groups):
+            source.read_row_group(number)
 
 
 def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -309,23 +342,19 @@ def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     DataError : as `read_features`.
     """
-    return _meta_of_kind(_open(path), path, "features")
+    with _opened(path, "features") as source:
+        return _meta(source)
 
 
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The keys of a feature or prediction table, without its other columns."""
-    return _read_keys(_open(path).read(columns=list(KEYS)))
-
-
-def read_feature_keys(path: str | os.PathLike[str]) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The keys and the metadata of a feature table, without its features.
+    """The keys of a feature or prediction table, without its other columns.
 
     Raises
     ------
-    DataError : as `read_features`.
+    DataError : as `read_meta`.
     """
-    source, meta = _open_kind(path, "features")
-    return _read_keys(source.read(columns=list(KEYS))), meta
+    with _opened(path) as source:
+        return _read_keys(source)
 
 
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:
@@ -333,15 +362,15 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
 
     Raises
     ------
-    DataError : no such file, not Parquet, not a feature table, or of a schema of the future.
+    DataError : no such file, damaged, not a feature table, or of a schema of the future.
     """
-    source, meta = _open_kind(path, "features")
-    names = [name for name in source.schema_arrow.names if name not in KEYS]
-    keys, n_rows = _read_keys(source.read(columns=list(KEYS))), source.metadata.num_rows
-    groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
-    if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
-        return FeatureTable(keys, stacked(groups, n_rows, field), None, meta)
-    return FeatureTable(keys, side_by_side(groups, n_rows, names), tuple(names), meta)
+    with _opened(path, "features") as source:
+        meta, keys = _meta(source), _read_keys(source)
+        names = [name for name in source.schema_arrow.names if name not in KEYS]
+        groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
+        if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
+            return FeatureTable(keys, stacked(groups, len(keys), field), None, meta)
+        return FeatureTable(keys, side_by_side(groups, len(keys), names), tuple(names), meta)
 
 
 def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
@@ -352,21 +381,17 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
     DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or an answer
         that is none of the classes.
     """
-    source, meta = _open_kind(path, "predictions")
-    arrow = source.read()
-    classes = tuple(meta.get("classes", ()))
-    needed = [PRED, *(PROBA + name for name in classes)]
-    missing = [name for name in needed if name not in arrow.schema.names]
-    if not classes or missing:
-        raise DataError(f"{path}: the prediction table lacks {', '.join(missing) or 'classes'}")
-    proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
+    with _opened(path, "predictions") as source:
+        meta, keys, arrow = _meta(source), _read_keys(source), source.read()
+        classes = tuple(meta["classes"])
+        proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
+        pred = np.array(arrow[PRED].to_pylist(), dtype=object)
     if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-6) or (proba < 0).any():
         raise DataError(f"{path}: the probabilities of some rows are negative or do not sum to 1")
-    pred = np.array(arrow[PRED].to_pylist(), dtype=object)
     odd = [name for name in dict.fromkeys(pred) if name not in classes]
     if odd:
         raise DataError(f"{path}: the answer {odd[0]!r} in the column {PRED!r} is none of the classes")
-    return PredictionTable(_read_keys(arrow), proba, classes, meta, pred)
+    return PredictionTable(keys, proba, classes, meta, pred)
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -378,63 +403,97 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     """
     import pandas as pd
 
-    if os.fspath(path) != files.STDIO and not Path(path).is_file():
-        raise DataError(f"{path}: no such file")
-    if str(path).endswith((".csv", ".tsv")):
-        separator = "\t" if str(path).endswith(".tsv") else ","
-        try:
-            return pd.read_csv(path, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-        except (ValueError, UnicodeDecodeError) as error:
-            raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
-    return _open(path).read().to_pandas()
+    if not str(path).endswith((".csv", ".tsv")):
+        with _opened(path) as source:
+            return source.read().to_pandas()
+    separator = "\t" if str(path).endswith(".tsv") else ","
+    try:
+        with files.opened(path) as handle:
+            return pd.read_csv(handle, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
 
 
-def _open_kind(path: str | os.PathLike[str], kind: str) -> tuple[pq.ParquetFile, dict[str, Any]]:
-    source = _open(path)
-    meta = _meta_of_kind(source, path, kind)
-    missing = [name for name in KEYS if name not in source.schema_arrow.names and name != "recording"]
-    if missing:
-        raise DataError(f"{path}: the table lacks the key columns {', '.join(missing)}")
-    return source, meta
-
-
-def _meta_of_kind(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> dict[str, Any]:
-    meta = _meta(source)
-    if meta.get("kind") != kind:
-        found = f"a table of {meta['kind']}" if "kind" in meta else "a Parquet file that eavctl did not write"
-        raise DataError(f"{path}: {found}, where a table of {kind} is needed{_HINTS.get(kind, '')}")
-    if meta.get("schema_version", 0) > SCHEMA_VERSION:
-        raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
-    return meta
-
-
+# What the commands take for granted in the account of a table, beside its kind and version.
+_NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "features": {
+        "modality": str,
+        "features": str,
+        "features_version": int,
+        "settings": dict,
+        "features_hash": str,
+        "classes": list,
+        "shape": list,
+        "content_hash": str,
+    },
+    "predictions": {"classes": list, "modalities": list, "model_hashes": list, "protocol": dict},
+}
 _HINTS = {
     "features": "; make one with 'eavctl extract'",
     "predictions": "; make one with 'eavctl train-svm --predictions' or 'eavctl predict -o'",
 }
 
 
-def _open(path: str | os.PathLike[str]) -> pq.ParquetFile:
-    try:
-        if os.fspath(path) == files.STDIO:
-            return pq.ParquetFile(io.BytesIO(sys.stdin.buffer.read()))
-        if not Path(path).is_file():
-            raise DataError(f"{path}: no such file")
-        return pq.ParquetFile(path)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: not a Parquet table ({str(error).splitlines()[0]})") from error
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, of a kind if one is named; what Arrow raises on a damaged one is a DataError."""
+    with files.opened(path) as handle:
+        if handle.read(len(PARQUET)) != PARQUET:
+            wanted = NAMES[kind] if kind else "a table (.parquet)"
+            raise DataError(f"{path}: this is {describe(path)}; {wanted} is wanted here")
+        handle.seek(0)
+        try:
+            file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
+            with pq.ParquetFile(file, page_checksum_verification=True) as source:
+                _check(source, path, kind)
+                yield source
+        except EavctlError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{path}: damaged, make it again ({reason})") from error
+        except MemoryError:
+            raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
+
+
+def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | None) -> None:
+    """Hold a table against its checksum, and against what is wanted."""
+    found = source.metadata.metadata or {}
+    if CHECKSUM_KEY in found:
+        checksum = _checksum(found[META_KEY], source.schema_arrow, source.metadata.num_rows)
+        if found[CHECKSUM_KEY] != checksum:
+            raise DataError(f"{path}: damaged, make it again (its checksum does not fit)")
+    if kind is None:
+        return
+    meta = _meta(source)
+    if meta.get("kind") != kind:
+        is_ours = isinstance(meta.get("kind"), str)
+        name = (
+            NAMES.get(meta["kind"], meta["kind"]) if is_ours else "a Parquet file that eavctl did not write"
+        )
+        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is wanted here{_HINTS[kind]}")
+    if meta.get("schema_version", 0) > SCHEMA_VERSION:
+        raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
+    columns = set(source.schema_arrow.names)
+    needed = [*(name for name in KEYS if name != "recording")]
+    if kind == "predictions":
+        needed += [PRED, *(f"{PROBA}{name}" for name in meta.get("classes", ()))]
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DataError(f"{path}: the table lacks the columns {', '.join(missing)}")
+    odd = [name for name, kinds in _NEEDED[kind].items() if not isinstance(meta.get(name), kinds)]
+    if odd or (kind == "predictions" and not meta["classes"]):
+        raise DataError(f"{path}: the table's account of itself lacks {', '.join(odd) or 'classes'}")
 
 
 def _meta(source: pq.ParquetFile) -> dict[str, Any]:
-    raw = (source.metadata.metadata or {}).get(META_KEY)
-    if raw is None:
-        return {}
-    try:
-        meta = json.loads(raw)
-    except ValueError as error:
-        raise DataError("the table's eavctl metadata is damaged") from error
+    meta = json.loads((source.metadata.metadata or {}).get(META_KEY, b"{}"))
     return meta if isinstance(meta, dict) else {}
 
 
-def _read_keys(arrow: pa.Table) -> pd.DataFrame:
-    return key_frame(arrow.select([name for name in KEYS if name in arrow.column_names]).to_pandas())
+def _read_keys(source: pq.ParquetFile) -> pd.DataFrame:
+    names = [name for name in KEYS if name in source.schema_arrow.names]
+    keys = key_frame(source.read(columns=names).to_pandas())
+    if len(keys) != source.metadata.num_rows:  # before room is made for as many
+        raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
+    return keys

@@ -1,8 +1,9 @@
-"""What several tests share."""
+"""What several tests share, and an account of those that were skipped."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,37 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+os.environ["PYTHONPATH"] = str(REPOSITORY)  # a process that a test starts elsewhere runs this checkout too
+
+# Not left in the environment, where variables of this prefix are settings of the command line.
+RECORDINGS = Path(os.environ.pop("EAVCTL_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
+MUST_HAVE_RECORDINGS = os.environ.pop("EAVCTL_REQUIRE_DATA", "") == "1"
+NO_RECORDINGS = f"no recordings in {RECORDINGS}: set EAVCTL_TEST_DATA"
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """Where real recordings are looked for, whether there are some or not."""
+    return RECORDINGS
 
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """Folder of real recordings beside the checkout (or ``EAVCTL_TEST_DATA``); skips where there is none."""
-    folder = Path(os.environ.get("EAVCTL_TEST_DATA", REPOSITORY.parent / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no recordings in {folder}: set EAVCTL_TEST_DATA")
-    return folder
+    """Folder of real recordings beside the checkout, or that of ``EAVCTL_TEST_DATA``.
+
+    Where there is none the test is skipped, or, with ``EAVCTL_REQUIRE_DATA=1``, an error.
+    """
+    if not RECORDINGS.is_dir():
+        (pytest.fail if MUST_HAVE_RECORDINGS else pytest.skip)(NO_RECORDINGS)
+    return RECORDINGS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Count the skipped tests by their reasons, those without recordings first."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ") for report in skipped)
+    without = reasons.pop(NO_RECORDINGS, 0)
+    if without:
+        terminalreporter.write_line(f"{without} tests skipped for want of recordings in {RECORDINGS}")
+    for reason, count in reasons.most_common():
+        terminalreporter.write_line(f"{count} tests skipped: {reason}")

@@ -2,9 +2,11 @@
 
 import os
 import pickle
+import sys
 
 import joblib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -82,6 +84,86 @@ def test_a_strangers_file_runs_no_code(tmp_path, dump):
     with pytest.raises(DataError, match="refused"):
         artifacts.load(path)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy dtype", "numpy._core.numeric _frombuffer", "numpy.core.numeric _frombuffer"]
+)
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00ad",
+        b"N(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00ad\x86",
+        b"N(X\x05\x00\x00\x00dtypeX\x01\x00\x00\x00ad\x86",
+    ],
+)
+def test_a_file_leaves_no_state_behind(tmp_path, name, state):
+    """A dict, or slots, set on what builds arrays: both stayed set for every model read afterwards."""
+    before = vars(artifacts).copy()
+    module, what = name.split()
+    path = tmp_path / "m.joblib"
+    path.write_bytes(b"\x80\x04c" + f"{module}\n{what}\n".encode() + state + b"b.")
+    with pytest.raises(DataError):
+        artifacts.load(path)
+    assert vars(artifacts) == before
+    made = artifacts.STAND_INS[module, what]
+    assert not hasattr(made(), "__dict__")
+    assert "__defaults__" not in vars(made)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_damage_is_never_silent(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    whole, meta = path.read_bytes(), artifacts.load(path).meta
+    rng = np.random.default_rng(5)
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        try:
+            model = artifacts.load(path)
+        except DataError:
+            continue
+        assert model.meta == meta
+        for name, array in Linear().arrays.items():
+            assert np.array_equal(model.predictor.arrays[name], array)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_models_without_a_checksum_are_still_read(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    parts = joblib.load(path)
+    del parts["checksum"]
+    parts["meta"]["format_version"] = 1
+    path.write_bytes(pickle.dumps(parts, protocol=5))
+    assert artifacts.load(path).meta["features"] == "functionals"
+
+
+@pytest.mark.usefixtures("_linear")
+def test_a_model_can_come_from_stdin(tmp_path, monkeypatch):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    with open(path) as handle:
+        monkeypatch.setattr("sys.stdin", handle)
+        assert artifacts.load("-").meta == artifacts.load(path).meta
+
+
+def test_a_table_in_place_of_a_model_is_told_by_its_kind(tmp_path):
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: this is .*Parquet.*; a model"):
+        artifacts.load(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="folder"):
+        artifacts.load(tmp_path)
+
+
+def test_a_network_without_torch_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "m.pt"
+    torch.save({"meta": {"format": artifacts.FORMAT}}, path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(DataError, match="pip install torch"):
+        artifacts.load(path)
 
 
 def test_object_arrays_are_refused(tmp_path):

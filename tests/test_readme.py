@@ -9,6 +9,7 @@ import pytest
 from eavctl.cli import start
 
 README = Path(__file__).parents[1] / "README.md"
+SHORTER = {"train-dnn": ["--epochs", "1"]}  # a training of one epoch fails where one of six does
 CONSOLE = re.compile(r"```console\n(.*?)```", re.S)
 
 
@@ -34,7 +35,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
     }
     for words in commands:
         assert words[0] == "eavctl"
-        assert start.run(words[1:]) == 0, " ".join(words)
+        assert start.run([*words[1:], *SHORTER.get(words[1], [])]) == 0, " ".join(words)
 
 
 @pytest.mark.parametrize(

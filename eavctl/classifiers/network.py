@@ -156,7 +156,7 @@ class Network(nn.Module):
 def build_network(meta: Mapping[str, Any]) -> Network:
     """A new network by the names in a model's meta."""
     entry = registry.get("encoders", meta["encoder"])
-    encoder = entry.thing(tuple(meta["shape"]), **meta["encoder_settings"])
+    encoder = entry.build(tuple(meta["shape"]), **meta["encoder_settings"])
     return Network(encoder, len(meta["classes"]), meta["dropout"])
 
 

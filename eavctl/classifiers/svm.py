@@ -236,9 +236,11 @@ def _try(
     """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes)."""
     from joblib import Parallel, delayed
 
+    from eavctl.jobs import useful
+
     tasks = (delayed(_try_fold)(x, y, train, test, choices) for train, test in folds)
     votes = np.empty((len(choices), len(y), len(np.unique(y))))
-    for (_, test), found in zip(folds, Parallel(n_jobs=min(jobs, len(folds)))(tasks), strict=True):
+    for (_, test), found in zip(folds, Parallel(n_jobs=min(useful(jobs), len(folds)))(tasks), strict=True):
         votes[:, test] = found
     return votes
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal, get_type_hints
 
 import numpy as np
 import torch
@@ -17,10 +17,14 @@ from eavctl.classifiers.calibration import Calibration, decide, fit_calibration,
 from eavctl.classifiers.network import Criterion, as_batch
 from eavctl.classifiers.streams import Rows
 from eavctl.errors import DataError, UsageError
+from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
 INFERENCE_BATCH = 64
 CPU = torch.device("cpu")
+
+Count = Annotated[int, Within(1, 1_000_000)]
+Rate = Annotated[float, Within(1e-30, 10)]
 
 
 @dataclass(frozen=True)
@@ -42,36 +46,33 @@ class TrainSettings:
         learns at this rate; then, if epochs are left, all learns at ``lr``, with a schedule of its own.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
+
+    Raises
+    ------
+    UsageError : a value of another type, not finite or out of bounds; or a device that is not there.
     """
 
-    epochs: int = 40
-    batch: int = 16
-    lr: float = 1e-3
-    weight_decay: float = 1e-2
-    clip: float = 1.0
-    dropout: float = 0.4
-    label_smoothing: float = 0.05
-    ema: float = 0.97
-    members: int = 1
-    validation: float = 0.2
-    patience: int = 12
-    freeze_epochs: int = 0
-    freeze_lr: float = 5e-4
-    seed: int = 42
-    device: str = "auto"
+    epochs: Count = 40
+    batch: Count = 16
+    lr: Rate = 1e-3
+    weight_decay: Annotated[float, Within(0, 100)] = 1e-2
+    clip: Annotated[float, Within(1e-9, 1e9)] = 1.0
+    dropout: Share = 0.4
+    label_smoothing: Share = 0.05
+    ema: Annotated[float, Within(0, 0.9999)] = 0.97
+    members: Annotated[int, Within(1, 100)] = 1
+    validation: Annotated[float, Within(0, 0.5)] = 0.2
+    patience: Count = 12
+    freeze_epochs: Annotated[int, Within(0, 1_000_000)] = 0
+    freeze_lr: Rate = 5e-4
+    seed: Annotated[int, Within(0, MOST_SEED)] = 42
+    device: Literal["cpu", "cuda", "auto"] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch", "lr", "clip", "members", "patience", "freeze_lr"):
-            if getattr(self, name) <= 0:
-                raise UsageError(f"{name} must be above 0, not {getattr(self, name)}")
-        most = {"dropout": 0.9, "label_smoothing": 0.9, "ema": 0.9999, "validation": 0.5}
-        for name, top in most.items():
-            if not 0 <= getattr(self, name) <= top:
-                raise UsageError(f"{name} must lie between 0 and {top}, not {getattr(self, name)}")
-        if not 0 <= self.freeze_epochs <= self.epochs:
+        for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
+            checked("training", name, getattr(self, name), annotation)
+        if self.freeze_epochs > self.epochs:
             raise UsageError(f"of {self.epochs} epochs, {self.freeze_epochs} cannot be frozen")
-        if self.device not in ("cpu", "cuda", "auto"):
-            raise UsageError(f"device is 'cpu', 'cuda' or 'auto', not {self.device!r}")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
 

@@ -1,39 +1,35 @@
-"""The root command: shared behaviour of all subcommands, and settings from eavctl.toml."""
+"""The root command, and what all subcommands have in common."""
 
 from __future__ import annotations
 
 import functools
 import importlib
 import inspect
-import os
+import itertools
+import math
 import pkgutil
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 
-from eavctl import __version__
 from eavctl.cli.console import Verbosity
-from eavctl.cli.options import Quiet, Verbose
-from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE
+from eavctl.cli.options import Quiet, Verbose, Version
+from eavctl.cli.stand_ins import stand_ins, stood_in
+from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, WRONG_USAGE, variables
 from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
+EMPTY_VALUE = re.compile(r"--[a-z][a-z-]*=")
 
 app = typer.Typer(
     name="eavctl",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _print_version(asked: bool) -> None:
-    if asked:
-        print(f"eavctl {__version__}")
-        raise typer.Exit
 
 
 def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
@@ -43,6 +39,7 @@ def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
 
 
 @app.callback(
+    invoke_without_command=True,
     help=_help(
         "Emotion recognition from EEG, audio and video, as commands that chain.",
         (
@@ -53,23 +50,23 @@ def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
             "eavctl predict clip.wav",
         ),
         "Settings may also stand in the environment (EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.",
-    )
+    ),
 )
-def root(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
-    ] = False,
-) -> None:
-    """The options of ``eavctl`` itself."""
+def root(context: typer.Context, version: Version = False) -> None:
+    """The options of ``eavctl`` itself; without a command it prints its help."""
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        raise typer.Exit(WRONG_USAGE)  # a script whose variable is empty has asked for nothing
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a subcommand: its help opens with ``examples``, and it takes ``-q`` and ``-v``."""
+    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``."""
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
-        def run(*, quiet: bool, verbose: int, **options: Any) -> None:
+        def run(*, quiet: bool, verbose: int, version: bool, **options: Any) -> None:
             Verbosity.quiet, Verbosity.level = quiet, verbose
+            refuse_not_finite(options)
             function(**options)
 
         keyword = inspect.Parameter.KEYWORD_ONLY
@@ -77,10 +74,11 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         shared = [
             inspect.Parameter("quiet", keyword, default=False, annotation=Quiet),
             inspect.Parameter("verbose", keyword, default=0, annotation=Verbose),
+            inspect.Parameter("version", keyword, default=False, annotation=Version),
         ]
         parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
         run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
-        run.__annotations__ = function.__annotations__ | {"quiet": Quiet, "verbose": Verbose}
+        run.__annotations__ = function.__annotations__ | {each.name: each.annotation for each in shared}
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
         EXAMPLES[name] = examples
         app.command(name, help=_help(summary, examples, rest.strip()))(run)
@@ -93,57 +91,35 @@ def _register_commands(arguments: list[str]) -> None:
     """Import the module of the command that is asked for; all where help or settings name the others too."""
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     asked = arguments[0].replace("-", "_") if arguments else ""
-    alone = asked in modules and not SETTINGS_FILE.is_file()
+    alone = asked in modules and not SETTINGS_FILE.is_file() and not variables()
     for name in [asked] if alone else modules:
         importlib.import_module(f"eavctl.cli.{name}")
 
 
-def _settings(options: dict[str, set[str]]) -> dict[str, dict[str, Any]]:
-    """Values that stand in for options not given: the environment first, then ``eavctl.toml``.
+def refuse_empty(arguments: list[str]) -> None:
+    """Refuse empty words, which an unset variable of the shell leaves: as a path they are this folder.
 
-    ``EAVCTL_JOBS`` and a top-level ``jobs`` hold for every command that has the option;
-    ``EAVCTL_EXTRACT_JOBS`` and ``jobs`` in the table ``[extract]`` for that command alone.
+    Raises
+    ------
+    UsageError : a word is empty, or the value of an option.
     """
-    found: dict[str, dict[str, Any]] = {}
-    shared, tables = _settings_file(options)
-    for name, known in options.items():
-        prefix = f"EAVCTL_{name.upper().replace('-', '_')}_"
-        values = {key: shared[key] for key in known & shared.keys()} | tables.get(name, {})
-        for start in ("EAVCTL_", prefix):
-            values |= {
-                key: os.environ[start + key.upper()] for key in known if start + key.upper() in os.environ
-            }
-        found[name] = values
-    return found
+    for before, word in itertools.pairwise(["eavctl", *arguments]):
+        if not word:
+            raise UsageError(f"an empty word after {before!r}; is a variable not set?")
+        if EMPTY_VALUE.fullmatch(word):
+            raise UsageError(f"{word} has no value; is a variable not set?")
 
 
-def _settings_file(options: dict[str, set[str]]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
-    """Settings of ``eavctl.toml`` for all commands and for single ones; a name nobody knows is an error."""
-    if not SETTINGS_FILE.is_file():
-        return {}, {}
-    import tomllib
+def refuse_not_finite(options: Mapping[str, Any]) -> None:
+    """Refuse numbers that are not finite, which no range of typer's catches.
 
-    try:
-        content = tomllib.loads(SETTINGS_FILE.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{SETTINGS_FILE}: {error}") from error
-    shared: dict[str, Any] = {}
-    tables: dict[str, dict[str, Any]] = {}
-    for name, value in content.items():
-        if isinstance(value, dict):
-            tables[name] = {key.replace("-", "_"): each for key, each in value.items()}
-        else:
-            shared[name.replace("-", "_")] = value
-    strangers = [f"[{name}]" for name in tables.keys() - options.keys()]
-    strangers += sorted(shared.keys() - set().union(*options.values()))
-    strangers += [
-        f"{key} in [{name}]"
-        for name in tables.keys() & options.keys()
-        for key in tables[name].keys() - options[name]
-    ]
-    if strangers:
-        raise UsageError(f"{SETTINGS_FILE}: no command or option is named {strangers[0]}")
-    return shared, tables
+    Raises
+    ------
+    UsageError : the value of an option is one.
+    """
+    for name, value in options.items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UsageError(f"--{name.replace('_', '-')} must be a finite number, not {value}")
 
 
 def parse(arguments: list[str]) -> int:
@@ -153,13 +129,19 @@ def parse(arguments: list[str]) -> int:
     ------
     Whatever the command raises; typer's exceptions, which have ``format_message``, where it is used wrongly.
     """
+    refuse_empty(arguments)
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
-    options = {name: {p.name for p in each.params} for name, each in group.commands.items()}
     try:
         code = group.main(
-            arguments, prog_name="eavctl", standalone_mode=False, default_map=_settings(options)
+            arguments, prog_name="eavctl", standalone_mode=False, default_map=stand_ins(group.commands)
         )
+    except typer.BadParameter as error:
+        if stood_in(error):
+            error.message += " It is set in the environment or in eavctl.toml."
+        raise
     except typer.Abort:
         raise KeyboardInterrupt from None
     if code == INTERRUPTED:  # what newer typers make of a KeyboardInterrupt

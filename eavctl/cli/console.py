@@ -1,16 +1,25 @@
-"""Words to stderr: messages, warnings and progress; never a byte of the primary output."""
+"""All that the commands print: results to stdout; messages, warnings, errors and progress to stderr.
+
+Every line passes through `printable`, and what the terminal's encoding lacks is escaped, so that neither
+the name of a file nor the terminal can spoil the output.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 import sys
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TextIO
+
+from eavctl.printable import json_escaped, printable
 
 Tick = Callable[[int, int, str], None]
 
 PLAIN_EVERY_S = 10.0
+SHOWN = 20  # rejected recordings named on stderr before the rest is counted
 
 
 class Verbosity:
@@ -20,33 +29,124 @@ class Verbosity:
     level = 0
 
 
+_warned: list[str] = []  # all warnings of this command line
+_broken: list[str] = []  # names on it that hold line breaks
+
+
+def begin(words: Sequence[str] = ()) -> None:
+    """Start afresh with a command line: an earlier one of this process leaves nothing behind."""
+    Verbosity.quiet, Verbosity.level = False, 0
+    _warned.clear()
+    broken = (word for word in words if "\n" in word)
+    _broken[:] = [name for word in broken for name in (word, *re.split("[=/]", word)) if "\n" in name]
+
+
 def say(text: str) -> None:
-    """Say what was done, unless ``-q``."""
+    """Say in a line what was done, unless ``-q``."""
     if not Verbosity.quiet:
-        print(text, file=sys.stderr)
+        _print(text, sys.stderr)
 
 
 def detail(text: str) -> None:
-    """Say what only ``-v`` wants to know."""
+    """Say in a line what only ``-v`` wants to know."""
     if Verbosity.level and not Verbosity.quiet:
-        print(text, file=sys.stderr)
+        _print(text, sys.stderr)
 
 
 def warn(text: str) -> None:
-    """Name something wrong that did not stop the work; ``-q`` does not silence it."""
-    print(f"warning: {text}", file=sys.stderr)
+    """Name in a line something wrong that did not stop the work; ``-q`` does not silence it."""
+    _warned.append(text)
+    _print(f"warning: {text}", sys.stderr)
 
 
-def emit(text: str) -> None:
-    """Print primary output."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+def say_plan(work: str, outputs: Sequence[str | os.PathLike[str]], *, up_to_date: bool = False) -> None:
+    """Say in a line what a dry run would have done, ``work`` in a few words."""
+    to = " and ".join(map(str, outputs))
+    if up_to_date:
+        say(f"would compute nothing: up to date: {to}")
+    else:
+        say(f"would {work}" + (f" -> {to}" if to else ""))
 
 
-def emit_json(value: Any) -> None:
-    """Print one JSON object, the whole primary output under ``--json``."""
+def warn_of_rejected(rejected: Sequence[Mapping[str, Any]]) -> None:
+    """Name recordings that cannot be used, each with its ``path`` and ``reason``; of many, the first few."""
+    for bad in rejected[:SHOWN]:
+        at = f" at {bad['start']:.2f} s" if bad.get("start") is not None else ""
+        warn(f"{bad['path']}{at}: {bad['reason']}")
+    if len(rejected) > SHOWN:
+        warn(f"... and {len(rejected) - SHOWN} more; --rejected FILE lists all")
+
+
+def tell_error(text: str) -> None:
+    """Print an error of one or two lines; a line break inside a name of the command line makes none."""
+    for name in _broken:
+        text = text.replace(name, printable(name))
+    for line in text.split("\n"):
+        _print(line, sys.stderr)
+
+
+def emit(lines: Iterable[str]) -> None:
+    """Print primary output for people, line by line."""
+    for line in lines:
+        _print(line, sys.stdout)
+
+
+def emit_result(
+    command: str,
+    outputs: Sequence[str | os.PathLike[str]],
+    facts: Mapping[str, Any],
+    *,
+    up_to_date: bool = False,
+    dry_run: bool = False,
+) -> None:
+    """Print the one JSON object of ``--json``: what every command tells, then the command's own facts.
+
+    Call last: ``warnings`` are those that came before.
+
+    Parameters
+    ----------
+    command : its name.
+    outputs : the files that were written, or would be; ``out`` is the one, a list of several, or null.
+    facts : JSON-able; a key of the envelope in them, as metadata from elsewhere can have, is left out.
+    up_to_date : an earlier run had left the outputs, and nothing was computed.
+    dry_run : nothing was done.
+    """
+    names = [os.fspath(path) for path in outputs]
+    envelope = {
+        "command": command,
+        "out": names if len(names) > 1 else next(iter(names), None),
+        "up_to_date": up_to_date,
+        "dry_run": dry_run,
+        "warnings": list(_warned),
+    }
+    _emit_json(envelope | {key: value for key, value in facts.items() if key not in envelope})
+
+
+def _emit_json(value: Any) -> None:
     import json
 
-    emit(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json_escaped(json.dumps(value, indent=2, ensure_ascii=False))
+    if not can_show(text, sys.stdout):
+        text = json_escaped(json.dumps(value, indent=2))
+    sys.stdout.write(text + "\n")
+
+
+def can_show(text: str, stream: TextIO) -> bool:
+    """Whether the encoding of a stream has every character of a text."""
+    try:
+        text.encode(_encoding(stream))
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _print(line: str, stream: TextIO) -> None:
+    shown = printable(line).encode(_encoding(stream), "backslashreplace").decode(_encoding(stream))
+    stream.write(shown + "\n")
+
+
+def _encoding(stream: TextIO) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
 
 
 @contextlib.contextmanager
@@ -71,12 +171,13 @@ def _bar(what: str, at_once: bool) -> Iterator[Tick]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    bar = Progress(*columns, TextColumn("{task.fields[note]}"), console=Console(stderr=True))
+    note_column = TextColumn("{task.fields[note]}", markup=False)  # a name is no markup
+    bar = Progress(*columns, note_column, console=Console(stderr=True))
     task = bar.add_task(what, total=None, note="")
 
     def tick(done: int, total: int, note: str = "") -> None:
         bar.start()  # which does nothing when it has begun
-        bar.update(task, completed=done, total=total, note=note)
+        bar.update(task, completed=done, total=total, note=printable(note))
 
     if at_once:
         bar.start()

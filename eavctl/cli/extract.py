@@ -2,78 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import detail, emit_json, progress, say, warn
-from eavctl.cli.options import DryRun, Force, Jobs, Json
+from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.options import (
+    DryRun,
+    Epoch,
+    Events,
+    Force,
+    Hop,
+    Jobs,
+    Json,
+    Layout,
+    Rejected,
+    Segment,
+    Strict,
+    Where,
+    check_stdout,
+)
+from eavctl.cli.values import read_epochs, read_pairs, read_settings
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from eavctl.datasets.events import Epochs
+    from eavctl.stages.extract import Extracted, Planned
+    from eavctl.stages.recipe import Recipe
 
 FAST = "-fast"  # ends the names of variants in single precision
-SHOWN = 20  # rejected recordings named on stderr before the rest is counted
-
-
-def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
-    """Texts given as ``KEY=VALUE``.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    split = [pair.partition("=") for pair in pairs]
-    for key, sign, value in split:
-        if not (key and sign and value):
-            raise UsageError(f"{option} takes KEY=VALUE, not {key + sign + value!r}")
-    return {key.strip(): value.strip() for key, _, value in split}
-
-
-def read_settings(pairs: list[str]) -> dict[str, Any]:
-    """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    settings: dict[str, Any] = {}
-    for key, value in read_pairs(pairs, "--set").items():
-        try:
-            settings[key] = json.loads(value)
-        except ValueError:
-            settings[key] = value
-    return settings
-
-
-def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
-    """Which events to cut at (``T1=left,T2=right``), and from when to when (``0,4``), if any.
-
-    Raises
-    ------
-    UsageError : one is not of that form.
-    """
-    from eavctl.datasets.events import Epochs
-
-    if events is None:
-        if epoch is not None:
-            raise UsageError("--epoch needs --events")
-        return None
-    labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
-    if epoch is None:
-        return Epochs(labels)
-    try:
-        start, end = (float(part) for part in epoch.split(","))
-    except ValueError:
-        raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
-    if end <= start:
-        raise UsageError(f"--epoch {epoch}: the end must come after the start")
-    return Epochs(labels, (start, end))
 
 
 def _fast(features: str) -> str:
@@ -99,56 +58,39 @@ def extract(
     source: Annotated[
         Path, typer.Argument(help="Folder of recordings, one EEG recording, or a manifest (.csv, .parquet).")
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Feature table to write (.parquet), or -.")],
+    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
     features: Annotated[
         str,
         typer.Option(
-            help="Feature set. Of sound: functionals, seed33, means180 (columns), logmel, fbank (tensors). "
-            "Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: face-stats (columns), faces "
-            "(tensor)."
+            help="Compute this feature set. Of audio: functionals, seed33, means180 (columns), logmel, fbank "
+            "(tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: face-stats (columns), "
+            "faces (tensor)."
         ),
     ] = "functionals",
     fast: Annotated[
-        bool, typer.Option("--fast", help="seed33 in single precision: less exact, a set of its own.")
+        bool, typer.Option("--fast", help="Compute seed33 in single precision, as a feature set of its own.")
     ] = False,
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="A setting of the feature set, as KEY=VALUE; repeatable."),
+        typer.Option("--set", help="Set the feature set's KEY=VALUE, such as n_mels=80; repeatable."),
     ] = None,
-    layout: Annotated[
-        str | None,
-        typer.Option(help="Layout: folder, ravdess, eav, eeg or csv; recognised where not given."),
-    ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(help="Only recordings with this key, as KEY=VALUE, such as task=speaking; repeatable."),
-    ] = None,
-    events: Annotated[
-        str | None,
-        typer.Option(help="Cut continuous EEG at events: EVENT=CLASS, with commas between."),
-    ] = None,
-    epoch: Annotated[
-        str | None,
-        typer.Option(help="START,END of an epoch, seconds from its event; as long as the shortest event."),
-    ] = None,
+    layout: Layout = None,
+    where: Where = None,
+    events: Events = None,
+    epoch: Epoch = None,
     face_model: Annotated[
-        Path | None, typer.Option(help="A YuNet face detector (.onnx) in place of the built-in one.")
+        Path | None,
+        typer.Option(help="Detect faces by this YuNet model (.onnx).", show_default="built-in detector"),
     ] = None,
-    segment: Annotated[
-        float | None, typer.Option(help="Cut recordings into segments of so many seconds.")
-    ] = None,
-    hop: Annotated[
-        float | None, typer.Option(help="Seconds from segment to segment; a segment's length.")
-    ] = None,
-    rejected: Annotated[
-        Path | None, typer.Option(help="Also write the recordings that cannot be used to this table.")
-    ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 3 if any recording is bad.")] = False,
+    segment: Segment = None,
+    hop: Hop = None,
+    rejected: Rejected = None,
+    strict: Strict = False,
     distinct_names: Annotated[
         bool,
         typer.Option(
             "--distinct-names",
-            help="Labels and subjects that differ in case or spacing alone are different ones.",
+            help="Take labels and subjects that differ in case or spacing alone for different ones.",
         ),
     ] = False,
     jobs: Jobs = 1,
@@ -161,56 +103,75 @@ def extract(
     A recording that cannot be used is named with its reason, here and in the table's metadata, and the
     rest goes on. Run again after an interruption, it goes on where it stopped.
     """
-    from eavctl.evaluation.names import class_line
-    from eavctl.stages.extract import Choice
+    from eavctl.stages.choice import Choice
     from eavctl.stages.extract import extract as run
-    from eavctl.stages.recipe import Recipe, noting
+    from eavctl.stages.extract import plan
+    from eavctl.stages.recipe import Recipe
 
+    check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
-    if as_json and out == "-":
-        raise UsageError("--json and -o - both want stdout: name a file with -o")
+    outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
-        with noting() as oddities:
-            manifest = choice.of(source).holding(recipe.modality)
-        for note in oddities:
-            warn(note)
-        say(f"would extract {features!r} from {len(manifest)} recordings (layout {manifest.layout}) to {out}")
+        planned = plan(source, out, recipe, choice=choice, force=force, strict=strict, rejected=rejected)
+        _tell_plan(planned, recipe, outputs, as_json)
         return
     with progress("extract", at_once=False) as tick:
         result = run(
             source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,
             rejected=rejected, on_clip=tick,
         )  # fmt: skip
-    for note in result.notes:
-        warn(note)
-    for bad in result.rejected[:SHOWN]:
-        at = f" at {bad['start']:.2f} s" if bad.get("start") is not None else ""
-        warn(f"{bad['path']}{at}: {bad['reason']}")
-    if len(result.rejected) > SHOWN:
-        warn(f"... and {len(result.rejected) - SHOWN} more; --rejected FILE lists all")
+    _tell(result, recipe, outputs, as_json)
+
+
+def _tell_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
+    """Say what would be extracted."""
+    _warn(planned.notes, planned.rejected)
+    n = planned.n_recordings
+    work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
+    say_plan(work, outputs, up_to_date=planned.up_to_date)
+    if as_json:
+        facts = {
+            "features": recipe.features,
+            "layout": planned.layout,
+            "recordings": n,
+            "without": planned.n_without,
+            "rejected": list(planned.rejected),
+        }
+        emit_result("extract", outputs, facts, up_to_date=planned.up_to_date, dry_run=True)
+
+
+def _tell(result: Extracted, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
+    """Say what was extracted, and what could not be used."""
+    from eavctl.evaluation.names import class_line
+
+    _warn(result.notes, result.rejected)
     if result.n_without:
         say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
-    if as_json:
-        emit_json(
-            {
-                "out": out,
-                "rows": result.n_rows,
-                "shape": list(result.shape),
-                "recordings": result.n_recordings,
-                "without": result.n_without,
-                "rejected": list(result.rejected),
-                "account": result.account,
-                "class_counts": dict(result.class_counts),
-                "up_to_date": result.up_to_date,
-            }
-        )
-    detail(f"feature set {features!r}, settings {recipe.settings}")
+    detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
         say(f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})")
     if result.class_counts:
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
-    say(f"{done}{result.n_rows} rows, {size}, {len(result.rejected)} rejected -> {out}")
+    say(f"{done}{result.n_rows} rows, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
+    if as_json:
+        facts = {
+            "features": recipe.features,
+            "rows": result.n_rows,
+            "shape": list(result.shape),
+            "recordings": result.n_recordings,
+            "without": result.n_without,
+            "rejected": list(result.rejected),
+            "account": result.account,
+            "class_counts": dict(result.class_counts),
+        }
+        emit_result("extract", outputs, facts, up_to_date=result.up_to_date)
+
+
+def _warn(notes: Iterable[str], rejected: Sequence[Mapping[str, Any]]) -> None:
+    for note in notes:
+        warn(note)
+    warn_of_rejected(rejected)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import emit, emit_json, say, warn
+from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from eavctl.stages.predict import Predicted, Row, Without
+    from eavctl.stages.choice import Choice
+    from eavctl.stages.predict import Planned, Predicted, Row, Without
 
 DEFAULT_MODEL = Path("svm.joblib")
 BAR = 32  # characters for a probability of 1
+BLOCK, ASCII_BLOCK = "█", "#"
 
 
 def judge(
@@ -23,18 +26,20 @@ def judge(
     *,
     separate: Mapping[str, str] | None = None,
     out: str | None = None,
-    window: float | None = None,
-    hop: float | None = None,
-    layout: str | None = None,
+    choice: Choice | None = None,
     trial: int | None = None,
+    segment: float | None = None,
+    hop: float | None = None,
     plot: Path | None = None,
+    rejected: Path | None = None,
+    jobs: int = 1,
     strict: bool = False,
     force: bool = False,
+    dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
     """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
-    from eavctl import files
-    from eavctl.stages.predict import predict as run
+    from eavctl.ownership import Output, guard
 
     separate = separate or {}
     if bool(sources) == bool(separate):
@@ -42,26 +47,28 @@ def judge(
             "give recordings, or the files of one recording with --eeg, --audio and --video"
             + (", not both" if sources else "")
         )
-    if as_json and out == "-":
-        raise UsageError("--json and -o - both want stdout: name a file with -o")
     drawn = _drawn(sources, separate) if plot else ""
-    for target in (out, plot):
-        if target:
-            files.guard(target, force=force)
-    result = run(
-        sources,
-        _find(model),
-        separate=separate,
-        layout=layout,
-        trial=trial,
-        window=window,
-        hop=hop,
-        strict=strict,
-    )
-    for note in result.notes:
-        warn(note)
-    for bad in result.rejected:
-        warn(f"{bad['path']}: {bad['reason']}")
+    found = _find(model)
+    outputs = [Output(out, "predictions")] if out else []
+    outputs += [Output(plot, "picture")] if plot else []
+    outputs += [Output(rejected, "rejected")] if rejected else []
+    guard(outputs, [*sources, *separate.values(), found], force=force)
+    written = [output.path for output in outputs]
+    asked: dict[str, Any] = {
+        "separate": separate,
+        "choice": choice,
+        "trial": trial,
+        "segment": segment,
+        "hop": hop,
+        "strict": strict,
+    }
+    if dry_run:
+        _tell_plan(sources, found, asked, written, as_json)
+        return
+    from eavctl.stages.predict import predict as run
+
+    result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **asked)
+    _warn(result)
     if plot:
         from eavctl.report.analysis import draw_analysis
 
@@ -76,9 +83,33 @@ def judge(
     if result.is_fusion and not is_card:
         say(_used(result))
     if as_json:
-        emit_json(_as_json(result))
+        emit_result("predict", written, _facts(result))
     elif out is None:
-        emit("\n".join(_card(result, result.rows[0]) if is_card else _lines(result)))
+        emit(_card(result, result.rows[0]) if is_card else _lines(result))
+
+
+def _tell_plan(
+    sources: Sequence[str], model: Path, asked: Mapping[str, Any], outputs: Sequence[Any], as_json: bool
+) -> None:
+    """Say what would be judged."""
+    from eavctl.stages.predict import plan
+
+    planned = plan(sources, model, **asked)
+    _warn(planned)
+    say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
+    if as_json:
+        facts = {
+            "recordings": planned.n_recordings,
+            "classes": list(planned.classes),
+            "rejected": list(planned.rejected),
+        }
+        emit_result("predict", outputs, facts, dry_run=True)
+
+
+def _warn(found: Predicted | Planned) -> None:
+    for note in found.notes:
+        warn(note)
+    warn_of_rejected(found.rejected)
 
 
 def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
@@ -113,7 +144,8 @@ def _used(result: Predicted) -> str:
     return "used: " + ", ".join(f"{' + '.join(names)} {count}" for names, count in result.used.items())
 
 
-def _as_json(result: Predicted) -> dict[str, Any]:
+def _facts(result: Predicted) -> dict[str, Any]:
+    """What ``--json`` tells."""
     rows = [
         {
             "recording": row.recording,
@@ -126,7 +158,12 @@ def _as_json(result: Predicted) -> dict[str, Any]:
         }
         for row in result.rows
     ]
-    return {"classes": list(result.classes), "predictions": rows, "rejected": list(result.rejected)}
+    return {
+        "recordings": result.n_recordings,
+        "classes": list(result.classes),
+        "predictions": rows,
+        "rejected": list(result.rejected),
+    }
 
 
 def _streams(row: Row) -> dict[str, Any]:
@@ -139,10 +176,10 @@ def _streams(row: Row) -> dict[str, Any]:
 
 def _lines(result: Predicted) -> list[str]:
     width = max(len(name) for name in result.classes)
-    windows = len({row.recording for row in result.rows}) < len(result.rows)
+    is_cut = len({row.recording for row in result.rows}) < len(result.rows)
     lines = []
     for row in result.rows:
-        when = f"{row.start:8.2f} - {row.end:7.2f} s  " if windows else ""
+        when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
         proba, right = row.proba[result.classes.index(row.pred)], _right(result.sureness(row))
         lines.append(f"{when}{row.pred:<{width}}  {proba:.2f}  {right}  {row.recording}")
     return lines
@@ -159,9 +196,10 @@ def _card(result: Predicted, row: Row) -> list[str]:
     """One recording at length: the answer, every probability as a bar, and what the sureness means."""
     width = max(len(name) for name in result.classes)
     order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
+    block = BLOCK if can_show(BLOCK, sys.stdout) else ASCII_BLOCK
     lines = [f"{row.recording}: {row.pred}", ""]
     lines += [
-        f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {'█' * round(row.proba[i] * BAR)}".rstrip()
+        f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {block * round(row.proba[i] * BAR)}".rstrip()
         for i in order
     ]
     if row.pred != result.classes[order[0]]:

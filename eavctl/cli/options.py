@@ -7,50 +7,160 @@ from typing import Annotated
 
 import typer
 
-Table = Annotated[Path, typer.Argument(help="Feature table (.parquet), or - for stdin.")]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes to work with.")]
-Seed = Annotated[int, typer.Option("--seed", "-s", min=0, help="Seed of every draw.")]
-Force = Annotated[
-    bool, typer.Option("--force", "-f", help="Overwrite files of others, compute even what is up to date.")
+from eavctl import __version__
+from eavctl.errors import UsageError
+from eavctl.files import STDIO
+from eavctl.settings import MOST_SEED
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"eavctl {__version__}")
+        raise typer.Exit
+
+
+def check_stdout(as_json: bool, *outputs: str | Path | None) -> None:
+    """Refuse two outputs that both want stdout.
+
+    Raises
+    ------
+    UsageError : two outputs are ``-``; or one is, with ``--json``.
+    """
+    wanted = [output for output in outputs if str(output) == STDIO]
+    if wanted and as_json:
+        raise UsageError("--json and an output - both want stdout: name a file, such as -o out.parquet")
+    if len(wanted) > 1:
+        raise UsageError("two outputs are -, and there is one stdout: name a file for one of them")
+
+
+# --- every command ----------------------------------------------------------------------------------------
+
+Version = Annotated[
+    bool,
+    typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", "-n", help="Say what would be done, write nothing.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Seed = Annotated[
+    int, typer.Option("--seed", "-s", min=0, max=MOST_SEED, help="Draw all random numbers from this seed.")
+]
+Force = Annotated[
+    bool,
+    typer.Option(
+        "--force", "-f", help="Overwrite files not written by eavctl; recompute even if up to date."
+    ),
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", "-n", help="Check inputs and outputs, say what would be done, write nothing."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and no other text.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
 Verbose = Annotated[
-    int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for tracebacks of errors.")
+    int,
+    typer.Option(
+        "--verbose", "-v", count=True, show_default=False, help="Print more; twice for tracebacks of errors."
+    ),
 ]
 
+# --- how many at once -------------------------------------------------------------------------------------
+
+Jobs = Annotated[
+    int,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        help="Work with this many processes, at most one a processor; results stay the same.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--jobs", "-j", min=1, help="Compute with this many threads.", show_default="all cores"),
+]
+
+# --- recordings -------------------------------------------------------------------------------------------
+
+Layout = Annotated[
+    str | None,
+    typer.Option(
+        help="Read the data set by this layout: folder, ravdess, eav, eeg or csv.",
+        show_default="recognised",
+    ),
+]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),
+]
+Events = Annotated[
+    str | None,
+    typer.Option(help="Cut continuous EEG at these events, as EVENT=CLASS, such as T1=left,T2=right."),
+]
+Epoch = Annotated[
+    str | None,
+    typer.Option(
+        help="Take START,END in seconds from each event, such as 0,4.",
+        show_default="as long as the shortest event",
+    ),
+]
+Segment = Annotated[
+    float | None,
+    typer.Option(help="Cut recordings into segments of this many seconds, such as 5.", show_default="whole"),
+]
+Hop = Annotated[
+    float | None,
+    typer.Option(
+        help="Start a segment every so many seconds, such as 2.5.", show_default="the segment's length"
+    ),
+]
+Rejected = Annotated[
+    Path | None,
+    typer.Option(
+        help="Also write recordings that cannot be used, with reasons, to this table (.parquet, .csv)."
+    ),
+]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any recording cannot be used.")]
+
+# --- training and evaluation ------------------------------------------------------------------------------
+
+Table = Annotated[Path, typer.Argument(help="Feature table (.parquet), or - for stdin.")]
 Protocol = Annotated[
     str,
     typer.Option(
-        help="Who is tested on whom: auto, random, stratified, group-kfold, loso, eav-70-30, eav-50-50 (each "
-        "subject apart) or given (the table's own split or fold column). auto takes group-kfold where the "
-        "table names subjects or has epochs of several recordings, else stratified."
+        help="Split rows by this protocol: auto, random, stratified, group-kfold, loso, eav-70-30, eav-50-50 "
+        "(each subject apart) or given (the table's own split or fold column). auto takes group-kfold where "
+        "the table names subjects or has epochs of several recordings, else stratified."
     ),
 ]
-Folds = Annotated[int, typer.Option(min=2, help="Number of folds.")]
+Folds = Annotated[int, typer.Option(min=2, help="Split into this many folds.")]
 Group = Annotated[
     str | None,
     typer.Option(
-        help="What must never stand on both sides of a split: subject (the default), session, recording, "
-        "trial, clip_id, task, dataset, or block: neighbouring trials of one class."
+        help="Keep this key on one side of every split: subject, session, recording, trial, clip_id, task, "
+        "dataset, or block (neighbouring trials of one class).",
+        show_default="subject",
     ),
 ]
 Normalize = Annotated[
     str | None,
     typer.Option(
-        help="'speaker': standardise by the speaker's own clips, without labels. It needs several clips of "
-        "the speaker being judged, and every output says so."
+        help="'speaker': standardize features by the speaker's own clips, without labels. Prediction then "
+        "needs several clips of each speaker, and every output says so.",
+        show_default="none",
     ),
 ]
 Predictions = Annotated[
-    Path | None, typer.Option(help="Also write the out-of-fold probabilities to this table (.parquet).")
+    Path | None, typer.Option(help="Also write out-of-fold probabilities to this table (.parquet).")
 ]
 
-Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training rows, at most.")]
-Batch = Annotated[int | None, typer.Option(min=1, help="Rows a step.")]
-Rate = Annotated[float | None, typer.Option(help="Greatest learning rate of AdamW.")]
-FreezeRate = Annotated[float | None, typer.Option(help="Greatest learning rate of the frozen epochs.")]
-Members = Annotated[int | None, typer.Option(min=1, help="Networks whose answers are averaged.")]
-Device = Annotated[str, typer.Option(help="cpu, cuda or auto.")]
-TensorBoard = Annotated[Path | None, typer.Option(help="Folder for TensorBoard scalars.")]
+Epochs = Annotated[
+    int | None, typer.Option(min=1, help="Train for at most this many epochs.", show_default="40")
+]
+Batch = Annotated[int | None, typer.Option(min=1, help="Rows of a batch.", show_default="16")]
+Rate = Annotated[float | None, typer.Option(help="Peak learning rate of AdamW.", show_default="0.001")]
+FreezeRate = Annotated[
+    float | None, typer.Option(help="Peak learning rate of the frozen epochs.", show_default="0.0005")
+]
+Members = Annotated[
+    int | None, typer.Option(min=1, help="Average the probabilities of this many networks.", show_default="1")
+]
+Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
+TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]

@@ -9,16 +9,33 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.judging import judge
-from eavctl.cli.options import Force, Json
+from eavctl.cli.options import (
+    DryRun,
+    Epoch,
+    Events,
+    Force,
+    Hop,
+    Jobs,
+    Json,
+    Layout,
+    Rejected,
+    Segment,
+    Strict,
+    Where,
+    check_stdout,
+)
+from eavctl.cli.values import read_epochs, read_pairs
 
 
 @command(
     "predict",
     "eavctl predict clip.wav",
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
-    "eavctl predict talk.wav --window 3 --hop 1 --json",
-    "eavctl predict dataset/ -o preds.parquet",
+    "eavctl predict talk.wav --segment 3 --hop 1 --json",
+    "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
+    "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
+    "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
     "eavctl predict --eeg rec.edf --audio a.wav --video v.mp4 --model ambt.pt",
 )
 def predict(
@@ -26,46 +43,64 @@ def predict(
         list[str] | None,
         typer.Argument(help="Recordings, folders, manifests, feature tables, or - for stdin."),
     ] = None,
-    eeg: Annotated[str | None, typer.Option(help="EEG of one recording in separate files.")] = None,
-    audio: Annotated[str | None, typer.Option(help="Its sound.")] = None,
-    video: Annotated[str | None, typer.Option(help="Its pictures.")] = None,
+    eeg: Annotated[str | None, typer.Option(help="EEG file of one recording, such as rec.edf.")] = None,
+    audio: Annotated[
+        str | None, typer.Option(help="Audio file of the same recording, such as a.wav.")
+    ] = None,
+    video: Annotated[
+        str | None, typer.Option(help="Video file of the same recording, such as v.mp4.")
+    ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model file; else svm.joblib in the working folder.")
+        Path | None,
+        typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it is there"),
     ] = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", help="Write a prediction table (.parquet), or -.")
+        str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
-    window: Annotated[float | None, typer.Option(help="Judge windows of so many seconds.")] = None,
-    hop: Annotated[
-        float | None, typer.Option(help="Seconds from window to window; a window's length.")
+    layout: Layout = None,
+    where: Where = None,
+    trial: Annotated[
+        int | None, typer.Option(min=1, help="Judge only this trial of a subject's folder, such as 12.")
     ] = None,
-    layout: Annotated[str | None, typer.Option(help="Layout of folders, where it is not recognised.")] = None,
-    trial: Annotated[int | None, typer.Option(min=1, help="Only this trial of a subject's folder.")] = None,
+    events: Events = None,
+    epoch: Epoch = None,
+    segment: Segment = None,
+    hop: Hop = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of a recording (.png)."),
+        typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with 3 if any recording is bad.")] = False,
+    rejected: Rejected = None,
+    strict: Strict = False,
+    jobs: Jobs = 1,
     force: Force = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Say which emotion recordings express, and how sure that is.
+    """Predict which emotion recordings express, and with what confidence.
 
-    How sure: the share of right answers among the out-of-fold recordings of the training that were judged
-    with about the same probability. A fusion model judges by what there is of a recording, and says what it
-    used, how much each weighed, and what was absent.
+    Confidence: the share of right answers among out-of-fold recordings of the training that were judged
+    with about the same probability. A fusion model judges by the modalities that a recording has, and tells
+    which it used, how much each weighed, and which were missing. With --segment it judges each segment, and
+    without it whole recordings.
     """
+    from eavctl.stages.choice import Choice
+
+    check_stdout(as_json, out, rejected)
     judge(
         sources or [],
         model,
         separate={k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         out=out,
-        window=window,
-        hop=hop,
-        layout=layout,
+        choice=Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),
         trial=trial,
+        segment=segment,
+        hop=hop,
         plot=plot,
+        rejected=rejected,
+        jobs=jobs,
         strict=strict,
         force=force,
+        dry_run=dry_run,
         as_json=as_json,
     )

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_json, say
-from eavctl.cli.options import Force, Json
+from eavctl.cli.console import emit_result, say, say_plan
+from eavctl.cli.options import DryRun, Force, Json, check_stdout
 from eavctl.errors import UsageError
 
 
@@ -20,21 +20,25 @@ from eavctl.errors import UsageError
 )
 def report(
     tables: Annotated[
-        list[str], typer.Argument(help="Prediction tables (.parquet); a column of the page each.")
+        list[str], typer.Argument(help="Prediction tables (.parquet), each a column of the page.")
     ],
-    out: Annotated[str | None, typer.Option("--out", "-o", help="Page to write (.html), or -.")] = None,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Write this page (.html), or -.")] = None,
     force: Force = False,
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Judge prediction tables: scores with intervals, each class, each subject, confusion matrices."""
+    """Score prediction tables: intervals, each class, each subject, confusion matrices."""
     from eavctl.stages.report import report as run
 
     if out is None and not as_json:
         raise UsageError("nothing to write: give -o report.html, or --json")
-    if as_json and out == "-":
-        raise UsageError("--json and -o - both want stdout: name a file with -o")
-    summary = run(tables, out, force=force)
+    check_stdout(as_json, out)
+    found = run(tables, out, force=force, dry_run=dry_run)
+    outputs = [out] if out else []
+    count = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
+    if dry_run:
+        say_plan(f"report on {count}", outputs)
+    elif out:
+        say(f"{count} -> {out}")
     if as_json:
-        emit_json(summary)
-    if out:
-        say(f"{len(tables)} {'table' if len(tables) == 1 else 'tables'} -> {out}")
+        emit_result("report", outputs, found, dry_run=dry_run)

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit, emit_json
-from eavctl.cli.options import Json
+from eavctl.cli.console import emit, emit_result, say_plan
+from eavctl.cli.options import DryRun, Json
 from eavctl.evaluation import formatting
 from eavctl.evaluation.names import BETWEEN
 
@@ -18,17 +18,21 @@ LONGEST = 6  # entries of a list that are shown; --json shows all
 
 @command("show", "eavctl show feats.parquet", "eavctl show svm.joblib --json")
 def show(
-    file: Annotated[Path, typer.Argument(help="A table (.parquet) or model (.joblib, .pt).")],
+    file: Annotated[Path, typer.Argument(help="Table (.parquet) or model (.joblib, .pt).")],
+    dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Tell what a table or model is, where it comes from, and what it was trained on."""
     from eavctl.stages.show import show as run
 
     facts = run(file)
+    if dry_run:
+        facts = {key: facts[key] for key in ("file", "kind")}
+        say_plan(f"show {file} ({facts['kind']})", [])
     if as_json:
-        emit_json(facts)
-    else:
-        emit("\n".join(_lines(facts)))
+        emit_result("show", [], facts, dry_run=dry_run)
+    elif not dry_run:
+        emit(_lines(facts))
 
 
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:

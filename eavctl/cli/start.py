@@ -12,13 +12,16 @@ import threading
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
-from eavctl.cli.console import Verbosity
+from eavctl.cli.console import Verbosity, begin, tell_error
 from eavctl.errors import EavctlError
+from eavctl.printable import printable
 
 DONE, BUG, WRONG_USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
 
 SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
 SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
+# Where the tests find recordings; and what images and scripts call the version that they install.
+NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
 
 ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # of kill, and of a terminal that is closed; Windows has one of them
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
@@ -56,7 +59,9 @@ def _interrupt(*_: Any) -> NoReturn:
 
 def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code, once all output is written."""
-    code = _outcome(sys.argv[1:] if arguments is None else arguments)
+    words = sys.argv[1:] if arguments is None else arguments
+    begin(words)
+    code = _outcome(words)
     error = _flush(sys.stdout)
     if error and code == DONE and not isinstance(error, BrokenPipeError):
         code = _fail(f"error: stdout: {error.strerror}", BAD_DATA)
@@ -79,7 +84,8 @@ def _outcome(arguments: list[str]) -> int:
             return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             return _fail(f"error: {error.filename or 'the output'}: {error.strerror}", BAD_DATA)
-        return _fail(f"bug: {type(error).__name__}: {error}\nRun again with -v -v for the traceback.", BUG)
+        what = f"{type(error).__name__}: {printable(str(error))}"
+        return _fail(f"bug: {what}\nRun again with -v -v for the traceback.", BUG)
 
 
 def _flush(stream: TextIO) -> OSError | None:
@@ -101,7 +107,6 @@ def _dispatch(arguments: list[str]) -> int:
         return parse(arguments)
     from eavctl.cli.judging import judge
 
-    Verbosity.quiet, Verbosity.level = False, 0
     clip, model = plain
     judge([clip], model)
     return DONE
@@ -121,9 +126,18 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
         case _:
             return None
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
-    if is_option or SETTINGS_FILE.is_file() or any(name.startswith(SETTINGS_PREFIX) for name in os.environ):
+    if is_option or "" in arguments or SETTINGS_FILE.is_file() or variables():
         return None
     return clip, Path(model) if model else None
+
+
+def variables() -> dict[str, str]:
+    """Environment variables that stand in for options; an empty one is as if it were not set."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name.startswith(SETTINGS_PREFIX) and value and name not in NO_SETTINGS
+    }
 
 
 def _see_help(error: Any) -> str:
@@ -135,7 +149,7 @@ def _fail(message: str, code: int) -> int:
     if Verbosity.level > 1:
         import traceback
 
-        traceback.print_exc()
+        tell_error(traceback.format_exc().rstrip("\n"))
     with contextlib.suppress(OSError):  # the exit code says it too
-        print(message, file=sys.stderr)
+        tell_error(message)
     return code

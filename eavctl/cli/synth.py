@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_json, progress, say
+from eavctl.cli.console import emit_result, progress, say, say_plan
 from eavctl.cli.options import DryRun, Force, Jobs, Json, Seed
 from eavctl.errors import UsageError
 
@@ -20,16 +20,20 @@ from eavctl.errors import UsageError
     "eavctl synth --layout eav --subjects 4 --trials 200 --out EAV/",
 )
 def synth(
-    out: Annotated[Path, typer.Option("--out", "-o", help="Folder to write.")] = Path("dataset"),
-    layout: Annotated[str, typer.Option(help="folder (tones) or eav (EEG, sound and pictures).")] = "folder",
-    per_class: Annotated[int, typer.Option(min=1, help="folder: recordings a class.")] = 50,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write to this folder.")] = Path("dataset"),
+    layout: Annotated[
+        str, typer.Option(help="Make this layout: folder (tones) or eav (EEG, audio and video).")
+    ] = "folder",
+    per_class: Annotated[int, typer.Option(min=1, help="folder: recordings of each class.")] = 50,
     classes: Annotated[
-        str, typer.Option(help="folder: which classes, with commas between.")
+        str, typer.Option(help="folder: classes, separated by commas, such as happy,sad.")
     ] = "happy,sad,angry,neutral",
-    subjects: Annotated[int, typer.Option(min=1, help="eav: people.")] = 4,
-    trials: Annotated[int, typer.Option(min=10, help="eav: trials of each, a multiple of 10.")] = 200,
-    seconds: Annotated[float, typer.Option(help="eav: length of a trial.")] = 20.0,
-    snr: Annotated[float, typer.Option(help="eav: strength of what tells classes apart; 0 is none.")] = 1.0,
+    subjects: Annotated[int, typer.Option(min=1, help="eav: number of subjects.")] = 4,
+    trials: Annotated[int, typer.Option(min=10, help="eav: trials of each subject, a multiple of 10.")] = 200,
+    seconds: Annotated[float, typer.Option(help="eav: length of a trial, in seconds.")] = 20.0,
+    snr: Annotated[
+        float, typer.Option(help="eav: strength of the class information, such as 2; 0 is none.")
+    ] = 1.0,
     jobs: Jobs = 1,
     seed: Seed = 42,
     force: Force = False,
@@ -45,24 +49,25 @@ def synth(
     if layout not in ("folder", "eav"):
         raise UsageError(f"synth makes the layouts folder and eav, not {layout!r}")
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
-    count, what = per_class * len(names), f"recordings of {', '.join(names)}"
-    if layout == "eav":
-        count, what = subjects * trials, f"trials of {subjects} subjects, {seconds:g} s each"
-    if dry_run:
-        say(f"would write {count} {what} to {out}")
-        return
-    with progress("synth") as tick:
+    with progress("synth", at_once=False) as tick:
         if layout == "eav":
             from eavctl.datasets.twin import synth_eav
 
-            synth_eav(
+            count = synth_eav(
                 out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed, jobs=jobs,
-                force=force, on_trial=tick,
+                force=force, dry_run=dry_run, on_trial=tick,
             )  # fmt: skip
+            what, of = "trials", f"{subjects} subjects, {seconds:g} s each"
         else:
             from eavctl.datasets.synthesis import synth_speech
 
-            synth_speech(out, per_class=per_class, classes=names, seed=seed, force=force, on_clip=tick)
+            count = synth_speech(
+                out, per_class=per_class, classes=names, seed=seed, force=force, dry_run=dry_run, on_clip=tick
+            )
+            what, of = "recordings", ", ".join(names)
+    if dry_run:
+        say_plan(f"write {count} {what} of {of}", [out])
+    else:
+        say(f"{count} {what} -> {out}")
     if as_json:
-        emit_json({"out": str(out), "layout": layout, "recordings": count})
-    say(f"{count} {'trials' if layout == 'eav' else 'recordings'} -> {out}")
+        emit_result("synth", [out], {"layout": layout, "recordings": count}, dry_run=dry_run)

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.extract import read_settings
 from eavctl.cli.options import (
     Batch,
     Device,
@@ -27,8 +26,11 @@ from eavctl.cli.options import (
     Seed,
     Table,
     TensorBoard,
+    Threads,
+    check_stdout,
 )
-from eavctl.cli.training import run_training, train_settings
+from eavctl.cli.training import run_training, torch_threads, train_settings
+from eavctl.cli.values import read_settings
 
 
 @command(
@@ -41,36 +43,43 @@ from eavctl.cli.training import run_training, train_settings
 )
 def train_dnn(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.pt).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.pt).")],
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Network; by default one for the table's feature set. Of sound: cnn-lstm, scnn, ast. Of "
-            "EEG: eegnet, shallow-transformer. Of video: vit, resnet50-ca, efficientnet-b0. Of any columns: "
-            "mlp.",
-            show_default=False,
+            help="Train this encoder. Of audio: cnn-lstm, scnn, ast. Of EEG: eegnet, shallow-transformer. Of "
+            "video: vit, resnet50-ca, efficientnet-b0. Of any columns: mlp.",
+            show_default="by the table's feature set",
         ),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="Size of an encoder that has some: base (as published) or tiny.")
+        str | None,
+        typer.Option(
+            help="Take this size of an encoder that has sizes: base (as published) or tiny.",
+            show_default="base",
+        ),
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Folder of a public checkpoint (config.json and weights) to start from."),
+        typer.Option(help="Start from the public checkpoint (config.json and weights) in this folder."),
     ] = None,
     freeze_epochs: Annotated[
         int | None,
-        typer.Option(min=0, help="In so many first epochs only what is not pretrained learns."),
+        typer.Option(
+            min=0, help="Freeze the pretrained body for the first N epochs, such as 10.", show_default="0"
+        ),
     ] = None,
     freeze_lr: FreezeRate = None,
     set_: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting of the encoder, as KEY=VALUE; repeatable.")
+        list[str] | None,
+        typer.Option("--set", help="Set the encoder's KEY=VALUE, such as kernel=50; repeatable."),
     ] = None,
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
     dropout: Annotated[
-        float | None, typer.Option(help="Share of the embedding that training drops before the head.")
+        float | None,
+        typer.Option(help="Drop this share of the embedding before the head.", show_default="0.4"),
     ] = None,
     members: Members = None,
     device: Device = "auto",
@@ -82,23 +91,26 @@ def train_dnn(
     predictions: Predictions = None,
     keep_folds: Annotated[
         bool,
-        typer.Option("--keep-folds", help="The model file also keeps each fold's network, for fuse --init."),
+        typer.Option("--keep-folds", help="Keep each fold's network in the model file, for fuse --init."),
     ] = False,
+    jobs: Threads = None,
     seed: Seed = 42,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a network, with honest scores.
+    """Train a network, scored on held-out folds.
 
-    Of the training rows, whole speakers are kept for validation: they decide when to stop, and calibrate
-    the probabilities. Run again after an interruption, it goes on where it stopped, to the same weights.
+    Whole speakers of the training rows are kept for validation: on their rows training is stopped early and
+    probabilities are calibrated. Run again after an interruption, it goes on where it stopped, to the same
+    weights.
     """
     from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.encoders.choice import settings_of_size
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_dnn import DnnFitter, encoder_for
 
+    check_stdout(as_json, out, predictions)
     settings = train_settings(
         epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
         freeze_lr=freeze_lr, seed=seed, device=device,
@@ -108,12 +120,14 @@ def train_dnn(
     fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     keep_freed_memory()
-    run_training(
-        table,
-        Targets(out, predictions, keep_folds),
-        fitter,
-        evaluation,
-        force=force,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    with torch_threads(jobs):
+        run_training(
+            "train-dnn",
+            table,
+            Targets(out, predictions, keep_folds),
+            fitter,
+            evaluation,
+            force=force,
+            dry_run=dry_run,
+            as_json=as_json,
+        )

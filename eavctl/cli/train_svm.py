@@ -20,6 +20,7 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Table,
+    check_stdout,
 )
 from eavctl.cli.training import run_training
 
@@ -32,7 +33,7 @@ from eavctl.cli.training import run_training
 )
 def train_svm(
     table: Table,
-    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write (.joblib).")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
@@ -44,17 +45,19 @@ def train_svm(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Train a support vector machine, with honest scores.
+    """Train a support vector machine, scored on held-out folds.
 
     Scaling, the choice of C and gamma and the calibration of probabilities are fitted on training
-    speakers only, inside each fold; the model in the file is fitted on all rows. Rows of a table whose
-    features are tensors belong to train-dnn.
+    speakers only, inside each fold; the model in the file is fitted on all rows. Feature tables of
+    tensors are for train-dnn.
     """
     from eavctl.stages.train import Evaluation, Targets
     from eavctl.stages.train_svm import SvmFitter
 
+    check_stdout(as_json, out, predictions)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)
     run_training(
+        "train-svm",
         table,
         Targets(out, predictions),
         SvmFitter(seed=seed, jobs=jobs),

@@ -1,19 +1,22 @@
-"""What train-svm and train-dnn do alike on the command line."""
+"""What train-svm, train-dnn and fuse do alike on the command line."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import emit_json, progress, say, warn
+from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training import TrainSettings
-    from eavctl.stages.train import Evaluation, Fitter, Targets
+    from eavctl.stages.train import Evaluation, Fitter, Planned, Targets
 
 
 def run_training(
+    command: str,
     table: Path,
     targets: Targets,
     fitter: Fitter,
@@ -28,20 +31,37 @@ def run_training(
     from eavctl.stages.train import plan, train
 
     if dry_run:
-        planned = plan(table, evaluation)
-        say(f"would train a {fitter.kind} on {table}: {planned.describe()} -> {targets.model}")
+        planned = plan(table, targets, fitter, evaluation, force=force)
+        tell_plan(command, f"train a model ({fitter.kind}) on {table}", planned, targets.files, as_json)
         return
     with progress(f"train {fitter.kind}") as tick:
         result = train(table, targets, fitter, evaluation, force=force, on_fold=tick)
     for text in result.warnings:
         warn(text)
-    if as_json:
-        emit_json({"out": str(targets.model), "up_to_date": result.up_to_date, **_summary(result.meta)})
     say(class_line(result.meta["class_counts"]))
-    say(score_line(result.meta["out_of_fold"]))
+    tell_scores(result.meta["out_of_fold"])
     done = "is up to date: " if result.up_to_date else ""
     where = " and ".join(map(str, targets.files))
     say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
+    if as_json:
+        emit_result(command, targets.files, summary(result.meta), up_to_date=result.up_to_date)
+
+
+def tell_plan(
+    command: str, work: str, planned: Planned, outputs: list[Any], as_json: bool, **facts: Any
+) -> None:
+    """Say what would be trained, ``work`` in a few words."""
+    for text in planned.warnings:
+        warn(text)
+    say_plan(f"{work}: {planned.plan.describe()}", outputs, up_to_date=planned.up_to_date)
+    if as_json:
+        facts |= {
+            "rows": len(planned.table),
+            "folds": len(planned.plan.folds),
+            "class_counts": dict(planned.class_counts),
+            "protocol": {"name": planned.plan.name, "group": planned.plan.group},
+        }
+        emit_result(command, outputs, facts, up_to_date=planned.up_to_date, dry_run=True)
 
 
 def train_settings(**given: Any) -> TrainSettings:
@@ -51,14 +71,37 @@ def train_settings(**given: Any) -> TrainSettings:
     return TrainSettings(**{key: value for key, value in given.items() if value is not None})
 
 
-def _summary(meta: Any) -> dict[str, Any]:
+@contextlib.contextmanager
+def torch_threads(jobs: int | None) -> Iterator[None]:
+    """Have torch compute with so many threads in the block; None leaves it at its own, all cores."""
+    if jobs is None:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(jobs)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def summary(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What ``--json`` tells of a trained model."""
     return {key: meta[key] for key in ("classes", "class_counts", "protocol", "out_of_fold")}
 
 
-def score_line(scores: dict[str, Any]) -> str:
-    """UAR, macro F1 and accuracy with their intervals, and chance; what others published, if it is known."""
+def tell_scores(scores: Mapping[str, Any]) -> None:
+    """Say the scores; and what others published, if it is known."""
+    say(score_line(scores))
+    if scores["published"]:
+        say(scores["published"])
+
+
+def score_line(scores: Mapping[str, Any]) -> str:
+    """UAR, macro F1 and accuracy with their intervals, and chance."""
     titles = (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
     parts = ", ".join(f"{title} {formatting.score(scores[key])}" for title, key in titles)
     note = formatting.intervals_over(scores, scores["uar"])
-    mine = f"{parts} ({note}); chance {formatting.number(scores['chance'])}"
-    return "\n".join([mine, *([scores["published"]] if scores["published"] else [])])
+    return f"{parts} ({note}); chance {formatting.number(scores['chance'])}"

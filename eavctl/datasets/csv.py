@@ -5,19 +5,22 @@ from __future__ import annotations
 import math
 import os
 import posixpath
+import reprlib
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
-from eavctl.datasets.manifest import Manifest, build, columns_of
+from eavctl.datasets.manifest import Manifest, build
+from eavctl.endings import columns_of, split_ending
 from eavctl.errors import DataError
-from eavctl.keys import MANIFEST_COLUMNS, PATHS, clean
+from eavctl.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
 from eavctl.registry import register
 from eavctl.tables import read_frame
 
 ENDINGS = (".csv", ".tsv", ".parquet")
+LARGEST = 2**31 - 1  # of a whole number: beyond any number of trials or folds
 
 
 def recognise(root: Path) -> bool:
@@ -37,8 +40,8 @@ def scan(root: Path) -> Manifest:
 
     Raises
     ------
-    DataError : not a table, no path column, a column that is not the manifest's, a row without path, or
-        a time or number that is none.
+    DataError : not a table, no path column, a column that is not the manifest's or comes twice, a row without
+        path, or a value that is not of its column's kind.
     """
     frame = read_frame(root)
     strangers = [name for name in frame.columns if name not in (*MANIFEST_COLUMNS, "path")]
@@ -46,9 +49,13 @@ def scan(root: Path) -> Manifest:
         raise DataError(
             f"{root}: no column of a manifest is named {strangers[0]!r}; known: {', '.join(MANIFEST_COLUMNS)}"
         )
+    if not frame.columns.is_unique:
+        twice = frame.columns[frame.columns.duplicated()][0]
+        raise DataError(f"{root}: two columns are named {twice!r}; keep one")
     if not {"path", *PATHS} & set(frame.columns):
         raise DataError(f"{root}: the manifest has no path; name a column audio_path (or {', '.join(PATHS)})")
-    rows = [_row(cells, root, line) for line, cells in enumerate(frame.to_dict("records"), start=2)]
+    known = frame.astype(object).where(frame.notna(), None)
+    rows = [_row(cells, root, line) for line, cells in enumerate(known.to_dict("records"), start=2)]
     kept, rejected = _apart(rows)
     return build(_named(kept), root.parent, "csv", rejected=rejected)
 
@@ -83,6 +90,8 @@ def _row(row: Mapping[Hashable, Any], root: Path, line: int) -> _Row:
     record = {key: value for key, value in cells.items() if value is not None}
     if "path" in record:
         record |= _by_ending(str(record.pop("path")), root, line)
+    if odd := [key for key in PATHS if "\0" in str(record.get(key, ""))]:
+        raise DataError(f"{root}: line {line}: {odd[0]} holds a null byte, which no file's name can")
     files = tuple(os.path.realpath(root.parent / str(record[key])) for key in PATHS if key in record)
     if not files:
         raise DataError(f"{root}: line {line} names no recording")
@@ -127,20 +136,30 @@ def _named(rows: Sequence[_Row]) -> Iterator[dict[str, Any]]:
             clip = row.record["clip_id"]
             yield {"sample_id": clip + (row.times if of_clip[clip] > 1 else ""), **row.record}
         else:
-            stem = PurePosixPath(posixpath.normpath(row.path)).with_suffix("").as_posix()
+            stem, _ = split_ending(posixpath.normpath(row.path))
             trial = f"/{index + 1:03d}" if len(trials[row.files]) > 1 and index is not None else ""
             yield {**row.record, "clip_id": stem + trial + times}
 
 
 def _clean(key: str, value: object, root: Path, line: int) -> Any:
+    kind = KINDS.get(key, str)
     try:
-        return clean(key, value) if isinstance(value, str | int | float) else None
-    except ValueError:
-        raise DataError(f"{root}: line {line}: {key} is {value!r}, which is not a number") from None
+        if value is None:
+            return None
+        if not isinstance(value, str | int | float) or (isinstance(value, bool) and kind is not str):
+            raise ValueError("of another type")
+        found = clean(key, value)
+        if kind is int and found is not None and (found != float(value) or abs(found) > LARGEST):
+            raise ValueError("a fraction, or too large")
+    except (ValueError, OverflowError):
+        what = {str: "text", int: "whole number", float: "number"}[kind]
+        shown = reprlib.repr(value)
+        raise DataError(f"{root}: line {line}: {key} is {shown}, which is not a {what}") from None
+    return found
 
 
 def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:
-    columns = columns_of(PurePosixPath(path).suffix)
+    columns = columns_of(path)
     if not columns:
         raise DataError(
             f"{root}: line {line}: {path!r} is neither EEG, sound nor video by its ending; "

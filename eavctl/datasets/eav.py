@@ -46,11 +46,12 @@ def scan(root: Path) -> Manifest:
     """Read ``subject<N>/{EEG,Audio,Video}`` below ``root``, or ``root`` itself if it is one subject's.
 
     Trials are rows, with what there is of them; what is missing is among the rejected. The classes are
-    those of the file names. A subject's label file is held against them.
+    those of the file names. A subject's label file is held against them; where it contradicts them, or the
+    EEG cannot be read, the subject's EEG is rejected, and sound and video are used.
 
     Raises
     ------
-    DataError : no subjects, two files of a kind for one trial, or a label file that contradicts the names.
+    DataError : no subjects, or two sounds or videos of one trial.
     """
     subjects = _subjects(root)
     if not subjects:
@@ -123,13 +124,13 @@ def _read_subject(root: Path, folder: Path, subject: str) -> tuple[list[_Trial],
             if match and path.suffix.lower() == ending and not path.name.startswith("."):
                 _take(trials, match, path, subject, column, root)
     where = folder.relative_to(root).as_posix()
-    eeg = _one(folder / "EEG", "_eeg.mat")
-    fault = "" if eeg else "missing: no file *_eeg.mat"
-    if eeg is not None:
-        try:
+    eeg, fault = None, "missing: no file *_eeg.mat"
+    try:
+        if eeg := _one(folder / "EEG", "_eeg.mat"):
             _take_eeg(trials, eeg, _one(folder / "EEG", "_eeg_label.mat"), subject, root)
-        except SignalError as error:
-            fault = str(error).removeprefix(f"{eeg}: ").replace(f"{root}/", "")
+            fault = ""
+    except SignalError as error:
+        fault = str(error).removeprefix(f"{eeg}: ").replace(f"{root}/", "")
     in_order = [trials[number] for number in sorted(trials)]
     problems = [each for trial in in_order for each in trial.missing(where, without_eeg=bool(fault))]
     if fault:
@@ -144,8 +145,7 @@ def _take_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject
 
     Raises
     ------
-    SignalError : the array or its labels cannot be read.
-    DataError : the labels contradict the names.
+    SignalError : the array or its labels cannot be read, or the labels contradict the names.
     """
     n_trials = _n_trials(eeg)
     said = _read_labels(labels, n_trials) if labels is not None else {}
@@ -155,12 +155,14 @@ def _take_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject
             stacklevel=2,
         )  # fmt: skip
     for number, (task, label) in said.items():
-        trial = trials.setdefault(number, _Trial(subject, number, task, label))
-        if (trial.task, trial.label) != (task, label):
-            raise DataError(
+        trial = trials.get(number)
+        if trial and (trial.task, trial.label) != (task, label):
+            raise SignalError(
                 f"{labels}: trial {number} is {task} {label} by this file, {trial.task} {trial.label} by the "
                 f"name of {next(iter(trial.paths.values()))}; find out which is right and mend the other"
             )
+    for number, (task, label) in said.items():
+        trials.setdefault(number, _Trial(subject, number, task, label))
     for trial in trials.values():
         if trial.number <= n_trials:
             trial.paths["eeg_path"] = eeg.relative_to(root).as_posix()
@@ -185,7 +187,7 @@ def _read_labels(path: Path, n_trials: int) -> dict[int, tuple[str, str]]:
     if hot.shape != (N_KINDS, n_trials) or not np.array_equal(
         np.sort(hot, axis=0), np.eye(N_KINDS)[:, [-1] * n_trials]
     ):
-        raise DataError(
+        raise SignalError(
             f"{path}: {LABELS!r} is of shape {hot.shape}; {N_KINDS} x {n_trials} are expected, one 1 a trial"
         )
     kinds = hot.argmax(axis=0).tolist()
@@ -212,5 +214,5 @@ def _one(folder: Path, ending: str) -> Path | None:
     """The only file of that ending, whatever the way its subject's number is written."""
     found = [path for path in sorted(folder.glob(f"*{ending}")) if not path.name.startswith(".")]
     if len(found) > 1:
-        raise DataError(f"{folder}: {len(found)} files end with {ending}; keep one")
+        raise SignalError(f"{folder}: {len(found)} files end with {ending}; keep one")
     return found[0] if found else None

@@ -11,7 +11,8 @@ import re
 from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import EEG_ENDINGS, Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.endings import EEG_ENDINGS, split_ending
 from eavctl.registry import register
 
 BIDS = re.compile(
@@ -24,12 +25,12 @@ LOOK_AT = 50  # recordings, to recognise the data set
 def recognise(root: Path) -> bool:
     """Tell whether ``root`` is an EEG recording, or a folder of them that are not in folders of classes."""
     if root.is_file():
-        return root.suffix.lower() in EEG_ENDINGS
+        return split_ending(root.name)[1] in EEG_ENDINGS
     if not root.is_dir():
         return False
     first = list(islice(media_files(root), LOOK_AT))
     return bool(first) and all(
-        path.suffix.lower() in EEG_ENDINGS and (path.parent == root or _facts(path.stem)) for path in first
+        split_ending(path.name)[1] in EEG_ENDINGS and (path.parent == root or _facts(path)) for path in first
     )
 
 
@@ -45,9 +46,9 @@ def scan(root: Path) -> Manifest:
     folder = root.parent if root.is_file() else root
     records = [
         {
-            "clip_id": path.relative_to(folder).with_suffix("").as_posix(),
+            "clip_id": split_ending(path.relative_to(folder).as_posix())[0],
             "dataset": folder.resolve().name,
-            **_facts(path.stem),
+            **_facts(path),
             "eeg_path": path.relative_to(folder).as_posix(),
         }
         for path in paths
@@ -55,6 +56,7 @@ def scan(root: Path) -> Manifest:
     return build(records, folder, "eeg")
 
 
-def _facts(stem: str) -> dict[str, str]:
+def _facts(path: Path) -> dict[str, str]:
+    stem, _ = split_ending(path.name)
     match = BIDS.fullmatch(stem) or PHYSIONET.fullmatch(stem)
     return {key: value for key, value in match.groupdict().items() if value} if match else {}

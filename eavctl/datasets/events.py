@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.datasets.manifest import Manifest, build
-from eavctl.errors import DataError, RecordingWarning, SignalError
+from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 
 if TYPE_CHECKING:
     from eavctl.signals.eeg import Event
@@ -28,10 +28,21 @@ class Epochs:
     labels : class of each event, by the event's name in the file, such as ``{"T1": "left"}``.
     span : start and end of an epoch from its event on, in seconds; None takes as long as the shortest of
         the events lasts.
+
+    Raises
+    ------
+    UsageError : no events, or a span that is not finite or does not end after it starts.
     """
 
     labels: Mapping[str, str]
     span: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.labels:
+            raise UsageError("no events to cut at: name some, as EVENT=CLASS")
+        if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
+            start, end = self.span
+            raise UsageError(f"an epoch from {start:g} to {end:g} s: the end must come after the start")
 
 
 class _Recording(NamedTuple):

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterator
 from operator import itemgetter
 from pathlib import Path, PurePath
 
-from eavctl.datasets.manifest import Manifest, build, columns_of, media_files, media_folders
+from eavctl.datasets.manifest import Manifest, build, media_files, media_folders
+from eavctl.endings import columns_of, split_ending
 from eavctl.registry import register
 
 
@@ -42,11 +42,11 @@ def _records(root: Path) -> Iterator[dict[str, str]]:
         where = PurePath(folder).relative_to(root)
         if not where.parts:
             continue
-        for stem, same in itertools.groupby(sorted(map(os.path.splitext, names)), key=itemgetter(0)):
+        for stem, same in itertools.groupby(sorted((*split_ending(n), n) for n in names), key=itemgetter(0)):
             facts = {"clip_id": f"{where.as_posix()}/{stem}", "dataset": dataset, "label": where.parts[0]}
             record = dict(facts)
-            for _, ending in same:
-                paths = dict.fromkeys(columns_of(ending), f"{where.as_posix()}/{stem}{ending}")
+            for *_, name in same:
+                paths = dict.fromkeys(columns_of(name), f"{where.as_posix()}/{name}")
                 if record.keys() & paths.keys():
                     repeated.append(facts | paths)
                 else:

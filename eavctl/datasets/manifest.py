@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,17 +14,14 @@ import pyarrow as pa
 
 from eavctl import registry
 from eavctl.arrow import column, of_records
+from eavctl.endings import MEDIA_ENDINGS, split_ending
 from eavctl.errors import DataError, UsageError
 from eavctl.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.paths import named
 from eavctl.tables import COLUMN_TYPES, key_frame
 
 if TYPE_CHECKING:
     import pandas as pd
-
-AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif"})
-VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
-EEG_ENDINGS = frozenset({".edf", ".bdf", ".vhdr", ".set", ".fif", ".mat"})
-MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | EEG_ENDINGS
 
 AT_ONCE = 1024  # records that are Python objects at a time; Arrow holds a tenth of their memory
 
@@ -196,11 +193,9 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     Raises
     ------
     DataError : nothing is there, or no layout recognises it.
-    UsageError : no layout has that name.
+    UsageError : an empty name, or no layout has that name.
     """
-    root = Path(source)
-    if not root.exists():
-        raise DataError(f"{root}: no such file or folder")
+    (root,) = map(Path, named(source))
     if layout:
         found: Manifest = registry.get("layouts", layout).thing(root)
         return found
@@ -216,7 +211,7 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     )
 
 
-def media_folders(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
+def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders below ``root`` that hold recordings, sorted, each with their names, sorted.
 
     Hidden files, and folders seen before, are passed over.
@@ -229,20 +224,12 @@ def media_folders(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterat
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        kept = [n for n in names if not n.startswith(".") and os.path.splitext(n)[1].lower() in endings]
+        kept = [n for n in names if not n.startswith(".") and split_ending(n)[1] in endings]
         if kept:
             yield folder, sorted(kept)
 
 
-def media_files(root: Path, endings: frozenset[str] = MEDIA_ENDINGS) -> Iterator[Path]:
+def media_files(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[Path]:
     """Yield recordings below ``root``, sorted, as `media_folders` finds them."""
     for folder, names in media_folders(root, endings):
         yield from (Path(folder, name) for name in names)
-
-
-def columns_of(ending: str) -> tuple[str, ...]:
-    """Manifest columns that a file of this ending fills: a video holds sound too; none if it is unknown."""
-    ending = ending.lower()
-    if ending in VIDEO_ENDINGS:
-        return "audio_path", "video_path"
-    return ("audio_path",) * (ending in AUDIO_ENDINGS) + ("eeg_path",) * (ending in EEG_ENDINGS)

@@ -63,12 +63,13 @@ def synth_speech(
     classes: Sequence[str] = tuple(CLASSES),
     seed: int = 42,
     force: bool = False,
+    dry_run: bool = False,
     on_clip: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> int:
     """Write ``out/<class>/<class>_sample_<i>.wav``, ``i`` from 1, 16 bits, mono.
 
     A file's bytes depend on the seed, its class and its number alone. A file that is there with the same
-    bytes is left as it is.
+    bytes is left as it is. A ``dry_run`` makes and writes nothing.
 
     Returns
     -------
@@ -76,12 +77,20 @@ def synth_speech(
 
     Raises
     ------
-    UsageError : no class has that name, or a file with other bytes is there and ``force`` is not given.
+    UsageError : no class has that name, ``out`` is a file, or a file with other bytes is there and ``force``
+        is not given.
     """
     unknown = [name for name in classes if name not in CLASSES]
     if unknown or not classes:
         raise UsageError(f"no class {unknown[0] if unknown else ''!r} to make: {', '.join(CLASSES)}")
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder with --out")
     wanted = [(name, number) for name in dict.fromkeys(classes) for number in range(1, per_class + 1)]
+    if dry_run:
+        return len(wanted)
+    for name in dict.fromkeys(classes):
+        files.make_folder(out / name)
+        files.clear_leftovers(out / name)
     for done, (name, number) in enumerate(wanted):
         on_clip(done, len(wanted), "")
         rng = np.random.default_rng([seed, list(CLASSES).index(name), number])
@@ -89,7 +98,6 @@ def synth_speech(
         target = out / name / f"{name}_sample_{number}.wav"
         if target.exists() and not force and target.read_bytes() != content:
             raise UsageError(f"{target}: exists and is another recording; use --force, or another --out")
-        target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != content:
             files.write_bytes(target, content)
     on_clip(len(wanted), len(wanted), "")

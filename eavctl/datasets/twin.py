@@ -22,6 +22,7 @@ from eavctl.datasets import twin_eeg, twin_face, twin_voice
 from eavctl.datasets.eav import EMOTIONS, LABELS, TASKS, TWIN
 from eavctl.datasets.twin_files import mat_array, mp4_bytes, wav_bytes
 from eavctl.errors import UsageError
+from eavctl.jobs import useful
 
 RECIPE = 1  # rises when the same settings come to give other files
 MODALITIES = ("eeg", "audio", "video")
@@ -31,7 +32,7 @@ LETTERS_A_CLASS = 5
 PREFERRED = (0, 2, 4, 1, 3)  # which of a class's letters get trials first: the ones farthest apart
 STEP = len(TASKS) * len(EMOTIONS)
 MOST_TRIALS = 990  # a trial's number has three digits
-SHORTEST_S = 1.0
+SHORTEST_S, LONGEST_S = 1.0, 600.0
 
 TELLING = 0.68  # share of trials in which a modality is drawn to tell the class
 STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
@@ -127,6 +128,7 @@ def synth_eav(
     seconds: float = 20.0,
     jobs: int = 1,
     force: bool = False,
+    dry_run: bool = False,
     on_trial: Callable[[int, int, str], None] = lambda done, total, note: None,
 ) -> int:
     """Write ``out/subject<N>/{EEG,Audio,Video}`` with the names and formats of EAV, and ``out/TWIN.json``.
@@ -142,6 +144,7 @@ def synth_eav(
     modalities : which of eeg, audio and video to write; the others are as if they had been.
     seconds : length of a trial.
     jobs : processes, each with one subject at a time.
+    dry_run : look whether it can be done, and write nothing.
     on_trial : told how many trials are done, of how many; with several processes, subject by subject.
 
     Returns
@@ -155,7 +158,9 @@ def synth_eav(
     """
     settings = Settings(trials, float(snr), seed, float(seconds))
     _check(settings, subjects, modalities)
-    _make_room(out, settings, subjects, modalities, force)
+    _make_room(out, settings, subjects, modalities, force, dry_run)
+    if dry_run:
+        return subjects * trials
     everyone, total = range(1, subjects + 1), subjects * trials
     for subject in everyone:
         _write_labels(out, settings, subject, modalities)
@@ -167,10 +172,23 @@ def synth_eav(
         from joblib import Parallel, delayed
 
         work = (delayed(_write_whole_subject)(out, settings, subject, modalities) for subject in everyone)
-        for done, _ in enumerate(Parallel(n_jobs=jobs, return_as="generator")(work), start=1):
-            on_trial(done * trials, total, "")
+        try:
+            for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
+                on_trial(done * trials, total, "")
+        except BaseException:
+            _end_workers(out)
+            raise
     on_trial(total, total, "")
     return total
+
+
+def _end_workers(out: Path) -> None:
+    """Kill the workers, and remove what they were writing, as they cannot themselves."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    for folder in out.glob("subject*/*"):
+        files.clear_leftovers(folder)
 
 
 def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:
@@ -191,17 +209,22 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
         )
     if not (math.isfinite(settings.snr) and settings.snr >= 0):
         raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
-    if not (math.isfinite(settings.seconds) and settings.seconds >= SHORTEST_S):
-        raise UsageError(f"trials of {settings.seconds} s: at least {SHORTEST_S:g} s are needed")
+    if not SHORTEST_S <= settings.seconds <= LONGEST_S:
+        raise UsageError(
+            f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
+        )
 
 
 def _make_room(
-    out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool
+    out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool, dry_run: bool
 ) -> None:
     """See that what is in ``out`` is of these settings or goes, and say in ``TWIN.json`` which they are."""
+    files.clear_leftovers(out)
     about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
     content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
     mark = out / TWIN
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder with --out")
     if mark.exists() and mark.read_bytes() == content:
         return
     wanted = {
@@ -216,10 +239,12 @@ def _make_room(
         raise UsageError(
             f"{foreign[0]}: would be left beside files of other settings; remove it, or use another --out"
         )
+    if dry_run:
+        return
     mark.unlink(missing_ok=True)  # first: what is there without it is nobody's twin
     for path in there:
         path.unlink()
-    out.mkdir(parents=True, exist_ok=True)
+    files.make_folder(out)
     files.write_bytes(mark, content)
 
 
@@ -261,7 +286,8 @@ def _write_labels(out: Path, settings: Settings, subject: int, modalities: Colle
     if "eeg" not in modalities or path.exists():
         return
     rows = settings.labels * len(TASKS) + np.arange(settings.trials) % len(TASKS)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    files.make_folder(path.parent)
+    files.clear_leftovers(path.parent)
     with mat_array(path, LABELS, (STEP, settings.trials)) as write:
         for row in rows:
             write(np.eye(STEP)[row])
@@ -271,9 +297,9 @@ def _write_subject(out: Path, settings: Settings, subject: int, modalities: Coll
     """Write what is missing of a subject, trial by trial, and give each trial's place before it is made."""
     folder = out / f"subject{subject}"
     missing = {path for path in _paths(folder, settings, subject, modalities) if not path.exists()}
-    for path in missing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        files.clear_leftovers(path)
+    for place in {path.parent for path in missing}:
+        files.make_folder(place)
+        files.clear_leftovers(place)
     with contextlib.ExitStack() as stack:
         makers = [_sounds(folder, settings, subject), _videos(folder, settings, subject)]
         if _eeg_path(folder, subject) in missing:

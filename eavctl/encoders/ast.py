@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.encoders.augmentation import sounding, stripes
-from eavctl.encoders.pretrained import Pretrained, draw_tokens, named_sizes, public, sized
+from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, public, sized
 from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
 from eavctl.registry import register
@@ -100,7 +100,7 @@ class Ast(TokenEncoder, Pretrained):
         *(f"layers.0.{part}" for part in PUBLIC_LAYER),
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames_last: bool = False) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames_last: bool = False) -> None:
         make_config, make_body = public("ASTConfig", "ASTModel")
         settings = sized(SIZES, size)
         if len(shape) != 2 or min(shape) < settings["patch_size"]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,6 +13,9 @@ from torch import Tensor, nn
 from eavctl.encoders.augmentation import sounding, stripes
 from eavctl.errors import DataError
 from eavctl.registry import register
+from eavctl.settings import Share, Within
+
+Filters = Annotated[int, Within(1, 1024)]
 
 STD_FLOOR = 1e-3
 MIN_BANDS = 16
@@ -61,10 +65,10 @@ class CnnLstm(nn.Module):
         self,
         shape: Sequence[int],
         *,
-        channels: Sequence[int] = (32, 64),
-        lstm_units: int = 128,
-        dropout: float = 0.3,
-        noisy: float = 0.0,
+        channels: tuple[Filters, Filters] = (32, 64),
+        lstm_units: Annotated[int, Within(1, 2048)] = 128,
+        dropout: Share = 0.3,
+        noisy: Annotated[float, Within(0, 1)] = 0.0,
     ) -> None:
         super().__init__()
         n_mels, _ = _checked(shape)

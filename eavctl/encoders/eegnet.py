@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import scipy.fft
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from eavctl.encoders.eeg_rows import EegRows
 from eavctl.registry import register
+from eavctl.settings import Share, Within
 
 POOLS = (4, 8)
 SEPARABLE_KERNEL = 16
@@ -55,11 +57,11 @@ class EegNet(EegRows):
         self,
         shape: Sequence[int],
         *,
-        f1: int = 8,
-        d: int = 8,
-        f2: int = 64,
-        kernel: int = 300,
-        dropout: float = 0.5,
+        f1: Annotated[int, Within(1, 512)] = 8,
+        d: Annotated[int, Within(1, 256)] = 8,
+        f2: Annotated[int, Within(1, 4096)] = 64,
+        kernel: Annotated[int, Within(1, 2000)] = 300,
+        dropout: Share = 0.5,
     ) -> None:
         first, second = POOLS
         super().__init__(shape, "eegnet", first * second)

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import named_sizes, public, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, named_sizes, public, sized
 from eavctl.registry import register
 
 # transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share KEPT; torch counts the share replaced.
@@ -84,7 +84,7 @@ class EfficientNetB0(FaceClipEncoder):
         "encoder.top_bn",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         make_config, make_body = public("EfficientNetConfig", "EfficientNetModel")
         config = make_config(**sized(SIZES, size))
         body = make_body(config).to(memory_format=torch.channels_last)

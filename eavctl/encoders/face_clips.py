@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Annotated
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -12,6 +13,9 @@ from torch.utils.checkpoint import checkpoint
 
 from eavctl.encoders.pretrained import Pretrained
 from eavctl.errors import DataError, UsageError
+from eavctl.settings import Within
+
+LookedAt = Annotated[int, Within(1, 1000)]  # frames of a clip
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2

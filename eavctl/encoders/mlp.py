@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError
 from eavctl.registry import register
+from eavctl.settings import Share, Within
 
 
 @register("encoders", "mlp", modality=None, features=(), example_shape=(40,), example_settings={"units": 16})
@@ -28,7 +30,9 @@ class Mlp(VectorRows):
     dropout : share of the features that training drops.
     """
 
-    def __init__(self, shape: Sequence[int], *, units: int = 128, dropout: float = 0.5) -> None:
+    def __init__(
+        self, shape: Sequence[int], *, units: Annotated[int, Within(1, 8192)] = 128, dropout: Share = 0.5
+    ) -> None:
         if len(shape) != 1:
             raise DataError(
                 f"encoder 'mlp' takes vectors of features, not rows of shape {tuple(shape)}; extract a "

@@ -7,12 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
 
 from eavctl.errors import DataError, UsageError
+
+Size = Literal["base", "tiny"]  # as published, or one that learns from scratch on a CPU
 
 # Of tokens and positions before training. Public networks start at 0.02. A small one on few rows never learns
 # where a patch lies unless its position weighs as much as what it shows: at 0.02 `ast` stays at chance.

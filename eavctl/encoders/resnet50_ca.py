@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import named_sizes, public, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, named_sizes, public, sized
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -64,7 +64,7 @@ class ResNet50Ca(FaceClipEncoder):
         "encoder.stages.0.layers.0.layer.0.normalization",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         make_config, make_body = public("ResNetConfig", "ResNetModel")
         config = make_config(layer_type="bottleneck", **sized(SIZES, size))
         channels = config.hidden_sizes[-1]

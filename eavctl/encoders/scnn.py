@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from torch import Tensor, nn
 
 from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError
 from eavctl.registry import register
+from eavctl.settings import Within
+
+Filters = Annotated[int, Within(1, 2048)]
 
 KERNEL = 5
 POOL = 8
@@ -38,7 +42,11 @@ class Scnn(VectorRows):
     """
 
     def __init__(
-        self, shape: Sequence[int], *, channels: Sequence[int] = (256, 128, 128, 128), dropout: float = 0.1
+        self,
+        shape: Sequence[int],
+        *,
+        channels: tuple[Filters, Filters, Filters, Filters] = (256, 128, 128, 128),
+        dropout: Annotated[float, Within(0, 0.45)] = 0.1,
     ) -> None:
         if len(shape) != 1 or shape[0] < POOL:
             raise DataError(

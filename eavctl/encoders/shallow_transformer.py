@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from eavctl.encoders.eeg_rows import EegRows
 from eavctl.encoders.tokens import TokenEncoder, Tokens, run_torch_layer
 from eavctl.errors import UsageError
 from eavctl.registry import register
+from eavctl.settings import Share, Within
 
 POOL, POOL_STEP = 35, 7
 WIDENING = 4  # of a layer's feed-forward part
@@ -61,12 +62,12 @@ class ShallowTransformer(TokenEncoder, EegRows):
         self,
         shape: Sequence[int],
         *,
-        filters: int = 40,
-        kernel: int = 13,
-        stride: int = 1,
-        layers: int = 12,
-        heads: int = 4,
-        dropout: float = 0.5,
+        filters: Annotated[int, Within(1, 512)] = 40,
+        kernel: Annotated[int, Within(1, 2000)] = 13,
+        stride: Annotated[int, Within(1, 1000)] = 1,
+        layers: Annotated[int, Within(0, 48)] = 12,
+        heads: Annotated[int, Within(1, 512)] = 4,
+        dropout: Share = 0.5,
     ) -> None:
         super().__init__(shape, "shallow-transformer", kernel - 1 + POOL)
         if filters % heads:

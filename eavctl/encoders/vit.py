@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from eavctl.encoders.face_clips import FaceClipEncoder
-from eavctl.encoders.pretrained import draw_tokens, named_sizes, public, sized
+from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.pretrained import Size, draw_tokens, named_sizes, public, sized
 from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, mean_of_sequences, run_public_layer
 from eavctl.registry import register
 
@@ -81,7 +81,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
         *(f"layers.0.{part}" for part in PUBLIC_LAYER),
     )
 
-    def __init__(self, shape: Sequence[int], *, size: str = "base", frames: int | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
         make_config, make_body = public("ViTConfig", "ViTModel")
         config = make_config(**sized(SIZES, size))
         super().__init__(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from functools import cache
+from typing import Annotated
 
 import numpy as np
 
@@ -11,7 +12,11 @@ from eavctl.errors import SignalError
 from eavctl.features.chroma import chroma
 from eavctl.features.spectrum import AMIN, DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
+from eavctl.settings import Within
 from eavctl.signals.transforms import dct_matrix
+
+Bands = Annotated[int, Within(1, 256)]
+Frames = Annotated[int, Within(1, 30_000)]  # of 10 ms: five minutes
 
 SHORTEST_S = 0.1
 
@@ -197,7 +202,7 @@ def _energy(signal: np.ndarray) -> np.ndarray:
     band_axis=0,
     padding=-DYNAMIC_RANGE_DB,
 )
-def logmel(signal: np.ndarray, rate: int, *, n_mels: int = 64, n_frames: int = 300) -> np.ndarray:
+def logmel(signal: np.ndarray, rate: int, *, n_mels: Bands = 64, n_frames: Frames = 300) -> np.ndarray:
     """Log-mel spectrogram of a fixed size: windows of 25 ms every 10 ms, Slaney's mel bands to 8 kHz.
 
     A longer clip is cut to the stretch that holds most energy, a shorter one is followed by frames of the

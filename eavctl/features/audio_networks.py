@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from eavctl.features.audio import HOP, N_FFT, N_MELS, check_signal
+from eavctl.features.audio import HOP, N_FFT, N_MELS, Bands, Frames, check_signal
 from eavctl.features.chroma import N_CHROMA, chroma
 from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
@@ -78,7 +78,7 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     band_axis=1,
     padding=0.0,
 )
-def fbank(signal: np.ndarray, rate: int, *, n_mels: int = 128, n_frames: int = 1024) -> np.ndarray:
+def fbank(signal: np.ndarray, rate: int, *, n_mels: Bands = 128, n_frames: Frames = 1024) -> np.ndarray:
     """Kaldi's log mel filter bank, as the Audio Spectrogram Transformer takes it before normalisation [1]_.
 
     Windows of 25 ms (Hann) every 10 ms, each freed of its mean and pre-emphasised by 0.97; triangular

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
 
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import register
+from eavctl.settings import Within
 from eavctl.signals.bandpass import zero_phase
 from eavctl.signals.eeg import LEAVE_OUT
 from eavctl.signals.resampling import ratio, resampled
@@ -26,6 +28,10 @@ SHORTEST_S = 1.0  # one period of the slowest band
 FLOOR = 1e-4  # microvolt^2; a hundredth of a microvolt is below any amplifier's noise
 
 GROUP_VALUES = 1 << 16  # filtered at once: they and what is made of them stay in the processor's cache
+
+Rate = Annotated[float, Within(1, 20_000)]  # Hz
+Edge = Annotated[float, Within(0.01, 10_000)]  # Hz
+Order = Annotated[int, Within(1, 10)]
 
 HOMOLOGOUS = re.compile(r"(Fp|AF|F|FT|FC|T|TP|C|CP|P|PO|O|I|N)(\d+)")
 
@@ -85,6 +91,28 @@ def prepare(
     return found, float(rate) if abs(exact - rate) < 1e-9 * rate else exact
 
 
+def _check_settings(
+    *, channels: Sequence[str] | None, rate: float, low: float, high: float, order: int
+) -> None:
+    """Refuse settings that cannot be meant together, before a recording is opened."""
+    if channels and len(set(channels)) < len(channels):
+        raise UsageError(f"channels: a name stands there twice: {', '.join(channels)}")
+    _check_filter(rate, low, high, order)
+
+
+def _check_band_settings(*, low: float, high: float, **others: Any) -> None:
+    _check_bands(low, high)
+    _check_settings(low=low, high=high, **others)
+
+
+def _check_bands(low: float, high: float) -> None:
+    lowest, highest = BANDS["delta"][0], BANDS["gamma"][1]
+    if low > lowest or high < highest:
+        raise UsageError(
+            f"eeg-bands needs a pass-band of {lowest:g} to {highest:g} Hz, not {low:g} to {high:g}"
+        )
+
+
 def _check_filter(rate: float, low: float, high: float, order: int) -> None:
     if not 0 < low < high:
         raise UsageError(f"a pass-band from {low:g} to {high:g} Hz cannot be: 0 < low < high")
@@ -103,6 +131,7 @@ def _check_filter(rate: float, low: float, high: float, order: int) -> None:
     columns=None,
     units="microvolt",
     prepare=prepare,
+    check=_check_settings,
     band_axis=0,
 )
 def eeg_epochs(
@@ -110,10 +139,10 @@ def eeg_epochs(
     sfreq: float,
     *,
     channels: Sequence[str] | None = None,
-    rate: float = 100,
-    low: float = 0.5,
-    high: float = 45.0,
-    order: int = 5,
+    rate: Rate = 100,
+    low: Edge = 0.5,
+    high: Edge = 45.0,
+    order: Order = 5,
 ) -> np.ndarray:
     """The signal itself, as `prepare` left it: band-passed, zero-phase and resampled.
 
@@ -156,16 +185,17 @@ def _band_columns(*, channels: Sequence[str] | None = None, **settings: object) 
     columns=_band_columns,
     units="nat (de, asymmetry), log10 of a share (power)",
     prepare=prepare,
+    check=_check_band_settings,
 )
 def eeg_bands(
     signal: np.ndarray,
     sfreq: float,
     *,
     channels: Sequence[str] | None = None,
-    rate: float = 200,
-    low: float = 0.5,
-    high: float = 50.0,
-    order: int = 5,
+    rate: Rate = 200,
+    low: Edge = 0.5,
+    high: Edge = 50.0,
+    order: Order = 5,
 ) -> np.ndarray:
     """Differential entropy, relative power and left-right asymmetry in five bands.
 
@@ -198,11 +228,7 @@ def eeg_bands(
     .. [1] Duan, Zhu, Lu, Differential entropy feature for EEG-based emotion classification, NER 2013.
     .. [2] Davidson, Anterior cerebral asymmetry and the nature of emotion, Brain and Cognition 20, 1992.
     """
-    lowest, highest = BANDS["delta"][0], BANDS["gamma"][1]
-    if low > lowest or high < highest:
-        raise UsageError(
-            f"eeg-bands needs a pass-band of {lowest:g} to {highest:g} Hz, not {low:g} to {high:g}"
-        )
+    _check_bands(low, high)
     _check_segment(signal, channels)
     if signal.shape[1] < SHORTEST_S * sfreq:
         raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, and {SHORTEST_S:g} s are needed")

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import itertools
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.features.texture import N_BINS, N_PATTERNS, cell_means, gradient_histograms, pattern_histograms
 from eavctl.registry import register
+from eavctl.settings import Within
 from eavctl.signals.faces import Track, detector, follow
 from eavctl.signals.pictures import centre_square, cut_out, grey, turned
 from eavctl.signals.video import VideoSpan
 
-CROPS = ("face", "frame")
+Crop = Literal["face", "frame"]
+CROPS = get_args(Crop)
+Pictures = Annotated[int, Within(1, 1000)]
+Side = Annotated[int, Within(1, 512)]  # pixels
 
 SIDE = 64  # of the aligned grey faces, pixels
 HOG_GRID, LBP_GRID, MOTION_GRID = 6, 4, 4
@@ -56,9 +61,9 @@ def faces(
     signal: VideoSpan,
     rate: float,
     *,
-    n_frames: int = 25,
-    size: int = 56,
-    crop: str = "face",
+    n_frames: Pictures = 25,
+    size: Side = 56,
+    crop: Crop = "face",
     face_model: str | None = None,
 ) -> tuple[np.ndarray, Account]:
     """Pictures of one person's face, or whole frames, at equally spaced times.
@@ -102,7 +107,7 @@ def faces(
     units="shares; distances over that of the eyes; moves over the face's side",
 )
 def face_stats(
-    signal: VideoSpan, rate: float, *, n_frames: int = 25, face_model: str | None = None
+    signal: VideoSpan, rate: float, *, n_frames: Pictures = 25, face_model: str | None = None
 ) -> tuple[np.ndarray, Account]:
     """How a face looks and how that changes: mean and standard deviation over time of its texture.
 

@@ -9,7 +9,7 @@ a row lacks are left out of it, and no number stands in for them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -158,10 +158,21 @@ class LateFuser:
         return fuser
 
     def _fit(self, joined: Joined) -> LateFuser:
-        if self.learned:
-            for table, name in zip(joined.tables, joined.names, strict=True):
-                leakage.assert_out_of_fold(table.keys, table.meta, name)
+        self._require_learnable(joined)
         return self._fit_rows(joined, joined.labelled)
+
+    def _require_learnable(self, joined: Joined) -> None:
+        """Raise DataError where something is to be learned and these rows do not allow it."""
+        if not self.learned:
+            return
+        for table, name in zip(joined.tables, joined.names, strict=True):
+            leakage.assert_out_of_fold(table.keys, table.meta, name)
+        labels = joined.keys["label"].to_numpy(dtype=object)[joined.labelled]
+        if not len(labels):
+            raise DataError(f"fusion by {self.method} learns from labels, and the tables have none in common")
+        unknown = sorted(set(labels) - set(joined.classes))
+        if unknown:
+            raise DataError(f"some rows have the label {unknown[0]!r}, which is none of the tables' classes")
 
     def _fit_rows(self, joined: Joined, rows: np.ndarray) -> LateFuser:
         self.classes_, self.inputs = np.array(joined.classes, dtype=str), joined.names
@@ -170,15 +181,6 @@ class LateFuser:
         counts = np.array([(labels == name).sum() for name in joined.classes])
         self.priors = counts / counts.sum() if counts.any() else np.full(len(counts), 1 / len(counts))
         if self.learned:
-            if not len(rows):
-                raise DataError(
-                    f"fusion by {self.method} learns from labels, and the tables have none in common"
-                )
-            unknown = sorted(set(labels) - set(joined.classes))
-            if unknown:
-                raise DataError(
-                    f"some rows have the label {unknown[0]!r}, which is none of the tables' classes"
-                )
             self._learn(joined.stack[rows], indices(labels, joined.classes))
         return self
 
@@ -261,10 +263,10 @@ def fuse(
         fold, that were split into other folds than the first, or into one only.
     LeakError : a speaker stands in two folds, and the tables' protocol does not say so by name.
     """
-    joined = join(tables, names)
+    joined = check(tables, method, names)
     fuser = new(method)._fit(joined)
     meta = fuser._meta(joined)
-    judges = _judges(fuser, joined, meta["protocol"])
+    judges = _judges(fuser, joined)
 
     def fused(subset: tuple[str, ...]) -> PredictionTable:
         present = np.tile(np.isin(joined.names, subset), (len(joined.keys), 1))
@@ -280,26 +282,47 @@ def fuse(
     return Fused(fused(joined.names), fuser, entries)
 
 
-def _judges(
-    fuser: LateFuser, joined: Joined, protocol: Mapping[str, Any]
-) -> list[tuple[LateFuser, np.ndarray]]:
+def check(
+    tables: Sequence[PredictionTable], method: str = "mean", names: Sequence[str] | None = None
+) -> Joined:
+    """Join prediction tables, once it is known that nothing stands against fusing them.
+
+    Raises
+    ------
+    UsageError, DataError, LeakError : as `fuse`.
+    """
+    joined = join(tables, names)
+    fuser = new(method)
+    fuser._require_learnable(joined)
+    if fuser.learned:
+        _require_folds(method, joined)
+        protocol = merged_meta(joined)["protocol"]
+        for train, test in _folds(joined):
+            if not len(train):
+                raise DataError(
+                    f"fusion by {method} learns from other folds' labels, and one fold has them all"
+                )
+            _check(joined.keys, train, test, protocol)
+    return joined
+
+
+def _judges(fuser: LateFuser, joined: Joined) -> list[tuple[LateFuser, np.ndarray]]:
     """Fusers and the rows that each may judge: a fold, where weights and priors come from the other folds.
 
     Without folds, one that has no labels judges all rows, if the method can do without.
     """
     method, folds = fuser.method, joined.keys["fold"]
-    if fuser.learned:
-        _require_folds(method, joined)
-    elif not joined.same_folds or folds.nunique() < 2:
+    if not fuser.learned and (not joined.same_folds or folds.nunique() < 2):
         return [(new(method)._fit_rows(joined, np.arange(0)), np.arange(len(joined.keys)))]
-    judges = []
+    return [(new(method)._fit_rows(joined, train), test) for train, test in _folds(joined)]
+
+
+def _folds(joined: Joined) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Of each fold the labelled rows of the others, from which is learned, and its own rows."""
+    folds = joined.keys["fold"]
     for fold in folds.unique():
         test = np.flatnonzero(folds == fold)
-        train = np.setdiff1d(joined.labelled, test)
-        if fuser.learned:
-            _check(joined.keys, train, test, protocol)
-        judges.append((new(method)._fit_rows(joined, train), test))
-    return judges
+        yield np.setdiff1d(joined.labelled, test), test
 
 
 def _require_folds(method: str, joined: Joined) -> None:

@@ -66,6 +66,7 @@ def page_of(found: dict[str, Any]) -> str:
     title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
     head = el(
         "head",
+        el("meta", name="generator", content="eavctl"),  # first: `ownership` knows a report by it
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),

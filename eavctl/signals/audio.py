@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
 import re
 import struct
@@ -153,18 +152,32 @@ def _check_signal(signal: np.ndarray, name: str) -> None:
 def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
+    # As bytes, since soundfile takes no text for a name that is not UTF-8.
+    named = os.fsencode(source) if isinstance(source, str | os.PathLike) else source
     try:
-        with soundfile.SoundFile(source) as file:
-            size = max(BLOCK // file.channels, 1)
-            blocks = (_mono(file.read(size, dtype="float32", always_2d=True)) for _ in itertools.count())
-            signal = _joined(blocks, file.samplerate, name)
+        with soundfile.SoundFile(named) as file:
+            signal = _joined(_blocks(file), file.samplerate, name)
             tolerated = TOLERANCE_S * file.samplerate if file.format == "MP3" else 0
             is_short = len(signal) < file.frames - tolerated and file.frames < ENDLESS_FRAMES
             if is_short or _claims_more(file.extra_info):
                 _warn_cut(name, len(signal) / file.samplerate)
+            elif _is_lost(file):
+                _warn_damaged(name, len(signal) / file.samplerate)
             return signal, int(file.samplerate)
     except soundfile.LibsndfileError as error:
         raise _UnknownFormatError(error.error_string.rstrip(".")) from None
+
+
+def _blocks(file: Any) -> Iterator[np.ndarray]:
+    """Mono blocks of an open file of soundfile's; the last is empty, or lies where damage begins."""
+    size = max(BLOCK // file.channels, 1)
+    while not _is_lost(file):
+        yield _mono(file.read(size, dtype="float32", always_2d=True))
+
+
+def _is_lost(file: Any) -> bool:
+    """Whether libsndfile counts itself beyond the end, as in some damaged Opus; it cannot read on."""
+    return bool(file.seekable() and file.tell() > file.frames)
 
 
 def _claims_more(header_log: str) -> bool:
@@ -244,7 +257,7 @@ def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
         signal = _joined(_decoded(container, damaged), rate, name)
         missing = _claimed_s(container) - len(signal) / rate
         if len(signal) and damaged:
-            _warn(name, f"damaged; the {len(signal) / rate:.2f} s that can be decoded are used")
+            _warn_damaged(name, len(signal) / rate)
         elif len(signal) and missing > (0 if container.format.name == "flac" else TOLERANCE_S):
             _warn_cut(name, len(signal) / rate)
         return signal, rate
@@ -299,6 +312,10 @@ def _joined(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
         if total > min(LONGEST_S * rate, MOST_SAMPLES):
             raise SignalError(f"{name}: longer than {LONGEST_S / 3600:.0f} hours; cut it first")
     return np.concatenate(parts) if parts else np.empty(0, np.float32)
+
+
+def _warn_damaged(name: str, seconds: float) -> None:
+    _warn(name, f"damaged; the {seconds:.2f} s that can be decoded are used")
 
 
 def _warn_cut(name: str, seconds: float) -> None:

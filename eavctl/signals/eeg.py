@@ -14,10 +14,9 @@ from typing import Self
 
 import numpy as np
 
+from eavctl.endings import EEG_ENDINGS, split_ending
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals.matlab import MatFile, open_mat
-
-EEG_ENDINGS = (".edf", ".bdf", ".vhdr", ".set", ".fif", ".fif.gz", ".mat")
 
 # The .mat files carry no names. Assumed is the order of the amplifier's cap of 32 channels without TP9 and
 # TP10, whose names begin the list in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms,
@@ -259,17 +258,21 @@ def open_eeg(path: str | os.PathLike[str]) -> EegFile:
     SignalError : missing, damaged, of another kind, or too large.
     """
     name = os.fspath(path)
-    ending = next((e for e in sorted(EEG_ENDINGS, key=len, reverse=True) if name.lower().endswith(e)), None)
+    _, ending = split_ending(name)
     if not os.path.exists(name):
         raise SignalError(f"{name}: no such file")
     if not os.path.isfile(name):
         raise SignalError(f"{name}: a folder, not a recording")
     if not os.path.getsize(name):
         raise SignalError(f"{name}: the file is empty")
-    if ending is None:
+    if ending not in EEG_ENDINGS:
         raise SignalError(f"{name}: not an EEG file by its ending; known: {', '.join(EEG_ENDINGS)}")
     if ending == ".mat":
         return _MatTrials(name)
+    if ending == ".set":
+        from eavctl.signals.eeglab import EeglabRecording
+
+        return EeglabRecording(name)
     from eavctl.signals.eeg_recordings import Recording  # imports MNE, which takes a second
 
     return Recording(name, ending)
@@ -293,7 +296,8 @@ class _MatTrials(EegFile):
         time_axis, channel_axis, trial_axis = self._axes
         slab = self._file.slab(self._name, int(trial or 0), trial_axis)
         is_by_channel = channel_axis < time_axis
-        return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
+        with np.errstate(invalid="ignore"):  # `read` tells what is not finite
+            return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
 
     def close(self) -> None:
         self._file.close()

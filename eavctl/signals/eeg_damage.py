@@ -21,7 +21,8 @@ FEWEST_LINE_FEEDS = 4  # by chance each of that many stands after a carriage ret
 CR, LF = 13, 10
 GAP_S = 0.01
 MOST_SIGNALS = 4096
-FLOAT32_BYTES = 4
+FLOAT32_BYTES, FLOAT64_BYTES = 4, 8
+LARGEST_BYTES = 2 << 30
 FIF_TAG_BYTES, LARGEST_FIF = 16, 2 << 30
 
 
@@ -186,3 +187,11 @@ def check_fdt(path: str, data_path: str, n_chans: int, n_times: int) -> None:
         raise SignalError(
             f"{data_path}: has {size} bytes where {path} says {needed}; copy it again, or save the set again"
         )
+
+
+def check_size(path: str, n_chans: int, n_times: int) -> None:
+    """Refuse a recording without samples, or of more than 2 GiB once it is read."""
+    if not n_times:
+        raise SignalError(f"{path}: holds no samples")
+    if n_chans * n_times * FLOAT64_BYTES > LARGEST_BYTES:
+        raise SignalError(f"{path}: {n_chans} channels of {n_times} samples exceed 2 GiB; cut it first")

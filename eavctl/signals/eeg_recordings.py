@@ -6,7 +6,7 @@ import logging
 import math
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -17,13 +17,10 @@ import numpy as np
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
 from eavctl.signals.eeg import EegFile, Event, warn
-from eavctl.signals.matlab import open_mat
+from eavctl.signals.eeg_names import NO_EEG, clean_names
 
-LARGEST_BYTES = 2 << 30
 MICROVOLTS = 1e6  # MNE counts in volt
 
-PLACES = ("Fp", "AF", "F", "FT", "FC", "T", "TP", "C", "CP", "P", "PO", "O", "I", "N")  # of the 10-10 system
-NO_EEG = re.compile(r"[HV]?E(OG|CG|KG|MG)", re.IGNORECASE)
 CUT_EVENTS = re.compile(r"Limited \d+ annotation")
 ABOUT_PLACES = re.compile(
     r"coordinate|montage|position|location|data range|Number of records|Invalid tag", re.IGNORECASE
@@ -39,14 +36,14 @@ class Recording(EegFile):
             self._raw = _READERS[ending](path, verbose="WARNING")
             picks = _eeg_channels(self._raw)
             self._names = [self._raw.ch_names[i] for i in picks]
-            _check_size(path, len(picks), self._raw.n_times)
+            eeg_damage.check_size(path, len(picks), self._raw.n_times)
             if is_cut:
                 note = f"the end of the recording is missing; its first {_seconds(self._raw):.2f} s are used"
             note = note or _check_data_file(path, ending, self._raw)
             events = _events(self._raw, any(CUT_EVENTS.search(str(each.message)) for each in told))
         if note:
             warn(path, note)
-        names = _clean_names(self._names)
+        names = clean_names(self._names)
         marked = set(self._raw.info["bads"])
         bads = [clean for clean, name in zip(names, self._names, strict=True) if name in marked]
         super().__init__(path, names, float(self._raw.info["sfreq"]), None, events, bads)
@@ -73,8 +70,6 @@ def _check_before(path: str, ending: str) -> tuple[str | None, bool]:
         return eeg_damage.check_edf(path), False
     if ending in (".fif", ".fif.gz"):
         return None, eeg_damage.check_fif(path)
-    if ending == ".set":
-        open_mat(path).close()  # MNE would unpack whatever a damaged one claims
     return None, False
 
 
@@ -124,7 +119,6 @@ _READERS = {
     ".edf": partial(mne.io.read_raw_edf, infer_types=True),
     ".bdf": partial(mne.io.read_raw_bdf, infer_types=True),
     ".vhdr": mne.io.read_raw_brainvision,
-    ".set": mne.io.read_raw_eeglab,
     ".fif": mne.io.read_raw_fif,
     ".fif.gz": mne.io.read_raw_fif,
 }
@@ -140,21 +134,12 @@ def _eeg_channels(raw: Any) -> list[int]:
     return found
 
 
-def _check_size(path: str, n_chans: int, n_times: int) -> None:
-    if not n_times:
-        raise SignalError(f"{path}: holds no samples")
-    if n_chans * n_times * 8 > LARGEST_BYTES:
-        raise SignalError(f"{path}: {n_chans} channels of {n_times} samples exceed 2 GiB; cut it first")
-
-
 def _check_data_file(path: str, ending: str, raw: Any) -> str | None:
     """Hold the data file beside a header against it."""
     data = raw.filenames[0]
     if ending == ".vhdr":
         sfreq = float(raw.info["sfreq"])
         return eeg_damage.check_brainvision(path, str(data), len(raw.ch_names), raw.n_times, sfreq)
-    if ending == ".set" and data is not None and str(data).endswith(".fdt"):
-        eeg_damage.check_fdt(path, str(data), len(raw.ch_names), raw.n_times)
     return None
 
 
@@ -176,20 +161,3 @@ def _events(raw: Any, may_be_cut: bool) -> list[Event]:
     codes = mne.find_events(raw, shortest_event=1, verbose="ERROR")
     sfreq = float(raw.info["sfreq"])
     return [Event((int(at) - raw.first_samp) / sfreq, 0.0, str(code)) for at, _, code in codes]
-
-
-def _clean_names(names: Sequence[str]) -> list[str]:
-    """Names without padding and in the usual spelling, where that keeps them distinct."""
-    clean = [clean_name(name) for name in names]
-    return clean if len(set(clean)) == len(clean) else list(names)
-
-
-def clean_name(name: str) -> str:
-    """Name of a channel without dots and spaces around it; of the 10-20 system, in its usual spelling.
-
-    ``Fc5.`` becomes ``FC5``, ``CZ`` becomes ``Cz``, ``FPz`` becomes ``Fpz``.
-    """
-    name = name.strip(" .")
-    match = re.fullmatch(r"([A-Za-z]{1,2})(\d{1,2}|[zZ])", name)
-    place = {p.upper(): p for p in PLACES}.get(match[1].upper()) if match else None
-    return place + match[2].lower() if match and place else name

@@ -167,18 +167,28 @@ def open_mat(path: str | os.PathLike[str]) -> MatFile:
         raise SignalError(f"{name}: not a file")
     if not os.path.getsize(name):
         raise SignalError(f"{name}: the file is empty")
-    try:
-        with open(name, "rb") as file:
-            start = file.read(max(HDF5_PLACES) + len(HDF5_SIGNATURE))
-    except OSError as error:
-        raise SignalError(f"{name}: cannot be opened ({error.strerror})") from None
-    if any(start[place:].startswith(HDF5_SIGNATURE) for place in HDF5_PLACES):
+    if is_hdf5(name):
         from eavctl.signals.matlab_hdf5 import Hdf5File
 
         return Hdf5File(name)
     from eavctl.signals.matlab5 import Matlab5File
 
     return Matlab5File(name)
+
+
+def is_hdf5(path: str) -> bool:
+    """Tell whether a file is of version 7.3.
+
+    Raises
+    ------
+    SignalError : it cannot be opened.
+    """
+    try:
+        with open(path, "rb") as file:
+            start = file.read(max(HDF5_PLACES) + len(HDF5_SIGNATURE))
+    except OSError as error:
+        raise SignalError(f"{path}: cannot be opened ({error.strerror})") from None
+    return any(start[place:].startswith(HDF5_SIGNATURE) for place in HDF5_PLACES)
 
 
 def refuse_trap(path: str, name: str, unpacked: int, packed: int) -> None:

@@ -1,4 +1,4 @@
-"""MATLAB files of version 5: elements, some of them compressed, parsed from a stream of bytes.
+"""MATLAB files of version 5: numeric arrays, and structures of them and of text.
 
 Reference: MathWorks, MAT-File Format, chapter 1.
 """
@@ -7,98 +7,46 @@ from __future__ import annotations
 
 import math
 import os
-import zlib
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from io import BytesIO
 from typing import BinaryIO
 
 import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals.matlab import LARGEST_SLAB, MatFile, Variable, refuse_trap
+from eavctl.signals.matlab5_elements import (
+    COMPRESSED,
+    INT8,
+    INT32,
+    MATRIX,
+    STORED,
+    UINT32,
+    DamagedError,
+    Elements,
+    Reader,
+    clear_errors,
+)
 
 HEADER_BYTES, VERSION = 128, 0x0100
 BYTE_ORDERS = {b"IM": "<", b"MI": ">"}
-PIECE, GROUP_BYTES = 1 << 20, 4 << 20
+GROUP_BYTES = 4 << 20
 MOST_DIMS, MOST_NAME, MOST_ELEMENTS = 32, 4096, 10_000
+MOST_STRUCT_VALUES = 2_000_000  # a hundred thousand events of twenty fields
+BYTES_OF_EMPTY = 8  # of a field without a value
 
-MATRIX, COMPRESSED, UINT32, INT32, INT8 = 14, 15, 6, 5, 1
-STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8"}
+STRUCT, CHAR = 2, 4
 CLASSES = {6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8"}
+ENCODINGS = {1: "latin-1", 2: "latin-1", 4: "utf-16", 16: "utf-8", 17: "utf-16"}  # by kind of element
 LOGICAL, COMPLEX = 0x0200, 0x0800
-
-
-class _DamagedError(Exception):
-    """The bytes are not what the format says; the text says why."""
-
-
-@dataclass
-class _Reader:
-    """The content of one element, which lies in the file from ``start`` to ``end``, compressed or not.
-
-    Offsets count unpacked bytes. Compressed content is unpacked no further than it is asked for; going back
-    starts again.
-    """
-
-    file: BinaryIO
-    start: int
-    end: int
-    is_packed: bool
-    _unpacked: int = 0
-    _packed_at: int = -1
-    _inflater: zlib._Decompress = field(default_factory=zlib.decompressobj)
-
-    def read(self, offset: int, count: int) -> bytes:
-        """Exactly ``count`` bytes.
-
-        Raises
-        ------
-        _DamagedError : there are fewer.
-        """
-        if not self.is_packed:
-            if count > self.end - self.start - offset:
-                raise _DamagedError("the file ends too early, or a size in it is wrong")
-            self.file.seek(self.start + offset)
-            return self._found(self.file.read(count), count)
-        if offset < self._unpacked or self._packed_at < 0:
-            self._unpacked, self._packed_at, self._inflater = 0, self.start, zlib.decompressobj()
-        while self._unpacked < offset:
-            self._inflate(offset - self._unpacked)
-        found = bytearray()  # grows with what really comes, whatever was claimed
-        while len(found) < count:
-            found += self._inflate(count - len(found))
-        return bytes(found)
-
-    def _inflate(self, most: int) -> bytes:
-        """At least one byte and no more than ``most``."""
-        while not self._inflater.eof:
-            packed = self._inflater.unconsumed_tail
-            if not packed:
-                self.file.seek(self._packed_at)
-                packed = self.file.read(min(PIECE, self.end - self._packed_at))
-                self._packed_at += len(packed)
-            try:
-                found = self._inflater.decompress(packed, min(most, PIECE))
-            except zlib.error as error:
-                raise _DamagedError(f"its compressed part is damaged ({error})") from None
-            if found:
-                self._unpacked += len(found)
-                return found
-            if not packed:
-                break
-        raise _DamagedError("its compressed part ends too early")
-
-    @staticmethod
-    def _found(content: bytes, count: int) -> bytes:
-        if len(content) < count:
-            raise _DamagedError("the file ends too early")
-        return content
 
 
 @dataclass(frozen=True)
 class _Array(Variable):
     """A numeric array: ``offset`` bytes into its element, its values as ``stored``, first axis fastest."""
 
-    reader: _Reader
+    reader: Reader
     stored: np.dtype[np.generic]
     offset: int
 
@@ -113,7 +61,7 @@ class _Array(Variable):
         read = self._contiguous if self._lies_last(axis) else self._strided
         try:
             slabs = read(axis, start, stop)
-        except _DamagedError as error:
+        except DamagedError as error:
             raise SignalError(f"{self.path}: damaged: {error} (in {self.name!r})") from None
         except OSError as error:
             raise SignalError(f"{self.path}: {self.name!r} cannot be read ({error})") from None
@@ -133,7 +81,7 @@ class _Array(Variable):
         before, after = math.prod(self.shape[:axis]), math.prod(self.shape[axis + 1 :])
         row_bytes = before * self.shape[axis] * self.stored.itemsize
         if row_bytes > LARGEST_SLAB:
-            raise _DamagedError("parts along this axis lie too far apart; save it with that axis last")
+            raise DamagedError("parts along this axis lie too far apart; save it with that axis last")
         group = max(GROUP_BYTES // row_bytes, 1)
         slabs = np.empty((stop - start, after, before), self.dtype)
         for first in range(0, after, group):
@@ -144,23 +92,186 @@ class _Array(Variable):
         return slabs
 
 
+def plain_array(path: str, file: BinaryIO, shape: tuple[int, ...], stored: np.dtype[np.generic]) -> Variable:
+    """Take a binary file of nothing but numbers, the first axis fastest, as an array of MATLAB."""
+    size = math.prod(shape) * stored.itemsize
+    return _Array(path, "data", shape, stored.newbyteorder("="), Reader(file, 0, size, False), stored, 0)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A variable, or a field of a structure; only its head is read.
+
+    Parameters
+    ----------
+    path : the file, for errors.
+    reader, order : where it lies, and in which order of bytes.
+    start, end : of its content, in the reader's bytes.
+    mat_class, flags : as the format numbers them.
+    dims, name : empty for classes that are not read: cells, objects, sparse matrices.
+    """
+
+    path: str
+    reader: Reader
+    order: str
+    start: int
+    end: int
+    mat_class: int
+    flags: int
+    dims: tuple[int, ...] = ()
+    name: str = ""
+
+    @classmethod
+    def at(cls, path: str, reader: Reader, order: str, start: int, end: int) -> Node:
+        """Read the head of the variable that lies from ``start`` to ``end``.
+
+        Raises
+        ------
+        DamagedError : it is none.
+        """
+        elements = Elements(reader, order, start, end)
+        flags = elements.values(UINT32, 8)
+        if len(flags) != 2:
+            raise DamagedError("a variable without flags")
+        mat_class = int(flags[0]) & 0xFF
+        found = cls(path, reader, order, elements.offset, end, mat_class, int(flags[0]))
+        if mat_class not in CLASSES and mat_class not in (STRUCT, CHAR):
+            return found
+        dims = tuple(int(n) for n in elements.values(INT32, 4 * MOST_DIMS))
+        name = elements.values(INT8, MOST_NAME).tobytes().decode("latin-1")
+        if len(dims) < 2 or min(dims) < 0:
+            raise DamagedError(f"{name!r} has dimensions {dims}")
+        return replace(found, start=elements.offset, dims=dims, name=name)
+
+    @property
+    def size(self) -> int:
+        """How many values, characters or structures it holds."""
+        return math.prod(self.dims) if self.dims else 0
+
+    def held(self) -> Node:
+        """The same, with its content in memory, for what has many small parts.
+
+        Raises
+        ------
+        DamagedError : larger than that makes sense for.
+        """
+        length = self.end - self.start
+        if length > LARGEST_SLAB:
+            raise DamagedError(f"a structure of {length >> 20} MB, more than {LARGEST_SLAB >> 20}")
+        content = BytesIO(self.reader.read(self.start, length))
+        return replace(self, reader=Reader(content, 0, length, False), start=0, end=length)
+
+    def array(self) -> _Array:
+        """The numeric array that it is.
+
+        Raises
+        ------
+        DamagedError : it is none, or its size and its values do not fit.
+        """
+        if self.mat_class not in CLASSES or self.flags & COMPLEX:
+            raise DamagedError(f"{self.name!r} is no array of real numbers")
+        elements = Elements(self.reader, self.order, self.start, self.end)
+        stored_kind, claimed, small = elements.tag()
+        if stored_kind not in STORED:
+            raise DamagedError(f"{self.name!r} has values of kind {stored_kind}")
+        stored, dtype = np.dtype(self.order + STORED[stored_kind]), np.dtype(CLASSES[self.mat_class])
+        if stored.itemsize > dtype.itemsize or (stored.kind == "f" and dtype.kind != "f"):
+            raise DamagedError(
+                f"{self.name!r} has values of {stored.itemsize} bytes in a class of {dtype.itemsize}"
+            )
+        needed, offset = self.size * stored.itemsize, elements.offset - small
+        if needed != claimed or offset + claimed > self.end:
+            raise DamagedError(
+                f"{self.name!r} of shape {self.dims} needs {needed} bytes, and {claimed} are claimed"
+            )
+        if self.flags & LOGICAL and dtype.itemsize == 1:
+            dtype = np.dtype(bool)
+        return _Array(self.path, self.name, self.dims, dtype, self.reader, stored, offset)
+
+    def number(self) -> float:
+        """The single number that it is; NaN where it is empty.
+
+        Raises
+        ------
+        DamagedError : it is no number, or several.
+        """
+        if not self.size:
+            return math.nan
+        if self.size > 1:
+            raise DamagedError(f"{self.name!r} has {self.dims} values where one number is expected")
+        array = self.array()
+        (value,) = np.frombuffer(self.reader.read(array.offset, array.stored.itemsize), array.stored)
+        return float(value)
+
+    def text(self) -> str:
+        """The line of text that it is, without spaces around it; what cannot be printed is ``?``.
+
+        Raises
+        ------
+        DamagedError : it is no text, of several lines, or longer than names are.
+        """
+        if self.mat_class != CHAR or (self.size and self.size != self.dims[1]):
+            raise DamagedError(f"{self.name!r} is no line of text (class {self.mat_class}, {self.dims})")
+        elements = Elements(self.reader, self.order, self.start, self.end)
+        kind, length, small = elements.tag()
+        if kind not in ENCODINGS or length > MOST_NAME:
+            raise DamagedError(f"{self.name!r} is text of kind {kind} and {length} bytes")
+        content = elements.content(length, small)
+        encoding = ENCODINGS[kind]
+        if encoding == "utf-16":
+            encoding += "-le" if self.order == "<" else "-be"
+        found = content.decode(encoding, "replace").strip(" \0")
+        return "".join(character if character.isprintable() else "?" for character in found)
+
+    def word(self) -> str:
+        """The text or number that it is, as text; whole numbers without a fraction."""
+        if self.mat_class not in CLASSES:
+            return self.text()
+        if not self.size:
+            return ""
+        number = self.number()
+        return str(int(number)) if number.is_integer() else str(number)
+
+    def structs(self, wanted: Collection[str]) -> Iterator[dict[str, Node]]:
+        """Yield the structures of an array of them, each with the fields ``wanted`` that are not empty.
+
+        Raises
+        ------
+        DamagedError : it is no structure, or its parts do not lie within it.
+        """
+        if self.mat_class != STRUCT:
+            raise DamagedError(f"{self.name!r} is no structure")
+        elements = Elements(self.reader, self.order, self.start, self.end)
+        names = elements.field_names()
+        room = (self.end - elements.offset) // BYTES_OF_EMPTY
+        if self.size * max(len(names), 1) > min(room, MOST_STRUCT_VALUES):
+            raise DamagedError(f"{self.name!r}: {self.dims} structures of {len(names)} fields have no room")
+        for _ in range(self.size):
+            fields = {}
+            for name in names:
+                start, end = elements.matrix()
+                if name in wanted and end > start:
+                    node = Node.at(self.path, self.reader, self.order, start, end)
+                    fields[name] = replace(node, name=name)
+            yield fields
+
+
 class Matlab5File(MatFile):
-    """A file of version 5; see `eavctl.signals.matlab.open_mat`."""
+    """A file of version 5; see `eavctl.signals.matlab.open_mat`.
+
+    ``nodes`` are its variables by name, also those that are no numeric arrays.
+    """
 
     def __init__(self, path: str) -> None:
         super().__init__(path)
+        self.nodes: dict[str, Node] = {}
         try:
             self._file = open(path, "rb")  # noqa: SIM115  # closed by close()
         except OSError as error:
             raise SignalError(f"{path}: cannot be opened ({error.strerror})") from None
         try:
-            self._scan()
-        except _DamagedError as error:
-            self.close()
-            raise SignalError(f"{path}: damaged, or no MATLAB file: {error}") from None
-        except OSError as error:
-            self.close()
-            raise SignalError(f"{path}: cannot be read ({error.strerror})") from None
+            with clear_errors(path):
+                self._scan()
         except SignalError:
             self.close()
             raise
@@ -183,79 +294,29 @@ class Matlab5File(MatFile):
         for _ in range(MOST_ELEMENTS):
             if at >= size:
                 return
-            tag = np.frombuffer(_Reader(self._file, at, size, False).read(0, 8), f"{order}u4")
+            tag = np.frombuffer(Reader(self._file, at, size, False).read(0, 8), f"{order}u4")
             kind, length = int(tag[0]), int(tag[1])
             if kind not in (MATRIX, COMPRESSED):
-                raise _DamagedError(f"an element of unknown kind {kind} at byte {at}")
+                raise DamagedError(f"an element of unknown kind {kind} at byte {at}")
             if length > size - at - 8:
-                raise _DamagedError(f"its element at byte {at} is cut short, {length} bytes are claimed")
-            self._add(_Reader(self._file, at + 8, at + 8 + length, kind == COMPRESSED), order)
+                raise DamagedError(f"its element at byte {at} is cut short, {length} bytes are claimed")
+            self._add(Reader(self._file, at + 8, at + 8 + length, kind == COMPRESSED), order)
             at += 8 + length
-        raise _DamagedError(f"more than {MOST_ELEMENTS} variables")
+        raise DamagedError(f"more than {MOST_ELEMENTS} variables")
 
-    def _add(self, reader: _Reader, order: str) -> None:
-        """Take the variable of an element among the arrays, if it is one."""
-        elements = _Elements(reader, order)
-        length = reader.end - reader.start
+    def _add(self, reader: Reader, order: str) -> None:
+        """Take the variable of an element, and among the arrays if it is one."""
+        start, end = 0, reader.end - reader.start
         if reader.is_packed:
+            elements = Elements(reader, order, 0, 8)
             kind, length, _ = elements.tag()
             if kind != MATRIX:
-                raise _DamagedError(f"a compressed element of unknown kind {kind}")
-            refuse_trap(self.path, "", length, reader.end - reader.start)
-            length += elements.offset
-        flags = elements.values(UINT32, 8)
-        if len(flags) != 2:
-            raise _DamagedError("a variable without flags")
-        mat_class = int(flags[0]) & 0xFF
-        if mat_class not in CLASSES:
+                raise DamagedError(f"a compressed element of unknown kind {kind}")
+            refuse_trap(self.path, "", length, end)
+            start, end = 8, 8 + length
+        node = Node.at(self.path, reader, order, start, end)
+        if not node.name:
             return
-        dims = tuple(int(n) for n in elements.values(INT32, 4 * MOST_DIMS))
-        name = elements.values(INT8, MOST_NAME).tobytes().decode("latin-1")
-        stored_kind, claimed, small = elements.tag()
-        if len(dims) < 2 or min(dims) < 0 or stored_kind not in STORED:
-            raise _DamagedError(f"{name!r} has dimensions {dims} and values of kind {stored_kind}")
-        stored, dtype = np.dtype(order + STORED[stored_kind]), np.dtype(CLASSES[mat_class])
-        if stored.itemsize > dtype.itemsize:
-            raise _DamagedError(
-                f"{name!r} has values of {stored.itemsize} bytes in a class of {dtype.itemsize}"
-            )
-        needed = math.prod(dims) * stored.itemsize
-        if needed != claimed or elements.offset - small + claimed > length:
-            raise _DamagedError(f"{name!r} of shape {dims} needs {needed} bytes, and {claimed} are claimed")
-        if name and not int(flags[0]) & COMPLEX:
-            offset = elements.offset - small
-            dtype = np.dtype(bool) if int(flags[0]) & LOGICAL and dtype.itemsize == 1 else dtype
-            self._variables[name] = _Array(self.path, name, dims, dtype, reader, stored, offset)
-
-
-@dataclass
-class _Elements:
-    """Small elements of a variable's head, one after the other."""
-
-    reader: _Reader
-    order: str
-    offset: int = 0
-
-    def tag(self) -> tuple[int, int, int]:
-        """Kind and length of the element that starts here, and by how much its content lies before its end.
-
-        A small element has its content of up to four bytes inside the tag's second half.
-        """
-        first, second = np.frombuffer(self.reader.read(self.offset, 8), f"{self.order}u4")
-        self.offset += 8
-        if int(first) >> 16:
-            length = int(first) >> 16
-            if length > 4:
-                raise _DamagedError(f"a small element claims {length} bytes")
-            return int(first) & 0xFFFF, length, 4
-        return int(first), int(second), 0
-
-    def values(self, kind: int, most: int) -> np.ndarray:
-        """The content of a whole element that must be of ``kind`` and hold at most ``most`` bytes."""
-        found, length, small = self.tag()
-        dtype = np.dtype(self.order + STORED[kind])
-        if found != kind or not length <= most or length % dtype.itemsize:
-            raise _DamagedError(f"an element of kind {found} and {length} bytes where {kind} is expected")
-        content = self.reader.read(self.offset - small, length)
-        self.offset += 0 if small else -(-length // 8) * 8
-        return np.frombuffer(content, dtype)
+        self.nodes[node.name] = node
+        if node.mat_class in CLASSES and not node.flags & COMPLEX:
+            self._variables[node.name] = node.array()

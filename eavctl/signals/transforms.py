@@ -7,13 +7,12 @@ in scipy 1.4 to 1.17; where not, through ``scipy.fft``, with the same results.
 
 from __future__ import annotations
 
-import importlib.util
 from functools import cache
-from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from eavctl.signals.kernels import load_kernel
 
 KERNEL = ("fft", "_pocketfft", "pypocketfft")  # folders and module, below scipy
 
@@ -21,20 +20,14 @@ KERNEL = ("fft", "_pocketfft", "pypocketfft")  # folders and module, below scipy
 @cache
 def _kernel() -> Any:
     """The module that holds the compiled transforms, or None where scipy has it elsewhere."""
-    package = importlib.util.find_spec("scipy")
-    if package is None or not package.submodule_search_locations:
-        return None
-    folder = Path(package.submodule_search_locations[0]).joinpath(*KERNEL[:-1])
+    module = load_kernel(*KERNEL)
     try:
-        spec = PathFinder.find_spec(KERNEL[-1], [str(folder)])
-        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
-        spec.loader.exec_module(module)  # type: ignore[union-attr]
         there_and_back = module.c2r(
             module.r2c(np.ones(2), (0,), True, 0, None, 1), (0,), 2, False, 2, None, 1
         )
-        return module if there_and_back.tolist() == [1, 1] else None
-    except (ImportError, AttributeError, TypeError):  # another scipy, which keeps it otherwise
+    except (AttributeError, TypeError):  # another scipy, which has it otherwise
         return None
+    return module if there_and_back.tolist() == [1, 1] else None
 
 
 def rfft(signals: np.ndarray, n_fft: int | None = None) -> np.ndarray:

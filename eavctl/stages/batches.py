@@ -84,11 +84,9 @@ def batches(
     ----------
     records : see `eavctl.stages.inputs.Inputs`; gone through little by little.
     jobs : processes, each with one thread.
-    parts : folder in which finished batches are kept, if they are to be.
+    parts : folder that is there, in which finished batches are kept, if they are to be.
     executor : what starts the processes, as `eavctl.stages.workers.in_order` takes it.
     """
-    if parts:
-        parts.mkdir(exist_ok=True)
     root = root.absolute()  # a worker process may have another working folder
     stream = iter(records)
     chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eavctl import files, tables
-from eavctl.datasets.events import Epochs, cut_at_events
-from eavctl.datasets.manifest import Manifest, find
+from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
-from eavctl.evaluation.names import BETWEEN, check_spelling, counts_of, suspicions
+from eavctl.evaluation.names import counts_of, suspicions
+from eavctl.ownership import Output, guard
+from eavctl.printable import printable
 from eavctl.provenance import versions
 from eavctl.stages.batches import Record, batches, sample_id
+from eavctl.stages.choice import Choice
 from eavctl.stages.copies import Copies
 from eavctl.stages.inputs import Inputs
 from eavctl.stages.recipe import Recipe, noting
@@ -32,43 +34,9 @@ PACKAGES = {
     "video": ("numpy", "av"),
 }
 
-REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
-
 Tick = Callable[[int, int, str], None]
 
-
-@dataclass(frozen=True)
-class Choice:
-    """Which recordings of a data set are meant.
-
-    Parameters
-    ----------
-    layout : name of the layout, where it is not to be recognised.
-    where : keys that the recordings must have, such as ``{"task": "speaking"}``.
-    epochs : cut continuous EEG at these events.
-    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
-    """
-
-    layout: str | None = None
-    where: Mapping[str, str] = field(default_factory=dict)
-    epochs: Epochs | None = None
-    distinct_names: bool = False
-
-    def of(self, source: str | os.PathLike[str]) -> Manifest:
-        """Scan the data set and choose.
-
-        Raises
-        ------
-        DataError : as `find`; or labels or subjects differ in case or spacing alone.
-        """
-        manifest = find(source, self.layout).where(self.where)
-        manifest = cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
-        if not self.distinct_names:
-            labels = (label for (label,) in manifest.distinct("label"))
-            people = manifest.distinct("dataset", "subject")
-            named = (BETWEEN.join((dataset or "", name)) for dataset, name in people if name is not None)
-            check_spelling(labels, named, str(source))
-        return manifest
+__all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
 
 @dataclass(frozen=True)
@@ -92,6 +60,27 @@ class Extracted:
 
 
 @dataclass(frozen=True)
+class Planned:
+    """What an extraction would do.
+
+    Parameters
+    ----------
+    layout : by which the data set was read.
+    n_recordings, n_without : as in `Extracted`.
+    rejected : recordings that are known to be unusable before any is opened.
+    notes : sentences on what is odd.
+    up_to_date : the table is there already.
+    """
+
+    layout: str
+    n_recordings: int
+    n_without: int
+    rejected: tuple[Record, ...]
+    notes: tuple[str, ...]
+    up_to_date: bool
+
+
+@dataclass(frozen=True)
 class _Work:
     """What is to be done: which recordings, in table order, of how many found, and by which recipe."""
 
@@ -110,20 +99,23 @@ class _Work:
         return cls(recipe, manifest, len(found), distinct_names)
 
     @cached_property
-    def meta(self) -> Record:
-        """What the table will say of it; finding the versions takes longer than the workers take to start."""
+    def identity(self) -> Record:
+        """What the table will say of it, and by which it is known again.
+
+        Packages are none of it: where one computes otherwise, the feature set gets a new version.
+        """
         return {
+            "schema_version": tables.SCHEMA_VERSION,
             **self.recipe.meta(),
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
             "distinct_names": self.distinct_names,
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
-            "versions": versions(*PACKAGES[self.recipe.modality]),
         }
 
     def inputs(self) -> Inputs:
-        """What is read, and its hash, which ``meta`` lacks: that takes as long as reading every file."""
+        """What is read, and its hash, which ``identity`` lacks: it takes as long as reading every file."""
         return Inputs(self.manifest, self.recipe.modality)
 
 
@@ -160,47 +152,96 @@ def extract(
     Raises
     ------
     DataError : no recording could be used, or one could not and ``strict`` is given.
-    UsageError : ``out`` or ``rejected`` is a file that eavctl did not write.
+        Also: ``out`` cannot be written, or another process is writing it.
+    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
     """
-    for target in [out, *([rejected] if rejected else [])]:
-        files.guard(target, force=force)
-    choice = choice or Choice()
-    with noting() as oddities:
-        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
 
     def settle(result: Extracted) -> None:
         if rejected:
-            tables.write_records(result.rejected, REJECTED_COLUMNS, rejected, kind="rejected")
-        if not result.n_rows or (strict and result.rejected):
-            first = result.rejected[0]
-            raise DataError(
-                f"{source}: {len(result.rejected)} of {result.n_recordings} recordings cannot be used; the "
-                f"first is {first['path']}: {first['reason']}"
-            )
+            tables.write_rejected(result.rejected, rejected)
+        _require_usable(source, result.n_rows, result.n_recordings, result.rejected, strict)
 
     if not force and (result := _up_to_date(out, work)):
         settle(result)
         os.utime(out)
     else:
-        result = _compute(work, out, jobs, executor, force, on_clip, settle)
+        with files.keeping_parts(out, afresh=force) as parts:
+            result = _compute(work, out, parts, jobs, executor, on_clip, settle)
     return replace(result, notes=(*oddities, *result.notes))
+
+
+def plan(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    *,
+    choice: Choice | None = None,
+    force: bool = False,
+    strict: bool = False,
+    rejected: str | os.PathLike[str] | None = None,
+) -> Planned:
+    """What `extract` would do of the same parameters; nothing is computed or written.
+
+    Raises
+    ------
+    DataError, UsageError : where `extract` raises them before it computes.
+    """
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
+    n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
+    earlier = None if force else _up_to_date(out, work)
+    if earlier:
+        _require_usable(source, earlier.n_rows, n_recordings, earlier.rejected, strict)
+    else:
+        _require_usable(source, len(work.manifest), n_recordings, bad, strict)
+    known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
+    return Planned(
+        work.manifest.layout, n_recordings, work.identity["n_without"], known, tuple(oddities), bool(earlier)
+    )
+
+
+def _prepare(
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    recipe: Recipe,
+    choice: Choice,
+    force: bool,
+    rejected: str | os.PathLike[str] | None,
+) -> tuple[_Work, list[str]]:
+    """See that the outputs can be written, and find the recordings; with sentences on what is odd."""
+    outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
+    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
+    with noting() as oddities:
+        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
+    return work, oddities
+
+
+def _require_usable(
+    source: str | os.PathLike[str],
+    n_usable: int,
+    n_recordings: int,
+    rejected: Sequence[Mapping[str, str]],
+    strict: bool,
+) -> None:
+    """Raise DataError if nothing can be used, or, where that is asked for, not all of it."""
+    if n_usable and not (strict and rejected):
+        return
+    first = rejected[0]
+    raise DataError(
+        f"{source}: {len(rejected)} of {n_recordings} recordings cannot be used; the first is "
+        f"{printable(first['path'])}: {printable(first['reason'])}"
+    )
 
 
 def _compute(
     work: _Work,
     out: str | os.PathLike[str],
+    parts: Path | None,
     jobs: int,
     executor: ExecutorName,
-    force: bool,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
 ) -> Extracted:
-    target = Path(out).absolute()
-    parts = None if os.fspath(out) == files.STDIO else target.with_name(f".{target.name}.parts")
-    if parts and parts.exists():  # an earlier run was killed
-        files.clear_leftovers(target)
-        if force:
-            shutil.rmtree(parts, ignore_errors=True)
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
@@ -212,6 +253,7 @@ def _compute(
         for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts, executor):
             if not n_done:  # not before the workers are there: a process with threads forks at a risk
                 stack.enter_context(inputs)
+                made_by = _versions(work.recipe.modality, parts)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
@@ -226,7 +268,7 @@ def _compute(
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 writer.write(tables.key_table(batch.rows), batch.x)
-        n_recordings, n_without = work.meta["n_recordings"], work.meta["n_without"]
+        n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         told = [*copies.notes(), *suspicions(people)]
         result = Extracted(
             n_rows,
@@ -249,10 +291,22 @@ def _compute(
             "class_counts": counts_of(people),
             "notes": told,
         }
-        writer.close({**work.meta, "inputs_hash": inputs.hash(), **facts})
-    if parts:
-        shutil.rmtree(parts, ignore_errors=True)
+        writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _versions(modality: str, parts: Path | None) -> dict[str, str]:
+    """Versions of the packages that computed the features; of kept parts, those of the runs before too.
+
+    Finding them takes longer than the workers take to start.
+    """
+    ours = versions(*PACKAGES[modality])
+    if not parts:
+        return ours
+    file = parts / "versions.json"
+    runs = [*(json.loads(file.read_text()) if file.is_file() else []), ours]
+    files.write_bytes(file, json.dumps(runs).encode())
+    return {name: ", ".join(sorted({run.get(name, "none") for run in runs})) for name in ours}
 
 
 class _Account:
@@ -279,13 +333,14 @@ class _Account:
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     """What ``out`` holds, if it is what this work would make."""
-    if os.fspath(out) == files.STDIO or not Path(out).is_file():
+    if files.is_stream(out) or not Path(out).is_file():
         return None
     try:
         meta = tables.read_meta(out)
+        if any(meta.get(key) != value for key, value in work.identity.items()):
+            return None
+        tables.verify(out)
     except DataError:
-        return None
-    if any(meta.get(key) != value for key, value in work.meta.items()):
         return None
     with work.inputs() as inputs:
         if meta.get("inputs_hash") != inputs.hash():

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
+from eavctl.ownership import Output, guard
+from eavctl.paths import Paths, named
 from eavctl.provenance import hash_json, versions
 from eavctl.tables import PredictionTable
 
@@ -31,7 +32,7 @@ class FusionResult:
 
 
 def fuse(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: Paths,
     out: str | os.PathLike[str],
     *,
     method: str = "weighted",
@@ -51,21 +52,12 @@ def fuse(
 
     Raises
     ------
-    DataError, LeakError : see `eavctl.fusion.late.fuse`.
+    DataError, LeakError : an input that is not there; or see `eavctl.fusion.late.fuse`.
     """
-    for target in [out, *([save] if save else [])]:
-        files.guard(target, force=force)
-    if save:
-        artifacts.check_name(save, "fuse")
-    read = [tables.read_predictions(path) for path in inputs]
-    names = _names(inputs)
-    if use:
-        model = artifacts.load(use)
-        if model.meta["kind"] != "fuse":
-            raise DataError(
-                f"{use}: a model of kind {model.meta['kind']!r} does not fuse; make one with --save"
-            )
-        fused = _judged(model.predictor.fuse(read, names), read, names, None)
+    ready = _prepared(inputs, out, save, use, force)
+    read, names = ready.tables, ready.names
+    if ready.fuser:
+        fused = _judged(ready.fuser.fuse(read, names), read, names, None)
     else:
         made = late.fuse(read, method, names)
         fused = _judged(made.predictions, read, names, made.subsets)
@@ -75,9 +67,59 @@ def fuse(
     return FusionResult(fused, summarize(fused) if _has_labels(fused) else None)
 
 
+def plan(
+    inputs: Paths,
+    out: str | os.PathLike[str],
+    *,
+    method: str = "weighted",
+    save: str | os.PathLike[str] | None = None,
+    use: str | os.PathLike[str] | None = None,
+    force: bool = False,
+) -> int:
+    """How many rows `fuse` would write of the same parameters; nothing is learned or written.
+
+    Raises
+    ------
+    DataError, LeakError, UsageError : where `fuse` raises them.
+    """
+    ready = _prepared(inputs, out, save, use, force)
+    if ready.fuser:  # it has learned already, and to apply it takes no time
+        return len(ready.fuser.fuse(ready.tables, ready.names))
+    return len(late.check(ready.tables, method, ready.names).keys)
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """Tables that were read, what they are called, and the fuser to apply, if one is there."""
+
+    tables: list[PredictionTable]
+    names: list[str]
+    fuser: late.LateFuser | None
+
+
+def _prepared(
+    inputs: Paths,
+    out: str | os.PathLike[str],
+    save: str | os.PathLike[str] | None,
+    use: str | os.PathLike[str] | None,
+    force: bool,
+) -> _Ready:
+    """See that the outputs can be written, and read what there is to fuse."""
+    inputs = named(inputs)
+    outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
+    guard(outputs, [*inputs, *([use] if use else [])], force=force)
+    if save:
+        artifacts.check_name(save, "fuse")
+    read = [tables.read_predictions(path) for path in inputs]
+    model = artifacts.load(use) if use else None
+    if model and model.meta["kind"] != "fuse":
+        raise DataError(f"{use}: a model of kind {model.meta['kind']!r} does not fuse; make one with --save")
+    return _Ready(read, _names(inputs), model.predictor if model else None)
+
+
 def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
     """File names without endings, or whole paths where these are the same."""
-    stems = [Path(path).stem for path in inputs]
+    stems = [files.stem(path) for path in inputs]
     return stems if len(set(stems)) == len(stems) else [os.fspath(path) for path in inputs]
 
 

@@ -14,9 +14,19 @@ from eavctl.classifiers.training import TrainSettings
 from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, Stream
+from eavctl.paths import named
 from eavctl.stages.fusion_fitter import FusionFitter, FusionWitness, Start
 from eavctl.stages.joined import Joined, join_features
-from eavctl.stages.train import Evaluation, Targets, Tick, Trained, guard, train_rows
+from eavctl.stages.train import (
+    Evaluation,
+    Planned,
+    Targets,
+    Tick,
+    Trained,
+    guard,
+    plan_rows,
+    train_rows,
+)
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,10 @@ class Inputs:
     size : of encoders from scratch that have sizes: base or tiny.
     init : trained models whose encoders some streams start from, each matched to a table by its features.
     partial : rows that some tables lack count too, without what is absent.
+
+    Raises
+    ------
+    UsageError, DataError : see `eavctl.paths.named`.
     """
 
     tables: Sequence[str | os.PathLike[str]]
@@ -37,6 +51,12 @@ class Inputs:
     size: str | None = None
     init: Sequence[str | os.PathLike[str]] = ()
     partial: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tables", named(self.tables))
+        object.__setattr__(self, "init", named(self.init))
+        if isinstance(self.encoders, str):
+            object.__setattr__(self, "encoders", (self.encoders,))
 
 
 @dataclass(frozen=True)
@@ -168,13 +188,41 @@ def fuse_network(
     LeakError : as in `eavctl.stages.train.train`; and where a model of ``--init`` has met rows to be tested.
     DataError, UsageError : the tables do not fit together, or the encoders not the tables or the method.
     """
+    joined, fitter = _prepared(planned, targets, settings, log_dir, force)
+    witness = FusionWitness(fitter, joined)
+    return train_rows(
+        joined.table, targets, fitter, evaluation, witness=witness, force=force, on_fold=on_fold
+    )
+
+
+def plan(
+    planned: FusionPlan,
+    targets: Targets,
+    settings: TrainSettings,
+    evaluation: Evaluation,
+    *,
+    force: bool = False,
+) -> Planned:
+    """What `fuse_network` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `fuse_network` raises them before it fits.
+    """
+    joined, fitter = _prepared(planned, targets, settings, None, force)
+    return plan_rows(joined.table, targets, fitter, evaluation, force=force)
+
+
+def _prepared(
+    planned: FusionPlan, targets: Targets, settings: TrainSettings, log_dir: Path | None, force: bool
+) -> tuple[Joined, FusionFitter]:
+    """The joined rows, which know their streams' encoders, and what would train on them."""
     joined = planned.join()
     fitter = planned.fitter(joined, settings, log_dir)
-    guard(targets, fitter, force=force)
-    witness = FusionWitness(fitter, joined)
+    guard(targets, fitter, [*planned.inputs.tables, *planned.inputs.init], force=force)
     streams = [
         {**facts, "encoder": encoder, "encoder_settings": chosen}
         for facts, (encoder, chosen) in zip(joined.table.facts["streams"], planned.encoders, strict=True)
     ]
     table = replace(joined.table, facts={"method": planned.method, "streams": streams})
-    return train_rows(table, targets, fitter, evaluation, witness=witness, force=force, on_fold=on_fold)
+    return replace(joined, table=table), fitter

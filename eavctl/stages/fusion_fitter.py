@@ -106,9 +106,8 @@ class FusionFitter:
             start.clear_of(task.tested, task.keys, task.shares) if start else None for start in self.starts
         ]
 
-    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> FusionModel:
+    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> FusionModel:
         """See `Fitter`."""
-        kept.parent.mkdir(exist_ok=True)
 
         def on_epoch(epoch: Epoch) -> None:
             note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
@@ -121,9 +120,7 @@ class FusionFitter:
             units=task.units,
             starts=[model.predictor if model else None for model in self.models(task)],
             settings=self.settings,
-            keeping=Keeping(
-                kept, self.log_dir / kept.name.split("-", 1)[1] if self.log_dir else None, on_epoch
-            ),
+            keeping=Keeping(kept, self.log_dir / task.slug if self.log_dir else None, on_epoch),
         )
 
 

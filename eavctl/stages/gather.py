@@ -7,20 +7,27 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from io import BytesIO
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from eavctl import artifacts
-from eavctl.errors import DataError, SettingsError, SignalError
+from eavctl.errors import DataError, SettingsError, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.provenance import canonical_json
+from eavctl.stages.choice import Choice
 from eavctl.stages.fingerprint import fingerprint, of_trial
 from eavctl.stages.recipe import Describe, Recipe, Sample, noting
 from eavctl.stages.sources import Recording
+
+if TYPE_CHECKING:
+    from eavctl.stages.workers import ExecutorName
+    from eavctl.tables import FeatureTable  # judging single recordings needs no Arrow
 
 LACKING = ("has no sound", "has no picture")  # a file without the modality is whole all the same
 SAME_START = 3  # decimals of a second, as in a sample_id
@@ -77,33 +84,43 @@ class Segment(NamedTuple):
 
 @dataclass
 class Gathered:
-    """What is to be judged, and what went wrong on the way; ``faults`` are notes on streams left out."""
+    """What is to be judged, and what went wrong on the way; ``faults`` are notes on streams left out.
+
+    ``rejected`` has ``clip_id``, ``path``, ``start`` (None of a whole recording) and ``reason`` of each
+    recording or segment that cannot be used.
+    """
 
     segments: list[Segment] = field(default_factory=list)
-    rejected: list[dict[str, str]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     n_recordings: int = 0
 
 
-def streams_of(meta: dict[str, Any], window: float | None = None, hop: float | None = None) -> list[Stream]:
+def streams_of(meta: dict[str, Any], segment: float | None = None, hop: float | None = None) -> list[Stream]:
     """The streams that a model's file names, or its only one.
 
     Parameters
     ----------
-    window, hop : cut recordings so, in seconds, and not as in the training.
+    segment, hop : cut recordings so, in seconds, and not as in the training.
+
+    Raises
+    ------
+    UsageError : a hop without a segment, or one of them is not above 0.
     """
     if "streams" not in meta:
-        return [Stream(meta["modality"], _recipe(meta, window, hop), meta)]
+        return [Stream(meta["modality"], _recipe(meta, segment, hop), meta)]
     return [
-        Stream(each["name"], _recipe(each, window, hop), each, tuple(each["shape"]))
+        Stream(each["name"], _recipe(each, segment, hop), each, tuple(each["shape"]))
         for each in meta["streams"]
     ]
 
 
-def _recipe(meta: dict[str, Any], window: float | None, hop: float | None) -> Recipe:
+def _recipe(meta: dict[str, Any], segment: float | None, hop: float | None) -> Recipe:
     recipe = Recipe.from_meta(meta)
-    return replace(recipe, segment=window, hop=hop) if window else recipe
+    if segment is None and hop is None:
+        return recipe
+    return replace(recipe, segment=segment, hop=hop)
 
 
 # --- recordings -------------------------------------------------------------------------------------------
@@ -112,21 +129,43 @@ Found = Sequence[Sample] | Absence
 """What a stream knows of a recording: samples in order of time, or why there are none."""
 
 
-def take_recordings(recordings: Sequence[Recording], streams: Sequence[Stream], gathered: Gathered) -> None:
+def take_recordings(
+    recordings: Sequence[Recording],
+    streams: Sequence[Stream],
+    gathered: Gathered,
+    jobs: int = 1,
+    executor: ExecutorName = "loky",
+) -> None:
     """Add the segments of recordings, or the reasons why there are none.
 
     Each file is opened once a recipe, and closed before the next: only features stay in memory.
+
+    Parameters
+    ----------
+    jobs, executor : processes that read and describe files, and what starts them, as
+        `eavctl.stages.workers.in_order` takes it; the result is the same for any number.
     """
     gathered.n_recordings += len(recordings)
-    recordings = _known_by_content(recordings, streams)
+    gathered.rejected += [_rejection(each, each.fault) for each in recordings if each.fault]
+    recordings = _known_by_content([each for each in recordings if not each.fault], streams)
+    describe = partial(_in_processes, jobs, executor)
     done: dict[str, list[Found]] = {}
     for stream in streams:
         key = _identity(stream)
         if key not in done:
-            done[key] = _described(recordings, stream.recipe, gathered)
+            done[key] = _described(recordings, stream.recipe, gathered, describe)
     told: set[tuple[Absence, ...]] = set()
     for i, recording in enumerate(recordings):
         _join(recording, [done[_identity(stream)][i] for stream in streams], streams, gathered, told)
+
+
+def known_fault(recording: Recording) -> dict[str, Any] | None:
+    """Why a recording cannot be used, as in `Gathered`, where that is known before it is opened."""
+    files = [part.file for part in recording.parts.values()]
+    is_missing = bool(files) and all(isinstance(file, Path) and not file.is_file() for file in files)
+    if recording.fault or is_missing:
+        return _rejection(recording, recording.fault or "no such file")
+    return None
 
 
 def _known_by_content(recordings: Sequence[Recording], streams: Sequence[Stream]) -> list[Recording]:
@@ -151,26 +190,56 @@ def _identity(stream: Stream) -> str:
     return canonical_json([recipe.identity(), recipe.segment, recipe.hop])
 
 
-def _described(recordings: Sequence[Recording], recipe: Recipe, gathered: Gathered) -> list[Found]:
+Work = Sequence[tuple[Recipe, list[Recording]]]
+Described = Iterator[tuple[list[Found], list[str]]]
+
+
+def _described(
+    recordings: Sequence[Recording], recipe: Recipe, gathered: Gathered, describe: Callable[[Work], Described]
+) -> list[Found]:
     """What a recipe makes of each recording; recordings of one file that follow each other share it."""
     modality = recipe.modality
     found: list[Found] = [UNHEARD for _ in recordings]
     given = [i for i, recording in enumerate(recordings) if modality in recording.parts]
-    for file, same in itertools.groupby(given, key=lambda i: recordings[i].parts[modality].file):
-        if isinstance(file, BytesIO):
-            file.seek(0)  # another recipe has read it
-        here = list(same)
-        with noting() as notes:
-            try:
-                with recipe.open(file) as describe:
-                    for i in here:
-                        found[i] = _samples(recordings[i], modality, describe)
-            except SignalError as error:
-                absence = _absence(file, recordings[here[0]], error)
-                for i in here:
-                    found[i] = absence if found[i] is UNHEARD else found[i]
-        gathered.notes += dict.fromkeys(notes)
+    grouped = itertools.groupby(given, key=lambda i: recordings[i].parts[modality].file)
+    files = [list(same) for _, same in grouped]
+    work = [(recipe, [recordings[i] for i in here]) for here in files]
+    for here, (samples, notes) in zip(files, describe(work), strict=True):
+        for i, each in zip(here, samples, strict=True):
+            found[i] = each
+        gathered.notes += notes
     return found
+
+
+def _in_processes(jobs: int, executor: ExecutorName, work: Work) -> Described:
+    """Describe files one by one, or several at once; in their order."""
+    if min(jobs, len(work)) < 2:
+        return itertools.starmap(_describe_file, work)
+    from eavctl.stages.workers import in_order
+
+    return in_order(_describe_file, work, min(jobs, len(work)), executor)
+
+
+def _describe_file(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Found], list[str]]:
+    """What a recipe makes of the recordings in one file, and what is odd about them.
+
+    With one thread, as in an extraction: sums then are the same in any process, and nested pools are slower.
+    """
+    from threadpoolctl import threadpool_limits
+
+    file = recordings[0].parts[recipe.modality].file
+    if isinstance(file, BytesIO):
+        file.seek(0)  # another recipe has read it
+    found: list[Found] = []
+    with threadpool_limits(1), noting() as notes:
+        try:
+            with recipe.open(file) as describe:
+                for recording in recordings:
+                    found.append(_samples(recording, recipe.modality, describe))
+        except SignalError as error:
+            absence = _absence(file, recordings[0], error)
+            found += [absence] * (len(recordings) - len(found))
+    return found, list(dict.fromkeys(notes))
 
 
 def _samples(recording: Recording, modality: str, describe: Describe) -> Found:
@@ -246,7 +315,7 @@ def _rejected(
     found: Sequence[np.ndarray | Found],
     streams: Sequence[Stream],
     start: float | None = None,
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """A recording, or the segment of it from ``start``, of which no stream knows anything, and why."""
     reasons: dict[str, list[str]] = {}
     for stream, absence in zip(streams, found, strict=True):
@@ -257,9 +326,13 @@ def _rejected(
     told = [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
     if len(told) == 1:
         told = list(reasons)
-    when = f"from {start:.2f} s: " if start is not None and len(streams) > 1 else ""
     listed = ", ".join(stream.name for stream in streams)
-    return {"path": recording.name, "reason": when + ("; ".join(told) or f"has none of {listed}")}
+    return _rejection(recording, "; ".join(told) or f"has none of {listed}", start)
+
+
+def _rejection(recording: Recording, reason: str, start: float | None = None) -> dict[str, Any]:
+    clip = recording.keys["clip_id"]
+    return {"clip_id": clip, "path": recording.name, "start": start, "reason": reason}
 
 
 def _faults(segments: Sequence[Segment], streams: Sequence[Stream]) -> Iterable[str]:
@@ -284,25 +357,27 @@ def take_tables(
     streams: Sequence[Stream],
     model: str | os.PathLike[str],
     gathered: Gathered,
+    choice: Choice,
 ) -> None:
     """Add the rows of feature tables, each table in the streams whose features it has.
 
     Raises
     ------
     SettingsError : a table whose features no stream takes.
-    DataError : a sample twice in a stream, or tables that contradict each other on what it is.
+    DataError : a sample twice in a stream, tables that contradict each other on what it is, or a table
+        without a row that is chosen.
+    UsageError : events to cut at, or a layout.
     """
-    import pandas as pd
-
     from eavctl.tables import read_features, read_meta
 
     samples: dict[str, _Sample] = {}
     for path in paths:
+        if choice.layout or choice.epochs:
+            raise UsageError(f"{path}: a feature table; --layout and --events are for recordings")
         places = _places(streams, read_meta(path), os.fspath(path), model)
         table = read_features(path)
         _check_shape(table.x, [streams[place] for place in places], os.fspath(path))
-        for row, x in zip(table.keys.to_dict("records"), table.x, strict=True):
-            keys = {str(key): value for key, value in row.items() if not pd.isna(value)}
+        for keys, x in _chosen(table, choice, path):
             sample = samples.setdefault(keys["sample_id"], _Sample(keys, [None] * len(streams)))
             sample.add(keys, x, places, os.fspath(path))
     for sample in samples.values():
@@ -311,6 +386,23 @@ def take_tables(
         clip = keys["clip_id"]
         gathered.segments.append(Segment(clip, clip, keys, keys["start"], keys["end"], found))
     gathered.n_recordings += len(samples)
+
+
+def _chosen(
+    table: FeatureTable, choice: Choice, path: str | os.PathLike[str]
+) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """The keys and the features of the rows that are meant."""
+    import pandas as pd
+
+    rows = [
+        ({str(key): value for key, value in row.items() if not pd.isna(value)}, x)
+        for row, x in zip(table.keys.to_dict("records"), table.x, strict=True)
+    ]
+    kept = [row for row in rows if choice.takes(row[0])]
+    if rows and not kept:
+        wanted = ", ".join(f"{key}={value}" for key, value in choice.where.items())
+        raise DataError(f"{path}: no row has {wanted}")
+    return kept
 
 
 @dataclass

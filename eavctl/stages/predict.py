@@ -12,25 +12,31 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eavctl import artifacts
+from eavctl import artifacts, files
 from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
+from eavctl.ownership import PARQUET
+from eavctl.paths import Paths, named
+from eavctl.printable import printable, utf8
+from eavctl.stages.choice import Choice
 from eavctl.stages.gather import (
     Absence,
     Gathered,
     Segment,
     Stream,
+    known_fault,
     streams_of,
     take_recordings,
     take_tables,
 )
 from eavctl.stages.recipe import noting
-from eavctl.stages.sources import Asked, find_recordings, of_files, without_repeats
+from eavctl.stages.sources import Asked, Recording, find_recordings, of_files, without_repeats
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
+    from eavctl.stages.workers import ExecutorName
     from eavctl.tables import PredictionTable
 
 MIN_SPEAKER_CLIPS = 4  # below this a speaker's own mean and deviation say more about the text than the voice
@@ -45,7 +51,7 @@ class Without(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One judged recording, or one window of it, and the answer; times in seconds.
+    """One judged recording, or one segment of it, and the answer; times in seconds.
 
     Of a model of several streams, ``weights`` says how much each of those used weighed (None where the
     model cannot say), as a mean over the recording's segments, and ``absent`` which were not there.
@@ -68,14 +74,19 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Predicted:
-    """What the model says: rows with probabilities in the order of ``classes``, and what went wrong."""
+    """What the model says: rows with probabilities in the order of ``classes``, and what went wrong.
+
+    ``rejected`` is as in `eavctl.stages.gather.Gathered`, of ``n_recordings`` recordings and rows of tables.
+    Rows are ``each_segment`` of the recordings where that was asked for, and else whole recordings.
+    """
 
     classes: tuple[str, ...]
     rows: tuple[Row, ...]
-    rejected: tuple[dict[str, str], ...]
+    rejected: tuple[dict[str, Any], ...]
     notes: tuple[str, ...]
     model: artifacts.Model
-    by_window: bool = False
+    n_recordings: int
+    each_segment: bool = False
 
     @property
     def is_fusion(self) -> bool:
@@ -91,7 +102,7 @@ class Predicted:
     def sureness(self, row: Row) -> dict[str, Any] | None:
         """How often out-of-fold answers like this one were right; None where too little is known.
 
-        Those are answers of the same class and of about the same confidence, of whole recordings or windows
+        Those are answers of the same class and of about the same confidence, of whole recordings or segments
         like this one in the model's training (see `eavctl.evaluation.reliability`). They had all streams: of
         a row that lacks some, they say nothing; nor of one much longer or shorter.
         """
@@ -115,7 +126,7 @@ class Predicted:
     @property
     def by_segments(self) -> bool:
         """Whether recordings of any length are judged by the mean of segments like those of the training."""
-        return not self.by_window and "clips" in self._levels
+        return not self.each_segment and "clips" in self._levels
 
     @property
     def _levels(self) -> dict[str, Any]:
@@ -125,7 +136,7 @@ class Predicted:
 
     @property
     def _level(self) -> dict[str, Any] | None:
-        """What was measured of rows like these: windows, or recordings as the mean of their segments."""
+        """What was measured of rows like these: segments, or recordings as the mean of their segments."""
         return self._levels.get("clips" if self.by_segments else "rows")
 
     def expected_uar(self, row: Row) -> float | None:
@@ -140,7 +151,7 @@ class Predicted:
 
         Raises
         ------
-        DataError : two recordings have one name, as those of two data sets can.
+        DataError : two recordings have one name, as those of two data sets can; or a name is not in Unicode.
         """
         import pandas as pd
 
@@ -153,6 +164,9 @@ class Predicted:
                     f"{one.recording} and {other.recording} have one name, {one.keys['sample_id']}: "
                     "judge them apart, into two tables"
                 )
+        for row in rows:
+            if utf8(row.keys["sample_id"]) != row.keys["sample_id"]:
+                raise DataError(f"{row.recording}: not a name in Unicode, as a table needs; rename it")
         keys = key_frame(pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows]))
         meta = self.model.meta
         return PredictionTable(
@@ -193,16 +207,37 @@ def _single(meta: dict[str, Any]) -> dict[str, Any]:
     return {"name": f"{meta['kind']} on {meta['features']}", "modalities": [meta["modality"]]}
 
 
+@dataclass(frozen=True)
+class Planned:
+    """What a prediction would do.
+
+    Parameters
+    ----------
+    classes : that the model knows.
+    n_recordings : recordings, and rows of tables, that would be judged.
+    rejected : those that are known to be unusable before any is opened.
+    notes : sentences on what is odd.
+    """
+
+    classes: tuple[str, ...]
+    n_recordings: int
+    rejected: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+
+
 def predict(
-    sources: Sequence[str | os.PathLike[str]],
+    sources: Paths,
     model: str | os.PathLike[str],
     *,
     separate: Mapping[str, str] | None = None,
-    layout: str | None = None,
+    choice: Choice | None = None,
     trial: int | None = None,
-    window: float | None = None,
+    segment: float | None = None,
     hop: float | None = None,
+    jobs: int = 1,
+    executor: ExecutorName = "loky",
     strict: bool = False,
+    rejected: str | os.PathLike[str] | None = None,
 ) -> Predicted:
     """Judge recordings.
 
@@ -212,30 +247,30 @@ def predict(
     Parameters
     ----------
     sources : files, folders (read by their layout if one recognises them), manifests, feature tables, or
-        ``-`` for a recording on stdin.
+        ``-`` for a recording on stdin; one alone or several.
     model : a model file.
     separate : one more recording, whose modalities are in separate files: a file by modality.
-    layout, trial : of data sets: the layout where it is not to be recognised, the trial where only one is
-        meant.
-    window, hop : judge windows of so many seconds instead of whole recordings.
+    choice, trial : of data sets and tables: which recordings, all by default; and the trial where only one is
+        meant. How names are spelt is not looked at.
+    segment, hop : judge segments of so many seconds instead of whole recordings, one every ``hop`` seconds.
+    jobs, executor : processes that read and describe recordings, and what starts them, as
+        `eavctl.stages.workers.in_order` takes it; the result is the same for any number.
     strict : one bad recording is an error.
+    rejected : also write the recordings that cannot be used to this table.
 
     Raises
     ------
-    DataError : no recording could be used, or one could not, or not wholly, and ``strict`` is given; or the
-        model needs several clips of a speaker and there are fewer.
+    DataError : a source that is not there; no recording could be used, or one could not, or not wholly, and
+        ``strict`` is given; or the model needs several clips of a speaker and there are fewer.
     SettingsError : a feature table of other settings than the model's.
-    UsageError : a file of a modality that the model does not take.
+    UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
+        without a segment, or either too short to be meant (see `eavctl.stages.recipe.Recipe`).
     """
-    loaded = artifacts.load(model)
-    if loaded.meta["kind"] == "fuse":
-        raise DataError(
-            f"{model}: fuses predictions of other models; apply it with 'eavctl fuse --use {model}'"
-        )
-    streams = streams_of(loaded.meta, window, hop)
-    _check_streams(loaded, [stream.name for stream in streams], model)
-    asked = Asked(tuple(dict.fromkeys(stream.recipe.modality for stream in streams)), layout, trial)
-    gathered = _gathered(sources, separate or {}, asked, streams, model)
+    asked = _Asked(sources, model, separate or {}, choice or Choice(), trial, segment, hop)
+    loaded, streams, recordings, gathered = _prepared(asked)
+    take_recordings(recordings, streams, gathered, jobs, executor)
+    if rejected:
+        _write_rejected(gathered, rejected)
     _check(gathered, strict)
     segments = gathered.segments
     notes = list(dict.fromkeys([*gathered.notes, *gathered.faults]))
@@ -247,49 +282,110 @@ def predict(
     proba, weights = loaded.predict_proba(x), _weights(loaded, x)
     _check_finite(proba, segments)
     judged = _Judged(segments, [stream.name for stream in streams], proba, weights, loaded)
-    rows = judged.windows() if window else judged.wholes()
-    classes = tuple(str(name) for name in loaded.classes_)
-    predicted = Predicted(classes, tuple(rows), tuple(gathered.rejected), tuple(notes), loaded, bool(window))
+    rows = judged.wholes() if segment is None else judged.each_segment()
+    predicted = Predicted(
+        _classes(loaded),
+        tuple(rows),
+        tuple(gathered.rejected),
+        tuple(notes),
+        loaded,
+        gathered.n_recordings,
+        each_segment=segment is not None,
+    )
     return replace(predicted, notes=(*notes, *_length_note(predicted)))
 
 
+def plan(
+    sources: Paths,
+    model: str | os.PathLike[str],
+    *,
+    separate: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
+    trial: int | None = None,
+    segment: float | None = None,
+    hop: float | None = None,
+    strict: bool = False,
+) -> Planned:
+    """What `predict` would do of the same parameters; no recording is read, and nothing written.
+
+    Raises
+    ------
+    DataError, SettingsError, UsageError : where `predict` raises them before it reads recordings, or because
+        files are not there.
+    """
+    asked = _Asked(sources, model, separate or {}, choice or Choice(), trial, segment, hop)
+    loaded, _, recordings, gathered = _prepared(asked)
+    bad = [fault for recording in recordings if (fault := known_fault(recording))]
+    n_recordings = gathered.n_recordings + len(recordings)
+    _require_usable(n_recordings - len(bad), n_recordings, bad, strict)
+    return Planned(_classes(loaded), n_recordings, tuple(bad), tuple(gathered.notes))
+
+
+class _Asked(NamedTuple):
+    """What `predict` is asked for; its parameters."""
+
+    sources: Paths
+    model: str | os.PathLike[str]
+    separate: Mapping[str, str]
+    choice: Choice
+    trial: int | None
+    segment: float | None
+    hop: float | None
+
+
+def _prepared(asked: _Asked) -> tuple[artifacts.Model, list[Stream], list[Recording], Gathered]:
+    """The model and its streams, the recordings to read, and what the feature tables hold."""
+    loaded = artifacts.load(asked.model)
+    if loaded.meta["kind"] == "fuse":
+        raise DataError(
+            f"{asked.model}: fuses predictions of other models; apply it with "
+            f"'eavctl fuse --use {asked.model}'"
+        )
+    streams = streams_of(loaded.meta, asked.segment, asked.hop)
+    _check_streams(loaded, [stream.name for stream in streams], asked.model)
+    modalities = tuple(dict.fromkeys(stream.recipe.modality for stream in streams))
+    wanted = Asked(modalities, replace(asked.choice, distinct_names=True), asked.trial)
+    gathered = Gathered()
+    sources = named(asked.sources)
+    tables = [source for source in sources if _is_feature_table(source)]
+    with noting() as oddities:
+        recordings = of_files(asked.separate, wanted) if asked.separate else []
+        for source in sources:
+            if source not in tables:
+                recordings += find_recordings(source, wanted)
+    gathered.notes += oddities
+    if tables:
+        take_tables(tables, streams, asked.model, gathered, wanted.choice)
+    return loaded, streams, without_repeats(recordings), gathered
+
+
+def _classes(model: artifacts.Model) -> tuple[str, ...]:
+    return tuple(str(name) for name in model.classes_)
+
+
+def _write_rejected(gathered: Gathered, path: str | os.PathLike[str]) -> None:
+    from eavctl.tables import write_rejected
+
+    names = ("clip_id", "path", "reason")
+    records = [bad | {name: utf8(bad[name]) for name in names} for bad in gathered.rejected]
+    write_rejected(records, path)
+
+
 def _length_note(predicted: Predicted) -> list[str]:
-    """A sentence on recordings or windows that are not of the lengths that the model was trained on."""
+    """A sentence on recordings or segments that are not of the lengths that the model was trained on."""
     unlike, lengths = predicted.unlike, predicted.lengths
     if not unlike or lengths is None:
         return []
     shortest, longest = lengths
     usual = f"{shortest:.1f}" + (f" to {longest:.1f}" if longest - shortest > 0.05 else "")
     first, others = unlike[0], f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
-    is_whole = not predicted.by_window and first.seconds > longest
-    advice = f"; judge windows: --window {(shortest + longest) / 2:.2g}" if is_whole else ""
+    is_whole = not predicted.each_segment and first.seconds > longest
+    advice = f"; judge segments: --segment {(shortest + longest) / 2:.2g}" if is_whole else ""
     misfit = "" if predicted.by_segments else "it does not fit, and "
     return [
         f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: "
         f"{misfit}how often such answers are right is not known{advice}"
     ]
-
-
-def _gathered(
-    sources: Sequence[str | os.PathLike[str]],
-    separate: Mapping[str, str],
-    asked: Asked,
-    streams: Sequence[Stream],
-    model: str | os.PathLike[str],
-) -> Gathered:
-    """What there is to be judged of everything named."""
-    gathered = Gathered()
-    tables = [source for source in sources if _is_feature_table(source)]
-    with noting() as oddities:
-        recordings = of_files(separate, asked) if separate else []
-        for source in sources:
-            if source not in tables:
-                recordings += find_recordings(source, asked)
-    gathered.notes += oddities
-    take_recordings(without_repeats(recordings), streams, gathered)
-    if tables:
-        take_tables(tables, streams, model, gathered)
-    return gathered
 
 
 def _check_streams(loaded: artifacts.Model, names: list[str], model: str | os.PathLike[str]) -> None:
@@ -304,21 +400,29 @@ def _check_streams(loaded: artifacts.Model, names: list[str], model: str | os.Pa
 
 def _check(gathered: Gathered, strict: bool) -> None:
     """Raise DataError if nothing can be judged, or, where that is asked for, not all of it."""
-    bad = gathered.rejected
-    if bad and (strict or not gathered.segments):
-        n_bad = len({each["path"] for each in bad})
-        raise DataError(
-            f"{n_bad} of {gathered.n_recordings} recordings cannot be used; "
-            f"the first is {bad[0]['path']}: {bad[0]['reason']}"
-        )
+    _require_usable(len(gathered.segments), gathered.n_recordings, gathered.rejected, strict)
     if not gathered.segments:
         raise DataError("nothing to judge: the tables have no rows")
     if strict and gathered.faults:
         raise DataError(f"not every stream of every recording can be used: {gathered.faults[0]}")
 
 
+def _require_usable(
+    n_usable: int, n_recordings: int, rejected: Sequence[Mapping[str, Any]], strict: bool
+) -> None:
+    if rejected and (strict or not n_usable):
+        n_bad, first = len({each["path"] for each in rejected}), rejected[0]
+        raise DataError(
+            f"{n_bad} of {n_recordings} recordings cannot be used; the first is "
+            f"{printable(first['path'])}: {printable(first['reason'])}"
+        )
+
+
 def _is_feature_table(source: str | os.PathLike[str]) -> bool:
-    if not (os.fspath(source).endswith(".parquet") and Path(source).is_file()):
+    name = os.fspath(source)
+    if name == files.STDIO:
+        return files.read_stdin().startswith(PARQUET)  # else it is a recording
+    if not (name.endswith(".parquet") and Path(source).is_file()):
         return False
     from eavctl.tables import read_meta
 
@@ -409,8 +513,8 @@ class _Judged:
     weights: np.ndarray
     model: artifacts.Model
 
-    def windows(self) -> list[Row]:
-        """A row for each window, told by its start."""
+    def each_segment(self) -> list[Row]:
+        """A row for each segment, told by its start."""
         rows = []
         for place, segment in enumerate(self.segments):
             sample_id = f"{segment.whole}@{segment.start:09.3f}"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 
 from eavctl import registry
-from eavctl.errors import RecordingWarning, SettingsError, SignalError, UsageError
+from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.provenance import canonical_json, hash_json
-from eavctl.signals.segments import FRAME_S, ROUNDING, cut
+from eavctl.settings import Within, checked
+from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
 from eavctl.stages.recordings import Source, Stretch, channels_of, open_recording
 
 if TYPE_CHECKING:
@@ -49,7 +51,8 @@ class Recipe:
 
     Raises
     ------
-    UsageError : no such set or setting, or a hop without a segment.
+    UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
+        or either shorter than 0.01 s or longer than 100000 s.
     """
 
     features: str = "functionals"
@@ -60,8 +63,9 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
             raise UsageError("--hop needs --segment")
-        if any(seconds is not None and seconds <= 0 for seconds in (self.segment, self.hop)):
-            raise UsageError("--segment and --hop must be above 0 seconds")
+        for name, seconds in (("segment", self.segment), ("hop", self.hop)):
+            if seconds is not None:
+                checked("segments", f"--{name}", seconds, Annotated[float, Within(SHORTEST_S, LONGEST_S)])
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
 
@@ -106,11 +110,15 @@ class Recipe:
         Raises
         ------
         SettingsError : this eavctl computes the set otherwise than the one that wrote ``meta``.
+        DataError : settings that this eavctl does not take.
         """
         segment = meta["segment"] or {"seconds": None, "hop": None}
-        recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
+        try:
+            recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
+        except UsageError as error:  # not the user's: the file was made by another version, or is damaged
+            raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
-        if canonical_json(identity) != canonical_json({name: meta.get(name) for name in identity}):
+        if _plain(identity) != _plain({name: meta.get(name) for name in identity}):
             raise SettingsError(
                 f"features {meta['features']!r} were made by version {meta['features_version']} of the set, "
                 f"and this eavctl has version {recipe.entry.facts['version']}; extract and train again"
@@ -190,6 +198,11 @@ class Recipe:
         if not np.isfinite(x).all():
             return Sample(start, end, None, "its features are not finite numbers")
         return Sample(start, end, x, account=account)
+
+
+def _plain(identity: dict[str, Any]) -> Any:
+    """As JSON gives it back; numbers are compared by their value, for 40 and 40.0 are one setting."""
+    return json.loads(canonical_json(identity))
 
 
 @contextlib.contextmanager

@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from eavctl import files, tables
+from eavctl.ownership import Output, guard
+from eavctl.paths import Paths, named
 from eavctl.report import html
 
 
 def report(
-    inputs: Sequence[str | os.PathLike[str]],
+    inputs: Paths,
     out: str | os.PathLike[str] | None = None,
     *,
     force: bool = False,
+    dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Judge prediction tables, and write a page about them if ``out`` is given.
+    """Judge prediction tables, one or several, and write a page about them if ``out`` is given.
+
+    Parameters
+    ----------
+    inputs : prediction tables.
+    out : page to write (.html), or ``-``.
+    force : overwrite a file that eavctl did not write.
+    dry_run : look at everything, and write nothing.
 
     Returns
     -------
@@ -26,13 +34,14 @@ def report(
     Raises
     ------
     DataError : a table that cannot be read, or has no labels to judge by.
-    UsageError : ``out`` is a file that eavctl did not write.
+    UsageError : ``out`` is one of the tables, or a file that eavctl did not write.
     """
+    inputs = named(inputs)
     if out is not None:
-        files.guard(out, force=force)
+        guard([Output(out, "report")], inputs, force=force)
     read = [tables.read_predictions(path) for path in inputs]
-    names = [Path(path).stem for path in inputs]
+    names = [files.stem(path) for path in inputs]
     found = html.summary(read, names)
-    if out is not None:
+    if out is not None and not dry_run:
         files.write_bytes(out, html.page_of(found).encode())
     return found

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl import files
+from eavctl.endings import modalities_of, split_ending
 from eavctl.errors import DataError, SignalError, UsageError
+from eavctl.paths import named
+from eavctl.stages.choice import Choice
 from eavctl.stages.recordings import Source
+
+if TYPE_CHECKING:
+    from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
 
 MODALITIES = ("eeg", "audio", "video")
 
@@ -24,19 +31,33 @@ class Part(NamedTuple):
 
 
 class Recording(NamedTuple):
-    """A recording to judge: what it is called, what is known of it, and its files by modality."""
+    """A recording to judge: what it is called, what is known of it, and its files by modality.
+
+    ``fault`` says why it cannot be used, where that is known before it is opened; it has no files then.
+    """
 
     name: str
     keys: dict[str, Any]
     parts: dict[str, Part]
+    fault: str = ""
 
 
-class Asked(NamedTuple):
-    """What is wanted: the modalities that a model takes, and of a data set its layout and one trial."""
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted: the modalities that a model takes, and of a data set some recordings, or one trial.
+
+    Raises
+    ------
+    UsageError : a trial below 1; they are counted from 1.
+    """
 
     modalities: tuple[str, ...]
-    layout: str | None = None
+    choice: Choice = field(default_factory=lambda: Choice(distinct_names=True))
     trial: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.trial is not None and self.trial < 1:
+            raise UsageError(f"--trial {self.trial}: trials are counted from 1")
 
     @property
     def text(self) -> str:
@@ -53,18 +74,29 @@ def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Record
 
     Raises
     ------
-    DataError : a data set that cannot be read, or has nothing that is wanted; a broken file of many trials.
-    UsageError : sound is asked for on stdin, and the model takes none.
+    DataError : a data set that cannot be read, or has nothing that is wanted.
+    UsageError : sound is asked for on stdin, and the model takes none; one trial of a file that has none; or
+        a single recording is given where some of a data set are to be chosen.
     """
-    if os.fspath(source) == files.STDIO:
-        return [_stdin(asked)]
-    path = Path(source)
-    if path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet"):
+    path, is_stdin = Path(source), os.fspath(source) == files.STDIO
+    if asked.choice.epochs and "eeg" not in asked.modalities:
+        raise UsageError(f"--events cuts EEG, and the model takes {asked.text}")
+    if not is_stdin and (
+        asked.choice.epochs or path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet")
+    ):
         return _of_data_set(path, asked)
+    if asked.choice.where or asked.choice.epochs:
+        raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
+    if is_stdin:
+        return [_stdin(asked)]
     held = _held(path, asked)
-    if path.suffix.lower() == ".mat" and held:
-        return _trials({modality: os.fspath(source) for modality in held}, asked, _n_trials(path))
-    return [_alone({modality: os.fspath(source) for modality in held}, os.fspath(source))]
+    paths = {modality: os.fspath(source) for modality in held}
+    if path.suffix.lower() == ".mat" and "eeg" in held:
+        with contextlib.suppress(SignalError):  # reading it will fail in the same way
+            return _trials(paths, asked, _n_trials(path))
+    else:
+        _check_no_trial(asked, os.fspath(source))
+    return [_alone(paths, os.fspath(source))]
 
 
 def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
@@ -77,16 +109,21 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
     Raises
     ------
     DataError : a file is not there; of those there, what is broken shows when they are read.
-    UsageError : a modality that the model does not take, or several files of which one has many trials.
+    UsageError : a modality that the model does not take, or several files of which one has many trials; or
+        one trial of files that have none.
     """
+    if asked.choice.is_made:
+        raise UsageError("--layout, --where and --events are for data sets, not for files of one recording")
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
         if modality not in asked.modalities:
             raise UsageError(f"the model takes {asked.text}: it has no use for --{modality} {path}")
-        if path != files.STDIO and not Path(path).is_file():
-            raise DataError(f"{path}: no such file")
+    for path in named(paths.values()):
+        if Path(path).is_dir():
+            raise DataError(f"{path}: is a folder; name a file")
     eeg = paths.get("eeg", "")
     if not eeg.lower().endswith(".mat"):
+        _check_no_trial(asked, eeg or next(iter(paths.values())))
         return [_alone(paths, " + ".join(dict.fromkeys(paths.values())))]
     if len(paths) == 1:
         return _trials(paths, asked, _n_trials(Path(eeg)))
@@ -99,7 +136,13 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
     return _trials(paths, asked, n_trials)
 
 
+def _check_no_trial(asked: Asked, name: str) -> None:
+    if asked.trial is not None:
+        raise UsageError(f"{name}: holds one recording, not trials; leave --trial out")
+
+
 def _stdin(asked: Asked) -> Recording:
+    _check_no_trial(asked, "stdin")
     if len(asked.modalities) > 1 and "audio" not in asked.modalities:
         raise UsageError(f"{asked.text} cannot be read from stdin; name the file")
     modality = "audio" if "audio" in asked.modalities else asked.modalities[0]
@@ -111,14 +154,8 @@ def _held(path: Path, asked: Asked) -> tuple[str, ...]:
     """Modalities, of those asked for, that a file promises by its ending."""
     if len(asked.modalities) == 1:
         return asked.modalities
-    from eavctl.datasets.manifest import columns_of
-    from eavctl.signals.eeg import EEG_ENDINGS
-
-    if path.name.lower().endswith(EEG_ENDINGS):
-        promised: tuple[str, ...] = ("eeg",)
-    else:
-        promised = tuple(column.removesuffix("_path") for column in columns_of(path.suffix))
-    return tuple(m for m in asked.modalities if m in (promised or ("audio", "video")))
+    promised = modalities_of(path.name) or ("audio", "video")
+    return tuple(modality for modality in asked.modalities if modality in promised)
 
 
 def _n_trials(path: Path) -> int:
@@ -129,7 +166,7 @@ def _n_trials(path: Path) -> int:
 
 
 def _alone(paths: Mapping[str, str], name: str) -> Recording:
-    clip = _clip(paths) or Path(name).with_suffix("").as_posix()
+    clip = _clip(paths) or split_ending(name)[0]
     parts = {modality: Part(_opened(path)) for modality, path in paths.items()}
     return Recording(name, {"sample_id": clip, "clip_id": clip}, parts)
 
@@ -152,33 +189,46 @@ def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recor
 def _opened(path: str) -> Source:
     if path != files.STDIO:
         return Path(path)
-    content = BytesIO(sys.stdin.buffer.read())
+    content = BytesIO(files.read_stdin())
     content.name = "stdin"  # errors name the recording by it
     return content
 
 
 def _clip(paths: Mapping[str, str]) -> str:
-    return "+".join(dict.fromkeys(Path(path).with_suffix("").as_posix() for path in paths.values()))
+    return "+".join(dict.fromkeys(split_ending(Path(path).as_posix())[0] for path in paths.values()))
 
 
 def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
     """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
-    from eavctl.datasets.manifest import find, media_files
+    from eavctl.datasets.manifest import media_files
 
     try:
-        manifest = find(root, asked.layout)
+        manifest = asked.choice.of(root)
     except DataError:
-        paths = list(media_files(root)) if root.is_dir() else []
-        if asked.layout or not paths:
+        wanted = set(asked.modalities)
+        paths = [path for path in media_files(root) if wanted.intersection(modalities_of(path.name))]
+        if asked.choice.is_made or asked.trial is not None or not paths:
             raise
         return [each for path in paths for each in find_recordings(path, asked)]
+    manifest = manifest.holding(*asked.modalities)
     recordings = []
-    for keys in manifest.holding(*asked.modalities).records():
+    for keys in manifest.records():
         if asked.trial is None or _is_number(keys.get("trial", ""), asked.trial):
             recordings.append(_of_row(manifest.root, keys, asked))
+    if asked.trial is None:
+        recordings += _faulty(manifest, recordings)
     if not recordings:
         raise DataError(f"{root}: has no trial {asked.trial} with {asked.text}")
     return recordings
+
+
+def _faulty(manifest: Manifest, recordings: Sequence[Recording]) -> Iterator[Recording]:
+    """What the layout rejects; where it is but a modality of a recording, that is judged without."""
+    there = {recording.keys["clip_id"] for recording in recordings}
+    for bad in manifest.rejected:
+        if "modality" not in bad or bad["clip_id"] not in there:
+            keys = {"sample_id": bad["clip_id"], "clip_id": bad["clip_id"]}
+            yield Recording(str(manifest.root / bad["path"]), keys, {}, bad["reason"])
 
 
 def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
@@ -208,7 +258,8 @@ def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
             for modality, part in sorted(recording.parts.items())
         )
         span = (recording.keys.get("start"), recording.keys.get("end"))
-        found.setdefault((files, span), recording)
+        part = (files, span) if files else (recording.name, recording.fault)
+        found.setdefault(part, recording)
     return list(found.values())
 
 

@@ -7,7 +7,6 @@ which sees training rows alone; the fold's test rows are judged once.
 from __future__ import annotations
 
 import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from eavctl import artifacts, files, tables
+from eavctl import artifacts, files, ownership, tables
 from eavctl.classifiers.streams import held
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
@@ -28,6 +27,7 @@ from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.ownership import Output
 from eavctl.provenance import hash_json, versions
 from eavctl.stages.clips import clips_of, in_order, together
 from eavctl.stages.fit_warnings import FitWarnings
@@ -65,6 +65,7 @@ class Task:
 
     Parameters
     ----------
+    name : ``fold 1``, say, or ``all rows``.
     x : training rows, as in `TrainingTable`.
     labels : shape (n_rows,).
     groups, units : shape (n_rows,); inner splits keep groups whole, or else at least units, such as clips.
@@ -73,6 +74,7 @@ class Task:
     shares : the protocol allows, by its name, a subject on both sides.
     """
 
+    name: str
     x: Any
     labels: np.ndarray
     groups: np.ndarray
@@ -80,6 +82,11 @@ class Task:
     keys: pd.DataFrame
     tested: pd.DataFrame
     shares: bool
+
+    @property
+    def slug(self) -> str:
+        """The name as a part of a file's."""
+        return self.name.replace(" ", "-")
 
 
 class Fitter(Protocol):
@@ -103,11 +110,11 @@ class Fitter(Protocol):
         """Raise a DataError or UsageError if it cannot be fitted on such a table, split so."""
         ...
 
-    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> Any:
+    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> Any:
         """Fit on the rows of a task.
 
-        A long fit keeps its state in the file ``kept``, goes on from it after a kill, and tells how far it is
-        by ``note``.
+        A long fit keeps its state in the file ``kept``, if there can be one, goes on from it after a kill,
+        and tells how far it is by ``note``.
         """
         ...
 
@@ -139,9 +146,20 @@ class Targets:
     keep_folds: bool = False
 
     @property
+    def outputs(self) -> list[Output]:
+        """All of them, with their kinds."""
+        named = (Output(self.model or "", "model"), Output(self.predictions or "", "predictions"))
+        return [output for output in named if output.path]
+
+    @property
     def files(self) -> list[str | os.PathLike[str]]:
-        """All of them."""
-        return [target for target in (self.model, self.predictions) if target]
+        """The paths of all of them."""
+        return [output.path for output in self.outputs]
+
+    @property
+    def place(self) -> str | os.PathLike[str]:
+        """The file beside which parts are kept: the first that is no stream, if any is."""
+        return next((path for path in self.files if not files.is_stream(path)), self.files[0])
 
 
 @dataclass(frozen=True)
@@ -178,15 +196,19 @@ def train(
     LeakError : something stands on both sides of a split whose protocol does not say so by name.
     DataError : the table does not fit the protocol or the fitter.
     """
-    guard(targets, fitter, force=force)
+    guard(targets, fitter, [table], force=force)
     rows = of_features(tables.read_features(table))
     return train_rows(rows, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
-def guard(targets: Targets, fitter: Fitter, *, force: bool) -> None:
-    """Refuse now what could not be written when hours of training are to be kept."""
-    for target in targets.files:
-        files.guard(target, force=force)
+def guard(targets: Targets, fitter: Fitter, inputs: Sequence[str | os.PathLike[str]], *, force: bool) -> None:
+    """Refuse now what could not be written when hours of training are to be kept.
+
+    Parameters
+    ----------
+    inputs : files that are read.
+    """
+    ownership.guard(targets.outputs, inputs, force=force)
     if targets.model:
         artifacts.check_name(targets.model, fitter.kind)
     if targets.keep_folds and fitter.kind not in artifacts.TORCH_KINDS:
@@ -207,7 +229,90 @@ def train_rows(
     witness = witness or Witness()
     training_hash = _identity(table, fitter, evaluation)
     if not force and (done := _up_to_date(targets, training_hash)):
+        for target in targets.files:
+            os.utime(target)
         return done
+    ready = _prepared(table, fitter, evaluation)
+    table, planned, warnings = ready.table, ready.plan, ready.warnings
+    collected = FitWarnings()
+    with files.keeping_parts(targets.place) as parts:
+        place = parts / training_hash if parts else None
+        fitted = _fit(table, fitter, planned, place, targets, witness, collected, on_fold)
+        warnings = (*warnings, *collected.sentences())
+        meta = {
+            "kind": fitter.kind,
+            **table.facts,
+            "classes": list(fitted.rows.classes),
+            "class_counts": ready.class_counts,
+            "seed": evaluation.seed,
+            "fitter": fitter.describe(),
+            "protocol": protocol_meta(planned, evaluation, warnings),
+            "trained_on": {"table": table.content_hash, **TrainedOn.of_keys(table.keys).to_meta()},
+            "training_hash": training_hash,
+            "versions": versions(*PACKAGES),
+        }
+        judged = replace(fitted.rows, meta=_prediction_meta(meta, fitter, table))
+        told = witness.account(judged)
+        oof = replace(judged, meta={**judged.meta, **told})
+        sure = {"rows": reliability(oof)}
+        if len(fitted.clips) < len(oof):  # rows are segments, of which predict takes the mean
+            sure["clips"] = reliability(replace(fitted.clips, meta=judged.meta))
+        meta |= {"out_of_fold": {**summarize(oof), "reliability": sure}, **told}
+        if targets.model:
+            artifacts.save(targets.model, fitted.final, meta, fitted.folds)
+        if targets.predictions:
+            tables.write_predictions(oof, targets.predictions)
+    return Trained(meta, warnings, oof)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a training would do.
+
+    Parameters
+    ----------
+    table : the labelled rows, as the folds would be fitted on them.
+    plan : the splits.
+    warnings : what every output would say of them.
+    class_counts : rows of each class.
+    up_to_date : an earlier run has left all of it.
+    """
+
+    table: TrainingTable
+    plan: Plan
+    warnings: tuple[str, ...]
+    class_counts: Mapping[str, int]
+    up_to_date: bool = False
+
+
+def plan(
+    table: str | os.PathLike[str],
+    targets: Targets,
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    force: bool = False,
+) -> Planned:
+    """What `train` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `train` raises them before it fits.
+    """
+    guard(targets, fitter, [table], force=force)
+    return plan_rows(of_features(tables.read_features(table)), targets, fitter, evaluation, force=force)
+
+
+def plan_rows(
+    table: TrainingTable, targets: Targets, fitter: Fitter, evaluation: Evaluation, *, force: bool = False
+) -> Planned:
+    """`plan` for rows that are in memory."""
+    earlier = None if force else _up_to_date(targets, _identity(table, fitter, evaluation))
+    return replace(_prepared(table, fitter, evaluation), up_to_date=earlier is not None)
+
+
+def _prepared(table: TrainingTable, fitter: Fitter, evaluation: Evaluation) -> Planned:
+    """The rows ready to be fitted, once nothing is known to stand against it."""
     table = labelled(table)
     planned = checked_plan(table, evaluation)
     fitter.check(table, planned)
@@ -218,46 +323,8 @@ def train_rows(
         *planned.warnings,
         *([SPEAKER_WARNING] if evaluation.normalize else []),
     )
-    if evaluation.normalize:
-        table = normalized(table)
-
-    place = Path(targets.files[0])
-    parts = place.with_name(f".{place.name}.parts")
-    collected = FitWarnings()
-    fitted = _fit(table, fitter, planned, parts / training_hash, targets, witness, collected, on_fold)
-    warnings = (*warnings, *collected.sentences())
-    meta = {
-        "kind": fitter.kind,
-        **table.facts,
-        "classes": list(fitted.rows.classes),
-        "class_counts": counts_of(people),
-        "seed": evaluation.seed,
-        "fitter": fitter.describe(),
-        "protocol": protocol_meta(planned, evaluation, warnings),
-        "trained_on": {"table": table.content_hash, **TrainedOn.of_keys(table.keys).to_meta()},
-        "training_hash": training_hash,
-        "versions": versions(*PACKAGES),
-    }
-    judged = replace(fitted.rows, meta=_prediction_meta(meta, fitter, table))
-    told = witness.account(judged)
-    oof = replace(judged, meta={**judged.meta, **told})
-    sure = {"rows": reliability(oof)}
-    if len(fitted.clips) < len(oof):  # rows are segments, of which predict takes the mean
-        sure["clips"] = reliability(replace(fitted.clips, meta=judged.meta))
-    meta |= {"out_of_fold": {**summarize(oof), "reliability": sure}, **told}
-    if targets.model:
-        artifacts.save(targets.model, fitted.final, meta, fitted.folds)
-    if targets.predictions:
-        tables.write_predictions(oof, targets.predictions)
-    shutil.rmtree(parts, ignore_errors=True)
-    return Trained(meta, warnings, oof)
-
-
-def plan(table: str | os.PathLike[str], evaluation: Evaluation) -> Plan:
-    """The splits that `train` would make of a table."""
-    keys, meta = tables.read_feature_keys(table)
-    known = keys[keys["label"].notna()].reset_index(drop=True)
-    return _planned(known, evaluation, meta.get("distinct_names", False))
+    table = normalized(table) if evaluation.normalize else table
+    return Planned(table, planned, warnings, counts_of(people))
 
 
 def checked_plan(table: TrainingTable, evaluation: Evaluation) -> Plan:
@@ -303,7 +370,7 @@ def _fit(
     table: TrainingTable,
     fitter: Fitter,
     planned: Plan,
-    place: Path,
+    place: Path | None,
     targets: Targets,
     witness: Witness,
     collected: FitWarnings,
@@ -325,6 +392,7 @@ def _fit(
         note("")
         x = table.x if len(rows) == len(table) else table.x[rows]  # all rows, of pictures, are not held twice
         task = Task(
+            name,
             x,
             labels[rows],
             planned.groups[rows],
@@ -335,7 +403,8 @@ def _fit(
         )
         try:
             with collected.of(name):
-                return fitter.fit(task, place.with_name(f"{place.name}-{name.replace(' ', '-')}"), note), task
+                own = place.with_name(f"{place.name}-{task.slug}") if place else None
+                return fitter.fit(task, own, note), task
         except DataError as error:
             raise type(error)(f"{name}: {error}") from error
 
@@ -420,7 +489,7 @@ def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, table: TrainingTab
 
 
 def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
-    """What an earlier run of the same training left, if all of it is there; its times are set to now."""
+    """What an earlier run of the same training left, if all of it is there."""
     if not all(Path(target).is_file() for target in targets.files):
         return None
     try:
@@ -431,8 +500,6 @@ def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
     hashes = [*([meta.get("training_hash")] if meta else []), *(table.meta["model_hashes"] if table else [])]
     if any(each != training_hash for each in hashes) or (targets.keep_folds and not meta.get("kept_folds")):
         return None
-    for target in targets.files:
-        os.utime(target)
     if table and not meta:
         meta = {**table.meta, "classes": list(table.classes), "out_of_fold": summarize(table)}
     return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)

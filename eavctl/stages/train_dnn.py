@@ -12,9 +12,8 @@ import torch
 from eavctl import registry
 from eavctl.classifiers import dnn
 from eavctl.encoders.choice import check_modality, default_encoder
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError
 from eavctl.evaluation.protocols import Plan
-from eavctl.files import STDIO
 from eavctl.provenance import hash_folder
 from eavctl.stages.train import Task
 from eavctl.stages.training_table import TrainingTable
@@ -73,9 +72,8 @@ class DnnFitter:
             hint = "" if table.facts["columns"] is None else "; or take train-svm, which is for columns"
             raise DataError(f"{error}{hint}") from None
 
-    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> dnn.DnnModel:
+    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> dnn.DnnModel:
         """See `Fitter`."""
-        kept.parent.mkdir(exist_ok=True)
 
         def on_epoch(epoch: dnn.Epoch) -> None:
             note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
@@ -90,7 +88,7 @@ class DnnFitter:
             settings=self.settings,
             weights=self.weights,
             checkpoint=kept,
-            log_dir=self.log_dir / kept.name.split("-", 1)[1] if self.log_dir else None,
+            log_dir=self.log_dir / task.slug if self.log_dir else None,
             on_epoch=on_epoch,
         )
 
@@ -101,9 +99,7 @@ def encoder_for(table: Path) -> str:
     Raises
     ------
     DataError : not a feature table.
-    UsageError : no encoder is known for it, or the table comes from stdin.
+    UsageError : no encoder is known for it.
     """
-    if str(table) == STDIO:  # what is read to look at it is gone for the training
-        raise UsageError("name the network for a table from stdin with --encoder")
     meta = read_feature_meta(table)
     return default_encoder(meta["features"], len(meta["shape"]) == 1, tokens=False)

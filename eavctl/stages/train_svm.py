@@ -35,7 +35,7 @@ class SvmFitter:
                 "or face-stats"
             )
 
-    def fit(self, task: Task, kept: Path, note: Callable[[str], None]) -> svm.SvmModel:
+    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> svm.SvmModel:
         """See `Fitter`."""
         return svm.fit(
             task.x, task.labels, groups=task.groups, units=task.units, seed=self.seed, jobs=self.jobs

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Literal, TypeVar
 
 from eavctl.errors import DataError
+from eavctl.jobs import useful
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ def in_order(
 
     Parameters
     ----------
-    jobs : worker processes.
+    jobs : worker processes; more than there are processors for are not started.
     executor : ``loky``, joblib's workers, new processes, safe in any program, which take most of a second to
         import what is needed. ``fork``, copies of this process, which start in milliseconds: for programs
         that have no threads and no locks but their own, as the command line.
@@ -43,7 +44,9 @@ def in_order(
     Raises
     ------
     DataError : a worker died.
+    UsageError : fewer than one job.
     """
+    jobs = useful(jobs)
     pool = _forks(jobs) if executor == "fork" and _can_fork() else _new_processes(jobs)
     waiting: deque[Future[T]] = deque()
     todo = iter(arguments)
@@ -62,7 +65,10 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
-        pool.shutdown(wait=not waiting)
+        if waiting and isinstance(pool, ProcessPoolExecutor):
+            _end(pool)
+        else:
+            pool.shutdown(wait=not waiting)
 
 
 def _can_fork() -> bool:
@@ -72,6 +78,13 @@ def _can_fork() -> bool:
 
 def _forks(jobs: int) -> Executor:
     return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    """End the forks at once, and wait for that: what they would go on to write is of no use."""
+    for process in list((getattr(pool, "_processes", None) or {}).values()):
+        process.terminate()
+    pool.shutdown(wait=True, cancel_futures=True)
 
 
 def _new_processes(jobs: int) -> Executor:

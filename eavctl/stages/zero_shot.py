@@ -7,6 +7,7 @@ classes are named: see `eavctl.fusion.networks.alignment`.
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eavctl import files, tables
+from eavctl import tables
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
@@ -25,6 +26,7 @@ from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
+from eavctl.ownership import Output, guard
 from eavctl.provenance import hash_json, versions
 from eavctl.stages.clips import in_order
 from eavctl.stages.fit_warnings import FitWarnings
@@ -33,6 +35,7 @@ from eavctl.stages.train import (
     PACKAGES,
     UNTESTED,
     Evaluation,
+    Planned,
     Tick,
     check_finite,
     checked_plan,
@@ -93,35 +96,21 @@ def zero_shot(
         not fit together.
     LeakError : as `eavctl.stages.train.train`.
     """
-    _check(planned, evaluation)
-    files.guard(out, force=force)
-    joined = planned.join()
-    table = labelled(joined.table)
-    design = planned.fitter(joined, settings.training).design
-    run = _Run(table, design, _classes(table), settings)
-    held = _held_out(held_out, run.classes)
-    identity = hash_json(
-        {
-            "table": table.content_hash,
-            "design": design.to_meta(),
-            "held_out": held_out,
-            "settings": asdict(settings),
-            "evaluation": asdict(evaluation),
-            "versions": versions(*PACKAGES),
-        }
-    )
+    run, held = _prepared(planned, out, held_out, settings, evaluation, force)
+    identity = _identity(run, held_out, evaluation)
     if not force and (done := _up_to_date(out, identity)):
+        os.utime(out)
         return done
-    plan = checked_plan(table, evaluation)
+    splits = checked_plan(run.table, evaluation)
     collected = FitWarnings()
-    judged = _judge(run, plan, held, collected, on_fold)
-    notes = (*table.left_out, *plan.warnings, *_unknown(run.classes), *collected.sentences())
-    found = _scored(run, judged, held_out, plan.group)
+    judged = _judge(run, splits, held, collected, on_fold)
+    notes = (*run.table.left_out, *splits.warnings, *_unknown(run.classes), *collected.sentences())
+    found = _scored(run, judged, held_out, splits.group)
     meta = {
         "name": _title(found),
-        "modalities": list(table.modalities),
+        "modalities": list(run.table.modalities),
         "model_hashes": [identity],
-        "protocol": protocol_meta(plan, evaluation, notes),
+        "protocol": protocol_meta(splits, evaluation, notes),
         "out_of_fold": True,
         "versions": versions(*PACKAGES),
         "zero_shot": found,
@@ -129,6 +118,29 @@ def zero_shot(
     predictions = _as_judged(run, judged, meta)
     tables.write_predictions(predictions, out)
     return ZeroShot(predictions, found, notes)
+
+
+def plan(
+    planned: FusionPlan,
+    out: str | os.PathLike[str],
+    held_out: str,
+    settings: AlignmentSettings,
+    evaluation: Evaluation,
+    *,
+    force: bool = False,
+) -> Planned:
+    """What `zero_shot` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    UsageError, DataError, LeakError : where `zero_shot` raises them before it fits.
+    """
+    run, _ = _prepared(planned, out, held_out, settings, evaluation, force)
+    earlier = None if force else _up_to_date(out, _identity(run, held_out, evaluation))
+    splits = checked_plan(run.table, evaluation)
+    notes = (*run.table.left_out, *splits.warnings, *_unknown(run.classes))
+    counts = dict(sorted(Counter(run.labels.tolist()).items()))
+    return Planned(run.table, splits, notes, counts, up_to_date=earlier is not None)
 
 
 def fit_without(
@@ -233,6 +245,38 @@ def _fold(run: _Run, plan: Plan, split: Split, held_out: str, note: Note) -> np.
     return in_order(proba, np.array(classes), list(run.classes))
 
 
+def _prepared(
+    planned: FusionPlan,
+    out: str | os.PathLike[str],
+    held_out: str,
+    settings: AlignmentSettings,
+    evaluation: Evaluation,
+    force: bool,
+) -> tuple[_Run, tuple[str, ...]]:
+    """The run, and which classes it holds out, once nothing is known to stand against it."""
+    _check(planned, evaluation)
+    guard([Output(out, "predictions")], planned.inputs.tables, force=force)
+    joined = planned.join()
+    table = labelled(joined.table)
+    design = planned.fitter(joined, settings.training).design
+    run = _Run(table, design, _classes(table), settings)
+    return run, _held_out(held_out, run.classes)
+
+
+def _identity(run: _Run, held_out: str, evaluation: Evaluation) -> str:
+    """A hash of all that the result depends on."""
+    return hash_json(
+        {
+            "table": run.table.content_hash,
+            "design": run.design.to_meta(),
+            "held_out": held_out,
+            "settings": asdict(run.settings),
+            "evaluation": asdict(evaluation),
+            "versions": versions(*PACKAGES),
+        }
+    )
+
+
 def _check(planned: FusionPlan, evaluation: Evaluation) -> None:
     if planned.method != METHOD:
         raise UsageError(f"--zero-shot makes its space by --method {METHOD}, not {planned.method}")
@@ -304,7 +348,7 @@ def _title(scores: dict[str, Any]) -> str:
 
 
 def _up_to_date(out: str | os.PathLike[str], identity: str) -> ZeroShot | None:
-    """What an earlier run of the same left; its time is set to now."""
+    """What an earlier run of the same left."""
     if not Path(out).is_file():
         return None
     try:
@@ -313,5 +357,4 @@ def _up_to_date(out: str | os.PathLike[str], identity: str) -> ZeroShot | None:
         return None
     if table.meta.get("model_hashes") != [identity]:
         return None
-    os.utime(out)
     return ZeroShot(table, table.meta["zero_shot"], tuple(table.meta["protocol"]["warnings"]), True)

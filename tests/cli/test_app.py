@@ -18,14 +18,15 @@ def commands():
     return typer.main.get_command(app.app).commands
 
 
-@pytest.mark.parametrize("words", ["--help", "--version", *(f"{name} --help" for name in commands())])
-def test_help_and_version_import_nothing_heavy(words):
+def test_help_and_version_import_nothing_heavy():
+    lines = ["--help", "--version", "help", "show --version", "", *(f"{name} --help" for name in commands())]
     script = f"""
 import sys
 from eavctl.cli.start import run
-assert run({words.split()!r}) == 0
-heavy = [name for name in {HEAVY!r} if name in sys.modules]
-assert not heavy, heavy
+for line in {lines!r}:
+    assert run(line.split()) == (0 if line else 2), line
+    heavy = [name for name in {HEAVY!r} if name in sys.modules]
+    assert not heavy, (line, heavy)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -76,6 +77,79 @@ def test_every_option_has_help():
     for name, command in commands().items():
         for parameter in command.params:
             assert getattr(parameter, "help", None), f"{name}: {parameter.name}"
+
+
+SHARED = {
+    "quiet": {"-q", "--quiet"},
+    "verbose": {"-v", "--verbose"},
+    "version": {"--version"},
+    "dry_run": {"-n", "--dry-run"},
+    "as_json": {"--json"},
+}
+SOMETIMES = {
+    "out": {"-o", "--out"},
+    "jobs": {"-j", "--jobs"},
+    "seed": {"-s", "--seed"},
+    "force": {"-f", "--force"},
+    **{name: {f"--{name}"} for name in ("segment", "hop", "where", "events", "epoch", "rejected", "layout")},
+}
+COMPUTING = ("extract", "synth", "train-svm", "train-dnn", "fuse", "predict")
+
+
+def test_options_are_called_alike_on_every_command():
+    known = SHARED | SOMETIMES
+    for name, command in commands().items():
+        options = {each.name: set(each.opts) for each in command.params if each.param_type_name == "option"}
+        assert SHARED.keys() <= options.keys(), name
+        assert ("jobs" in options) == (name in COMPUTING), name
+        for option, words in options.items():
+            clash = {key for key, each in known.items() if each & words}
+            assert clash == ({option} if option in known else set()), f"{name} {words}"
+            assert words == known.get(option, words)
+
+
+def test_shared_options_have_one_help():
+    found = {}
+    for name, command in commands().items():
+        for each in command.params:
+            if each.name in SHARED or each.name in (
+                "force",
+                "seed",
+                "where",
+                "events",
+                "segment",
+                "rejected",
+            ):
+                assert found.setdefault(each.name, each.help) == each.help, f"{name} {each.name}"
+
+
+def test_help_is_plain_ascii_so_that_any_terminal_shows_it(run):
+    assert "".join(run(name, "--help").out for name in commands()).isascii()
+
+
+def test_eavctl_alone_prints_its_help_and_has_not_been_told_what_to_do(run):
+    alone = run()
+    assert (alone.code, alone.err) == (2, "")
+    assert alone.out.strip() == run("--help").out.strip()
+
+
+def test_help_is_a_command_too(run):
+    for words, same in ((["help"], ["--help"]), (["help", "extract"], ["extract", "--help"])):
+        asked, expected = run(*words), run(*same)
+        assert (asked.code, asked.out, asked.err) == (expected.code, expected.out, expected.err)
+        assert asked.code == 0
+        assert "Usage: " in asked.out
+    assert run("help", "bogus").code == 2
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_command_tells_the_version(run, name):
+    assert run(name, "--version").out == run("--version").out
+
+
+def test_a_variable_named_version_is_no_option(run, monkeypatch):
+    monkeypatch.setenv("EAVCTL_VERSION", "1")
+    assert "would " in run("synth", "-n").err
 
 
 @pytest.mark.parametrize(

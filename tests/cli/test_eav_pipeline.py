@@ -59,6 +59,19 @@ def test_predict_takes_a_trial_of_a_subject_with_any_model(eav, run, model):
     assert "the model was trained on subject02" in result.err
 
 
+def test_trials_of_one_task_are_chosen_and_what_a_model_lacks_is_told(eav, run, tmp_path):
+    shutil.copytree(eav / "twin", tmp_path / "twin", symlinks=True)
+    (lost,) = (tmp_path / "twin/subject1/Audio").glob("012_*")
+    lost.unlink()
+    result = run("predict", "twin", "--where", "task=speaking", "--model", eav / "speech.joblib", "--json")
+    found = json.loads(result.out)
+    assert len(found["predictions"]) == 19
+    (bad,) = found["rejected"]
+    assert bad["clip_id"] == "subject01/012"
+    assert "subject1/Audio/012_" in bad["path"]
+    assert "missing" in bad["reason"]
+
+
 def test_predict_is_what_the_table_gives(eav, run):
     trial = run("predict", eav / "twin", "--trial", 12, "--model", eav / "epochs.pt", "--json")
     found = json.loads(trial.out)["predictions"]
@@ -116,6 +129,8 @@ def test_channels_are_found_by_name_in_another_order(shared_data, run, tmp_path)
         assert run(*words, "--set", f"channels={channels}", "-o", f"{name}.parquet").code == 0
     one, other = (tables.read_features(tmp_path / f"{name}.parquet").x for name in "ab")
     assert np.array_equal(one, other[:, ::-1])
+    assert run(*words, "--set", "channels=FC5,Cz", "-o", "plain.parquet").code == 0
+    assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     bad = run(*words, "--set", 'channels=["XX"]', "-o", "c.parquet")
     assert bad.code == 3
     assert "lacks channels that are asked for: XX" in bad.err

@@ -18,9 +18,16 @@ def features(eav):
 
 
 def test_ambt_trains_and_says_what_each_modality_is_worth(eav, run, tmp_path, features):
-    result = run("fuse", *features, *AMBT, "-o", "ambt.parquet", "--save", "ambt.pt", "--json")
+    words = ("fuse", *features, *AMBT, "-o", "ambt.parquet", "--save", "ambt.pt", "--json")
+    planned = json.loads(run(*words, "-n").out)
+    assert list(tmp_path.iterdir()) == []
+    result = run(*words)
     assert result.code == 0, result.err
     said = json.loads(result.out)
+    assert (planned["dry_run"], said["dry_run"]) == (True, False)
+    assert planned["out"] == said["out"] == ["ambt.pt", "ambt.parquet"]
+    assert planned["class_counts"] == said["class_counts"]
+    assert planned["folds"] == said["protocol"]["folds"]
     assert [entry["inputs"] for entry in said["fusion"]["subsets"]] == [["eeg", "video"], ["eeg"], ["video"]]
     assert "eeg + video" in result.err
     table = tables.read_predictions(tmp_path / "ambt.parquet")

@@ -365,12 +365,15 @@ def test_predict_without_a_model_says_how_to_make_one(run, made):
     assert "eavctl train-svm" in result.err
 
 
-def test_the_model_may_stand_in_the_environment_or_the_settings(run, made, tmp_path, monkeypatch):
+def test_the_model_may_stand_in_the_environment_and_not_in_the_settings(run, made, tmp_path, monkeypatch):
     clip = made / "dataset/sad/sad_sample_1.wav"
-    (tmp_path / "eavctl.toml").write_text(f'[predict]\nmodel = "{made}/svm.joblib"\n')
+    monkeypatch.setenv("EAVCTL_MODEL", str(made / "svm.joblib"))
     assert run("predict", clip).code == 0
-    monkeypatch.setenv("EAVCTL_MODEL", "absent.joblib")
+    monkeypatch.setenv("EAVCTL_PREDICT_MODEL", "absent.joblib")
     assert "absent.joblib" in run("predict", clip).err
+    (tmp_path / "eavctl.toml").write_text(f'[predict]\nmodel = "{made}/svm.joblib"\n')
+    refused = run("predict", clip)
+    assert (refused.code, "eavctl.toml: model" in refused.err) == (2, True)
 
 
 def test_predict_reads_stdin_and_many_files_and_folders(run, made, tmp_path):
@@ -406,7 +409,7 @@ def test_windows_slide_over_a_long_recording(run, made, tmp_path):
         for name in ("sad", "angry")
     ]
     soundfile.write(tmp_path / "long.wav", np.concatenate([np.tile(part, 3) for part in parts]), 22050)
-    result = run("predict", "long.wav", "--model", made / "svm.joblib", "--window", 2, "--hop", 1, "--json")
+    result = run("predict", "long.wav", "--model", made / "svm.joblib", "--segment", 2, "--hop", 1, "--json")
     found = json.loads(result.out)["predictions"]
     assert [each["start"] for each in found] == list(range(11))
     assert all(each["end"] - each["start"] == pytest.approx(2) for each in found)

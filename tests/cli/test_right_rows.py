@@ -188,7 +188,7 @@ def test_a_recording_of_another_length_does_not_fit(run, made, tmp_path):
     result = run("predict", "long.wav", "--model", made / "svm.joblib")
     assert result.code == 0
     assert "does not fit" in result.err
-    assert "--window" in result.err
+    assert "--segment" in result.err
 
 
 def test_how_often_answers_are_right_stands_in_cards_lists_json_and_tables(run, tmp_path):
@@ -227,3 +227,7 @@ def test_a_model_of_epochs_says_that_a_whole_run_does_not_fit(run, shared_data):
     judged = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--json")
     assert "lasts 125.0 s, and the model was trained on 4.1 s" in judged.err
     assert json.loads(judged.out)["predictions"][0]["right_out_of_fold"] is None
+    again = run("predict", runs / "S001R03.edf", "--model", "m.joblib", *RUN_EPOCHS, "-o", "p.parquet")
+    assert again.code == 0, again.err
+    rows, keys = tables.read_predictions("p.parquet").keys, tables.read_keys("e.parquet")
+    assert rows[["sample_id", "label", "start", "end"]].equals(keys[["sample_id", "label", "start", "end"]])

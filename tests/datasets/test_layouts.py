@@ -1,5 +1,8 @@
 """Layouts: contract tests over the registry, and what each makes of its folders."""
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from eavctl import registry
@@ -42,6 +45,23 @@ def test_two_recordings_of_one_name_are_not_silently_one(tmp_path):
     found = manifest.find(tmp_path)
     assert len(found) == 1
     assert [bad["path"] for bad in found.rejected] == ["sad/b.wav"]
+
+
+@pytest.mark.parametrize("layout", ["eeg", "folder", "csv"])
+def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(tmp_path, layout):
+    name = "sub-01_task-rest_eeg"
+    touch(tmp_path, f"in/rest/{name}.fif.gz", "in/rest/notes.gz", "in/rest/brain.nii.gz")
+    (tmp_path / "in/table.csv").write_text(f"path\nrest/{name}.fif.gz\n")
+    source = {"eeg": "in/rest", "folder": "in", "csv": "in/table.csv"}[layout]
+    found = manifest.find(tmp_path / source, None if layout != "folder" else layout)
+    assert found.layout == layout
+    (row,) = found.rows.to_dict("records")
+    assert row["clip_id"] == (name if layout == "eeg" else f"rest/{name}")
+    assert (found.root / row["eeg_path"]).is_file()
+    assert row["audio_path"] is None
+    assert layout != "eeg" or row["subject"] == "01"
+    single = manifest.find(tmp_path / f"in/rest/{name}.fif.gz")
+    assert single.rows["clip_id"].tolist() == [name]
 
 
 def test_ravdess_joins_sound_and_picture_of_one_take_and_prefers_the_sound_alone(tmp_path):
@@ -91,12 +111,48 @@ def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
         ("path\nnotes.txt\n", "line 2"),
         ("path\n", "no recordings"),
         ("", "not a CSV"),
+        ("path\n\0.wav\n", "line 2: audio_path"),
+        ("path,eeg_index\nx.mat,99999999999999999999\n", "line 2: eeg_index"),
+        ("path,fold\nx.wav,1e30\n", "line 2: fold"),
     ],
 )
 def test_csv_errors_say_where(tmp_path, text, message):
     (tmp_path / "m.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         manifest.find(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("path", "\0.wav"),
+        ("path", b"x.wav"),
+        ("fold", 2**62),
+        ("fold", 1.5),
+        ("fold", float("inf")),
+        ("eeg_index", True),
+        ("start", pd.Timestamp("2020-01-01")),
+        ("end", pd.Timedelta("1s")),
+        ("label", {"a": 1}),
+    ],
+)
+def test_a_value_of_another_kind_is_an_error_and_never_a_missing_one(tmp_path, column, value):
+    table = pd.DataFrame({"audio_path": ["x.wav", "y.wav"], column: pd.Series([None, value], dtype=object)})
+    table.to_parquet(tmp_path / "m.parquet")
+    with pytest.raises(DataError, match=f"line 3: (audio_)?{column}"):
+        manifest.find(tmp_path / "m.parquet")
+
+
+def test_of_two_columns_of_one_name_none_is_taken(tmp_path):
+    columns = [pa.array(["x.wav"]), pa.array(["y.wav"])]
+    pq.write_table(pa.table(columns, names=["path", "path"]), tmp_path / "m.parquet")
+    with pytest.raises(DataError, match="'path'"):
+        manifest.find(tmp_path / "m.parquet")
+
+
+def test_a_folder_in_the_place_of_a_recording_has_a_name(tmp_path):
+    (tmp_path / "m.csv").write_text("audio_path\n.\nsub/x.tar.wav\n")
+    assert manifest.find(tmp_path / "m.csv").rows["clip_id"].tolist() == [".", "sub/x.tar"]
 
 
 def test_unknown_names_list_the_known_and_the_nearest():

@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 import wave
 
 import av
@@ -254,3 +258,14 @@ def test_people_look_differently(tree):
     ]
     within = np.mean([np.linalg.norm(each - each.mean(axis=0), axis=1).mean() for each in colours])
     assert np.linalg.norm(colours[0].mean(axis=0) - colours[1].mean(axis=0)) > 2 * within
+
+
+def test_an_interrupt_leaves_nothing_that_workers_were_writing(tmp_path):
+    words = ["synth", "--layout", "eav", "--subjects", "2", "--trials", "100", "-j", "2", "-o", "twin"]
+    process = subprocess.Popen([sys.executable, "-m", "eavctl", *words], cwd=tmp_path)
+    while not list(tmp_path.rglob("*_eeg.mat.*.tmp")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -375,6 +375,16 @@ def test_wrong_use_is_told() -> None:
         late.fuse(unlabelled, "weighted")
 
 
+@pytest.mark.parametrize("method", ["weighted", "stacking"])
+def test_labels_of_one_fold_alone_teach_nothing_about_it(method: str) -> None:
+    labelled = [
+        replace(table, keys=table.keys.assign(label=table.keys["label"].where(table.keys["fold"] == 1, None)))
+        for table in pair()
+    ]
+    with pytest.raises(DataError, match="labels"):
+        late.fuse(labelled, method)
+
+
 def test_labels_missing_in_one_table_come_from_the_other() -> None:
     a, b = pair()
     blank = replace(a, keys=a.keys.assign(label=None))

@@ -1,10 +1,17 @@
-"""The band-pass beside scipy's recursion: everywhere the same, the ends included."""
+"""The band-pass beside scipy's: everywhere the same, the ends included; and what its formula says."""
+
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.signal import butter, sosfilt, sosfiltfilt
 
+from eavctl.signals import bandpass
 from eavctl.signals.bandpass import zero_phase
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def drifting(n_chans=2, n_times=5000, seed=0):
@@ -27,7 +34,7 @@ def recursive(signal, sfreq, low, high, order):
     ("low", "high", "order"), [(0.5, 45, 5), (0.5, 50, 1), (4, 8, 3), (1, 40, 4), (8, 30, 8), (0.1, 70, 2)]
 )
 def test_it_is_the_recursive_filter_to_rounding(n_times, sfreq, low, high, order):
-    """Within 1e-8 of signals of some hundreds; the recursion itself loses as much where it rings for long."""
+    """Within 1e-8 of signals of some hundreds; a recursion loses as much where it rings for long."""
     signal = drifting(n_times=n_times)
     found = zero_phase(signal, sfreq, low, high, order)
     assert np.abs(found - recursive(signal, sfreq, low, high, order)).max() < 1e-8
@@ -40,6 +47,42 @@ def test_two_poles_in_one_place():
     for edge in (high, high * (1 + 1e-9), high * (1 - 1e-7)):
         found = zero_phase(drifting(), sfreq, low, edge, 5)
         assert np.abs(found - recursive(drifting(), sfreq, low, edge, 5)).max() < 1e-7
+
+
+def test_the_gain_is_that_of_butterworth():
+    """Far from the ends a tone is multiplied by 1 / (1 + x^(2 order)): by 1/2, 6 dB down, at the edges."""
+    sfreq, low, high, order = 500.0, 4.0, 30.0, 3
+    bent = np.tan(np.pi * np.array([low, high]) / sfreq)
+    for hz in (1.0, 3.0, low, 6.0, 10.0, 20.0, high, 60.0, 200.0):
+        tone = np.sin(2 * np.pi * hz * np.arange(10000) / sfreq)[None]
+        found = zero_phase(tone, sfreq, low, high, order)[0, 4000:6000]
+        at = np.tan(np.pi * hz / sfreq)
+        x = (at - bent.prod() / at) / (bent[1] - bent[0])
+        assert np.abs(found - tone[0, 4000:6000] / (1 + x ** (2 * order))).max() < 1e-6
+
+
+def test_a_scipy_that_keeps_its_kernel_elsewhere_gives_the_same(monkeypatch):
+    assert bandpass._kernel() is not None
+    expected = zero_phase(drifting(), 500.0, 0.5, 45.0, 5)
+    monkeypatch.setattr(bandpass, "load_kernel", lambda *place: None)
+    bandpass._kernel.cache_clear()
+    try:
+        assert bandpass._kernel() is None
+        assert np.array_equal(zero_phase(drifting(), 500.0, 0.5, 45.0, 5), expected)
+    finally:
+        bandpass._kernel.cache_clear()
+
+
+def test_filtering_imports_the_kernel_alone():
+    code = (
+        "import sys, numpy as np\n"
+        "from eavctl.features.eeg import prepare\n"
+        "signal = np.random.default_rng(0).normal(size=(2, 2000))\n"
+        "prepare(signal, 500.0, rate=100, low=0.5, high=45.0, order=5)\n"
+        "assert not {'scipy.signal', 'scipy.stats', 'mne'} & sys.modules.keys()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_signal_turned_round_comes_out_turned_round():

@@ -17,10 +17,11 @@ import scipy.io
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
+from eavctl.endings import EEG_ENDINGS
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals import eeg_splines
-from eavctl.signals.eeg import EAV_CHANNELS, EEG_ENDINGS, Dropouts, Event, channel_faults, open_eeg
-from eavctl.signals.eeg_recordings import clean_name
+from eavctl.signals.eeg import EAV_CHANNELS, Dropouts, Event, channel_faults, open_eeg
+from eavctl.signals.eeg_names import clean_name
 from eavctl.stages.recipe import Recipe
 
 N_TIMES = 600
@@ -91,7 +92,7 @@ def test_thirty_trials_are_told_from_thirty_channels_by_the_known_orders(tmp_pat
     [(1000, 32, 10), (600, 30, 700), (499, 30, 2), (30, 30, 1000), (600, 30), (600, 30, 0), (9, 9, 9)],
 )
 def test_what_is_ambiguous_is_refused_with_its_shape(tmp_path, shape):
-    path = saved(tmp_path / "x.mat", seg=np.ones(shape))
+    path = saved(tmp_path / "x.mat", seg=np.ones(shape, np.int8))
     with pytest.raises(SignalError) as caught:
         open_eeg(path)
     assert str(shape) in str(caught.value)
@@ -248,7 +249,7 @@ def test_no_eeg_and_too_much_of_it(tmp_path, raw, folder, monkeypatch):
     raw.copy().pick([2]).save(tmp_path / "x_raw.fif", verbose="ERROR")
     with pytest.raises(SignalError, match="no EEG channels"):
         open_eeg(tmp_path / "x_raw.fif")
-    monkeypatch.setattr("eavctl.signals.eeg_recordings.LARGEST_BYTES", 64 * 20000 * 8 - 1)
+    monkeypatch.setattr("eavctl.signals.eeg_damage.LARGEST_BYTES", 64 * 20000 * 8 - 1)
     with pytest.raises(SignalError, match="exceed 2 GiB; cut it first"):
         open_eeg(folder / "S001R03.edf")
 

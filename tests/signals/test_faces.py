@@ -229,14 +229,14 @@ def test_a_face_that_is_gone_is_not_seen_where_it_was(shared_data):
 
 
 def test_share_of_faces_in_real_clips(shared_data):
-    def share(name, n=12):
+    def share(name, n=6):
         with open_video(shared_data / name) as file:
             return follow(file.frames(0, file.duration, n), detector(), 56).share
 
     assert share("video/single_face.mp4") == 1
     assert share("ravdess-video/01-01-01-01-01-01-01.mp4") == 1
     assert share("video/face_noface.mov", 20) == pytest.approx(0.4, abs=0.06)  # a face until 2.4 s of 6.4 s
-    with pytest.raises(SignalError, match="no face found in any of 12 frames"):
+    with pytest.raises(SignalError, match="no face found in any of 6 frames"):
         share("video/no_face.mp4")
 
 

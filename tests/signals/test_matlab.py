@@ -41,8 +41,8 @@ def mat_file(path, *variables, order="<"):
     return path
 
 
-def compressed(variable):
-    packed = zlib.compress(variable)
+def compressed(variable, level=6):
+    packed = zlib.compress(variable, level)
     return struct.pack("<II", 15, len(packed)) + packed
 
 
@@ -255,20 +255,20 @@ def test_large_arrays_are_read_whole_only_if_that_is_allowed(tmp_path):
             file.slab("label", 200)
 
 
-@pytest.mark.parametrize(("kind", "most_mb"), [("plain", 12), ("compressed", 16), ("7.3", 45)])
+@pytest.mark.parametrize(("kind", "most_mb"), [("plain", 12), ("compressed", 16), ("7.3", 16)])
 def test_memory_stays_far_below_the_array(tmp_path, kind, most_mb):
-    """60 MB of trials in a process that may not grow by more than a few trials and HDF5's cache."""
+    """60 MB of trials in a process that may not grow by more than a few trials."""
     path = tmp_path / "big.mat"
     array = np.tile(np.random.default_rng(0).normal(size=(2500, 30, 1)), (1, 1, 100))
+    variable = matrix("seg", array.shape, 9, array.tobytes(order="F"))
     if kind == "7.3":
         with h5py.File(path, "w", userblock_size=512) as file:
             file.create_dataset("seg", data=array.T, chunks=(1, 30, 2500))
     else:
-        scipy.io.savemat(path, {"seg": array}, do_compression=kind == "compressed")
-    del array
+        mat_file(path, compressed(variable, level=0) if kind == "compressed" else variable)
+    del array, variable
     script = f"""
         import resource
-        import h5py
         from eavctl.signals import matlab, matlab5, matlab_hdf5
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         with matlab.open_mat({str(path)!r}) as file:

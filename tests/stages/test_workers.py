@@ -1,5 +1,6 @@
 """Worker processes: order, how far they are fed ahead, and what happens when one or their parent dies."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import time
 
 import pytest
 
-from eavctl.errors import DataError
+from eavctl.errors import DataError, SignalError
 from eavctl.stages import workers
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
@@ -102,3 +103,24 @@ def is_running(process):
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def write_or_fail(place):
+    if place is None:
+        time.sleep(0.2)
+        raise SignalError("broken")
+    for number in itertools.count():
+        (place / str(number)).touch()
+        time.sleep(0.01)
+
+
+@linux_only
+def test_nothing_is_written_after_an_error(tmp_path):
+    """The folder of parts is removed then: a worker that went on would leave some behind."""
+    calls = [(None,), (tmp_path,), (None,)]
+    with pytest.raises(SignalError):
+        list(workers.in_order(write_or_fail, calls, 2, "fork"))
+    there = set(tmp_path.iterdir())
+    assert there
+    time.sleep(0.1)
+    assert set(tmp_path.iterdir()) == there

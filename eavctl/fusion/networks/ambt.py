@@ -9,7 +9,7 @@ NeurIPS 2021.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +18,9 @@ from eavctl.classifiers.network import Criterion, StreamBatch
 from eavctl.encoders.tokens import TokenEncoder, Tokens
 from eavctl.errors import UsageError
 from eavctl.fusion.networks.attention import shares
-from eavctl.fusion.networks.base import FusionNetwork, Said, Seen, seen
+from eavctl.fusion.networks.base import FusionNetwork, Lost, Said, Seen, Weight, seen
 from eavctl.registry import register
+from eavctl.settings import Share, Within
 
 WIDTH = 256  # of a bottleneck token
 STD = 0.02  # of the learned bottleneck before training
@@ -53,11 +54,11 @@ class Bottleneck(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: float = 0.3,
-        contrastive: float = 0.0,
-        dropout: float = 0.4,
-        fusion_layers: int = 4,
-        bottleneck_tokens: int = 2,
+        modality_dropout: Lost = 0.3,
+        contrastive: Weight = 0.0,
+        dropout: Share = 0.4,
+        fusion_layers: Annotated[int, Within(LEAST_LAYERS, 48)] = 4,
+        bottleneck_tokens: Annotated[int, Within(1, 64)] = 2,
     ) -> None:
         if not all(isinstance(encoder, TokenEncoder) for encoder in encoders):
             raise UsageError("fusion by bottleneck tokens needs encoders that run layer by layer")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.network import StreamBatch
-from eavctl.fusion.networks.base import FusionNetwork, Said, Seen
+from eavctl.fusion.networks.base import FusionNetwork, Lost, Said, Seen, Weight
 from eavctl.registry import register
 
 PROJECTED = 256
@@ -43,8 +43,8 @@ class Attention(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: float = 0.3,
-        contrastive: float = 0.0,
+        modality_dropout: Lost = 0.3,
+        contrastive: Weight = 0.0,
     ) -> None:
         super().__init__(encoders, started, modality_dropout, contrastive)
         self.projections = nn.ModuleList(
@@ -105,8 +105,8 @@ class ChannelAttention(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: float = 0.3,
-        contrastive: float = 0.0,
+        modality_dropout: Lost = 0.3,
+        contrastive: Weight = 0.0,
     ) -> None:
         super().__init__(encoders, started, modality_dropout, contrastive)
         self.norms = nn.ModuleList(nn.LayerNorm(e.embedding_dim) for e in encoders)

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -18,6 +18,10 @@ from torch import Tensor, nn
 
 from eavctl.classifiers.network import Criterion, StreamBatch, settle
 from eavctl.errors import UsageError
+from eavctl.settings import Within
+
+Lost = Annotated[float, Within(0, 0.99)]  # share of the rows
+Weight = Annotated[float, Within(0, 1000)]
 
 CONTRAST_DIM = 128
 CONTRAST_TEMPERATURE = 0.07

@@ -43,8 +43,7 @@ class Stream:
 
     def build(self) -> Any:
         """A new encoder."""
-        entry = registry.get("encoders", self.encoder)
-        return entry.thing(tuple(self.shape), **self.encoder_settings)
+        return registry.get("encoders", self.encoder).build(tuple(self.shape), **self.encoder_settings)
 
 
 @dataclass(frozen=True)
@@ -66,7 +65,7 @@ class Design:
         """A new network; ``started`` as `FusionNetwork` takes it, by default all: weights will be given."""
         encoders = [stream.build() for stream in self.streams]
         entry = registry.get("fusion networks", self.method)
-        network: FusionNetwork = entry.thing(
+        network: FusionNetwork = entry.build(
             encoders, started or [True] * len(encoders), n_classes, **self.settings
         )
         return network

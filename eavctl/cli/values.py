@@ -1,0 +1,69 @@
+"""What the texts of options mean: settings, keys and events, given as ``KEY=VALUE``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from eavctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from eavctl.datasets.events import Epochs
+
+
+def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
+    """Texts given as ``KEY=VALUE``.
+
+    Raises
+    ------
+    UsageError : one is not of that form, or gives a key another value than one before.
+    """
+    found: dict[str, str] = {}
+    for pair in pairs:
+        key, _, value = (part.strip() for part in pair.partition("="))
+        if not (key and value):
+            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}")
+        if found.setdefault(key, value) != value:
+            raise UsageError(f"{option} gives {key} two values, {found[key]} and {value}: leave one out")
+    return found
+
+
+def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
+    """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
+
+    Raises
+    ------
+    UsageError : as `read_pairs`.
+    """
+    return {key: _json_or_text(value) for key, value in read_pairs(pairs, "--set").items()}
+
+
+def _json_or_text(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):  # a thousand brackets are no setting either
+        return value
+
+
+def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
+    """Which events to cut at (``T1=left,T2=right``), and from when to when (``0,4``), if any.
+
+    Raises
+    ------
+    UsageError : one is not of that form, or cannot be meant.
+    """
+    from eavctl.datasets.events import Epochs
+
+    if events is None:
+        if epoch is not None:
+            raise UsageError("--epoch needs --events")
+        return None
+    labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
+    if epoch is None:
+        return Epochs(labels)
+    try:
+        start, end = (float(part) for part in epoch.split(","))
+    except ValueError:
+        raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
+    return Epochs(labels, (start, end))

@@ -1,0 +1,156 @@
+"""Values of settings, checked against the annotations of the function or class that takes them.
+
+The annotation says all there is to check: ``Annotated[int, Within(1, 512)]``, ``Literal["face", "frame"]``,
+``Sequence[str] | None``. A value that fits none of it is a `UsageError` before anything is computed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import reprlib
+import types
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from eavctl.errors import UsageError
+
+
+@dataclass(frozen=True)
+class Within:
+    """Bounds of a number, for ``Annotated``; both are allowed values."""
+
+    least: float
+    most: float
+
+    @property
+    def words(self) -> str:
+        """The bounds, to follow on what is bounded."""
+        least, most = (f"{each:.10g}" for each in (self.least, self.most))
+        return f" from {least} to {most}"
+
+
+Share = Annotated[float, Within(0, 0.9)]  # of values that dropout zeroes, say
+MOST_SEED = 2**32 - 1  # that numpy and scikit-learn take
+
+
+class _MisfitError(Exception):
+    """The value is not what the annotation allows."""
+
+
+def checked(owner: str, name: str, value: Any, annotation: Any) -> Any:
+    """The value of a setting, as its owner takes it.
+
+    A text where a list is wanted is read as a list with commas: ``C3,C4`` is ``["C3", "C4"]``. A whole
+    number is the same setting however it is written: 40.0 is 40.
+
+    Parameters
+    ----------
+    owner, name : what takes the setting, and its name, for the error.
+    annotation : plain types, ``None``, ``Literal``, sequences and unions of them, and ``Annotated`` with
+        `Within`. ``Any`` takes everything.
+
+    Raises
+    ------
+    UsageError : another type, an empty text or list, not finite, or out of bounds.
+    """
+    try:
+        return _fitted(value, annotation)
+    except _MisfitError:
+        shown = reprlib.repr(value)
+        raise UsageError(f"{owner}: {name} must be {_words(annotation)}, not {shown}") from None
+
+
+def _fitted(value: Any, annotation: Any) -> Any:
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _bounded(_fitted(value, parts[0]), parts[1:])
+    if origin in (Union, types.UnionType):
+        return _first_fit(value, parts)
+    if origin is Literal:
+        return _require(value, isinstance(value, str) and value in parts)
+    if origin in (Sequence, list, tuple):
+        return _list(value, parts)
+    fit = _PLAIN.get(annotation)
+    return fit(value) if fit else value
+
+
+def _require(value: Any, is_fit: bool) -> Any:
+    if not is_fit:
+        raise _MisfitError
+    return value
+
+
+def _bounded(value: Any, facts: Sequence[Any]) -> Any:
+    bounds = [fact for fact in facts if isinstance(fact, Within)]
+    return _require(value, all(each.least <= value <= each.most for each in bounds))
+
+
+def _first_fit(value: Any, annotations: Sequence[Any]) -> Any:
+    for annotation in annotations:
+        try:
+            return _fitted(value, annotation)
+        except _MisfitError:
+            continue
+    raise _MisfitError
+
+
+def _list(value: Any, parts: Sequence[Any]) -> list[Any]:
+    """A list, none of it empty; of a fixed length where the annotation is a tuple of so many."""
+    is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
+    if isinstance(value, str):
+        value = [_item(text.strip(), parts[0]) for text in value.split(",")]
+    _require(value, isinstance(value, list | tuple) and len(value) > 0)
+    _require(value, not is_fixed or len(value) == len(parts))
+    return [_fitted(each, parts[i if is_fixed else 0]) for i, each in enumerate(value)]
+
+
+def _item(text: str, annotation: Any) -> Any:
+    """One item of a list written with commas: a text stays one where texts are wanted."""
+    try:
+        return text if annotation is str else json.loads(text)
+    except ValueError:
+        return text
+
+
+def _float(value: Any) -> float:
+    """A finite number; a whole one as an int, so that 40 and 40.0 give the same hash of settings."""
+    _require(value, isinstance(value, int | float) and not isinstance(value, bool))
+    try:
+        _require(value, math.isfinite(value))
+    except OverflowError:  # a whole number beyond the floats
+        raise _MisfitError from None
+    return int(value) if float(value).is_integer() else value
+
+
+_PLAIN: dict[Any, Callable[[Any], Any]] = {
+    bool: lambda value: _require(value, isinstance(value, bool)),
+    int: lambda value: _require(value, isinstance(value, int) and not isinstance(value, bool)),
+    float: _float,
+    str: lambda value: _require(value, isinstance(value, str) and value != ""),
+    type(None): lambda value: _require(value, value is None),
+}
+_NAMES: dict[Any, tuple[str, str]] = {
+    bool: ("true or false", "true or false"),
+    int: ("a whole number", "whole numbers"),
+    float: ("a number", "numbers"),
+    str: ("a text", "texts"),
+    type(None): ("null", "null"),
+}
+
+
+def _words(annotation: Any, *, plural: bool = False) -> str:
+    """What an annotation allows, in words."""
+    origin, parts = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        bounds = "".join(fact.words for fact in parts[1:] if isinstance(fact, Within))
+        return f"{_words(parts[0], plural=plural)}{bounds}"
+    if origin in (Union, types.UnionType):
+        return " or ".join(_words(part) for part in parts)
+    if origin is Literal:
+        return " or ".join(map(repr, parts))
+    if origin in (Sequence, list, tuple):
+        is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
+        return f"a list of {f'{len(parts)} ' if is_fixed else ''}{_words(parts[0], plural=True)}"
+    return _NAMES[annotation][plural]
