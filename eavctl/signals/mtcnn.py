@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,9 +106,12 @@ def _nets() -> dict[str, Weights]:
     folder = Path(spec.submodule_search_locations[0]) / "assets" / "weights"
     try:
         import joblib
+        import lz4.frame
 
-        return {name: joblib.load(folder / f"{name}.lz4") for name in ("pnet", "rnet", "onet")}
-    except (OSError, ImportError, ValueError) as error:
+        packed = {name: (folder / f"{name}.lz4").read_bytes() for name in ("pnet", "rnet", "onet")}
+        # Unpacked here: of a packed file joblib leaves a reader behind, of which Python 3.13 complains.
+        return {name: joblib.load(io.BytesIO(lz4.frame.decompress(each))) for name, each in packed.items()}
+    except (OSError, ImportError, ValueError, RuntimeError) as error:  # lz4's is a RuntimeError
         raise UsageError(f"{folder}: no weights ({error}): pip install 'mtcnn>=1.0' lz4") from None
 
 

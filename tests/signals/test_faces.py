@@ -1,3 +1,4 @@
+import gc
 import subprocess
 import sys
 import types
@@ -245,6 +246,14 @@ def test_a_missing_detector_says_how_to_get_it(monkeypatch):
     with pytest.raises(UsageError, match="pip install mtcnn"):
         mtcnn.detect(np.zeros((50, 50, 3), np.uint8))
     mtcnn._nets.cache_clear()
+
+
+def test_reading_the_weights_leaves_nothing_to_complain_of(monkeypatch):
+    complaints = []
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)  # Python 3.13 prints a traceback
+    assert set(mtcnn._nets.__wrapped__()) == {"pnet", "rnet", "onet"}
+    gc.collect()
+    assert not complaints
 
 
 def test_the_package_of_the_weights_is_not_imported():
