@@ -177,7 +177,7 @@ def _case(kind: Kind, seed: int, base: Path, case: Path) -> Ended:
     rng = np.random.default_rng([zlib.crc32(kind.name.encode()), seed])
     content = (base / kind.path).read_bytes()
     unpack, pack = kind.repack or (bytes, bytes)
-    damaged = pack(mutated(unpack(content), rng, is_text=kind.is_text))
+    damaged = pack(mutated(unpack(content), rng, kind.damages))
     return _run(kind, kind.commands[seed % len(kind.commands)], damaged, base, case)
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.mutations import BYTES, TEXT, TOML, Mutation
+
 RATE = 16000
 SECONDS = 0.5
 SIZE = (64, 48)  # of pictures
@@ -69,7 +71,7 @@ class Kind:
     commands : lines, taken in turn; ``{}`` stands for the file, ``BASE`` for the folder of originals. What
         they write goes to ``out/``.
     beside : files and folders that belong to it, and are put beside it.
-    is_text : its damage is mostly of lines and values.
+    damages : what can happen to it.
     is_checked : whatever changes in it should be noticed: a table or model of eavctl's own.
     may_be_wrong_usage : it says what to do, so that exit code 2 is an answer to it.
     repack : unpacks and packs the content, so that the damage lies under a checksum.
@@ -79,7 +81,7 @@ class Kind:
     path: str
     commands: tuple[str, ...]
     beside: tuple[str, ...] = ()
-    is_text: bool = False
+    damages: tuple[Mutation, ...] = BYTES
     is_checked: bool = False
     may_be_wrong_usage: bool = False
     repack: Repack | None = None
@@ -193,7 +195,9 @@ def _kinds() -> Iterator[Kind]:
     commands = tuple(line.replace("{}", "eeg.vhdr").replace("A=a,B=b", MARKERS) for line in EEG)
     for part, name in brainvision.items():
         beside = tuple(f"eeg.{other}" for other in brainvision if other != part)
-        yield Kind(f"BrainVision {name}", f"eeg.{part}", commands, beside, is_text=part != "eeg")
+        yield Kind(
+            f"BrainVision {name}", f"eeg.{part}", commands, beside, damages=BYTES if part == "eeg" else TEXT
+        )
     yield Kind("EEGLAB", "plain.set", EEG)
     yield Kind("EEGLAB compressed", "packed.set", EEG)
     yield Kind("EEGLAB within", "packed.set", EEG, repack=ZLIB)
@@ -247,10 +251,14 @@ def _tables_and_models() -> Iterator[Kind]:
     for ending in ("csv", "tsv", "parquet"):
         commands = ("extract {} --features seed33 -o out/f.parquet", PREDICT)
         yield Kind(
-            f"manifest .{ending}", f"list.{ending}", commands, ("dataset",), is_text=ending != "parquet"
+            f"manifest .{ending}",
+            f"list.{ending}",
+            commands,
+            ("dataset",),
+            damages=BYTES if ending == "parquet" else TEXT,
         )
     commands = ("extract BASE/dataset -o out/f.parquet", f"predict {clip} --model BASE/svm.joblib")
-    yield Kind("settings", "eavctl.toml", commands, is_text=True, may_be_wrong_usage=True)
+    yield Kind("settings", "eavctl.toml", commands, damages=TOML, may_be_wrong_usage=True)
 
 
 SETTINGS = """\

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,13 @@ ENDS = 2048  # bytes at the start and the end, where headers and footers stand
 MOST_AT_ONCE = 3
 EXTREMES = (0, 1, 2, 3, 255, -1, -2, (1 << 31) - 1, 1 << 31, 1 << 24, (1 << 63) - 1, 1 << 62, 1 << 40)
 LONGEST_NUMBER = 64
+SETTINGS = (
+    b'""', b'"a"', b'"a=b"', b'"\\u0000"', b'"nan"', b'"1"', b'"-"', b'"/"', b'["label=sad"]', b'["a", 1]',
+    b"-1", b"0", b"1", b"0.5", b"2.0", b"1e308", b"nan", b"-inf", b"99999999999999999999", b"1" * 400,
+    b"true", b"false", b"[]", b"{}", b"[1, [2]]", b"{a = 1}", b"2020-01-01", b"12:00:00",
+)  # fmt: skip
 NUMBER = re.compile(rb"-?\d+(?:\.\d+)?")
+SETTING = re.compile(rb"^[\w-]+ *= *(.+)$", re.MULTILINE)
 VALUE = re.compile(rb"[^\s,;=\t\"'\[\]]+")
 TEXTS = (
     b"", b" ", b"0", b"-1", b"-0.0", b"0.5", b"1e308", b"1e999", b"nan", b"inf", b"-inf", b"None", b"null",
@@ -24,16 +30,10 @@ TEXTS = (
 )  # fmt: skip
 
 
-def mutated(content: bytes, rng: np.random.Generator, *, is_text: bool = False) -> bytes:
-    """Content with one to three damages; never the same as before.
-
-    Parameters
-    ----------
-    is_text : most damages are of lines and values rather than of bytes.
-    """
+def mutated(content: bytes, rng: np.random.Generator, kinds: Sequence[Mutation]) -> bytes:
+    """Content with one to three damages of some kinds; never the same as before."""
     changed = content
     for _ in range(rng.integers(1, MOST_AT_ONCE + 1)):
-        kinds = TEXT_MUTATIONS if is_text and rng.random() < 0.8 else MUTATIONS
         changed = kinds[rng.integers(len(kinds))](changed, rng)
     return changed if changed != content else flip_bits(content or b"\0", rng)
 
@@ -124,6 +124,15 @@ def change_value(content: bytes, rng: np.random.Generator) -> bytes:
     return content[: found.start()] + TEXTS[rng.integers(len(TEXTS))] + content[found.end() :]
 
 
+def change_setting(content: bytes, rng: np.random.Generator) -> bytes:
+    """Put another TOML value in place of one, so that the file as such stays whole."""
+    values = [*SETTING.finditer(content)]
+    if not values:
+        return change_lines(content, rng)
+    found = values[rng.integers(len(values))]
+    return content[: found.start(1)] + SETTINGS[rng.integers(len(SETTINGS))] + content[found.end(1) :]
+
+
 def change_lines(content: bytes, rng: np.random.Generator) -> bytes:
     """Remove, repeat or move a line, or join it to the next."""
     lines = content.split(b"\n")
@@ -160,12 +169,16 @@ def encode_otherwise(content: bytes, rng: np.random.Generator) -> bytes:
             return text.replace("\n", "\r").encode("utf-8")
 
 
-MUTATIONS: tuple[Mutation, ...] = (
+BYTES: tuple[Mutation, ...] = (
     flip_bits, flip_bits, overwrite, set_size, set_size, set_number, truncate, remove, repeat, move, blank,
     insert,
 )  # fmt: skip
-TEXT_MUTATIONS: tuple[Mutation, ...] = (
-    change_value, change_value, change_value, change_lines, insert_text, encode_otherwise,
+TEXT: tuple[Mutation, ...] = (
+    change_value, change_value, change_value, change_value, change_lines, change_lines, insert_text,
+    encode_otherwise, set_number, flip_bits,
+)  # fmt: skip
+TOML: tuple[Mutation, ...] = (
+    change_setting, change_setting, change_setting, change_setting, change_lines, change_value, flip_bits,
 )  # fmt: skip
 
 

@@ -190,22 +190,22 @@ class Soak:
     def kill(self, n_kills: int, rng: random.Random) -> list[str]:
         """Kill the command so many times, now and then letting it end; return what went wrong."""
         faults: list[str] = []
-        while n_kills:
-            in_a_row = min(rng.randint(1, IN_A_ROW), n_kills)
-            n_kills -= in_a_row
+        left = n_kills
+        while left:
             with tempfile.TemporaryDirectory(dir=self.folder) as name:
-                faults += self._round(Path(name), in_a_row, rng)
+                before = self.old if rng.random() < 0.5 else {}
+                for path, content in before.items():
+                    Path(name, path).write_bytes(content)
+                for _ in range(min(rng.randint(1, IN_A_ROW), left)):
+                    left -= 1
+                    faults += self._killed(Path(name), rng.choice(SIGNALS), self._moment(rng), before)
+                    if _files(Path(name)) == self.new:
+                        break  # nothing is left to do, and to kill
+                faults += self._ended_well(Path(name))
         return faults
 
-    def _round(self, folder: Path, n_kills: int, rng: random.Random) -> Iterator[str]:
-        """Kill the command some times in one folder, then let it end."""
-        before = self.old if rng.random() < 0.5 else {}
-        for path, content in before.items():
-            (folder / path).write_bytes(content)
-        for _ in range(n_kills):
-            signum, moment = rng.choice(SIGNALS), self._moment(rng)
-            told = f"{signum.name} after {moment:.2f} s: "
-            yield from (told + fault for fault in self._killed(folder, signum, moment, before))
+    def _ended_well(self, folder: Path) -> Iterator[str]:
+        """Let the command end, and yield what is not as if it had never been killed."""
         code, text = _ended(self._start(folder))
         if code:
             yield f"the run after the kills ended with {code}: {text.strip()}"
@@ -217,10 +217,17 @@ class Soak:
 
     def _killed(self, folder: Path, signum: signal.Signals, moment: float, before: Files) -> Iterator[str]:
         """Start the command, kill it, and yield what is not as it must be."""
-        process = self._start(folder)
+        yield from (
+            f"{signum.name} after {moment:.2f} s: {fault}"
+            for fault in self._faults(folder, signum, moment, before)
+        )
+
+    def _faults(self, folder: Path, signum: signal.Signals, moment: float, before: Files) -> Iterator[str]:
+        process, begun = self._start(folder), time.monotonic()
         try:
             process.wait(moment)
             self.n_missed += 1
+            self.seconds = min(self.seconds, time.monotonic() - begun)  # the machine was busier before
         except subprocess.TimeoutExpired:
             process.send_signal(signum)
         code, text = _ended(process)

@@ -68,14 +68,12 @@ def test_what_is_a_fault(kind, code, text, left, fault):
     assert bool(found) == bool(fault)
 
 
-@pytest.mark.parametrize("is_text", [False, True])
+@pytest.mark.parametrize("kinds", [mutations.BYTES, mutations.TEXT, mutations.TOML])
 @pytest.mark.parametrize("content", [b"", b"a", b"path,label\nx.wav,sad\n", bytes(range(256)) * 20])
-def test_damage_is_that_of_its_seed_and_always_some(content, is_text):
+def test_damage_is_that_of_its_seed_and_always_some(content, kinds):
     found = []
     for seed in range(40):
-        one, two = (
-            mutations.mutated(content, np.random.default_rng(seed), is_text=is_text) for _ in range(2)
-        )
+        one, two = (mutations.mutated(content, np.random.default_rng(seed), kinds) for _ in range(2))
         assert one == two != content
         found.append(one)
     assert len(set(found)) > 10

@@ -166,7 +166,12 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
 
 def _is_one_of(types: tuple[type, ...], value: Any) -> bool:
     """Whether a value is of such a type itself (true is no number), and a finite number if it is one."""
-    return type(value) in types and not (isinstance(value, float) and not math.isfinite(value))
+    if type(value) not in types:
+        return False
+    try:
+        return float not in types or math.isfinite(value)
+    except OverflowError:  # more digits than any float has
+        return False
 
 
 def _pairs(value: Any) -> Any:

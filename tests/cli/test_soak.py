@@ -28,7 +28,6 @@ def test_killed_commands_keep_old_outputs_and_end_with_the_same_bytes(name, n_ki
     assert soaked.new
     assert soaked.old != soaked.new
     assert soaked.kill(n_kills, random.Random(name)) == []
-    assert soaked.n_missed < n_kills
 
 
 class Planted(soak.Job):

@@ -140,6 +140,7 @@ def test_no_option_for_a_path_and_no_argument_can_stand_in_the_file(name, tmp_pa
         'jobs = "2"',
         "seconds = nan",
         "seconds = -inf",
+        f"seconds = {10**400}",
         "seconds = true",
         "classes = 3",
         'classes = ["happy"]',
