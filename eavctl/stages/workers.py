@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from typing import Any, Literal, TypeVar
 
 from eavctl.errors import DataError
@@ -48,12 +49,13 @@ def in_order(
     """
     jobs = useful(jobs)
     pool = _forks(jobs) if executor == "fork" and _can_fork() else _new_processes(jobs)
+    call = partial(_run, function) if isinstance(pool, ProcessPoolExecutor) else function
     waiting: deque[Future[T]] = deque()
     todo = iter(arguments)
     try:
         while True:
             room = jobs * (1 + AHEAD) - len(waiting)
-            waiting += [pool.submit(function, *each) for each in itertools.islice(todo, room)]
+            waiting += [pool.submit(call, *each) for each in itertools.islice(todo, room)]
             if not waiting:
                 break
             yield waiting.popleft().result()
@@ -81,7 +83,10 @@ def _forks(jobs: int) -> Executor:
 
 
 def _end(pool: ProcessPoolExecutor) -> None:
-    """End the forks at once, and wait for that: what they would go on to write is of no use."""
+    """End the forks soon, and wait for that: what they would go on to write is of no use.
+
+    Each ends its call and then itself: one that died while it sent a result would be waited for for ever.
+    """
     for process in list((getattr(pool, "_processes", None) or {}).values()):
         process.terminate()
     pool.shutdown(wait=True, cancel_futures=True)
@@ -94,10 +99,35 @@ def _new_processes(jobs: int) -> Executor:
     return pool
 
 
+class _Call:
+    """What a fork is doing: whether it is in a call, and whether it was told to end."""
+
+    runs = False
+    is_ended = False
+
+
+def _run(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a function in a fork, which `_leave` can interrupt there and nowhere else."""
+    if _Call.is_ended:
+        raise KeyboardInterrupt
+    _Call.runs = True
+    try:
+        return function(*arguments)
+    finally:
+        _Call.runs = False
+
+
+def _leave(*_: Any) -> None:
+    _Call.is_ended = True
+    if _Call.runs:
+        _Call.runs = False
+        raise KeyboardInterrupt
+
+
 def _begin() -> None:
     """What a fork does first: leave keyboard and terminal to its parent, and end when it does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGTERM, _leave)
     with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

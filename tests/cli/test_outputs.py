@@ -88,7 +88,6 @@ def test_rejected_recordings_are_written_again_and_again(run, mine):
         "train-svm seed33.parquet -o out/x.joblib --folds 2",
         "train-dnn seed33.parquet -o out/x.pt --encoder mlp --epochs 1 --folds 2",
         "predict dataset --model svm.joblib -o out/x.parquet",
-        "predict dataset/sad/sad_sample_1.wav --model svm.joblib --plot out/x.png",
         "report preds.parquet -o out/x.html",
         "fuse preds.parquet seed33_preds.parquet -o out/x.parquet",
     ],
@@ -114,6 +113,9 @@ def test_a_full_device_and_a_folder_that_takes_nothing_end_with_3(run, mine):
         result = run("predict", "dataset", "--model", "svm.joblib", "-o", out)
         assert result.code == 3
         assert out in result.err
+    result = run("predict", "dataset/sad/sad_sample_1.wav", "--model", "svm.joblib", "--plot", "/dev/full")
+    assert result.code == 3
+    assert "/dev/full" in result.err
 
 
 def test_a_link_stays_a_link(run, mine):
