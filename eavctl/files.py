@@ -78,7 +78,7 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 class _Raw(io.FileIO):
-    """Remembers why a write failed, whatever a library in between makes of the error."""
+    """A file that keeps the error of a failed write, whatever a library in between makes of it."""
 
     failure: OSError | None = None
 

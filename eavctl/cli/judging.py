@@ -121,10 +121,10 @@ def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
 
 
 def _title(result: Predicted) -> str:
-    """What a picture's title says: the answer, or how many windows have which."""
+    """What a picture's title says: the answer, or how many segments have which."""
     if len(result.rows) > 1:
         counts = Counter(row.pred for row in result.rows)
-        return f"{len(result.rows)} windows: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
+        return f"{len(result.rows)} segments: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
     (row,) = result.rows
     right = result.sureness(row)
     known = f", right {right['right']:.0%} out of fold" if right else ""

@@ -76,14 +76,14 @@ def plan(
     use: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> int:
-    """How many rows `fuse` would write of the same parameters; nothing is learned or written.
+    """How many rows `fuse` would write of the same parameters; nothing is fitted or written.
 
     Raises
     ------
     DataError, LeakError, UsageError : where `fuse` raises them.
     """
     ready = _prepared(inputs, out, save, use, force)
-    if ready.fuser:  # it has learned already, and to apply it takes no time
+    if ready.fuser:  # it is fitted already, and applying it takes no time
         return len(ready.fuser.fuse(ready.tables, ready.names))
     return len(late.check(ready.tables, method, ready.names).keys)
 
