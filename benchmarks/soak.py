@@ -25,6 +25,7 @@ INTERRUPTED = 130
 LATE_SHARE = 0.6  # of the run time; half of the kills come after it, where outputs are written
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
+PYTHON_BEGINS = "init_import_site"  # in what the interpreter says when it is interrupted at its start
 RESUMED = ".parts"  # ends the names of hidden folders that a later run goes on from
 ENDING_S = 10.0  # in which the workers of a process that was killed must have ended
 
@@ -231,7 +232,8 @@ class Soak:
         except subprocess.TimeoutExpired:
             process.send_signal(signum)
         code, text = _ended(process)
-        if code not in (0, INTERRUPTED, -signum) or "bug:" in text:
+        has_begun = PYTHON_BEGINS not in text  # before that, no line of eavctl's has run
+        if (has_begun and code not in (0, INTERRUPTED, -signum)) or "bug:" in text:
             yield f"it ended with {code}: {text.strip()}"
         if code == INTERRUPTED and "Traceback" in text:
             yield f"it printed a traceback: {text.strip()}"

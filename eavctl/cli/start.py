@@ -23,7 +23,7 @@ SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
 # Where the tests find recordings; and what images and scripts call the version that they install.
 NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
 
-ENDING_SIGNALS = ("SIGTERM", "SIGHUP")  # of kill, and of a terminal that is closed; Windows has one of them
+ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # of Ctrl-C, of kill, and of a terminal that is closed
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
 
 
@@ -53,7 +53,14 @@ def _set_up_process() -> None:
                 signal.signal(number, _interrupt)  # a killed command tidies up as an interrupted one does
 
 
+class _Signals:
+    """Whether one came: a library that is being imported makes another error of the KeyboardInterrupt."""
+
+    came = False
+
+
 def _interrupt(*_: Any) -> NoReturn:
+    _Signals.came = True
     raise KeyboardInterrupt
 
 
@@ -61,6 +68,7 @@ def run(arguments: list[str] | None = None) -> int:
     """Run the command line; return its exit code, once all output is written."""
     words = sys.argv[1:] if arguments is None else arguments
     begin(words)
+    _Signals.came = False
     code = _outcome(words)
     error = _flush(sys.stdout)
     if error and code == DONE and not isinstance(error, BrokenPipeError):
@@ -73,13 +81,15 @@ def _outcome(arguments: list[str]) -> int:
     """Run the command line; tell what went wrong, if anything, and return the exit code."""
     try:
         return _dispatch(arguments)
-    except EavctlError as error:
-        return _fail(f"error: {error}", error.exit_code)
     except BrokenPipeError:  # the reader of the pipe has seen enough
         return DONE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except Exception as error:
+        if _Signals.came:
+            return _fail("interrupted", INTERRUPTED)
+        if isinstance(error, EavctlError):
+            return _fail(f"error: {error}", error.exit_code)
         if hasattr(error, "format_message"):  # wrong usage, found by the parser
             return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
         if isinstance(error, OSError) and error.errno in UNWRITABLE:

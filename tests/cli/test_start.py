@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eavctl.cli import start
+from eavctl.errors import DataError
 
 REPOSITORY = Path(start.__file__).parents[2]
 
@@ -185,3 +186,19 @@ start.main({words})
     done = process(script, cwd=tmp_path)
     assert done.returncode == 0
     assert ("taken apart" in done.stderr) != ends_early
+
+
+@pytest.mark.parametrize("made_of_it", [ImportError("initialization failed"), DataError("m.pt: damaged")])
+def test_an_interrupt_is_one_whatever_a_library_makes_of_it(monkeypatch, made_of_it, run):
+    """A compiled module that is interrupted while it is imported fails with an error of its own."""
+
+    def dispatch(arguments):
+        try:
+            start._interrupt()
+        except KeyboardInterrupt:
+            raise made_of_it from None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(start, "_dispatch", dispatch)
+        assert run("show", "m.pt").code == 130
+    assert run("show", "m.pt").code == 3
