@@ -20,7 +20,7 @@ from eavctl.errors import DataError, NoSpaceError, UsageError
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
 STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")  # what these name may be a regular file, already open
-TEMPORARY = re.compile(r"\.(.+)\.[0-9a-f]{8}\.tmp", re.DOTALL)
+TEMPORARY = r"(?s)\.(.+)\.[0-9a-f]{8}\.tmp"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, or a limit of the shell
 LOCK_WAIT_S, LOCK_STEP_S = 1.0, 0.05  # workers of a process that was killed die a moment after it
 
@@ -170,7 +170,7 @@ def clear_leftovers(folder: Path, name: str | None = None) -> None:
     """
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
-            of = TEMPORARY.fullmatch(entry)
+            of = re.fullmatch(TEMPORARY, entry)
             if of and name in (None, of[1]):
                 with contextlib.suppress(OSError), open(folder / entry, "r+b") as handle:
                     if _lock(handle):

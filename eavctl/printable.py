@@ -7,9 +7,9 @@ import re
 # Control characters of both sets, marks that change the direction of text (Unicode UAX #9), separators of
 # lines, and the surrogates by which Python holds the bytes of names that are not UTF-8.
 _OUTSIDE_ASCII = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff"
-_UNSAFE = re.compile(rf"[\x00-\x1f{_OUTSIDE_ASCII}]")
-_UNSAFE_IN_JSON = re.compile(rf"[{_OUTSIDE_ASCII}]")
-_SURROGATES = re.compile(r"[\ud800-\udfff]")
+_UNSAFE = rf"[\x00-\x1f{_OUTSIDE_ASCII}]"
+_UNSAFE_IN_JSON = rf"[{_OUTSIDE_ASCII}]"
+_SURROGATES = r"[\ud800-\udfff]"
 _SHORT = {"\n": r"\n", "\r": r"\r", "\t": r"\t"}
 _BYTES = range(0xDC80, 0xDD00)  # surrogates of single bytes (PEP 383)
 
@@ -21,17 +21,19 @@ def printable(text: str) -> str:
     ----------
     text : a name, or a whole line with names in it.
     """
-    return _UNSAFE.sub(lambda found: _escaped(found[0]), text)
+    if text.isprintable():  # as nearly all are: no pattern is compiled
+        return text
+    return re.sub(_UNSAFE, lambda found: _escaped(found[0]), text)
 
 
 def utf8(name: str) -> str:
     r"""A name that can be stored: bytes in it that are not UTF-8 are escaped, as in ``\xff``."""
-    return _SURROGATES.sub(lambda found: _escaped(found[0]), name)
+    return re.sub(_SURROGATES, lambda found: _escaped(found[0]), name)
 
 
 def json_escaped(text: str) -> str:
     r"""JSON in which what could steer a terminal is escaped, as in ``\u202e``; it reads back the same."""
-    return _UNSAFE_IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_UNSAFE_IN_JSON, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escaped(character: str) -> str:

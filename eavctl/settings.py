@@ -11,14 +11,12 @@ import math
 import reprlib
 import types
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from eavctl.errors import UsageError
 
 
-@dataclass(frozen=True)
-class Within:
+class Within(NamedTuple):
     """Bounds of a number, for ``Annotated``; both are allowed values."""
 
     least: float

@@ -17,7 +17,6 @@ import typer
 
 from eavctl.cli.console import Verbosity
 from eavctl.cli.options import Quiet, Verbose, Version
-from eavctl.cli.stand_ins import stand_ins, stood_in
 from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, WRONG_USAGE, variables
 from eavctl.errors import UsageError
 
@@ -91,9 +90,14 @@ def _register_commands(arguments: list[str]) -> None:
     """Import the module of the command that is asked for; all where help or settings name the others too."""
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     asked = arguments[0].replace("-", "_") if arguments else ""
-    alone = asked in modules and not SETTINGS_FILE.is_file() and not variables()
+    alone = asked in modules and not _has_settings()
     for name in [asked] if alone else modules:
         importlib.import_module(f"eavctl.cli.{name}")
+
+
+def _has_settings() -> bool:
+    """Whether anything can stand in for options; to look at it takes time at every start."""
+    return SETTINGS_FILE.is_file() or bool(variables())
 
 
 def refuse_empty(arguments: list[str]) -> None:
@@ -134,11 +138,16 @@ def parse(arguments: list[str]) -> int:
         arguments = [*arguments[1:], "--help"]
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
+    stand_ins: Mapping[str, Any] = {}
+    if _has_settings():
+        from eavctl.cli.stand_ins import stand_ins as found
+
+        stand_ins = found(group.commands)
     try:
-        code = group.main(
-            arguments, prog_name="eavctl", standalone_mode=False, default_map=stand_ins(group.commands)
-        )
+        code = group.main(arguments, prog_name="eavctl", standalone_mode=False, default_map=stand_ins)
     except typer.BadParameter as error:
+        from eavctl.cli.stand_ins import stood_in
+
         if stood_in(error):
             error.message += " It is set in the environment or in eavctl.toml."
         raise
