@@ -12,7 +12,7 @@ from pathlib import Path
 from threadpoolctl import threadpool_limits
 
 from benchmarks.measure import Result
-from eavctl.provenance import versions
+from eavctl.storage.provenance import versions
 
 NAMES = ("recordings", "sound", "eeg", "eegnet", "faces", "loading", "fusion")
 BY_NAME_ONLY = ("memory",)

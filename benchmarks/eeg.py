@@ -10,9 +10,9 @@ import numpy as np
 import scipy.io
 
 from benchmarks.measure import RUNS, Result, command_once, commands
-from eavctl import tables
-from eavctl.datasets.twin import synth_eav
 from eavctl.signals.matlab import open_mat
+from eavctl.storage import tables
+from eavctl.synthetic.twin import synth_eav
 
 REFERENCE = Path(__file__).with_name("reference_eeg.py")
 BESIDE = "loadmat, then sosfiltfilt and resample_poly on each trial asked for"

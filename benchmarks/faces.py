@@ -18,12 +18,12 @@ import torch
 
 from benchmarks.measure import RUNS, Result, Taken
 from benchmarks.reference_mtcnn import Mtcnn
-from eavctl.datasets.twin_face import HEIGHT, WIDTH, draw_looks, film
-from eavctl.datasets.twin_files import mp4_bytes
 from eavctl.features.video import faces
 from eavctl.signals.faces import detector, follow
 from eavctl.signals.segments import cut
 from eavctl.signals.video import VideoSpan, open_video
+from eavctl.synthetic.twin_face import HEIGHT, WIDTH, draw_looks, film
+from eavctl.synthetic.twin_files import mp4_bytes
 
 FPS, SECONDS, SEGMENT_S = 30, 20, 5
 EVERY = 6  # frames: 25 of 5 s are looked at

@@ -19,14 +19,14 @@ import numpy as np
 import pandas as pd
 import soundfile
 
-from eavctl import tables
 from eavctl.errors import EavctlError
 from eavctl.evaluation.names import suspicions
 from eavctl.evaluation.protocols import Plan
+from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import Choice, extract
-from eavctl.stages.recipe import Recipe
-from eavctl.stages.train import Evaluation, checked_plan
-from eavctl.stages.training_table import TrainingTable, of_features
+from eavctl.storage import tables
+from eavctl.training.cross_validation import Evaluation, checked_plan
+from eavctl.training.rows import TrainingTable, of_features
 
 CLASSES = ("angry", "happy", "sad")
 RATE, SECONDS = 16000, 1.0

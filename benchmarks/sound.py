@@ -11,9 +11,9 @@ import numpy as np
 from scipy.signal import resample_poly
 
 from benchmarks.measure import RUNS, Result, calls
-from eavctl.datasets import twin_voice
 from eavctl.features import audio
 from eavctl.features.functionals import functionals
+from eavctl.synthetic import twin_voice
 
 RATE = 16000
 CLIPS = ((3.5, RATE), (3.5, 22050), (30.0, RATE))  # seconds, and rate, of the clips of seed33

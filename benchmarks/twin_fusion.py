@@ -20,10 +20,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from eavctl import files
 from eavctl.classifiers import dnn
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import TrainSettings
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import clusters_of, paired_difference, score_intervals
@@ -31,8 +30,9 @@ from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.protocols import Split, splits
 from eavctl.fusion.networks.model import Design, Stream, fit
 from eavctl.fusion.subsets import subsets_of
-from eavctl.stages.clips import in_order
-from eavctl.stages.joined import join_features
+from eavctl.storage import files
+from eavctl.training.clips import in_order
+from eavctl.training.joined_tables import join_features
 
 # Chosen on a twin of another seed.
 ALONE = {

@@ -9,7 +9,7 @@ import pytest
 
 from eavctl import jobs
 from eavctl.errors import UsageError
-from eavctl.stages import workers
+from eavctl.extraction import executors as workers
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
 

@@ -12,9 +12,9 @@ import pytest
 
 from eavctl.classifiers import dnn
 from eavctl.cli import start
-from eavctl.datasets.synthesis import synth_speech
+from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
-from eavctl.stages.recipe import Recipe
+from eavctl.synthetic.tones import synth_speech
 
 # What a process has: everything that the library could have changed.
 STATE = """

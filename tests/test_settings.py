@@ -15,12 +15,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eavctl import artifacts, registry
+from eavctl import registry
 from eavctl.classifiers.network import build_network
-from eavctl.classifiers.training import TrainSettings
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, EavctlError, UsageError
+from eavctl.extraction.recipe import Recipe
 from eavctl.settings import Within, checked
-from eavctl.stages.recipe import Recipe
+from eavctl.storage import artifacts
 
 KINDS = ("features", "encoders", "fusion networks")
 REGISTERED = [(kind, name) for kind in KINDS for name in registry.names(kind)]

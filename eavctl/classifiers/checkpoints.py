@@ -7,9 +7,9 @@ from typing import Any
 
 import torch
 
-from eavctl import files
-from eavctl.classifiers.training import Training
+from eavctl.classifiers.training_loop import Training
 from eavctl.errors import DataError, UsageError
+from eavctl.storage import files
 
 CHECKPOINT_EPOCHS = 5
 

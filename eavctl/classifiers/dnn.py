@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
 from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
 from eavctl.classifiers.network import Network, build_network
-from eavctl.classifiers.training import Epoch, TrainSettings, forward
+from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
 from eavctl.errors import DataError, UsageError
-from eavctl.provenance import hash_folder
+from eavctl.storage.provenance import hash_folder
 
 __all__ = ["DnnModel", "Epoch", "TrainSettings", "fit"]
 

@@ -18,7 +18,7 @@ from torch import nn
 from eavctl.classifiers.checkpoints import Checkpoint
 from eavctl.classifiers.inner_folds import Fold, InnerRows, Names
 from eavctl.classifiers.streams import Rows, held
-from eavctl.classifiers.training import Epoch, Samples, Training, TrainSettings
+from eavctl.classifiers.training_loop import Epoch, Samples, Training, TrainSettings
 from eavctl.errors import DataError, UsageError
 
 PIECE = 256  # rows that are looked at at once

@@ -16,8 +16,9 @@ from typing import Any
 import typer
 
 from eavctl.cli.console import Verbosity
+from eavctl.cli.exit_codes import DONE, INTERRUPTED, WRONG_USAGE
 from eavctl.cli.options import Quiet, Verbose, Version
-from eavctl.cli.start import DONE, INTERRUPTED, SETTINGS_FILE, WRONG_USAGE, variables
+from eavctl.cli.settings_places import has_settings
 from eavctl.errors import UsageError
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
@@ -90,14 +91,9 @@ def _register_commands(arguments: list[str]) -> None:
     """Import the module of the command that is asked for; all where help or settings name the others too."""
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     asked = arguments[0].replace("-", "_") if arguments else ""
-    alone = asked in modules and not _has_settings()
+    alone = asked in modules and not has_settings()
     for name in [asked] if alone else modules:
         importlib.import_module(f"eavctl.cli.{name}")
-
-
-def _has_settings() -> bool:
-    """Whether anything can stand in for options; to look at it takes time at every start."""
-    return SETTINGS_FILE.is_file() or bool(variables())
 
 
 def refuse_empty(arguments: list[str]) -> None:
@@ -139,7 +135,7 @@ def parse(arguments: list[str]) -> int:
     _register_commands(arguments)
     group: Any = typer.main.get_command(app)
     stand_ins: Mapping[str, Any] = {}
-    if _has_settings():
+    if has_settings():
         from eavctl.cli.stand_ins import stand_ins as found
 
         stand_ins = found(group.commands)

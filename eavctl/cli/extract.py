@@ -29,8 +29,8 @@ from eavctl.cli.values import read_epochs, read_pairs, read_settings
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import Extracted, Planned
-    from eavctl.stages.recipe import Recipe
 
 FAST = "-fast"  # ends the names of variants in single precision
 
@@ -103,10 +103,10 @@ def extract(
     A recording that cannot be used is named with its reason, here and in the table's metadata, and the
     rest goes on. Run again after an interruption, it goes on where it stopped.
     """
-    from eavctl.stages.choice import Choice
+    from eavctl.datasets.choice import Choice
+    from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import extract as run
     from eavctl.stages.extract import plan
-    from eavctl.stages.recipe import Recipe
 
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})

@@ -33,9 +33,9 @@ from eavctl.errors import UsageError
 from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
-    from eavctl.classifiers.training import TrainSettings
-    from eavctl.stages.fuse_network import FusionPlan
-    from eavctl.stages.train import Evaluation, Planned, Targets
+    from eavctl.classifiers.training_loop import TrainSettings
+    from eavctl.stages.train_fusion import FusionPlan
+    from eavctl.training.cross_validation import Evaluation, Planned, Targets
 
 LATE, EARLY = "weighted", "attention"  # the methods if none is given
 ALIGNMENT_EPOCHS = 100
@@ -167,8 +167,8 @@ def fuse(
     if zero_shot and (save or predictions or tensorboard or out.endswith(MODEL_ENDINGS)):
         raise UsageError("--zero-shot writes predictions by -o, and keeps no model")
     from eavctl.classifiers.memory import keep_freed_memory
-    from eavctl.stages.fuse_network import FusionPlan, Inputs
-    from eavctl.stages.train import Evaluation, Targets
+    from eavctl.stages.train_fusion import FusionPlan, Inputs
+    from eavctl.training.cross_validation import Evaluation, Targets
 
     if starts:
         epochs, lr = epochs or STARTED_EPOCHS, lr or STARTED_RATE
@@ -208,7 +208,8 @@ def _sorted(inputs: list[str], init: list[str] | None) -> tuple[list[str], list[
 
 def _is_for_networks(sources: list[str], method: str | None) -> bool:
     """Whether feature tables are fused: told by the method, or by the first table."""
-    from eavctl import registry, tables
+    from eavctl import registry
+    from eavctl.storage import tables
 
     if method in registry.names("fusers"):
         return False
@@ -289,7 +290,7 @@ def _fuse_features(
     switches: _Switches,
 ) -> None:
     from eavctl.evaluation.names import class_line
-    from eavctl.stages.fuse_network import fuse_network, plan
+    from eavctl.stages.train_fusion import fuse_network, plan
 
     if switches.dry_run:
         found = plan(planned, targets, settings, evaluation, force=switches.force)

@@ -52,8 +52,8 @@ def init(
     as_json: Json = False,
 ) -> None:
     """Lay out class folders for recordings and a Makefile that goes from them to a report."""
-    from eavctl import files
     from eavctl.errors import DataError, UsageError
+    from eavctl.storage import files
 
     names = [name.strip() for name in classes.split(",") if name.strip()]
     if not names:

@@ -12,7 +12,7 @@ from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn,
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
-    from eavctl.stages.choice import Choice
+    from eavctl.datasets.choice import Choice
     from eavctl.stages.predict import Planned, Predicted, Row, Without
 
 DEFAULT_MODEL = Path("svm.joblib")
@@ -39,7 +39,7 @@ def judge(
     as_json: bool = False,
 ) -> None:
     """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
-    from eavctl.ownership import Output, guard
+    from eavctl.storage.ownership import Output, guard
 
     separate = separate or {}
     if bool(sources) == bool(separate):
@@ -75,7 +75,7 @@ def judge(
         draw_analysis(drawn, plot, _title(result))
         say(f"picture -> {plot}")
     if out:
-        from eavctl.tables import write_predictions
+        from eavctl.storage.tables import write_predictions
 
         write_predictions(result.to_table(), out)
         say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")

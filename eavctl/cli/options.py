@@ -9,8 +9,8 @@ import typer
 
 from eavctl import __version__
 from eavctl.errors import UsageError
-from eavctl.files import STDIO
 from eavctl.settings import MOST_SEED
+from eavctl.storage.files import STDIO
 
 
 def _print_version(asked: bool) -> None:

@@ -84,7 +84,7 @@ def predict(
     which it used, how much each weighed, and which were missing. With --segment it judges each segment, and
     without it whole recordings.
     """
-    from eavctl.stages.choice import Choice
+    from eavctl.datasets.choice import Choice
 
     check_stdout(as_json, out, rejected)
     judge(

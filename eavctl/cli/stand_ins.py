@@ -14,7 +14,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eavctl.cli.start import SETTINGS_FILE, SETTINGS_PREFIX, variables
+from eavctl.cli.settings_places import SETTINGS_FILE, SETTINGS_PREFIX, variables
 from eavctl.errors import UsageError
 
 NOT_IN_FILE = frozenset(

@@ -13,15 +13,10 @@ from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
 from eavctl.cli.console import Verbosity, begin, tell_error
+from eavctl.cli.exit_codes import BAD_DATA, BUG, DONE, INTERRUPTED, WRONG_USAGE
+from eavctl.cli.settings_places import has_settings
 from eavctl.errors import EavctlError
 from eavctl.printable import printable
-
-DONE, BUG, WRONG_USAGE, BAD_DATA, INTERRUPTED = 0, 1, 2, 3, 130
-
-SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
-SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
-# Where the tests find recordings; and what images and scripts call the version that they install.
-NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # of Ctrl-C, of kill, and of a terminal that is closed
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
@@ -136,18 +131,9 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
         case _:
             return None
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
-    if is_option or "" in arguments or SETTINGS_FILE.is_file() or variables():
+    if is_option or "" in arguments or has_settings():
         return None
     return clip, Path(model) if model else None
-
-
-def variables() -> dict[str, str]:
-    """Environment variables that stand in for options; an empty one is as if it were not set."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if name.startswith(SETTINGS_PREFIX) and value and name not in NO_SETTINGS
-    }
 
 
 def _see_help(error: Any) -> str:

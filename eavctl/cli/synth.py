@@ -51,7 +51,7 @@ def synth(
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     with progress("synth", at_once=False) as tick:
         if layout == "eav":
-            from eavctl.datasets.twin import synth_eav
+            from eavctl.synthetic.twin import synth_eav
 
             count = synth_eav(
                 out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed, jobs=jobs,
@@ -59,7 +59,7 @@ def synth(
             )  # fmt: skip
             what, of = "trials", f"{subjects} subjects, {seconds:g} s each"
         else:
-            from eavctl.datasets.synthesis import synth_speech
+            from eavctl.synthetic.tones import synth_speech
 
             count = synth_speech(
                 out, per_class=per_class, classes=names, seed=seed, force=force, dry_run=dry_run, on_clip=tick

@@ -107,8 +107,8 @@ def train_dnn(
     """
     from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.encoders.choice import settings_of_size
-    from eavctl.stages.train import Evaluation, Targets
-    from eavctl.stages.train_dnn import DnnFitter, encoder_for
+    from eavctl.training.cross_validation import Evaluation, Targets
+    from eavctl.training.dnn_fitter import DnnFitter, encoder_for
 
     check_stdout(as_json, out, predictions)
     settings = train_settings(

@@ -51,8 +51,8 @@ def train_svm(
     speakers only, inside each fold; the model in the file is fitted on all rows. Feature tables of
     tensors are for train-dnn.
     """
-    from eavctl.stages.train import Evaluation, Targets
-    from eavctl.stages.train_svm import SvmFitter
+    from eavctl.training.cross_validation import Evaluation, Targets
+    from eavctl.training.svm_fitter import SvmFitter
 
     check_stdout(as_json, out, predictions)
     evaluation = Evaluation(protocol, folds, group, normalize, seed)

@@ -11,8 +11,8 @@ from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
-    from eavctl.classifiers.training import TrainSettings
-    from eavctl.stages.train import Evaluation, Fitter, Planned, Targets
+    from eavctl.classifiers.training_loop import TrainSettings
+    from eavctl.training.cross_validation import Evaluation, Fitter, Planned, Targets
 
 
 def run_training(
@@ -28,7 +28,7 @@ def run_training(
 ) -> None:
     """Train, and say what came of it."""
     from eavctl.evaluation.names import class_line
-    from eavctl.stages.train import plan, train
+    from eavctl.training.cross_validation import plan, train
 
     if dry_run:
         planned = plan(table, targets, fitter, evaluation, force=force)
@@ -66,7 +66,7 @@ def tell_plan(
 
 def train_settings(**given: Any) -> TrainSettings:
     """Settings of a network's training: those given, and the defaults for what is None."""
-    from eavctl.classifiers.training import TrainSettings
+    from eavctl.classifiers.training_loop import TrainSettings
 
     return TrainSettings(**{key: value for key, value in given.items() if value is not None})
 

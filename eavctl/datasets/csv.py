@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from eavctl.datasets.manifest import Manifest, build
-from eavctl.endings import columns_of, split_ending
 from eavctl.errors import DataError
-from eavctl.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
 from eavctl.registry import register
-from eavctl.tables import read_frame
+from eavctl.signals.endings import columns_of, split_ending
+from eavctl.storage.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
+from eavctl.storage.tables import read_frame
 
 ENDINGS = (".csv", ".tsv", ".parquet")
 LARGEST = 2**31 - 1  # of a whole number: beyond any number of trials or folds

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 
 from eavctl.datasets.manifest import Manifest, build, media_files
-from eavctl.endings import EEG_ENDINGS, split_ending
 from eavctl.registry import register
+from eavctl.signals.endings import EEG_ENDINGS, split_ending
 
 BIDS = re.compile(
     r"sub-(?P<subject>[^_]+)(_ses-(?P<session>[^_]+))?(_task-(?P<task>[^_]+))?(_acq-[^_]+)?(_run-[^_]+)?_eeg"

@@ -14,7 +14,7 @@ from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 
 if TYPE_CHECKING:
-    from eavctl.signals.eeg import Event
+    from eavctl.signals.eeg_file import Event
 
 ROUNDING_SAMPLES = 2  # by which an epoch may miss the recording's ends; its data are those beside
 

@@ -8,8 +8,8 @@ from operator import itemgetter
 from pathlib import Path, PurePath
 
 from eavctl.datasets.manifest import Manifest, build, media_files, media_folders
-from eavctl.endings import columns_of, split_ending
 from eavctl.registry import register
+from eavctl.signals.endings import columns_of, split_ending
 
 
 def _is_class_folder(path: Path) -> bool:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eavctl import registry
-from eavctl.arrow import column, of_records
-from eavctl.endings import MEDIA_ENDINGS, split_ending
 from eavctl.errors import DataError, UsageError
-from eavctl.keys import KEYS, MANIFEST_COLUMNS, PATHS
-from eavctl.paths import named
-from eavctl.tables import COLUMN_TYPES, key_frame
+from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
+from eavctl.storage.arrow import column, of_records
+from eavctl.storage.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.storage.paths import named
+from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 EAV, TWIN = "eav", "eav-twin"
 

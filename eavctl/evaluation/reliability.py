@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eavctl.tables import PredictionTable  # judging a clip needs no tables
+    from eavctl.storage.tables import PredictionTable  # judging a clip needs no tables
 
 PARTS, FEWEST = 5, 20
 LENGTH_RATIO = 1.25  # lengths beyond those of the test by more than this are other material

@@ -20,7 +20,7 @@ from eavctl.evaluation.intervals import (
     score_intervals,
 )
 from eavctl.evaluation.published import published_line
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 
 def summarize(table: PredictionTable) -> dict[str, Any]:

@@ -20,7 +20,7 @@ class TrainedOn:
     """The people, clips and recordings of some rows.
 
     A person of one data set is nobody of another, whatever the names. Recordings are told by their content
-    (see `eavctl.stages.fingerprint`), so that one is known again under another name.
+    (see `eavctl.extraction.fingerprint`), so that one is known again under another name.
     """
 
     subjects: frozenset[Named] = frozenset()

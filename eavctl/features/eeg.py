@@ -12,7 +12,7 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.registry import register
 from eavctl.settings import Within
 from eavctl.signals.bandpass import zero_phase
-from eavctl.signals.eeg import LEAVE_OUT
+from eavctl.signals.eeg_file import LEAVE_OUT
 from eavctl.signals.resampling import ratio, resampled
 
 BANDS = {

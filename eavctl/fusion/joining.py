@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, UsageError
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 SHOWN = 3
 _MUST_AGREE = ("label", "subject", "clip_id")

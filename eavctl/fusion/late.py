@@ -23,7 +23,7 @@ from eavctl.evaluation import leakage
 from eavctl.evaluation.metrics import indices
 from eavctl.fusion.joining import Inputs, Joined, hashes_of, join, merged_meta, unite
 from eavctl.fusion.subsets import subsets_of, table_of
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 
 class LateFuser:

@@ -11,7 +11,7 @@ import numpy as np
 from eavctl.evaluation import formatting, metrics
 from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.summary import compare, corrected, protocol_group
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 MOST_INPUTS = 5  # of so many, all 31 subsets are looked at; of more, only those that matter most
 

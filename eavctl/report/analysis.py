@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eavctl import files
 from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
 from eavctl.features.chroma import N_CHROMA, chroma
 from eavctl.features.spectrum import DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
 from eavctl.signals.transforms import dct_matrix
+from eavctl.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,7 +14,7 @@ from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
 from eavctl.report.subsets import subset_table
-from eavctl.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable
 
 NOT_OUT_OF_FOLD = (
     "these predictions are not marked as out of fold: if the model was trained on some of these recordings, "

@@ -16,7 +16,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.eeg import EegFile, Event, warn
+from eavctl.signals.eeg_file import EegFile, Event, warn
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 
 MICROVOLTS = 1e6  # MNE counts in volt
@@ -27,7 +27,7 @@ ABOUT_PLACES = re.compile(
 )
 
 
-class Recording(EegFile):
+class MneRecording(EegFile):
     """A continuous recording, read by MNE."""
 
     def __init__(self, path: str, ending: str) -> None:

@@ -17,9 +17,9 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.eeg import EegFile, Event, listed, warn
+from eavctl.signals.eeg_file import EegFile, Event, listed, warn
 from eavctl.signals.eeg_names import NO_EEG, clean_names
-from eavctl.signals.matlab import Variable, is_hdf5
+from eavctl.signals.mat_file import Variable, is_hdf5
 from eavctl.signals.matlab5 import CHAR, STRUCT, Matlab5File, Node, plain_array
 from eavctl.signals.matlab5_elements import DamagedError, clear_errors
 

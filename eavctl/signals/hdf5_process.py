@@ -21,7 +21,7 @@ from eavctl.errors import SignalError
 LONGEST_S = 120.0  # for an answer; a block of 16 MB comes from the slowest disk within it
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
-    "from eavctl.signals.hdf5_process import serve; serve()"
+    "from eavctl.signals.hdf5_reader import serve; serve()"
 )
 _turn = threading.Lock()
 _processes: dict[int, subprocess.Popen[bytes]] = {}  # by the process that asks: a fork starts its own
@@ -32,7 +32,7 @@ def ask(path: str, question: str, **details: Any) -> tuple[Any, bytearray]:
 
     Parameters
     ----------
-    path, question, details : see `eavctl.signals.matlab_hdf5.answer`.
+    path, question, details : see `eavctl.signals.hdf5_reader.answer`.
 
     Returns
     -------
@@ -101,24 +101,3 @@ def _exactly(stream: IO[bytes], count: int) -> bytearray:
             raise EOFError
         at += found
     return content
-
-
-def serve() -> None:
-    """Answer questions from stdin until it ends."""
-    import signal
-
-    from eavctl.signals.matlab_hdf5 import answer
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard is the asking process's
-    for line in sys.stdin.buffer:
-        path, question, details = json.loads(line)
-        said: dict[str, Any] = {"answer": None, "error": "", "n_bytes": 0}
-        content = b""
-        try:
-            said["answer"], content = answer(path, question, **details)
-        except SignalError as error:
-            said["error"] = str(error)
-        said["n_bytes"] = len(content)
-        sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
-        sys.stdout.buffer.write(content)
-        sys.stdout.buffer.flush()

@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from eavctl.errors import SignalError
-from eavctl.signals.matlab import LARGEST_SLAB, MatFile, Variable, refuse_trap
+from eavctl.signals.mat_file import LARGEST_SLAB, MatFile, Variable, refuse_trap
 from eavctl.signals.matlab5_elements import (
     COMPRESSED,
     INT8,

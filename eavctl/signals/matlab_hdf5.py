@@ -1,25 +1,19 @@
 """MATLAB files of version 7.3, which are HDF5 with the axes reversed.
 
-`Hdf5File` is what the program sees; all that touches the file is `answer`, which runs in another process.
+`eavctl.signals.hdf5_reader` touches the file, in another process; `Hdf5File` asks it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import math
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals.hdf5_process import ask
-from eavctl.signals.matlab import LARGEST_SLAB, MatFile, Variable, refuse_trap
-
-CACHE_BYTES = 8 << 20  # of unpacked chunks
-NUMBERS = "biuf"
+from eavctl.signals.mat_file import MatFile, Variable
 
 
 @dataclass(frozen=True)
@@ -67,84 +61,3 @@ class Hdf5File(MatFile):
             self._variables.clear()
             with contextlib.suppress(SignalError):
                 ask(self.path, "close")
-
-
-# --- in the other process
-
-_last: dict[tuple[str, int, int], Any] = {}  # the file opened last, by its path, size and time
-
-
-def answer(path: str, question: str, **details: Any) -> tuple[Any, bytes]:
-    """Answer for `eavctl.signals.hdf5_process`: ``arrays`` of a file, a ``block`` of one, or ``close`` it.
-
-    Raises
-    ------
-    SignalError : the file cannot be read.
-    """
-    with _clear_errors(path):
-        if question == "close":
-            _close()
-            return None, b""
-        file = _opened(path)
-        if question == "arrays":
-            return list(_arrays(path, file)), b""
-        place = (slice(None),) * details["axis"] + (slice(details["start"], details["stop"]),)
-        return None, np.asarray(file[details["name"]][place]).tobytes()
-
-
-@contextlib.contextmanager
-def _clear_errors(path: str) -> Iterator[None]:
-    """Damage shows in HDF5's library as any of these."""
-    try:
-        yield
-    except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
-        reason = " ".join(str(error).split())
-        raise SignalError(f"{path}: damaged, or no MATLAB 7.3 file ({reason})") from None
-
-
-def _opened(path: str) -> Any:
-    import h5py
-
-    found = os.stat(path)
-    key = (path, found.st_size, found.st_mtime_ns)
-    if key not in _last:
-        _close()
-        _last[key] = h5py.File(path, "r", rdcc_nbytes=CACHE_BYTES)
-    return _last[key]
-
-
-def _close() -> None:
-    for file in _last.values():
-        file.close()
-    _last.clear()
-
-
-def _arrays(path: str, file: Any) -> Iterator[dict[str, Any]]:
-    """Describe the numeric arrays of a file, with their axes as HDF5 has them."""
-    import h5py
-
-    for name in file:
-        # Links and virtual data sets could lead into any file of the disk.
-        if not isinstance(file.get(name, getlink=True), h5py.HardLink):
-            continue
-        data = file[name]
-        if not isinstance(data, h5py.Dataset) or data.is_virtual or data.external:
-            continue
-        kind = data.attrs.get("MATLAB_class", b"")
-        is_text = kind in (b"char", "char") or "MATLAB_empty" in data.attrs
-        if data.dtype.kind not in NUMBERS or is_text or len(data.shape or ()) < 2:
-            continue
-        chunk_bytes = math.prod(data.chunks or ()) * data.dtype.itemsize
-        if chunk_bytes > LARGEST_SLAB:
-            raise SignalError(
-                f"{path}: {name!r} is stored in pieces of {chunk_bytes >> 20} MB, more than "
-                f"{LARGEST_SLAB >> 20}; save it again with smaller chunks"
-            )
-        refuse_trap(path, name, math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size())
-        yield {
-            "name": name,
-            "shape": data.shape,
-            "stored": data.dtype.str,
-            "chunks": data.chunks,
-            "is_logical": kind in (b"logical", "logical"),
-        }

@@ -12,21 +12,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eavctl import files, tables
+from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.ownership import Output, guard
+from eavctl.extraction.batches import Record, batches, sample_id
+from eavctl.extraction.copies import Copies
+from eavctl.extraction.input_hash import Inputs
+from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
-from eavctl.provenance import versions
-from eavctl.stages.batches import Record, batches, sample_id
-from eavctl.stages.choice import Choice
-from eavctl.stages.copies import Copies
-from eavctl.stages.inputs import Inputs
-from eavctl.stages.recipe import Recipe, noting
+from eavctl.storage import files, tables
+from eavctl.storage.ownership import Output, guard
+from eavctl.storage.provenance import versions
 
 if TYPE_CHECKING:
-    from eavctl.stages.workers import ExecutorName  # not needed by one process
+    from eavctl.extraction.executors import ExecutorName  # not needed by one process
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -143,7 +143,7 @@ def extract(
     source, choice : the data set, and which of it; all by default.
     out : the table to write, or ``-``.
     jobs : processes, each with one thread.
-    executor : what starts them, as `eavctl.stages.workers.in_order` takes it; `loky` is safe in any program.
+    executor : what starts them (see `eavctl.extraction.executors.in_order`); ``loky`` is safe in any program.
     force : overwrite a file of others, and compute what is up to date.
     strict : one bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.

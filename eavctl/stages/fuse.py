@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eavctl import artifacts, files, tables
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
-from eavctl.ownership import Output, guard
-from eavctl.paths import Paths, named
-from eavctl.provenance import hash_json, versions
-from eavctl.tables import PredictionTable
+from eavctl.storage import artifacts, files, tables
+from eavctl.storage.ownership import Output, guard
+from eavctl.storage.paths import Paths, named
+from eavctl.storage.provenance import hash_json, versions
+from eavctl.storage.tables import PredictionTable
 
 
 @dataclass(frozen=True)

@@ -12,16 +12,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eavctl import artifacts, files
+from eavctl.datasets.choice import Choice
 from eavctl.errors import DataError, SettingsError
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
+from eavctl.extraction.recipe import noting
 from eavctl.features.normalize import COLUMNS, SPEAKER_WARNING, Bands, bands_of, standardize_by_group
-from eavctl.ownership import PARQUET
-from eavctl.paths import Paths, named
-from eavctl.printable import printable, utf8
-from eavctl.stages.choice import Choice
-from eavctl.stages.gather import (
+from eavctl.predicting.segments import (
     Absence,
     Gathered,
     Segment,
@@ -31,13 +28,16 @@ from eavctl.stages.gather import (
     take_recordings,
     take_tables,
 )
-from eavctl.stages.recipe import noting
-from eavctl.stages.sources import Asked, Recording, find_recordings, of_files, without_repeats
+from eavctl.predicting.sources import Asked, Recording, find_recordings, of_files, without_repeats
+from eavctl.printable import printable, utf8
+from eavctl.storage import artifacts, files
+from eavctl.storage.ownership import PARQUET
+from eavctl.storage.paths import Paths, named
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
-    from eavctl.stages.workers import ExecutorName
-    from eavctl.tables import PredictionTable
+    from eavctl.extraction.executors import ExecutorName
+    from eavctl.storage.tables import PredictionTable
 
 MIN_SPEAKER_CLIPS = 4  # below this a speaker's own mean and deviation say more about the text than the voice
 
@@ -76,7 +76,7 @@ class Row(NamedTuple):
 class Predicted:
     """What the model says: rows with probabilities in the order of ``classes``, and what went wrong.
 
-    ``rejected`` is as in `eavctl.stages.gather.Gathered`, of ``n_recordings`` recordings and rows of tables.
+    ``rejected`` is as in `eavctl.predicting.segments.Gathered`, of ``n_recordings`` recordings and rows.
     Rows are ``each_segment`` of the recordings where that was asked for, and else whole recordings.
     """
 
@@ -155,7 +155,7 @@ class Predicted:
         """
         import pandas as pd
 
-        from eavctl.tables import PredictionTable, key_frame
+        from eavctl.storage.tables import PredictionTable, key_frame
 
         rows = sorted(self.rows, key=lambda row: row.keys["sample_id"])
         for one, other in itertools.pairwise(rows):
@@ -254,7 +254,7 @@ def predict(
         meant. How names are spelt is not looked at.
     segment, hop : judge segments of so many seconds instead of whole recordings, one every ``hop`` seconds.
     jobs, executor : processes that read and describe recordings, and what starts them, as
-        `eavctl.stages.workers.in_order` takes it; the result is the same for any number.
+        `eavctl.extraction.executors.in_order` takes it; the result is the same for any number.
     strict : one bad recording is an error.
     rejected : also write the recordings that cannot be used to this table.
 
@@ -264,7 +264,7 @@ def predict(
         ``strict`` is given; or the model needs several clips of a speaker and there are fewer.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
-        without a segment, or either too short to be meant (see `eavctl.stages.recipe.Recipe`).
+        without a segment, or either too short to be meant (see `eavctl.extraction.recipe.Recipe`).
     """
     asked = _Asked(sources, model, separate or {}, choice or Choice(), trial, segment, hop)
     loaded, streams, recordings, gathered = _prepared(asked)
@@ -364,7 +364,7 @@ def _classes(model: artifacts.Model) -> tuple[str, ...]:
 
 
 def _write_rejected(gathered: Gathered, path: str | os.PathLike[str]) -> None:
-    from eavctl.tables import write_rejected
+    from eavctl.storage.tables import write_rejected
 
     names = ("clip_id", "path", "reason")
     records = [bad | {name: utf8(bad[name]) for name in names} for bad in gathered.rejected]
@@ -424,7 +424,7 @@ def _is_feature_table(source: str | os.PathLike[str]) -> bool:
         return files.read_stdin().startswith(PARQUET)  # else it is a recording
     if not (name.endswith(".parquet") and Path(source).is_file()):
         return False
-    from eavctl.tables import read_meta
+    from eavctl.storage.tables import read_meta
 
     return read_meta(source).get("kind") == "features"
 

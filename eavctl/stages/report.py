@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from eavctl import files, tables
-from eavctl.ownership import Output, guard
-from eavctl.paths import Paths, named
 from eavctl.report import html
+from eavctl.storage import files, tables
+from eavctl.storage.ownership import Output, guard
+from eavctl.storage.paths import Paths, named
 
 
 def report(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from eavctl import artifacts
 from eavctl.errors import DataError
-from eavctl.ownership import describe, kind_of
+from eavctl.storage import artifacts
+from eavctl.storage.ownership import describe, kind_of
 
 
 def show(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -30,8 +30,8 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl import tables
     from eavctl.evaluation.groups import identify, named
+    from eavctl.storage import tables
 
     meta = tables.read_meta(path)
     keys = tables.read_keys(path) if meta["kind"] in ("features", "predictions") else None

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from eavctl import tables
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
@@ -26,12 +25,13 @@ from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
-from eavctl.ownership import Output, guard
-from eavctl.provenance import hash_json, versions
-from eavctl.stages.clips import in_order
-from eavctl.stages.fit_warnings import FitWarnings
-from eavctl.stages.fuse_network import FusionPlan
-from eavctl.stages.train import (
+from eavctl.stages.train_fusion import FusionPlan
+from eavctl.storage import tables
+from eavctl.storage.ownership import Output, guard
+from eavctl.storage.provenance import hash_json, versions
+from eavctl.storage.tables import PredictionTable
+from eavctl.training.clips import in_order
+from eavctl.training.cross_validation import (
     PACKAGES,
     UNTESTED,
     Evaluation,
@@ -41,8 +41,8 @@ from eavctl.stages.train import (
     checked_plan,
     protocol_meta,
 )
-from eavctl.stages.training_table import TrainingTable, labelled
-from eavctl.tables import PredictionTable
+from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import TrainingTable, labelled
 
 __all__ = ["ALL", "AlignmentSettings", "ZeroShot", "lines", "zero_shot"]
 
@@ -94,7 +94,7 @@ def zero_shot(
     UsageError : no such class; or what zero-shot cannot be asked for.
     DataError : fewer than three classes, a fold without training rows of a class held out, or tables that do
         not fit together.
-    LeakError : as `eavctl.stages.train.train`.
+    LeakError : as `eavctl.training.cross_validation.train`.
     """
     run, held = _prepared(planned, out, held_out, settings, evaluation, force)
     identity = _identity(run, held_out, evaluation)

@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import torch
 
-from eavctl import artifacts
 from eavctl.classifiers.dnn import DnnModel, Epoch, TrainSettings, fit
 from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.network import Network, build_network
-from eavctl.classifiers.training import Samples, Training
+from eavctl.classifiers.training_loop import Samples, Training
 from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.evaluation.metrics import classwise_calibration_error
+from eavctl.storage import artifacts
 
 SHAPE = (16, 36)
 SMALL = {"channels": [4, 8], "lstm_units": 8, "dropout": 0.0}
@@ -323,7 +323,7 @@ def test_a_validation_loss_that_is_not_finite_is_no_best_epoch(monkeypatch: pyte
     y = (labels == "softer").astype(np.int64)
     logits = np.zeros((36, 2))
     logits[5, 1] = np.inf
-    monkeypatch.setattr("eavctl.classifiers.training.forward", lambda *_: logits)
+    monkeypatch.setattr("eavctl.classifiers.training_loop.forward", lambda *_: logits)
     run = Training(lambda: build_network(META), QUICK, 0, Samples(x, y, np.arange(60), np.arange(60, 96)), 2)
     with pytest.raises(DataError, match="validation loss is not finite in epoch 1"):
         run.run_epoch()

@@ -11,7 +11,7 @@ import pytest
 from eavctl.classifiers.fitting import Keeping, Labelled, fit_members
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.network import build_network
-from eavctl.classifiers.training import TrainSettings
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, TrainingWarning
 
 SEEDS = range(5)

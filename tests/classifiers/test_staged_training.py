@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from eavctl import registry
 from eavctl.classifiers.dnn import TrainSettings, fit
 from eavctl.classifiers.network import build_network
-from eavctl.classifiers.training import Samples, Training
+from eavctl.classifiers.training_loop import Samples, Training
 from eavctl.errors import UsageError
 
 SETTINGS = TrainSettings(

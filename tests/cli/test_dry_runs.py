@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from eavctl import tables
-from eavctl.stages.recipe import Recipe
+from eavctl.extraction.recipe import Recipe
+from eavctl.storage import tables
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eavctl import artifacts, tables
+from eavctl.storage import artifacts, tables
 
 MODALITIES = {"bands": "eeg", "epochs": "eeg", "speech": "audio", "faces": "video"}
 

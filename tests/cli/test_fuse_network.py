@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from eavctl import artifacts, tables
+from eavctl.storage import artifacts, tables
 
 QUICK = ("--epochs", "1", "--protocol", "eav-70-30", "--size", "tiny")
 AMBT = ("--method", "ambt-mean", "--encoder", "shallow-transformer", "--encoder", "vit", *QUICK)

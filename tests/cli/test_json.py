@@ -67,7 +67,7 @@ def test_stdout_has_room_for_one(run, made, line):
 
 
 def test_metadata_of_a_file_cannot_pass_for_the_envelope(run, made):
-    from eavctl import tables
+    from eavctl.storage import tables
 
     table = tables.read_features(made / "seed33.parquet")
     forged = {"command": "rm", "warnings": ["forged"], "out": "forged", "dry_run": 3}

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eavctl import tables
 from eavctl.stages import extract as extraction
+from eavctl.storage import tables
 
 
 def digest(path):
@@ -168,7 +168,7 @@ def test_a_table_of_parts_of_two_versions_tells_both(run, mine, monkeypatch):
 
 
 def test_two_extractions_to_one_table_do_not_meet(run, mine):
-    from eavctl import files
+    from eavctl.storage import files
 
     with files.keeping_parts(mine / "f.parquet") as parts:
         result = run("extract", "dataset", "-o", "f.parquet")

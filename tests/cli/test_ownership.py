@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl import ownership, tables
 from eavctl.errors import DataError, UsageError
-from eavctl.ownership import Output
+from eavctl.storage import ownership, tables
+from eavctl.storage.ownership import Output
 
 
 def refused(outputs, inputs=(), *, force=False):

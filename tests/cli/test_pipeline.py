@@ -13,9 +13,9 @@ import pandas as pd
 import pytest
 import soundfile
 
-from eavctl import artifacts, tables
-from eavctl.stages import batches
-from eavctl.stages.recipe import Recipe
+from eavctl.extraction import batches
+from eavctl.extraction.recipe import Recipe
+from eavctl.storage import artifacts, tables
 
 
 def digest(path):
@@ -71,7 +71,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
     target = tmp_path / "f.parquet"
     words = ["extract", str(made / "dataset"), "-o", str(target)]
     slow = (
-        "import time, eavctl.stages.batches as e; old = e._write_part; n = []\n"
+        "import time, eavctl.extraction.batches as e; old = e._write_part; n = []\n"
         "def write(*a): old(*a); n.append(1); len(n) < 2 or (print('parts', flush=True), time.sleep(60))\n"
         "e._write_part = write\nfrom eavctl.cli.start import main; main()"
     )
@@ -94,7 +94,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
 
 
 def test_an_interrupted_extract_leaves_no_table_and_ends_with_130(made, tmp_path):
-    slow = "import time, eavctl.stages.batches as e\n" \
+    slow = "import time, eavctl.extraction.batches as e\n" \
            "e._read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
            "from eavctl.cli.start import main; main()"  # fmt: skip
     words = ["extract", str(made / "dataset"), "-o", str(tmp_path / "f.parquet")]
@@ -233,7 +233,7 @@ def test_same_seed_same_bytes_and_again_computes_nothing(run, made, tmp_path, mo
     assert run(*words).code == 0
     assert digest(tmp_path / "m.joblib") == digest(made / "svm.joblib")
     assert digest(tmp_path / "p.parquet") == digest(made / "preds.parquet")
-    monkeypatch.setattr("eavctl.stages.train._fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("eavctl.training.cross_validation._fit", lambda *_: pytest.fail("trained again"))
     assert "up to date" in run(*words).err
 
 

@@ -6,10 +6,10 @@ import shutil
 import pytest
 import torch
 
-from eavctl import artifacts, tables
-from eavctl.datasets.twin import synth_eav
+from eavctl.extraction.recipe import Recipe
 from eavctl.fusion.networks.model import Design, FusionModel, Stream
-from eavctl.stages.recipe import Recipe
+from eavctl.storage import artifacts, tables
+from eavctl.synthetic.twin import synth_eav
 
 CLASSES = ["Anger", "Calmness", "Neutral"]
 RECIPES = {

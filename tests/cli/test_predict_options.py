@@ -6,8 +6,9 @@ import shutil
 import pandas as pd
 import pytest
 
-from eavctl import tables
-from eavctl.stages import gather, workers
+from eavctl.extraction import executors as workers
+from eavctl.predicting import segments as gather
+from eavctl.storage import tables
 
 
 @pytest.fixture
@@ -114,7 +115,8 @@ def test_choices_that_cannot_be_made(run, made, model, monkeypatch, words, code,
 def test_jobs_of_networks_are_threads_of_torch(run, made, tmp_path, monkeypatch, words):
     import torch
 
-    from eavctl.stages import fuse_network, train
+    from eavctl.stages import train_fusion as fuse_network
+    from eavctl.training import cross_validation as train
 
     before, seen = torch.get_num_threads(), []
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from eavctl import tables
+from eavctl.storage import tables
 
 RATE = 100
 

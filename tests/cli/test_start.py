@@ -82,7 +82,7 @@ def process(script, *, stdout=subprocess.PIPE, **options):
 
 HALF_WRITTEN = """
 import os, signal, time
-from eavctl import files
+from eavctl.storage import files
 from eavctl.cli import start
 
 def dispatch(words):

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from eavctl import artifacts, tables
+from eavctl.storage import artifacts, tables
 
 SMALL = ["--epochs", "4", "--members", "1", "--folds", "2"]
 

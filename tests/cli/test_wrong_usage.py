@@ -2,10 +2,13 @@
 
 import pytest
 
-from eavctl import artifacts
 from eavctl.errors import DataError, UsageError
+from eavctl.predicting import segments as gather
+from eavctl.predicting import sources
 from eavctl.signals import segments
-from eavctl.stages import fuse, fuse_network, gather, predict, report, sources
+from eavctl.stages import fuse, predict, report
+from eavctl.stages import train_fusion as fuse_network
+from eavctl.storage import artifacts
 
 EXTRACT = ("extract", "absent", "-o", "y.parquet")
 LOGMEL = (*EXTRACT, "--features", "logmel")

@@ -13,7 +13,7 @@ from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
 from eavctl.errors import DataError
 from eavctl.evaluation.groups import identify
-from eavctl.stages.recipe import Recipe
+from eavctl.extraction.recipe import Recipe
 
 RUNS = ("S001R03", "S001R04")
 

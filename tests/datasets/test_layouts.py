@@ -8,7 +8,7 @@ import pytest
 from eavctl import registry
 from eavctl.datasets import manifest
 from eavctl.errors import DataError, UsageError
-from eavctl.keys import MANIFEST_COLUMNS
+from eavctl.storage.keys import MANIFEST_COLUMNS
 
 
 def touch(root, *names):

@@ -10,14 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl import artifacts
 from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion.subsets import table_of
 from eavctl.report.html import page, summary
-from eavctl.stages.fusion_fitter import FusionWitness
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage import artifacts
+from eavctl.storage.tables import PredictionTable, key_frame
+from eavctl.training.fusion_fitter import FusionWitness
 
 PRIORS = np.array([0.9, 0.1])
 CLASSES = ("often", "rare")

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eavctl.evaluation.groups import epochs_share_recordings, identify, overlaps, units
-from eavctl.tables import key_frame
+from eavctl.storage.tables import key_frame
 
 
 def rows(*spans: tuple[str, float | None, float | None], **columns: list[object]) -> pd.DataFrame:

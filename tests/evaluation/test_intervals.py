@@ -21,7 +21,7 @@ from eavctl.evaluation.intervals import (
     paired_difference,
     score_intervals,
 )
-from eavctl.tables import key_frame
+from eavctl.storage.tables import key_frame
 
 N_CLASSES = 4
 

@@ -6,7 +6,7 @@ import pytest
 
 from eavctl.errors import DataError, LeakError
 from eavctl.evaluation import leakage
-from eavctl.tables import key_frame
+from eavctl.storage.tables import key_frame
 
 TRAIN, TEST = np.array([0, 1]), np.array([2, 3])
 

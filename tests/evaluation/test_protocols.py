@@ -13,7 +13,7 @@ from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.protocols import NAMES, Plan, splits
 from eavctl.evaluation.published import published_line
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 
 def corpus(n_subjects: int = 6, per_class: int = 4, classes: str = "abc", segments: int = 1) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from eavctl.evaluation.reliability import FEWEST, fits, look_up, reliability
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 
 def table(

@@ -13,7 +13,7 @@ from eavctl.cli.training import score_line
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import holm
 from eavctl.evaluation.summary import compare, corrected, summarize
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("calm", "sad")
 

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.tables import key_frame
+from eavctl.storage.tables import key_frame
 
 KEYS = key_frame(
     pd.DataFrame(

@@ -10,7 +10,8 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.features import eeg
 from eavctl.features.eeg import BANDS, eeg_bands, eeg_epochs, homologous_pairs, prepare
 from eavctl.registry import get
-from eavctl.signals.eeg import EAV_CHANNELS, open_eeg
+from eavctl.signals.eeg import open_eeg
+from eavctl.signals.eeg_trials import EAV_CHANNELS
 from eavctl.signals.resampling import resampled
 
 EPOCHS = {"rate": 100, "low": 0.5, "high": 45.0, "order": 5}

@@ -8,7 +8,7 @@ import pytest
 
 from eavctl import registry
 from eavctl.errors import SignalError
-from eavctl.stages.recipe import Recipe
+from eavctl.extraction.recipe import Recipe
 
 SETS = registry.names("features")
 CHANNELS = ["F3", "F4", "Cz"]

@@ -10,16 +10,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eavctl import artifacts, registry, tables
+from eavctl import registry
 from eavctl.encoders.ast import Ast
 from eavctl.encoders.augmentation import sounding
 from eavctl.errors import SettingsError, UsageError
+from eavctl.extraction.recipe import Recipe
 from eavctl.features.audio import logmel
 from eavctl.features.audio_networks import fbank
 from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.stages.predict import predict
-from eavctl.stages.recipe import Recipe
-from eavctl.stages.training_table import normalized, of_features
+from eavctl.storage import artifacts, tables
+from eavctl.training.rows import normalized, of_features
 
 PADDED = ("fbank", "logmel")
 

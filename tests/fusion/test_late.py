@@ -14,7 +14,7 @@ from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.evaluation.metrics import SMALLEST, indices, log_loss
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
 METHODS = ("max", "mean", "product", "stacking", "vote", "weighted")

@@ -18,11 +18,11 @@ from hypothesis import strategies as st
 from scipy.stats import gmean
 from sklearn.linear_model import LogisticRegression
 
-from eavctl import artifacts
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion import late
 from eavctl.fusion.late_methods import STACKING_C
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage import artifacts
+from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
 NAMES = ("eeg", "voice", "face")

@@ -14,7 +14,7 @@ from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
 from eavctl.fusion.subsets import complaints, lines, subsets_of, table_of
 from eavctl.report.subsets import subset_table
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
 METHODS = ("max", "mean", "product", "stacking", "vote", "weighted")

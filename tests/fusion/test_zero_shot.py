@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from eavctl import registry
 from eavctl.classifiers.network import Criterion, StreamBatch
-from eavctl.classifiers.training import TrainSettings
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.evaluation.intervals import clusters_of
@@ -30,11 +30,11 @@ from eavctl.fusion.networks.alignment import (
     affect_loss,
     class_means,
 )
-from eavctl.stages.fuse_network import FusionPlan, Inputs
-from eavctl.stages.joined import join_features
-from eavctl.stages.train import Evaluation
+from eavctl.stages.train_fusion import FusionPlan, Inputs
 from eavctl.stages.zero_shot import centroids_of, fit_without, zero_shot
-from eavctl.tables import FeatureTable, key_frame, read_features, read_predictions, write_features
+from eavctl.storage.tables import FeatureTable, key_frame, read_features, read_predictions, write_features
+from eavctl.training.cross_validation import Evaluation
+from eavctl.training.joined_tables import join_features
 
 CLASSES = ("Anger", "Calmness", "Happiness", "Sadness")
 MODALITIES = ("eeg", "audio", "video")

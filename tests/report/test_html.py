@@ -17,7 +17,7 @@ from eavctl.fusion import late
 from eavctl.report.html import page, summary
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import BAR_WIDTH, confusion_table, interval_bar, subject_strip
-from eavctl.tables import PredictionTable, key_frame
+from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
 EVIL = '<script>alert("x")</script>'

@@ -17,12 +17,14 @@ import scipy.io
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
-from eavctl.endings import EEG_ENDINGS
 from eavctl.errors import RecordingWarning, SignalError
+from eavctl.extraction.recipe import Recipe
 from eavctl.signals import eeg_splines
-from eavctl.signals.eeg import EAV_CHANNELS, Dropouts, Event, channel_faults, open_eeg
+from eavctl.signals.eeg import open_eeg
+from eavctl.signals.eeg_file import Dropouts, Event, channel_faults
 from eavctl.signals.eeg_names import clean_name
-from eavctl.stages.recipe import Recipe
+from eavctl.signals.eeg_trials import EAV_CHANNELS
+from eavctl.signals.endings import EEG_ENDINGS
 
 N_TIMES = 600
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,7 +14,8 @@ import scipy.io
 import scipy.sparse
 
 from eavctl.errors import RecordingWarning, SignalError
-from eavctl.signals.eeg import Event, open_eeg
+from eavctl.signals.eeg import open_eeg
+from eavctl.signals.eeg_file import Event
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 LABELS = ("Fz", "CZ", "Pz", "O1", "O2", "HEOG")

@@ -12,7 +12,8 @@ import pytest
 import scipy.io
 
 from eavctl.errors import SignalError
-from eavctl.signals.matlab import SUSPECT_BYTES, open_mat
+from eavctl.signals.mat_file import SUSPECT_BYTES
+from eavctl.signals.matlab import open_mat
 
 NUMERIC = ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
 SHAPE = (6, 5, 4)

@@ -20,7 +20,7 @@ from eavctl.classifiers.calibration import softmax
 from eavctl.classifiers.fitting import Keeping, Labelled, fit_members, labelled
 from eavctl.classifiers.network import Criterion, StreamBatch, settle
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import Epoch, TrainSettings, forward
+from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
 from eavctl.errors import UsageError
 from eavctl.fusion.networks.base import CONTRAST_TEMPERATURE, info_nce
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit

@@ -16,11 +16,11 @@ from eavctl.classifiers.calibration import decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import TrainSettings, forward
+from eavctl.classifiers.training_loop import TrainSettings, forward
 from eavctl.errors import DataError, TrainingWarning
 from eavctl.fusion.networks.attention import Attention
 from eavctl.fusion.networks.base import FusionNetwork
-from eavctl.provenance import hash_bytes
+from eavctl.storage.provenance import hash_bytes
 
 SHOWN = 3
 

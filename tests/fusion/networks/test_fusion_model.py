@@ -14,15 +14,15 @@ import pytest
 import torch
 from small_networks import AMBT, EEG, METHODS, SETTINGS, SHAPES, VIDEO, toy
 
-from eavctl import artifacts
 from eavctl.classifiers import dnn
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training import Epoch, TrainSettings
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
+from eavctl.storage import artifacts
 
 QUICK = TrainSettings(epochs=6, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=9)
 STILL = replace(QUICK, epochs=1, freeze_epochs=1, freeze_lr=1e-30)

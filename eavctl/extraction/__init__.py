@@ -1,0 +1,1 @@
+"""Recordings to features: what is computed, on which recordings, in which processes."""

@@ -1,0 +1,1 @@
+"""Recordings and a model to class probabilities."""

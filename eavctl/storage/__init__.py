@@ -1,0 +1,1 @@
+"""The formats of files on disk: tables, models, and how files are written."""

@@ -1,0 +1,56 @@
+"""Arrow arrays from their buffers: ``pyarrow.array`` imports pandas, which most commands can do without."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from eavctl.storage.keys import clean
+
+NUMBERS = {pa.float64(): np.float64, pa.int64(): np.int64}
+
+
+def of_records(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, pa.DataType]) -> pa.Table:
+    """The columns of ``kinds``, of records that lack what is not known.
+
+    Raises
+    ------
+    ValueError : what should be a number is none, or a text is not Unicode, as names of files can be.
+    """
+    arrays = [column([clean(n, record.get(n)) for record in records], kind) for n, kind in kinds.items()]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*kinds.items()]))
+
+
+def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
+    """Values of one kind, None where there is none, as an Arrow array.
+
+    Parameters
+    ----------
+    kind : string, float64 or int64.
+
+    Raises
+    ------
+    UnicodeEncodeError : a text is not Unicode.
+    """
+    is_there = np.array([value is not None for value in values], bool)
+    if not is_there.any():
+        return pa.nulls(len(values), kind)
+    validity = None if is_there.all() else pa.py_buffer(np.packbits(is_there, bitorder="little"))
+    if kind in NUMBERS:
+        filled = np.array([0 if value is None else value for value in values], NUMBERS[kind])
+        return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(filled)])
+    texts = [b"" if value is None else value.encode() for value in values]
+    offsets = np.zeros(len(texts) + 1, np.int32)
+    np.cumsum([len(text) for text in texts], out=offsets[1:])
+    return pa.Array.from_buffers(
+        kind, len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
+    )
+
+
+def numbers(values: np.ndarray) -> pa.Array:
+    """A numpy array (n_values,) of numbers as an Arrow array of the same memory."""
+    kind = pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

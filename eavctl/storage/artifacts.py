@@ -1,0 +1,332 @@
+"""Model files, and the only place that loads or saves them.
+
+A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
+``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
+by loaders that can build arrays, texts and numbers and nothing else, so a stranger's file runs no code.
+A checksum of all that was read finds files that are damaged.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import json
+import os
+import pickle
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eavctl.errors import DataError, SettingsError, UsageError
+from eavctl.storage import files
+from eavctl.storage.ownership import ARCHIVE, PICKLE, describe
+from eavctl.storage.provenance import canonical_json
+
+FORMAT = "eavctl model"
+FORMAT_VERSION = 2  # 1 had no checksum
+
+# Classes that rebuild themselves from the parts in a file, by the kind that the file names.
+PREDICTORS = {
+    "svm": "eavctl.classifiers.svm:SvmModel",
+    "dnn": "eavctl.classifiers.dnn:DnnModel",
+    "fuse": "eavctl.fusion.late:LateFuser",
+    "fusion": "eavctl.fusion.networks.model:FusionModel",
+}
+TORCH_KINDS = {"dnn", "fusion"}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model read from a file: what it is, and what it does.
+
+    ``meta`` holds kind, modality, feature set with settings and hash, classes, seed, protocol, the
+    subjects it was trained on, out-of-fold scores, versions and input hashes.
+    """
+
+    meta: dict[str, Any]
+    predictor: Any
+
+    @property
+    def classes_(self) -> np.ndarray:
+        """Names of the classes, in the order of the probabilities."""
+        return np.asarray(self.predictor.classes_)
+
+    @property
+    def priors(self) -> np.ndarray:
+        """Shares of the classes among the training rows, shape (n_classes,)."""
+        return np.asarray(self.predictor.priors)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Class probabilities, float64 (n_rows, n_classes), of float32 features (n_rows, *shape)."""
+        return np.asarray(self.predictor.predict_proba(x))
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """The answers to probabilities (n_rows, n_classes), class numbers, shape (n_rows,).
+
+        An answer is the class whose probability is highest relative to its share of the training rows.
+        """
+        return np.asarray(self.predictor.decide(proba))
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """The answer for each row, a class name, shape (n_rows,)."""
+        answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
+        return answers
+
+
+def check_name(path: str | os.PathLike[str], kind: str) -> None:
+    """Raise UsageError if the name's ending is not the one for models of this kind."""
+    ending = ".pt" if kind in TORCH_KINDS else ".joblib"
+    if os.fspath(path) != files.STDIO and Path(path).suffix != ending:
+        raise UsageError(f"{path}: a model of kind {kind!r} is kept in a {ending} file; name it so")
+
+
+def save(
+    path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any], folds: Sequence[Model] = ()
+) -> None:
+    """Write a model file, whole or absent; the name's ending must fit the kind of model.
+
+    Parameters
+    ----------
+    folds : predictors of the training's folds that a ``.pt`` file keeps too, for `load_folds`.
+
+    Raises
+    ------
+    UsageError : the ending is not the one for this model.
+    """
+    check_name(path, meta["kind"])
+    full = _plain({**meta, **({"kept_folds": len(folds)} if folds else {})}, predictor)
+    if meta["kind"] not in TORCH_KINDS:
+        arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
+        content = pickle.dumps(_checked({"meta": full, "arrays": arrays}), protocol=5)
+    else:
+        import torch
+
+        buffer = io.BytesIO()
+        parts = _checked({"meta": full, "state_dict": predictor.state_dict()})
+        if folds:
+            parts["folds"] = [
+                _checked(
+                    {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
+                )
+                for fold in folds
+            ]
+        torch.save(parts, buffer)
+        content = buffer.getvalue()
+    files.write_bytes(path, content)
+
+
+def _checked(parts: dict[str, Any]) -> dict[str, Any]:
+    return {**parts, "checksum": _checksum(parts)}
+
+
+def _checksum(parts: Mapping[str, Any]) -> int:
+    """CRC-32 of a model's meta, and of the name, type, shape and numbers of each of its arrays."""
+    found = zlib.crc32(canonical_json(parts["meta"]).encode())
+    for name, each in parts.get("arrays", parts.get("state_dict")).items():
+        array = each if isinstance(each, np.ndarray) else each.detach().cpu().contiguous().numpy()
+        found = zlib.crc32(f"{name} {array.dtype.str} {array.shape}".encode(), found)
+        found = zlib.crc32(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data, found)
+    return found
+
+
+def _plain(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
+    """A file's meta: values of one kind, so that the bytes are too."""
+    full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
+    plain: dict[str, Any] = json.loads(json.dumps(full, allow_nan=False))
+    return plain
+
+
+def load(path: str | os.PathLike[str]) -> Model:
+    """Read a model file of any kind, safely.
+
+    Raises
+    ------
+    DataError : no such file, not an eavctl model, damaged, or holding anything but data; or torch, which it
+        needs, is not there.
+    """
+    parts = _read(path)
+    return _rebuilt(path, parts["meta"]["kind"], parts)
+
+
+def load_folds(path: str | os.PathLike[str]) -> list[Model]:
+    """The models of the training's folds that a file keeps, each trained on a part of the rows.
+
+    Their meta has ``fold``, and the ``subjects`` and ``clips`` that the fold was trained on. A file that
+    keeps none gives an empty list.
+
+    Raises
+    ------
+    DataError : see `load`.
+    """
+    parts = _read(path)
+    folds = parts.get("folds", [])
+    if not isinstance(folds, list) or len(folds) != parts["meta"].get("kept_folds", 0):
+        raise DataError(f"{path}: the model is damaged (folds are missing); copy or train it again")
+    return [_rebuilt(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
+
+
+def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Model:
+    if kind not in PREDICTORS:
+        raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
+    module, name = PREDICTORS[kind].split(":")
+    predictor = getattr(importlib.import_module(module), name)
+    try:
+        meta = parts["meta"]
+        rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
+    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+        raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
+    except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: the model is damaged ({reason}); train it again") from error
+    return Model(meta, rebuilt)
+
+
+def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a model file says of itself, as `Model.meta`."""
+    meta: dict[str, Any] = _read(path)["meta"]
+    return meta
+
+
+def require_fit(model: Model, name: str | os.PathLike[str], meta: dict[str, Any], source: str) -> None:
+    """Check that features were computed with the settings that the model was trained on.
+
+    Parameters
+    ----------
+    model, name : the model and the file it came from.
+    meta, source : metadata of the feature table and its file.
+
+    Raises
+    ------
+    SettingsError : they differ; the message names both.
+    """
+    if model.meta["features_hash"] == meta.get("features_hash"):
+        return
+    ours, theirs = (_describe_features(m) for m in (model.meta, meta))
+    raise SettingsError(
+        f"{name} was trained on {ours}; {source} has {theirs}.\n"
+        f"Extract again with --features {model.meta.get('features')} and the model's settings."
+    )
+
+
+def _describe_features(meta: dict[str, Any]) -> str:
+    settings = ", ".join(f"{k}={v}" for k, v in sorted(meta.get("settings", {}).items()))
+    rate = f" of {meta['rate']} Hz" if meta.get("rate") else ""
+    return f"features {meta.get('features')!r}{rate}{f' ({settings})' if settings else ''}"
+
+
+def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    with files.opened(path) as handle:
+        head = handle.read(len(ARCHIVE))
+    if head != ARCHIVE and not head.startswith(PICKLE):
+        raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt) is wanted here")
+    try:
+        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
+    except (DataError, ImportError):
+        raise
+    except Exception as error:  # a damaged pickle can fail in any way at all
+        raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
+    meta = parts.get("meta") if isinstance(parts, dict) else None
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise DataError(f"{path}: not an eavctl model; train one with 'eavctl train-svm' or 'train-dnn'")
+    if not isinstance(version := meta.get("format_version"), int) or version > FORMAT_VERSION:
+        raise DataError(f"{path}: written by a newer eavctl; upgrade")
+    return _verified(path, {str(key): value for key, value in parts.items()})
+
+
+def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, Any]:
+    """The parts, if they are what was written; files of version 1 do not tell."""
+    try:
+        is_whole = "checksum" not in parts or parts["checksum"] == _checksum(parts)
+    except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):  # not even of their types
+        is_whole = False
+    if not is_whole:
+        raise DataError(f"{path}: the model is damaged (its checksum does not fit); copy or train it again")
+    return parts
+
+
+class _Dtype:
+    """What a file's dtype becomes: never numpy's own, which state from the file could change."""
+
+    __slots__ = ("dtype",)
+
+    def __init__(self, code: str) -> None:
+        self.dtype = np.dtype(code)
+        if self.dtype.kind not in "biufU":
+            raise DataError(f"refused: an array of type {code!r} in a model")
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _StandIn:
+    """What a pickle gets for a name that it asks for: it can be called, and takes no state."""
+
+    __slots__ = ()
+
+    def __setstate__(self, state: object) -> None:
+        raise DataError("refused: the file gives state to what builds its arrays")
+
+
+class _MakeDtype(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, code: str, *_: Any) -> _Dtype:
+        return _Dtype(code)
+
+
+class _MakeArray(_StandIn):
+    __slots__ = ()
+
+    def __call__(self, content: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
+        flat = np.frombuffer(content, dtype=kind.dtype)
+        return flat.reshape(shape, order="F" if order == "F" else "C").copy()
+
+
+# All that a pickle of contiguous arrays asks for (numpy 1 and 2 have it under two names), and what it gets.
+STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
+    ("numpy", "dtype"): _MakeDtype,
+    ("numpy._core.numeric", "_frombuffer"): _MakeArray,
+    ("numpy.core.numeric", "_frombuffer"): _MakeArray,
+}
+
+
+class _DataUnpickler(pickle.Unpickler):
+    """Builds arrays and plain values with code of this module alone; any other name ends the reading."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) in STAND_INS:
+            return STAND_INS[module, name]()
+        raise DataError(
+            f"refused: the file asks to run {module}.{name}, and a model is data only.\n"
+            "Do not open it with joblib or pickle either, unless you trust who made it."
+        )
+
+
+def _read_pickle(path: str | os.PathLike[str]) -> Any:
+    with files.opened(path) as handle:
+        try:
+            return _DataUnpickler(handle).load()
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from None
+
+
+def _read_torch(path: str | os.PathLike[str]) -> Any:
+    try:
+        import torch
+    except ImportError as error:
+        raise DataError(
+            f"{path}: a network, which needs torch, and that cannot be imported ({error}).\n"
+            "Install it: pip install torch"
+        ) from error
+
+    # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
+    is_file = os.fspath(path) != files.STDIO
+    source: Any = Path(path) if is_file else files.opened(path)
+    try:
+        return torch.load(source, map_location="cpu", weights_only=True, mmap=is_file)
+    except pickle.UnpicklingError as error:
+        raise DataError(f"{path}: refused: the file holds more than weights and plain values") from error

@@ -1,0 +1,169 @@
+"""Which files eavctl wrote, told by a mark at a fixed place of each format, and what may be overwritten."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from eavctl.errors import DataError, UsageError
+from eavctl.storage import files
+
+NAMES = {
+    "features": "a table of features",
+    "predictions": "a table of predictions",
+    "rejected": "a table of rejected recordings",
+    "model": "a model",
+    "report": "a report",
+    "picture": "a picture",
+}
+ENDINGS = {
+    "features": (".parquet",),
+    "predictions": (".parquet",),
+    "rejected": (".parquet", ".csv"),
+    "model": (".joblib", ".pt"),
+    "report": (".html",),
+    "picture": (".png",),
+}
+REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
+HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
+PARQUET, ARCHIVE, PICKLE = b"PAR1", b"PK\x03\x04", b"\x80"  # first bytes
+
+# What stands at which byte: in a pickle after its frame, in torch's archive after the name of its first
+# member, in a PNG after the header.
+_MARKS = (
+    ("model", 11, b"}\x94(\x8c\x04meta\x94}\x94(\x8c\x06format\x94\x8c\x0ceavctl model\x94"),
+    (
+        "model",
+        64,
+        b"\x80\x02}q\x00(X\x04\0\0\0metaq\x01}q\x02(X\x06\0\0\0formatq\x03X\x0c\0\0\0eavctl modelq",
+    ),
+    ("report", 0, HTML_START),
+    ("picture", 37, b"tEXtSoftware\0eavctl"),
+    ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),
+)
+HEAD_BYTES = 256
+
+
+class Output(NamedTuple):
+    """A file to write, and of what kind it will be, a key of `NAMES`."""
+
+    path: str | os.PathLike[str]
+    kind: str
+
+
+def kind_of(path: str | os.PathLike[str]) -> str | None:
+    """Of what kind a file is that eavctl wrote, a key of `NAMES`; None for any other file.
+
+    Raises
+    ------
+    DataError : it cannot be read.
+    """
+    with files.opened(path) as handle:
+        head = handle.read(HEAD_BYTES)
+    if head.startswith(PARQUET):
+        return _kind_of_table(path)
+    return next((kind for kind, at, mark in _MARKS if head[at : at + len(mark)] == mark), None)
+
+
+def _kind_of_table(path: str | os.PathLike[str]) -> str | None:
+    import pyarrow.parquet as pq
+
+    try:
+        with files.opened(path) as handle:
+            meta = json.loads((pq.read_metadata(handle).metadata or {}).get(b"eavctl", b"{}"))
+    except (OSError, ValueError):  # broken: not eavctl's to overwrite
+        return None
+    return meta.get("kind") if isinstance(meta, dict) else None
+
+
+def describe(path: str | os.PathLike[str]) -> str:
+    """What a file is, in a few words, for an error that names what is wanted in its place."""
+    if os.fspath(path) != files.STDIO and Path(path).is_dir():
+        return "a folder"
+    kind = kind_of(path)
+    if kind is not None:
+        return NAMES.get(kind, f"a table of {kind}")
+    with files.opened(path) as handle:
+        head = handle.read(len(PARQUET))
+    if head == PARQUET:
+        return "a Parquet file that eavctl did not write, or damaged"
+    return "empty" if not head else "not a file of eavctl's"
+
+
+def guard(
+    outputs: Iterable[Output], inputs: Sequence[str | os.PathLike[str]] = (), *, force: bool = False
+) -> None:
+    """Refuse, before any work, to overwrite what is read, what eavctl did not write, or another kind of file.
+
+    Parameters
+    ----------
+    outputs : files to write.
+    inputs : files and folders that are read; none may be an output, whatever ``force`` says.
+    force : overwrite files of others, and of other kinds.
+
+    Raises
+    ------
+    UsageError : an output is an input, a folder, named twice, of a wrong ending, or not to be overwritten;
+        or more than one input is stdin.
+    DataError : the output's folder cannot be written.
+    """
+    if [os.fspath(path) for path in inputs].count(files.STDIO) > 1:
+        raise UsageError("only one input can be - (stdin)")
+    read = {_identity(path): path for path in inputs if os.fspath(path) != files.STDIO}
+    written: set[object] = set()
+    for path, kind in outputs:
+        if files.is_stream(path):
+            _check_stream(path, kind)
+            continue
+        identity = _identity(path)
+        if identity in read:
+            raise UsageError(f"{path}: is read as well; name another file to write")
+        if identity in written:
+            raise UsageError(f"{path}: two outputs have this name; give each its own")
+        written.add(identity)
+        _check_target(Path(path), kind, force)
+
+
+def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
+    if os.fspath(path) == files.STDIO:
+        if kind != "report":
+            files.refuse_terminal()
+    elif not os.path.exists(path):
+        raise DataError(f"{path}: cannot be written (no such stream)")
+
+
+def _check_target(target: Path, kind: str, force: bool) -> None:
+    if target.is_dir():
+        raise UsageError(f"{target}: is a folder; name a file")
+    if target.suffix not in ENDINGS[kind]:
+        known = " or ".join(ENDINGS[kind])
+        raise UsageError(f"{target}: {NAMES[kind]} is kept in a {known} file; name it so")
+    folder = Path(os.path.realpath(target)).parent
+    if not folder.is_dir():
+        raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{target}: cannot be written (the folder {target.parent} is read-only)")
+    if target.exists() and not force:
+        found = kind_of(target)
+        if found is None:
+            raise UsageError(
+                f"{target}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
+            )
+        if found != kind:
+            raise UsageError(
+                f"{target}: is {NAMES.get(found, found)}, and {NAMES[kind]} would replace it; "
+                "name another file, or use --force"
+            )
+    files.clear_leftovers(folder, os.path.basename(os.path.realpath(target)))
+
+
+def _identity(path: str | os.PathLike[str]) -> object:
+    """What a path names, by whatever path: an existing file's numbers, else where it would be."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return os.path.realpath(path)
+    return found.st_dev, found.st_ino

@@ -1,0 +1,499 @@
+"""The tables between the commands, and the only place that reads or writes Parquet.
+
+Every table is one row a sample: the keys (who, what, when), then features or class probabilities. What
+holds for the whole table stands as JSON under the Parquet metadata key ``eavctl``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import math
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import DTypeLike
+
+from eavctl.errors import DataError, EavctlError
+from eavctl.storage import files
+from eavctl.storage.arrow import column, numbers, of_records
+from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
+from eavctl.storage.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
+from eavctl.storage.provenance import canonical_json
+
+if TYPE_CHECKING:
+    import pandas as pd  # takes longer to import than a small extraction to compute, which needs none
+
+SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of which recording they are
+NAMES_RECORDINGS = 3
+META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
+TENSOR = "x"
+PRED, PROBA = "pred", "proba_"
+# Columns that say how often such answers were right, and what they are called in a part.
+RIGHT = {
+    "right_out_of_fold": ("right", pa.float64()),
+    "right_low": ("low", pa.float64()),
+    "right_high": ("high", pa.float64()),
+    "right_n_rows": ("n_rows", pa.int64()),
+}
+# Rows of a row group, which writing and reading hold beside the table. Of columns many: what the file's end
+# says of each column of each group, a kilobyte, stays in memory too.
+COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
+
+_ARROW = {float: pa.float64(), int: pa.int64()}
+
+
+def _types(names: Sequence[str]) -> dict[str, pa.DataType]:
+    return {name: _ARROW[KINDS[name]] if name in KINDS else pa.string() for name in names}
+
+
+COLUMN_TYPES, KEY_TYPES = _types(MANIFEST_COLUMNS), _types(KEYS)
+
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Features of many samples.
+
+    Parameters
+    ----------
+    keys : one row a sample, the columns of `KEYS`, sorted by ``sample_id``.
+    x : float32 array, shape (n_rows, n_columns) or, for a tensor column, (n_rows, *shape) of float32, or
+        uint8 for pictures.
+    columns : names of the columns, or None for a tensor.
+    meta : modality, feature set and settings, rate, units, classes, hashes, what was rejected, versions.
+    """
+
+    keys: pd.DataFrame
+    x: np.ndarray
+    columns: tuple[str, ...] | None
+    meta: dict[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+@dataclass(frozen=True)
+class PredictionTable:
+    """Class probabilities of many samples, and an answer to each.
+
+    Parameters
+    ----------
+    keys : one row a sample, the columns of `KEYS`, sorted by ``sample_id``.
+    proba : float64 array, shape (n_rows, n_classes); each row sums to 1.
+    classes : names of the classes, in the order of the columns of ``proba``.
+    meta : classes, modalities, model hashes, protocol, ``out_of_fold``.
+    pred : the answer of each row, a name among ``classes``, object array, shape (n_rows,); by default the
+        likeliest class.
+    right : how often such answers were right in the model's training, a part of
+        `eavctl.evaluation.reliability` for each row, None where that is not known; empty of rows out of fold.
+    """
+
+    keys: pd.DataFrame
+    proba: np.ndarray
+    classes: tuple[str, ...]
+    meta: dict[str, Any] = field(default_factory=dict)
+    pred: np.ndarray = None  # type: ignore[assignment]  # __post_init__ puts an array here
+    right: Sequence[Mapping[str, Any] | None] = ()
+
+    def __post_init__(self) -> None:
+        if self.pred is None:
+            likeliest = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
+            object.__setattr__(self, "pred", likeliest)
+        if not len(self.keys) == len(self.proba) == len(self.pred):
+            raise ValueError(f"{len(self.keys)} keys, {len(self.proba)} rows, {len(self.pred)} answers")
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
+    """Bring rows to the key columns: every column there, text as str or None, numbers as numbers."""
+    import pandas as pd
+
+    keys = pd.DataFrame(index=range(len(rows)))
+    for name in columns:
+        values = rows[name].to_numpy() if name in rows else np.full(len(rows), None, object)
+        if name in ("start", "end"):
+            keys[name] = pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
+        elif name in ("fold", "eeg_index"):
+            keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
+        else:
+            texts = [None if v is None or v is pd.NA else clean(name, v) for v in values]
+            keys[name] = pd.Series(texts, dtype=object)
+    return keys
+
+
+def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pa.Table:
+    """The key columns of a table in Arrow, of records that lack what is not known, or of a data frame.
+
+    Raises
+    ------
+    ValueError : a number is none.
+    """
+    if isinstance(rows, Sequence):
+        return of_records(rows, KEY_TYPES)
+    known = rows.astype(object).where(rows.notna(), None)
+    arrays = [column(known[name].tolist(), kind) for name, kind in KEY_TYPES.items()]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*KEY_TYPES.items()]))
+
+
+# --- writing ----------------------------------------------------------------------------------------------
+
+
+class FeatureWriter:
+    """Write a feature table batch by batch, so that memory holds a few megabytes and never the table.
+
+    The file is whole or absent: it appears under its name only after `close` with the last metadata.
+    Rows must come sorted by ``sample_id``; how they are cut into batches does not change the file. Use as a
+    context manager; an exception leaves nothing behind.
+
+    Parameters
+    ----------
+    path : where to write, or ``-`` for stdout.
+    columns : names of the feature columns, or None for one tensor column ``x``.
+    shape, dtype : of one sample's features; columns are always float32.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        columns: Sequence[str] | None,
+        shape: Sequence[int],
+        dtype: DTypeLike = np.float32,
+    ):
+        self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
+        self.dtype = np.dtype(dtype)
+        self._fields = [tensor_field(TENSOR, self.dtype, self.shape)]
+        if columns is not None:
+            self._fields = [pa.field(name, pa.float32()) for name in columns]
+        self.schema = pa.schema([*(pa.field(*each) for each in KEY_TYPES.items()), *self._fields])
+        self.n_rows = 0
+        self._last_id = ""
+        row_bytes = self.dtype.itemsize * math.prod(self.shape)
+        room = COLUMNS_GROUP if columns else max(1, min(TENSORS_GROUP, TENSORS_BYTES // row_bytes))
+        self._group = RowGroup(self._fields, self.dtype, self.shape, room)
+        self._keys: list[pa.Table] = []  # of the rows in the group
+        self._keys_hash, self._x_hash = (hashlib.blake2b(digest_size=16) for _ in range(2))
+
+    def __enter__(self) -> FeatureWriter:
+        with ExitStack() as stack:
+            handle = stack.enter_context(files.atomic_write(self.path))
+            self._writer = pq.ParquetWriter(handle, self.schema, **_parquet_options(self.schema))
+            self._file = stack.pop_all()
+        return self
+
+    def write(self, keys: pa.Table, x: np.ndarray) -> None:
+        """Append rows: a `key_table`, and ``x`` of shape (n_rows, *shape)."""
+        x = np.ascontiguousarray(x, dtype=self.dtype)
+        ids = keys["sample_id"].to_pylist()
+        if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
+            raise DataError("rows of a table must have unique sample_ids, in order")
+        self._add(keys, x)
+        for row in keys.to_pylist():
+            self._keys_hash.update(canonical_json(row).encode())
+        self._x_hash.update(x.data)
+        self._last_id = ids[-1] if ids else self._last_id
+        self.n_rows += len(ids)
+
+    def _add(self, keys: pa.Table, x: np.ndarray) -> None:
+        while len(x):
+            taken = self._group.add(x)
+            self._keys.append(keys[:taken])
+            keys, x = keys[taken:], x[taken:]
+            if self._group.is_full:
+                self._flush()
+
+    def _flush(self) -> None:
+        """Write the rows that wait as one row group."""
+        if self._keys:
+            arrays = [*pa.concat_tables(self._keys).columns, *self._group.take()]
+            self._writer.write_table(pa.table(arrays, schema=self.schema))
+            self._keys = []
+
+    def close(self, meta: dict[str, Any]) -> None:
+        """Set the table's metadata, to which the hash of the content is added; call once, last."""
+        self._flush()
+        content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
+        full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
+        self._writer.add_key_value_metadata(_metadata(full, self.schema, self.n_rows))
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._writer.close()
+        except Exception as failure:  # a full disk; but the first error is the one to tell
+            if error is None:
+                kind, error, trace = type(failure), failure, failure.__traceback__
+        self._file.__exit__(kind, error, trace)
+
+
+def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
+    """Write a feature table that is in memory (see `FeatureWriter` for one that is not)."""
+    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype) as writer:
+        writer.write(key_table(table.keys), table.x)
+        writer.close(table.meta)
+
+
+def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
+    """Write a prediction table: keys, ``pred``, a column ``proba_<class>`` a class, and `RIGHT` if known."""
+    arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
+    arrays[PRED] = column(table.pred.tolist(), pa.string())
+    for name, shares in zip(table.classes, table.proba.T, strict=True):
+        arrays[PROBA + name] = numbers(shares.astype(np.float64))
+    for name, (key, kind) in RIGHT.items() if table.right else ():
+        arrays[name] = column([part and part[key] for part in table.right], kind)
+    meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
+    meta["classes"] = list(table.classes)
+    _write(pa.table(arrays), meta, path)
+
+
+def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
+    """Write rejected recordings, each with its reason, as Parquet, or CSV where the name says so."""
+    import pandas as pd
+
+    frame = pd.DataFrame(records, columns=list(REJECTED_COLUMNS))
+    if str(path).endswith(".csv"):
+        files.write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
+        return
+    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    _write(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}, path)
+
+
+def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    arrow = arrow.replace_schema_metadata(_metadata(meta, arrow.schema, len(arrow)))
+    buffer = io.BytesIO()
+    pq.write_table(arrow, buffer, **_parquet_options(arrow.schema))
+    files.write_bytes(path, buffer.getvalue())
+
+
+def _metadata(meta: dict[str, Any], schema: pa.Schema, n_rows: int) -> dict[bytes, bytes]:
+    """The account of a table, and a checksum of it: Parquet's own are of the pages alone."""
+    content = canonical_json(meta).encode()
+    return {META_KEY: content, CHECKSUM_KEY: _checksum(content, schema, n_rows)}
+
+
+def _checksum(content: bytes, schema: pa.Schema, n_rows: int) -> bytes:
+    """CRC-32 of the account, the columns with their types, and the number of rows, as text."""
+    columns = [[field.name, str(field.type), *_about(field)] for field in schema]
+    return b"%08x" % zlib.crc32(json.dumps([columns, n_rows]).encode(), zlib.crc32(content))
+
+
+def _about(field: pa.Field) -> list[str]:
+    """What the field of tensors says of its dtype and shape."""
+    about = field.metadata or {}
+    return [about[key].decode("latin-1") for key in (b"dtype", b"shape") if key in about]
+
+
+def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
+    """Dictionaries and strong compression pay for text; tensors take only what costs no time, for padding."""
+    texts = [name for name in schema.names if schema.field(name).type == pa.string()]
+    packed = {name: "lz4" if holds_tensors(schema.field(name)) else "none" for name in schema.names}
+    return {
+        "compression": packed | dict.fromkeys(texts, "zstd"),
+        "use_dictionary": texts,
+        "write_statistics": texts,
+        "store_schema": True,
+        "write_page_checksum": True,
+    }
+
+
+# --- reading ----------------------------------------------------------------------------------------------
+
+
+def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The ``eavctl`` metadata of a Parquet file, without reading its rows; empty where it has none.
+
+    Raises
+    ------
+    DataError : no such file, not a Parquet file, or damaged.
+    """
+    with _opened(path) as source:
+        return _meta(source)
+
+
+def verify(path: str | os.PathLike[str]) -> None:
+    """Read a whole table, a row group at a time, and hold it against its checksums.
+
+    Raises
+    ------
+    DataError : no such file, not a Parquet file, or damaged.
+    """
+    with _opened(path) as source:
+        for number in range(source.num_row_groups):
+            source.read_row_group(number)
+
+
+def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """`read_meta` of a feature table.
+
+    Raises
+    ------
+    DataError : as `read_features`.
+    """
+    with _opened(path, "features") as source:
+        return _meta(source)
+
+
+def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """The keys of a feature or prediction table, without its other columns.
+
+    Raises
+    ------
+    DataError : as `read_meta`.
+    """
+    with _opened(path) as source:
+        return _read_keys(source)
+
+
+def read_features(path: str | os.PathLike[str]) -> FeatureTable:
+    """Read a feature table.
+
+    Raises
+    ------
+    DataError : no such file, damaged, not a feature table, or of a schema of the future.
+    """
+    with _opened(path, "features") as source:
+        meta, keys = _meta(source), _read_keys(source)
+        names = [name for name in source.schema_arrow.names if name not in KEYS]
+        groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
+        if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
+            return FeatureTable(keys, stacked(groups, len(keys), field), None, meta)
+        return FeatureTable(keys, side_by_side(groups, len(keys), names), tuple(names), meta)
+
+
+def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
+    """Read a prediction table.
+
+    Raises
+    ------
+    DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or an answer
+        that is none of the classes.
+    """
+    with _opened(path, "predictions") as source:
+        meta, keys, arrow = _meta(source), _read_keys(source), source.read()
+        classes = tuple(meta["classes"])
+        proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
+        pred = np.array(arrow[PRED].to_pylist(), dtype=object)
+    if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-6) or (proba < 0).any():
+        raise DataError(f"{path}: the probabilities of some rows are negative or do not sum to 1")
+    odd = [name for name in dict.fromkeys(pred) if name not in classes]
+    if odd:
+        raise DataError(f"{path}: the answer {odd[0]!r} in the column {PRED!r} is none of the classes")
+    return PredictionTable(keys, proba, classes, meta, pred)
+
+
+def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
+    """Read a table of any columns, Parquet or CSV, every CSV value as text.
+
+    Raises
+    ------
+    DataError : no such file, or neither.
+    """
+    import pandas as pd
+
+    if not str(path).endswith((".csv", ".tsv")):
+        with _opened(path) as source:
+            return source.read().to_pandas()
+    separator = "\t" if str(path).endswith(".tsv") else ","
+    try:
+        with files.opened(path) as handle:
+            return pd.read_csv(handle, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (ValueError, UnicodeDecodeError, OSError) as error:
+        raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
+
+
+# What the commands take for granted in the account of a table, beside its kind and version.
+_NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "features": {
+        "modality": str,
+        "features": str,
+        "features_version": int,
+        "settings": dict,
+        "features_hash": str,
+        "classes": list,
+        "shape": list,
+        "content_hash": str,
+    },
+    "predictions": {"classes": list, "modalities": list, "model_hashes": list, "protocol": dict},
+}
+_HINTS = {
+    "features": "; make one with 'eavctl extract'",
+    "predictions": "; make one with 'eavctl train-svm --predictions' or 'eavctl predict -o'",
+}
+
+
+@contextlib.contextmanager
+def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a Parquet file, of a kind if one is named; what Arrow raises on a damaged one is a DataError."""
+    with files.opened(path) as handle:
+        if handle.read(len(PARQUET)) != PARQUET:
+            wanted = NAMES[kind] if kind else "a table (.parquet)"
+            raise DataError(f"{path}: this is {describe(path)}; {wanted} is wanted here")
+        handle.seek(0)
+        try:
+            file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
+            with pq.ParquetFile(file, page_checksum_verification=True) as source:
+                _check(source, path, kind)
+                yield source
+        except EavctlError:
+            raise
+        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{path}: damaged, make it again ({reason})") from error
+        except MemoryError:
+            raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
+
+
+def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | None) -> None:
+    """Hold a table against its checksum, and against what is wanted."""
+    found = source.metadata.metadata or {}
+    if CHECKSUM_KEY in found:
+        checksum = _checksum(found[META_KEY], source.schema_arrow, source.metadata.num_rows)
+        if found[CHECKSUM_KEY] != checksum:
+            raise DataError(f"{path}: damaged, make it again (its checksum does not fit)")
+    if kind is None:
+        return
+    meta = _meta(source)
+    if meta.get("kind") != kind:
+        is_ours = isinstance(meta.get("kind"), str)
+        name = (
+            NAMES.get(meta["kind"], meta["kind"]) if is_ours else "a Parquet file that eavctl did not write"
+        )
+        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is wanted here{_HINTS[kind]}")
+    if meta.get("schema_version", 0) > SCHEMA_VERSION:
+        raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
+    columns = set(source.schema_arrow.names)
+    needed = [*(name for name in KEYS if name != "recording")]
+    if kind == "predictions":
+        needed += [PRED, *(f"{PROBA}{name}" for name in meta.get("classes", ()))]
+    missing = [name for name in needed if name not in columns]
+    if missing:
+        raise DataError(f"{path}: the table lacks the columns {', '.join(missing)}")
+    odd = [name for name, kinds in _NEEDED[kind].items() if not isinstance(meta.get(name), kinds)]
+    if odd or (kind == "predictions" and not meta["classes"]):
+        raise DataError(f"{path}: the table's account of itself lacks {', '.join(odd) or 'classes'}")
+
+
+def _meta(source: pq.ParquetFile) -> dict[str, Any]:
+    meta = json.loads((source.metadata.metadata or {}).get(META_KEY, b"{}"))
+    return meta if isinstance(meta, dict) else {}
+
+
+def _read_keys(source: pq.ParquetFile) -> pd.DataFrame:
+    names = [name for name in KEYS if name in source.schema_arrow.names]
+    keys = key_frame(source.read(columns=names).to_pandas())
+    if len(keys) != source.metadata.num_rows:  # before room is made for as many
+        raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
+    return keys

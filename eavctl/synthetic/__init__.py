@@ -1,0 +1,1 @@
+"""Synthetic recordings, for demonstrations and tests."""

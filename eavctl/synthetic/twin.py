@@ -1,0 +1,382 @@
+"""A twin of the EAV data set: the same tree of files, made up, with class information planted in it.
+
+In each trial each modality tells the class or does not, by a draw, and at least one does: so joining
+modalities pays. Each is driven by a course of five numbers (how happy the mouth, how high the voice, how
+strong the frontal theta ...), which moves with the class, the person, chance, and in EEG with time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from eavctl.datasets.eav import EMOTIONS, LABELS, TASKS, TWIN
+from eavctl.errors import UsageError
+from eavctl.jobs import useful
+from eavctl.storage import files
+from eavctl.synthetic import twin_eeg, twin_face, twin_voice
+from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
+
+RECIPE = 1  # rises when the same settings come to give other files
+MODALITIES = ("eeg", "audio", "video")
+FPS, HOLD = 30, 10  # frames a second; frames for which a pose is held
+BLOCKS = "AACCSSHACHHSSAACCHHS"  # after neutral; letters are initials of emotions
+LETTERS_A_CLASS = 5
+PREFERRED = (0, 2, 4, 1, 3)  # which of a class's letters get trials first: the ones farthest apart
+STEP = len(TASKS) * len(EMOTIONS)
+MOST_TRIALS = 990  # a trial's number has three digits
+SHORTEST_S, LONGEST_S = 1.0, 600.0
+
+TELLING = 0.68  # share of trials in which a modality is drawn to tell the class
+STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
+PERSON, REACTION, DRIFT = 0.8, 0.5, 0.5  # deviation between people, of their reactions, and over a session
+LARGEST = 4.0  # of a course's numbers: voices and faces beyond it could not be
+LOUDNESS = 0.08  # logarithm of the EEG background's size over a session
+
+# How a class moves each number of a course; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
+MANNERS = {
+    # frontal asymmetry, frontal theta, temporal asymmetry, posterior alpha, central gamma: `twin_eeg.trial`
+    "eeg": ((0.2, -1.2, 1.0, -0.3, -1.2), (-1.5, 0.8, -1.1, 0.5, -0.4), (-0.3, 1.1, 1.2, -0.9, 1.1),
+            (1.4, 0.4, -0.9, -1.1, 0.9), (0.2, -1.1, -0.3, 1.6, -0.4)),
+    # level and range of pitch, rate, loudness, brightness: `twin_voice.speech`
+    "audio": ((0.0, -1.3, 0.9, 0.3, -0.9), (-0.7, 0.2, -1.5, -1.1, -0.6), (-0.1, 0.7, 0.9, 1.5, 1.5),
+              (1.6, 1.4, 0.2, 0.2, -0.4), (-0.8, -0.8, -0.5, -1.0, 1.0)),
+    # smile, opening of the mouth, height of the brows, frown, opening of the eyes: `twin_face.film`
+    "video": ((0.0, -1.0, -0.3, 0.1, 1.2), (-1.4, -0.3, 0.8, -1.2, -0.8), (-0.7, 0.8, -1.4, 1.5, 0.3),
+              (1.5, 1.2, 0.7, 0.0, 0.2), (0.6, -0.7, 0.2, -0.4, -1.3)),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the bytes of the files depend on, beside subject and trial."""
+
+    trials: int
+    snr: float
+    seed: int
+    seconds: float
+    recipe: int = RECIPE
+
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """Place in `EMOTIONS` of each trial, the same for all subjects, shape (trials,)."""
+        return sequence(self.trials)
+
+    def rng(self, subject: int, *what: int) -> np.random.Generator:
+        """Draws for one thing of one subject, whatever else is drawn."""
+        return np.random.default_rng([self.seed, subject, *what])
+
+    def telling(self, subject: int) -> np.ndarray:
+        """Whether each modality tells each trial's class, bool, (trials, 3); Listening has no sound."""
+        rng = self.rng(subject, len(MODALITIES))
+        telling = rng.random((self.trials, len(MODALITIES))) < TELLING
+        silent = np.arange(self.trials) % len(TASKS) == 0
+        instead = np.where(silent, rng.choice((0, 2), self.trials), rng.integers(3, size=self.trials))
+        heard = telling & ~(silent[:, None] & (np.arange(3) == MODALITIES.index("audio")))
+        nothing = np.flatnonzero(~heard.any(axis=1))
+        telling[nothing, instead[nothing]] = True
+        return telling
+
+    def courses(self, subject: int, modality: str) -> np.ndarray:
+        """The five numbers that drive each trial, (trials, 5), in deviations between trials of a class."""
+        place = MODALITIES.index(modality)
+        rng = self.rng(subject, place)
+        profiles = _profiles(modality)
+        reactions = profiles + rng.normal(0, REACTION, profiles.shape)
+        person = rng.normal(0, PERSON, profiles.shape[1])
+        chance = rng.normal(0, 1, (self.trials, profiles.shape[1]))
+        drift = DRIFT * _drifts(self.trials, profiles.shape[1], rng) if modality == "eeg" else 0
+        told = self.telling(subject)[:, place, None] * reactions[self.labels]
+        return np.asarray(np.clip(self.snr * STRENGTH * told + person + chance + drift, -LARGEST, LARGEST))
+
+
+def sequence(trials: int) -> np.ndarray:
+    """Emotion of each trial, as places in `EMOTIONS`: neutral, and then blocks of one class.
+
+    At 200 trials a block is 4 Listening and 4 Speaking trials, and of each class there are 40 trials.
+
+    Parameters
+    ----------
+    trials : a multiple of 10; below 100, blocks are left out, at first those beside one of the same class.
+    """
+    pairs = trials // STEP
+    initials = "".join(name[0] for name in EMOTIONS)
+    seen = dict.fromkeys(BLOCKS, 0)
+    order = [0] * pairs
+    for letter in BLOCKS:
+        share, rest = divmod(pairs, LETTERS_A_CLASS)
+        order += [initials.index(letter)] * (share + (PREFERRED.index(seen[letter]) < rest))
+        seen[letter] += 1
+    return np.repeat(order, len(TASKS))
+
+
+def synth_eav(
+    out: Path,
+    *,
+    subjects: int = 4,
+    trials: int = 200,
+    snr: float = 1.0,
+    seed: int = 42,
+    modalities: Collection[str] = MODALITIES,
+    seconds: float = 20.0,
+    jobs: int = 1,
+    force: bool = False,
+    dry_run: bool = False,
+    on_trial: Callable[[int, int, str], None] = lambda done, total, note: None,
+) -> int:
+    """Write ``out/subject<N>/{EEG,Audio,Video}`` with the names and formats of EAV, and ``out/TWIN.json``.
+
+    A file's bytes depend on the settings in ``TWIN.json``, its subject and its trial. What is there of the
+    same settings is kept, so that a tree can be added to, or finished after an interruption.
+
+    Parameters
+    ----------
+    trials : of each subject, a multiple of 10; 200 are 480 MB of EEG a subject, at 20 s.
+    snr : strength of the class information, linear: 0 is none, and at 1 the deviation between classes is 1.5
+        times that between trials of one class, in each of the five numbers that drive a modality.
+    modalities : which of eeg, audio and video to write; the others are as if they had been.
+    seconds : length of a trial.
+    jobs : processes, each with one subject at a time.
+    dry_run : look whether it can be done, and write nothing.
+    on_trial : told how many trials are done, of how many; with several processes, subject by subject.
+
+    Returns
+    -------
+    The number of trials.
+
+    Raises
+    ------
+    UsageError : settings that cannot be meant; or files of other settings, or of somebody else, are there
+        and ``force`` is not given, or would be left beside the new ones.
+    """
+    settings = Settings(trials, float(snr), seed, float(seconds))
+    _check(settings, subjects, modalities)
+    _make_room(out, settings, subjects, modalities, force, dry_run)
+    if dry_run:
+        return subjects * trials
+    everyone, total = range(1, subjects + 1), subjects * trials
+    for subject in everyone:
+        _write_labels(out, settings, subject, modalities)
+    if jobs == 1 or subjects == 1:
+        for subject in everyone:
+            for trial in _write_subject(out, settings, subject, modalities):
+                on_trial((subject - 1) * trials + trial, total, "")
+    else:
+        from joblib import Parallel, delayed
+
+        work = (delayed(_write_whole_subject)(out, settings, subject, modalities) for subject in everyone)
+        try:
+            for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
+                on_trial(done * trials, total, "")
+        except BaseException:
+            _end_workers(out)
+            raise
+    on_trial(total, total, "")
+    return total
+
+
+def _end_workers(out: Path) -> None:
+    """Kill the workers, and remove what they were writing, as they cannot themselves."""
+    from joblib.externals.loky import get_reusable_executor
+
+    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    for folder in out.glob("subject*/*"):
+        files.clear_leftovers(folder)
+
+
+def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:
+    """Write a subject's files in a worker process."""
+    for _ in _write_subject(out, settings, subject, modalities):
+        pass
+
+
+def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> None:
+    unknown = [name for name in modalities if name not in MODALITIES]
+    if unknown or not modalities:
+        raise UsageError(f"no modality {unknown[0] if unknown else ''!r} to make: {', '.join(MODALITIES)}")
+    if not STEP <= settings.trials <= MOST_TRIALS or settings.trials % STEP:
+        raise UsageError(f"{settings.trials} trials: a multiple of {STEP} is needed, at most {MOST_TRIALS}")
+    if subjects < 1 or settings.seed < 0:
+        raise UsageError(
+            f"{subjects} subjects, seed {settings.seed}: at least one, and a seed from 0, are needed"
+        )
+    if not (math.isfinite(settings.snr) and settings.snr >= 0):
+        raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
+    if not SHORTEST_S <= settings.seconds <= LONGEST_S:
+        raise UsageError(
+            f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
+        )
+
+
+def _make_room(
+    out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool, dry_run: bool
+) -> None:
+    """See that what is in ``out`` is of these settings or goes, and say in ``TWIN.json`` which they are."""
+    files.clear_leftovers(out)
+    about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
+    content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
+    mark = out / TWIN
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out}: is a file; name a folder with --out")
+    if mark.exists() and mark.read_bytes() == content:
+        return
+    wanted = {
+        path for n in range(1, subjects + 1) for path in _paths(out / f"subject{n}", settings, n, modalities)
+    }
+    there = [path for path in out.glob("subject*/*/*") if path.is_file()]
+    if (there or mark.exists()) and not force:
+        first = there[0] if there else mark
+        raise UsageError(f"{first}: exists and is not of these settings; use --force, or another --out")
+    foreign = sorted(path for path in there if path not in wanted)
+    if foreign:
+        raise UsageError(
+            f"{foreign[0]}: would be left beside files of other settings; remove it, or use another --out"
+        )
+    if dry_run:
+        return
+    mark.unlink(missing_ok=True)  # first: what is there without it is nobody's twin
+    for path in there:
+        path.unlink()
+    files.make_folder(out)
+    files.write_bytes(mark, content)
+
+
+def _paths(folder: Path, settings: Settings, subject: int, modalities: Collection[str]) -> Iterator[Path]:
+    """Every file of a subject."""
+    if "eeg" in modalities:
+        yield from (_eeg_path(folder, subject), _label_path(folder, subject))
+    for trial in range(1, settings.trials + 1):
+        if "video" in modalities:
+            yield _video_path(folder, settings, trial)
+        if "audio" in modalities and trial % len(TASKS) == 0:
+            yield _audio_path(folder, settings, subject, trial)
+
+
+def _eeg_path(folder: Path, subject: int) -> Path:
+    return folder / "EEG" / f"subject{subject}_eeg.mat"
+
+
+def _label_path(folder: Path, subject: int) -> Path:
+    return folder / "EEG" / f"subject{subject}_eeg_label.mat"
+
+
+def _video_path(folder: Path, settings: Settings, trial: int) -> Path:
+    task = TASKS[(trial - 1) % len(TASKS)].capitalize()
+    return (
+        folder / "Video" / f"{trial:03d}_Trial_{trial:02d}_{task}_{EMOTIONS[settings.labels[trial - 1]]}.mp4"
+    )
+
+
+def _audio_path(folder: Path, settings: Settings, subject: int, trial: int) -> Path:
+    """Of a Speaking trial. ``Trial_NN`` counts these alone, from 02; the last letters differ by subject."""
+    count, ending = trial // len(TASKS) + 1, "Aud" if subject % 2 else "aud"
+    emotion = EMOTIONS[settings.labels[trial - 1]]
+    return folder / "Audio" / f"{trial:03d}_Trial_{count:02d}_Speaking_{emotion}_{ending}.wav"
+
+
+def _write_labels(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:
+    path = _label_path(out / f"subject{subject}", subject)
+    if "eeg" not in modalities or path.exists():
+        return
+    rows = settings.labels * len(TASKS) + np.arange(settings.trials) % len(TASKS)
+    files.make_folder(path.parent)
+    files.clear_leftovers(path.parent)
+    with mat_array(path, LABELS, (STEP, settings.trials)) as write:
+        for row in rows:
+            write(np.eye(STEP)[row])
+
+
+def _write_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> Iterator[int]:
+    """Write what is missing of a subject, trial by trial, and give each trial's place before it is made."""
+    folder = out / f"subject{subject}"
+    missing = {path for path in _paths(folder, settings, subject, modalities) if not path.exists()}
+    for place in {path.parent for path in missing}:
+        files.make_folder(place)
+        files.clear_leftovers(place)
+    with contextlib.ExitStack() as stack:
+        makers = [_sounds(folder, settings, subject), _videos(folder, settings, subject)]
+        if _eeg_path(folder, subject) in missing:
+            makers.append(stack.enter_context(_eeg(folder, settings, subject)))
+        for trial in range(1, settings.trials + 1):
+            yield trial - 1
+            for make in makers:
+                make(trial, missing)
+
+
+Maker = Callable[[int, Collection[Path]], None]
+
+
+@contextlib.contextmanager
+def _eeg(folder: Path, settings: Settings, subject: int) -> Iterator[Maker]:
+    """Open a subject's EEG file; the trials are to be made in their order."""
+    what = MODALITIES.index("eeg")
+    courses = settings.courses(subject, "eeg")
+    head = twin_eeg.draw_head(settings.rng(subject, what, 0))
+    loudness = np.exp(LOUDNESS * _drifts(settings.trials, 1, settings.rng(subject, what, 0, 0))[:, 0])
+    n_times = round(settings.seconds * twin_eeg.SFREQ)
+    name = "seg" if subject % 4 == 1 else "seg1"  # 11 of 42, as published
+    shape = (n_times, len(twin_eeg.CHANNELS), settings.trials)
+    with mat_array(_eeg_path(folder, subject), name, shape) as write:
+
+        def make(trial: int, missing: Collection[Path]) -> None:
+            rng = settings.rng(subject, what, trial)
+            write(twin_eeg.trial(head, courses[trial - 1], loudness[trial - 1], n_times, rng).T)
+
+        yield make
+
+
+def _sounds(folder: Path, settings: Settings, subject: int) -> Maker:
+    what = MODALITIES.index("audio")
+    courses = settings.courses(subject, "audio")
+    speaker = twin_voice.draw_speaker(settings.rng(subject, what, 0))
+    n_samples = round(settings.seconds * twin_voice.RATE)
+
+    def make(trial: int, missing: Collection[Path]) -> None:
+        path = _audio_path(folder, settings, subject, trial)
+        if path in missing:
+            sound = twin_voice.speech(
+                speaker, courses[trial - 1], n_samples, settings.rng(subject, what, trial)
+            )
+            files.write_bytes(path, wav_bytes(sound, twin_voice.RATE))
+
+    return make
+
+
+def _videos(folder: Path, settings: Settings, subject: int) -> Maker:
+    what = MODALITIES.index("video")
+    courses = settings.courses(subject, "video")
+    looks = twin_face.draw_looks(settings.rng(subject, what, 0))
+    n_frames = round(settings.seconds * FPS)
+
+    def make(trial: int, missing: Collection[Path]) -> None:
+        path = _video_path(folder, settings, trial)
+        if path in missing:
+            rng = settings.rng(subject, what, trial)
+            speaks = trial % len(TASKS) == 0
+            pictures = twin_face.film(looks, courses[trial - 1], math.ceil(n_frames / HOLD), speaks, rng)
+            size = (twin_face.WIDTH, twin_face.HEIGHT)
+            files.write_bytes(path, mp4_bytes(pictures, size, fps=FPS, hold=HOLD, n_frames=n_frames))
+
+    return make
+
+
+def _profiles(modality: str) -> np.ndarray:
+    """How each class moves a course, (n_classes, 5): mean 0 over the classes, root mean square 1."""
+    manners = np.array(MANNERS[modality])
+    manners -= manners.mean(axis=0)
+    return np.asarray(manners / np.sqrt((manners**2).mean(axis=0)))
+
+
+def _drifts(trials: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Slow waves over a session, (trials, count), of variance 1: sums of four, of half a cycle to three."""
+    cycles = rng.uniform(0.5, 3, (4, count))
+    phase = rng.uniform(0, 2 * np.pi, (4, count))
+    time = np.arange(trials)[:, None, None] / trials
+    return np.asarray(np.sin(2 * np.pi * cycles * time + phase).sum(axis=1) / np.sqrt(2))

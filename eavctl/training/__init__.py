@@ -1,0 +1,1 @@
+"""Rows to models: cross-validation, and the fitters that it runs."""

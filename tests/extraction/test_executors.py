@@ -1,0 +1,126 @@
+"""Worker processes: order, how far they are fed ahead, and what happens when one or their parent dies."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from eavctl.errors import DataError, SignalError
+from eavctl.extraction import executors as workers
+
+linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+
+
+def slow_for_even(number):
+    time.sleep(0.02 * (number % 2 == 0))
+    return number, os.getpid()
+
+
+def die(number):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+EXECUTORS = pytest.mark.parametrize("executor", ["fork", "loky"])
+
+
+@EXECUTORS
+def test_results_come_in_order_from_other_processes(executor):
+    found = list(workers.in_order(slow_for_even, ((n,) for n in range(20)), 2, executor))
+    assert [number for number, _ in found] == list(range(20))
+    assert os.getpid() not in {process for _, process in found}
+
+
+@EXECUTORS
+def test_arguments_are_drawn_as_they_are_needed(executor):
+    drawn = []
+    results = workers.in_order(slow_for_even, ((drawn.append(n) or n,) for n in range(1000)), 2, executor)
+    next(results)
+    assert len(drawn) <= 2 * (1 + workers.AHEAD)
+    results.close()
+
+
+@EXECUTORS
+def test_a_worker_that_dies_is_an_error_and_no_hang(executor):
+    with pytest.raises(DataError, match="a worker process died"):
+        list(workers.in_order(die, [(1,), (2,)], 2, executor))
+
+
+@linux_only
+def test_a_process_with_threads_is_not_forked(monkeypatch):
+    def fork():
+        raise AssertionError("forked")
+
+    monkeypatch.setattr(os, "fork", fork)
+    ended = threading.Event()
+    thread = threading.Thread(target=ended.wait)
+    thread.start()
+    try:
+        assert list(workers.in_order(abs, [(-1,), (2,)], 2, "fork")) == [1, 2]
+    finally:
+        ended.set()
+        thread.join()
+
+
+@linux_only
+def test_a_closed_terminal_ends_the_parent_and_leaves_its_forks_to_it():
+    for found in workers.in_order(ignored, [(signal.SIGHUP,), (signal.SIGINT,)], 2, "fork"):
+        assert found
+
+
+def ignored(number):
+    return signal.getsignal(number) == signal.SIG_IGN
+
+
+@linux_only
+def test_workers_end_with_their_parent():
+    script = """
+import os, time
+from eavctl.extraction import executors as workers
+for process in workers.in_order(os.getpid, [()] * 4, 2, "fork"):
+    print(process, flush=True)
+    time.sleep(60)
+"""
+    parent = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    for _ in range(100):
+        if not is_running(worker):
+            break
+        time.sleep(0.05)
+    assert not is_running(worker)
+
+
+def is_running(process):
+    """Whether a process is there, and not one that has ended and waits to be seen."""
+    try:
+        with open(f"/proc/{process}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def write_or_fail(place):
+    if place is None:
+        time.sleep(0.2)
+        raise SignalError("broken")
+    for number in itertools.count():
+        (place / str(number)).touch()
+        time.sleep(0.01)
+
+
+@linux_only
+def test_nothing_is_written_after_an_error(tmp_path):
+    """The folder of parts is removed then: a worker that went on would leave some behind."""
+    calls = [(None,), (tmp_path,), (None,)]
+    with pytest.raises(SignalError):
+        list(workers.in_order(write_or_fail, calls, 2, "fork"))
+    there = set(tmp_path.iterdir())
+    assert there
+    time.sleep(0.1)
+    assert set(tmp_path.iterdir()) == there

@@ -1,0 +1,44 @@
+"""What an extraction reads and hashes is the same, or it says so."""
+
+import os
+from collections import deque
+
+import pytest
+
+from eavctl.datasets.manifest import find
+from eavctl.errors import DataError
+from eavctl.extraction.input_hash import Inputs
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "sad").mkdir()
+    for name in "ab":
+        (tmp_path / f"sad/{name}.wav").write_bytes(name.encode())
+    return tmp_path
+
+
+def gone_through(folder):
+    inputs = Inputs(find(folder), "audio")
+    deque(inputs.records(), maxlen=0)
+    return inputs
+
+
+def test_the_hash_is_of_content_and_not_of_times(folder):
+    with gone_through(folder) as inputs:
+        inputs.check()
+    os.utime(folder / "sad/a.wav", (1, 1))
+    with gone_through(folder) as later:
+        later.check()
+        assert later.hash() == inputs.hash()
+    (folder / "sad/a.wav").write_bytes(b"c")
+    with gone_through(folder) as changed:
+        assert changed.hash() != inputs.hash()
+
+
+@pytest.mark.parametrize("change", [lambda path: path.write_bytes(b"cd"), lambda path: path.unlink()])
+def test_a_recording_that_changes_between_reading_and_hashing_is_no_table(folder, change):
+    inputs = gone_through(folder)
+    change(folder / "sad/b.wav")
+    with inputs, pytest.raises(DataError, match="changed while they were read"):
+        inputs.check()

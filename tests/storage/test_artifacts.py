@@ -1,0 +1,213 @@
+"""Model files: what is written comes back, and what a stranger wrote runs no code."""
+
+import os
+import pickle
+import sys
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from eavctl.errors import DataError, SettingsError, UsageError
+from eavctl.storage import artifacts
+
+
+class Attack:
+    """Unpickled by a trusting reader, this makes a file; the reader here must not."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+class Linear:
+    """A predictor as small as one can be."""
+
+    def __init__(self, arrays=None):
+        rng = np.random.default_rng(0)
+        self.arrays = arrays or {
+            "w": rng.normal(size=(2, 3)).T,
+            "empty": np.zeros((0, 2), np.float32),
+            "n": np.array(3),
+        }
+        self.classes_ = np.array(["a", "b"])
+
+    def to_arrays(self):
+        return self.arrays
+
+    def to_meta(self):
+        return {"classes": ["a", "b"]}
+
+    @classmethod
+    def from_parts(cls, arrays, meta):
+        return cls(arrays)
+
+
+@pytest.fixture
+def _linear(monkeypatch):
+    monkeypatch.setitem(artifacts.PREDICTORS, "linear", "test_artifacts:Linear")
+
+
+META = {"kind": "linear", "features": "functionals", "settings": {}, "rate": 16000, "features_hash": "aa"}
+
+
+@pytest.mark.usefixtures("_linear")
+def test_arrays_come_back_and_joblib_reads_the_same(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    loaded = artifacts.load(path)
+    plain = joblib.load(path)
+    for name, array in Linear().arrays.items():
+        assert np.array_equal(loaded.predictor.arrays[name], array)
+        assert np.array_equal(plain["arrays"][name], array)
+        assert loaded.predictor.arrays[name].shape == array.shape
+    assert loaded.meta["features"] == plain["meta"]["features"] == "functionals"
+    assert (
+        path.read_bytes()
+        == (artifacts.save(tmp_path / "n.joblib", Linear(), META), (tmp_path / "n.joblib").read_bytes())[1]
+    )
+
+
+@pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, torch.save])
+def test_a_strangers_file_runs_no_code(tmp_path, dump):
+    path, mark = tmp_path / "evil.joblib", tmp_path / "attacked"
+    content = {"meta": {"format": artifacts.FORMAT}, "arrays": Attack(mark), "state_dict": Attack(mark)}
+    if dump is joblib.dump:
+        dump(content, path)
+    else:
+        with open(path, "wb") as handle:
+            dump(content, handle)
+    with pytest.raises(DataError, match="refused"):
+        artifacts.load(path)
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy dtype", "numpy._core.numeric _frombuffer", "numpy.core.numeric _frombuffer"]
+)
+@pytest.mark.parametrize(
+    "state",
+    [
+        b"(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00ad",
+        b"N(X\x0c\x00\x00\x00__defaults__X\x01\x00\x00\x00ad\x86",
+        b"N(X\x05\x00\x00\x00dtypeX\x01\x00\x00\x00ad\x86",
+    ],
+)
+def test_a_file_leaves_no_state_behind(tmp_path, name, state):
+    """A dict, or slots, set on what builds arrays: both stayed set for every model read afterwards."""
+    before = vars(artifacts).copy()
+    module, what = name.split()
+    path = tmp_path / "m.joblib"
+    path.write_bytes(b"\x80\x04c" + f"{module}\n{what}\n".encode() + state + b"b.")
+    with pytest.raises(DataError):
+        artifacts.load(path)
+    assert vars(artifacts) == before
+    made = artifacts.STAND_INS[module, what]
+    assert not hasattr(made(), "__dict__")
+    assert "__defaults__" not in vars(made)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_damage_is_never_silent(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    whole, meta = path.read_bytes(), artifacts.load(path).meta
+    rng = np.random.default_rng(5)
+    for at in rng.choice(len(whole), 300, replace=False):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        try:
+            model = artifacts.load(path)
+        except DataError:
+            continue
+        assert model.meta == meta
+        for name, array in Linear().arrays.items():
+            assert np.array_equal(model.predictor.arrays[name], array)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_models_without_a_checksum_are_still_read(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    parts = joblib.load(path)
+    del parts["checksum"]
+    parts["meta"]["format_version"] = 1
+    path.write_bytes(pickle.dumps(parts, protocol=5))
+    assert artifacts.load(path).meta["features"] == "functionals"
+
+
+@pytest.mark.usefixtures("_linear")
+def test_a_model_can_come_from_stdin(tmp_path, monkeypatch):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    with open(path) as handle:
+        monkeypatch.setattr("sys.stdin", handle)
+        assert artifacts.load("-").meta == artifacts.load(path).meta
+
+
+def test_a_table_in_place_of_a_model_is_told_by_its_kind(tmp_path):
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: this is .*Parquet.*; a model"):
+        artifacts.load(tmp_path / "t.parquet")
+    with pytest.raises(DataError, match="folder"):
+        artifacts.load(tmp_path)
+
+
+def test_a_network_without_torch_says_what_to_install(tmp_path, monkeypatch):
+    path = tmp_path / "m.pt"
+    torch.save({"meta": {"format": artifacts.FORMAT}}, path)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(DataError, match="pip install torch"):
+        artifacts.load(path)
+
+
+def test_object_arrays_are_refused(tmp_path):
+    path = tmp_path / "m.joblib"
+    path.write_bytes(
+        pickle.dumps({"meta": {}, "arrays": {"a": np.array([None, {}], dtype=object)}}, protocol=5)
+    )
+    with pytest.raises(DataError, match="refused"):
+        artifacts.load(path)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"not a model", b"\x80\x05", b"PK\x03\x04 broken", pickle.dumps([1, 2])]
+)
+def test_other_files_are_named_and_refused(tmp_path, content):
+    path = tmp_path / "m.joblib"
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"m\.joblib"):
+        artifacts.load(path)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_truncated_models_are_refused(tmp_path):
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Linear(), META)
+    whole = path.read_bytes()
+    for length in range(1, len(whole), 17):
+        path.write_bytes(whole[:length])
+        with pytest.raises(DataError):
+            artifacts.load(path)
+
+
+def test_the_ending_must_fit(tmp_path):
+    with pytest.raises(UsageError, match=r"\.joblib"):
+        artifacts.save(tmp_path / "m.pt", Linear(), META)
+
+
+@pytest.mark.usefixtures("_linear")
+def test_features_of_other_settings_are_refused_and_both_are_named(tmp_path):
+    artifacts.save(tmp_path / "m.joblib", Linear(), META)
+    model = artifacts.load(tmp_path / "m.joblib")
+    artifacts.require_fit(model, "m.joblib", {"features_hash": "aa"}, "same.parquet")
+    other = {"features": "seed33", "features_hash": "bb", "settings": {}}
+    with pytest.raises(
+        SettingsError, match=r"m\.joblib was trained on .*functionals.* f\.parquet has .*seed33"
+    ):
+        artifacts.require_fit(model, "m.joblib", other, "f.parquet")
