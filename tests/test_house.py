@@ -10,7 +10,7 @@ import eavctl
 
 ROOT = Path(eavctl.__file__).parent
 FLOORS = (  # from the lowest; rooms of one floor may import each other
-    ("errors", "jobs", "printable", "registry", "settings"),
+    ("errors", "jobs", "printable", "progress", "registry", "settings"),
     ("storage",),
     ("signals",),
     ("features", "encoders", "pretraining", "datasets", "evaluation", "classifiers"),

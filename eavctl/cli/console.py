@@ -11,12 +11,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TextIO
 
 from eavctl.printable import json_escaped, printable
-
-Tick = Callable[[int, int, str], None]
+from eavctl.progress import Tick, silent
 
 PLAIN_EVERY_S = 10.0
 SHOWN = 20  # rejected recordings named on stderr before the rest is counted
@@ -157,7 +156,7 @@ def progress(what: str, *, at_once: bool = True) -> Iterator[Tick]:
     begins with the first tick.
     """
     if Verbosity.quiet:
-        yield _silent
+        yield silent
     elif sys.stderr.isatty():
         with _bar(what, at_once) as tick:
             yield tick
@@ -185,10 +184,6 @@ def _bar(what: str, at_once: bool) -> Iterator[Tick]:
         yield tick
     finally:
         bar.stop()
-
-
-def _silent(done: int, total: int, note: str = "") -> None:
-    pass
 
 
 def _plain(what: str) -> Tick:

@@ -21,6 +21,7 @@ from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import Inputs
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
+from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
@@ -33,8 +34,6 @@ PACKAGES = {
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
-
-Tick = Callable[[int, int, str], None]
 
 __all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
@@ -130,7 +129,7 @@ def extract(
     force: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
-    on_clip: Tick = lambda done, total, note: None,
+    on_clip: Tick = silent,
 ) -> Extracted:
     """Compute the features of every recording of a data set and write them as one table.
 

@@ -14,13 +14,13 @@ from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, Stream
+from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, tables
 from eavctl.storage.paths import named
 from eavctl.training.cross_validation import (
     Evaluation,
     Planned,
     Targets,
-    Tick,
     Trained,
     guard,
     plan_rows,
@@ -174,7 +174,7 @@ def fuse_network(
     *,
     log_dir: Path | None = None,
     force: bool = False,
-    on_fold: Tick = lambda done, total, note: None,
+    on_fold: Tick = silent,
 ) -> Trained:
     """Train a fusion network on feature tables, judge it by folds and with every subset of its inputs.
 

@@ -25,6 +25,7 @@ from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import lines, score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
+from eavctl.progress import Tick, silent
 from eavctl.stages.train_fusion import FusionPlan
 from eavctl.storage import tables
 from eavctl.storage.ownership import Output, guard
@@ -36,7 +37,6 @@ from eavctl.training.cross_validation import (
     UNTESTED,
     Evaluation,
     Planned,
-    Tick,
     check_finite,
     checked_plan,
     protocol_meta,
@@ -77,7 +77,7 @@ def zero_shot(
     evaluation: Evaluation,
     *,
     force: bool = False,
-    on_fold: Tick = lambda done, total, note: None,
+    on_fold: Tick = silent,
 ) -> ZeroShot:
     """Hold a class out of all training, fold by fold, and see how often it is named all the same.
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import wave
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from eavctl.errors import UsageError
+from eavctl.progress import Tick, silent
 from eavctl.storage import files
 
 RATE = 22050
@@ -64,7 +65,7 @@ def synth_speech(
     seed: int = 42,
     force: bool = False,
     dry_run: bool = False,
-    on_clip: Callable[[int, int, str], None] = lambda done, total, note: None,
+    on_clip: Tick = silent,
 ) -> int:
     """Write ``out/<class>/<class>_sample_<i>.wav``, ``i`` from 1, 16 bits, mono.
 

@@ -20,6 +20,7 @@ import numpy as np
 from eavctl.datasets.eav import EMOTIONS, LABELS, TASKS, TWIN
 from eavctl.errors import UsageError
 from eavctl.jobs import useful
+from eavctl.progress import Tick, silent
 from eavctl.storage import files
 from eavctl.synthetic import twin_eeg, twin_face, twin_voice
 from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
@@ -129,7 +130,7 @@ def synth_eav(
     jobs: int = 1,
     force: bool = False,
     dry_run: bool = False,
-    on_trial: Callable[[int, int, str], None] = lambda done, total, note: None,
+    on_trial: Tick = silent,
 ) -> int:
     """Write ``out/subject<N>/{EEG,Audio,Video}`` with the names and formats of EAV, and ``out/TWIN.json``.
 

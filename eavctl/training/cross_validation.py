@@ -26,6 +26,7 @@ from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
 from eavctl.storage.provenance import hash_json, versions
@@ -33,8 +34,6 @@ from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, in_order, together
 from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.rows import TrainingTable, labelled, normalized, of_features
-
-Tick = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
@@ -182,7 +181,7 @@ def train(
     evaluation: Evaluation,
     *,
     force: bool = False,
-    on_fold: Tick = lambda done, total, note: None,
+    on_fold: Tick = silent,
 ) -> Trained:
     """Fit and judge a classifier by folds, fit it once more on all rows, and write the model.
 
@@ -223,7 +222,7 @@ def train_rows(
     *,
     witness: Witness | None = None,
     force: bool = False,
-    on_fold: Tick = lambda done, total, note: None,
+    on_fold: Tick = silent,
 ) -> Trained:
     """`train` for rows that are in memory."""
     witness = witness or Witness()
