@@ -20,13 +20,13 @@ from eavctl.datasets.choice import Choice
 from eavctl.errors import DataError, SettingsError, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.extraction.fingerprint import fingerprint, of_trial
-from eavctl.extraction.recipe import Describe, Recipe, Sample, noting
+from eavctl.extraction.open_recording import StretchOf
+from eavctl.extraction.recipe import Recipe, Sample, noting
 from eavctl.predicting.sources import Recording
 from eavctl.storage import artifacts
 from eavctl.storage.provenance import canonical_json
 
 if TYPE_CHECKING:
-    from eavctl.extraction.executors import ExecutorName
     from eavctl.storage.tables import FeatureTable  # judging single recordings needs no Arrow
 
 LACKING = ("has no sound", "has no picture")  # a file without the modality is whole all the same
@@ -134,7 +134,7 @@ def take_recordings(
     streams: Sequence[Stream],
     gathered: Gathered,
     jobs: int = 1,
-    executor: ExecutorName = "loky",
+    executor: str = "loky",
 ) -> None:
     """Add the segments of recordings, or the reasons why there are none.
 
@@ -143,7 +143,7 @@ def take_recordings(
     Parameters
     ----------
     jobs, executor : processes that read and describe files, and what starts them, as
-        `eavctl.extraction.executors.in_order` takes it; the result is the same for any number.
+        `eavctl.extraction.executors.map_in_order` takes it; the result is the same for any number.
     """
     gathered.n_recordings += len(recordings)
     gathered.rejected += [_rejection(each, each.fault) for each in recordings if each.fault]
@@ -178,7 +178,7 @@ def _known_by_content(recordings: Sequence[Recording], streams: Sequence[Stream]
         for modality in wanted & recording.parts.keys():
             part = recording.parts[modality]
             if part.file not in contents:
-                contents[part.file] = fingerprint(part.file)
+                contents[part.file] = fingerprint(part.file)  # type: ignore[arg-type]
             names.add(of_trial(contents[part.file], part.trial))
         key = JOINED.join(sorted(name for name in names if name))
         found.append(recording._replace(keys={**recording.keys, "recording": key} if key else recording.keys))
@@ -211,13 +211,11 @@ def _described(
     return found
 
 
-def _in_processes(jobs: int, executor: ExecutorName, work: Work) -> Described:
+def _in_processes(jobs: int, executor: str, work: Work) -> Described:
     """Describe files one by one, or several at once; in their order."""
-    if min(jobs, len(work)) < 2:
-        return itertools.starmap(_describe_file, work)
-    from eavctl.extraction.executors import in_order
+    from eavctl.extraction.executors import map_in_order
 
-    return in_order(_describe_file, work, min(jobs, len(work)), executor)
+    return map_in_order(_describe_file, work, jobs, executor)
 
 
 def _describe_file(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Found], list[str]]:
@@ -233,19 +231,19 @@ def _describe_file(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Fo
     found: list[Found] = []
     with threadpool_limits(1), noting() as notes:
         try:
-            with recipe.open(file) as describe:
+            with recipe.open(file) as stretch_of:
                 for recording in recordings:
-                    found.append(_samples(recording, recipe.modality, describe))
+                    found.append(_samples(recording, recipe, stretch_of))
         except SignalError as error:
             absence = _absence(file, recordings[0], error)
             found += [absence] * (len(recordings) - len(found))
     return found, list(dict.fromkeys(notes))
 
 
-def _samples(recording: Recording, modality: str, describe: Describe) -> Found:
-    part = recording.parts[modality]
+def _samples(recording: Recording, recipe: Recipe, stretch_of: StretchOf) -> Found:
+    part = recording.parts[recipe.modality]
     try:
-        return describe(recording.keys.get("start"), recording.keys.get("end"), part.trial)
+        return recipe.describe(stretch_of(part.trial), recording.keys.get("start"), recording.keys.get("end"))
     except SignalError as error:
         return _absence(part.file, recording, error)
 

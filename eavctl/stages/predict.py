@@ -36,7 +36,6 @@ from eavctl.storage.paths import Paths, named
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
-    from eavctl.extraction.executors import ExecutorName
     from eavctl.storage.tables import PredictionTable
 
 MIN_SPEAKER_CLIPS = 4  # below this a speaker's own mean and deviation say more about the text than the voice
@@ -235,7 +234,7 @@ def predict(
     segment: float | None = None,
     hop: float | None = None,
     jobs: int = 1,
-    executor: ExecutorName = "loky",
+    executor: str = "loky",
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
 ) -> Predicted:
@@ -254,7 +253,7 @@ def predict(
         meant. How names are spelt is not looked at.
     segment, hop : judge segments of so many seconds instead of whole recordings, one every ``hop`` seconds.
     jobs, executor : processes that read and describe recordings, and what starts them, as
-        `eavctl.extraction.executors.in_order` takes it; the result is the same for any number.
+        `eavctl.extraction.executors.map_in_order` takes it; the result is the same for any number.
     strict : one bad recording is an error.
     rejected : also write the recordings that cannot be used to this table.
 

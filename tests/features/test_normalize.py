@@ -223,8 +223,8 @@ def test_predict_standardises_as_the_training_did_or_refuses(monkeypatch, tmp_pa
     paths, found = [str(tmp_path / f"{number}.wav") for number in range(6)], []
     for path, sound in zip(paths, clips()[0], strict=True):
         soundfile.write(path, sound, 16000)
-        with Recipe(features).open(path) as describe:
-            found.append(describe()[0].x)
+        with (recipe := Recipe(features)).open(path) as stretch_of:
+            found.append(recipe.describe(stretch_of())[0].x)
     if not fits:
         with pytest.raises(SettingsError, match="m.pt was trained"):
             predict(paths, "m.pt")
