@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from eavctl import registry
-from eavctl.predicting import segments as gather
+from eavctl.predicting import describing
 from eavctl.storage import tables
 
 
@@ -44,7 +44,9 @@ def test_features_are_those_of_the_extraction_to_the_last_bit(run, made, model, 
 
     threads = []
     monkeypatch.setattr(
-        gather, "_samples", lambda *_: threads.extend(each["num_threads"] for each in threadpool_info()) or ()
+        describing,
+        "_samples",
+        lambda *_: threads.extend(each["num_threads"] for each in threadpool_info()) or (),
     )
     with threadpool_limits(2):
         run("predict", made / "dataset/sad/sad_sample_1.wav", *model)
