@@ -55,20 +55,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(exist_ok=True)
-    table = join_features(options.tables, [encoder for encoder, _ in ALONE.values()]).table
-    folds = splits(table.keys, "group-kfold", folds=FOLDS, seed=FOLD_SEED).folds
-    classes = table.classes
+    rows = join_features(options.tables, [encoder for encoder, _ in ALONE.values()]).data.rows
+    folds = splits(rows.key_frame, "group-kfold", folds=FOLDS, seed=FOLD_SEED).folds
+    classes = rows.classes
     for seed in options.seeds:
         for split in folds:
             path = options.out / f"{seed}-{split.fold}.npz"
             if not path.exists():
-                said = dict(_fold(table.keys, table.x, split, seed, classes))
+                said = dict(_fold(rows.key_frame, rows.streams, split, seed, classes))
                 with files.atomic_write(path) as handle:
                     np.savez(handle, **said)
     done = [
         seed for seed in options.seeds if all((options.out / f"{seed}-{f.fold}.npz").exists() for f in folds)
     ]
-    _print(table.keys, [_whole(options.out, seed, folds, len(table)) for seed in done], classes)
+    _print(rows.key_frame, [_whole(options.out, seed, folds, len(rows)) for seed in done], classes)
 
 
 def _fold(

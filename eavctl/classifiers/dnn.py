@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
-from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
-from eavctl.classifiers.network import Network, build_network
-from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
+from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
+from eavctl.classifiers.network import Network, build_network, forward
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.storage.provenance import hash_folder
 
@@ -165,7 +166,7 @@ def fit(
         epochs for an encoder that has no pretrained body.
     """
     settings = settings or TrainSettings()
-    rows = labelled(x, labels, groups, classes, units)
+    rows = Rows.of(x, labels, groups, classes, units)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),
@@ -186,7 +187,7 @@ def fit(
     results = fit_members(
         build, rows, settings, {**meta, "weights": origin}, Keeping(checkpoint, log_dir, on_epoch)
     )
-    training = {"settings": asdict(settings), "weights": origin, **rows.account(results)}
+    training = {"settings": asdict(settings), "weights": origin, **training_meta(rows, results)}
     return DnnModel.from_parts(
-        joint_state(results), {**meta, **rows.calibrated(results), "training": training}
+        joint_state(results), {**meta, **calibrations_meta(rows, results), "training": training}
     )

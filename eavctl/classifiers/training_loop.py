@@ -1,4 +1,4 @@
-"""The training loop of every network: one member from its first epoch to its calibrated best."""
+"""The training loop of every network: one member from its first epoch to its best."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eavctl.classifiers.calibration import Calibration, decide, fit_calibration, nll, uar
-from eavctl.classifiers.network import Criterion, as_batch
-from eavctl.classifiers.streams import Rows
+from eavctl.classifiers.inner_folds import Fold
+from eavctl.classifiers.network import as_batch
+from eavctl.classifiers.objective import Objective, Validation
+from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
-INFERENCE_BATCH = 64
-CPU = torch.device("cpu")
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
@@ -84,55 +83,60 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class Epoch:
-    """How one epoch went: what a progress bar or a log shows. Validation is NaN where there is none."""
+    """How one epoch went, for a progress bar or a log.
+
+    Parameters
+    ----------
+    lr : learning rate of its last step.
+    loss : mean over the training rows.
+    validation_loss, scores : as in `eavctl.classifiers.objective.Validation`; NaN without validation rows.
+    """
 
     member: int
     epoch: int
     lr: float
     loss: float
     validation_loss: float
-    validation_uar: float
+    scores: Mapping[str, float]
 
-
-@dataclass(frozen=True)
-class Samples:
-    """Rows, their class numbers, and which of them train and which validate."""
-
-    x: Rows
-    y: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
+    def __str__(self) -> str:
+        scores = "".join(f", validation {name} {value:.3f}" for name, value in self.scores.items())
+        return f"epoch {self.epoch}, loss {self.loss:.3f}{scores}"
 
 
 class Training:
-    """One member on its way: network, running mean of its weights, optimiser, and the best epoch so far.
+    """One member in training: network, running mean of its weights, optimizer, and the best epoch so far.
 
     Every epoch draws its randomness from (seed, member, epoch) alone, so that a resumed training needs no
     state of a random generator.
+
+    Parameters
+    ----------
+    build : makes the network, a `eavctl.classifiers.network.Trainable`.
+    objective : what is minimised, and how the network is validated.
+    rows, fold : all rows, and the numbers of those to train on and of those to validate on.
     """
 
     def __init__(
         self,
         build: Callable[[], nn.Module],
+        objective: Objective,
+        rows: Rows,
+        fold: Fold,
         settings: TrainSettings,
-        member: int,
-        rows: Samples,
-        n_classes: int,
+        member: int = 0,
     ) -> None:
         self.settings, self.member, self.epoch = settings, member, 0
+        self.objective, self.rows = objective, rows
+        self.train, self.validation = fold
         self.device = settings.torch_device()
-        self.rows = rows
-        self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
-        self.y_validation = rows.y[rows.validation]
-        self.counts = np.bincount(rows.y, minlength=n_classes)
-        weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
-        self.criterion = Criterion(weights, settings.label_smoothing)
+        self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
         with _seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         with torch.no_grad():
-            network.fit_input(as_batch(rows.x[rows.train], self.device))
+            network.fit_input(as_batch(rows.x[self.train], self.device))
         self.network = network
-        self.finite = _finite(network)  # some networks mark by NaN what they are not told
+        self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
         self.body: nn.Module | None = network.body if settings.freeze_epochs else None
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
@@ -147,10 +151,10 @@ class Training:
         epochs, frozen = self.settings.epochs, self.settings.freeze_epochs
         since = max(self.best["epoch"], frozen if frozen < epochs else 0)  # a second stage gets its chance
         stale = self.epoch - since >= self.settings.patience
-        return self.epoch >= epochs or (stale and len(self.y_validation) > 0)
+        return self.epoch >= epochs or (stale and len(self.validation) > 0)
 
     def run_epoch(self) -> Epoch:
-        """Pass once over the training rows, then judge the mean weights on the validation rows."""
+        """Pass once over the training rows, then validate the mean weights."""
         self.epoch += 1
         lr, past, epochs = self._stage()
         with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
@@ -164,7 +168,9 @@ class Training:
                 losses.append(self._step(batch, generator) * len(batch))
         mean = sum(losses) / len(order)
         self._require("the loss is", math.isfinite(mean))
-        return Epoch(self.member, self.epoch, self.optimizer.param_groups[0]["lr"], mean, *self._judge())
+        found = self._validate()
+        lr = self.optimizer.param_groups[0]["lr"]
+        return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores)
 
     def _require(self, what: str, is_finite: bool) -> None:
         if not is_finite:
@@ -185,64 +191,53 @@ class Training:
         self.network.train()
         if self.body is not None and self.epoch <= self.settings.freeze_epochs:
             self.body.eval()  # its batch norms keep their statistics too
-        # Rows are taken from the table batch by batch: a copy of all in floats could be many times as large.
-        rows = as_batch(self.rows.x[self.rows.train[batch.cpu().numpy()]], self.device)
-        x = self.network.augment(rows, generator)
-        loss = self.network.loss(x, self.y[batch], self.criterion)
+        # Rows are converted batch by batch: all of them as floats could be many times as large.
+        x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
+        x = self.network.augment(x, generator)
+        loss = self.objective.loss(self.network, x, self.y[batch])
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.network.after_step()
         self.average.update_parameters(self.network)
         return float(loss.item())
 
-    def _judge(self) -> tuple[float, float]:
-        """Validation loss and UAR of the mean weights, which become the best where the loss is lowest.
+    def _validate(self) -> Validation:
+        """Validate the mean weights, which become the best where the loss is lowest."""
+        network = self.average.module.eval()
+        self._require("the weights are", self.finite <= _finite(network))
+        found = self.objective.validate(network, self.rows.taking(self.validation))
+        if not len(self.validation):
+            self._keep(network, found)  # the last epoch is kept
+            return found
+        self._require("the validation loss is", math.isfinite(found.loss))
+        if found.loss < self.best["loss"]:
+            self._keep(network, found)
+        return found
 
-        The loss is that of calibrated probabilities: what counts is which epoch tells the classes apart,
-        and late epochs are surer than right, which calibration mends.
-        """
-        judged = self.average.module.eval()
-        self._require("the weights are", self.finite <= _finite(judged))
-        if not len(self.y_validation):
-            nothing = np.empty((0, len(self.counts)))
-            self._keep(judged, fit_calibration(nothing, self.y_validation, self.counts), math.nan, math.nan)
-            return math.nan, math.nan  # the last epoch is kept
-        logits = forward(judged, self.rows.x[self.rows.validation], self.device)
-        self._require("the validation loss is", bool(np.isfinite(logits).all()))
-        calibration = fit_calibration(logits, self.y_validation, self.counts)
-        proba = calibration(logits)
-        loss = nll(proba, self.y_validation)
-        recall = uar(decide(proba, self.counts / self.counts.sum()), self.y_validation)
-        if loss < self.best["loss"]:
-            self._keep(judged, calibration, loss, recall)
-        return loss, recall
-
-    def _keep(self, judged: nn.Module, calibration: Calibration, loss: float, recall: float) -> None:
+    def _keep(self, network: nn.Module, found: Validation) -> None:
         """Make this epoch the best."""
         self.best = {
             "epoch": self.epoch,
-            "weights": {name: value.cpu().clone() for name, value in judged.state_dict().items()},
-            "temperature": calibration.temperature,
-            "bias": calibration.bias.tolist(),
-            "loss": loss,
-            "uar": recall,
+            "weights": {name: value.cpu().clone() for name, value in network.state_dict().items()},
+            "fitted": dict(found.fitted),
+            "loss": found.loss,
+            "scores": dict(found.scores),
         }
 
     def result(self) -> dict[str, Any]:
-        """The member as it is kept: weights, calibration, and how it came about."""
+        """The member as it is kept: weights, what was fitted on validation rows, and how it was trained."""
         best = self.best
-        scores = {f"validation_{k}": None if math.isnan(best[k]) else best[k] for k in ("loss", "uar")}
+        scores = {"loss": best["loss"], **{name.lower(): value for name, value in best["scores"].items()}}
         return {
             "weights": best["weights"],
-            "temperature": best["temperature"],
-            "bias": best["bias"],
+            **best["fitted"],
             "epochs": self.epoch,
             "best_epoch": best["epoch"],
-            "n_train": len(self.y),
-            "n_validation": len(self.y_validation),
-            **scores,
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            **{f"validation_{name}": None if math.isnan(value) else value for name, value in scores.items()},
         }
 
     def state(self) -> dict[str, Any]:
@@ -279,19 +274,3 @@ def _scheduled(lr: float, step: int, total: int) -> float:
     """Learning rate of a step: a short linear warm-up under half a cosine."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / total))
     return lr * min((step + 1) / max(1.0, WARM_UP * total), cosine)
-
-
-def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weights float32 (n_classes,) inverse to the classes' numbers of rows; 0 for a class without rows."""
-    counts = np.bincount(y, minlength=n_classes)
-    return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)
-
-
-def forward(module: Callable[[Any], Tensor], x: Rows, device: torch.device = CPU) -> np.ndarray:
-    """What a module in evaluation mode makes of all rows, in batches: float64 (n_rows, n_outputs)."""
-    with torch.inference_mode():
-        outputs = [
-            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
-            for i in range(0, len(x), INFERENCE_BATCH)
-        ]
-    return torch.cat(outputs).double().numpy()

@@ -1,10 +1,10 @@
-"""What train-svm, train-dnn and fuse do alike on the command line."""
+"""What the commands that train have in common."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
@@ -12,43 +12,49 @@ from eavctl.evaluation import formatting
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
-    from eavctl.training.cross_validation import Evaluation, Fitter, Planned, Targets
+    from eavctl.progress import Tick
+    from eavctl.training.train import Planned, Trained
 
 
 def run_training(
     command: str,
-    table: Path,
-    targets: Targets,
-    fitter: Fitter,
-    evaluation: Evaluation,
+    what: str,
+    outputs: Sequence[str | os.PathLike[str] | None],
+    plan: Callable[[], Planned],
+    train: Callable[[Tick], Trained],
     *,
-    force: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Train, and say what came of it."""
-    from eavctl.evaluation.names import class_line
-    from eavctl.training.cross_validation import plan, train
+    """Run a training, or plan it, and print the outcome.
 
+    Parameters
+    ----------
+    what : is trained on what, for people.
+    outputs : the files to write; None for those that are not asked for.
+    plan, train : call the stage; ``train`` takes the progress callback.
+    """
+    from eavctl.evaluation.names import class_line
+
+    files = [path for path in outputs if path is not None]
     if dry_run:
-        planned = plan(table, targets, fitter, evaluation, force=force)
-        tell_plan(command, f"train a model ({fitter.kind}) on {table}", planned, targets.files, as_json)
+        tell_plan(command, f"train {what}", plan(), files, as_json)
         return
-    with progress(f"train {fitter.kind}") as tick:
-        result = train(table, targets, fitter, evaluation, force=force, on_fold=tick)
+    with progress(f"train {what}") as tick:
+        result = train(tick)
     for text in result.warnings:
         warn(text)
     say(class_line(result.meta["class_counts"]))
     tell_scores(result.meta["out_of_fold"])
     done = "is up to date: " if result.up_to_date else ""
-    where = " and ".join(map(str, targets.files))
+    where = " and ".join(map(str, files))
     say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
     if as_json:
-        emit_result(command, targets.files, summary(result.meta), up_to_date=result.up_to_date)
+        emit_result(command, files, summary(result.meta), up_to_date=result.up_to_date)
 
 
 def tell_plan(
-    command: str, work: str, planned: Planned, outputs: list[Any], as_json: bool, **facts: Any
+    command: str, work: str, planned: Planned, outputs: Sequence[Any], as_json: bool, **facts: Any
 ) -> None:
     """Say what would be trained, ``work`` in a few words."""
     for text in planned.warnings:
@@ -56,7 +62,7 @@ def tell_plan(
     say_plan(f"{work}: {planned.plan.describe()}", outputs, up_to_date=planned.up_to_date)
     if as_json:
         facts |= {
-            "rows": len(planned.table),
+            "rows": planned.n_rows,
             "folds": len(planned.plan.folds),
             "class_counts": dict(planned.class_counts),
             "protocol": {"name": planned.plan.name, "group": planned.plan.group},

@@ -233,7 +233,7 @@ def test_same_seed_same_bytes_and_again_computes_nothing(run, made, tmp_path, mo
     assert run(*words).code == 0
     assert digest(tmp_path / "m.joblib") == digest(made / "svm.joblib")
     assert digest(tmp_path / "p.parquet") == digest(made / "preds.parquet")
-    monkeypatch.setattr("eavctl.training.cross_validation._fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("eavctl.training.train._fit", lambda *_: pytest.fail("trained again"))
     assert "up to date" in run(*words).err
 
 

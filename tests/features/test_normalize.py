@@ -20,7 +20,7 @@ from eavctl.features.audio_networks import fbank
 from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
-from eavctl.training.rows import normalized, of_features
+from eavctl.training.rows import normalized, training_set_of
 
 PADDED = ("fbank", "logmel")
 
@@ -159,7 +159,7 @@ def table(features, x):
     keys = {"sample_id": names, "clip_id": names, "subject": ["a", "b"] * (len(x) // 2), "label": "calm"}
     facts = {"shape": list(x.shape[1:]), "classes": ["calm"], "content_hash": "", "schema_version": 3}
     meta = {**recipe.meta(), **facts}
-    return of_features(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, None, meta))
+    return training_set_of(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, None, meta))
 
 
 @pytest.mark.parametrize("features", PADDED)
@@ -167,8 +167,8 @@ def test_a_training_standardises_along_the_axis_that_the_set_names(features):
     x = rows_of(features, [20, 7, 3, 12], 25)
     done = normalized(table(features, x))
     expected = standardize_by_group(x, np.array(list("abab")), bands_of(features))
-    assert np.array_equal(done.x, expected)
-    assert json.loads(json.dumps(done.facts["normalized"])) == bands_of(features)._asdict()
+    assert np.array_equal(done.rows.x, expected)
+    assert json.loads(json.dumps(done.facts.features["normalized"])) == bands_of(features)._asdict()
 
 
 def test_pictures_stay_refused():

@@ -14,10 +14,11 @@ from eavctl.classifiers.dnn import TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.protocols import splits
 from eavctl.extraction.recipe import Recipe
+from eavctl.stages.train_dnn import EncoderChoice, train_dnn
 from eavctl.storage import artifacts, tables
-from eavctl.training.cross_validation import Evaluation, Targets, Trained, train
-from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.cross_validation import Evaluation
 from eavctl.training.svm_fitter import SvmFitter
+from eavctl.training.train import Targets, Trained, guard
 
 SHAPE = (16, 20)
 SMALL = {"channels": [2, 4], "lstm_units": 4}
@@ -45,8 +46,11 @@ def write(path: Path) -> Path:
 
 
 def run(folder: Path, keep: bool, table: Path, **options: Any) -> Trained:
-    targets = Targets(folder / "m.pt", folder / "oof.parquet", keep_folds=keep)
-    return train(table, targets, DnnFitter("cnn-lstm", SMALL, SETTINGS), EVALUATION, **options)
+    return train_dnn(
+        table, folder / "m.pt", predictions=folder / "oof.parquet",
+        encoder=EncoderChoice("cnn-lstm", settings=SMALL), settings=SETTINGS, evaluation=EVALUATION,
+        keep_folds=keep, **options,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -138,4 +142,4 @@ def test_the_files_may_be_written_anew_while_a_model_is_in_use(made: Path, tmp_p
 def test_a_model_that_can_keep_no_folds_says_so_at_once(made: Path, tmp_path: Path) -> None:
     targets = Targets(tmp_path / "m.joblib", keep_folds=True)
     with pytest.raises(UsageError, match="'svm' cannot keep its folds"):
-        train(made / "t.parquet", targets, SvmFitter(), EVALUATION)
+        guard(targets, SvmFitter(), [made / "t.parquet"], force=False)

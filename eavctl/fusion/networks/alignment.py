@@ -17,10 +17,11 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import softmax
-from eavctl.classifiers.fitting import Keeping, Labelled, fit_members, labelled
-from eavctl.classifiers.network import Criterion, StreamBatch, settle
+from eavctl.classifiers.fitting import Keeping, fit_members
+from eavctl.classifiers.network import Criterion, StreamBatch, forward, settle
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import UsageError
 from eavctl.fusion.networks.base import CONTRAST_TEMPERATURE, info_nce
 from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
@@ -262,7 +263,7 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = labelled(x.arrays[0], labels, groups, units=units)
+    rows = Rows.of(x.arrays[0], labels, groups, units=units)
     beside = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         beside,
@@ -281,7 +282,7 @@ def align(
 
 
 def _aligned(
-    rows: Labelled,
+    rows: Rows,
     both: Streams,
     query: Stream,
     affect: np.ndarray,
@@ -317,6 +318,6 @@ def _telling(note: Note, part: str) -> Keeping:
     """Tell each epoch of a part of the training."""
 
     def on_epoch(epoch: Epoch) -> None:
-        note(f"{part} epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
+        note(f"{part} {epoch}")
 
     return Keeping(on_epoch=on_epoch)

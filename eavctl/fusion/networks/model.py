@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 from eavctl import registry
 from eavctl.classifiers.calibration import decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
-from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
+from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
+from eavctl.classifiers.network import forward
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training_loop import TrainSettings, forward
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, TrainingWarning
 from eavctl.fusion.networks.attention import Attention
 from eavctl.fusion.networks.base import FusionNetwork
@@ -201,9 +203,8 @@ def fit(
     settings = settings or TrainSettings()
     starts = starts or [None] * len(design.streams)
     _check(x, design)
-    rows = labelled(x, labels, groups, units=units)
-    if settings.validation:
-        rows = replace(rows, validate_on=_validated(starts, settings.members))
+    rows = Rows.of(x, labels, groups, units=units)
+    validate_on = _validated(starts, settings.members) if settings.validation else ()
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
     def build(member: int) -> FusionNetwork:
@@ -215,10 +216,10 @@ def fit(
 
     origins = [None if start is None else _hash(start) for start in starts]
     facts = {**meta, "starts": origins}
-    results = fit_members(build, rows, settings, facts, keeping or Keeping())
+    results = fit_members(build, rows, settings, facts, keeping or Keeping(), validate_on=validate_on)
     _warn_of_starts(design, starts, [result["validation_groups"] for result in results])
-    training = {"settings": asdict(settings), "starts": origins, **rows.account(results)}
-    parts = {**meta, **rows.calibrated(results), "training": training}
+    training = {"settings": asdict(settings), "starts": origins, **training_meta(rows, results)}
+    parts = {**meta, **calibrations_meta(rows, results), "training": training}
     return FusionModel.from_parts(joint_state(results), parts)
 
 
