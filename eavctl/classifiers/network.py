@@ -94,7 +94,7 @@ class Trainable(Protocol):
         ...
 
 
-class Classifier(Trainable, Protocol):
+class ClassifierNetwork(Trainable, Protocol):
     """What `eavctl.classifiers.objective.Classification` requires besides: logits, and a loss of its own."""
 
     def loss(self, x: Any, y: Tensor, criterion: Criterion) -> Tensor:
@@ -124,7 +124,7 @@ class Encoder(Protocol):
 
 
 class Network(nn.Module):
-    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `Classifier`."""
+    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`."""
 
     encoder: Encoder
 
@@ -144,7 +144,7 @@ class Network(nn.Module):
         return logits
 
     def loss(self, x: Tensor, y: Tensor, criterion: Criterion) -> Tensor:
-        """See `Classifier`."""
+        """See `ClassifierNetwork`."""
         return criterion(self(x), y)
 
     def fit_input(self, x: Tensor) -> None:

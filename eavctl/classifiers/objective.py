@@ -69,7 +69,7 @@ class Classification:
         return cls(counts, Criterion(weights, label_smoothing))
 
     def loss(self, network: Any, x: Any, y: Tensor) -> Tensor:
-        """See `Objective`; networks weigh terms of their own, see `eavctl.classifiers.network.Classifier`."""
+        """See `Objective`; each network adds terms of its own to the cross entropy."""
         loss: Tensor = network.loss(x, y, self.criterion)
         return loss
 

@@ -48,6 +48,6 @@ def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _model(path: str | os.PathLike[str]) -> dict[str, Any]:
-    meta = artifacts.read_meta(path)
+    meta = artifacts.read_meta(path).json
     facts = {"file": str(path), "kind": f"model: {meta['kind']}"}
     return facts | {key: value for key, value in meta.items() if key != "kind"}

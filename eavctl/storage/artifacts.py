@@ -15,7 +15,6 @@ import os
 import pickle
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.storage import files
+from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import ARCHIVE, PICKLE, describe
 from eavctl.storage.provenance import canonical_json
 
@@ -39,16 +39,17 @@ PREDICTORS = {
 TORCH_KINDS = {"dnn", "fusion"}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model read from a file: what it is, and what it does.
+class StoredModel:
+    """A classifier of a model file.
 
-    ``meta`` holds kind, modality, feature set with settings and hash, classes, seed, protocol, the
-    subjects it was trained on, out-of-fold scores, versions and input hashes.
+    Parameters
+    ----------
+    predictor : an instance of one of `PREDICTORS`.
+    trained_on : subjects, clips and recordings, as `eavctl.evaluation.trained_on` writes them.
     """
 
-    meta: dict[str, Any]
-    predictor: Any
+    def __init__(self, predictor: Any, trained_on: Mapping[str, Any]) -> None:
+        self.predictor, self.trained_on = predictor, trained_on
 
     @property
     def classes_(self) -> np.ndarray:
@@ -77,6 +78,22 @@ class Model:
         return answers
 
 
+class Model(StoredModel):
+    """The classifier of all training rows, and what the file says of it."""
+
+    def __init__(self, meta: ModelMeta, predictor: Any) -> None:
+        super().__init__(predictor, meta.trained_on)
+        self.meta = meta
+
+
+class FoldModel(StoredModel):
+    """The classifier of one fold of the training, by its number."""
+
+    def __init__(self, fold: int, trained_on: Mapping[str, Any], predictor: Any) -> None:
+        super().__init__(predictor, trained_on)
+        self.fold = fold
+
+
 def check_name(path: str | os.PathLike[str], kind: str) -> None:
     """Raise UsageError if the name's ending is not the one for models of this kind."""
     ending = ".pt" if kind in TORCH_KINDS else ".joblib"
@@ -85,7 +102,7 @@ def check_name(path: str | os.PathLike[str], kind: str) -> None:
 
 
 def save(
-    path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any], folds: Sequence[Model] = ()
+    path: str | os.PathLike[str], predictor: Any, meta: Mapping[str, Any], folds: Sequence[FoldModel] = ()
 ) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
 
@@ -108,12 +125,7 @@ def save(
         buffer = io.BytesIO()
         parts = _checked({"meta": full, "state_dict": predictor.state_dict()})
         if folds:
-            parts["folds"] = [
-                _checked(
-                    {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
-                )
-                for fold in folds
-            ]
+            parts["folds"] = [_fold_parts(fold) for fold in folds]
         torch.save(parts, buffer)
         content = buffer.getvalue()
     files.write_bytes(path, content)
@@ -133,7 +145,12 @@ def _checksum(parts: Mapping[str, Any]) -> int:
     return found
 
 
-def _plain(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
+def _fold_parts(fold: FoldModel) -> dict[str, Any]:
+    meta = _plain({"fold": fold.fold, **fold.trained_on}, fold.predictor)
+    return _checked({"meta": meta, "state_dict": fold.predictor.state_dict()})
+
+
+def _plain(meta: Mapping[str, Any], predictor: Any) -> dict[str, Any]:
     """A file's meta: values of one kind, so that the bytes are too."""
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
     plain: dict[str, Any] = json.loads(json.dumps(full, allow_nan=False))
@@ -149,14 +166,11 @@ def load(path: str | os.PathLike[str]) -> Model:
         needs, is not there.
     """
     parts = _read(path)
-    return _rebuilt(path, parts["meta"]["kind"], parts)
+    return Model(ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts))
 
 
-def load_folds(path: str | os.PathLike[str]) -> list[Model]:
-    """The models of the training's folds that a file keeps, each trained on a part of the rows.
-
-    Their meta has ``fold``, and the ``subjects`` and ``clips`` that the fold was trained on. A file that
-    keeps none gives an empty list.
+def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
+    """The models of the training's folds that a file keeps, each trained on a part of the rows; often none.
 
     Raises
     ------
@@ -166,56 +180,62 @@ def load_folds(path: str | os.PathLike[str]) -> list[Model]:
     folds = parts.get("folds", [])
     if not isinstance(folds, list) or len(folds) != parts["meta"].get("kept_folds", 0):
         raise DataError(f"{path}: the model is damaged (folds are missing); copy or train it again")
-    return [_rebuilt(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
+    return [_fold_model(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
 
 
-def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Model:
+def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> FoldModel:
+    predictor = _rebuilt(path, kind, parts)
+    meta = parts["meta"]
+    if "fold" not in meta:
+        raise DataError(f"{path}: the model is damaged (a fold has no number); copy or train it again")
+    trained_on = {key: meta[key] for key in ("subjects", "clips", "recordings") if key in meta}
+    return FoldModel(meta["fold"], trained_on, predictor)
+
+
+def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
     if kind not in PREDICTORS:
         raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
     module, name = PREDICTORS[kind].split(":")
     predictor = getattr(importlib.import_module(module), name)
     try:
-        meta = parts["meta"]
-        rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
+        return predictor.from_parts(parts.get("arrays", parts.get("state_dict")), parts["meta"]["model"])
     except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
         raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: the model is damaged ({reason}); train it again") from error
-    return Model(meta, rebuilt)
 
 
-def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model file says of itself, as `Model.meta`."""
-    meta: dict[str, Any] = _read(path)["meta"]
-    return meta
+def read_meta(path: str | os.PathLike[str]) -> ModelMeta:
+    """What a model file says of itself.
+
+    Raises
+    ------
+    DataError : see `load`.
+    """
+    return ModelMeta.from_json(_read(path)["meta"], path)
 
 
-def require_fit(model: Model, name: str | os.PathLike[str], meta: dict[str, Any], source: str) -> None:
-    """Check that features were computed with the settings that the model was trained on.
+def require_fit(
+    model: FeatureMeta, name: str | os.PathLike[str], table: FeatureMeta, source: str | os.PathLike[str]
+) -> None:
+    """Check that features were extracted with the settings that a model was trained on.
 
     Parameters
     ----------
-    model, name : the model and the file it came from.
-    meta, source : metadata of the feature table and its file.
+    model, name : the model's features and its file.
+    table, source : the table's features and its file.
 
     Raises
     ------
     SettingsError : they differ; the message names both.
     """
-    if model.meta["features_hash"] == meta.get("features_hash"):
+    if model.features_hash == table.features_hash:
         return
-    ours, theirs = (_describe_features(m) for m in (model.meta, meta))
     raise SettingsError(
-        f"{name} was trained on {ours}; {source} has {theirs}.\n"
-        f"Extract again with --features {model.meta.get('features')} and the model's settings."
+        f"{name} was trained on {model.words}; {source} has {table.words}.\n"
+        f"Extract again with --features {model.features} and the model's settings."
     )
-
-
-def _describe_features(meta: dict[str, Any]) -> str:
-    settings = ", ".join(f"{k}={v}" for k, v in sorted(meta.get("settings", {}).items()))
-    rate = f" of {meta['rate']} Hz" if meta.get("rate") else ""
-    return f"features {meta.get('features')!r}{rate}{f' ({settings})' if settings else ''}"
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:

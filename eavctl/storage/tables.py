@@ -29,6 +29,7 @@ from eavctl.storage import files
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
 from eavctl.storage.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
 from eavctl.storage.provenance import canonical_json
 
@@ -335,15 +336,17 @@ def verify(path: str | os.PathLike[str]) -> None:
             source.read_row_group(number)
 
 
-def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """`read_meta` of a feature table.
+def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
+    """How the features of a table were extracted.
 
     Raises
     ------
     DataError : as `read_features`.
     """
     with _opened(path, "features") as source:
-        return _meta(source)
+        columns = [name for name in source.schema_arrow.names if name not in KEYS]
+        is_tensor = columns == [TENSOR]
+        return FeatureMeta.from_json({**_meta(source), "columns": None if is_tensor else columns}, path)
 
 
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:

@@ -73,7 +73,7 @@ class Fit:
         return path and path.with_name(f"{path.name}-{self.slug}")
 
 
-class Predictor(Protocol):
+class FittedClassifier(Protocol):
     """What a fitter returns."""
 
     classes_: np.ndarray
@@ -113,7 +113,7 @@ class Fitter(Protocol):
         ...
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
-        """Fit on training rows; returns a `Predictor`."""
+        """Fit on training rows; returns a `FittedClassifier`."""
         ...
 
     def with_checkpoints(self, path: Path) -> Self:
@@ -225,7 +225,7 @@ def fit_all(
     warnings: FitWarnings | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Any:
-    """Fit on all rows, with the groups and units of a plan; returns a `Predictor`.
+    """Fit on all rows, with the groups and units of a plan; returns a `FittedClassifier`.
 
     Raises
     ------

@@ -114,4 +114,4 @@ def encoder_for(table: str | os.PathLike[str]) -> str:
     UsageError : no encoder is known for it.
     """
     meta = read_feature_meta(table)
-    return default_encoder(meta["features"], len(meta["shape"]) == 1, tokens=False)
+    return default_encoder(meta.features, meta.columns is not None, tokens=False)

@@ -37,9 +37,11 @@ class Start:
 
     path: str
     whole: artifacts.Model
-    folds: tuple[artifacts.Model, ...]
+    folds: tuple[artifacts.FoldModel, ...]
 
-    def clear_of(self, test_keys: pd.DataFrame, keys: pd.DataFrame, shares: bool) -> artifacts.Model | None:
+    def clear_of(
+        self, test_keys: pd.DataFrame, keys: pd.DataFrame, shares: bool
+    ) -> artifacts.StoredModel | None:
         """The model, of all rows or of a fold, that was trained on none of the test rows.
 
         Of several, the one that was trained on most of the training rows; None if there is none.
@@ -52,7 +54,7 @@ class Start:
         tested, ours = TrainedOn.of_keys(test_keys), TrainedOn.of_keys(keys)
         clear = []
         for each in (self.whole, *self.folds):
-            trained = TrainedOn.from_meta(each.meta.get("trained_on", each.meta))
+            trained = TrainedOn.from_meta(each.trained_on)
             shared = trained.shared_clips(tested) or (not shares and trained.shared_subjects(tested))
             # A recording that the split itself has on both sides is the protocol's doing, not the start's.
             if not shared and not trained.shared_recordings(tested) - ours.recordings:
@@ -87,7 +89,7 @@ class FusionFitter:
 
     def describe(self) -> dict[str, Any]:
         """See `Fitter`."""
-        hashes = [start and start.whole.meta["training_hash"] for start in self.starts]
+        hashes = [start and start.whole.meta.training_hash for start in self.starts]
         return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
 
     def check_table(self, facts: TableFacts) -> None:
@@ -107,7 +109,7 @@ class FusionFitter:
                         "--init out."
                     )
 
-    def models(self, rows: Rows, fit: Fit) -> list[artifacts.Model | None]:
+    def models(self, rows: Rows, fit: Fit) -> list[artifacts.StoredModel | None]:
         """The model that each stream starts from in a fit: for the fit on all rows, the one of all rows."""
         if not len(fit.test_keys):
             return [start.whole if start else None for start in self.starts]
@@ -209,7 +211,7 @@ class FusionScores:
 
 
 def _predictions(
-    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.Model
+    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.StoredModel
 ) -> PredictionTable:
     """Some of a fold's test rows with their probabilities, answered by the predictor's decision rule."""
     keys = fold.fit.test_keys.iloc[rows].assign(fold=fold.split.fold)

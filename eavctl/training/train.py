@@ -247,7 +247,7 @@ def _prepared(data: TrainingSet, fitter: Fitter, evaluation: Evaluation) -> Plan
 class _Fitted:
     validated: CrossValidation
     final: Any
-    folds: list[artifacts.Model]
+    folds: list[artifacts.FoldModel]
 
 
 def _fit(
@@ -262,11 +262,11 @@ def _fit(
     """Fit every fold, then, if a model is wanted, all rows."""
     n_folds = len(plan.folds)
     n_fits = n_folds + bool(targets.model)
-    kept: list[artifacts.Model] = []
+    kept: list[artifacts.FoldModel] = []
 
     def keep(fold: FoldResult) -> None:
         trained_on = TrainedOn.of_keys(fold.train.key_frame).to_meta()
-        kept.append(artifacts.Model({"fold": fold.split.fold, **trained_on}, fold.predictor))
+        kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
     if observer:
@@ -335,12 +335,16 @@ def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
         return None
     try:
         table = tables.read_predictions(targets.predictions) if targets.predictions else None
-        meta = artifacts.read_meta(targets.model) if targets.model else {}
+        model = artifacts.read_meta(targets.model) if targets.model else None
     except DataError:
         return None
-    hashes = [*([meta.get("training_hash")] if meta else []), *(table.meta["model_hashes"] if table else [])]
-    if any(each != training_hash for each in hashes) or (targets.keep_folds and not meta.get("kept_folds")):
+    hashes = [*([model.training_hash] if model else []), *(table.meta["model_hashes"] if table else [])]
+    lacks_folds = targets.keep_folds and model is not None and not model.kept_folds
+    if any(each != training_hash for each in hashes) or lacks_folds:
         return None
-    if table and not meta:
+    if model:
+        meta = model.json
+    else:
+        assert table is not None  # one of the two is a target
         meta = {**table.meta, "classes": list(table.classes), "out_of_fold": summarize(table)}
     return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)

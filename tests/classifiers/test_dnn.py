@@ -89,8 +89,8 @@ def test_round_trip_through_parts_and_json(model: DnnModel) -> None:
     np.testing.assert_array_equal(model.predict_proba(x), again.predict_proba(x))
 
 
-def test_round_trip_through_a_model_file(model: DnnModel, tmp_path: Path) -> None:
-    artifacts.save(tmp_path / "dnn.pt", model, {"kind": "dnn"})
+def test_round_trip_through_a_model_file(model: DnnModel, tmp_path: Path, model_meta: Any) -> None:
+    artifacts.save(tmp_path / "dnn.pt", model, model_meta("dnn"))
     x, _, _ = toy(seed=2)
     again = artifacts.load(tmp_path / "dnn.pt")
     np.testing.assert_array_equal(model.predict_proba(x), again.predict_proba(x))

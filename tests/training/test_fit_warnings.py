@@ -79,7 +79,7 @@ def test_a_class_of_one_person_is_told_wherever_the_training_is(kind: str, tmp_p
             read_training_set(table), Targets(model, oof), fitter, Evaluation("group-kfold", folds=4)
         )
     (page,) = report([oof])["models"]
-    told = [done.warnings, artifacts.read_meta(model)["protocol"]["warnings"], page["warnings"]]
+    told = [done.warnings, artifacts.read_meta(model).protocol.warnings, page["warnings"]]
     told.append(tables.read_predictions(oof).meta["protocol"]["warnings"])
     for sentences in told:
         lonely = [text for text in sentences if "'disgust' occurs in one group only (s3)" in text]

@@ -65,10 +65,10 @@ def test_each_fold_has_met_none_of_the_clips_that_it_tests(made: Path) -> None:
     keys = tables.read_keys(made / "t.parquet")
     plan = splits(keys, "group-kfold", folds=3)
     folds = artifacts.load_folds(made / "m.pt")
-    assert [model.meta["fold"] for model in folds] == [split.fold for split in plan.folds] == [1, 2, 3]
+    assert [model.fold for model in folds] == [split.fold for split in plan.folds] == [1, 2, 3]
     for model, split in zip(folds, plan.folds, strict=True):
         for column, known in (("clip_id", "clips"), ("subject", "subjects")):
-            (names,) = model.meta[known].values()
+            (names,) = model.trained_on[known].values()
             assert names == sorted(set(keys[column].iloc[split.train]))
             assert set(names).isdisjoint(keys[column].iloc[split.test])
 
@@ -78,7 +78,7 @@ def test_each_fold_says_of_its_test_rows_what_the_predictions_say(made: Path) ->
     assert told.keys["sample_id"].tolist() == table.keys["sample_id"].tolist()
     judged = 0
     for model in artifacts.load_folds(made / "m.pt"):
-        rows = (told.keys["fold"] == model.meta["fold"]).to_numpy()
+        rows = (told.keys["fold"] == model.fold).to_numpy()
         np.testing.assert_allclose(model.predict_proba(table.x[rows]), told.proba[rows], rtol=1e-6)
         assert model.classes_.tolist() == list(told.classes)
         judged += int(rows.sum())
@@ -91,9 +91,9 @@ def test_the_model_is_the_one_without_folds(made: Path, tmp_path: Path) -> None:
     for name, tensor in kept.predictor.state_dict().items():
         assert torch.equal(tensor, plain.predictor.state_dict()[name]), name
     assert artifacts.load_folds(tmp_path / "m.pt") == []
-    assert kept.meta["kept_folds"] == 3
-    assert {**kept.meta, "kept_folds": None} == {**plain.meta, "kept_folds": None}
-    assert "kept_folds" not in plain.meta
+    assert kept.meta.kept_folds == 3
+    assert {**kept.meta.json, "kept_folds": None} == {**plain.meta.json, "kept_folds": None}
+    assert "kept_folds" not in plain.meta.json
     assert (made / "oof.parquet").read_bytes() == (tmp_path / "oof.parquet").read_bytes()
 
 
