@@ -26,7 +26,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamDesign:
     """One input of a fusion network.
 
     Parameters
@@ -58,7 +58,7 @@ class Design:
     """
 
     method: str
-    streams: tuple[Stream, ...]
+    streams: tuple[StreamDesign, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, n_classes: int, started: Sequence[bool] = ()) -> FusionNetwork:
@@ -77,7 +77,7 @@ class Design:
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Design:
         """Rebuild it from `to_meta`."""
-        streams = tuple(Stream(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
+        streams = tuple(StreamDesign(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
         return cls(meta["method"], streams, dict(meta["settings"]))
 
 
