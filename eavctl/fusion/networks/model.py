@@ -18,7 +18,7 @@ from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labell
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import TrainSettings, forward
 from eavctl.errors import DataError, TrainingWarning
-from eavctl.fusion.networks.attention import Attention
+from eavctl.fusion.networks.attention import AttentionFusion
 from eavctl.fusion.networks.base import FusionNetwork
 from eavctl.storage.provenance import hash_bytes
 
@@ -136,7 +136,7 @@ class FusionModel:
     def joint(self, x: Streams) -> np.ndarray:
         """Where the streams of each row meet, float32 (n_rows, n_members * 256), of method ``attention``."""
         _check(x, self._design)
-        found = [forward(cast(Attention, network).joint, x) for network in self._networks]
+        found = [forward(cast(AttentionFusion, network).joint, x) for network in self._networks]
         return np.concatenate(found, axis=1).astype(np.float32)
 
     def state_dict(self) -> dict[str, Tensor]:
