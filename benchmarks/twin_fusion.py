@@ -28,7 +28,7 @@ from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import clusters_of, paired_difference, score_intervals
 from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.protocols import Split, splits
-from eavctl.fusion.networks.model import Design, Stream, fit
+from eavctl.fusion.networks.model import Design, StreamDesign, fit
 from eavctl.fusion.subsets import subsets_of
 from eavctl.storage import files
 from eavctl.training.clips import in_order
@@ -86,7 +86,7 @@ def _fold(
                 settings=replace(settings, seed=seed),
             )
         )  # fmt: skip
-        streams.append(Stream(name, encoder, chosen, rows.shape[1:]))
+        streams.append(StreamDesign(name, encoder, chosen, rows.shape[1:]))
     alone = [model.predict_proba(rows) for model, rows in zip(models, test.arrays, strict=True)]
     yield from zip(ALONE, alone, strict=True)
     yield "late mean", np.mean(alone, axis=0)

@@ -164,3 +164,32 @@ Members = Annotated[
 ]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
+
+# --- fusion networks --------------------------------------------------------------------------------------
+
+FeatureTables = Annotated[
+    list[str],
+    typer.Argument(metavar="FEATURES", help="Feature tables (.parquet), two or more."),
+]
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Train this encoder; repeat it, once for each table in their order.",
+        show_default="by the tables' feature sets",
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="Take this size of encoders trained from scratch: base (as published) or tiny.",
+        show_default="base",
+    ),
+]
+Contrastive = Annotated[
+    float,
+    typer.Option(min=0, help="Weight of a contrastive loss between a sample's embeddings, such as 0.1."),
+]
+NetworkSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Set the network's KEY=VALUE, such as modality_dropout=0.5; repeatable."),
+]

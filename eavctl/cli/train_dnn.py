@@ -91,7 +91,7 @@ def train_dnn(
     predictions: Predictions = None,
     keep_folds: Annotated[
         bool,
-        typer.Option("--keep-folds", help="Keep each fold's network in the model file, for fuse --init."),
+        typer.Option("--keep-folds", help="Keep each fold's network, for train-fusion --init."),
     ] = False,
     jobs: Threads = None,
     seed: Seed = 42,

@@ -39,6 +39,16 @@ def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
     return {key: _json_or_text(value) for key, value in read_pairs(pairs, "--set").items()}
 
 
+def network_settings(pairs: Iterable[str] | None, contrastive: float) -> dict[str, Any]:
+    """Settings of a fusion network: those of ``--set`` and, if not 0, the weight ``--contrastive``.
+
+    Raises
+    ------
+    UsageError : as `read_pairs`.
+    """
+    return read_settings(pairs or []) | ({"contrastive": contrastive} if contrastive else {})
+
+
 def _json_or_text(value: str) -> Any:
     try:
         return json.loads(value)

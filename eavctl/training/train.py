@@ -215,6 +215,12 @@ def plan(
     return replace(_prepared(data, fitter, evaluation), up_to_date=earlier is not None)
 
 
+def evaluation_meta(evaluation: Evaluation, normalize: str | None) -> dict[str, Any]:
+    """What of an evaluation goes into a training's identity; the table determines the rest."""
+    split = {key: value for key, value in asdict(evaluation).items() if key != "distinct_names"}
+    return {**split, "normalize": normalize}
+
+
 def protocol_meta(plan: Plan, normalize: str | None, warnings: Sequence[str]) -> dict[str, Any]:
     """The protocol as models and predictions keep it."""
     return {
@@ -304,13 +310,12 @@ def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, A
 
 def _identity(facts: TableFacts, fitter: Fitter, evaluation: Evaluation) -> str:
     """A hash of all that the result of a training depends on."""
-    split = {key: value for key, value in asdict(evaluation).items() if key != "distinct_names"}
     return hash_json(
         {
             "table": facts.content_hash,
             "kind": fitter.kind,
             "fitter": fitter.describe(),
-            "evaluation": {**split, "normalize": facts.normalize},
+            "evaluation": evaluation_meta(evaluation, facts.normalize),
             "versions": versions(*PACKAGES),
         }
     )

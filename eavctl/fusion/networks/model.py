@@ -20,7 +20,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, TrainingWarning
-from eavctl.fusion.networks.attention import Attention
+from eavctl.fusion.networks.attention import AttentionFusion
 from eavctl.fusion.networks.base import FusionNetwork
 from eavctl.storage.provenance import hash_bytes
 
@@ -28,7 +28,7 @@ SHOWN = 3
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamDesign:
     """One input of a fusion network.
 
     Parameters
@@ -60,7 +60,7 @@ class Design:
     """
 
     method: str
-    streams: tuple[Stream, ...]
+    streams: tuple[StreamDesign, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, n_classes: int, started: Sequence[bool] = ()) -> FusionNetwork:
@@ -79,7 +79,7 @@ class Design:
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Design:
         """Rebuild it from `to_meta`."""
-        streams = tuple(Stream(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
+        streams = tuple(StreamDesign(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
         return cls(meta["method"], streams, dict(meta["settings"]))
 
 
@@ -138,7 +138,7 @@ class FusionModel:
     def joint(self, x: Streams) -> np.ndarray:
         """Where the streams of each row meet, float32 (n_rows, n_members * 256), of method ``attention``."""
         _check(x, self._design)
-        found = [forward(cast(Attention, network).joint, x) for network in self._networks]
+        found = [forward(cast(AttentionFusion, network).joint, x) for network in self._networks]
         return np.concatenate(found, axis=1).astype(np.float32)
 
     def state_dict(self) -> dict[str, Tensor]:

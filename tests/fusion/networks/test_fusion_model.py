@@ -21,7 +21,7 @@ from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, TrainingWarning, UsageError
-from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
+from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign, fit
 from eavctl.storage import artifacts
 
 QUICK = TrainSettings(epochs=6, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=9)
@@ -35,7 +35,7 @@ def kinds_for(method: str) -> tuple[str, str]:
 def design(method: str, kinds: tuple[str, ...] | None = None, **settings: Any) -> Design:
     kinds = kinds or kinds_for(method)
     return Design(
-        method, tuple(Stream(f"s{i}", k, SETTINGS[k], SHAPES[k]) for i, k in enumerate(kinds)), settings
+        method, tuple(StreamDesign(f"s{i}", k, SETTINGS[k], SHAPES[k]) for i, k in enumerate(kinds)), settings
     )
 
 
