@@ -173,8 +173,9 @@ def _predict(
     found = {}
     for number, name in enumerate(held_out):
 
-        def tick(done: int, _: int, note: str, number: int = number) -> None:
-            on_fold(number * n_folds + done, len(held_out) * n_folds, note)
+        def tick(done: int, _: int, note: str, number: int = number, name: str = name) -> None:
+            words = f"{note.rstrip()}, without {name}" if note else ""
+            on_fold(number * n_folds + done, len(held_out) * n_folds, words)
 
         fitter = ZeroShotFitter(name, run.design, run.settings)
         found[name] = cross_validate(

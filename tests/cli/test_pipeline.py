@@ -252,7 +252,7 @@ def test_auto_keeps_speakers_apart_and_predictions_are_out_of_fold(run, made, tm
     assert predictions.meta["protocol"]["name"] == "group-kfold"
     assert predictions.meta["out_of_fold"] is True
     assert (predictions.keys.groupby("subject")["fold"].nunique() == 1).all()
-    assert artifacts.load(tmp_path / "m.joblib").meta["trained_on"]["subjects"] == {
+    assert artifacts.load(tmp_path / "m.joblib").meta.trained_on["subjects"] == {
         "dataset": ["s0", "s1", "s2", "s3"]
     }
 
@@ -334,7 +334,7 @@ def test_tensors_belong_to_a_network_and_columns_to_the_machine_or_mlp(run, made
         assert result.code == 3, result.err
         assert where in result.err
     assert run("train-dnn", feats, "-o", "m.pt", "--epochs", "2", "--folds", "2").code == 0
-    assert artifacts.read_meta(tmp_path / "m.pt")["fitter"]["encoder"] == "mlp"
+    assert artifacts.read_meta(tmp_path / "m.pt").json["fitter"]["encoder"] == "mlp"
 
 
 # --- predict ----------------------------------------------------------------------------------------------

@@ -36,8 +36,8 @@ def test_ambt_trains_and_says_what_each_modality_is_worth(eav, run, tmp_path, fe
     assert table.meta["fusion"]["subsets"] == said["fusion"]["subsets"]
     assert len(table) == len(tables.read_predictions(eav / "epochs_preds.parquet"))
     meta = artifacts.read_meta(tmp_path / "ambt.pt")
-    assert meta["method"] == "ambt-mean"
-    assert [stream["encoder"] for stream in meta["streams"]] == ["shallow-transformer", "vit"]
+    assert meta.method == "ambt-mean"
+    assert [stream.encoder for stream in meta.streams] == ["shallow-transformer", "vit"]
     again = run("train-fusion", *features, *AMBT, "-o", "ambt.pt", "--predictions", "ambt.parquet")
     assert "is up to date" in again.err
 
@@ -67,7 +67,7 @@ def test_models_to_start_from_follow_init_and_are_compared_with(eav, run, featur
 
 def test_a_start_that_has_met_the_test_rows_is_refused(eav, run, tmp_path, features):
     whole = artifacts.load(eav / "faces.pt")
-    artifacts.save(tmp_path / "whole.pt", whole.predictor, {**whole.meta, "kept_folds": 0})
+    artifacts.save(tmp_path / "whole.pt", whole.predictor, {**whole.meta.json, "kept_folds": 0})
     result = run("train-fusion", *features, "--init", tmp_path / "whole.pt", *QUICK, "-o", "f.pt")
     assert result.code == 3
     assert "whole.pt was trained on what fold 1 tests" in result.err

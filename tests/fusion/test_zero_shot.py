@@ -30,11 +30,12 @@ from eavctl.fusion.networks.alignment import (
     affect_loss,
     class_means,
 )
-from eavctl.stages.zero_shot import ZeroShot, centroids_of, fit_without, zero_shot
+from eavctl.stages.zero_shot import ZeroShot, zero_shot
 from eavctl.storage.tables import FeatureTable, key_frame, read_features, read_predictions, write_features
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.fusion_setup import FusionSetup
 from eavctl.training.joined_tables import join_features
+from eavctl.training.zero_shot_fitter import centroids_of, fit_without
 
 CLASSES = ("Anger", "Calmness", "Happiness", "Sadness")
 MODALITIES = ("eeg", "audio", "video")
@@ -126,8 +127,11 @@ def parts(paths: list[Path], train: np.ndarray, held_out: str) -> tuple[Aligned,
     setup = FusionSetup(paths, encoders=["mlp"] * len(paths))
     joined = setup.join()
     design = setup.design(joined)
-    aligned = fit_without(joined.table, train, held_out, splits(joined.table.keys, "loso"), design, QUICK)
-    return aligned, centroids_of(aligned, joined.table, train, CLASSES)
+    rows = joined.data.rows
+    plan = splits(rows.key_frame, "loso")
+    rows = replace(rows, groups=plan.groups, units=plan.units).taking(train)
+    aligned = fit_without(rows, held_out, design, QUICK)
+    return aligned, centroids_of(aligned, rows, CLASSES)
 
 
 @pytest.mark.parametrize("held_out", ["Anger", "Sadness"])
@@ -187,8 +191,7 @@ def test_neither_the_class_held_out_nor_a_test_row_teaches_anything(
     settings = AlignmentSettings(replace(TRAINING, epochs=2, validation=validation), epochs=2)
 
     def on_fold(done: int, total: int, note: str) -> None:
-        words = note.split()
-        spy.during = (int(words[1]), words[3]) if words else None
+        spy.during = (int(note.split()[1]), note.split()[-1]) if note else None
 
     out = tmp_path / "out.parquet"
     result = recognize(paths, out, "all", settings, encoders=["spy"] * 3, on_fold=on_fold)
@@ -411,8 +414,6 @@ def test_what_cannot_be_asked_for_is_refused(tmp_path: Path) -> None:
         recognize(paths[:2], out, "Anger", network_settings={"contrastive": 0.5})
     with pytest.raises(UsageError, match="two tables or more"):
         recognize(paths[:1], out, "Anger")
-    with pytest.raises(UsageError, match="--normalize"):
-        recognize(paths, out, "Anger", evaluation=replace(EVALUATION, normalize="speaker"))
     with pytest.raises(UsageError, match="freeze_epochs"):
         AlignmentSettings(replace(TRAINING, freeze_epochs=1))
     with pytest.raises(DataError, match="one class of three or more; the tables have Anger and Sadness"):
@@ -439,6 +440,6 @@ def test_a_fold_that_never_met_the_class_cannot_place_it(tmp_path: Path) -> None
         write_features(
             replace(table, keys=table.keys.iloc[rows].reset_index(drop=True), x=table.x[rows]), path
         )
-    assert len(join_features(paths, ["mlp"] * 3).table)
+    assert len(join_features(paths, ["mlp"] * 3).data.rows)
     with pytest.raises(DataError, match="no training row of the class 'Anger'"):
         recognize(paths, tmp_path / "out.parquet", "Anger")

@@ -307,9 +307,9 @@ def test_people_whom_a_start_has_not_met_may_validate() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_round_trip_through_a_model_file(method: str, tmp_path: Path) -> None:
+def test_round_trip_through_a_model_file(method: str, tmp_path: Path, model_meta: Any) -> None:
     model = model_of(method)
-    artifacts.save(tmp_path / "f.pt", model, {"kind": "fusion"})
+    artifacts.save(tmp_path / "f.pt", model, model_meta("fusion"))
     again = artifacts.load(tmp_path / "f.pt").predictor
     x, _ = toy(seed=4, kinds=kinds_for(method))
     np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
@@ -318,14 +318,14 @@ def test_round_trip_through_a_model_file(method: str, tmp_path: Path) -> None:
     assert again.streams == model.streams
 
 
-def test_a_file_whose_parts_do_not_fit_is_damaged(tmp_path: Path) -> None:
+def test_a_file_whose_parts_do_not_fit_is_damaged(tmp_path: Path, model_meta: Any) -> None:
     meta, state = model_of("attention").to_meta(), model_of("attention").state_dict()
     state.pop("0.scores.0.bias")
 
     class Broken:
         to_meta, state_dict = staticmethod(lambda: meta), staticmethod(lambda: state)
 
-    artifacts.save(tmp_path / "f.pt", Broken(), {"kind": "fusion"})
+    artifacts.save(tmp_path / "f.pt", Broken(), model_meta("fusion"))
     with pytest.raises(DataError, match=r"f\.pt: the model is damaged"):
         artifacts.load(tmp_path / "f.pt")
 
