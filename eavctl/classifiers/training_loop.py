@@ -28,23 +28,23 @@ Rate = Annotated[float, Within(1e-30, 10)]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained; together with the data and the encoder it fixes the weights.
+    """How a network is trained; with the data and the encoder, this determines the weights.
 
     Parameters
     ----------
-    epochs : at most so many passes over the training rows, the cosine schedule's length.
-    batch, lr, weight_decay, clip : of AdamW; ``clip`` is the greatest norm of a gradient.
+    epochs : most passes over the training rows; also the length of the cosine schedule.
+    batch, lr, weight_decay, clip : of AdamW; ``clip`` is the largest norm of a gradient.
     dropout : of the embedding before the head.
     label_smoothing : share of every target spread over all classes.
-    ema : decay, a step, of the running mean of the weights; the mean is what is judged and kept.
-    members : networks whose probabilities are averaged; each is stopped and calibrated on other speakers,
-        so that together they train on all.
-    validation : share of the training rows kept for stopping and calibration.
-    patience : epochs without a lower validation loss, calibrated, before training ends.
-    freeze_epochs, freeze_lr : in so many first epochs the pretrained body is held fixed and what is left
-        learns at this rate; then, if epochs are left, all learns at ``lr``, with a schedule of its own.
+    ema : decay, per step, of the running mean of the weights; the mean is validated and kept.
+    members : networks whose probabilities are averaged; each has other validation speakers, so that together
+        they train on all.
+    validation : share of the training rows for early stopping and calibration.
+    patience : epochs without a lower validation loss before training ends.
+    freeze_epochs, freeze_lr : freeze the pretrained body for the first N epochs, and train the rest at this
+        rate; then train all at ``lr``, with a new schedule.
     seed : of weights, order, dropout and augmentation.
-    device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    device : ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where available.
 
     Raises
     ------
@@ -71,12 +71,12 @@ class TrainSettings:
         for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
             checked("training", name, getattr(self, name), annotation)
         if self.freeze_epochs > self.epochs:
-            raise UsageError(f"of {self.epochs} epochs, {self.freeze_epochs} cannot be frozen")
+            raise UsageError(f"{self.freeze_epochs} of {self.epochs} epochs cannot be frozen")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
 
     def torch_device(self) -> torch.device:
-        """The device meant: ``"auto"`` is CUDA where there is one."""
+        """The device to train on."""
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(automatic if self.device == "auto" else self.device)
 
@@ -147,9 +147,11 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Whether the last epoch is over or validation has not improved for too long."""
+        """Whether the last epoch is done, or the validation loss has not improved for too long."""
         epochs, frozen = self.settings.epochs, self.settings.freeze_epochs
-        since = max(self.best["epoch"], frozen if frozen < epochs else 0)  # a second stage gets its chance
+        since = max(
+            self.best["epoch"], frozen if frozen < epochs else 0
+        )  # patience starts anew when the body is unfrozen
         stale = self.epoch - since >= self.settings.patience
         return self.epoch >= epochs or (stale and len(self.validation) > 0)
 
@@ -159,7 +161,7 @@ class Training:
         lr, past, epochs = self._stage()
         with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
             order = torch.randperm(len(self.y), generator=generator, device=self.device)
-            # Batches of nearly equal size: none has the single row that batch norm cannot take.
+            # Batches of nearly equal size: batch norm cannot take a batch of one row.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
             total = epochs * len(batches)
             losses = []
@@ -177,7 +179,7 @@ class Training:
             raise DataError(f"{what} not finite in epoch {self.epoch}; train with a lower --lr")
 
     def _stage(self) -> tuple[float, int, int]:
-        """Learning rate of this epoch's stage, and how many of the stage's epochs are past, and in all."""
+        """Learning rate of this epoch's stage, the number of the stage's epochs done, and of all of them."""
         frozen = self.epoch <= self.settings.freeze_epochs
         if self.body is not None:
             self.body.requires_grad_(not frozen)
@@ -187,10 +189,10 @@ class Training:
         return self.settings.lr, past, self.settings.epochs - self.settings.freeze_epochs
 
     def _step(self, batch: Tensor, generator: torch.Generator) -> float:
-        """Take one step of the optimiser on a batch of row numbers; its loss."""
+        """Take one step of the optimizer on a batch of row numbers; return its loss."""
         self.network.train()
         if self.body is not None and self.epoch <= self.settings.freeze_epochs:
-            self.body.eval()  # its batch norms keep their statistics too
+            self.body.eval()  # its batch norms keep their statistics
         # Rows are converted batch by batch: all of them as floats could be many times as large.
         x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
         x = self.network.augment(x, generator)
@@ -241,12 +243,12 @@ class Training:
         }
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
         return {"member": self.member, "epoch": self.epoch, "best": self.best, **parts}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a `state`."""
         self.epoch, self.best = state["epoch"], state["best"]
         for name in ("network", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
@@ -256,7 +258,7 @@ class Training:
 def _seeded(
     settings: TrainSettings, member: int, epoch: int, device: torch.device
 ) -> Iterator[torch.Generator]:
-    """Seed torch for one epoch and give its state back afterwards; yields a generator on the device."""
+    """Seed torch for one epoch, and restore its state afterwards; yields a generator on the device."""
     streams = np.random.SeedSequence([settings.seed, member, epoch]).generate_state(2)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(int(streams[0]))

@@ -22,7 +22,7 @@ def show(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a table or model is, where it comes from, and what it was trained on."""
+    """Show what a table or model is, where it comes from, and what it was trained on."""
     from eavctl.stages.show import show as run
 
     facts = run(file)

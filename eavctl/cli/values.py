@@ -1,4 +1,4 @@
-"""What the texts of options mean: settings, keys and events, given as ``KEY=VALUE``."""
+"""Read the texts of options: settings, keys and events, given as ``KEY=VALUE``."""
 
 from __future__ import annotations
 

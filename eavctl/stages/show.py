@@ -19,7 +19,7 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
-    DataError : no such file, damaged, or not one of eavctl's tables or models.
+    DataError : no such file, a damaged one, or neither a table nor a model of eavctl.
     """
     kind = kind_of(path)
     if kind == "model":

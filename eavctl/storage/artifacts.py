@@ -2,8 +2,8 @@
 
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
 ``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
-by loaders that can build arrays, texts and numbers and nothing else, so a stranger's file runs no code.
-A checksum of all that was read finds files that are damaged.
+by loaders that build arrays, texts and numbers only, so a downloaded file runs no code. A checksum of the
+whole content detects damage.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from eavctl.storage.provenance import canonical_json
 FORMAT = "eavctl model"
 FORMAT_VERSION = 2  # 1 had no checksum
 
-# Classes that rebuild themselves from the parts in a file, by the kind that the file names.
+# Classes with `from_parts`, which rebuilds them from the parts in a file, by the kind that the file names.
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
@@ -136,7 +136,7 @@ def _checked(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(parts: Mapping[str, Any]) -> int:
-    """CRC-32 of a model's meta, and of the name, type, shape and numbers of each of its arrays."""
+    """CRC-32 of the meta, and of the name, type, shape and values of each array."""
     found = zlib.crc32(canonical_json(parts["meta"]).encode())
     for name, each in parts.get("arrays", parts.get("state_dict")).items():
         array = each if isinstance(each, np.ndarray) else each.detach().cpu().contiguous().numpy()
@@ -151,7 +151,7 @@ def _fold_parts(fold: FoldModel) -> dict[str, Any]:
 
 
 def _plain(meta: Mapping[str, Any], predictor: Any) -> dict[str, Any]:
-    """A file's meta: values of one kind, so that the bytes are too."""
+    """A file's meta as JSON gives it back, so that equal values give equal bytes."""
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
     plain: dict[str, Any] = json.loads(json.dumps(full, allow_nan=False))
     return plain
@@ -162,8 +162,8 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
-    DataError : no such file, not an eavctl model, damaged, or holding anything but data; or torch, which it
-        needs, is not there.
+    DataError : no such file, not an eavctl model, damaged, with anything but data in it, or in need of torch,
+        which is not installed.
     """
     parts = _read(path)
     return Model(ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts))
@@ -199,7 +199,7 @@ def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> 
     predictor = getattr(importlib.import_module(module), name)
     try:
         return predictor.from_parts(parts.get("arrays", parts.get("state_dict")), parts["meta"]["model"])
-    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+    except UsageError as error:  # the file's fault, not the user's: this eavctl lacks what it names
         raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
@@ -247,7 +247,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
     except (DataError, ImportError):
         raise
-    except Exception as error:  # a damaged pickle can fail in any way at all
+    except Exception as error:  # a damaged pickle can fail in any way
         raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
     meta = parts.get("meta") if isinstance(parts, dict) else None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
@@ -258,7 +258,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts, if they are what was written; files of version 1 do not tell."""
+    """The parts, checked against the checksum, which files of version 1 lack."""
     try:
         is_whole = "checksum" not in parts or parts["checksum"] == _checksum(parts)
     except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):  # not even of their types
@@ -269,7 +269,7 @@ def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, 
 
 
 class _Dtype:
-    """What a file's dtype becomes: never numpy's own, which state from the file could change."""
+    """Stands for a dtype of the file: not numpy's own, whose state the file could change."""
 
     __slots__ = ("dtype",)
 
@@ -283,12 +283,12 @@ class _Dtype:
 
 
 class _StandIn:
-    """What a pickle gets for a name that it asks for: it can be called, and takes no state."""
+    """Returned for a name in a pickle: it can be called, and accepts no state."""
 
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        raise DataError("refused: the file gives state to what builds its arrays")
+        raise DataError("refused: the file sets state on the classes that build its arrays")
 
 
 class _MakeDtype(_StandIn):
@@ -306,7 +306,7 @@ class _MakeArray(_StandIn):
         return flat.reshape(shape, order="F" if order == "F" else "C").copy()
 
 
-# All that a pickle of contiguous arrays asks for (numpy 1 and 2 have it under two names), and what it gets.
+# The names in a pickle of contiguous arrays (numpy 1 and 2 differ), and what stands for them.
 STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
     ("numpy", "dtype"): _MakeDtype,
     ("numpy._core.numeric", "_frombuffer"): _MakeArray,
@@ -315,7 +315,7 @@ STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """Builds arrays and plain values with code of this module alone; any other name ends the reading."""
+    """Builds arrays and plain values by this module alone; any other name is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in STAND_INS:
@@ -343,7 +343,7 @@ def _read_torch(path: str | os.PathLike[str]) -> Any:
             "Install it: pip install torch"
         ) from error
 
-    # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
+    # Mapped into memory: networks of folds are not loaded until they are used.
     is_file = os.fspath(path) != files.STDIO
     source: Any = Path(path) if is_file else files.opened(path)
     try:

@@ -191,7 +191,7 @@ def test_neither_the_class_held_out_nor_a_test_row_teaches_anything(
     settings = AlignmentSettings(replace(TRAINING, epochs=2, validation=validation), epochs=2)
 
     def on_fold(done: int, total: int, note: str) -> None:
-        spy.during = (int(note.split()[1]), note.split()[-1]) if note else None
+        spy.during = (int(note.split()[1].strip(",")), note.split()[-1]) if note else None
 
     out = tmp_path / "out.parquet"
     result = recognize(paths, out, "all", settings, encoders=["spy"] * 3, on_fold=on_fold)
