@@ -117,7 +117,7 @@ def test_bad_recordings_are_named_listed_and_never_fatal(run, made, tmp_path, sh
     for name in ("empty.wav", "silent.wav", "nan.wav", "text.wav", "random.mp4", "one-sample.wav", "dc.wav"):
         assert reasons[f"odd/{name}"]
         assert f"odd/{name}: " in result.err
-    assert reasons["odd/truncated.wav"] == "a recording of this name came before"  # truncated.mp4
+    assert reasons["odd/truncated.wav"] == "another recording has the same name"  # truncated.mp4
     assert "odd/truncated.mp4" not in reasons
     assert "odd/truncated.mp4: the end of the recording is missing" in result.err
     table = tables.read_features(tmp_path / "f.parquet")
