@@ -22,7 +22,7 @@ from eavctl.cli.scores import print_fusion
 def fuse(
     tables: Annotated[
         list[str],
-        typer.Argument(metavar="PREDICTIONS", help="Prediction tables (.parquet), two or more."),
+        typer.Argument(metavar="PREDICTIONS...", help="Prediction tables (.parquet), two or more."),
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")],
     method: Annotated[

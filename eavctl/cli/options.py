@@ -175,7 +175,7 @@ TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalar
 
 FeatureTables = Annotated[
     list[str],
-    typer.Argument(metavar="FEATURES", help="Feature tables (.parquet), two or more."),
+    typer.Argument(metavar="FEATURES...", help="Feature tables (.parquet), two or more."),
 ]
 Encoders = Annotated[
     list[str] | None,

@@ -26,7 +26,7 @@ def score_line(scores: Mapping[str, Any]) -> str:
 
 def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:
     """Print a fusion's weights and scores, those of every subset of its inputs, and its comparisons."""
-    from eavctl.fusion.subsets import complaints, lines
+    from eavctl.fusion.subsets import lines, warnings_of
 
     if fusion["weights"]:
         say("weights: " + ", ".join(f"{name} {share:.2f}" for name, share in fusion["weights"].items()))
@@ -38,7 +38,7 @@ def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) ->
     subsets = fusion.get("subsets") or []
     for line in lines(subsets) if subsets else []:
         say(line)
-    for sentence in complaints(subsets):
+    for sentence in warnings_of(subsets):
         warn(sentence)
     for versus in fusion.get("versus") or []:
         say(verdict(versus))

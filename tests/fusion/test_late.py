@@ -371,7 +371,7 @@ def test_wrong_use_is_told() -> None:
     with pytest.raises(DataError, match="made for 2"):
         late.new("mean").fit(pair()).fuse([model(i) for i in range(3)])
     unlabelled = [replace(t, keys=t.keys.assign(label=None)) for t in pair()]
-    with pytest.raises(DataError, match="learns from labels"):
+    with pytest.raises(DataError, match="labels"):
         late.fuse(unlabelled, "weighted")
 
 
