@@ -45,7 +45,7 @@ def test_each_subject_is_a_fold_and_the_output_says_what_that_means(eav):
     assert predictions.keys.groupby("subject")["fold"].unique().map(list).tolist() == [[1], [2]]
     assert len(predictions) == 20  # half of each class's trials
     meta = artifacts.read_meta(eav / "bands.joblib")
-    assert any("does not speak for new people" in text for text in meta.protocol.warnings)
+    assert any("does not generalise to new people" in text for text in meta.protocol.warnings)
     assert "cannot be compared" in meta.out_of_fold["published"]
 
 

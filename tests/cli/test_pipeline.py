@@ -210,7 +210,7 @@ def test_random_says_in_every_output_that_speakers_may_be_shared(run, made, tmp_
         "p.parquet",
     )
     assert result.code == 0
-    text = "one speaker may stand on both sides"
+    text = "a speaker may be on both sides"
     assert text in result.err
     assert text in run("show", "m.joblib").out
     assert text in run("show", "p.parquet").out

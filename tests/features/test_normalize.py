@@ -1,4 +1,4 @@
-"""Standardising by speaker: each band by its own sounding frames, and padding stays padding."""
+"""Standardising by speaker: each band by its own unpadded frames, and padding stays padding."""
 
 import json
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from eavctl import registry
 from eavctl.encoders.ast import Ast
-from eavctl.encoders.augmentation import sounding
+from eavctl.encoders.augmentation import unpadded
 from eavctl.errors import SettingsError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.audio import logmel
@@ -77,12 +77,12 @@ def test_padding_moves_no_statistic_and_stays_padding(features, lengths, more, n
     )
     assert np.array_equal(short, long[:, :20])
     for row, length in enumerate(lengths):
-        assert not long[row, length:].any()  # a run of equal frames, and none of them a sounding one
+        assert not long[row, length:].any()  # a run of equal frames, and none of them a unpadded one
         assert length == 1 or np.abs(long[row, length - 1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("features", PADDED)
-def test_sounding_frames_of_a_speaker_get_mean_0_and_deviation_1_in_each_band(features):
+def test_unpadded_frames_of_a_speaker_get_mean_0_and_deviation_1_in_each_band(features):
     lengths, groups = [20, 7, 3, 12, 9, 1], np.array(list("aababb"))
     x = rows_of(features, lengths, 25)
     found = bands_last(standardize_by_group(x, groups, bands_of(features)), features)
@@ -101,7 +101,7 @@ def test_the_encoders_find_the_same_length_after_normalising(features):
     x = rows_of(features, lengths, 25)
     found = standardize_by_group(x, groups, bands_of(features))
     before, after = (
-        sounding(torch.from_numpy(np.ascontiguousarray(bands_last(each, features).transpose(0, 2, 1))))
+        unpadded(torch.from_numpy(np.ascontiguousarray(bands_last(each, features).transpose(0, 2, 1))))
         for each in (x, found)
     )
     assert torch.equal(before, after)
