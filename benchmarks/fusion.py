@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from benchmarks.measure import RUNS, Result, calls, command_once
 from eavctl.classifiers.network import Criterion, Network, StreamBatch
 from eavctl.encoders.choice import settings_of_size
-from eavctl.fusion.networks.model import Design, Stream
+from eavctl.fusion.networks.model import Design, StreamDesign
 
 BATCH, N_CLASSES = 16, 5
 STEPS_FOR_MEMORY = 3
 FRAMES_5_S = 498  # of the 1024 that a row of fbank has; the others are padding
 STREAMS = tuple(
-    Stream(name, encoder, settings_of_size(encoder, "tiny"), shape)
+    StreamDesign(name, encoder, settings_of_size(encoder, "tiny"), shape)
     for name, encoder, shape in (
         ("eeg", "shallow-transformer", (30, 500)),
         ("audio", "ast", (1024, 128)),

@@ -40,8 +40,7 @@ MADE_BY = (
     "train-dnn mels.parquet -o dnn.pt --set channels=[2,2] --set lstm_units=4 --epochs 1 --folds 2 "
     "--predictions dnn_preds.parquet",
     "fuse svm_preds.parquet dnn_preds.parquet --method stacking -o fused.parquet --save fuser.joblib",
-    "fuse feats.parquet means.parquet --encoder mlp --encoder mlp --epochs 1 --folds 2 -o early.parquet "
-    "--save fusion.pt",
+    "train-fusion feats.parquet means.parquet --encoder mlp --encoder mlp --epochs 1 --folds 2 -o fusion.pt",
     f"extract eeg.edf --features eeg-bands {EPOCHS} -o bands.parquet",
     "train-svm bands.parquet -o bands.joblib --folds 2 --protocol stratified",
     "extract mat5 --features eeg-bands -o eav.parquet",
@@ -238,7 +237,7 @@ def _tables_and_models() -> Iterator[Kind]:
     )  # fmt: skip
     yield Kind(
         "table for early fusion", "means.parquet",
-        ("fuse BASE/feats.parquet {} --encoder mlp --encoder mlp --epochs 1 --folds 2 -o out/e.parquet",),
+        ("train-fusion BASE/feats.parquet {} --encoder mlp --encoder mlp --epochs 1 --folds 2 -o out/e.pt",),
         is_checked=True,
     )  # fmt: skip
     clip = "BASE/dataset/sad/sad_sample_1.wav"

@@ -25,8 +25,8 @@ from eavctl.evaluation.protocols import Plan
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import Choice, extract
 from eavctl.storage import tables
-from eavctl.training.cross_validation import Evaluation, checked_plan
-from eavctl.training.rows import TrainingTable, of_features
+from eavctl.training.cross_validation import Evaluation, plan_folds
+from eavctl.training.rows import TableFacts, labelled
 
 CLASSES = ("angry", "happy", "sad")
 RATE, SECONDS = 16000, 1.0
@@ -128,11 +128,6 @@ def with_keys(made: Corpus, **columns: object) -> Corpus:
     return replace(made, keys=tables.key_frame(made.keys.assign(**columns)))
 
 
-def table_of(made: Corpus) -> TrainingTable:
-    """The corpus as a training takes it."""
-    return TrainingTable(made.keys, made.x, "planted", ("audio",), {}, CLASSES, "")
-
-
 # --- what really stands on both sides -----------------------------------------------------------------------
 
 
@@ -158,7 +153,9 @@ def leaks(train: pd.DataFrame, test: pd.DataFrame, people_apart: bool) -> bool:
 
 def split(made: Corpus, protocol: str, group: str | None = None) -> Plan:
     """The splits of a training, leak checks and all."""
-    return checked_plan(table_of(made), Evaluation(protocol, 3, group))
+    classes = sorted(set(made.keys["label"]))
+    data = labelled(made.keys, made.x, classes, TableFacts("planted", ("audio",), {}, ""))
+    return plan_folds(data.rows, Evaluation(protocol, 3, group))
 
 
 def found(made: Corpus, protocol: str, group: str | None = None) -> bool:
@@ -270,7 +267,7 @@ def _extracted(folder: Path, lines_: list[str], truth: dict[str, tuple[str, str,
     """The table that comes of a manifest, and what its clips really are."""
     (folder / "m.csv").write_text("\n".join(lines_))
     extract(folder / "m.csv", folder / "t.parquet", Recipe("seed33"), choice=Choice())
-    table = of_features(tables.read_features(folder / "t.parquet"))
+    table = tables.read_features(folder / "t.parquet")
     known = [(*truth[name], name) for name in table.keys["clip_id"]]
     columns = ["person", "recording", "start", "end", "content"]
     return Corpus(table.keys, table.x, pd.DataFrame(known, columns=columns))

@@ -86,7 +86,9 @@ class Job:
 
 SMALL = "--epochs 2 --folds 2"
 LATE = "fuse BASE/preds.parquet BASE/seed33_preds.parquet -o p.parquet --save f.joblib"
-EARLY = f"fuse BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL} -o p.parquet"
+FEATURES = f"BASE/feats.parquet BASE/seed33.parquet --encoder mlp --encoder mlp {SMALL}"
+EARLY = f"train-fusion {FEATURES} -o f.pt --predictions p.parquet"
+ZERO_SHOT = f"zero-shot {FEATURES} --held-out sad -o p.parquet"
 JOBS = (
     Job("init", "init project"),
     Job("synth", "synth --per-class 20 -o clips"),
@@ -113,8 +115,8 @@ JOBS = (
         f"train-dnn BASE/mels.parquet -o m.pt --predictions p.parquet {SMALL} --seed 1",
     ),
     Job("fuse", f"{LATE} --method stacking", f"{LATE} --method weighted"),
-    Job("fuse to a network", f"{EARLY} --save f.pt", f"{EARLY} --save f.pt --seed 1"),
-    Job("fuse --zero-shot", f"{EARLY} --zero-shot sad", f"{EARLY} --zero-shot sad --seed 1"),
+    Job("train-fusion", EARLY, f"{EARLY} --seed 1"),
+    Job("zero-shot", ZERO_SHOT, f"{ZERO_SHOT} --seed 1"),
     Job(
         "predict",
         "predict BASE/dataset --model BASE/svm.joblib -o p.parquet --rejected bad.csv",

@@ -28,7 +28,7 @@ from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import clusters_of, paired_difference, score_intervals
 from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.protocols import Split, splits
-from eavctl.fusion.networks.model import Design, Stream, fit
+from eavctl.fusion.networks.model import Design, StreamDesign, fit
 from eavctl.fusion.subsets import subsets_of
 from eavctl.storage import files
 from eavctl.training.clips import in_order
@@ -55,20 +55,20 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(exist_ok=True)
-    table = join_features(options.tables, [encoder for encoder, _ in ALONE.values()]).table
-    folds = splits(table.keys, "group-kfold", folds=FOLDS, seed=FOLD_SEED).folds
-    classes = table.classes
+    rows = join_features(options.tables, [encoder for encoder, _ in ALONE.values()]).data.rows
+    folds = splits(rows.key_frame, "group-kfold", folds=FOLDS, seed=FOLD_SEED).folds
+    classes = rows.classes
     for seed in options.seeds:
         for split in folds:
             path = options.out / f"{seed}-{split.fold}.npz"
             if not path.exists():
-                said = dict(_fold(table.keys, table.x, split, seed, classes))
+                said = dict(_fold(rows.key_frame, rows.streams, split, seed, classes))
                 with files.atomic_write(path) as handle:
                     np.savez(handle, **said)
     done = [
         seed for seed in options.seeds if all((options.out / f"{seed}-{f.fold}.npz").exists() for f in folds)
     ]
-    _print(table.keys, [_whole(options.out, seed, folds, len(table)) for seed in done], classes)
+    _print(rows.key_frame, [_whole(options.out, seed, folds, len(rows)) for seed in done], classes)
 
 
 def _fold(
@@ -86,7 +86,7 @@ def _fold(
                 settings=replace(settings, seed=seed),
             )
         )  # fmt: skip
-        streams.append(Stream(name, encoder, chosen, rows.shape[1:]))
+        streams.append(StreamDesign(name, encoder, chosen, rows.shape[1:]))
     alone = [model.predict_proba(rows) for model, rows in zip(models, test.arrays, strict=True)]
     yield from zip(ALONE, alone, strict=True)
     yield "late mean", np.mean(alone, axis=0)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,20 @@ def shared_data() -> Path:
     if not RECORDINGS.is_dir():
         (pytest.fail if MUST_HAVE_RECORDINGS else pytest.skip)(NO_RECORDINGS)
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def model_meta() -> Callable[..., dict[str, Any]]:
+    """Makes what a model file must say of itself, of a kind, with other facts."""
+
+    def make(kind: str, **facts: Any) -> dict[str, Any]:
+        shared = {"kind": kind, "training_hash": "ff", "versions": {}, "protocol": {"name": "group-kfold"}}
+        if kind in ("fuse", "fusion"):
+            return {**shared, "streams": [], **facts}
+        features = {"modality": "audio", "features": "functionals", "features_version": 1}
+        return {**shared, **features, "settings": {}, "rate": 16000, "features_hash": "aa", **facts}
+
+    return make
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -1,4 +1,4 @@
-"""The floors of the package: a module imports only from its own floor or from those below, in no circle."""
+"""The floors of the package: a module imports from its own floor or a lower one, and in no circle."""
 
 import ast
 from collections.abc import Iterator

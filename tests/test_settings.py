@@ -20,6 +20,7 @@ from eavctl.classifiers.network import build_network
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, EavctlError, UsageError
 from eavctl.extraction.recipe import Recipe
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.settings import Within, checked
 from eavctl.storage import artifacts
 
@@ -156,7 +157,7 @@ def test_a_number_is_one_setting_however_it_is_written(one: float, other: float)
 def test_features_of_a_file_that_wrote_a_number_otherwise_are_the_same() -> None:
     meta = Recipe("eeg-epochs", {"high": 40}).meta()
     written = {**meta, "settings": {**meta["settings"], "high": 40.0}}
-    assert Recipe.from_meta(written) == Recipe("eeg-epochs", {"high": 40})
+    assert Recipe.from_meta(FeatureMeta.from_json(written, "m.pt")) == Recipe("eeg-epochs", {"high": 40})
 
 
 @pytest.mark.parametrize(
@@ -252,4 +253,4 @@ def test_a_file_of_impossible_feature_settings_is_bad_data() -> None:
         {"features": "unheard-of"},
     ):
         with pytest.raises(DataError):
-            Recipe.from_meta({**meta, **wrong})
+            Recipe.from_meta(FeatureMeta.from_json({**meta, **wrong}, "m.pt"))

@@ -46,6 +46,10 @@ class Calibration:
         """1 / scale, rounded as it is."""
         return float(_rounded(np.array([1 / self.scale]))[0])
 
+    def to_meta(self) -> dict[str, Any]:
+        """JSON-able: ``temperature`` and ``bias``."""
+        return {"temperature": self.temperature, "bias": self.bias.tolist()}
+
     def balanced_bias(self, priors: np.ndarray) -> np.ndarray:
         """The biases if all classes were equally frequent, shape (n_classes,), mean 0; see `balanced`."""
         bias = np.where(priors > 0, self.bias - np.log(np.where(priors > 0, priors, 1)), 0)

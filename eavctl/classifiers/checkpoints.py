@@ -1,4 +1,4 @@
-"""Checkpoints: a training that is killed goes on to the very weights it would have come to."""
+"""Checkpoints: a killed training resumes, and ends with the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
 
 CHECKPOINT_EPOCHS = 5
+LAYOUT = 2  # of the state; goes into the fingerprint, so that files of another layout are not resumed
 
 
 class Checkpoint:
-    """The state file of one training: members that are finished, and the one on its way."""
+    """The state file of one training: finished members, and the one in training."""
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self.path, self.fingerprint = path, fingerprint
@@ -31,15 +32,15 @@ class Checkpoint:
             self.finished, self._running = state["finished"], state["running"]
         except (OSError, MemoryError):
             raise
-        except Exception as error:  # torch.load fails in many ways on a file that is not its own
+        except Exception as error:  # torch.load fails in many ways on other files
             raise DataError(f"{path}: not a checkpoint, or damaged; remove it to train afresh") from error
         if not same:
             raise UsageError(
-                f"{path}: a checkpoint of other data or settings; remove it, or keep this training elsewhere"
+                f"{path}: a checkpoint of other data or settings; remove it, or use another file"
             )
 
     def resume(self, run: Training) -> None:
-        """Bring a member to where the checkpoint left it, if it was this one."""
+        """Load the state of a member, if the checkpoint has it."""
         if self._running is not None and self._running["member"] == run.member:
             run.load(self._running)
 
@@ -49,7 +50,7 @@ class Checkpoint:
             self._write(run.state())
 
     def finish(self, run: Training) -> None:
-        """Take a member whose training has ended among the finished."""
+        """Add a member whose training has ended to the finished ones."""
         self.finished.append(run.result())
         self._write(None)
 

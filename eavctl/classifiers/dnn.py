@@ -1,4 +1,4 @@
-"""Networks as classifiers: `fit` trains any registered encoder with a linear head, `DnnModel` predicts."""
+"""Networks as classifiers: `fit` trains a registered encoder with a linear head, `DnnModel` predicts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
-from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
-from eavctl.classifiers.network import Network, build_network
-from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
+from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
+from eavctl.classifiers.network import Network, build_network, forward
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.storage.provenance import hash_folder
 
@@ -58,7 +59,7 @@ class DnnModel:
         return mean
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
-        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        """The class numbers that probabilities decide for: see `eavctl.classifiers.calibration.decide`."""
         return decide(proba, self.priors)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
@@ -67,20 +68,21 @@ class DnnModel:
         return answers
 
     def embed(self, x: np.ndarray) -> np.ndarray:
-        """What the encoders make of each row, float32 (n_rows, n_members * embedding_dim)."""
+        """Embeddings by all members, float32 (n_rows, n_members * embedding_dim)."""
         self._check(x)
         encoders = [network.encoder for network in self._networks]
         return np.concatenate([forward(encoder, x) for encoder in encoders], axis=1).astype(np.float32)
 
     def member(self, number: int) -> tuple[Network, Calibration]:
-        """A member, counted round and round, and its calibration."""
+        """A member, its number taken modulo their count, and its calibration."""
         number %= len(self._networks)
         return self._networks[number], self._calibrations[number]
 
     def groups(self, number: int) -> tuple[frozenset[str], frozenset[str]] | None:
-        """Names of the groups that a member, counted round and round, was trained on and validated on.
+        """Names of the groups that a member was trained on and validated on.
 
-        None where the model does not say: an older version's, or one that was fitted without groups.
+        The number is taken modulo the count of members. None of models of older versions, and of those fitted
+        without groups.
         """
         training = self._meta.get("training") or {}
         if not training.get("groups"):
@@ -93,12 +95,12 @@ class DnnModel:
         return {name: tensor.cpu() for name, tensor in self._all.state_dict().items()}
 
     def to_meta(self) -> dict[str, Any]:
-        """All but the weights, JSON-able: see the class."""
+        """Everything but the weights, JSON-able: see the class."""
         return dict(self._meta)
 
     @classmethod
     def from_parts(cls, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> DnnModel:
-        """Build the networks from the registry by name and settings, and give them their weights.
+        """Build the networks from the registry by name and settings, and load their weights.
 
         Raises
         ------
@@ -130,26 +132,26 @@ def fit(
     log_dir: Path | None = None,
     on_epoch: Callable[[Epoch], None] | None = None,
 ) -> DnnModel:
-    """Train an encoder and a head to tell classes apart.
+    """Train an encoder and a linear head.
 
     AdamW, warm-up and cosine schedule, gradient norm clipped, cross entropy with balanced class weights.
-    A part of the rows is kept for validation. There probabilities are calibrated (see
-    `eavctl.classifiers.calibration`), and the epoch kept is the one whose calibrated probabilities have the
-    lowest loss. On a CPU the same data, settings and number of threads give the same weights.
+    A part of the rows is kept for validation: on it probabilities are calibrated (see
+    `eavctl.classifiers.calibration`), and the epoch with the lowest loss after calibration is kept. On a CPU
+    the same data, settings and number of threads give the same weights.
 
     Parameters
     ----------
     x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
     labels : shape (n_rows,).
-    groups : shape (n_rows,), the speaker of each row, say; no group stands on both sides of the validation
-        cut, or a `eavctl.errors.TrainingWarning` says why it must.
+    groups : shape (n_rows,), such as the speaker of each row; no group is on both sides of the validation
+        split, or a `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
     classes : ordered names; by default the labels, sorted.
-    checkpoint : file that holds the state every few epochs. Where it exists and is of the very same data
-        and settings, training goes on from there, to the weights an uninterrupted one has. It is left
-        behind: the caller removes it once the model is safe.
+    checkpoint : file that holds the state every few epochs. Where it exists and is of the same data and
+        settings, training resumes from it and ends with the weights of an uninterrupted one. The caller
+        removes it once the model is saved.
     log_dir : folder for TensorBoard scalars.
     on_epoch : called after each epoch.
 
@@ -159,13 +161,13 @@ def fit(
 
     Raises
     ------
-    DataError : rows, labels and groups do not fit each other, fewer than two classes, a class without
-        rows, values that are not finite, or a loss or weights that stop being so.
-    UsageError : a checkpoint of another training; TensorBoard asked for but not installed; weights or frozen
-        epochs for an encoder that has no pretrained body.
+    DataError : rows, labels and groups of different numbers, fewer than two classes, values that are not
+        finite, or a loss or weights that become not finite.
+    UsageError : a checkpoint of another training; TensorBoard is asked for and not installed; weights or
+        frozen epochs for an encoder without a pretrained body.
     """
     settings = settings or TrainSettings()
-    rows = labelled(x, labels, groups, classes, units)
+    rows = Rows.of(x, labels, groups, classes, units)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),
@@ -186,7 +188,7 @@ def fit(
     results = fit_members(
         build, rows, settings, {**meta, "weights": origin}, Keeping(checkpoint, log_dir, on_epoch)
     )
-    training = {"settings": asdict(settings), "weights": origin, **rows.account(results)}
+    training = {"settings": asdict(settings), "weights": origin, **training_meta(rows, results)}
     return DnnModel.from_parts(
-        joint_state(results), {**meta, **rows.calibrated(results), "training": training}
+        joint_state(results), {**meta, **calibrations_meta(rows, results), "training": training}
     )

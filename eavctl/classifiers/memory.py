@@ -1,4 +1,4 @@
-"""Memory of a training: what one step frees, the next one takes."""
+"""Keep memory that one training step frees for the next one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ LARGEST_THRESHOLD = 32 << 20  # glibc takes no higher one
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what tensors free, for the rest of the process.
+    """Make the C library keep freed memory, for the rest of the process.
 
-    By default glibc gives large blocks back to the system at once, and filling the next step's fresh pages
-    takes a fifth of training a small network on a CPU. Without glibc nothing happens. The process must be the
-    caller's own: the commands that train networks call this, the functions that train never do.
+    By default glibc returns large blocks to the system at once, and page faults of the next step take a fifth
+    of the training of a small network on a CPU. Without glibc nothing happens. Commands that train networks
+    call this; functions of the library never do, because it changes the whole process.
     """
     with contextlib.suppress(OSError, TypeError, AttributeError):
         set_option = ctypes.CDLL(None).mallopt

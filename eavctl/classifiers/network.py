@@ -1,8 +1,8 @@
-"""What the training loop trains: an encoder with a head, or anything that keeps the same contract."""
+"""Networks that the training loop trains: an encoder with a head, or anything that keeps the contract."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,7 +12,10 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl import registry
-from eavctl.classifiers.streams import Rows, Streams
+from eavctl.classifiers.streams import Features, Streams
+
+INFERENCE_BATCH = 64
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class StreamBatch:
 Batch = Tensor | StreamBatch
 
 
-def as_batch(x: Rows, device: torch.device) -> Batch:
+def as_batch(x: Features, device: torch.device) -> Batch:
     """Rows as a network takes them: pictures stay bytes, all else is float32."""
     if isinstance(x, Streams):
         tensors = tuple(_as_tensor(array).to(device) for array in x.arrays)
@@ -67,36 +70,40 @@ class Criterion:
 
 
 class Trainable(Protocol):
-    """What the loop asks of a network, besides being an ``nn.Module``.
+    """What the training loop requires of a network, besides being an ``nn.Module``.
 
-    ``body`` is what is pretrained and can be held fixed; None where nothing is.
+    ``body`` is the pretrained part, which can be frozen; None where there is none.
     """
 
     body: nn.Module | None
 
     def __call__(self, x: Any) -> Tensor:
-        """Logits (batch, n_classes) of a batch."""
-        ...
-
-    def loss(self, x: Any, y: Tensor, criterion: Criterion) -> Tensor:
-        """What a step makes less, of a batch and its class numbers (batch,)."""
+        """Outputs (batch, n_outputs) of a batch."""
         ...
 
     def fit_input(self, x: Any) -> None:
-        """Keep in buffers what standardises the input, fitted on all training rows."""
+        """Fit the buffers that standardise the input, on all training rows."""
         ...
 
     def augment(self, x: Any, generator: torch.Generator) -> Any:
-        """Vary a training batch, with randomness from the generator alone."""
+        """Augment a training batch; all randomness comes from the generator."""
         ...
 
     def after_step(self) -> None:
-        """Set right what a step of the optimiser must not leave as it is."""
+        """Restore constraints on the weights after a step of the optimizer."""
+        ...
+
+
+class ClassifierNetwork(Trainable, Protocol):
+    """What `eavctl.classifiers.objective.Classification` requires besides: logits, and a loss of its own."""
+
+    def loss(self, x: Any, y: Tensor, criterion: Criterion) -> Tensor:
+        """The loss of a batch and its class numbers (batch,)."""
         ...
 
 
 class Encoder(Protocol):
-    """What is asked of a registered encoder, besides being an ``nn.Module``."""
+    """What is required of a registered encoder, besides being an ``nn.Module``."""
 
     embedding_dim: int
 
@@ -105,19 +112,19 @@ class Encoder(Protocol):
         ...
 
     def fit_input(self, x: Tensor) -> None:
-        """Keep in buffers what standardises the input, fitted on the training rows (n_rows, *shape)."""
+        """Fit the buffers that standardise the input, on the training rows (n_rows, *shape)."""
         ...
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Vary a training batch (batch, *shape), with randomness from the generator alone."""
+        """Augment a training batch (batch, *shape); all randomness comes from the generator."""
         ...
 
-    # Some have more: ``after_step()`` is called when the optimiser has moved the weights; ``body`` is what
-    # can be held fixed, and ``load_weights(folder)`` reads it from a public checkpoint.
+    # Optional: ``after_step()`` is called after each step of the optimizer; ``body`` is the part that can be
+    # frozen, and ``load_weights(folder)`` reads it from a public checkpoint.
 
 
 class Network(nn.Module):
-    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; see `Trainable`."""
+    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`."""
 
     encoder: Encoder
 
@@ -137,7 +144,7 @@ class Network(nn.Module):
         return logits
 
     def loss(self, x: Tensor, y: Tensor, criterion: Criterion) -> Tensor:
-        """See `Trainable`."""
+        """See `ClassifierNetwork`."""
         return criterion(self(x), y)
 
     def fit_input(self, x: Tensor) -> None:
@@ -164,3 +171,13 @@ def settle(encoder: Any) -> None:
     """Call the encoder's ``after_step`` where it has one."""
     if hasattr(encoder, "after_step"):
         encoder.after_step()
+
+
+def forward(module: Callable[[Any], Tensor], x: Features, device: torch.device = CPU) -> np.ndarray:
+    """Outputs of a module in evaluation mode for all rows, in batches: float64 (n_rows, n_outputs)."""
+    with torch.inference_mode():
+        outputs = [
+            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
+            for i in range(0, len(x), INFERENCE_BATCH)
+        ]
+    return torch.cat(outputs).double().numpy()

@@ -1,4 +1,4 @@
-"""Rows of several streams: what each modality knows of the same samples, and which it knows nothing of."""
+"""Features of several modalities for the same samples, any of which can be missing in a row."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+PIECE_ROWS = 256  # looked at together
+
 
 @dataclass(frozen=True)
 class Streams:
-    """Samples seen by several streams, such as EEG, sound and video.
+    """Features of several streams, such as EEG, audio and video, of the same samples.
 
     Parameters
     ----------
-    arrays : one a stream, shape (n_rows, *shape of the stream), float32, or uint8 for pictures. What stands
-        in a row that the stream lacks is never read.
-    present : bool, shape (n_rows, n_streams).
+    arrays : one a stream, shape (n_rows, *shape of the stream), float32, or uint8 for pictures. Values in a
+        row that lacks the stream are never read.
+    present : bool, shape (n_rows, n_streams), which streams a row has.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -34,17 +36,24 @@ class Streams:
         return tuple(array.shape[1:] for array in self.arrays)
 
     def only(self, streams: Sequence[int]) -> Streams:
-        """The same rows with all other streams absent."""
+        """The same rows without the other streams."""
         kept = np.isin(np.arange(self.present.shape[1]), list(streams))
         return replace(self, present=self.present & kept)
 
 
-Rows = np.ndarray | Streams
+Features = np.ndarray | Streams
 
 
-def held(x: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Each array that rows consist of, and the numbers of the rows that have something in it."""
+def present_rows(x: Features) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each array of the features, and the numbers of the rows that have it."""
     if isinstance(x, Streams):
         yield from zip(x.arrays, map(np.flatnonzero, x.present.T), strict=True)
     else:
         yield x, np.arange(len(x))
+
+
+def pieces(x: Features) -> Iterator[np.ndarray]:
+    """Yield all features that rows have, a few rows at a time."""
+    for array, rows in present_rows(x):
+        for start in range(0, len(rows), PIECE_ROWS):
+            yield array[rows[start : start + PIECE_ROWS]]

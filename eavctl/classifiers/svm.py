@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_cal
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.within_class import Normalizer
 from eavctl.errors import DataError
+
+if TYPE_CHECKING:
+    from sklearn.svm import SVC  # not needed to predict
 
 C_GRID = (0.25, 1.0, 4.0, 16.0)
 GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised training rows
@@ -192,36 +195,40 @@ def fit(
     DataError : fewer than two classes, a class of one row, values that are not finite, or shapes that do
         not fit.
     """
-    from sklearn.svm import SVC
+    from threadpoolctl import threadpool_limits
 
-    raw = np.asarray(x)
-    x, labels = _checked(raw, labels)
+    x, labels = _checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
     folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
     choices = list(itertools.product(c_grid, gamma_grid))
-    votes = _try(x, y, folds, choices, jobs)
-    scores = [_mean_uar(each, y, folds) for each in votes]
-    best = max(range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i])))
-    c, gamma = choices[best]
-    normalizer = within_class.learn(x, y)
-    rows = normalizer(x)
-    machine = SVC(C=c, gamma=gamma / _total_variance(rows), class_weight="balanced").fit(rows, y)
+    with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
+        votes = _try(x, y, folds, c_grid, gamma_grid, jobs)
+        scores = [_mean_uar(each, y, folds) for each in votes]
+        best = max(
+            range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
+        )
+        c, relative_gamma = choices[best]
+        normalizer = within_class.learn(x, y)
+        rows = normalizer(x)
+        gamma = relative_gamma / _total_variance(rows)
+        distances = _squared_distances(rows, rows)
+        machine = _machine(c).fit(_rbf(distances, gamma, out=distances), y)
     counts = np.bincount(y)
     calibration = fit_calibration(votes[best], y, counts)
     return SvmModel(
         classes_=classes,
         normalizer=normalizer,
-        support=raw[machine.support_],
+        support=x[machine.support_],
         dual=machine.dual_coef_,
         n_support=machine.n_support_.astype(np.int64),
         intercept=machine.intercept_,
-        gamma=float(machine.gamma),
+        gamma=gamma,
         beta=calibration.scale,
         bias=calibration.bias,
         priors=counts / len(y),
         chosen={
             "C": c,
-            "gamma_times_variance": gamma,
+            "gamma_times_variance": relative_gamma,
             "inner_uar": [
                 {"C": a, "gamma_times_variance": b, "uar": score}
                 for (a, b), score in zip(choices, scores, strict=True)
@@ -231,37 +238,69 @@ def fit(
 
 
 def _try(
-    x: np.ndarray, y: np.ndarray, folds: list[Fold], choices: list[tuple[float, float]], jobs: int
+    x: np.ndarray,
+    y: np.ndarray,
+    folds: list[Fold],
+    c_grid: Sequence[float],
+    gamma_grid: Sequence[float],
+    jobs: int,
 ) -> np.ndarray:
-    """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes)."""
+    """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes).
+
+    Folds run in threads: they share the table, and the solver and matrix products release Python's lock.
+    """
     from joblib import Parallel, delayed
 
     from eavctl.jobs import useful
 
-    tasks = (delayed(_try_fold)(x, y, train, test, choices) for train, test in folds)
-    votes = np.empty((len(choices), len(y), len(np.unique(y))))
-    for (_, test), found in zip(folds, Parallel(n_jobs=min(useful(jobs), len(folds)))(tasks), strict=True):
+    tasks = (delayed(_try_fold)(x, y, fold, c_grid, gamma_grid) for fold in folds)
+    votes = np.empty((len(c_grid) * len(gamma_grid), len(y), len(np.unique(y))))
+    run = Parallel(n_jobs=min(useful(jobs), len(folds)), prefer="threads")
+    for (_, test), found in zip(folds, run(tasks), strict=True):
         votes[:, test] = found
     return votes
 
 
 def _try_fold(
-    x: np.ndarray, y: np.ndarray, train: np.ndarray, test: np.ndarray, choices: list[tuple[float, float]]
+    x: np.ndarray, y: np.ndarray, fold: Fold, c_grid: Sequence[float], gamma_grid: Sequence[float]
 ) -> np.ndarray:
-    """Decisions of every choice on one inner fold; all share one matrix of distances."""
+    """Decisions of every choice on the test rows of one inner fold, (n_choices, n_test, n_classes).
+
+    All choices share the distances, and all C of one gamma share its kernel.
+    """
+    train, test = fold
+    inside, across, variance = _fold_distances(x, y, fold)
+    kernel, kernel_across = np.empty_like(inside), np.empty_like(across)
+    votes = np.empty((len(c_grid), len(gamma_grid), len(test), len(np.unique(y))))
+    for j, gamma in enumerate(gamma_grid):
+        _rbf(inside, gamma / variance, out=kernel)
+        _rbf(across, gamma / variance, out=kernel_across)
+        for i, c in enumerate(c_grid):
+            pairs = _machine(c).fit(kernel, y[train]).decision_function(kernel_across)
+            votes[i, j] = soft_votes(pairs.reshape(len(test), -1), votes.shape[-1])
+    return votes.reshape(-1, *votes.shape[2:])
+
+
+def _fold_distances(x: np.ndarray, y: np.ndarray, fold: Fold) -> tuple[np.ndarray, np.ndarray, float]:
+    """Squared distances among training rows and from test to training rows; variance of the training rows."""
+    train, test = fold
+    normalizer = within_class.learn(x[train], y[train])
+    rows = normalizer(x[train])
+    inside, across = _squared_distances(rows, rows), _squared_distances(normalizer(x[test]), rows)
+    return inside, across, _total_variance(rows)
+
+
+def _machine(c: float) -> SVC:
+    """A machine that takes kernels, so that it computes none of what the choices share."""
     from sklearn.svm import SVC
 
-    normalizer = within_class.learn(x[train], y[train])
-    fitted, judged = normalizer(x[train]), normalizer(x[test])
-    inside, across = _squared_distances(fitted, fitted), _squared_distances(judged, fitted)
-    variance = _total_variance(fitted)
-    votes = []
-    for c, gamma in choices:
-        machine = SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
-        machine.fit(np.exp(-gamma / variance * inside), y[train])
-        pairs = machine.decision_function(np.exp(-gamma / variance * across))
-        votes.append(soft_votes(pairs.reshape(len(test), -1), len(machine.classes_)))
-    return np.stack(votes)
+    return SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
+
+
+def _rbf(distances: np.ndarray, gamma: float, out: np.ndarray) -> np.ndarray:
+    """Kernel ``exp(-gamma * squared distance)``, written to ``out``, which may be ``distances``."""
+    np.multiply(distances, -gamma, out=out)
+    return np.asarray(np.exp(out, out=out))
 
 
 def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
@@ -270,7 +309,7 @@ def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
 
 
 def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x, np.float64), np.asarray(labels, dtype=str)
+    x, y = np.asarray(x), np.asarray(labels, dtype=str)
     if x.ndim != 2 or len(x) != len(y) or not x.shape[1]:
         raise DataError(f"features of shape {x.shape} and {len(y)} labels do not fit")
     if not np.isfinite(x).all():
@@ -286,9 +325,16 @@ def _total_variance(rows: np.ndarray) -> float:
 
 
 def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances, shape (len(a), len(b))."""
-    squares = (a * a).sum(axis=1)[:, None] + (b * b).sum(axis=1) - 2 * (a @ b.T)
-    return np.asarray(np.maximum(squares, 0))
+    """Squared Euclidean distances, shape (len(a), len(b)); row by row, so that no second matrix is needed."""
+    squares_a, squares_b = (np.array([np.square(row).sum() for row in each]) for each in (a, b))
+    distances = a @ b.T
+    for row, square in zip(distances, squares_a, strict=True):
+        row *= -2
+        row += square + squares_b
+        np.maximum(row, 0, out=row)
+    if a is b:
+        np.fill_diagonal(distances, 0)  # rounding here would change the order of the solver's steps
+    return np.asarray(distances)
 
 
 def soft_votes(pairs: np.ndarray, n_classes: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The training loop of every network: one member from its first epoch to its calibrated best."""
+"""The training loop of every network: one member from its first epoch to its best."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from eavctl.classifiers.calibration import Calibration, decide, fit_calibration, nll, uar
-from eavctl.classifiers.network import Criterion, as_batch
-from eavctl.classifiers.streams import Rows
+from eavctl.classifiers.inner_folds import Fold
+from eavctl.classifiers.network import as_batch
+from eavctl.classifiers.objective import Objective, Validation
+from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
-INFERENCE_BATCH = 64
-CPU = torch.device("cpu")
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
@@ -29,23 +28,23 @@ Rate = Annotated[float, Within(1e-30, 10)]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """How a network is trained; together with the data and the encoder it fixes the weights.
+    """How a network is trained; with the data and the encoder, this determines the weights.
 
     Parameters
     ----------
-    epochs : at most so many passes over the training rows, the cosine schedule's length.
-    batch, lr, weight_decay, clip : of AdamW; ``clip`` is the greatest norm of a gradient.
+    epochs : most passes over the training rows; also the length of the cosine schedule.
+    batch, lr, weight_decay, clip : of AdamW; ``clip`` is the largest norm of a gradient.
     dropout : of the embedding before the head.
     label_smoothing : share of every target spread over all classes.
-    ema : decay, a step, of the running mean of the weights; the mean is what is judged and kept.
-    members : networks whose probabilities are averaged; each is stopped and calibrated on other speakers,
-        so that together they train on all.
-    validation : share of the training rows kept for stopping and calibration.
-    patience : epochs without a lower validation loss, calibrated, before training ends.
-    freeze_epochs, freeze_lr : in so many first epochs the pretrained body is held fixed and what is left
-        learns at this rate; then, if epochs are left, all learns at ``lr``, with a schedule of its own.
+    ema : decay, per step, of the running mean of the weights; the mean is validated and kept.
+    members : networks whose probabilities are averaged; each has other validation speakers, so that together
+        they train on all.
+    validation : share of the training rows for early stopping and calibration.
+    patience : epochs without a lower validation loss before training ends.
+    freeze_epochs, freeze_lr : freeze the pretrained body for the first N epochs, and train the rest at this
+        rate; then train all at ``lr``, with a new schedule.
     seed : of weights, order, dropout and augmentation.
-    device : ``"cpu"``, ``"cuda"`` or ``"auto"``.
+    device : ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where available.
 
     Raises
     ------
@@ -72,67 +71,72 @@ class TrainSettings:
         for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
             checked("training", name, getattr(self, name), annotation)
         if self.freeze_epochs > self.epochs:
-            raise UsageError(f"of {self.epochs} epochs, {self.freeze_epochs} cannot be frozen")
+            raise UsageError(f"{self.freeze_epochs} of {self.epochs} epochs cannot be frozen")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
 
     def torch_device(self) -> torch.device:
-        """The device meant: ``"auto"`` is CUDA where there is one."""
+        """The device to train on."""
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
         return torch.device(automatic if self.device == "auto" else self.device)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """How one epoch went: what a progress bar or a log shows. Validation is NaN where there is none."""
+    """How one epoch went, for a progress bar or a log.
+
+    Parameters
+    ----------
+    lr : learning rate of its last step.
+    loss : mean over the training rows.
+    validation_loss, scores : as in `eavctl.classifiers.objective.Validation`; NaN without validation rows.
+    """
 
     member: int
     epoch: int
     lr: float
     loss: float
     validation_loss: float
-    validation_uar: float
+    scores: Mapping[str, float]
 
-
-@dataclass(frozen=True)
-class Samples:
-    """Rows, their class numbers, and which of them train and which validate."""
-
-    x: Rows
-    y: np.ndarray
-    train: np.ndarray
-    validation: np.ndarray
+    def __str__(self) -> str:
+        scores = "".join(f", validation {name} {value:.3f}" for name, value in self.scores.items())
+        return f"epoch {self.epoch}, loss {self.loss:.3f}{scores}"
 
 
 class Training:
-    """One member on its way: network, running mean of its weights, optimiser, and the best epoch so far.
+    """One member in training: network, running mean of its weights, optimizer, and the best epoch so far.
 
     Every epoch draws its randomness from (seed, member, epoch) alone, so that a resumed training needs no
     state of a random generator.
+
+    Parameters
+    ----------
+    build : makes the network, a `eavctl.classifiers.network.Trainable`.
+    objective : what is minimised, and how the network is validated.
+    rows, fold : all rows, and the numbers of those to train on and of those to validate on.
     """
 
     def __init__(
         self,
         build: Callable[[], nn.Module],
+        objective: Objective,
+        rows: Rows,
+        fold: Fold,
         settings: TrainSettings,
-        member: int,
-        rows: Samples,
-        n_classes: int,
+        member: int = 0,
     ) -> None:
         self.settings, self.member, self.epoch = settings, member, 0
+        self.objective, self.rows = objective, rows
+        self.train, self.validation = fold
         self.device = settings.torch_device()
-        self.rows = rows
-        self.y = torch.from_numpy(rows.y[rows.train]).to(self.device)
-        self.y_validation = rows.y[rows.validation]
-        self.counts = np.bincount(rows.y, minlength=n_classes)
-        weights = torch.from_numpy(_balanced(rows.y[rows.train], n_classes)).to(self.device)
-        self.criterion = Criterion(weights, settings.label_smoothing)
+        self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
         with _seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         with torch.no_grad():
-            network.fit_input(as_batch(rows.x[rows.train], self.device))
+            network.fit_input(as_batch(rows.x[self.train], self.device))
         self.network = network
-        self.finite = _finite(network)  # some networks mark by NaN what they are not told
+        self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
         self.body: nn.Module | None = network.body if settings.freeze_epochs else None
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
@@ -143,19 +147,21 @@ class Training:
 
     @property
     def ended(self) -> bool:
-        """Whether the last epoch is over or validation has not improved for too long."""
+        """Whether the last epoch is done, or the validation loss has not improved for too long."""
         epochs, frozen = self.settings.epochs, self.settings.freeze_epochs
-        since = max(self.best["epoch"], frozen if frozen < epochs else 0)  # a second stage gets its chance
+        since = max(
+            self.best["epoch"], frozen if frozen < epochs else 0
+        )  # patience starts anew when the body is unfrozen
         stale = self.epoch - since >= self.settings.patience
-        return self.epoch >= epochs or (stale and len(self.y_validation) > 0)
+        return self.epoch >= epochs or (stale and len(self.validation) > 0)
 
     def run_epoch(self) -> Epoch:
-        """Pass once over the training rows, then judge the mean weights on the validation rows."""
+        """Pass once over the training rows, then validate the mean weights."""
         self.epoch += 1
         lr, past, epochs = self._stage()
         with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
             order = torch.randperm(len(self.y), generator=generator, device=self.device)
-            # Batches of nearly equal size: none has the single row that batch norm cannot take.
+            # Batches of nearly equal size: batch norm cannot take a batch of one row.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
             total = epochs * len(batches)
             losses = []
@@ -164,14 +170,16 @@ class Training:
                 losses.append(self._step(batch, generator) * len(batch))
         mean = sum(losses) / len(order)
         self._require("the loss is", math.isfinite(mean))
-        return Epoch(self.member, self.epoch, self.optimizer.param_groups[0]["lr"], mean, *self._judge())
+        found = self._validate()
+        lr = self.optimizer.param_groups[0]["lr"]
+        return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores)
 
     def _require(self, what: str, is_finite: bool) -> None:
         if not is_finite:
             raise DataError(f"{what} not finite in epoch {self.epoch}; train with a lower --lr")
 
     def _stage(self) -> tuple[float, int, int]:
-        """Learning rate of this epoch's stage, and how many of the stage's epochs are past, and in all."""
+        """Learning rate of this epoch's stage, the number of the stage's epochs done, and of all of them."""
         frozen = self.epoch <= self.settings.freeze_epochs
         if self.body is not None:
             self.body.requires_grad_(not frozen)
@@ -181,77 +189,66 @@ class Training:
         return self.settings.lr, past, self.settings.epochs - self.settings.freeze_epochs
 
     def _step(self, batch: Tensor, generator: torch.Generator) -> float:
-        """Take one step of the optimiser on a batch of row numbers; its loss."""
+        """Take one step of the optimizer on a batch of row numbers; return its loss."""
         self.network.train()
         if self.body is not None and self.epoch <= self.settings.freeze_epochs:
-            self.body.eval()  # its batch norms keep their statistics too
-        # Rows are taken from the table batch by batch: a copy of all in floats could be many times as large.
-        rows = as_batch(self.rows.x[self.rows.train[batch.cpu().numpy()]], self.device)
-        x = self.network.augment(rows, generator)
-        loss = self.network.loss(x, self.y[batch], self.criterion)
+            self.body.eval()  # its batch norms keep their statistics
+        # Rows are converted batch by batch: all of them as floats could be many times as large.
+        x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
+        x = self.network.augment(x, generator)
+        loss = self.objective.loss(self.network, x, self.y[batch])
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.network.after_step()
         self.average.update_parameters(self.network)
         return float(loss.item())
 
-    def _judge(self) -> tuple[float, float]:
-        """Validation loss and UAR of the mean weights, which become the best where the loss is lowest.
+    def _validate(self) -> Validation:
+        """Validate the mean weights, which become the best where the loss is lowest."""
+        network = self.average.module.eval()
+        self._require("the weights are", self.finite <= _finite(network))
+        found = self.objective.validate(network, self.rows.taking(self.validation))
+        if not len(self.validation):
+            self._keep(network, found)  # the last epoch is kept
+            return found
+        self._require("the validation loss is", math.isfinite(found.loss))
+        if found.loss < self.best["loss"]:
+            self._keep(network, found)
+        return found
 
-        The loss is that of calibrated probabilities: what counts is which epoch tells the classes apart,
-        and late epochs are surer than right, which calibration mends.
-        """
-        judged = self.average.module.eval()
-        self._require("the weights are", self.finite <= _finite(judged))
-        if not len(self.y_validation):
-            nothing = np.empty((0, len(self.counts)))
-            self._keep(judged, fit_calibration(nothing, self.y_validation, self.counts), math.nan, math.nan)
-            return math.nan, math.nan  # the last epoch is kept
-        logits = forward(judged, self.rows.x[self.rows.validation], self.device)
-        self._require("the validation loss is", bool(np.isfinite(logits).all()))
-        calibration = fit_calibration(logits, self.y_validation, self.counts)
-        proba = calibration(logits)
-        loss = nll(proba, self.y_validation)
-        recall = uar(decide(proba, self.counts / self.counts.sum()), self.y_validation)
-        if loss < self.best["loss"]:
-            self._keep(judged, calibration, loss, recall)
-        return loss, recall
-
-    def _keep(self, judged: nn.Module, calibration: Calibration, loss: float, recall: float) -> None:
+    def _keep(self, network: nn.Module, found: Validation) -> None:
         """Make this epoch the best."""
         self.best = {
             "epoch": self.epoch,
-            "weights": {name: value.cpu().clone() for name, value in judged.state_dict().items()},
-            "temperature": calibration.temperature,
-            "bias": calibration.bias.tolist(),
-            "loss": loss,
-            "uar": recall,
+            "weights": {name: value.cpu().clone() for name, value in network.state_dict().items()},
+            "fitted": dict(found.fitted),
+            "loss": found.loss,
+            "scores": dict(found.scores),
         }
 
     def result(self) -> dict[str, Any]:
-        """The member as it is kept: weights, calibration, and how it came about."""
+        """The member as it is kept: weights, what was fitted on validation rows, and how it was trained."""
         best = self.best
-        scores = {f"validation_{k}": None if math.isnan(best[k]) else best[k] for k in ("loss", "uar")}
+        scores = {"loss": best["loss"], **{name.lower(): value for name, value in best["scores"].items()}}
         return {
             "weights": best["weights"],
-            "temperature": best["temperature"],
-            "bias": best["bias"],
+            **best["fitted"],
             "epochs": self.epoch,
             "best_epoch": best["epoch"],
-            "n_train": len(self.y),
-            "n_validation": len(self.y_validation),
-            **scores,
+            "n_train": len(self.train),
+            "n_validation": len(self.validation),
+            **{f"validation_{name}": None if math.isnan(value) else value for name, value in scores.items()},
         }
 
     def state(self) -> dict[str, Any]:
-        """All that the next epoch depends on."""
+        """Everything that the next epoch depends on."""
         parts = {name: getattr(self, name).state_dict() for name in ("network", "average", "optimizer")}
         return {"member": self.member, "epoch": self.epoch, "best": self.best, **parts}
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Go back to where `state` was taken."""
+        """Restore a `state`."""
         self.epoch, self.best = state["epoch"], state["best"]
         for name in ("network", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
@@ -261,7 +258,7 @@ class Training:
 def _seeded(
     settings: TrainSettings, member: int, epoch: int, device: torch.device
 ) -> Iterator[torch.Generator]:
-    """Seed torch for one epoch and give its state back afterwards; yields a generator on the device."""
+    """Seed torch for one epoch, and restore its state afterwards; yields a generator on the device."""
     streams = np.random.SeedSequence([settings.seed, member, epoch]).generate_state(2)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(int(streams[0]))
@@ -279,19 +276,3 @@ def _scheduled(lr: float, step: int, total: int) -> float:
     """Learning rate of a step: a short linear warm-up under half a cosine."""
     cosine = 0.5 * (1 + math.cos(math.pi * step / total))
     return lr * min((step + 1) / max(1.0, WARM_UP * total), cosine)
-
-
-def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weights float32 (n_classes,) inverse to the classes' numbers of rows; 0 for a class without rows."""
-    counts = np.bincount(y, minlength=n_classes)
-    return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)
-
-
-def forward(module: Callable[[Any], Tensor], x: Rows, device: torch.device = CPU) -> np.ndarray:
-    """What a module in evaluation mode makes of all rows, in batches: float64 (n_rows, n_outputs)."""
-    with torch.inference_mode():
-        outputs = [
-            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
-            for i in range(0, len(x), INFERENCE_BATCH)
-        ]
-    return torch.cat(outputs).double().numpy()

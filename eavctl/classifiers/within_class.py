@@ -42,29 +42,41 @@ class Normalizer:
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Normalise features (n_rows, n_columns), to float64 of the same shape."""
-        rows = np.arcsinh((np.asarray(x, np.float64) - self.mean) / self.scale)
+        rows = _compressed(np.array(x, np.float64), self.mean, self.scale)
         directions = self.directions.astype(np.float64)
-        return np.asarray(rows - (rows @ directions.T * self.shortening) @ directions)
+        rows -= (rows @ directions.T * self.shortening) @ directions
+        return rows
 
 
 def learn(x: np.ndarray, y: np.ndarray) -> Normalizer:
-    """Learn a normaliser from training rows, float64 (n_rows, n_columns), and their classes (n_rows,)."""
-    mean, scale = x.mean(axis=0), x.std(axis=0)
+    """Learn a normaliser from training rows, (n_rows, n_columns), and their classes, (n_rows,)."""
+    rows = np.array(x, np.float64)
+    mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(scale > np.finfo(np.float32).eps * np.abs(mean), scale, 1)
-    rows = np.arcsinh((x - mean) / scale)
+    rows = _compressed(rows, mean, scale)
     for name in np.unique(y):
         rows[y == name] -= rows[y == name].mean(axis=0)
     variance, directions = _widest(rows)
-    strength = SHRINKAGE * (rows * rows).sum() / len(x) / min(x.shape)
+    strength = SHRINKAGE * (rows * rows).sum() / len(rows) / min(rows.shape)
     return Normalizer(mean, scale, directions.astype(np.float32), 1 - 1 / np.sqrt(1 + variance / strength))
+
+
+def _compressed(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Rows standardised and compressed, in place: a table of many rows is large."""
+    rows -= mean
+    rows /= scale
+    return np.asarray(np.arcsinh(rows, out=rows))
 
 
 def _widest(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Variances and directions, widest last, of centred rows; by the smaller of the two Gram matrices."""
+    from scipy.linalg import eigh  # unlike numpy's, it can stop at the widest directions
+
     n_rows, n_columns = rows.shape
     tall = n_rows > n_columns
     gram = (rows.T @ rows if tall else rows @ rows.T) / n_rows
-    variance, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(variance > LEAST_VARIANCE * max(variance[-1], LEAST_VARIANCE))[-N_DIRECTIONS:]
+    widest = (max(len(gram) - N_DIRECTIONS, 0), len(gram) - 1)
+    variance, vectors = eigh(gram, subset_by_index=widest, overwrite_a=True, check_finite=False)
+    kept = np.flatnonzero(variance > LEAST_VARIANCE * max(variance[-1], LEAST_VARIANCE))
     variance, vectors = variance[kept], vectors[:, kept]
     return variance, vectors.T if tall else vectors.T @ rows / np.sqrt(n_rows * variance)[:, None]

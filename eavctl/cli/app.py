@@ -1,4 +1,4 @@
-"""The root command, and what all subcommands have in common."""
+"""The root command, and the parts that all subcommands share."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def _help(summary: str, examples: tuple[str, ...], rest: str) -> str:
             "eavctl report preds.parquet -o report.html",
             "eavctl predict clip.wav",
         ),
-        "Settings may also stand in the environment (EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.",
+        "Options can also be set in the environment (EAVCTL_EXTRACT_FEATURES) or in eavctl.toml.",
     ),
 )
 def root(context: typer.Context, version: Version = False) -> None:
     """The options of ``eavctl`` itself; without a command it prints its help."""
     if context.invoked_subcommand is None:
         print(context.get_help())
-        raise typer.Exit(WRONG_USAGE)  # a script whose variable is empty has asked for nothing
+        raise typer.Exit(WRONG_USAGE)  # an empty variable in a script must not pass for success
 
 
 def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -88,7 +88,7 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
 
 
 def _register_commands(arguments: list[str]) -> None:
-    """Import the module of the command that is asked for; all where help or settings name the others too."""
+    """Import the module of the command; all modules where help or settings need the other commands too."""
     modules = [module.name for module in pkgutil.iter_modules([str(Path(__file__).parent)])]
     asked = arguments[0].replace("-", "_") if arguments else ""
     alone = asked in modules and not has_settings()
@@ -97,7 +97,7 @@ def _register_commands(arguments: list[str]) -> None:
 
 
 def refuse_empty(arguments: list[str]) -> None:
-    """Refuse empty words, which an unset variable of the shell leaves: as a path they are this folder.
+    """Refuse empty words, which unset shell variables leave: as paths they would mean this folder.
 
     Raises
     ------
@@ -111,7 +111,7 @@ def refuse_empty(arguments: list[str]) -> None:
 
 
 def refuse_not_finite(options: Mapping[str, Any]) -> None:
-    """Refuse numbers that are not finite, which no range of typer's catches.
+    """Refuse numbers that are not finite, which typer's ranges do not catch.
 
     Raises
     ------
@@ -123,11 +123,11 @@ def refuse_not_finite(options: Mapping[str, Any]) -> None:
 
 
 def parse(arguments: list[str]) -> int:
-    """Find the command that is asked for and run it; return its exit code.
+    """Find the command and run it; return its exit code.
 
     Raises
     ------
-    Whatever the command raises; typer's exceptions, which have ``format_message``, where it is used wrongly.
+    Whatever the command raises; on wrong usage typer's exceptions, which have ``format_message``.
     """
     refuse_empty(arguments)
     if arguments[:1] == ["help"]:

@@ -1,7 +1,6 @@
-"""All that the commands print: results to stdout; messages, warnings, errors and progress to stderr.
+"""Printing: results to stdout; messages, warnings, errors and progress to stderr.
 
-Every line passes through `printable`, and what the terminal's encoding lacks is escaped, so that neither
-the name of a file nor the terminal can spoil the output.
+Every line passes through `printable`, and characters that the terminal's encoding lacks are escaped.
 """
 
 from __future__ import annotations
@@ -22,18 +21,18 @@ SHOWN = 20  # rejected recordings named on stderr before the rest is counted
 
 
 class Verbosity:
-    """How much is said, set once by the shared options ``-q`` and ``-v``."""
+    """How much is printed, set by the shared options ``-q`` and ``-v``."""
 
     quiet = False
     level = 0
 
 
 _warned: list[str] = []  # all warnings of this command line
-_broken: list[str] = []  # names on it that hold line breaks
+_broken: list[str] = []  # names in it that have line breaks
 
 
 def begin(words: Sequence[str] = ()) -> None:
-    """Start afresh with a command line: an earlier one of this process leaves nothing behind."""
+    """Reset the state for a new command line in the same process."""
     Verbosity.quiet, Verbosity.level = False, 0
     _warned.clear()
     broken = (word for word in words if "\n" in word)
@@ -41,25 +40,25 @@ def begin(words: Sequence[str] = ()) -> None:
 
 
 def say(text: str) -> None:
-    """Say in a line what was done, unless ``-q``."""
+    """Print a line on what was done, unless ``-q``."""
     if not Verbosity.quiet:
         _print(text, sys.stderr)
 
 
 def detail(text: str) -> None:
-    """Say in a line what only ``-v`` wants to know."""
+    """Print a line with ``-v`` only."""
     if Verbosity.level and not Verbosity.quiet:
         _print(text, sys.stderr)
 
 
 def warn(text: str) -> None:
-    """Name in a line something wrong that did not stop the work; ``-q`` does not silence it."""
+    """Print a warning, also with ``-q``."""
     _warned.append(text)
     _print(f"warning: {text}", sys.stderr)
 
 
 def say_plan(work: str, outputs: Sequence[str | os.PathLike[str]], *, up_to_date: bool = False) -> None:
-    """Say in a line what a dry run would have done, ``work`` in a few words."""
+    """Print what a dry run would have done; ``work`` says it in a few words."""
     to = " and ".join(map(str, outputs))
     if up_to_date:
         say(f"would compute nothing: up to date: {to}")
@@ -68,7 +67,7 @@ def say_plan(work: str, outputs: Sequence[str | os.PathLike[str]], *, up_to_date
 
 
 def warn_of_rejected(rejected: Sequence[Mapping[str, Any]]) -> None:
-    """Name recordings that cannot be used, each with its ``path`` and ``reason``; of many, the first few."""
+    """Warn of recordings that cannot be used, by ``path`` and ``reason``; of many, of the first few."""
     for bad in rejected[:SHOWN]:
         at = f" at {bad['start']:.2f} s" if bad.get("start") is not None else ""
         warn(f"{bad['path']}{at}: {bad['reason']}")
@@ -77,7 +76,7 @@ def warn_of_rejected(rejected: Sequence[Mapping[str, Any]]) -> None:
 
 
 def tell_error(text: str) -> None:
-    """Print an error of one or two lines; a line break inside a name of the command line makes none."""
+    """Print an error of one or two lines; line breaks in names of the command line are escaped."""
     for name in _broken:
         text = text.replace(name, printable(name))
     for line in text.split("\n"):
@@ -98,17 +97,17 @@ def emit_result(
     up_to_date: bool = False,
     dry_run: bool = False,
 ) -> None:
-    """Print the one JSON object of ``--json``: what every command tells, then the command's own facts.
+    """Print the one JSON object of ``--json``: the shared envelope, then the command's own facts.
 
     Call last: ``warnings`` are those that came before.
 
     Parameters
     ----------
     command : its name.
-    outputs : the files that were written, or would be; ``out`` is the one, a list of several, or null.
-    facts : JSON-able; a key of the envelope in them, as metadata from elsewhere can have, is left out.
-    up_to_date : an earlier run had left the outputs, and nothing was computed.
-    dry_run : nothing was done.
+    outputs : files that were written, or would be; ``out`` is the one name, a list of several, or null.
+    facts : JSON-able; keys of the envelope are left out of them.
+    up_to_date : the outputs were there already, and nothing was computed.
+    dry_run : nothing was written.
     """
     names = [os.fspath(path) for path in outputs]
     envelope = {
@@ -150,10 +149,10 @@ def _encoding(stream: TextIO) -> str:
 
 @contextlib.contextmanager
 def progress(what: str, *, at_once: bool = True) -> Iterator[Tick]:
-    """Yield ``tick(done, total, note)``: a bar on a terminal, a line now and then elsewhere.
+    """Yield ``tick(done, total, note)``: a bar on a terminal, elsewhere a line every few seconds.
 
-    The bar is drawn by a thread, and a process with threads starts workers slowly: with ``at_once`` false it
-    begins with the first tick.
+    A thread draws the bar, and a process with threads starts workers slowly: with ``at_once`` false, the bar
+    starts with the first tick.
     """
     if Verbosity.quiet:
         yield silent

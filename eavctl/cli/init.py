@@ -1,4 +1,4 @@
-"""``eavctl init``: a folder to start a project in."""
+"""``eavctl init``: the folder of a new project."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eavctl.cli.console import emit_result, say, say_plan
 from eavctl.cli.options import DryRun, Force, Json
 
 MAKEFILE = """\
-# Recordings in dataset/<class>/ to a report: 'make -j2' does what is not done yet.
+# From recordings in dataset/<class>/ to a report: 'make -j2' does what is not done yet.
 .DELETE_ON_ERROR:
 
 all: report.html
@@ -43,7 +43,7 @@ report.html: svm_preds.parquet dnn_preds.parquet fused.parquet
 
 @command("init", "eavctl init project/", "eavctl init project/ --classes angry,calm,happy,sad")
 def init(
-    folder: Annotated[Path, typer.Argument(help="Folder to lay out; made where it does not exist.")],
+    folder: Annotated[Path, typer.Argument(help="Folder of the project; created if it does not exist.")],
     classes: Annotated[
         str, typer.Option(help="Make these class folders, separated by commas, such as calm,joy.")
     ] = "happy,sad,angry,neutral",
@@ -51,7 +51,7 @@ def init(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Lay out class folders for recordings and a Makefile that goes from them to a report."""
+    """Make class folders for recordings, and a Makefile from them to a report."""
     from eavctl.errors import DataError, UsageError
     from eavctl.storage import files
 

@@ -20,7 +20,7 @@ def _print_version(asked: bool) -> None:
 
 
 def check_stdout(as_json: bool, *outputs: str | Path | None) -> None:
-    """Refuse two outputs that both want stdout.
+    """Refuse two outputs to stdout.
 
     Raises
     ------
@@ -28,9 +28,9 @@ def check_stdout(as_json: bool, *outputs: str | Path | None) -> None:
     """
     wanted = [output for output in outputs if str(output) == STDIO]
     if wanted and as_json:
-        raise UsageError("--json and an output - both want stdout: name a file, such as -o out.parquet")
+        raise UsageError("--json and an output - both go to stdout: name a file, such as -o out.parquet")
     if len(wanted) > 1:
-        raise UsageError("two outputs are -, and there is one stdout: name a file for one of them")
+        raise UsageError("two outputs are -, and stdout takes one: name a file for the other")
 
 
 # --- every command ----------------------------------------------------------------------------------------
@@ -50,7 +50,9 @@ Force = Annotated[
 ]
 DryRun = Annotated[
     bool,
-    typer.Option("--dry-run", "-n", help="Check inputs and outputs, say what would be done, write nothing."),
+    typer.Option(
+        "--dry-run", "-n", help="Check inputs and outputs and print what would be done; write nothing."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object to stdout, and no other text.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print warnings and errors only.")]
@@ -61,7 +63,7 @@ Verbose = Annotated[
     ),
 ]
 
-# --- how many at once -------------------------------------------------------------------------------------
+# --- parallel work -------------------------------------------------------------------------------------
 
 Jobs = Annotated[
     int,
@@ -69,12 +71,12 @@ Jobs = Annotated[
         "--jobs",
         "-j",
         min=1,
-        help="Work with this many processes, at most one a processor; results stay the same.",
+        help="Use this many processes, at most one a processor; the result does not depend on it.",
     ),
 ]
 Threads = Annotated[
     int | None,
-    typer.Option("--jobs", "-j", min=1, help="Compute with this many threads.", show_default="all cores"),
+    typer.Option("--jobs", "-j", min=1, help="Use this many threads.", show_default="all cores"),
 ]
 
 # --- recordings -------------------------------------------------------------------------------------------
@@ -107,9 +109,7 @@ Segment = Annotated[
 ]
 Hop = Annotated[
     float | None,
-    typer.Option(
-        help="Start a segment every so many seconds, such as 2.5.", show_default="the segment's length"
-    ),
+    typer.Option(help="Start a segment every N seconds, such as 2.5.", show_default="the segment's length"),
 ]
 Rejected = Annotated[
     Path | None,
@@ -154,13 +154,48 @@ Predictions = Annotated[
 Epochs = Annotated[
     int | None, typer.Option(min=1, help="Train for at most this many epochs.", show_default="40")
 ]
-Batch = Annotated[int | None, typer.Option(min=1, help="Rows of a batch.", show_default="16")]
-Rate = Annotated[float | None, typer.Option(help="Peak learning rate of AdamW.", show_default="0.001")]
+Batch = Annotated[
+    int | None, typer.Option(min=1, help="Train on batches of this many rows.", show_default="16")
+]
+Rate = Annotated[
+    float | None,
+    typer.Option(help="Use this peak learning rate of AdamW, such as 0.0005.", show_default="0.001"),
+]
 FreezeRate = Annotated[
-    float | None, typer.Option(help="Peak learning rate of the frozen epochs.", show_default="0.0005")
+    float | None,
+    typer.Option(help="Use this peak learning rate while the body is frozen.", show_default="0.0005"),
 ]
 Members = Annotated[
     int | None, typer.Option(min=1, help="Average the probabilities of this many networks.", show_default="1")
 ]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
+
+# --- fusion networks --------------------------------------------------------------------------------------
+
+FeatureTables = Annotated[
+    list[str],
+    typer.Argument(metavar="FEATURES...", help="Feature tables (.parquet), two or more."),
+]
+Encoders = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Train this encoder; repeat it, once for each table in their order.",
+        show_default="by the tables' feature sets",
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        help="Take this size of encoders trained from scratch: base (as published) or tiny.",
+        show_default="base",
+    ),
+]
+Contrastive = Annotated[
+    float,
+    typer.Option(min=0, help="Weight of a contrastive loss between a sample's embeddings, such as 0.1."),
+]
+NetworkSettings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Set the network's KEY=VALUE, such as modality_dropout=0.5; repeatable."),
+]

@@ -10,12 +10,12 @@ from pathlib import Path
 
 SETTINGS_FILE = Path("eavctl.toml")  # in the working folder
 SETTINGS_PREFIX = "EAVCTL_"  # of environment variables
-# Where the tests find recordings; and what images and scripts call the version that they install.
+# Used by the tests, and by images and scripts for the version that they install.
 NO_SETTINGS = {"EAVCTL_TEST_DATA", "EAVCTL_REQUIRE_DATA", "EAVCTL_VERSION"}
 
 
 def variables() -> dict[str, str]:
-    """Environment variables that stand in for options; an empty one is as if it were not set."""
+    """Environment variables that set options; an empty one counts as not set."""
     return {
         name: value
         for name, value in os.environ.items()

@@ -22,7 +22,7 @@ def show(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Tell what a table or model is, where it comes from, and what it was trained on."""
+    """Show what a table or model is, where it comes from, and what it was trained on."""
     from eavctl.stages.show import show as run
 
     facts = run(file)
@@ -53,7 +53,7 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
 
 def _scores(key: str, value: Any) -> list[str]:
     """Scores as the command that made them prints them."""
-    from eavctl.cli.fuse import verdict
+    from eavctl.cli.scores import verdict
     from eavctl.evaluation import zero_shot
     from eavctl.fusion import subsets
 

@@ -1,7 +1,7 @@
-"""Values that stand in for options not given: of the environment, and of ``eavctl.toml``.
+"""Values of options that are not on the command line: from the environment and from ``eavctl.toml``.
 
-Both are checked as strictly as the command line. ``eavctl.toml`` may have come with a downloaded folder: it
-cannot say what is read, written or overwritten.
+Both are checked as strictly as the command line. ``eavctl.toml`` may have come with a downloaded folder, so
+it cannot choose files to read, write or overwrite.
 """
 
 from __future__ import annotations
@@ -36,15 +36,15 @@ TYPES: dict[str, tuple[tuple[type, ...], str]] = {  # by the first word of a typ
 }
 
 Options = Mapping[str, Mapping[str, Any]]
-"""Of each command the options and arguments by the name that stands for them here."""
+"""For each command its options and arguments, by the names used here."""
 Values = dict[str, dict[str, Any]]
 
 
 def stand_ins(commands: Mapping[str, Any]) -> Values:
     """Values by command and parameter, the environment's before those of ``eavctl.toml``.
 
-    ``EAVCTL_JOBS`` and a top-level ``jobs`` hold for every command that has ``--jobs``;
-    ``EAVCTL_EXTRACT_JOBS`` and ``jobs`` in the table ``[extract]`` for that command alone, and go before.
+    ``EAVCTL_JOBS`` and a top-level ``jobs`` apply to every command that has ``--jobs``;
+    ``EAVCTL_EXTRACT_JOBS`` and ``jobs`` in the table ``[extract]`` apply to that command and take precedence.
 
     Parameters
     ----------
@@ -52,7 +52,7 @@ def stand_ins(commands: Mapping[str, Any]) -> Values:
 
     Raises
     ------
-    UsageError : a name that is no option's, or a value that the option does not take; in the file also an
+    UsageError : a name that no option has, or a value that the option does not take; in the file also an
         argument, or an option that chooses or overwrites files.
     """
     options = {command: _options(each) for command, each in commands.items()}
@@ -66,13 +66,13 @@ def stand_ins(commands: Mapping[str, Any]) -> Values:
 
 
 def stood_in(error: Any) -> bool:
-    """Whether the value that typer finds wrong is one of `stand_ins`."""
+    """Whether the value that typer refuses comes from `stand_ins`."""
     source = error.ctx and error.param and error.ctx.get_parameter_source(error.param.name)
     return getattr(source, "name", "") == "DEFAULT_MAP"
 
 
 def _options(command: Any) -> dict[str, Any]:
-    """Parameters by the name that the user knows: ``dry_run`` for ``--dry-run``, ``json`` for ``--json``."""
+    """Parameters by the names of their options: ``dry_run`` for ``--dry-run``, ``json`` for ``--json``."""
     parameters = [each for each in command.params if not each.is_eager]  # not --help or --version
     return {max(each.opts, key=len).lstrip("-").replace("-", "_"): each for each in parameters}
 
@@ -89,14 +89,14 @@ def _of_environment(options: Options) -> Values:
         near = _nearest(strangers[0], known)
         raise UsageError(f"{strangers[0]} in the environment names no option of a command{near}")
     found: Values = {command: {} for command in options}
-    for variable, places in known.items():  # those of a single command last: they go before the shared
+    for variable, places in known.items():  # those of a single command last: they override the shared ones
         for command, name in places if variable in given else ():
             found[command][name] = _of_text(options[command][name], given[variable], variable)
     return found
 
 
 def _of_text(parameter: Any, text: str, variable: str) -> Any:
-    """A text as the command line would give it: split into words where an option can be repeated."""
+    """A text as on the command line: split into words where an option can be repeated."""
     if not _is_many(parameter):
         return text
     try:
@@ -120,9 +120,9 @@ def _of_file(options: Options) -> Values:
 
 
 def _of_table(command: str, own: Any, shared: dict[str, Any], mine: Mapping[str, Any]) -> dict[str, Any]:
-    """What the file says for one command: in its own table, and for all that have the option."""
+    """The file's values for one command: of its own table, and of the top level."""
     if not isinstance(own, dict):
-        raise UsageError(f"{SETTINGS_FILE}: {command} is a command; its options stand in a table [{command}]")
+        raise UsageError(f"{SETTINGS_FILE}: {command} is a command; set its options in a table [{command}]")
     own = _underscored(own)
     if strangers := sorted(own.keys() - mine.keys()):
         near = _nearest(strangers[0], mine)
@@ -150,8 +150,8 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
     kind = parameter.type.name.split()[0]
     if name in NOT_IN_FILE or kind not in TYPES or parameter.param_type_name == "argument":
         raise UsageError(
-            f"{SETTINGS_FILE}: {name} cannot stand there, for it chooses or overwrites files; give it on the "
-            f"command line or as {SETTINGS_PREFIX}{name.upper()} in the environment"
+            f"{SETTINGS_FILE}: {name} cannot be set there, because it chooses or overwrites files; give it on "
+            f"the command line or as {SETTINGS_PREFIX}{name.upper()} in the environment"
         )
     if name == SET:
         value = _pairs(value)
@@ -165,7 +165,7 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
 
 
 def _is_one_of(types: tuple[type, ...], value: Any) -> bool:
-    """Whether a value is of such a type itself (true is no number), and a finite number if it is one."""
+    """Whether a value has such a type itself (true is not a number) and, of a number, is finite."""
     if type(value) not in types:
         return False
     try:
@@ -175,12 +175,12 @@ def _is_one_of(types: tuple[type, ...], value: Any) -> bool:
 
 
 def _pairs(value: Any) -> Any:
-    """Settings as the option ``--set`` takes them, out of a list of such texts or a table."""
+    """Settings as the option ``--set`` takes them, from a list of such texts or from a table."""
     if isinstance(value, dict):
         value = [f"{key}={_as_json(each)}" for key, each in value.items()]
     for pair in value if isinstance(value, list) else ():
         if isinstance(pair, str) and (key := pair.partition("=")[0].strip()) in NOT_IN_FILE:
-            raise UsageError(f"{SETTINGS_FILE}: {key} cannot stand there, for it chooses a file")
+            raise UsageError(f"{SETTINGS_FILE}: {key} cannot be set there, because it chooses a file")
     return value
 
 

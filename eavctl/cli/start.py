@@ -1,4 +1,4 @@
-"""Where every command line begins and ends: settings of the process, exit codes, the plainest prediction."""
+"""Start and end of every command line: settings of the process, exit codes, and plain predictions."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     _set_up_process()
     code = run(words)
     if plain_prediction(words) and threading.active_count() == 1:
-        # To take the interpreter apart, module by module, takes a twentieth of a prediction.
+        # Tearing down the interpreter, module by module, takes a twentieth of a prediction.
         atexit._run_exitfuncs()
         os._exit(code)
     sys.exit(code)
 
 
 def _set_up_process() -> None:
-    """Make the settings that hold for the whole process: the command line's to make, never the library's."""
+    """Change settings of the whole process, which only the command line may do, never the library."""
     for stream, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, stream) is None:  # closed by the caller: the next file opened would take its number
+        if getattr(sys, stream) is None:  # closed by the caller: the next file opened would get its number
             setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115
     # Arrow reads it when it is imported. Its own allocator keeps what it once took: 30 MB of an extraction.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
@@ -49,7 +49,7 @@ def _set_up_process() -> None:
 
 
 class _Signals:
-    """Whether one came: a library that is being imported makes another error of the KeyboardInterrupt."""
+    """Whether one came: a library can turn a KeyboardInterrupt during its import into another error."""
 
     came = False
 
@@ -73,10 +73,10 @@ def run(arguments: list[str] | None = None) -> int:
 
 
 def _outcome(arguments: list[str]) -> int:
-    """Run the command line; tell what went wrong, if anything, and return the exit code."""
+    """Run the command line, print the error, if any, and return the exit code."""
     try:
         return _dispatch(arguments)
-    except BrokenPipeError:  # the reader of the pipe has seen enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         return DONE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
@@ -94,7 +94,7 @@ def _outcome(arguments: list[str]) -> int:
 
 
 def _flush(stream: TextIO) -> OSError | None:
-    """Write out what a stream holds; where that fails, drop it, and return the error."""
+    """Flush a stream; where that fails, drop its content and return the error."""
     try:
         stream.flush()
     except OSError as error:
@@ -120,8 +120,8 @@ def _dispatch(arguments: list[str]) -> int:
 def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
     """The recording and the model of ``eavctl predict CLIP [--model MODEL]``; None for anything else.
 
-    Importing typer and telling it of all options takes a fifth of such a prediction, and here it has nothing
-    to find out: no other options, and no settings that could stand in for them.
+    Importing typer and declaring all options takes a fifth of such a prediction, and is not needed here:
+    there are no other options, and none is set elsewhere.
     """
     match arguments:
         case ["predict", clip]:

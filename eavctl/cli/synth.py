@@ -1,4 +1,4 @@
-"""``eavctl synth``: a data set of made-up recordings, to try the commands on."""
+"""``eavctl synth``: a data set of synthetic recordings, to try the commands on."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def synth(
     trials: Annotated[int, typer.Option(min=10, help="eav: trials of each subject, a multiple of 10.")] = 200,
     seconds: Annotated[float, typer.Option(help="eav: length of a trial, in seconds.")] = 20.0,
     snr: Annotated[
-        float, typer.Option(help="eav: strength of the class information, such as 2; 0 is none.")
+        float, typer.Option(help="eav: strength of the class information, such as 2; 0 for none.")
     ] = 1.0,
     jobs: Jobs = 1,
     seed: Seed = 42,
@@ -40,11 +40,11 @@ def synth(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make a data set of made-up recordings.
+    """Make a data set of synthetic recordings.
 
-    folder: tones that differ by class in how fast their loudness swings. eav: the files of the EAV data set,
-    with class information planted in each modality, in some trials in one and in some in another. Both
-    check the plumbing and say nothing about emotion.
+    folder: tones that differ by class in how fast their loudness changes. eav: the files of the EAV data
+    set, with class information in each modality, in some trials in one and in some in another. Both check
+    that the commands work; scores on them say nothing about emotion.
     """
     if layout not in ("folder", "eav"):
         raise UsageError(f"synth makes the layouts folder and eav, not {layout!r}")

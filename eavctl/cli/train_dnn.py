@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -91,7 +91,7 @@ def train_dnn(
     predictions: Predictions = None,
     keep_folds: Annotated[
         bool,
-        typer.Option("--keep-folds", help="Keep each fold's network in the model file, for fuse --init."),
+        typer.Option("--keep-folds", help="Keep each fold's network, for train-fusion --init."),
     ] = False,
     jobs: Threads = None,
     seed: Seed = 42,
@@ -106,28 +106,30 @@ def train_dnn(
     weights.
     """
     from eavctl.classifiers.memory import keep_freed_memory
-    from eavctl.encoders.choice import settings_of_size
-    from eavctl.training.cross_validation import Evaluation, Targets
-    from eavctl.training.dnn_fitter import DnnFitter, encoder_for
+    from eavctl.stages import train_dnn as stage
+    from eavctl.training.cross_validation import Evaluation
 
     check_stdout(as_json, out, predictions)
-    settings = train_settings(
-        epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
-        freeze_lr=freeze_lr, seed=seed, device=device,
-    )  # fmt: skip
-    encoder = encoder or encoder_for(table)
-    encoder_settings = (settings_of_size(encoder, size) if size else {}) | read_settings(set_ or [])
-    fitter = DnnFitter(encoder, encoder_settings, settings, weights, tensorboard)
-    evaluation = Evaluation(protocol, folds, group, normalize, seed)
+    options: dict[str, Any] = {
+        "predictions": predictions,
+        "encoder": stage.EncoderChoice(encoder, size, read_settings(set_ or []), weights),
+        "settings": train_settings(
+            epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
+            freeze_lr=freeze_lr, seed=seed, device=device,
+        ),
+        "evaluation": Evaluation(protocol, folds, group, seed),
+        "normalize": normalize,
+        "keep_folds": keep_folds,
+        "force": force,
+    }  # fmt: skip
     keep_freed_memory()
     with torch_threads(jobs):
         run_training(
             "train-dnn",
-            table,
-            Targets(out, predictions, keep_folds),
-            fitter,
-            evaluation,
-            force=force,
+            f"a network on {table}",
+            [out, predictions],
+            lambda: stage.plan(table, out, **options),
+            lambda tick: stage.train_dnn(table, out, log_dir=tensorboard, on_fold=tick, **options),
             dry_run=dry_run,
             as_json=as_json,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,18 +51,22 @@ def train_svm(
     speakers only, inside each fold; the model in the file is fitted on all rows. Feature tables of
     tensors are for train-dnn.
     """
-    from eavctl.training.cross_validation import Evaluation, Targets
-    from eavctl.training.svm_fitter import SvmFitter
+    from eavctl.stages import train_svm as stage
+    from eavctl.training.cross_validation import Evaluation
 
     check_stdout(as_json, out, predictions)
-    evaluation = Evaluation(protocol, folds, group, normalize, seed)
+    options: dict[str, Any] = {
+        "predictions": predictions,
+        "evaluation": Evaluation(protocol, folds, group, seed),
+        "normalize": normalize,
+        "force": force,
+    }
     run_training(
         "train-svm",
-        table,
-        Targets(out, predictions),
-        SvmFitter(seed=seed, jobs=jobs),
-        evaluation,
-        force=force,
+        f"a support vector machine on {table}",
+        [out, predictions],
+        lambda: stage.plan(table, out, **options),
+        lambda tick: stage.train_svm(table, out, jobs=jobs, on_fold=tick, **options),
         dry_run=dry_run,
         as_json=as_json,
     )

@@ -1,62 +1,74 @@
-"""What train-svm, train-dnn and fuse do alike on the command line."""
+"""What train-svm, train-dnn, train-fusion and zero-shot share on the command line."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
-from eavctl.evaluation import formatting
+from eavctl.cli.scores import print_fusion, print_scores
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
-    from eavctl.training.cross_validation import Evaluation, Fitter, Planned, Targets
+    from eavctl.progress import Tick
+    from eavctl.training.train import Planned, Trained
+
+Outputs = Sequence[str | os.PathLike[str]]
 
 
 def run_training(
     command: str,
-    table: Path,
-    targets: Targets,
-    fitter: Fitter,
-    evaluation: Evaluation,
+    what: str,
+    outputs: Sequence[str | os.PathLike[str] | None],
+    plan: Callable[[], Planned],
+    train: Callable[[Tick], Trained],
     *,
-    force: bool,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Train, and say what came of it."""
+    """Train, or plan it, and print the outcome.
+
+    Parameters
+    ----------
+    what : is trained on what, in a few words.
+    outputs : the files to write; None for those that are not asked for.
+    plan, train : call the stage; ``train`` takes the progress callback.
+    """
     from eavctl.evaluation.names import class_line
-    from eavctl.training.cross_validation import plan, train
 
+    files = [path for path in outputs if path is not None]
     if dry_run:
-        planned = plan(table, targets, fitter, evaluation, force=force)
-        tell_plan(command, f"train a model ({fitter.kind}) on {table}", planned, targets.files, as_json)
+        print_plan(command, f"train {what}", plan(), files, as_json)
         return
-    with progress(f"train {fitter.kind}") as tick:
-        result = train(table, targets, fitter, evaluation, force=force, on_fold=tick)
-    for text in result.warnings:
+    with progress(f"train {what}") as tick:
+        trained = train(tick)
+    for text in trained.warnings:
         warn(text)
-    say(class_line(result.meta["class_counts"]))
-    tell_scores(result.meta["out_of_fold"])
-    done = "is up to date: " if result.up_to_date else ""
-    where = " and ".join(map(str, targets.files))
-    say(f"{done}{result.meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
+    meta = trained.meta
+    say(class_line(meta["class_counts"]))
+    if fusion := meta.get("fusion"):
+        print_fusion(fusion, meta["out_of_fold"])
+    else:
+        print_scores(meta["out_of_fold"])
+    done = "is up to date: " if trained.up_to_date else ""
+    where = " and ".join(map(str, files))
+    say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
     if as_json:
-        emit_result(command, targets.files, summary(result.meta), up_to_date=result.up_to_date)
+        emit_result(command, files, _summary(meta), up_to_date=trained.up_to_date)
 
 
-def tell_plan(
-    command: str, work: str, planned: Planned, outputs: list[Any], as_json: bool, **facts: Any
-) -> None:
-    """Say what would be trained, ``work`` in a few words."""
+def print_plan(command: str, work: str, planned: Planned, outputs: Outputs, as_json: bool) -> None:
+    """Print what a dry run found; ``work`` says in a few words what would be done."""
     for text in planned.warnings:
         warn(text)
+    streams = f" of {', '.join(planned.streams)}" if planned.streams else ""
+    work = f"{work}, {planned.n_rows} rows{streams}"
     say_plan(f"{work}: {planned.plan.describe()}", outputs, up_to_date=planned.up_to_date)
     if as_json:
-        facts |= {
-            "rows": len(planned.table),
+        facts = {
+            "rows": planned.n_rows,
             "folds": len(planned.plan.folds),
             "class_counts": dict(planned.class_counts),
             "protocol": {"name": planned.plan.name, "group": planned.plan.group},
@@ -73,7 +85,7 @@ def train_settings(**given: Any) -> TrainSettings:
 
 @contextlib.contextmanager
 def torch_threads(jobs: int | None) -> Iterator[None]:
-    """Have torch compute with so many threads in the block; None leaves it at its own, all cores."""
+    """Let torch compute with this many threads in the block; None leaves the number as it is, all cores."""
     if jobs is None:
         yield
         return
@@ -87,21 +99,7 @@ def torch_threads(jobs: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def summary(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """What ``--json`` tells of a trained model."""
-    return {key: meta[key] for key in ("classes", "class_counts", "protocol", "out_of_fold")}
-
-
-def tell_scores(scores: Mapping[str, Any]) -> None:
-    """Say the scores; and what others published, if it is known."""
-    say(score_line(scores))
-    if scores["published"]:
-        say(scores["published"])
-
-
-def score_line(scores: Mapping[str, Any]) -> str:
-    """UAR, macro F1 and accuracy with their intervals, and chance."""
-    titles = (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
-    parts = ", ".join(f"{title} {formatting.score(scores[key])}" for title, key in titles)
-    note = formatting.intervals_over(scores, scores["uar"])
-    return f"{parts} ({note}); chance {formatting.number(scores['chance'])}"
+def _summary(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a trained model that ``--json`` shows."""
+    keys = ("classes", "class_counts", "protocol", "out_of_fold", "fusion")
+    return {key: meta[key] for key in keys if key in meta}

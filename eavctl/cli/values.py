@@ -1,4 +1,4 @@
-"""What the texts of options mean: settings, keys and events, given as ``KEY=VALUE``."""
+"""Read the texts of options: settings, keys and events, given as ``KEY=VALUE``."""
 
 from __future__ import annotations
 
@@ -37,6 +37,16 @@ def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
     UsageError : as `read_pairs`.
     """
     return {key: _json_or_text(value) for key, value in read_pairs(pairs, "--set").items()}
+
+
+def network_settings(pairs: Iterable[str] | None, contrastive: float) -> dict[str, Any]:
+    """Settings of a fusion network: those of ``--set`` and, if not 0, the weight ``--contrastive``.
+
+    Raises
+    ------
+    UsageError : as `read_pairs`.
+    """
+    return read_settings(pairs or []) | ({"contrastive": contrastive} if contrastive else {})
 
 
 def _json_or_text(value: str) -> Any:

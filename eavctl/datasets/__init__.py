@@ -1,1 +1,1 @@
-"""Where recordings lie and what they are called: layouts, and synthetic data."""
+"""Layouts: the recordings of a data set, with their paths, names and labels."""

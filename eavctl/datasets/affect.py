@@ -1,4 +1,4 @@
-"""Where emotions lie on the circle of affect, found by the names of classes."""
+"""Valence and arousal of emotions, by the names of classes."""
 
 from __future__ import annotations
 
@@ -46,26 +46,29 @@ _WORD = {other: word for word, others in _SYNONYMS.items() for other in others}
 
 
 def coordinates(classes: Sequence[str]) -> np.ndarray:
-    """Valence and arousal of classes by their names, whatever their case.
+    """Valence and arousal of classes, by their names in any case.
 
-    An emotion lies on the circle of radius 1, at the angle that its word was given in Russell's direct
-    circular scaling; neutral, which is no word of it, in the middle. Surprise stands where astonishment does.
-    Disgust is none of Russell's words either: it has the direction of its pleasure (-0.60) and arousal (0.35)
-    in the other study.
+    An emotion lies on the unit circle at the angle of its word in Russell's direct circular scaling [1]_.
+    Surprise has the angle of astonishment. Two classes are not among Russell's words: neutral lies at the
+    centre, and disgust in the direction of its pleasure (-0.60) and arousal (0.35) in [2]_.
+
+    Parameters
+    ----------
+    classes : names of the classes.
 
     Returns
     -------
-    float64, shape (n_classes, 2), valence first; NaN for a class whose name says nothing.
+    float64, shape (n_classes, 2), valence first; NaN for an unknown name.
 
     References
     ----------
     .. [1] Russell: A circumplex model of affect, J. Pers. Soc. Psychol. 39, 1980: figure 2.
     .. [2] Russell, Mehrabian: Evidence for a three-factor theory of emotions, J. Res. Pers. 11, 1977.
     """
-    return np.array([_place(name) for name in classes], dtype=np.float64).reshape(-1, 2)
+    return np.array([_coordinates(name) for name in classes], dtype=np.float64).reshape(-1, 2)
 
 
-def _place(name: str) -> tuple[float, float]:
+def _coordinates(name: str) -> tuple[float, float]:
     word = name.strip().lower()
     word = _WORD.get(word, word)
     if word == _CENTRE:

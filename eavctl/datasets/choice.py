@@ -1,4 +1,4 @@
-"""Which recordings of a data set are meant, alike for `extract` and `predict`."""
+"""The selection of recordings from a data set, shared by `extract` and `predict`."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ from typing import TYPE_CHECKING, Any
 from eavctl.errors import UsageError
 from eavctl.storage.keys import KEYS
 
-if TYPE_CHECKING:  # judging a single recording needs none of these, and no Arrow
+if TYPE_CHECKING:  # predicting a single recording needs neither these nor Arrow
     from eavctl.datasets.events import Epochs
     from eavctl.datasets.manifest import Manifest
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which recordings of a data set are meant.
+    """A selection of recordings from a data set.
 
     Parameters
     ----------
-    layout : name of the layout, where it is not to be recognised.
-    where : keys that the recordings must have, such as ``{"task": "speaking"}``.
-    epochs : cut continuous EEG at these events.
-    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
+    layout : name of the layout; None detects it.
+    where : key values that the recordings must have, such as ``{"task": "speaking"}``.
+    epochs : events at which to cut continuous EEG.
+    distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
 
     Raises
     ------
-    UsageError : ``where`` names what is no key.
+    UsageError : ``where`` has an unknown key.
     """
 
     layout: str | None = None
@@ -39,23 +39,24 @@ class Choice:
     def __post_init__(self) -> None:
         unknown = sorted(self.where.keys() - set(KEYS))
         if unknown:
-            raise UsageError(f"--where: no key is named {unknown[0]!r}; known: {', '.join(KEYS)}")
+            raise UsageError(f"--where: unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
 
     @property
     def is_made(self) -> bool:
-        """Whether anything is asked for that only a data set has."""
+        """Whether the selection needs a data set, not only single recordings."""
         return bool(self.layout or self.where or self.epochs)
 
     def takes(self, keys: Mapping[str, Any]) -> bool:
-        """Whether a row with these keys is one of those meant."""
+        """Whether a row with these keys is selected by ``where``."""
         return all(key in keys and str(keys[key]) == value for key, value in self.where.items())
 
     def of(self, source: str | os.PathLike[str]) -> Manifest:
-        """Scan the data set and choose.
+        """Scan a data set and select from it.
 
         Raises
         ------
-        DataError : as `eavctl.datasets.manifest.find`; or labels or subjects differ in case or spacing alone.
+        DataError : as in `eavctl.datasets.manifest.find`; nothing is selected; or labels or subjects differ
+            only in case or spacing.
         """
         from eavctl.datasets.events import cut_at_events
         from eavctl.datasets.manifest import find

@@ -20,49 +20,47 @@ from eavctl.storage.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
 from eavctl.storage.tables import read_frame
 
 ENDINGS = (".csv", ".tsv", ".parquet")
-LARGEST = 2**31 - 1  # of a whole number: beyond any number of trials or folds
+LARGEST = 2**31 - 1  # largest integer accepted: above any number of trials or folds
 
 
 def recognise(root: Path) -> bool:
-    """Tell whether ``root`` is a table rather than a folder."""
+    """Whether ``root`` is a table and not a folder."""
     return root.is_file() and root.suffix.lower() in ENDINGS
 
 
 @register("layouts", "csv", recognise=recognise, priority=0)
 def scan(root: Path) -> Manifest:
-    """Read a manifest: columns of the manifest by their names, of which one path is needed.
+    """Read a manifest, whose columns are identified by name; at least one path column is required.
 
-    ``path`` is accepted for any of them, by its ending. Paths are relative to the manifest's folder. A
-    missing ``clip_id`` is the path without its ending; parts of one file have their times in it, trials of
-    one file their number. Parts that are given one ``clip_id`` are samples of that clip. Of rows that name
-    the same part of the same file, by whatever path, the first is taken; where their labels contradict each
-    other, none is.
+    A column ``path`` may replace the path columns; the ending of each file gives its modality. Paths are
+    relative to the folder of the manifest. A missing ``clip_id`` is the path without its ending, followed by
+    the number of the trial or the times of the segment if several rows use the same file. Segments with the
+    same given ``clip_id`` are samples of that clip. If several rows name the same segment of the same file,
+    only the first is used, or none if their labels differ.
 
     Raises
     ------
-    DataError : not a table, no path column, a column that is not the manifest's or comes twice, a row without
-        path, or a value that is not of its column's kind.
+    DataError : not a table, no path column, an unknown or repeated column, a row without a path, or a value
+        of the wrong type for its column.
     """
     frame = read_frame(root)
-    strangers = [name for name in frame.columns if name not in (*MANIFEST_COLUMNS, "path")]
-    if strangers:
-        raise DataError(
-            f"{root}: no column of a manifest is named {strangers[0]!r}; known: {', '.join(MANIFEST_COLUMNS)}"
-        )
+    unknown = [name for name in frame.columns if name not in (*MANIFEST_COLUMNS, "path")]
+    if unknown:
+        raise DataError(f"{root}: unknown column {unknown[0]!r}; known: {', '.join(MANIFEST_COLUMNS)}")
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise DataError(f"{root}: two columns are named {twice!r}; keep one")
     if not {"path", *PATHS} & set(frame.columns):
-        raise DataError(f"{root}: the manifest has no path; name a column audio_path (or {', '.join(PATHS)})")
+        raise DataError(f"{root}: the manifest has no path column; name one path or {', '.join(PATHS)}")
     known = frame.astype(object).where(frame.notna(), None)
     rows = [_row(cells, root, line) for line, cells in enumerate(known.to_dict("records"), start=2)]
-    kept, rejected = _apart(rows)
+    kept, rejected = _without_duplicates(rows)
     return build(_named(kept), root.parent, "csv", rejected=rejected)
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of the table: the record of the manifest, its files with links resolved, and the part."""
+    """A line of the table: its number, the record of the manifest, and its files with links resolved."""
 
     line: int
     record: dict[str, Any]
@@ -70,6 +68,7 @@ class _Row:
 
     @property
     def part(self) -> tuple[Any, ...]:
+        """Trial, start and end in the files; None where not given."""
         return tuple(self.record.get(key) for key in ("eeg_index", "start", "end"))
 
     @property
@@ -78,7 +77,7 @@ class _Row:
 
     @property
     def times(self) -> str:
-        """What a part is called by, after its recording; nothing for a whole one."""
+        """Suffix of the name of a segment; empty for a whole recording."""
         _, start, end = self.part
         if start is None and end is None:
             return ""
@@ -90,20 +89,20 @@ def _row(row: Mapping[Hashable, Any], root: Path, line: int) -> _Row:
     record = {key: value for key, value in cells.items() if value is not None}
     if "path" in record:
         record |= _by_ending(str(record.pop("path")), root, line)
-    if odd := [key for key in PATHS if "\0" in str(record.get(key, ""))]:
-        raise DataError(f"{root}: line {line}: {odd[0]} holds a null byte, which no file's name can")
+    if invalid := [key for key in PATHS if "\0" in str(record.get(key, ""))]:
+        raise DataError(f"{root}: line {line}: {invalid[0]} holds a null byte, which no file name may hold")
     files = tuple(os.path.realpath(root.parent / str(record[key])) for key in PATHS if key in record)
     if not files:
         raise DataError(f"{root}: line {line} names no recording")
     start, end = record.get("start", 0.0), record.get("end", math.inf)
     if start < 0 or end <= start:
-        raise DataError(f"{root}: line {line}: a part from {start} to {end} s; it must end after it starts")
+        raise DataError(f"{root}: line {line}: a segment from {start} to {end} s must end after it starts")
     record.setdefault("dataset", root.stem)
     return _Row(line, record, files)
 
 
-def _apart(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
-    """The rows that name different parts of files, and those rejected because another names the same."""
+def _without_duplicates(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
+    """Separate the rows to keep from those that name the same part of the same files as another row."""
     groups: dict[tuple[Any, ...], list[_Row]] = {}
     for row in rows:
         groups.setdefault((row.files, row.part), []).append(row)
@@ -123,7 +122,7 @@ def _apart(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str, str]]]:
 
 
 def _named(rows: Sequence[_Row]) -> Iterator[dict[str, Any]]:
-    """The records with unique names: parts of a file or clip have their times, trials their number."""
+    """Yield the records with unique names: with the times of segments and the numbers of trials if needed."""
     trials, parts = defaultdict(set), defaultdict(set)
     of_clip = Counter(row.record["clip_id"] for row in rows if "clip_id" in row.record)
     for row in rows:
@@ -154,7 +153,7 @@ def _clean(key: str, value: object, root: Path, line: int) -> Any:
     except (ValueError, OverflowError):
         what = {str: "text", int: "whole number", float: "number"}[kind]
         shown = reprlib.repr(value)
-        raise DataError(f"{root}: line {line}: {key} is {shown}, which is not a {what}") from None
+        raise DataError(f"{root}: line {line}: {key} is {shown}, not a {what}") from None
     return found
 
 
@@ -162,7 +161,7 @@ def _by_ending(path: str, root: Path, line: int) -> dict[str, str]:
     columns = columns_of(path)
     if not columns:
         raise DataError(
-            f"{root}: line {line}: {path!r} is neither EEG, sound nor video by its ending; "
+            f"{root}: line {line}: {path!r} is not EEG, audio or video by its ending; "
             f"name the column {', '.join(PATHS)}"
         )
     return dict.fromkeys(columns, path)

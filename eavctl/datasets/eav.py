@@ -1,10 +1,10 @@
-"""Layout ``eav``: the EEG-Audio-Video data set of 42 people in conversation, as published, and its twin.
+"""Layout ``eav``: the EEG-Audio-Video data set of 42 people in conversation, and its synthetic twin.
 
 Reference: Lee et al., EAV: EEG-Audio-Video dataset for emotion recognition in conversational contexts,
 Scientific Data 11, 2024.
 
-A trial's number is the three digits that its video's and its sound's names begin with: its place in the EEG
-array, from 1. The field ``Trial_NN`` counts differently in sound and video, and nothing is joined on it.
+The number of a trial is the first three digits of the names of its video and audio file, and its position,
+from 1, in the EEG array. The field ``Trial_NN`` is numbered differently in audio and video, and is ignored.
 """
 
 from __future__ import annotations
@@ -30,32 +30,32 @@ EMOTIONS = ("Neutral", "Sadness", "Anger", "Happiness", "Calmness")
 TASKS = ("listening", "speaking")
 PARTS = ("EEG", "Audio", "Video")
 TWIN = "TWIN.json"
-PICTURES, SOUNDS = ".mp4", ".wav"
+VIDEO_ENDING, AUDIO_ENDING = ".mp4", ".wav"
 LABELS = "label"
 N_KINDS = len(EMOTIONS) * len(TASKS)
 MOST_LABELS = 100_000
 
 
 def recognise(root: Path) -> bool:
-    """Tell whether ``root`` holds folders of subjects, or is one."""
+    """Whether ``root`` is a folder of a subject, or holds such folders."""
     return root.is_dir() and bool(_subjects(root))
 
 
 @register("layouts", "eav", recognise=recognise, priority=0)
 def scan(root: Path) -> Manifest:
-    """Read ``subject<N>/{EEG,Audio,Video}`` below ``root``, or ``root`` itself if it is one subject's.
+    """Read ``subject<N>/{EEG,Audio,Video}`` below ``root``, or ``root`` itself if it is such a folder.
 
-    Trials are rows, with what there is of them; what is missing is among the rejected. The classes are
-    those of the file names. A subject's label file is held against them; where it contradicts them, or the
-    EEG cannot be read, the subject's EEG is rejected, and sound and video are used.
+    Each trial is a row with the modalities that exist; missing ones are listed as rejected. The file names
+    give the classes. If the label file of a subject contradicts them, or the EEG cannot be read, the EEG of
+    the subject is rejected, and audio and video are used.
 
     Raises
     ------
-    DataError : no subjects, or two sounds or videos of one trial.
+    DataError : no subjects, a subject with two folders, or two audio or video files of one trial.
     """
     subjects = _subjects(root)
     if not subjects:
-        raise DataError(f"{root}: no folder subject<N> with EEG, Audio or Video in it")
+        raise DataError(f"{root}: no folder subject<N> that holds EEG, Audio or Video")
     above = root if SUBJECT.fullmatch(root.resolve().name) is None else root.parent
     dataset = "eav-twin" if (above / TWIN).is_file() else "eav"
     trials: list[_Trial] = []
@@ -69,7 +69,7 @@ def scan(root: Path) -> Manifest:
 
 @dataclass
 class _Trial:
-    """One interaction: who, which, and the paths of what there is, by manifest column."""
+    """One trial: its keys, and the paths of its files by column of the manifest."""
 
     subject: str
     number: int
@@ -82,14 +82,14 @@ class _Trial:
         return f"{self.subject}/{self.number:03d}"
 
     def record(self, dataset: str) -> dict[str, object]:
-        """The manifest's row."""
+        """The trial as a row of the manifest."""
         keys = {"clip_id": self.clip_id, "dataset": dataset, "subject": self.subject}
         index = {"eeg_index": self.number - 1} if "eeg_path" in self.paths else {}
         facts = {"trial": f"{self.number:03d}", "task": self.task, "label": self.label}
         return {**keys, **facts, **self.paths, **index}
 
     def missing(self, folder: str, *, without_eeg: bool) -> Iterator[dict[str, str]]:
-        """What the published data has of every such trial and this one lacks."""
+        """Yield a rejection for each modality that the published data have, but this trial lacks."""
         wanted = {"video": "Video"} | ({"audio": "Audio"} if self.task == "speaking" else {})
         wanted |= {} if without_eeg else {"eeg": "EEG"}
         keys = {"clip_id": self.clip_id, "subject": self.subject, "task": self.task, "label": self.label}
@@ -101,7 +101,7 @@ class _Trial:
 
 
 def _subjects(root: Path) -> list[tuple[int, Path]]:
-    """Number and folder of each subject, by number."""
+    """Number and folder of each subject, sorted by number."""
     folders = [root, *(path for path in root.iterdir() if path.is_dir())]
     found = [
         (int(match[1]), folder)
@@ -111,57 +111,58 @@ def _subjects(root: Path) -> list[tuple[int, Path]]:
     numbers = [number for number, _ in found]
     repeated = {number for number in numbers if numbers.count(number) > 1}
     if repeated:
-        raise DataError(f"{root}: two folders are of subject {min(repeated)}; keep one of them")
+        raise DataError(f"{root}: two folders are of subject {min(repeated)}; keep one")
     return sorted(found)
 
 
 def _read_subject(root: Path, folder: Path, subject: str) -> tuple[list[_Trial], list[dict[str, str]]]:
-    """A subject's trials, and what is missing or cannot be read."""
+    """The trials of a subject, and rejections of what is missing or cannot be read."""
     trials: dict[int, _Trial] = {}
-    for part, ending, column in (("Video", PICTURES, "video_path"), ("Audio", SOUNDS, "audio_path")):
+    parts = (("Video", VIDEO_ENDING, "video_path"), ("Audio", AUDIO_ENDING, "audio_path"))
+    for part, ending, column in parts:
         for path in sorted((folder / part).glob("*")):
             match = TRIAL.fullmatch(path.stem)
             if match and path.suffix.lower() == ending and not path.name.startswith("."):
-                _take(trials, match, path, subject, column, root)
+                _add_file(trials, match, path, subject, column, root)
     where = folder.relative_to(root).as_posix()
     eeg, fault = None, "missing: no file *_eeg.mat"
     try:
-        if eeg := _one(folder / "EEG", "_eeg.mat"):
-            _take_eeg(trials, eeg, _one(folder / "EEG", "_eeg_label.mat"), subject, root)
+        if eeg := _only_file(folder / "EEG", "_eeg.mat"):
+            _add_eeg(trials, eeg, _only_file(folder / "EEG", "_eeg_label.mat"), subject, root)
             fault = ""
     except SignalError as error:
         fault = str(error).removeprefix(f"{eeg}: ").replace(f"{root}/", "")
-    in_order = [trials[number] for number in sorted(trials)]
-    problems = [each for trial in in_order for each in trial.missing(where, without_eeg=bool(fault))]
+    ordered = [trials[number] for number in sorted(trials)]
+    problems = [each for trial in ordered for each in trial.missing(where, without_eeg=bool(fault))]
     if fault:
-        at = eeg.relative_to(root).as_posix() if eeg else f"{where}/EEG"
-        named = {"clip_id": subject, "subject": subject, "path": at, "modality": "eeg", "reason": fault}
-        problems.insert(0, named)
-    return in_order, problems
+        path_of_eeg = eeg.relative_to(root).as_posix() if eeg else f"{where}/EEG"
+        keys = {"clip_id": subject, "subject": subject}
+        problems.insert(0, {**keys, "path": path_of_eeg, "modality": "eeg", "reason": fault})
+    return ordered, problems
 
 
-def _take_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject: str, root: Path) -> None:
-    """Add the EEG array to the trials, after its labels were held against the names of the files.
+def _add_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject: str, root: Path) -> None:
+    """Add the EEG array to the trials, after comparing its labels with the names of the other files.
 
     Raises
     ------
-    SignalError : the array or its labels cannot be read, or the labels contradict the names.
+    SignalError : the array or its labels cannot be read, or the labels contradict the file names.
     """
     n_trials = _n_trials(eeg)
-    said = _read_labels(labels, n_trials) if labels is not None else {}
+    labelled = _read_labels(labels, n_trials) if labels is not None else {}
     if labels is None:
         warnings.warn(
             f"{eeg}: no label file beside it, so the order of its trials cannot be checked", RecordingWarning,
             stacklevel=2,
         )  # fmt: skip
-    for number, (task, label) in said.items():
+    for number, (task, label) in labelled.items():
         trial = trials.get(number)
         if trial and (trial.task, trial.label) != (task, label):
             raise SignalError(
                 f"{labels}: trial {number} is {task} {label} by this file, {trial.task} {trial.label} by the "
-                f"name of {next(iter(trial.paths.values()))}; find out which is right and mend the other"
+                f"name of {next(iter(trial.paths.values()))}; find out which is right and correct the other"
             )
-    for number, (task, label) in said.items():
+    for number, (task, label) in labelled.items():
         trials.setdefault(number, _Trial(subject, number, task, label))
     for trial in trials.values():
         if trial.number <= n_trials:
@@ -169,7 +170,7 @@ def _take_eeg(trials: dict[int, _Trial], eeg: Path, labels: Path | None, subject
 
 
 def _n_trials(path: Path) -> int:
-    """Trials in a subject's EEG array."""
+    """Number of trials in the EEG array of a subject."""
     from eavctl.signals.eeg import open_eeg
 
     with open_eeg(path) as file:
@@ -177,7 +178,7 @@ def _n_trials(path: Path) -> int:
 
 
 def _read_labels(path: Path, n_trials: int) -> dict[int, tuple[str, str]]:
-    """Task and emotion of each trial, by its number, of an array (10, n_trials) with one 1 a trial."""
+    """Task and emotion of each trial by its number, from a one-hot array (10, n_trials)."""
     from eavctl.signals.matlab import open_mat
 
     with open_mat(path) as file:
@@ -188,16 +189,16 @@ def _read_labels(path: Path, n_trials: int) -> dict[int, tuple[str, str]]:
         np.sort(hot, axis=0), np.eye(N_KINDS)[:, [-1] * n_trials]
     ):
         raise SignalError(
-            f"{path}: {LABELS!r} is of shape {hot.shape}; {N_KINDS} x {n_trials} are expected, one 1 a trial"
+            f"{path}: {LABELS!r} is of shape {hot.shape}; a one-hot {N_KINDS} x {n_trials} array is needed"
         )
     kinds = hot.argmax(axis=0).tolist()
     return {n: (TASKS[kind % 2], EMOTIONS[kind // 2]) for n, kind in enumerate(kinds, start=1)}
 
 
-def _take(
+def _add_file(
     trials: dict[int, _Trial], match: re.Match[str], path: Path, subject: str, column: str, root: Path
 ) -> None:
-    """Add a file to its trial; the names of a trial's files must agree on what it is."""
+    """Add a file to its trial; the names of all files of a trial must give the same task and label."""
     number, task, label = int(match["number"]), match["task"].lower(), match["label"].capitalize()
     trial = trials.setdefault(number, _Trial(subject, number, task, label))
     if (trial.task, trial.label) != (task, label):
@@ -206,12 +207,17 @@ def _take(
             f"{next(iter(trial.paths.values()))}; one of the two is wrong"
         )
     if column in trial.paths:
-        raise DataError(f"{path}: a second file of trial {number} beside {trial.paths[column]}; keep one")
+        raise DataError(f"{path}: a second file of trial {number}, besides {trial.paths[column]}; keep one")
     trial.paths[column] = path.relative_to(root).as_posix()
 
 
-def _one(folder: Path, ending: str) -> Path | None:
-    """The only file of that ending, whatever the way its subject's number is written."""
+def _only_file(folder: Path, ending: str) -> Path | None:
+    """The only file with an ending, however its name writes the number of the subject; None if there is none.
+
+    Raises
+    ------
+    SignalError : several files have the ending.
+    """
     found = [path for path in sorted(folder.glob(f"*{ending}")) if not path.name.startswith(".")]
     if len(found) > 1:
         raise SignalError(f"{folder}: {len(found)} files end with {ending}; keep one")

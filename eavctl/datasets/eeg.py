@@ -1,4 +1,4 @@
-"""Layout ``eeg``: EEG recordings in folders, who and when by BIDS or PhysioNet names.
+"""Layout ``eeg``: EEG recordings in folders; BIDS or PhysioNet names give subject, session and task.
 
 References: Pernet et al., EEG-BIDS, Scientific Data 6, 2019 (``sub-01_ses-1_task-rest_run-2_eeg.edf``);
 Schalk et al., BCI2000, 2004, and Goldberger et al., PhysioNet, 2000, for the EEG motor movement and imagery
@@ -19,16 +19,16 @@ BIDS = re.compile(
     r"sub-(?P<subject>[^_]+)(_ses-(?P<session>[^_]+))?(_task-(?P<task>[^_]+))?(_acq-[^_]+)?(_run-[^_]+)?_eeg"
 )
 PHYSIONET = re.compile(r"(?P<subject>S\d{3})R\d\d")
-LOOK_AT = 50  # recordings, to recognise the data set
+N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recognise(root: Path) -> bool:
-    """Tell whether ``root`` is an EEG recording, or a folder of them that are not in folders of classes."""
+    """Whether ``root`` is an EEG recording, or a folder of them that are not in class folders."""
     if root.is_file():
         return split_ending(root.name)[1] in EEG_ENDINGS
     if not root.is_dir():
         return False
-    first = list(islice(media_files(root), LOOK_AT))
+    first = list(islice(media_files(root), N_INSPECTED))
     return bool(first) and all(
         split_ending(path.name)[1] in EEG_ENDINGS and (path.parent == root or _facts(path)) for path in first
     )
@@ -36,7 +36,7 @@ def recognise(root: Path) -> bool:
 
 @register("layouts", "eeg", recognise=recognise, priority=2)
 def scan(root: Path) -> Manifest:
-    """Read every EEG recording below ``root``, or ``root`` itself; labels come from events, or from nobody.
+    """Read every EEG recording below ``root``, or ``root`` itself; only events can give labels.
 
     Raises
     ------

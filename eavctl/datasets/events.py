@@ -1,4 +1,4 @@
-"""Epochs of continuous EEG: one row of the manifest for each event that was asked for."""
+"""Epochs of continuous EEG: one row of the manifest for each selected event."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 if TYPE_CHECKING:
     from eavctl.signals.eeg_file import Event
 
-ROUNDING_SAMPLES = 2  # by which an epoch may miss the recording's ends; its data are those beside
+ROUNDING_SAMPLES = 2  # by which an epoch may exceed its recording; its data are then shifted by as much
 
 
 @dataclass(frozen=True)
 class Epochs:
-    """What to cut from continuous recordings.
+    """The epochs to cut from continuous recordings.
 
     Parameters
     ----------
-    labels : class of each event, by the event's name in the file, such as ``{"T1": "left"}``.
-    span : start and end of an epoch from its event on, in seconds; None takes as long as the shortest of
-        the events lasts.
+    labels : class of each event, by the name of the event in the file, such as ``{"T1": "left"}``.
+    span : start and end of an epoch relative to the onset of its event, in seconds; None is the duration of
+        the shortest event.
 
     Raises
     ------
@@ -39,14 +39,14 @@ class Epochs:
 
     def __post_init__(self) -> None:
         if not self.labels:
-            raise UsageError("no events to cut at: name some, as EVENT=CLASS")
+            raise UsageError("no events to cut at; name them as EVENT=CLASS")
         if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
             start, end = self.span
             raise UsageError(f"an epoch from {start:g} to {end:g} s: the end must come after the start")
 
 
 class _Recording(NamedTuple):
-    """A recording's row of the manifest, its events, its length in seconds and its rate in Hz."""
+    """A row of the manifest with the events, duration (seconds) and sampling rate (Hz) of its recording."""
 
     record: dict[str, Any]
     events: tuple[Event, ...]
@@ -55,29 +55,29 @@ class _Recording(NamedTuple):
 
 
 def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
-    """Replace every continuous EEG recording by its epochs, one clip each.
+    """Replace every continuous EEG recording by its epochs, each of which is a clip.
 
-    An epoch is named after its recording and the time of its event; the recording is its session where it
-    has none, so that whole recordings can be kept apart (``--group session``). An epoch that begins before
+    The name of an epoch is its recording and the time of its event. Its session, if it has none, is the
+    recording, so that whole recordings can be held out (``--group session``). An epoch that begins before
     the recording or ends after it, by more than two samples, is rejected.
 
     Raises
     ------
-    DataError : the events asked for do not occur, or none with its whole epoch, or they have no duration and
-        ``span`` is not given.
+    DataError : no recording can be read, an event does not occur, no epoch is complete, or the events have no
+        duration and ``span`` is not given.
     """
     found: list[tuple[_Recording, Event]] = []
     rejected = list(manifest.rejected)
     seen: Counter[str] = Counter()
     for record in manifest.records():
         try:
-            here = _read(record, manifest.root / record["eeg_path"])
+            recording = _read(record, manifest.root / record["eeg_path"])
         except SignalError as error:
             reason = str(error).removeprefix(f"{manifest.root / record['eeg_path']}: ")
             rejected.append(_rejected(record, reason))
             continue
-        seen.update(event.name for event in here.events)
-        found += [(here, event) for event in here.events if event.name in epochs.labels]
+        seen.update(event.name for event in recording.events)
+        found += [(recording, event) for event in recording.events if event.name in epochs.labels]
     missing = [name for name in epochs.labels if not seen[name]]
     if missing and (seen or not rejected):
         names = ", ".join(f"{name} ({n})" for name, n in seen.most_common(8)) or "no events at all"
@@ -87,12 +87,12 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
         raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
     span = epochs.span or _shortest([event for _, event in found])
     records = []
-    for here, event in found:
-        record = _epoch(here.record, event, span, epochs.labels[event.name])
-        if beyond := _beyond(record, here):
-            rejected.append(_rejected(record, beyond))
+    for recording, event in found:
+        record = _epoch(recording.record, event, span, epochs.labels[event.name])
+        if reason := _incomplete(record, recording):
+            rejected.append(_rejected(record, reason))
         else:
-            records.append(_within(record))
+            records.append(_shifted_into(record))
     if not records:
         last = rejected[-1]
         raise DataError(
@@ -106,7 +106,7 @@ def _read(record: dict[str, Any], path: Path) -> _Recording:
     from eavctl.signals.eeg import open_eeg
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecordingWarning)  # said again when the epochs are read
+        warnings.simplefilter("ignore", RecordingWarning)  # repeated when the epochs are read
         with open_eeg(path) as file:
             if file.duration is None:
                 raise SignalError(f"{path}: holds trials, not one recording with events; leave --events out")
@@ -114,13 +114,13 @@ def _read(record: dict[str, Any], path: Path) -> _Recording:
 
 
 def _shortest(events: list[Event]) -> tuple[float, float]:
-    """As long as the shortest event, of those of which the end is there."""
+    """Start and end of an epoch as long as the shortest complete event."""
     whole = [event for event in events if not event.is_cut] or events
     shortest = min(event.duration for event in whole)
     seconds = math.floor(shortest * 10 + 1e-6) / 10  # tenths: durations differ by a sample or two
     if seconds <= 0:
         names = ", ".join(sorted({event.name for event in events}))
-        raise DataError(f"the events {names} have no duration: say which part with --epoch START,END")
+        raise DataError(f"the events {names} have no duration: give the epoch with --epoch START,END")
     return 0.0, seconds
 
 
@@ -138,17 +138,17 @@ def _epoch(record: dict[str, Any], event: Event, span: tuple[float, float], labe
     }
 
 
-def _beyond(epoch: dict[str, Any], recording: _Recording) -> str:
-    """Why an epoch is not all in its recording; nothing where it is."""
+def _incomplete(epoch: dict[str, Any], recording: _Recording) -> str:
+    """Reason to reject an epoch that is not entirely within its recording; empty if it is."""
     start, end, length = epoch["start"], epoch["end"], recording.duration
     slack = ROUNDING_SAMPLES / recording.sfreq
     if start >= -slack and end <= length + slack:
         return ""
-    return f"the epoch from {start:.2f} to {end:.2f} s is not all within the recording of {length:.2f} s"
+    return f"the epoch from {start:.2f} to {end:.2f} s is not entirely in the recording of {length:.2f} s"
 
 
-def _within(epoch: dict[str, Any]) -> dict[str, Any]:
-    """An epoch, moved by a sample or two where it begins before its recording."""
+def _shifted_into(epoch: dict[str, Any]) -> dict[str, Any]:
+    """Shift an epoch that begins a sample or two before its recording to the start of the recording."""
     late = max(-epoch["start"], 0.0)
     return {**epoch, "start": epoch["start"] + late, "end": epoch["end"] + late}
 

@@ -1,4 +1,4 @@
-"""Layout ``folder``: one folder a class, recordings at any depth inside it."""
+"""Layout ``folder``: one folder per class, with recordings at any depth."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def _is_class_folder(path: Path) -> bool:
 
 
 def recognise(root: Path) -> bool:
-    """Tell whether at least one folder in ``root`` holds recordings."""
+    """Whether at least one folder in ``root`` holds recordings."""
     return root.is_dir() and any(_is_class_folder(path) for path in sorted(root.iterdir()))
 
 
 @register("layouts", "folder", recognise=recognise, priority=9)
 def scan(root: Path) -> Manifest:
-    """Read ``root/<class>/**/<clip>.<ending>``; the clip's name is its path without the ending.
+    """Read ``root/<class>/**/<clip>.<ending>``; the name of a clip is its path without the ending.
 
-    Files of one name are one clip, as long as no two have the same modality.
+    Files with the same name and different modalities are one clip.
 
     Raises
     ------
@@ -35,7 +35,7 @@ def scan(root: Path) -> Manifest:
 
 
 def _records(root: Path) -> Iterator[dict[str, str]]:
-    """The clips of one folder after the other; those of a name that is taken come after all others."""
+    """Yield the clips, folder by folder; those that repeat a modality of their name come last."""
     dataset = root.resolve().name
     repeated = []
     for folder, names in media_folders(root):

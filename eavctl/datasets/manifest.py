@@ -1,4 +1,4 @@
-"""The manifest: one row a recording or part of one, whatever the data set, and the way to find its layout."""
+"""The manifest, with one row per recording or segment of any data set, and the detection of its layout."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from eavctl.storage.tables import COLUMN_TYPES, key_frame
 if TYPE_CHECKING:
     import pandas as pd
 
-AT_ONCE = 1024  # records that are Python objects at a time; Arrow holds a tenth of their memory
+BATCH = 1024  # records held as Python objects at once; Arrow needs a tenth of their memory
 
 
 @dataclass(frozen=True, eq=False)
 class Manifest:
-    """Recordings of a data set.
+    """The recordings of a data set.
 
     Parameters
     ----------
     table : the columns of `MANIFEST_COLUMNS`, sorted by ``sample_id``; paths are relative to ``root``.
-    root : folder that the paths start from.
-    layout : name of the layout that was read.
-    classes : labels in the data set's own order.
-    rejected : recordings that were found, or missed, but cannot be rows, with ``path`` and ``reason``, keys
-        that they have, and ``modality`` where only one is concerned.
+    root : base folder of the paths.
+    layout : name of the layout.
+    classes : labels in the order of the data set.
+    rejected : recordings that are missing or cannot be used, with ``path``, ``reason``, their keys, and
+        ``modality`` if only one modality is affected.
     """
 
     table: pa.Table
@@ -50,17 +50,17 @@ class Manifest:
         return int(self.table.num_rows)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """The rows in order, each with the keys that it has."""
+        """Yield the rows in order, each as a dictionary without missing values."""
         filled = [name for name in MANIFEST_COLUMNS if self._has_any(name)]
-        for batch in self.table.select(filled).to_batches(max_chunksize=AT_ONCE):
+        for batch in self.table.select(filled).to_batches(max_chunksize=BATCH):
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if value is not None}
 
     def distinct(self, *names: str) -> set[tuple[Any, ...]]:
-        """The combinations of values that these columns have."""
+        """The distinct combinations of values in these columns."""
         return {
             values
-            for batch in self.table.select(list(names)).to_batches(max_chunksize=AT_ONCE)
+            for batch in self.table.select(list(names)).to_batches(max_chunksize=BATCH)
             for values in zip(*(each.to_pylist() for each in batch.columns), strict=True)
         }
 
@@ -69,20 +69,20 @@ class Manifest:
 
     @cached_property
     def rows(self) -> pd.DataFrame:
-        """The rows as a data frame, None for what is not known."""
+        """The rows as a data frame, with None for missing values."""
         return key_frame(self.table.to_pandas(), MANIFEST_COLUMNS)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
-        """The recordings whose keys are all as wanted, such as ``{"task": "speaking"}``.
+        """Select the recordings that have all the given key values, such as ``{"task": "speaking"}``.
 
         Raises
         ------
-        UsageError : no such key.
-        DataError : no recording is so.
+        UsageError : an unknown key.
+        DataError : no recording has these values.
         """
         unknown = sorted(wanted.keys() - set(KEYS))
         if unknown:
-            raise UsageError(f"no key is named {unknown[0]!r}; known: {', '.join(KEYS)}")
+            raise UsageError(f"unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
         kept, rejected = self, list(self.rejected)
         for key, value in wanted.items():
             values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
@@ -94,11 +94,11 @@ class Manifest:
         return replace(kept, rejected=tuple(rejected))
 
     def holding(self, *modalities: str) -> Manifest:
-        """The recordings that have any of the modalities, and of those rejected the ones that concern it.
+        """Select the recordings that have any of the modalities, and the rejections that concern them.
 
         Raises
         ------
-        DataError : none has it.
+        DataError : no recording has any of them.
         """
         paths = [f"{modality}_path" for modality in modalities if self._has_any(f"{modality}_path")]
         given = zip(*(self.table[path].to_pylist() for path in paths), strict=True)
@@ -113,11 +113,11 @@ class Manifest:
         return replace(self.taking(held), rejected=rejected)
 
     def taking(self, rows: Sequence[int]) -> Manifest:
-        """The recordings of these rows, in this order."""
+        """Select rows by their indices, in the given order."""
         if len(rows) == len(self) and all(a == b for a, b in enumerate(rows)):
             return self
         arrays = []
-        for name, kind in COLUMN_TYPES.items():  # in Python, for Arrow's own `take` imports pandas
+        for name, kind in COLUMN_TYPES.items():  # in Python: Arrow's `take` imports pandas
             values = self.table[name].to_pylist() if self._has_any(name) else []
             arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), kind))
         return replace(self, table=pa.Table.from_arrays(arrays, names=[*COLUMN_TYPES]))
@@ -131,23 +131,27 @@ def build(
     classes: tuple[str, ...] | None = None,
     rejected: Sequence[Mapping[str, str]] = (),
 ) -> Manifest:
-    """Make a manifest of records; of two with one ``sample_id``, the second is rejected.
+    """Build a manifest from records; a record that repeats a ``sample_id`` is rejected.
 
-    A record without ``sample_id`` is a whole clip and takes its name. ``rejected`` are others that cannot be
-    records.
+    Parameters
+    ----------
+    records : dictionaries by column; without a ``sample_id``, a record is a whole clip and has its name.
+    root, layout : see `Manifest`.
+    classes : order of the labels; labels not among them follow, sorted.
+    rejected : recordings that are already rejected, see `Manifest`.
 
     Raises
     ------
-    DataError : there are no records.
+    DataError : no records, or a name that is not valid Unicode.
     """
     stream = iter(records)
     batches, labels, last, is_in_order = [], set[str](), "", True
-    while chunk := list(itertools.islice(stream, AT_ONCE)):
+    while chunk := list(itertools.islice(stream, BATCH)):
         try:
             batch = of_records(chunk, COLUMN_TYPES)
         except UnicodeEncodeError as error:
-            raise DataError(f"{root}: {error.object!r} is not a name in Unicode; rename it") from None
-        named = batch["clip_id"]  # whole recordings, as most are, need no names of their own in memory
+            raise DataError(f"{root}: {error.object!r} is not valid Unicode; rename it") from None
+        named = batch["clip_id"]  # whole recordings, the usual case, share these names without a copy
         if batch["sample_id"].null_count < len(batch):
             pairs = zip(batch["sample_id"].to_pylist(), named.to_pylist(), strict=True)
             named = column([name or clip for name, clip in pairs], pa.string())
@@ -162,23 +166,23 @@ def build(
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
     found = Manifest(pa.concat_tables(batches), root, layout, order, tuple(map(dict, rejected)))
-    return found if is_in_order else _in_order(found)
+    return found if is_in_order else _sorted(found)
 
 
-def _in_order(found: Manifest) -> Manifest:
-    """Sort by name, and reject what has a name that came before."""
+def _sorted(found: Manifest) -> Manifest:
+    """Sort by name, and reject rows that repeat a name."""
     unique, repeated = _by_name(found.table["sample_id"].to_pylist())
-    refused = []
+    rejected = []
     for record in found.taking(repeated).records() if repeated else ():
         path = next(record[key] for key in PATHS if key in record)
-        refused.append(
-            {"clip_id": record["clip_id"], "path": path, "reason": "a recording of this name came before"}
+        rejected.append(
+            {"clip_id": record["clip_id"], "path": path, "reason": "another recording has the same name"}
         )
-    return replace(found.taking(unique), rejected=(*found.rejected, *refused))
+    return replace(found.taking(unique), rejected=(*found.rejected, *rejected))
 
 
 def _by_name(names: Sequence[str]) -> tuple[list[int], list[int]]:
-    """Rows in the order of their names, and those whose name came before, in their own order."""
+    """Rows sorted by name, and the rows that repeat a name, in their original order."""
     order = sorted(range(len(names)), key=names.__getitem__)
     is_first = [True, *(names[a] != names[b] for a, b in itertools.pairwise(order))]
     unique = list(itertools.compress(order, is_first))
@@ -188,12 +192,12 @@ def _by_name(names: Sequence[str]) -> tuple[list[int], list[int]]:
 
 
 def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
-    """Scan a data set by the layout named, or by the one that recognises it.
+    """Scan a data set with the named layout, or with the first one that recognises it.
 
     Raises
     ------
-    DataError : nothing is there, or no layout recognises it.
-    UsageError : an empty name, or no layout has that name.
+    DataError : no such file or folder, no layout recognises it, or it holds no recordings.
+    UsageError : an empty path, or an unknown layout.
     """
     (root,) = map(Path, named(source))
     if layout:
@@ -207,14 +211,14 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     known = ", ".join(entry.name for entry in entries)
     raise DataError(
         f"{root}: none of the layouts ({known}) recognises it.\n"
-        "Put the recordings in one folder a class, or name a layout with --layout."
+        "Put the recordings in one folder per class, or name a layout with --layout."
     )
 
 
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
-    """Yield the folders below ``root`` that hold recordings, sorted, each with their names, sorted.
+    """Yield the folders below ``root`` that hold recordings, sorted, each with their sorted names.
 
-    Hidden files, and folders seen before, are passed over.
+    Hidden files and folders are skipped, as are folders visited before through a link.
     """
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -230,6 +234,6 @@ def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Itera
 
 
 def media_files(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[Path]:
-    """Yield recordings below ``root``, sorted, as `media_folders` finds them."""
+    """Yield the recordings below ``root`` in the order of `media_folders`."""
     for folder, names in media_folders(root, endings):
         yield from (Path(folder, name) for name in names)

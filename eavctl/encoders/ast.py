@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from eavctl.encoders.augmentation import sounding, stripes
+from eavctl.encoders.augmentation import unpadded, stripes
 from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, public, sized
 from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
@@ -34,14 +34,14 @@ SIZES: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "intermediate_size": 128,
-        "initializer_range": 0.125,  # variance kept from layer to layer: 1 / sqrt(hidden_size)
+        "initializer_range": 0.125,  # preserves the variance across layers: 1 / sqrt(hidden_size)
     },
 }
 AUDIOSET_MEAN, AUDIOSET_STD = -4.2677393, 4.5689974
 STD_FLOOR = 1e-3
-TOKENS = 2  # class and distillation, before the patches'
+TOKENS = 2  # class and distillation token, before those of the patches
 POSITIONS = "embeddings.position_embeddings"
-# Shares of the sounding frames and of the bands that training hides, in each of two stripes.
+# Largest share of the frames and of the bands that training masks, in each of two stripes.
 MASK_TIME, MASK_BANDS = 0.10, 0.12
 
 
@@ -57,17 +57,17 @@ MASK_TIME, MASK_BANDS = 0.10, 0.12
 class Ast(TokenEncoder, Pretrained):
     """The mean of the class and the distillation token of an Audio Spectrogram Transformer.
 
-    Patches of padding, the run of equal frames at the end of a row, take no part in the attention: those
-    beyond the longest row of a batch are not even computed. So half-empty rows cost half, and an embedding
-    depends neither on the padding's value nor on the batch. Rows without padding give the public model's
-    very values.
+    Attention masks patches of padding, which is the run of equal frames at the end of a row; patches beyond
+    the longest row of a batch are not computed. So half-empty rows cost half, and an embedding depends
+    neither on the value of the padding nor on the batch. For rows without padding, the embedding equals that
+    of the public model.
 
     Parameters
     ----------
     shape : (n_frames, n_mels) of one sample: log mel energies, not normalised; at least 16 x 16.
-    size : "base" is the public network, of 1212 patches for (1024, 128), for public weights; "tiny" learns
-        from scratch on a CPU.
-    frames_last : rows are (n_mels, n_frames), as those of the feature set ``logmel``.
+    size : "base" is the public network, with 1212 patches for (1024, 128), for public weights; "tiny" is for
+        training from scratch on a CPU.
+    frames_last : whether rows are (n_mels, n_frames), as in the feature set ``logmel``.
 
     References
     ----------
@@ -116,28 +116,28 @@ class Ast(TokenEncoder, Pretrained):
         draw_tokens(size, parts.cls_token, parts.distillation_token, parts.position_embeddings)
         self.frames_last = frames_last
         self.width, self.n_layers = config.hidden_size, len(self.body.layers)
-        self._keeps_constants = False
+        self._has_public_normalisation = False
 
     def load_weights(self, folder: Path) -> None:
-        """Fill the body from a public checkpoint; its mean and deviation of the input are kept from then on.
+        """Load the body from a public checkpoint; its mean and deviation of the input are no longer fitted.
 
-        Position embeddings for fewer frames are the middle ones, for more they are interpolated, as
-        the paper does. For folder and errors see `Pretrained.load_weights`.
+        For fewer frames, the middle position embeddings are used; for more, they are interpolated, as in the
+        paper. For folder and errors see `Pretrained.load_weights`.
         """
         super().load_weights(folder)
-        self._keeps_constants = True
+        self._has_public_normalisation = True
 
     def fit_input(self, x: Tensor) -> None:
-        """Keep mean and deviation of the sounding frames, unless public weights came with theirs.
+        """Fit the mean and deviation of the unpadded frames, unless those of public weights were loaded.
 
         Parameters
         ----------
-        x : shape (n_samples, *shape), the training rows and no others.
+        x : shape (n_samples, *shape), training rows only.
         """
-        if self._keeps_constants:
+        if self._has_public_normalisation:
             return
         x = self._frames_first(x)
-        values = x[sounding(x.transpose(1, 2))]
+        values = x[unpadded(x.transpose(1, 2))]
         self.mean.copy_(values.mean())
         self.std.copy_(values.std(correction=0).clamp(min=STD_FLOOR))
 
@@ -146,20 +146,20 @@ class Ast(TokenEncoder, Pretrained):
         return self.run_layers(self.tokens(x))
 
     def tokens(self, x: Tensor) -> Tokens:
-        """Class and distillation token and the patches of (batch, *shape), as far as any row sounds."""
+        """Class and distillation token and the patches of (batch, *shape), up to the longest unpadded row."""
         x = self._frames_first(x)
         config, parts = self.body.config, self.body.embeddings
         bands, steps = parts.get_shape(config)
-        n_frames = sounding(x.transpose(1, 2)).sum(dim=1)
-        lengths = (n_frames / config.time_stride).ceil().clamp(max=steps)  # patches that hold any sound
+        n_frames = unpadded(x.transpose(1, 2)).sum(dim=1)
+        lengths = (n_frames / config.time_stride).ceil().clamp(max=steps)  # patches with unpadded frames
         longest = int(lengths.max())
-        heard = x[:, : (longest - 1) * config.time_stride + config.patch_size]
-        patches = parts.patch_embeddings((heard - self.mean) / (2 * self.std))
+        trimmed = x[:, : (longest - 1) * config.time_stride + config.patch_size]
+        patches = parts.patch_embeddings((trimmed - self.mean) / (2 * self.std))
         tokens = torch.cat([parts.cls_token, parts.distillation_token], dim=1).expand(len(x), -1, -1)
         positions = parts.position_embeddings
         grid = positions[:, TOKENS:].reshape(1, bands, steps, -1)[:, :, :longest].flatten(1, 2)
         states = torch.cat([tokens + positions[:, :TOKENS], patches + grid], dim=1)
-        return Tokens(states, _heard_patches(lengths, longest, bands))
+        return Tokens(states, _attention_mask(lengths, longest, bands))
 
     def pooled(self, tokens: Tokens) -> Tensor:
         """Mean of the class and the distillation token, (batch, hidden_size)."""
@@ -167,12 +167,12 @@ class Ast(TokenEncoder, Pretrained):
         return embedded
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Hide stripes of time and of bands: their cells take the mean of the input.
+        """Mask stripes of time and of bands [1]_; masked cells are set to the mean of the input.
 
         Parameters
         ----------
         x : shape (batch, *shape).
-        generator : the only source of randomness, on the device of ``x``.
+        generator : random generator on the device of ``x``.
 
         References
         ----------
@@ -181,14 +181,14 @@ class Ast(TokenEncoder, Pretrained):
         frames = self._frames_first(x)
         in_time = stripes(frames, frames.shape[1], MASK_TIME, generator)[:, :, None]
         in_frequency = stripes(frames, frames.shape[2], MASK_BANDS, generator)[:, None, :]
-        hidden = (in_time | in_frequency) & sounding(frames.transpose(1, 2))[:, :, None]
+        hidden = (in_time | in_frequency) & unpadded(frames.transpose(1, 2))[:, :, None]
         return torch.where(self._frames_first(hidden), self.mean, x)
 
     def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
         return run_public_layer(self.body.layers[number], states, mask, n_given)
 
     def _frames_first(self, x: Tensor) -> Tensor:
-        """(batch, *shape) to (batch, n_frames, n_mels), and back."""
+        """Reorder (batch, *shape) to (batch, n_frames, n_mels), or back."""
         return x.transpose(1, 2) if self.frames_last else x
 
     def _stored_config(self, facts: Mapping[str, Any]) -> Any:
@@ -203,16 +203,16 @@ class Ast(TokenEncoder, Pretrained):
         return {**state, POSITIONS: torch.cat([positions[:, :TOKENS], fitted], dim=1)}
 
 
-def _heard_patches(lengths: Tensor, longest: int, bands: int) -> Tensor | None:
-    """Which tokens are attended to, bool (batch, 1, 1, n_tokens); None: all."""
+def _attention_mask(lengths: Tensor, longest: int, bands: int) -> Tensor | None:
+    """Mask of the tokens to attend to, bool (batch, 1, 1, n_tokens); None: all."""
     if bool((lengths == longest).all()):
         return None
-    heard = torch.arange(longest, device=lengths.device) < lengths[:, None]
-    return F.pad(heard.repeat(1, bands), (TOKENS, 0), value=True)[:, None, None]
+    is_unpadded = torch.arange(longest, device=lengths.device) < lengths[:, None]
+    return F.pad(is_unpadded.repeat(1, bands), (TOKENS, 0), value=True)[:, None, None]
 
 
 def _fit_steps(grid: Tensor, steps: int) -> Tensor:
-    """Positions (dim, bands, stored steps) for other steps of time: their middle, or stretched."""
+    """Adapt positions (dim, bands, stored steps) to the number of time steps: crop or interpolate."""
     stored = grid.shape[2]
     if steps <= stored:
         start = stored // 2 - steps // 2

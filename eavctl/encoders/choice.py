@@ -1,4 +1,4 @@
-"""Which encoder for which table, and what its sizes mean; from the facts that encoders register."""
+"""The default encoder for a table, and the settings of its sizes, from the facts that encoders register."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from eavctl.errors import UsageError
 
 
 def settings_of_size(name: str, size: str) -> dict[str, Any]:
-    """The keyword settings that a size of an encoder stands for.
+    """The keyword settings of a named size of an encoder.
 
     Raises
     ------
-    UsageError : no such encoder, or it has no such size.
+    UsageError : unknown encoder, or it has no such size.
     """
     sizes = registry.get("encoders", name).facts.get("sizes", {})
     if size in sizes:
@@ -21,71 +21,74 @@ def settings_of_size(name: str, size: str) -> dict[str, Any]:
     if sizes:
         raise UsageError(f"encoder {name!r} has the sizes {' and '.join(sizes)}, not {size!r}")
     entries = (registry.get("encoders", other) for other in registry.names("encoders"))
-    having = ", ".join(entry.name for entry in entries if entry.facts.get("sizes"))
-    raise UsageError(f"encoder {name!r} has one size only: leave --size out. Those with sizes: {having}")
+    with_sizes = ", ".join(entry.name for entry in entries if entry.facts.get("sizes"))
+    raise UsageError(f"encoder {name!r} has one size only: omit --size. Encoders with sizes: {with_sizes}")
 
 
 def default_encoder(features: str, columns: bool, *, tokens: bool) -> str:
-    """The encoder for a table: the first registered for its feature set, else mlp for columns.
+    """The default encoder of a table: the first one registered for its feature set, else mlp for columns.
 
     Parameters
     ----------
     features : name of the feature set.
-    columns : whether the table has columns, one a feature, rather than tensors.
-    tokens : take only encoders that run layer by layer, see `eavctl.encoders.tokens`.
+    columns : whether the table has one column per feature, and not tensors.
+    tokens : consider only encoders that run layer by layer, see `eavctl.encoders.tokens`.
 
     Raises
     ------
-    UsageError : there is none; the message names those there are, and the feature sets that they read.
+    UsageError : there is none; the message lists the encoders and their feature sets.
     """
-    able = [name for name in registry.names("encoders") if not tokens or runs_by_layers(name)]
-    for name in able:
-        if features in _reads(name):
+    candidates = [name for name in registry.names("encoders") if not tokens or runs_by_layers(name)]
+    for name in candidates:
+        if features in _feature_sets(name):
             return name
     if columns and not tokens:
         return "mlp"
     which = " that runs layer by layer" if tokens else ""
-    known = ", ".join(f"{name} ({', '.join(_reads(name))})" for name in able if _reads(name))
-    raise UsageError(f"no encoder{which} is known for the feature set {features!r}; those there are: {known}")
+    known = ", ".join(
+        f"{name} ({', '.join(_feature_sets(name))})" for name in candidates if _feature_sets(name)
+    )
+    raise UsageError(f"no encoder{which} is known for the feature set {features!r}; known: {known}")
 
 
 def check_modality(name: str, modality: str, columns: bool) -> None:
-    """Refuse an encoder for tables of another modality.
+    """Check that an encoder fits the modality of a table.
 
     Parameters
     ----------
-    name : of the encoder.
-    modality, columns : of the table, and whether it has columns, one a feature, rather than tensors.
+    name : name of the encoder.
+    modality : modality of the table.
+    columns : whether the table has one column per feature, and not tensors.
 
     Raises
     ------
-    UsageError : the message names the encoders that would do.
+    UsageError : it does not fit; the message lists the encoders that do.
     """
-    mine = _modality(name)
-    if mine in (modality, None):
+    own = _modality(name)
+    if own in (modality, None):
         return
-    able = {modality, None} if columns else {modality}
-    others = [other for other in registry.names("encoders") if _modality(other) in able]
+    accepted = {modality, None} if columns else {modality}
+    others = [other for other in registry.names("encoders") if _modality(other) in accepted]
     raise UsageError(
-        f"encoder {name!r} is for {mine}, and the table holds {modality}: choose --encoder "
+        f"encoder {name!r} is for {own}, but the table holds {modality}: choose --encoder "
         f"{' or '.join(others)}"
     )
 
 
 def runs_by_layers(name: str) -> bool:
-    """Whether an encoder can take in guests, layer by layer: see `eavctl.encoders.tokens`."""
+    """Whether an encoder runs layer by layer and accepts guest tokens; see `eavctl.encoders.tokens`."""
     from eavctl.encoders.tokens import TokenEncoder
 
     return issubclass(registry.get("encoders", name).thing, TokenEncoder)
 
 
 def _modality(name: str) -> str | None:
-    """The modality whose rows an encoder takes; None: any."""
+    """The modality of an encoder; None for any."""
     found: str | None = registry.get("encoders", name).facts["modality"]
     return found
 
 
-def _reads(name: str) -> tuple[str, ...]:
-    """The feature sets whose rows an encoder reads by default."""
+def _feature_sets(name: str) -> tuple[str, ...]:
+    """The feature sets for which an encoder is the default."""
     found: tuple[str, ...] = registry.get("encoders", name).facts["features"]
     return found

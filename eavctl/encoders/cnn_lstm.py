@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl.encoders.augmentation import sounding, stripes
+from eavctl.encoders.augmentation import unpadded, stripes
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.settings import Share, Within
@@ -21,10 +21,10 @@ STD_FLOOR = 1e-3
 MIN_BANDS = 16
 MIN_FRAMES = 16
 
-DB = 10 / math.log(10)  # decibels of a natural logarithm of power
-# White noise of 0.05 of a clip's peak against the clip's loudest mel cell: -39 to -33 in nine in ten clips.
+DB = 10 / math.log(10)  # decibels per unit of the natural logarithm of power
+# White noise of 0.05 of a clip's peak relative to its loudest mel cell: -39 to -33 dB in nine of ten clips.
 NOISE_DB = -36.0
-# How training varies its input: shares of the clip, and mel bands.
+# Augmentation of the training input: shares of the clip, and numbers of mel bands.
 STRETCH = 0.15
 SHIFT_TIME = 0.07
 SHIFT_BANDS = 2.0
@@ -34,23 +34,23 @@ MASK_BANDS = 0.12
 
 @register("encoders", "cnn-lstm", modality="audio", features=("logmel",), example_shape=(64, 300))
 class CnnLstm(nn.Module):
-    """Spectral patterns by convolution, their course in time by an LSTM, pooled over the sounding frames.
+    """Two convolutions, a bidirectional LSTM over time, and attention pooling over the unpadded frames.
 
-    A step of the LSTM is the spectrum of 60 ms (for frames of 10 ms): the filters' outputs of all
-    frequencies side by side. Time is never pooled away: 300 frames are 50 steps.
+    A step of the LSTM covers 60 ms (for frames of 10 ms): the concatenated filter outputs of all frequencies.
+    300 frames give 50 steps.
 
     Parameters
     ----------
     shape : (n_mels, n_frames) of one sample, in dB (or standardised); at least 16 x 16.
-    channels : filters of the two convolutions of 3x3.
+    channels : number of filters of the two 3x3 convolutions.
     lstm_units : units of the LSTM in each direction; the embedding has twice as many values.
-    dropout : share of the LSTM's inputs that training drops.
-    noisy : share of the training clips that get white noise of up to 0.05 of their peak. It hides whatever
-        lies 36 dB below the loudest sound: for noisy recordings, not for clean ones.
+    dropout : dropout rate of the LSTM's inputs.
+    noisy : share of the training clips to which white noise of up to 0.05 of their peak is added. It masks
+        everything 36 dB below the loudest sound: for noisy recordings, not for clean ones.
 
     Notes
     -----
-    Frames at the end that repeat the last one are padding. They take no part in the pooling, nor in the
+    Frames at the end that repeat the last one are padding. They are excluded from the pooling and from the
     statistics of the input.
 
     References
@@ -73,7 +73,7 @@ class CnnLstm(nn.Module):
         super().__init__()
         n_mels, _ = _checked(shape)
         first, second = channels
-        # Pooling before normalisation is the same up to the sign of the scale, at a quarter of the cost.
+        # Pooling before normalisation is equivalent up to the sign of the scale, at a quarter of the cost.
         self.convolutions = nn.Sequential(
             nn.Conv2d(1, first, 3, stride=(1, 3), padding=1, bias=False),
             nn.MaxPool2d(2),
@@ -95,19 +95,19 @@ class CnnLstm(nn.Module):
         self.register_buffer("std", torch.ones(n_mels, 1))
 
     def fit_input(self, x: Tensor) -> None:
-        """Keep mean and standard deviation of each mel band over the sounding frames of ``x``.
+        """Fit the mean and standard deviation of each mel band over the unpadded frames of ``x``.
 
         Parameters
         ----------
-        x : shape (n_samples, n_mels, n_frames), the training rows and no others.
+        x : shape (n_samples, n_mels, n_frames), training rows only.
         """
-        values = x.transpose(0, 1)[:, sounding(x)]
+        values = x.transpose(0, 1)[:, unpadded(x)]
         self.mean.copy_(values.mean(dim=1, keepdim=True))
         self.std.copy_(values.std(dim=1, keepdim=True, correction=0).clamp(min=STD_FLOOR))
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, n_mels, n_frames) as (batch, 2 * lstm_units)."""
-        active = sounding(x)
+        active = unpadded(x)
         standard = (x - self.mean) / self.std * active[:, None]
         maps = self.convolutions(standard[:, None].contiguous(memory_format=torch.channels_last))
         steps = self.dropout(maps.flatten(1, 2).transpose(1, 2))
@@ -116,28 +116,30 @@ class CnnLstm(nn.Module):
         return embedding
 
     def _pool(self, states: Tensor, active: Tensor) -> Tensor:
-        """Attention over the sounding steps: (batch, n_steps, n_units) to (batch, n_units)."""
+        """Attention over the unpadded steps: (batch, n_steps, n_units) to (batch, n_units)."""
         sounds = F.adaptive_max_pool1d(active.to(states.dtype), states.shape[1]) > 0
         scores = self.attention(states).squeeze(2).masked_fill(~sounds, -torch.inf)
         return (torch.softmax(scores, dim=1)[:, None] @ states).squeeze(1)
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Vary a batch as other speakers and rooms would: noise, tempo, onset, pitch; hide times and bands.
+        """Augment a batch: add noise, change tempo, onset and pitch, and mask times and bands [1]_.
+
+        Masked cells are set to the mean of their band.
 
         Parameters
         ----------
         x : shape (batch, n_mels, n_frames).
-        generator : the only source of randomness, on the device of ``x``.
+        generator : random generator on the device of ``x``.
 
         References
         ----------
-        .. [1] Park et al.: SpecAugment, 2019 (the masks). Masked cells take their band's mean.
+        .. [1] Park et al.: SpecAugment, 2019.
         """
         noised = _with_noise(x, self.noisy, generator) if self.noisy else x
         moved = _move(noised, generator)
         in_time = stripes(x, x.shape[2], MASK_TIME, generator)[:, None, :]
         in_frequency = stripes(x, x.shape[1], MASK_BANDS, generator)[:, :, None]
-        hidden = (in_time | in_frequency) & sounding(moved)[:, None]
+        hidden = (in_time | in_frequency) & unpadded(moved)[:, None]
         return torch.where(hidden, self.mean, moved)
 
 
@@ -151,36 +153,35 @@ def _checked(shape: Sequence[int]) -> tuple[int, int]:
 
 
 def _uniform(x: Tensor, limit: float, generator: torch.Generator) -> Tensor:
-    """One number a sample between -limit and limit, shape (batch,)."""
+    """One random number per sample between -limit and limit, shape (batch,)."""
     return (2 * torch.rand(len(x), generator=generator, device=x.device) - 1) * limit
 
 
 def _with_noise(x: Tensor, clips: float, generator: torch.Generator) -> Tensor:
-    """Add white noise of up to 0.05 of the peak, as mel power, to the sounding frames of some clips.
+    """Add white noise of up to 0.05 of the peak, as mel power, to the unpadded frames of some clips.
 
-    ``clips`` is their share. Input that is standardised rather than in dB spans so little that the noise
-    lies below all of it.
+    The range of standardised input is so small that the noise has no effect on it.
     """
     share = torch.rand(len(x), 1, 1, generator=generator, device=x.device)
-    # The power of noise in one mel cell is near the mean of two exponential variates.
+    # The power of noise in a mel cell is approximately the mean of two exponential variates.
     power = -torch.rand((2, *x.shape), generator=generator, device=x.device).clamp(min=1e-6).log().mean(dim=0)
     level = x.amax(dim=(1, 2), keepdim=True) + NOISE_DB
     noise = level + 10 * torch.log10(share.square() * power + 1e-12)
     chosen = torch.rand(len(x), 1, 1, generator=generator, device=x.device) < clips
-    return torch.where(sounding(x)[:, None] & chosen, torch.logaddexp(x / DB, noise / DB) * DB, x)
+    return torch.where(unpadded(x)[:, None] & chosen, torch.logaddexp(x / DB, noise / DB) * DB, x)
 
 
 def _move(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Stretch and shift in time and shift along the mel bands, edges repeated."""
+    """Stretch and shift in time, and shift along the mel bands; edges are repeated."""
     n_bands, n_frames = x.shape[1:]
     stretch = 1 + _uniform(x, STRETCH, generator)[:, None]
     times = stretch * _centres(n_frames, x.device) + _uniform(x, 2 * SHIFT_TIME, generator)[:, None]
     bands = _centres(n_bands, x.device) + _uniform(x, 2 * SHIFT_BANDS / n_bands, generator)[:, None]
-    # The axes move apart from each other, which costs half of what an affine grid does.
+    # The axes move independently, which costs half as much as an affine grid.
     grid = torch.stack([times[:, None, :].expand_as(x), bands[:, :, None].expand_as(x)], dim=3)
     return F.grid_sample(x[:, None], grid, padding_mode="border", align_corners=False)[:, 0]
 
 
 def _centres(size: int, device: torch.device) -> Tensor:
-    """The middles of an axis' cells, shape (size,), where the axis runs from -1 to 1."""
+    """Centres of the cells of an axis from -1 to 1, shape (size,)."""
     return torch.linspace(-1, 1, 2 * size + 1, device=device)[1::2]

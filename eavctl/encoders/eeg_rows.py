@@ -1,4 +1,4 @@
-"""What the networks for EEG share: how their rows are standardised, and how training varies them."""
+"""Base class of the EEG encoders: standardisation of the input, and augmentation."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from torch import Tensor, nn
 from eavctl.errors import DataError
 
 FLAT = 1e-3  # microvolt: a channel that varies less is flat
-# How training varies its input.
-SHIFT = 0.1  # of a row's length
+# Augmentation of the training input.
+SHIFT = 0.1  # of the length of a row
 GAIN, NOISE = 0.1, 0.1  # of a channel's standard deviation
 LOST = 0.05  # of the channels
 
 
 class EegRows(nn.Module):
-    """Standardises rows (n_chans, n_times) channel by channel; the base of the encoders of EEG.
+    """Base class of EEG encoders, which standardises rows (n_chans, n_times) channel by channel.
 
     Parameters
     ----------
     shape : (n_chans, n_times) of one row, in microvolt.
-    encoder : the name by which errors call the network.
-    shortest : fewest samples of a row.
+    encoder : name of the encoder, for errors.
+    shortest : smallest number of samples of a row.
 
     Raises
     ------
-    DataError : rows of another kind, or too short.
+    DataError : rows without two axes, or too short.
     """
 
     mean: Tensor
@@ -45,27 +45,27 @@ class EegRows(nn.Module):
         self.register_buffer("std", torch.ones(self.n_chans, 1))
 
     def fit_input(self, x: Tensor) -> None:
-        """Keep mean and standard deviation of each channel; a flat channel keeps its unit.
+        """Fit the mean and standard deviation of each channel; the deviation of a flat channel is set to 1.
 
         Parameters
         ----------
-        x : shape (n_rows, n_chans, n_times), the training rows and no others.
+        x : shape (n_rows, n_chans, n_times), training rows only.
         """
         std, mean = torch.std_mean(x, dim=(0, 2), correction=0)
         self.mean.copy_(mean[:, None])
         self.std.copy_(torch.where(std > FLAT, std, 1)[:, None])
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Rows (batch, n_chans, n_times) with every channel's mean 0 and deviation 1 over the training."""
+        """Standardise rows (batch, n_chans, n_times) with the mean and deviation of the training rows."""
         return (x - self.mean) / self.std
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Vary a batch as other days and caps would: the onset, gain and noise of channels, a channel lost.
+        """Augment a batch: shift rows in time, scale channels, add noise, and drop single channels.
 
         Parameters
         ----------
         x : shape (batch, n_chans, n_times), in microvolt.
-        generator : the only source of randomness, on the device of ``x``.
+        generator : random generator on the device of ``x``.
 
         References
         ----------
@@ -80,8 +80,8 @@ class EegRows(nn.Module):
 
 
 def _shifted(x: Tensor, generator: torch.Generator) -> Tensor:
-    """Move each row in time; what leaves at one end comes back at the other."""
+    """Shift each row in time, circularly."""
     n_times = x.shape[2]
     shifts = SHIFT * n_times * (2 * torch.rand(len(x), 1, 1, generator=generator, device=x.device) - 1)
-    places = torch.arange(n_times, device=x.device) + shifts.round().long()
-    return x.gather(2, (places % n_times).expand_as(x))
+    times = torch.arange(n_times, device=x.device) + shifts.round().long()
+    return x.gather(2, (times % n_times).expand_as(x))

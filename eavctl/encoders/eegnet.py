@@ -1,4 +1,4 @@
-"""``eegnet``: temporal filters, spatial filters for each of them, and a separable convolution over EEG."""
+"""``eegnet``: temporal filters, spatial filters for each of them, and a separable convolution."""
 
 from __future__ import annotations
 
@@ -31,19 +31,20 @@ MAX_NORM = 1.0
 class EegNet(EegRows):
     """EEGNet [1]_: the published network, computed in another order.
 
-    Temporal and spatial filters are linear and commute. The channels are mixed first, so the long
-    temporal kernel runs over ``f1 * d`` mixtures and not over ``f1 * n_chans`` channels, and it runs by
-    Fourier transform. What stands between the two is a batch normalisation; the mean and variance that it
-    takes over channels and time follow exactly from the lag covariance of the input, see `lag_moments`.
+    Temporal and spatial filters are linear and commute. Here the channels are mixed first, so the long
+    temporal kernel runs over ``f1 * d`` mixtures instead of ``f1 * n_chans`` channels, and by Fourier
+    transform. The batch normalisation between the two needs the mean and variance of the temporal filters'
+    outputs over channels and time, which follow exactly from the lag covariance of the input, see
+    `lag_moments`.
 
     Parameters
     ----------
     shape : (n_chans, n_times) of one row, in microvolt; at least 32 samples.
-    f1 : temporal filters.
-    d : spatial filters for each temporal one.
-    f2 : filters of the separable convolution.
+    f1 : number of temporal filters.
+    d : number of spatial filters per temporal filter.
+    f2 : number of filters of the separable convolution.
     kernel : length of the temporal filters in samples; 300, 3 s at 100 Hz, was published for EAV [2]_.
-    dropout : share of the values that training drops after each pooling.
+    dropout : dropout rate after each pooling.
 
     References
     ----------
@@ -79,7 +80,7 @@ class EegNet(EegRows):
             MeanPool(second),
             nn.Dropout(dropout),
         )
-        self.n_channels = f2  # of the embedding, each with its course in time
+        self.n_channels = f2  # of the embedding, each with a time course
         self.embedding_dim = f2 * (self.n_times // first // second)
         self.after_step()
 
@@ -91,7 +92,7 @@ class EegNet(EegRows):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Shorten to a norm of 1 the spatial filters that a step of the optimiser made longer."""
+        """Limit the norm of the spatial filters to 1, after a step of the optimiser."""
         self.spatial.copy_(torch.renorm(self.spatial, p=2, dim=0, maxnorm=MAX_NORM))
 
     def _filtered(self, x: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class EegNet(EegRows):
     def _normalisation(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Scale and shift, (f1,) each, of the batch normalisation of the temporal filters' outputs."""
         if not self.training:
-            return self.temporal_norm.remembered()
+            return self.temporal_norm.running()
         lag_mean, lag_covariance = lag_moments(x, self.temporal.shape[1])
         filters = self.temporal.double()
         variance = ((filters @ lag_covariance) * filters).sum(dim=1)
@@ -113,12 +114,12 @@ class EegNet(EegRows):
 
 
 class MomentNorm(nn.Module):
-    """Batch normalisation as scale and shift, for values whose moments are known without them.
+    """Batch normalisation as scale and shift, from given moments of the values instead of the values.
 
     Parameters
     ----------
-    n_features : filters, each normalised apart.
-    eps, momentum : as those of ``nn.BatchNorm1d``.
+    n_features : number of features, each normalised separately.
+    eps, momentum : as in ``nn.BatchNorm1d``.
     """
 
     running_mean: Tensor
@@ -133,15 +134,18 @@ class MomentNorm(nn.Module):
         self.register_buffer("running_var", torch.ones(n_features))
 
     def forward(self, mean: Tensor, variance: Tensor, n_values: int) -> tuple[Tensor, Tensor]:
-        """Scale and shift by a batch's moments, (n_features,) each, of ``n_values``; they are remembered."""
+        """Scale and shift, (n_features,) each, from the moments of a batch of ``n_values`` per feature.
+
+        The running moments are updated.
+        """
         with torch.no_grad():
             unbiased = variance * n_values / (n_values - 1)
             self.running_mean.lerp_(mean.to(self.running_mean.dtype), self.momentum)
             self.running_var.lerp_(unbiased.to(self.running_var.dtype), self.momentum)
         return self._affine(mean, variance)
 
-    def remembered(self) -> tuple[Tensor, Tensor]:
-        """Scale and shift by the running moments."""
+    def running(self) -> tuple[Tensor, Tensor]:
+        """Scale and shift, (n_features,) each, from the running moments."""
         return self._affine(self.running_mean, self.running_var)
 
     def _affine(self, mean: Tensor, variance: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,14 +154,14 @@ class MomentNorm(nn.Module):
 
 
 class MeanPool(nn.Module):
-    """Means of ``length`` values each: ``nn.AvgPool1d``, as a product with a vector twice as fast."""
+    """Mean pooling like ``nn.AvgPool1d``, twice as fast as a product with a vector."""
 
     def __init__(self, length: int) -> None:
         super().__init__()
         self.length = length
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pool (..., n_times) to (..., n_times // length); what is left at the end does not count."""
+        """Pool (..., n_times) to (..., n_times // length); a rest at the end is dropped."""
         n_means = x.shape[-1] // self.length
         whole = x[..., : n_means * self.length].reshape(*x.shape[:-1], n_means, self.length)
         means: Tensor = whole @ x.new_full((self.length,), 1 / self.length)
@@ -165,12 +169,12 @@ class MeanPool(nn.Module):
 
 
 def same_padding(kernel: int) -> tuple[int, int]:
-    """Zeros before and after a signal with which a kernel gives as many values as it takes."""
+    """Number of zeros before and after a signal with which a convolution keeps its length."""
     return (kernel - 1) // 2, kernel // 2
 
 
 def mixed_and_filtered(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
-    """Mix the channels and slide a filter over each mixture, zeros beyond the ends, by Fourier transform.
+    """Mix the channels and convolve each mixture with a filter, zero-padded, by Fourier transform.
 
     Parameters
     ----------
@@ -185,10 +189,10 @@ def mixed_and_filtered(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
     """
     n_times, kernel = x.shape[-1], filters.shape[-1]
     left, right = same_padding(kernel)
-    n_fft = scipy.fft.next_fast_len(n_times + max(left, right))  # on a circle, the same zeros pad both ends
-    # Mixed as spectra: the transform of the data needs no gradient, that of the mixtures would.
+    n_fft = scipy.fft.next_fast_len(n_times + max(left, right))  # circular: the same zeros pad both ends
+    # Spectra are mixed, not signals: the transform of the data then needs no gradient.
     parts = torch.view_as_real(torch.fft.rfft(x, n_fft)).flatten(2)
-    mixed = mixtures.flatten(0, 1).expand(len(x), -1, -1).bmm(parts)  # by batches: one product would copy
+    mixed = mixtures.flatten(0, 1).expand(len(x), -1, -1).bmm(parts)  # batched: a single product would copy
     spectra = torch.view_as_complex(mixed.view(len(x), *mixtures.shape[:2], -1, 2))
     centred = F.pad(filters, (0, n_fft - kernel)).roll(-left, dims=1)
     values: Tensor = torch.fft.irfft(spectra * torch.fft.rfft(centred).conj()[:, None], n_fft)
@@ -196,18 +200,19 @@ def mixed_and_filtered(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
 
 
 def lag_moments(x: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
-    """Mean and covariance of the ``kernel`` samples under a filter that slides over all rows.
+    """Mean and covariance of the ``kernel`` samples in a window that slides over all rows.
 
-    A filter ``w`` gives values of mean ``w @ mean`` and variance ``w @ covariance @ w``, over the batch, the
-    channels and the places, without being applied: the moments belong to the input alone.
+    The outputs of a filter ``w``, over batch, channels and time, have the mean ``w @ mean`` and the variance
+    ``w @ covariance @ w``, so that no filter needs to be applied.
 
-    The second moment is nearly Toeplitz. Along a diagonal, from lags ``(k, l)`` to ``(k + 1, l + 1)``, it
-    loses the product of the samples that the window leaves behind and gains that of those it meets; the
-    first row is the autocorrelation but for the end of the signal.
+    The second moment is nearly Toeplitz. Along a diagonal, from lags ``(k, l)`` to ``(k + 1, l + 1)``, the
+    product of the samples that leave the window is subtracted, and that of the samples that enter it is
+    added. The first row is the autocorrelation, except for the end of the signal.
 
     Parameters
     ----------
-    x : shape (batch, n_chans, n_times), taken as 0 beyond its ends as in `mixed_and_filtered`.
+    x : shape (batch, n_chans, n_times), zero-padded as in `mixed_and_filtered`.
+    kernel : length of the window in samples.
 
     Returns
     -------
@@ -220,21 +225,21 @@ def lag_moments(x: Tensor, kernel: int) -> tuple[Tensor, Tensor]:
     spectrum = torch.view_as_real(torch.fft.rfft(rows, n_fft)).flatten(1)
     power = spectrum.square().sum(dim=0).view(-1, 2).sum(dim=1)
     autocorrelation = torch.fft.irfft(power, n_fft)[:kernel]
-    # Of the kernel - 1 samples at either end, the outer ones are the zeros of the padding.
+    # Of the kernel - 1 samples at either end, the outer ones are zero padding.
     head, tail = F.pad(rows, (0, right - n_times)), F.pad(rows, (left - n_times, 0))
-    left_behind = by_diagonal(F.pad(head.T @ head, (left, 1, left, 1)))
-    met = by_diagonal(F.pad(tail.T @ tail, (0, right + 1, 0, right + 1)))
-    change = torch.cumsum(met - left_behind, dim=0).roll(1, dims=0)
+    leaving = by_diagonal(F.pad(head.T @ head, (left, 1, left, 1)))
+    entering = by_diagonal(F.pad(tail.T @ tail, (0, right + 1, 0, right + 1)))
+    change = torch.cumsum(entering - leaving, dim=0).roll(1, dims=0)
     change[0] = 0
-    second = from_diagonals(autocorrelation - met.sum(dim=0) + change)
+    second = from_diagonals(autocorrelation - entering.sum(dim=0) + change)
     mean = F.pad(rows.sum(dim=0), (left, right)).unfold(0, n_times, 1).sum(dim=1) / x.numel()
     return mean, second / x.numel() - torch.outer(mean, mean)
 
 
 def by_diagonal(square: Tensor) -> Tensor:
-    """The upper diagonals of a matrix (n, n) as columns: ``[i, j]`` is ``square[i, i + j]``, 0 beyond it."""
+    """The upper diagonals of a matrix (n, n) as columns: ``[i, j]`` is ``square[i, i + j]``, or 0 outside."""
     n = len(square)
-    # In rows of 2 n values read as rows of 2 n + 1, each starts one place further on.
+    # Reading rows of 2 n values as rows of 2 n + 1 shifts each row by one more value.
     flat = F.pad(F.pad(square, (0, n)).flatten(), (0, n))
     return flat.view(n, 2 * n + 1)[:, :n]
 

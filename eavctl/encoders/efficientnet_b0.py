@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, named_sizes, public, sized
 from eavctl.registry import register
 
-# transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share KEPT; torch counts the share replaced.
+# transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share kept; torch's is the share replaced.
 SIZES: dict[str, dict[str, Any]] = {
     "base": {
         "width_coefficient": 1.0,
@@ -26,7 +26,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "depth_coefficient": 0.25,
         "hidden_dim": 320,
         "image_size": 56,
-        "batch_norm_momentum": 0.2,  # few steps: the statistics must keep up with the weights
+        "batch_norm_momentum": 0.2,  # training has few steps: the statistics must follow the weights
     },
 }
 
@@ -42,14 +42,14 @@ SIZES: dict[str, dict[str, Any]] = {
     example_dtype="uint8",
 )
 class EfficientNetB0(FaceClipEncoder):
-    """The last feature map of an EfficientNet, averaged over place and frames: 1280 values.
+    """The last feature map of an EfficientNet, averaged over pixels and frames: 1280 values for "base".
 
     Parameters
     ----------
     shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
-    size : "base" is EfficientNet-B0 at 224 pixels, for public weights; "tiny", of a quarter of its width
-        and depth, learns from scratch on a CPU.
-    frames : so many of the frames, evenly spaced, are looked at; None: all of size "base", 5 of "tiny".
+    size : "base" is EfficientNet-B0 at 224 pixels, for public weights; "tiny" has a quarter of its width and
+        depth, for training from scratch on a CPU.
+    frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 
     References
     ----------
@@ -84,7 +84,7 @@ class EfficientNetB0(FaceClipEncoder):
         "encoder.top_bn",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: NFrames | None = None) -> None:
         make_config, make_body = public("EfficientNetConfig", "EfficientNetModel")
         config = make_config(**sized(SIZES, size))
         body = make_body(config).to(memory_format=torch.channels_last)
@@ -105,7 +105,7 @@ class EfficientNetB0(FaceClipEncoder):
 
 
 def _draw(part: nn.Module) -> None:
-    """Start as He et al. do; transformers draws even the norms' scales around 0, so that nothing passes."""
+    """Initialise as He et al.; transformers draws even scales of norms around 0, which blocks training."""
     if isinstance(part, nn.Conv2d):
         nn.init.kaiming_normal_(part.weight)
     elif isinstance(part, nn.BatchNorm2d):

@@ -1,4 +1,4 @@
-"""``mlp``: one hidden layer on vectors of features of any kind."""
+"""``mlp``: one hidden layer on any vector of features."""
 
 from __future__ import annotations
 
@@ -16,18 +16,17 @@ from eavctl.settings import Share, Within
 
 @register("encoders", "mlp", modality=None, features=(), example_shape=(40,), example_settings={"units": 16})
 class Mlp(VectorRows):
-    """Standardised and compressed features, a linear map of them, a ReLU.
+    """Standardised and compressed features, a linear layer, and a ReLU.
 
-    Features are summaries: of levels, slopes and moments, some of which lie many deviations out in a few
-    rows. The inverse hyperbolic sine leaves what lies within a deviation nearly as it is and takes the
-    logarithm of the rest, so that no such value decides a row. There are more features than rows as a rule;
-    dropout among them keeps the map from relying on few.
+    Features such as slopes and moments have outliers of many standard deviations in a few rows. The inverse
+    hyperbolic sine is nearly linear within one deviation and logarithmic beyond, so that no outlier dominates
+    a row. There are usually more features than rows, so dropout is applied to the features.
 
     Parameters
     ----------
     shape : (n_features,) of one row.
-    units : of the hidden layer, the values of an embedding.
-    dropout : share of the features that training drops.
+    units : units of the hidden layer, which is the embedding.
+    dropout : dropout rate of the features.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What the encoders built on public networks share: sizes, the body, and reading a checkpoint into it."""
+"""Base class of the encoders built on public networks: sizes, the body, and loading a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,35 +14,38 @@ from torch import Tensor, nn
 
 from eavctl.errors import DataError, UsageError
 
-Size = Literal["base", "tiny"]  # as published, or one that learns from scratch on a CPU
+Size = Literal["base", "tiny"]  # as published, or for training from scratch on a CPU
 
-# Of tokens and positions before training. Public networks start at 0.02. A small one on few rows never learns
-# where a patch lies unless its position weighs as much as what it shows: at 0.02 `ast` stays at chance.
+# Initial standard deviation of tokens and positions, 0.02 in public networks. A small network with few rows
+# learns positions only if their scale equals that of the patch embeddings: at 0.02 `ast` stays at chance.
 TOKEN_STD = {"base": 0.02, "tiny": 1.0}
-TESTED = "transformers>=5.22,<5.25"  # before and after these, parts of its networks may have other names
-HEADS = ("classifier.", "pooler.")  # parts of a checkpoint that no encoder here has
-COUNTERS = "num_batches_tracked"  # of batch norms with a momentum: of no effect, and not in every checkpoint
+TESTED = "transformers>=5.22,<5.25"  # other versions may name the parts of networks differently
+HEADS = ("classifier.", "pooler.")  # parts of a checkpoint that the encoders here lack
+COUNTERS = "num_batches_tracked"  # of batch norms with a momentum: no effect, and not in every checkpoint
 
 
 class Pretrained(nn.Module):
-    """An encoder around a network of `transformers`, its ``body``, which a public checkpoint may fill.
+    """An encoder around a network of `transformers`, its ``body``, which can load a public checkpoint.
 
-    A subclass sets ``name``, the registered one, and ``architecture``: the fields of the checkpoint's
-    config.json that must agree with the body's. Numbers called ``normalisation`` are the checkpoint's too:
-    the keys of mean and standard deviation in its preprocessor_config.json, where there is one. ``left_out``
-    are the options with which `transformers` builds the body without parts of no use here. ``parts`` are
-    the dotted names of the body's own parts that the encoder calls, or that its weights in a model file bear.
+    Subclasses set these class attributes:
+
+    - ``name``: the registered name;
+    - ``architecture``: the fields of the checkpoint's config.json that must equal those of the body;
+    - ``normalisation``: the keys of the input's mean and standard deviation in the checkpoint's
+      preprocessor_config.json, if it has one;
+    - ``left_out``: options with which `transformers` builds the body without unused parts;
+    - ``parts``: dotted names of parts of the body that the encoder calls, or that occur in model files.
 
     Parameters
     ----------
-    size : of the body, as its settings name it.
+    size : name of the size of the body.
     body : the network, without pooler and head.
-    embedding_dim : values of an embedding.
-    mean, std : of the input, kept as buffers.
+    embedding_dim : number of values of an embedding.
+    mean, std : mean and standard deviation of the input, stored as buffers.
 
     Raises
     ------
-    UsageError : this version of `transformers` has other names for the body's parts.
+    UsageError : this version of `transformers` has other names for the parts of the body.
     """
 
     name: ClassVar[str]
@@ -65,30 +68,30 @@ class Pretrained(nn.Module):
         self.register_buffer("std", std)
 
     def load_weights(self, folder: Path) -> None:
-        """Fill the body from a public checkpoint; its classification head, if any, is left out.
+        """Load the body from a public checkpoint, without its classification head.
 
         Parameters
         ----------
-        folder : as `transformers`' ``save_pretrained`` leaves it: config.json and model.safetensors or
-            pytorch_model.bin; preprocessor_config.json is heeded for the input's mean and deviation.
-            Pickled files are read as tensors only, so that none can run code.
+        folder : folder written by `transformers`' ``save_pretrained``: config.json and model.safetensors or
+            pytorch_model.bin; preprocessor_config.json, if present, gives the mean and deviation of the
+            input. Pickled files are read as tensors only, so that they cannot run code.
 
         Raises
         ------
-        DataError : not such a folder, another architecture or size, or weights that lack a part.
+        DataError : not such a folder, another architecture or size, or missing weights.
         """
-        facts = self._agreeing(_json(folder, "config.json"), folder)
+        facts = self._checked_config(_json(folder, "config.json"), folder)
         state = self._read(facts, folder)
         self.body.load_state_dict(self._fitted(state, facts))
         self._take_normalisation(folder)
 
-    def _agreeing(self, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
-        """The checkpoint's config with defaults for what it leaves out, once it is known to agree."""
+    def _checked_config(self, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
+        """Check that the config of a checkpoint fits the body; return it, completed by defaults."""
         config = self.body.config
         if facts.get("model_type") != config.model_type:
             raise DataError(
                 f"{folder}: weights of model type {facts.get('model_type')!r}; "
-                f"encoder {self.name!r} takes those of {config.model_type!r}"
+                f"encoder {self.name!r} needs those of {config.model_type!r}"
             )
         facts = type(config)().to_dict() | facts
         for field in self.architecture:
@@ -96,12 +99,12 @@ class Pretrained(nn.Module):
             if theirs != ours:
                 raise DataError(
                     f"{folder}: weights with {field} {theirs}; encoder {self.name!r} of size {self.size!r} "
-                    f"has {ours}. Take weights or a size that fit"
+                    f"has {ours}. Use weights or a size that fit"
                 )
         return facts
 
     def _read(self, facts: Mapping[str, Any], folder: Path) -> dict[str, Tensor]:
-        """The body's tensors out of a checkpoint's, under the body's names."""
+        """Read the tensors of the body from a checkpoint, by the names of the body."""
         try:
             with _quiet():
                 loaded, found = type(self.body).from_pretrained(
@@ -117,21 +120,21 @@ class Pretrained(nn.Module):
             Exception
         ) as error:  # zip, pickle, safetensors, torch and transformers have errors of their own
             raise DataError(
-                f"{folder}: no weights that can be read in model.safetensors or pytorch_model.bin "
+                f"{folder}: no readable weights in model.safetensors or pytorch_model.bin "
                 f"({type(error).__name__}); save them with save_pretrained"
             ) from error
-        misfits = _misfits(found)
-        if misfits:
-            more = f", and {len(misfits) - 1} more" if len(misfits) > 1 else ""
-            raise DataError(f"{folder}: weights that do not fit their config.json: {misfits[0]}{more}")
+        mismatches = _mismatches(found)
+        if mismatches:
+            more = f", and {len(mismatches) - 1} more" if len(mismatches) > 1 else ""
+            raise DataError(f"{folder}: the weights do not fit their config.json: {mismatches[0]}{more}")
         return dict(loaded.state_dict())
 
     def _stored_config(self, facts: Mapping[str, Any]) -> Any:
-        """The config under which the checkpoint's tensors have their stored shapes."""
+        """The config with which the tensors of the checkpoint have their stored shapes."""
         return self.body.config
 
     def _fitted(self, state: dict[str, Tensor], facts: Mapping[str, Any]) -> dict[str, Tensor]:
-        """The checkpoint's tensors, fitted to the body's shapes."""
+        """The tensors of the checkpoint, adapted to the shapes of the body."""
         return state
 
     def _take_normalisation(self, folder: Path) -> None:
@@ -145,16 +148,16 @@ class Pretrained(nn.Module):
                 buffer.copy_(torch.tensor(facts[key], dtype=torch.float32).reshape(buffer.shape))
             except (TypeError, ValueError, RuntimeError) as error:
                 raise DataError(
-                    f"{folder}: preprocessor_config.json has an odd {key}: {facts[key]}"
+                    f"{folder}: preprocessor_config.json has an invalid {key}: {facts[key]}"
                 ) from error
 
 
 def public(config: str, network: str) -> tuple[Any, Any]:
-    """Two classes of `transformers`, by name.
+    """Two classes of `transformers`, a config and a network, by name.
 
     Raises
     ------
-    UsageError : it is not installed, or this version has no such class.
+    UsageError : `transformers` is not installed, or this version has no such class.
     """
     try:
         import transformers
@@ -163,47 +166,47 @@ def public(config: str, network: str) -> tuple[Any, Any]:
     return _reach(transformers, config, f"no {config}"), _reach(transformers, network, f"no {network}")
 
 
-def _reach(whole: Any, name: str, lack: str) -> Any:
-    """What is under a dotted name, which not every version of `transformers` has."""
+def _reach(whole: Any, name: str, missing: str) -> Any:
+    """The attribute with a dotted name, or a UsageError if this version of `transformers` lacks it."""
     try:
         return attrgetter(name)(whole)
     except (AttributeError, ImportError) as error:
         from transformers import __version__ as version
 
-        raise UsageError(f"transformers {version} has {lack}: pip install '{TESTED}'") from error
+        raise UsageError(f"transformers {version} has {missing}: pip install '{TESTED}'") from error
 
 
 def sized(sizes: Mapping[str, Any], size: str) -> Any:
-    """What belongs to a size.
+    """The value for a size.
 
     Raises
     ------
     UsageError : no such size.
     """
     if size not in sizes:
-        raise UsageError(f"size is {' or '.join(map(repr, sizes))}, not {size!r}")
+        raise UsageError(f"size must be {' or '.join(map(repr, sizes))}, not {size!r}")
     return sizes[size]
 
 
 def named_sizes(sizes: Iterable[str]) -> dict[str, dict[str, str]]:
-    """The settings of each size of an encoder whose keyword ``size`` takes its name."""
+    """The settings of each size, for an encoder with a keyword ``size``."""
     return {size: {"size": size} for size in sizes}
 
 
 def draw_tokens(size: str, *tokens: nn.Parameter) -> None:
-    """Draw a transformer's learned tokens and positions: normal, cut at two deviations."""
+    """Initialise learned tokens and positions of a transformer: normal, truncated at two deviations."""
     std = TOKEN_STD[size]
     for token in tokens:
         nn.init.trunc_normal_(token, std=std, a=-2 * std, b=2 * std)
 
 
-def _misfits(found: Mapping[str, Any]) -> list[str]:
-    """What transformers reports of a checkpoint's keys, but for heads and counters, in words."""
+def _mismatches(found: Mapping[str, Any]) -> list[str]:
+    """The keys that transformers reports as missing, unexpected or mismatched, without heads and counters."""
     missing = (key for key in found["missing_keys"] if not key.endswith(COUNTERS))
     unexpected = (key for key in found["unexpected_keys"] if not key.startswith(HEADS))
     return [
         *sorted(f"{key} is missing" for key in missing),
-        *sorted(f"{key} is not of this network" for key in unexpected),
+        *sorted(f"{key} is not part of this network" for key in unexpected),
         *sorted(f"{key} has the shape {tuple(theirs)}" for key, theirs, _ in found["mismatched_keys"]),
     ]
 
@@ -213,21 +216,21 @@ def _json(folder: Path, name: str) -> dict[str, Any]:
         facts = json.loads((folder / name).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{folder}: no {name} that can be read; --weights takes a folder written by save_pretrained"
+            f"{folder}: no readable {name}; --weights needs a folder written by save_pretrained"
         ) from error
     if not isinstance(facts, dict):
-        raise DataError(f"{folder}: {name} is no JSON object")
+        raise DataError(f"{folder}: {name} is not a JSON object")
     return facts
 
 
 def _plain(value: Any) -> Any:
-    """A setting as JSON gives it back."""
+    """A setting as JSON returns it: tuples as lists."""
     return list(value) if isinstance(value, tuple) else value
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep transformers from reporting and from drawing progress bars meanwhile."""
+    """Silence the messages and progress bars of transformers."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

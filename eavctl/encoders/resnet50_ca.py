@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, named_sizes, public, sized
 from eavctl.registry import register
 
@@ -31,13 +31,13 @@ REDUCTION = 8
     example_dtype="uint8",
 )
 class ResNet50Ca(FaceClipEncoder):
-    """The last feature map of a ResNet, its channels weighted by attention, averaged over place and frames.
+    """The last feature map of a ResNet with channel attention, averaged over pixels and frames.
 
     Parameters
     ----------
     shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
-    size : "base" is ResNet-50 at 224 pixels, for public weights; "tiny" learns from scratch on a CPU.
-    frames : so many of the frames, evenly spaced, are looked at; None: all of size "base", 5 of "tiny".
+    size : "base" is ResNet-50 at 224 pixels, for public weights; "tiny" is for training from scratch on CPUs.
+    frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 
     References
     ----------
@@ -64,7 +64,7 @@ class ResNet50Ca(FaceClipEncoder):
         "encoder.stages.0.layers.0.layer.0.normalization",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: NFrames | None = None) -> None:
         make_config, make_body = public("ResNetConfig", "ResNetModel")
         config = make_config(layer_type="bottleneck", **sized(SIZES, size))
         channels = config.hidden_sizes[-1]

@@ -27,13 +27,14 @@ POOL = 8
     example_settings={"channels": [16, 8, 8, 8]},
 )
 class Scnn(VectorRows):
-    """Convolutions along the order of the features [1]_: neighbours in it are neighbours in frequency.
+    """Convolutions along the features [1]_, of which neighbours are adjacent in frequency.
 
     Parameters
     ----------
     shape : (n_features,) of one row; at least 8.
-    channels : filters of the four convolutions, of 5 features each. A pool of 8 follows the second.
-    dropout : share of the values that training drops before the pool, and twice as many at the end.
+    channels : number of filters of the four convolutions, each 5 features wide. Max pooling over 8 features
+        follows the second.
+    dropout : dropout rate before the pooling; twice this rate at the end.
 
     References
     ----------

@@ -1,4 +1,4 @@
-"""``shallow-transformer``: filters over time and channels make tokens of EEG, attention relates them."""
+"""``shallow-transformer``: temporal and spatial filters turn EEG into tokens for a transformer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ POOL, POOL_STEP = 35, 7
 WIDENING = 4  # of a layer's feed-forward part
 POSITION_STD = 0.02
 LEAST_POWER = 1e-6
-TINY = {"kernel": 25, "stride": 5, "layers": 3}  # learns in minutes on a CPU
+TINY = {"kernel": 25, "stride": 5, "layers": 3}  # trains in minutes on a CPU
 
 
 @register(
@@ -35,21 +35,21 @@ TINY = {"kernel": 25, "stride": 5, "layers": 3}  # learns in minutes on a CPU
 class ShallowTransformer(TokenEncoder, EegRows):
     """The shallow convolutional network [1]_ with a transformer between its filters and its log power.
 
-    Each sample in time is a token: what every filter gives there. Layers of self-attention [2]_ add to the
-    tokens what they find elsewhere in the segment. Their sums keep the filters' values as they are (the
-    layers normalise what they read, not what they add to), so that power is still there to be measured.
+    Each sample in time is a token: the outputs of all filters. Layers of self-attention [2]_ add information
+    from the rest of the segment to the tokens. The layers are pre-norm: they normalise their input, not the
+    residual stream, so that the power of the filter outputs can still be measured.
 
     Parameters
     ----------
     shape : (n_chans, n_times) of one row, in microvolt; long enough for one pool of 35 tokens.
-    filters : temporal filters, each with its own weights of the channels; the width of a token.
+    filters : number of temporal filters, each with its own channel weights; the width of a token.
     kernel : length of the temporal filters in samples.
-    stride : distance of the tokens in samples. Power is left by it: what a filter lets through above half the
-        tokens' rate folds back with its power. Pools keep their length in samples.
-    layers : of the transformer; none leaves the shallow network.
-    heads : of the attention, a divisor of ``filters``. With 4 a head compares tokens by 10 values; 8 would
-        leave 5, and cost twice as many tables of attention.
-    dropout : share of the values that training drops at the end; a fifth of it in the layers.
+    stride : distance of the tokens in samples. It preserves power: frequencies above half the rate of the
+        tokens are aliased with their power. Pools keep their length in samples.
+    layers : number of transformer layers; 0 gives the shallow network.
+    heads : number of attention heads, a divisor of ``filters``. With 4, a head compares tokens by 10 values;
+        8 heads would compare 5 values and need twice as many attention matrices.
+    dropout : dropout rate at the end; a fifth of it in the layers.
 
     References
     ----------
@@ -74,7 +74,7 @@ class ShallowTransformer(TokenEncoder, EegRows):
             raise UsageError(f"shallow-transformer: {heads} heads do not divide {filters} filters")
         if stride < 1:
             raise UsageError(f"shallow-transformer: stride must be 1 or more, not {stride}")
-        # Linear maps over time and over channels commute; channels first leaves fewer signals to filter.
+        # Linear maps over time and over channels commute; with channels first, fewer signals are filtered.
         self.spatial = nn.Conv1d(self.n_chans, filters, 1, bias=False)
         self.temporal = nn.Conv1d(filters, filters, kernel, stride=stride, groups=filters)
         n_tokens = (self.n_times - kernel) // stride + 1
@@ -85,7 +85,7 @@ class ShallowTransformer(TokenEncoder, EegRows):
         self.pool = nn.AvgPool1d(pool, step)
         self.dropout = nn.Dropout(dropout)
         self.width, self.n_layers = filters, layers
-        self.n_channels = filters  # of the embedding, each with its course in time
+        self.n_channels = filters  # of the embedding, each with a time course
         self.embedding_dim = filters * ((n_tokens - pool) // step + 1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,12 +93,12 @@ class ShallowTransformer(TokenEncoder, EegRows):
         return self.run_layers(self.tokens(x))
 
     def tokens(self, x: Tensor) -> Tokens:
-        """What the filters give of rows (batch, n_chans, n_times), a token each step; plus its position."""
+        """Filter outputs of rows (batch, n_chans, n_times), one token per step, plus position embeddings."""
         maps: Tensor = self.temporal(self.spatial(self.standardised(x)))
         return Tokens(maps.transpose(1, 2) + self.positions)
 
     def pooled(self, tokens: Tokens) -> Tensor:
-        """The log of the mean square of every filter, pool by pool, (batch, embedding_dim)."""
+        """Logarithm of the mean square of every filter in each pool, (batch, embedding_dim)."""
         power = self.pool(self.norm(tokens.states.transpose(1, 2)).square())
         embedding: Tensor = self.dropout(power.clamp(min=LEAST_POWER).log()).flatten(1)
         return embedding
@@ -109,11 +109,11 @@ class ShallowTransformer(TokenEncoder, EegRows):
 
 
 def _layer(width: int, heads: int, dropout: float, layers: int) -> nn.TransformerEncoderLayer:
-    """A layer whose two additions start small, so that the sum over all layers does not drown the tokens."""
+    """A layer whose residual branches start small, so that their sum over all layers stays small."""
     layer = nn.TransformerEncoderLayer(
         width, heads, WIDENING * width, dropout, "gelu", batch_first=True, norm_first=True
     )
-    layer.self_attn.dropout = 0.0  # on a CPU, weights that are dropped take attention three times as long
+    layer.self_attn.dropout = 0.0  # on a CPU, dropout of attention weights makes attention 3 times slower
     with torch.no_grad():
         for projection in (layer.self_attn.out_proj, layer.linear2):
             projection.weight.div_(math.sqrt(2 * layers))

@@ -1,4 +1,4 @@
-"""Encoders made of transformer layers, run layer by layer, with guest tokens of other encoders if need be."""
+"""Encoders of transformer layers that run layer by layer and accept guest tokens of other encoders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-# What `run_public_layer` calls of a layer of `transformers`.
+# The parts of a layer of `transformers` that `run_public_layer` uses.
 PUBLIC_LAYER = (
     "layernorm_before",
     "layernorm_after",
@@ -27,14 +27,14 @@ PUBLIC_LAYER = (
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a layer reads and gives.
+    """Input and output of a layer.
 
     Parameters
     ----------
-    states : (n_rows * n_sequences, n_tokens, width); the sequences of a row follow each other.
-    mask : what attention may look at, bool, broadcastable to (n_rows * n_sequences, 1, 1, n_tokens);
-        None: all.
-    n_sequences : of each row: the frames of a clip, say, each a sequence of its own.
+    states : (n_rows * n_sequences, n_tokens, width); the sequences of a row are adjacent.
+    mask : attention mask, bool, broadcastable to (n_rows * n_sequences, 1, 1, n_tokens), True for tokens to
+        attend to; None: all.
+    n_sequences : number of sequences per row, such as the frames of a clip.
     """
 
     states: Tensor
@@ -43,17 +43,17 @@ class Tokens:
 
 
 class TokenEncoder:
-    """What an encoder has, besides being an ``nn.Module``, that can be run layer by layer; a mixin.
+    """Mixin of an ``nn.Module`` whose layers can be run one by one.
 
-    `pooled` of the tokens that all layers have passed on is the embedding that ``forward`` gives. Guests
-    are tokens from elsewhere that a layer takes in among a row's own: every token may look at them, and
-    they come out changed by what they saw [1]_. No row ever sees another's.
+    `pooled`, applied to the tokens after all layers, gives the embedding that ``forward`` returns. Guest
+    tokens come from outside the encoder and join the tokens of a row in a layer: all tokens attend to them,
+    and the layer also updates them [1]_. Rows never attend to each other.
 
     Attributes
     ----------
-    width : values of a token.
-    n_layers : how many layers there are, called by their numbers from 0.
-    n_pooled : so many tokens at the front are all that `pooled` reads; None: it reads every one.
+    width : number of values of a token.
+    n_layers : number of layers.
+    n_pooled : number of leading tokens that `pooled` uses; None: all.
 
     References
     ----------
@@ -65,11 +65,11 @@ class TokenEncoder:
     n_pooled: int | None = None
 
     def tokens(self, x: Tensor) -> Tokens:
-        """What the first layer reads of rows (n_rows, *shape)."""
+        """The input of the first layer for rows (n_rows, *shape)."""
         raise NotImplementedError
 
     def pooled(self, tokens: Tokens) -> Tensor:
-        """The rows' embeddings (n_rows, embedding_dim), from what the last layer gives."""
+        """The embeddings of rows, (n_rows, embedding_dim), from the output of the last layer."""
         raise NotImplementedError
 
     def layer(
@@ -79,15 +79,15 @@ class TokenEncoder:
 
         Parameters
         ----------
-        number : of the layer, from 0.
-        tokens : what the layer before gave.
-        guests : (n_rows, n_guests, width), copied to each of a row's sequences; None: none.
-        last : compute only what `pooled` reads. Its tokens still look at all tokens and guests.
+        number : number of the layer, from 0.
+        tokens : output of the previous layer.
+        guests : guest tokens, (n_rows, n_guests, width), copied to each sequence of a row; None: none.
+        last : compute only the tokens that `pooled` uses; they still attend to all tokens and guests.
 
         Returns
         -------
-        The tokens, or of a last layer those that `pooled` reads; and the guests, averaged over the row's
-        sequences, (n_rows, n_guests, width), or None after a last layer or without guests.
+        The tokens, or with ``last`` those that `pooled` uses; and the guests, averaged over the sequences of
+        each row, (n_rows, n_guests, width), or None with ``last`` or without guests.
         """
         n_own = tokens.states.shape[1]
         states, mask = tokens.states, tokens.mask
@@ -115,18 +115,19 @@ class TokenEncoder:
 
 
 def mean_of_sequences(values: Tensor, n_sequences: int) -> Tensor:
-    """(n_rows * n_sequences, ...) to (n_rows, ...)."""
+    """Average over the sequences of each row: (n_rows * n_sequences, ...) to (n_rows, ...)."""
     return values.reshape(-1, n_sequences, *values.shape[1:]).mean(dim=1)
 
 
 def run_public_layer(layer: Any, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
-    """The first ``n_given`` tokens that a layer of `transformers`' ViT or AST gives.
+    """The first ``n_given`` output tokens of a layer of `transformers`' ViT or AST.
 
     Parameters
     ----------
-    layer : an instance of its ViTLayer or ASTLayer, with the parts `PUBLIC_LAYER`.
+    layer : a ViTLayer or ASTLayer, with the parts `PUBLIC_LAYER`.
     states : (n, n_tokens, width).
     mask : see `Tokens`.
+    n_given : number of output tokens.
     """
     if n_given == states.shape[1]:
         whole: Tensor = layer(states, mask)
@@ -151,7 +152,7 @@ def run_public_layer(layer: Any, states: Tensor, mask: Tensor | None, n_given: i
 
 
 def run_torch_layer(layer: nn.TransformerEncoderLayer, states: Tensor, n_given: int) -> Tensor:
-    """The first ``n_given`` tokens that torch's layer, normalising first, gives of (n, n_tokens, width)."""
+    """The first ``n_given`` output tokens of torch's pre-norm layer for states (n, n_tokens, width)."""
     if n_given == states.shape[1]:
         whole: Tensor = layer(states)
         return whole

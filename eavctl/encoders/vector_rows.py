@@ -1,20 +1,20 @@
-"""What the networks for vectors share: how features are standardised, and how training varies them."""
+"""Base class of the encoders of vectors: standardisation of the features, and augmentation."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
-STD_FLOOR = 1e-6  # of a feature's size: one that varies less is constant
+STD_FLOOR = 1e-6  # relative to the mean: a feature with a smaller deviation is constant
 NOISE = 0.1  # of a feature's standard deviation
 
 
 class VectorRows(nn.Module):
-    """Standardises rows (n_features,) feature by feature; the base of the encoders of vectors.
+    """Base class of encoders of vectors, which standardises rows (n_features,) feature by feature.
 
     Parameters
     ----------
-    n_features : values of one row.
+    n_features : number of features of a row.
     """
 
     mean: Tensor
@@ -26,26 +26,26 @@ class VectorRows(nn.Module):
         self.register_buffer("std", torch.ones(n_features))
 
     def fit_input(self, x: Tensor) -> None:
-        """Keep mean and standard deviation of each feature; one that is constant keeps its unit.
+        """Fit the mean and standard deviation of each feature; a constant feature gets a deviation of 1.
 
         Parameters
         ----------
-        x : shape (n_rows, n_features), the training rows and no others.
+        x : shape (n_rows, n_features), training rows only.
         """
         std, mean = torch.std_mean(x.double(), dim=0, correction=0)
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > STD_FLOOR * (1 + mean.abs()), std, 1))
 
     def standardised(self, x: Tensor) -> Tensor:
-        """Rows (batch, n_features) with every feature's mean 0 and deviation 1 over the training."""
+        """Standardise rows (batch, n_features) with the mean and deviation of the training rows."""
         return (x - self.mean) / self.std
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Add normal noise of a tenth of each feature's standard deviation to a batch.
+        """Add Gaussian noise of a tenth of each feature's standard deviation to a batch.
 
         Parameters
         ----------
         x : shape (batch, n_features).
-        generator : the only source of randomness, on the device of ``x``.
+        generator : random generator on the device of ``x``.
         """
         return x + NOISE * self.std * torch.randn(x.shape, generator=generator, device=x.device)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from eavctl.encoders.face_clips import FaceClipEncoder, LookedAt
+from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, draw_tokens, named_sizes, public, sized
 from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, mean_of_sequences, run_public_layer
 from eavctl.registry import register
@@ -28,7 +28,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "num_hidden_layers": 3,
         "num_attention_heads": 4,
         "intermediate_size": 128,
-        "initializer_range": 0.125,  # variance kept from layer to layer: 1 / sqrt(hidden_size)
+        "initializer_range": 0.125,  # preserves the variance across layers: 1 / sqrt(hidden_size)
     },
 }
 HALF = (0.5, 0.5, 0.5)
@@ -50,8 +50,8 @@ class Vit(TokenEncoder, FaceClipEncoder):
     Parameters
     ----------
     shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
-    size : "base" is ViT-B/16 at 224 pixels, for public weights; "tiny" learns from scratch on a CPU.
-    frames : so many of the frames, evenly spaced, are looked at; None: all of size "base", 5 of "tiny".
+    size : "base" is ViT-B/16 at 224 pixels, for public weights; "tiny" is for training from scratch on a CPU.
+    frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 
     References
     ----------
@@ -81,7 +81,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
         *(f"layers.0.{part}" for part in PUBLIC_LAYER),
     )
 
-    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: LookedAt | None = None) -> None:
+    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: NFrames | None = None) -> None:
         make_config, make_body = public("ViTConfig", "ViTModel")
         config = make_config(**sized(SIZES, size))
         super().__init__(
@@ -99,8 +99,8 @@ class Vit(TokenEncoder, FaceClipEncoder):
         self.width, self.n_layers = config.hidden_size, len(self.body.layers)
 
     def tokens(self, x: Tensor) -> Tokens:
-        """Class token and patches of every frame looked at of (batch, *shape); a frame is a sequence."""
-        clips = x[:, self.looked_at]
+        """Class token and patches of every used frame of (batch, *shape); each frame is a sequence."""
+        clips = x[:, self.sampled_frames]
         return Tokens(self.body.embeddings(self.pictures(clips)), n_sequences=clips.shape[1])
 
     def pooled(self, tokens: Tokens) -> Tensor:

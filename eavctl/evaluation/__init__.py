@@ -1,1 +1,1 @@
-"""Who is tested on whom, what leaks, and what a score is worth."""
+"""Protocols, checks for leaks, scores and their intervals."""

@@ -1,4 +1,4 @@
-"""Who and what a row belongs to: names of subjects, trials and clips that are unique in the whole table."""
+"""Groups of rows: identities of subjects, trials and clips that are unique in the whole table."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scipy.sparse.csgraph import connected_components
 from eavctl.evaluation.names import BETWEEN
 from eavctl.evaluation.trained_on import JOINED
 
-# A name is unique only within what it is counted in: trial 3 of one person is not trial 3 of another.
-COUNTED_IN: dict[str, tuple[str, ...]] = {
+# A name is unique only within these keys: trial 3 of one person is not trial 3 of another.
+UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
     "clip_id": ("dataset",),
     "subject": ("dataset",),
     "session": ("dataset", "subject"),
@@ -23,21 +23,22 @@ COUNTED_IN: dict[str, tuple[str, ...]] = {
 }
 BLOCK = "block"
 RECORDING = "recording"
-TOLERANCE_S = 1e-6  # rows that share less time do not overlap
+TOLERANCE_S = 1e-6  # seconds; a shorter overlap does not count
 
 
 def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
-    """Name the subject, session, trial, clip or other key of each row so that equal means the same.
+    """Identify the subject, session, trial, clip or other key of each row across the whole table.
 
     Parameters
     ----------
-    keys : one row a sample; columns that are absent count as empty.
-    name : a key column, such as ``subject``; or ``block``, see `blocks`. Rows of ``recording`` are of one
-        where they have the file of any modality in common.
+    keys : key table, one row per sample; missing columns count as empty.
+    name : a key column, such as ``subject``, or ``block`` (see `blocks`). For ``recording``, rows belong
+        together if they share a file of any modality.
 
     Returns
     -------
-    object array, shape (n_rows,): str, or None where the row has no such key.
+    object array, shape (n_rows,): identities as str, equal for rows of the same subject (or other key); None
+    for rows without the key.
     """
     if name == BLOCK and name not in keys:
         return blocks(keys)
@@ -46,7 +47,7 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
     if name == RECORDING:
         rows, files = _files(keys)
         return connected(_names(keys[RECORDING]), (rows, files))
-    columns = [keys[part] for part in COUNTED_IN.get(name, ()) if part in keys] + [keys[name]]
+    columns = [keys[part] for part in UNIQUE_WITHIN.get(name, ()) if part in keys] + [keys[name]]
     texts = [["" if pd.isna(value) else str(value) for value in column] for column in columns]
     joined = np.array([BETWEEN.join(parts) for parts in zip(*texts, strict=True)], dtype=object)
     joined[[text == "" for text in texts[-1]]] = None
@@ -54,18 +55,18 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
 
 
 def units(keys: pd.DataFrame) -> np.ndarray:
-    """Name what no protocol may ever divide.
+    """Identify the units, which no protocol may divide.
 
-    One unit are the rows of a clip, those of a person's trial, and rows of one recording that overlap in
-    time, whatever they are called; and all rows that such bonds connect.
+    Rows belong to the same unit if they share a clip or a trial of a subject, or if they overlap in time in
+    one recording, whatever their names; and, by transitivity, if other rows connect them.
 
     Parameters
     ----------
-    keys : one row a sample.
+    keys : key table, one row per sample.
 
     Returns
     -------
-    object array, shape (n_rows,): a name for each row, the least of its unit's.
+    object array, shape (n_rows,): the name of each row's unit, the smallest of the names in it.
     """
     clips, trials, subjects = (identify(keys, name) for name in ("clip_id", "trial", "subject"))
     is_trial = np.array([t is not None and s is not None for t, s in zip(trials, subjects, strict=True)])
@@ -76,20 +77,21 @@ def units(keys: pd.DataFrame) -> np.ndarray:
 
 
 def overlaps(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Find rows of one recording that overlap in time; rows without times are of all of it.
+    """Find rows of one recording that overlap in time.
 
-    Where the table does not say which recording a row is of, the clip stands for it.
+    A row without times covers its whole recording. If the recording of a row is not known, its clip counts
+    as the recording.
 
     Returns
     -------
-    rows : int, row numbers; a row of several modalities stands there once for each.
-    runs : int, of the same length: the number of the run of overlapping rows that it is in.
+    rows : int array of row indices; a row of several modalities occurs once for each.
+    runs : int array of the same length: the number of the run of overlapping rows.
     """
     rows, files = _files(keys)
-    bare = np.setdiff1d(np.arange(len(keys)), rows)
-    clips = identify(keys.iloc[bare], "clip_id")
+    without_file = np.setdiff1d(np.arange(len(keys)), rows)
+    clips = identify(keys.iloc[without_file], "clip_id")
     known = np.array([clip is not None for clip in clips], bool)
-    rows = np.concatenate([rows, bare[known]])
+    rows = np.concatenate([rows, without_file[known]])
     files = np.concatenate([files, clips[known]])
     start = np.nan_to_num(_times(keys, "start")[rows], nan=0.0)
     end = np.nan_to_num(_times(keys, "end")[rows], nan=np.inf)
@@ -108,21 +110,21 @@ def _times(keys: pd.DataFrame, name: str) -> np.ndarray:
     return keys[name].to_numpy(float) if name in keys else np.full(len(keys), np.nan)
 
 
-def connected(names: np.ndarray, *bonds: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Give one name, the first of theirs in order, to rows that are connected.
+def connected(names: np.ndarray, *links: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """Rename connected rows by the smallest of their names.
 
     Parameters
     ----------
-    names : shape (n_rows,), str, or None for rows that stay without a name.
-    bonds : pairs of arrays of equal length: row numbers, and what these rows have; equal things connect.
+    names : shape (n_rows,), str, or None for rows that remain without a name.
+    links : pairs of arrays of equal length, row indices and values; rows with equal values are connected.
 
     Returns
     -------
     object array, shape (n_rows,).
     """
     n_rows, ends, offset = len(names), [], len(names)
-    for rows, things in bonds:
-        numbers = np.unique(things.astype(str), return_inverse=True)[1]
+    for rows, values in links:
+        numbers = np.unique(values.astype(str), return_inverse=True)[1]
         ends.append(np.stack([rows, numbers + offset]))
         offset += int(numbers.max(initial=-1)) + 1
     if not ends:
@@ -141,19 +143,19 @@ def connected(names: np.ndarray, *bonds: tuple[np.ndarray, np.ndarray]) -> np.nd
 
 
 def epochs_share_recordings(keys: pd.DataFrame) -> bool:
-    """Whether clips are different parts of one recording, as epochs of continuous EEG are."""
+    """Whether several clips are parts of one recording, as epochs of continuous EEG are."""
     rows, files = _files(keys)
     parts = pd.DataFrame({
         "file": files,
         "clip": identify(keys, "clip_id")[rows],
         "start": np.nan_to_num(_times(keys, "start")[rows], nan=0.0),
     })  # fmt: skip
-    begins = parts.groupby(["file", "clip"], as_index=False)["start"].min()  # equal ones are of copies
+    begins = parts.groupby(["file", "clip"], as_index=False)["start"].min()  # equal starts: copies of a file
     return bool(len(begins.drop_duplicates(["file", "start"])) > parts["file"].nunique())
 
 
 def _files(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and the recordings that they are of: pairs, several for a row of several modalities."""
+    """Row indices and their recordings; a row of several modalities has several recordings."""
     if RECORDING not in keys:
         return np.array([], dtype=int), np.array([], dtype=object)
     pairs = [
@@ -172,19 +174,19 @@ def _names(column: pd.Series) -> np.ndarray:
 
 
 def blocks(keys: pd.DataFrame) -> np.ndarray:
-    """Name the block of each row: a run of a person's trials that follow each other and share a label.
+    """Identify the block of each row: a run of consecutive trials of a subject with the same label.
 
-    What drifts slowly is alike within a run, and so can pass for its class. A class whose trials are all in
-    one run is cut into as many parts as the classes of several runs have runs, or it could not be tested.
+    Slow drifts are similar within a run, so a classifier can mistake them for the class. A class whose trials
+    form a single run is divided into as many blocks as other classes have runs (the median), so that it can
+    be tested.
 
     Parameters
     ----------
-    keys : one row a sample; trials count in the order of their names (of their numbers, where they are
-        numbers).
+    keys : key table, one row per sample; trials are ordered by number, or by name if they have no number.
 
     Returns
     -------
-    object array, shape (n_rows,): str, or None where the row has no trial or no label.
+    object array, shape (n_rows,): identities as str; None for rows without a trial or a label.
     """
     trials, people = identify(keys, "trial"), identify(keys, "subject")
     labels = keys["label"].to_numpy() if "label" in keys else np.full(len(keys), None, dtype=object)
@@ -193,23 +195,23 @@ def blocks(keys: pd.DataFrame) -> np.ndarray:
     for person in set(people[usable]):
         rows = np.flatnonzero(usable & (people == person))
         label_of = dict(zip(trials[rows], labels[rows], strict=True))
-        block_of = _runs(in_order(label_of), label_of)
+        block_of = _runs(sorted_trials(label_of), label_of)
         result[rows] = [f"{person or ''}{BETWEEN}block {block_of[trials[row]]}" for row in rows]
     return result
 
 
-def in_order(trials: Iterable[str]) -> list[str]:
-    """Identities of trials in the order of their names: 9 before 10, whether or not they are padded."""
+def sorted_trials(trials: Iterable[str]) -> list[str]:
+    """Sort identities of trials by number, else by name: 9 before 10, with or without leading zeros."""
 
-    def place(identity: str) -> tuple[str, float, str]:
+    def order(identity: str) -> tuple[str, float, str]:
         within, name = identity.rpartition(BETWEEN)[::2]
         return within, float(name) if name.replace(".", "", 1).isdecimal() else 0.0, name
 
-    return sorted(trials, key=place)
+    return sorted(trials, key=order)
 
 
 def _runs(trials: list[str], label_of: dict[str, str]) -> dict[str, int]:
-    """Number of the run of each trial, from 1."""
+    """Number of each trial's block, from 1."""
     runs = [list(run) for _, run in itertools.groupby(trials, key=lambda trial: label_of[trial])]
     per_class = Counter(label_of[run[0]] for run in runs)
     several = [count for count in per_class.values() if count > 1]
@@ -222,15 +224,15 @@ def _runs(trials: list[str], label_of: dict[str, str]) -> dict[str, int]:
 
 
 def short(identity: str) -> str:
-    """The name as the table has it, for messages and pictures."""
+    """The name in the table, for messages and figures."""
     return identity.rsplit(BETWEEN, 1)[-1]
 
 
 def full(identity: str) -> str:
-    """The name with what it is counted in, such as data set and subject."""
+    """The name together with the keys within which it is unique, such as data set and subject."""
     return " ".join(part for part in identity.split(BETWEEN) if part)
 
 
 def named(identities: np.ndarray) -> list[str]:
-    """The different names among the identities of rows, sorted."""
+    """The distinct identities of rows, sorted, without None."""
     return sorted({identity for identity in identities if identity is not None})

@@ -1,14 +1,14 @@
-"""How sure a score is: intervals over clusters, such as subjects, and the paired comparison of two models.
+"""Confidence intervals of scores over clusters, such as subjects, and the paired comparison of two models.
 
-Clips of one person are not independent, so what is left out, one at a time, is a whole cluster. The interval
-is that of Student's t with n - 1 degrees of freedom on the arcsine scale, asin(sqrt(score)), where the spread
-of scores depends least on their level and the ends cannot leave 0 to 1. Its standard error is the larger of
-two: that of the cluster jackknife [1]_ [2]_, and that of as many independent clips, below which it cannot be:
-where everybody happens to score 1, the jackknife alone would give an interval of length 0. The latter is the
+Clips of one person are not independent, so the jackknife leaves out whole clusters, one at a time. The
+interval uses Student's t with n - 1 degrees of freedom on the arcsine scale, asin(sqrt(score)), on which the
+variance depends least on the score and the ends stay within 0 to 1. Its standard error is the larger of two:
+that of the cluster jackknife [1]_ [2]_, and that of the same number of independent clips, which is a lower
+bound: if every cluster scores 1, the jackknife alone would give an interval of length 0. The latter is the
 root mean square distance between the score and draws from its posterior.
 
-The jackknife's sum of squares is taken whole, without the customary factor (n - 1) / n: clusters differ in
-size and people's skills are skewed near the ceiling, and with the factor the intervals cover too seldom
+The sum of squares of the jackknife is used without the customary factor (n - 1) / n: clusters differ in size
+and scores of people are skewed near 1, so that with the factor the coverage is too low
 (``python -m benchmarks.statistics`` measures the coverage).
 
 References
@@ -31,11 +31,11 @@ from eavctl.evaluation import metrics
 from eavctl.evaluation.groups import identify, named, units
 
 LEVEL = 0.95
-SIGNIFICANT = 0.05  # a p value below it
-FEWEST = 3  # clusters that give an interval
-DRAWS = 200  # of independent clips
-MOST_ENUMERATED = 12  # clusters whose exchanges are all gone through
-EXCHANGES = 4999  # drawn where there are more
+SIGNIFICANT = 0.05  # p values below it
+FEWEST = 3  # clusters for an interval
+DRAWS = 200  # from the posterior of independent clips
+MOST_ENUMERATED = 12  # clusters for which all exchanges are enumerated
+EXCHANGES = 4999  # random exchanges for more clusters
 SEED = 0
 ROUNDING = 1e-12
 
@@ -45,13 +45,13 @@ _BY_CLASS: Mapping[str, Metric] = {"uar": metrics.uar, "macro_f1": metrics.macro
 
 @dataclass(frozen=True)
 class Clusters:
-    """What is left out as a whole.
+    """The clusters of rows that the jackknife leaves out.
 
     Parameters
     ----------
     of_row : int, shape (n_rows,), the cluster of each row, from 0.
     n : number of clusters.
-    over : what they are, in the plural, such as ``subjects`` or ``clips``.
+    over : name of the clusters in the plural, such as ``subjects`` or ``clips``.
     clip_of_row : int, shape (n_rows,), the clip of each row, from 0; segments of a clip are not independent.
     """
 
@@ -63,12 +63,12 @@ class Clusters:
 
 @dataclass(frozen=True)
 class Interval:
-    """A score and how far it may be off.
+    """A score and its confidence interval.
 
     Parameters
     ----------
-    value : the score of all rows.
-    low, high : ends of the interval of the level `LEVEL`; None where there are fewer than 3 clusters.
+    value : score of all rows.
+    low, high : ends of the interval at the level `LEVEL`; None for fewer than 3 clusters.
     """
 
     value: float
@@ -76,18 +76,18 @@ class Interval:
     high: float | None
 
     def to_json(self) -> dict[str, float | None]:
-        """The three as tables, models and reports keep them."""
+        """Dictionary of the three values, as stored in tables, models and reports."""
         return {"value": self.value, "low": self.low, "high": self.high}
 
 
 @dataclass(frozen=True)
 class Difference:
-    """One model's UAR less another's, on the same rows.
+    """Difference between the UAR of two models on the same rows.
 
     Parameters
     ----------
-    interval : of the difference, first less second.
-    p_value : two-sided, of the difference if the two models were exchangeable within each cluster.
+    interval : difference, first minus second, and its interval.
+    p_value : two-sided, under the hypothesis that the two models are exchangeable within each cluster.
     """
 
     interval: Interval
@@ -95,21 +95,21 @@ class Difference:
 
 
 def clusters_of(keys: pd.DataFrame, group: str | None = None) -> Clusters:
-    """Cluster rows by subject, by what the protocol keeps apart, or by clip.
+    """Cluster rows by subject, by the group of the protocol, or by clip.
 
     Parameters
     ----------
-    keys : one row a sample.
-    group : the key that the protocol keeps apart, such as ``session`` or ``block``.
+    keys : key table, one row per sample.
+    group : the key that the protocol does not divide, such as ``session`` or ``block``.
 
     Returns
     -------
-    Subjects where every row names one and there are two or more; else the protocol's groups, on the same
-    condition; else clips (see `eavctl.evaluation.groups.units`).
+    Subjects, if every row has one and there are at least two; else, on the same condition, the groups; else
+    clips (see `eavctl.evaluation.groups.units`).
     """
     n_clips, clip_of_row = _numbered(units(keys))
     for key in dict.fromkeys(("subject", group or "subject")):
-        if key == "clip_id":  # clips that overlap in a recording are no more independent than one
+        if key == "clip_id":  # overlapping clips of a recording are not independent; the units below are
             continue
         groups = identify(keys, key)
         if len(named(groups)) > 1 and all(each is not None for each in groups):
@@ -121,11 +121,13 @@ def clusters_of(keys: pd.DataFrame, group: str | None = None) -> Clusters:
 def score_intervals(
     clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int
 ) -> dict[str, Interval]:
-    """UAR, macro F1 and accuracy with their intervals.
+    """UAR, macro F1 and accuracy, each with its interval.
 
     Parameters
     ----------
+    clusters : clusters of the rows.
     truth, predicted : class indices, int, shape (n_rows,).
+    n_classes : number of classes.
 
     Raises
     ------
@@ -134,7 +136,7 @@ def score_intervals(
     counts, clips = counted(clusters, truth, predicted, n_classes, n_classes)
     stack = variants(counts, clips)
     values = {name: metric(stack) for name, metric in _BY_CLASS.items()}
-    # Accuracy is the recall of all classes taken as one, which everybody has; outcome 0 is right.
+    # Accuracy is the recall of all classes merged into one, which every cluster has; outcome 0 is correct.
     as_one = counted(clusters, np.zeros_like(truth), (predicted - truth) % n_classes, 1, n_classes)
     values["accuracy"] = metrics.accuracy(variants(*as_one))
     return {name: interval_of(each, clusters) for name, each in values.items()}
@@ -145,14 +147,14 @@ def paired_difference(
 ) -> Difference:
     """Compare the UAR of two models on the same rows: the difference, its interval and a p value.
 
+    The p value is that of a permutation test [1]_, which exchanges the predictions of the two models in
+    subsets of the clusters: in all subsets for up to 12 clusters, which is exact, else in random subsets.
+
     Parameters
     ----------
-    truth, first, second : class indices, int, shape (n_rows,): the labels and the two models' predictions.
-
-    Returns
-    -------
-    The p value comes of exchanging the two models' predictions in some of the clusters: in every set of
-    them where there are few, and then it is exact; else in sets drawn at random [1]_.
+    clusters : clusters of the rows.
+    truth, first, second : class indices, int, shape (n_rows,): labels and predictions of the two models.
+    n_classes : number of classes.
 
     Raises
     ------
@@ -177,8 +179,8 @@ def counted(
 
     Returns
     -------
-    counts, int, shape (n_clusters, n_classes, n_outcomes); and the number of clips of each true class,
-    int, shape (n_classes,).
+    Counts, int, shape (n_clusters, n_classes, n_outcomes), and the number of clips of each true class, int,
+    shape (n_classes,).
 
     Raises
     ------
@@ -194,23 +196,22 @@ def counted(
 
 
 def variants(counts: np.ndarray, clips: np.ndarray, pseudo_rows: float = 1.0) -> np.ndarray:
-    """What a score is computed on to learn how far it may be off.
+    """Counts for the score itself, for the jackknife, and for the posterior of independent clips.
 
-    A class that only one cluster has keeps its rows when that cluster is left out: of such a class nothing
-    is known about how clusters differ, and a mean over fewer classes would be another score.
+    A class that occurs in only one cluster keeps its rows when that cluster is left out: a mean over fewer
+    classes would be a different score, and nothing is known about how clusters differ in this class.
 
     Parameters
     ----------
     counts : shape (n_clusters, n_classes, n_outcomes).
-    clips : clips of each class, shape (n_classes,).
-    pseudo_rows : how many rows that are right, and as many that are wrong, spread over the classes, come
-        before those observed. One of each keeps what n clips that are all right leave open near the exact
-        binomial interval, 3.7 / n.
+    clips : number of clips of each class, shape (n_classes,).
+    pseudo_rows : weight of the prior: this many correct and this many wrong rows, spread over the classes.
+        With 1, the interval of n clips that are all correct is close to the exact binomial one, 3.7 / n long.
 
     Returns
     -------
-    Shape (1 + n_clusters + `DRAWS`, n_classes, n_outcomes): the sum over all clusters; over all but each;
-    and sums drawn from the posterior of each class's outcomes (Dirichlet) given as many independent clips.
+    Shape (1 + n_clusters + `DRAWS`, n_classes, n_outcomes): the sum over all clusters; the sums without each
+    cluster; and draws from the Dirichlet posterior of each class's outcomes, as if clips were independent.
     """
     total = counts.sum(axis=0)
     support = total.sum(axis=1, keepdims=True)
@@ -223,12 +224,13 @@ def variants(counts: np.ndarray, clips: np.ndarray, pseudo_rows: float = 1.0) ->
 
 
 def interval_of(values: np.ndarray, clusters: Clusters, lowest: float = 0.0) -> Interval:
-    """The interval of a score, from its values on `variants`.
+    """Interval of a score, from its values on `variants`.
 
     Parameters
     ----------
     values : shape (1 + n_clusters + `DRAWS`,).
-    lowest : the least value that the score can take; 1 is the greatest.
+    clusters : clusters of the rows.
+    lowest : smallest possible value of the score; the largest is 1.
     """
     value = float(values[0])
     if clusters.n < FEWEST:
@@ -247,12 +249,12 @@ def interval_of(values: np.ndarray, clusters: Clusters, lowest: float = 0.0) -> 
 
 
 def exchange_p(gains: np.ndarray) -> float:
-    """The share of exchanges that make the sum of gains as large as it is, or larger, in either direction.
+    """Two-sided p value: the share of exchanges whose absolute sum of gains is at least the observed one.
 
     Parameters
     ----------
-    gains : what each cluster adds to the difference of two models, shape (n_clusters,); exchanging the
-        models in a cluster changes the sign.
+    gains : contribution of each cluster to the difference of two models, shape (n_clusters,); exchanging the
+        models in a cluster changes its sign.
     """
     sizes = np.abs(gains[gains != 0])
     observed = abs(float(gains.sum())) - ROUNDING
@@ -261,7 +263,7 @@ def exchange_p(gains: np.ndarray) -> float:
         for size in sizes:
             sums = np.concatenate([sums + size, sums - size])
         return float((np.abs(sums) >= observed).mean())
-    # Clusters of the same size are alike, so thousands of clips need a few binomial draws an exchange.
+    # Clusters with equal gains are interchangeable: thousands of clips need only a few binomial draws.
     size, often = np.unique(sizes.round(12), return_counts=True)
     exchanged = np.random.default_rng(SEED).binomial(often, 0.5, size=(EXCHANGES, len(often)))
     extreme = int((np.abs((often - 2 * exchanged) @ size) >= observed).sum())
@@ -269,7 +271,7 @@ def exchange_p(gains: np.ndarray) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct the p values of several tests: the chance that any of them rejects wrongly keeps the level.
+    """Correct the p values of several tests so that the family-wise error rate keeps the level.
 
     References
     ----------
@@ -283,23 +285,23 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(each) for each in corrected]
 
 
-_SECOND_ONLY, _FIRST_ONLY = 1, 2  # outcomes of a pair: which of the two models is right
+_SECOND_ONLY, _FIRST_ONLY = 1, 2  # outcomes of a pair: which of the two models is correct
 
 
 def _gain(counts: np.ndarray) -> np.ndarray:
-    """UAR of the first less that of the second, from counts of pairs' outcomes (..., n_classes, 4)."""
+    """UAR of the first minus that of the second model, from counts of outcomes, (..., n_classes, 4)."""
     support = counts.sum(axis=-1)
     gains = (counts[..., _FIRST_ONLY] - counts[..., _SECOND_ONLY]) / np.where(support == 0, 1, support)
     return np.asarray(gains.sum(axis=-1) / (support > 0).sum(axis=-1))
 
 
 def _one_right_one_wrong(n_classes: int, n_outcomes: int) -> np.ndarray:
-    """A row that is right (outcome i of class i) and one that is wrong, spread over all classes."""
+    """One correct row (outcome i of class i) and one wrong row, spread over all classes."""
     right = np.eye(n_classes, n_outcomes)
     return np.where(right, right, 1 / max(n_outcomes - 1, 1)) / n_classes
 
 
 def _numbered(identities: np.ndarray) -> tuple[int, np.ndarray]:
-    """How many there are, and the number of each row's, from 0 in the order of the names."""
+    """Number of distinct identities, and the index of each row's, from 0 in the order of the names."""
     names, of_row = np.unique(identities.astype(str), return_inverse=True)
     return len(names), of_row

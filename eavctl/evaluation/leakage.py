@@ -1,4 +1,4 @@
-"""The leak check: nothing that a protocol keeps apart may stand on both sides of a split."""
+"""Checks for leaks: no group that a protocol keeps whole may be in both training and test rows."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 from eavctl.errors import DataError, LeakError
 from eavctl.evaluation.groups import identify, named, overlaps, short
 
-SHOWN = 3  # offenders that a message names
-PROBES = 64  # values of a row that are compared before whole rows are
-MIN_VALUES = 8  # rows of fewer values may agree by chance
+SHOWN = 3  # names in a message
+PROBES = 64  # values per row that are compared before whole rows
+MIN_VALUES = 8  # rows of fewer values may be equal by chance
 
 _ALWAYS = ("sample_id", "clip_id", "trial", "subject")
 _WORDS = {"sample_id": "samples", "clip_id": "clips", "trial": "trials", "subject": "subjects"}
@@ -31,25 +31,25 @@ def check(
     allow: Collection[str] = (),
     group: str = "subject",
 ) -> None:
-    """Refuse a split with a sample, clip, trial, subject, or the same time of a recording on both sides.
+    """Check that training and test rows share no sample, clip, trial, subject or time of a recording.
 
     Parameters
     ----------
-    keys : one row a sample, with the key columns.
+    keys : key table, one row per sample.
     train, test : indices of rows.
-    allow : what may stand on both sides because the protocol says so by name, such as ``("subject",)``.
-        Rows of one recording must never overlap in time across the sides.
-    group : one more key column that the protocol keeps apart.
+    allow : keys that training and test rows may share, because the protocol says so by name, such as
+        ``("subject",)``. They may never overlap in time in one recording.
+    group : one more key column to check, which the protocol keeps whole.
 
     Raises
     ------
-    LeakError : names the first offenders and says how many there are.
+    LeakError : a shared key or an overlap; the message gives their number and the first names.
     """
     for name in dict.fromkeys((*_ALWAYS, group)):
         if name in allow:
             continue
         identities = identify(keys, name)
-        if name == "trial":  # without a person, equal numbers do not tell equal trials; the clip does
+        if name == "trial":  # without a subject, equal numbers are not the same trial; the clip identifies it
             identities[[subject is None for subject in identify(keys, "subject")]] = None
         shared = sorted(set(named(identities[train])) & set(named(identities[test])))
         if shared:
@@ -58,17 +58,17 @@ def check(
 
 
 def content_check(x: np.ndarray, keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
-    """Refuse a split with the same features, bit for bit, on both sides: one recording under two names.
+    """Check that no training and test row have identical features: the same recording under two names.
 
     Parameters
     ----------
-    x : features, shape (n_rows, *shape); rows of fewer than 8 values are not judged.
-    keys : one row a sample.
+    x : features, shape (n_rows, *shape); rows of fewer than 8 values are not checked.
+    keys : key table, one row per sample.
     train, test : indices of rows.
 
     Raises
     ------
-    LeakError : names the samples of the first pair and says how many there are.
+    LeakError : identical rows; the message gives the first pair and the number of pairs.
     """
     flat = np.ascontiguousarray(x).reshape(len(x), -1)
     if flat.shape[1] < MIN_VALUES:
@@ -84,25 +84,30 @@ def content_check(x: np.ndarray, keys: pd.DataFrame, train: np.ndarray, test: np
         a, b = (keys["sample_id"].iloc[i] for i in pairs[0])
         more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
         raise LeakError(
-            f"leak: {a} and {b} have identical features but stand on different sides of the split{more}.\n"
+            f"leak: {a} and {b} have identical features but are on different sides of the split{more}.\n"
             + _ADVICE["content"]
         )
 
 
 def assert_out_of_fold(keys: pd.DataFrame, meta: dict[str, object], name: str) -> None:
-    """Refuse predictions of rows that their model was trained on, where something is to be learned of them.
+    """Check that predictions are out of fold, before anything is fitted to them.
+
+    Parameters
+    ----------
+    keys, meta : keys and metadata of the prediction table.
+    name : name of the table, for errors.
 
     Raises
     ------
-    DataError : the table ``name`` is not out of fold, or does not say which fold each row was tested in.
+    DataError : the predictions are not out of fold, or some rows have no fold.
     """
     if meta.get("out_of_fold") is not True:
         raise DataError(
-            f"{name}: not out-of-fold predictions, so nothing may be learned from them.\n"
+            f"{name}: not out-of-fold predictions, so no fuser may be fitted to them.\n"
             "Train with --predictions to get some, or fuse by mean, product, max or vote."
         )
     if "fold" not in keys or keys["fold"].isna().any():
-        raise DataError(f"{name}: some rows do not say in which fold they were tested; train again")
+        raise DataError(f"{name}: some rows have no test fold; train again")
 
 
 def _message(name: str, shared: list[str]) -> str:
@@ -110,15 +115,16 @@ def _message(name: str, shared: list[str]) -> str:
     more = ", ..." if len(shared) > SHOWN else ""
     what = _WORDS.get(name, f"groups ({name})")
     what = what[:-1] if len(shared) == 1 and what.endswith("s") else what
-    stand = "stands" if len(shared) == 1 else "stand"
+    verb = "is" if len(shared) == 1 else "are"
     advice = "\n" + _ADVICE[name] if name in _ADVICE else ""
-    return f"leak: {len(shared)} {what} {stand} on both sides of the split: {shown}{more}.{advice}"
+    return f"leak: {len(shared)} {what} {verb} on both sides of the split: {shown}{more}.{advice}"
 
 
 def _check_overlaps(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
-    """Refuse rows of one recording that overlap in time across the sides, whatever they are called.
+    """Check that no training row overlaps in time with a test row of the same recording.
 
-    Of the rows that a run of overlaps connects two overlap directly that are on different sides, if any are.
+    If a run of overlapping rows has rows on both sides, two of them that overlap directly are on different
+    sides.
     """
     rows = np.concatenate([train, test])
     found, runs = overlaps(keys.iloc[rows])

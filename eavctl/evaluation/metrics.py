@@ -1,8 +1,8 @@
-"""Scores of answers and of class probabilities, in numpy alone.
+"""Scores of predictions and of class probabilities, with numpy only.
 
-Confusion matrices have true classes in rows and predicted classes in columns, and all functions of them
-take stacks, shape (..., n_classes, n_classes), so that a jackknife scores thousands at once. Classes that
-no row truly has count in none of the means of recall and F1.
+Confusion matrices have true classes in rows and predicted classes in columns. All their functions accept
+stacks, shape (..., n_classes, n_classes), so that a jackknife scores thousands at once. Means of recall and
+F1 leave out classes without true rows.
 """
 
 from __future__ import annotations
@@ -15,30 +15,30 @@ import numpy as np
 from eavctl.errors import DataError
 
 CALIBRATION_BINS = 10
-SMALLEST = float(np.finfo(np.float64).eps)  # the logarithm of a probability of 0 is taken here
+SMALLEST = float(np.finfo(np.float64).eps)  # smaller probabilities are clipped before the logarithm
 
 
 @dataclass(frozen=True)
 class Scores:
-    """How well answers and probabilities fit the labels.
+    """Scores of predictions and probabilities against labels.
 
     Parameters
     ----------
-    classes : names, in the order of every array here; labels that the predictions do not know come last.
-    confusion : int array, shape (n_classes, n_classes), true in rows, predicted in columns.
-    precision, recall, f1 : shape (n_classes,); 0 where nothing was predicted, or nothing is there.
-    support : int, shape (n_classes,), rows that truly are of the class.
-    mean_proba : shape (n_classes,), mean over rows of the probability of the class; near its share of the
-        rows where probabilities are calibrated.
-    uar : unweighted average recall: the mean of recall over the classes present.
-    macro_f1 : mean of F1 over the classes present; ``weighted_f1`` weighs them by support.
-    accuracy : share of rows predicted rightly.
-    chance : UAR of guessing, 1 / classes present.
-    chance_accuracy : accuracy of always naming the most frequent class.
+    classes : names of the classes, in the order of all arrays; labels unknown to the predictions come last.
+    confusion : int array, shape (n_classes, n_classes), true classes in rows, predicted ones in columns.
+    precision, recall, f1 : shape (n_classes,); 0 if the class was not predicted, or has no rows.
+    support : int, shape (n_classes,), number of rows of each true class.
+    mean_proba : shape (n_classes,), mean probability of each class over all rows; close to the share of the
+        class if probabilities are calibrated.
+    uar : unweighted average recall: mean recall of the classes present.
+    macro_f1, weighted_f1 : mean F1 of the classes present, unweighted and weighted by support.
+    accuracy : share of correct rows.
+    chance : UAR of guessing, 1 / number of classes present.
+    chance_accuracy : accuracy of always predicting the most frequent class.
     log_loss : mean of -ln p(true class), in nats.
     brier : mean over rows of the sum over classes of squared errors, 0 to 2.
-    calibration_error : expected calibration error of the likeliest class, ten bins of equal width.
-    classwise_calibration_error : mean over all classes of the same error of each class's probability.
+    calibration_error : expected calibration error of the most probable class, ten bins of equal width.
+    classwise_calibration_error : mean over classes of the calibration error of each class's probability.
     """
 
     classes: tuple[str, ...]
@@ -68,13 +68,13 @@ class Scores:
 def score(
     labels: Sequence[str] | np.ndarray, pred: np.ndarray, proba: np.ndarray, classes: Sequence[str]
 ) -> Scores:
-    """Score answers and probabilities against labels.
+    """Score predictions and probabilities against labels.
 
     Parameters
     ----------
     labels : true classes, shape (n_rows,), none missing.
-    pred : answers, names among ``classes``, shape (n_rows,).
-    proba : shape (n_rows, n_classes), each row sums to 1.
+    pred : predicted classes, names in ``classes``, shape (n_rows,).
+    proba : probabilities, shape (n_rows, n_classes); each row sums to 1.
     classes : names of the columns of ``proba``.
 
     Raises
@@ -112,14 +112,14 @@ def score(
 
 
 def all_classes(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
-    """The classes, then those labels, sorted, that are not among them."""
+    """The classes, followed by the labels that are not among them, sorted."""
     return (*classes, *sorted({str(label) for label in labels} - set(classes)))
 
 
 def indices(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.ndarray:
-    """The place of each label among the classes, int, shape (n_rows,)."""
-    place = {name: i for i, name in enumerate(classes)}
-    return np.array([place[str(label)] for label in labels], dtype=np.intp)
+    """The index of each label among the classes, int, shape (n_rows,)."""
+    index = {name: i for i, name in enumerate(classes)}
+    return np.array([index[str(label)] for label in labels], dtype=np.intp)
 
 
 def confusion_matrix(truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> np.ndarray:
@@ -156,7 +156,7 @@ def log_loss(truth: np.ndarray, proba: np.ndarray) -> float:
 
 
 def brier(truth: np.ndarray, proba: np.ndarray) -> float:
-    """Brier's score in its original, many-class form [1]_.
+    """Brier score in its original multi-class form [1]_.
 
     References
     ----------
@@ -168,7 +168,7 @@ def brier(truth: np.ndarray, proba: np.ndarray) -> float:
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
-    """Expected calibration error: |accuracy - confidence| over bins of confidence, weighed by rows [1]_.
+    """Expected calibration error: |accuracy - confidence| over bins of confidence, weighted by rows [1]_.
 
     References
     ----------
@@ -180,7 +180,7 @@ def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
 def classwise_calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
     """Mean over classes of |share of the class - its mean probability| over bins of that probability [1]_.
 
-    What is said of the likeliest class alone can be right while all that is said of a rare class is wrong.
+    The probability of the most probable class can be calibrated while that of a rare class is not.
 
     References
     ----------
@@ -190,10 +190,10 @@ def classwise_calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:
     return float(np.mean([_binned_error(shares, truth == i) for i, shares in enumerate(proba.T)]))
 
 
-def _binned_error(proba: np.ndarray, happened: np.ndarray) -> float:
-    """|Share of what happened - mean probability| in bins of equal width, weighed by their rows."""
+def _binned_error(proba: np.ndarray, occurred: np.ndarray) -> float:
+    """|Observed frequency - mean probability| in bins of equal width, weighted by their rows."""
     bins = np.minimum((proba * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
-    gaps = np.bincount(bins, weights=happened - proba, minlength=CALIBRATION_BINS)
+    gaps = np.bincount(bins, weights=occurred - proba, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(proba))
 
 
@@ -207,5 +207,5 @@ def _mean_present(values: np.ndarray, support: np.ndarray) -> np.ndarray:
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """Part / whole, and 0 where the whole is 0."""
+    """Part / whole, or 0 if the whole is 0."""
     return np.asarray(part / np.where(whole == 0, 1, whole))

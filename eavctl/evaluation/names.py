@@ -1,4 +1,4 @@
-"""Checks of names: two spellings of one name, and names of speakers in the place of classes."""
+"""Checks of names: two spellings of the same name, and speakers given as classes."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ SPEAKER = re.compile(
     re.IGNORECASE,
 )
 SHOWN = 4
-BETWEEN = "\x1f"  # parts of an identity, such as data set and subject; no name holds it
+BETWEEN = "\x1f"  # separates the parts of an identity, such as data set and subject; no name holds it
 
 
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Names that differ in case, spacing or the form of their characters alone, in sorted groups.
+    """Sorted groups of names that differ only in case, spacing or Unicode form.
 
-    Names may be identities, of parts with `BETWEEN` between them. Unicode writes some characters in several
-    ways, which NFKC makes one.
+    Names may be identities, with parts separated by `BETWEEN`. NFKC unifies the ways in which Unicode writes
+    the same character.
     """
     alike: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -35,16 +35,16 @@ def _folded(name: str) -> str:
 
 
 def check_spelling(labels: Iterable[str | None], subjects: Iterable[str | None], where: str = "") -> None:
-    """Refuse labels and subjects of which two are most likely one.
+    """Check that no two labels, and no two subjects, differ only in case or spacing.
 
     Parameters
     ----------
-    labels, subjects : names, or identities of subjects; None counts as none.
-    where : what the message begins with, such as the data set's folder.
+    labels, subjects : names, or identities of subjects; None is skipped.
+    where : start of the message, such as the folder of the data set.
 
     Raises
     ------
-    DataError : names that differ in case or spacing alone.
+    DataError : two names differ only in case or spacing.
     """
     for what, names in (("labels", labels), ("subjects", subjects)):
         found = look_alikes({name for name in names if name is not None})
@@ -54,22 +54,22 @@ def check_spelling(labels: Iterable[str | None], subjects: Iterable[str | None],
                 for group in found[:SHOWN]
             )
             raise DataError(
-                f"{where}{': ' if where else ''}{what} that differ in case or spacing alone: {shown}.\n"
-                "Correct the names; or, if they are different ones, extract with --distinct-names."
+                f"{where}{': ' if where else ''}{what} differ only in case or spacing: {shown}.\n"
+                "Correct the names; or, if they are meant to be different, extract with --distinct-names."
             )
 
 
 def class_line(counts: Mapping[str, int]) -> str:
-    """The classes with their counts, for people."""
+    """The classes with their counts, as one line of text."""
     return "classes: " + ", ".join(f"{name} {n}" for name, n in counts.items())
 
 
 def suspicions(pairs: Mapping[tuple[str, str | None], int]) -> list[str]:
-    """What suggests that the classes are speakers, one sentence each.
+    """Signs that the classes are speakers, one sentence each.
 
     Parameters
     ----------
-    pairs : number of rows by label and subject; the subject is None where it is not known.
+    pairs : number of rows by label and subject; the subject is None if unknown.
     """
     people: defaultdict[str, set[str]] = defaultdict(set)
     for label, subject in pairs:
@@ -79,19 +79,19 @@ def suspicions(pairs: Mapping[tuple[str, str | None], int]) -> list[str]:
     if len(classes) > 1 and all(SPEAKER.fullmatch(name) for name in classes):
         shown = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
         found.append(
-            f"the classes ({shown}) look like names of speakers: if they are, name labels and subjects in a "
+            f"the classes ({shown}) look like names of speakers: if they are, give labels and subjects in a "
             "manifest (see data/README.md)"
         )
     everyone = set[str]().union(*people.values())
     if len(everyone) > 1 and all(len(mine) == 1 for mine in people.values()):
         found.append(
-            "every class is of one person alone: classes and people cannot be told apart in these rows"
+            "every class has a single subject: classes and subjects cannot be distinguished in these rows"
         )
     return found
 
 
 def counts_of(pairs: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
-    """Rows of each class, in the order of the classes' names."""
+    """Number of rows per class, sorted by the name of the class."""
     counts: Counter[str] = Counter()
     for (label, _), n in pairs.items():
         counts[label] += n

@@ -1,4 +1,4 @@
-"""Protocols: who is tested on whom, as splits of the rows of a key table."""
+"""Evaluation protocols: splits of the rows of a key table into training and test rows."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from eavctl.evaluation.groups import (
     connected,
     epochs_share_recordings,
     identify,
-    in_order,
     named,
     short,
+    sorted_trials,
     units,
 )
 from eavctl.evaluation.names import check_spelling
 
 SHOWN = 3  # names in a message
-RANDOM_PARTS = 5  # one part of five is tested: 80/20
+RANDOM_PARTS = 5  # one of five is the test part: 80/20
 TEST_SPLIT = "test"
 CLIP = "clip_id"
 SUBJECT = "subject"
 GROUPS = (SUBJECT, "session", RECORDING, "trial", CLIP, "task", "dataset", BLOCK)
 
-SHARED_SPEAKERS = "speakers may stand on both sides of the split: the score does not speak for new speakers"
-NO_SUBJECTS = "the table names no subjects, so one speaker may stand on both sides of the split"
-SAME_SUBJECT = "each subject is tested by a model of that subject: the score does not speak for new people"
-ONE_SUBJECT = "the table names one subject, who stands on both sides: the score speaks for this person only"
+SHARED_SPEAKERS = "speakers may be on both sides of the split: the score does not generalise to new speakers"
+NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split"
+SAME_SUBJECT = "each subject is tested by its own model: the score does not generalise to new people"
+ONE_SUBJECT = "the one subject is on both sides of the split: the score does not generalise to new people"
 SHARED_RECORDINGS = (
-    "epochs of one recording may stand on both sides of the split, and those near in time are dependent: "
-    "the score does not speak for other recordings"
+    "epochs of one recording may be on both sides of the split, and those close in time are dependent: "
+    "the score does not generalise to other recordings"
 )
 
 
@@ -47,8 +47,8 @@ class Split:
 
     Parameters
     ----------
-    fold : its number, from 1 (for ``given``, the table's own).
-    train, test : indices of rows, int, ascending; no row is in both.
+    fold : number of the fold, from 1; for ``given``, the number in the table.
+    train, test : indices of rows, int, ascending; disjoint.
     """
 
     fold: int
@@ -58,18 +58,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Plan:
-    """A protocol made real on one table.
+    """A protocol applied to one table.
 
     Parameters
     ----------
-    name : the protocol.
-    group : key column whose values are never divided between training and test.
-    folds : the splits, by fold number.
-    warnings : what every output made by this plan must say.
-    shares : the protocol allows, by its name, a subject on both sides.
-    groups : shape (n_rows,), str: what inner splits keep whole where there are two or more; the group, or
-        the unit of a row without one.
-    units : shape (n_rows,), str: what is never divided (see `eavctl.evaluation.groups.units`).
+    name : name of the protocol.
+    group : key column whose values are never divided between training and test rows.
+    folds : splits by fold number.
+    warnings : warnings that every output of this plan must carry.
+    shares : whether the protocol, by its name, allows a subject on both sides of a split.
+    groups : shape (n_rows,), str: groups that inner splits keep whole if there are at least two; the unit for
+        rows without a group.
+    units : shape (n_rows,), str: units, which are never divided (see `eavctl.evaluation.groups.units`).
     """
 
     name: str
@@ -82,11 +82,11 @@ class Plan:
 
     @property
     def allow(self) -> tuple[str, ...]:
-        """What `eavctl.evaluation.leakage.check` may find on both sides."""
+        """Keys that `eavctl.evaluation.leakage.check` accepts on both sides."""
         return (SUBJECT,) if self.shares else ()
 
     def describe(self) -> str:
-        """One line for people."""
+        """Summary of the plan in one line of text."""
         n_test = sum(len(split.test) for split in self.folds)
         folds = f"{len(self.folds)} folds" if len(self.folds) > 1 else "one split"
         return f"{self.name} by {self.group}, {folds}, {n_test} rows tested"
@@ -103,33 +103,38 @@ def splits(
 ) -> Plan:
     """Split the rows of a key table by a protocol.
 
-    The same rows in another order are split alike.
+    The split does not depend on the order of the rows.
 
     Parameters
     ----------
-    keys : one row a sample, with the key columns; every row has a label.
-    protocol : ``auto`` (``group-kfold`` where the table names two groups or more, else ``stratified``; where
-        no two subjects are named and clips are epochs of one recording, the groups are the sessions or,
-        where no two are named, the recordings),
-        ``group-kfold``, ``loso`` (leave one group out), ``stratified`` (k folds of whole clips),
-        ``random`` (one split of whole clips, 80/20), ``eav-70-30`` and ``eav-50-50`` (each subject apart:
-        trained on the first trials of every class, tested on the rest) or ``given`` (the table's own
-        ``split`` or ``fold``).
+    keys : key table, one row per sample; every row has a label.
+    protocol : one of
+
+        - ``group-kfold``: k folds of whole groups;
+        - ``loso``: leave one group out;
+        - ``stratified``: k folds of whole clips;
+        - ``random``: one split of whole clips, 80/20;
+        - ``eav-70-30``, ``eav-50-50``: within each subject, train on the first trials of every class and test
+          on the rest;
+        - ``given``: the column ``split`` or ``fold`` of the table;
+        - ``auto``: ``group-kfold`` if the table has at least two groups, else ``stratified``. If it has fewer
+          than two subjects and clips are epochs of one recording, the groups are sessions, or recordings if
+          there are fewer than two sessions.
     folds : number of folds of ``group-kfold`` and ``stratified``.
-    group : key column whose values are kept together, or ``block`` (see `eavctl.evaluation.groups.blocks`);
-        by default ``subject``. Any other lets a subject stand on both sides.
-    seed : of the order in which groups or clips of equal size are dealt out.
-    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
+    group : key column whose values are kept whole, or ``block`` (see `eavctl.evaluation.groups.blocks`); by
+        default ``subject``. Any other allows a subject on both sides.
+    seed : seed of the order in which groups or clips of equal size are assigned to folds.
+    distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
 
     Raises
     ------
-    UsageError : no such protocol or group, a group for a protocol that has its own, or more folds than
+    UsageError : unknown protocol or group, a group for a protocol that has its own, or more folds than
         groups.
-    DataError : labels or groups are missing, some fold could not be trained or tested, or names differ in
-        case or spacing alone.
+    DataError : labels or groups are missing, a fold cannot be trained or tested, or names differ only in case
+        or spacing.
     """
     if protocol not in _PROTOCOLS and protocol != "auto":
-        raise UsageError(f"no protocol {protocol!r}: choose from auto, {', '.join(_PROTOCOLS)}")
+        raise UsageError(f"unknown protocol {protocol!r}; known: auto, {', '.join(_PROTOCOLS)}")
     if folds < 2:
         raise UsageError(f"--folds {folds}: at least 2 are needed")
     _check_group(protocol, group)
@@ -152,7 +157,7 @@ def _check_group(protocol: str, group: str | None) -> None:
     if group not in GROUPS:
         raise UsageError(f"--group {group}: no such key; known: {', '.join(GROUPS)}")
     if protocol not in ("auto", "group-kfold", "loso", "given"):
-        raise UsageError(f"--group is for group-kfold, loso and given: {protocol} has units of its own")
+        raise UsageError(f"--group applies to group-kfold, loso and given; {protocol} has its own units")
 
 
 # --- the protocols ----------------------------------------------------------------------------------------
@@ -168,31 +173,29 @@ class _Request:
     units: np.ndarray
     notes: tuple[str, ...] = ()
 
-    def noting(self, *notes: str) -> _Request:
+    def with_notes(self, *notes: str) -> _Request:
         return replace(self, notes=(*self.notes, *notes))
 
     def n_groups(self, group: str) -> int:
-        """How many groups there are, those that share units counted as one."""
+        """Number of groups; groups that share units count as one."""
         return len(named(_whole(identify(self.keys, group), self.units)))
 
 
 def _choose(request: _Request, *, is_asked: bool) -> tuple[str, _Request]:
-    """Group k-fold where there are groups, with as many folds as there are groups at most."""
+    """Choose group k-fold if there are groups, with at most one fold per group, else stratified."""
     if request.n_groups(request.group) < 2 and not is_asked:
         if not epochs_share_recordings(request.keys):
             return "stratified", request
         found = [group for group in ("session", RECORDING) if request.n_groups(group) > 1]
         if not found:
             return "stratified", request
-        note = f"epochs of one recording are dependent: whole {found[0]}s are kept apart (--group {found[0]})"
-        request = replace(request, group=found[0]).noting(note)
+        note = f"epochs of one recording are dependent: {found[0]}s are kept whole (--group {found[0]})"
+        request = replace(request, group=found[0]).with_notes(note)
     n_groups = request.n_groups(request.group)
     if n_groups >= request.folds or n_groups < 2:
         return "group-kfold", request
-    note = (
-        f"{n_groups} folds in place of {request.folds}: the table names {n_groups} groups ({request.group})"
-    )
-    return "group-kfold", replace(request, folds=n_groups).noting(note)
+    note = f"{n_groups} folds instead of {request.folds}: the table has {n_groups} groups ({request.group})"
+    return "group-kfold", replace(request, folds=n_groups).with_notes(note)
 
 
 def _group_kfold(request: _Request) -> Plan:
@@ -200,10 +203,10 @@ def _group_kfold(request: _Request) -> Plan:
     n_groups = len(named(groups))
     if n_groups < request.folds:
         raise UsageError(
-            f"--folds {request.folds}: the table names only {n_groups} groups ({request.group}); "
+            f"--folds {request.folds}: the table has only {n_groups} groups ({request.group}); "
             f"use --folds {n_groups} or fewer, or --protocol loso"
         )
-    of_row = _deal(groups, request.labels, request.folds, request.seed)
+    of_row = _assign_folds(groups, request.labels, request.folds, request.seed)
     return _grouped_plan("group-kfold", request, _by_fold(of_row))
 
 
@@ -214,20 +217,23 @@ def _loso(request: _Request) -> Plan:
 
 
 def _stratified(request: _Request) -> Plan:
-    n_units = _several(request.units)
+    n_units = _count_units(request.units)
     if n_units < request.folds:
-        raise UsageError(f"--folds {request.folds}: {_only(n_units)}; use fewer folds, or more recordings")
-    of_row = _deal(request.units, request.labels, request.folds, request.seed)
+        raise UsageError(
+            f"--folds {request.folds}: there are only {n_units} units (clips, or parts of recordings that do "
+            "not overlap); use fewer folds, or more recordings"
+        )
+    of_row = _assign_folds(request.units, request.labels, request.folds, request.seed)
     return Plan("stratified", CLIP, _by_fold(of_row), (*request.notes, *_sharing(request.keys)), shares=True)
 
 
 def _random(request: _Request) -> Plan:
-    _several(request.units)
-    parts = _deal(request.units, request.labels, RANDOM_PARTS, request.seed)
+    _count_units(request.units)
+    parts = _assign_folds(request.units, request.labels, RANDOM_PARTS, request.seed)
     rows = np.arange(len(parts))
     classes = set(request.labels)
     trainable = [p for p in range(1, RANDOM_PARTS + 1) if set(request.labels[parts != p]) == classes]
-    tested = parts == (trainable or [1])[0]  # a class of one clip is trained, not tested
+    tested = parts == (trainable or [1])[0]  # a class with a single clip belongs to the training part
     split = Split(1, rows[~tested], rows[tested])
     return Plan("random", CLIP, (split,), _sharing(request.keys), shares=True)
 
@@ -240,36 +246,36 @@ def _given(request: _Request) -> Plan:
     if any(name is not None and name.lower() == TEST_SPLIT for name in names):
         tested = np.array([name is not None and name.lower() == TEST_SPLIT for name in names])
         unnamed = sum(name is None for name in names)
-        notes += [f"{unnamed} rows name no split and were trained on"] if unnamed else []
+        notes += [f"{unnamed} rows without a split were used for training"] if unnamed else []
         rows = np.arange(len(keys))
         parts: tuple[Split, ...] = (Split(1, rows[~tested], rows[tested]),)
     elif any(fold is not None for fold in folds):
         of_row = np.array([-1 if fold is None else int(fold) for fold in folds])
         always = int((of_row < 0).sum())
         notes += (
-            [f"{always} rows name no fold: they are trained on in every fold, never tested"] if always else []
+            [f"{always} rows without a fold were used for training in every fold, never tested"]
+            if always
+            else []
         )
         parts = _by_fold(of_row)
     elif any(name is not None for name in names):
         found = ", ".join(sorted({name for name in names if name is not None})[:5])
-        raise DataError(f"no row of the column 'split' says 'test' (found: {found}), and there is no 'fold'")
+        raise DataError(f"no row has 'test' in the column 'split' (found: {found}), and there is no 'fold'")
     else:
         raise DataError(
             "--protocol given needs a column 'split' (train, test) or 'fold'; the table has neither"
         )
     if not named(identify(keys, request.group)):
         if request.group != SUBJECT:
-            raise DataError(
-                f"the column {request.group!r} names no groups to be kept apart; use another --group"
-            )
+            raise DataError(f"the column {request.group!r} has no groups; use another --group")
         notes.append(NO_SUBJECTS)
     return _grouped_plan("given", request, parts, *notes)
 
 
 def _within_subjects(request: _Request, name: str, share: float) -> Plan:
-    """Each subject apart, the first share of every class's trials against the rest, in order of the trials.
+    """Within each subject, class and task, train on the first share of the trials and test on the rest.
 
-    Of the 20 trials a class and task of EAV, 0.7 are the 14 that hold the first 56 of its 80 segments.
+    EAV has 20 trials per class and task; a share of 0.7 is 14 trials, which hold the first 56 of 80 segments.
 
     Reference: Lee et al., EAV: EEG-Audio-Video dataset for emotion recognition in conversational contexts,
     Scientific Data 11, 2024.
@@ -277,13 +283,13 @@ def _within_subjects(request: _Request, name: str, share: float) -> Plan:
     keys, labels = request.keys, request.labels
     subjects, trials = (identify(keys, column) for column in (SUBJECT, "trial"))
     if any(each is None for each in (*subjects, *trials)):
-        raise DataError(f"--protocol {name} needs a subject and a trial for every row; this table lacks some")
+        raise DataError(f"--protocol {name} needs a subject and a trial for every row; some are missing")
     tasks = identify(keys, "task")
     trained = np.zeros(len(keys), bool)
     uneven = 0
     for person, task, label in set(zip(subjects, tasks, labels, strict=True)):
         mine = (subjects == person) & (tasks == task) & (labels == label)
-        order = in_order(set(trials[mine]))
+        order = sorted_trials(set(trials[mine]))
         first = round(share * len(order))
         uneven += not math.isclose(first, share * len(order), abs_tol=1e-9)
         trained |= np.isin(trials, order[:first]) & mine
@@ -292,7 +298,7 @@ def _within_subjects(request: _Request, name: str, share: float) -> Plan:
         Split(number, rows[trained & (subjects == person)], rows[~trained & (subjects == person)])
         for number, person in enumerate(named(subjects), start=1)
     )
-    notes = [f"{name}: {share:.0%} is no whole number of trials in {uneven} cases; it was rounded"]
+    notes = [f"{name}: {share:.0%} is not a whole number of trials in {uneven} cases and was rounded"]
     return Plan(name, "trial", parts, (*(notes if uneven else ()), SAME_SUBJECT), shares=True)
 
 
@@ -311,13 +317,13 @@ NAMES = ("auto", *_PROTOCOLS)
 # --- parts ------------------------------------------------------------------------------------------------
 
 
-def _deal(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
-    """Deal whole units out to folds so that classes and sizes come out even; folds of the rows, from 1.
+def _assign_folds(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.ndarray:
+    """Assign whole units to folds of about equal size and class distribution; the fold of each row, from 1.
 
-    Greedy: the largest unit first, each to the fold where it adds least to the sum of squares of the
-    folds' shares of each class and of all rows. An empty fold always adds least, so none stays empty.
-    Units of equal size come in an order drawn from the seed, not by name: names often carry a pattern
-    (odd numbers for men), which folds must not inherit.
+    The algorithm is greedy: the largest unit first, each to the fold where it adds least to the sum over
+    folds of the squared shares of each class and of all rows. An empty fold always has the lowest cost, so
+    no fold stays empty. The seed orders units of equal size, not their names: names often have a pattern
+    (odd numbers for men) that folds must not follow.
     """
     names, unit_of_row = np.unique(units.astype(str), return_inverse=True)
     classes, class_of_row = np.unique(labels.astype(str), return_inverse=True)
@@ -331,7 +337,7 @@ def _deal(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.
     filled = np.zeros((n_folds, len(classes) + 1))
     fold_of_unit = np.empty(len(names), dtype=int)
     for unit in order:
-        added = np.round(filled @ shares[unit], 12)  # equal costs must not be told apart by rounding
+        added = np.round(filled @ shares[unit], 12)  # rounding errors must not break ties
         fold = int(np.lexsort((filled[:, -1], added))[0])
         filled[fold] += shares[unit]
         fold_of_unit[unit] = fold + 1
@@ -339,21 +345,25 @@ def _deal(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int) -> np.
 
 
 def _whole_groups(request: _Request) -> tuple[np.ndarray, _Request]:
-    """The group of each row; every row must have one, and there must be two to be kept apart.
+    """The group of each row, with groups merged that share a clip or overlap in a recording.
 
-    Groups that share a clip, or overlap in a recording, are one; the request notes it.
+    Merging adds a note to the request.
+
+    Raises
+    ------
+    DataError : a row has no group, or there are fewer than two groups.
     """
     groups = identify(request.keys, request.group)
     found = named(groups)
     if len(found) < 2:
-        one = f"names one group only ({short(found[0])})" if found else "names no groups"
+        one = f"has only one group ({short(found[0])})" if found else "has no groups"
         raise DataError(f"the column {request.group!r} {one}; use --protocol stratified, or another --group")
     missing = np.flatnonzero([name is None for name in groups])
     if len(missing):
         first = request.keys["sample_id"].iloc[missing[0]]
         raise DataError(
             f"{len(missing)} rows have no {request.group} (the first is {first}); "
-            "name it, leave the rows out, or use --protocol stratified"
+            "add it, remove these rows, or use --protocol stratified"
         )
     whole = _whole(groups, request.units)
     if len(named(whole)) == len(found):
@@ -361,17 +371,17 @@ def _whole_groups(request: _Request) -> tuple[np.ndarray, _Request]:
     merged = sorted({name for name, kept in zip(groups, whole, strict=True) if name != kept})
     if len(named(whole)) < 2:
         raise DataError(
-            f"every {request.group} shares recordings or clips with the next, so none can be kept apart; "
+            f"every {request.group} shares recordings or clips with another, so the rows cannot be split; "
             "use fewer or shorter epochs, or more recordings"
         )
-    return whole, request.noting(
-        f"{len(merged)} groups ({request.group}) share recordings or clips with others and are kept "
-        f"together with them: {', '.join(map(short, merged[:SHOWN]))}{', ...' if len(merged) > SHOWN else ''}"
+    return whole, request.with_notes(
+        f"{len(merged)} groups ({request.group}) share recordings or clips with others and were merged with "
+        f"them: {', '.join(map(short, merged[:SHOWN]))}{', ...' if len(merged) > SHOWN else ''}"
     )
 
 
 def _whole(groups: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """Groups, of which those that share a unit are one; None where a row has no group."""
+    """Groups, merged if they share a unit; None for rows without a group."""
     rows = np.flatnonzero([group is not None for group in groups])
     found = np.full(len(groups), None, dtype=object)
     mine = groups[rows]
@@ -379,30 +389,26 @@ def _whole(groups: np.ndarray, units: np.ndarray) -> np.ndarray:
     return found
 
 
-def _several(units: np.ndarray) -> int:
-    """How many units there are; one cannot be split."""
+def _count_units(units: np.ndarray) -> int:
+    """Number of units; raises a DataError if there is only one."""
     n_units = len(set(units))
     if n_units < 2:
         raise DataError(
-            "all rows are of one clip, or overlap in one recording, so none can be tested apart from the "
-            "others; extract without overlap, or from more recordings"
+            "all rows belong to one clip or overlap in one recording, so they cannot be split; extract "
+            "without overlap, or from more recordings"
         )
     return n_units
 
 
-def _only(n_units: int) -> str:
-    return f"only {n_units} units can be kept apart (clips, or parts of recordings that do not overlap)"
-
-
 def _grouped_plan(name: str, request: _Request, parts: tuple[Split, ...], *notes: str) -> Plan:
-    """A plan that keeps the request's group apart, and says so where that lets subjects be shared."""
+    """A plan that keeps groups whole, with warnings if subjects may be on both sides."""
     shares = request.group != SUBJECT
     warnings = _sharing(request.keys, request.group) if shares else ()
     return Plan(name, request.group, parts, (*request.notes, *notes, *warnings), shares=shares)
 
 
 def _sharing(keys: pd.DataFrame, group: str = CLIP) -> tuple[str, ...]:
-    """What may stand on both sides of a split that keeps only these groups apart."""
+    """Warnings about what may be on both sides of a split that keeps only these groups whole."""
     n_subjects = len(named(identify(keys, SUBJECT)))
     people = (NO_SUBJECTS, ONE_SUBJECT)[n_subjects] if n_subjects < 2 else SHARED_SPEAKERS
     is_divided = group not in ("session", RECORDING, "dataset") and epochs_share_recordings(keys)
@@ -410,7 +416,7 @@ def _sharing(keys: pd.DataFrame, group: str = CLIP) -> tuple[str, ...]:
 
 
 def _by_fold(of_row: np.ndarray) -> tuple[Split, ...]:
-    """One split for each fold number; rows of a negative number are never tested."""
+    """One split per fold number; rows with a negative number are never tested."""
     rows = np.arange(len(of_row))
     numbers = sorted({int(number) for number in of_row if number >= 0})
     return tuple(Split(n, rows[of_row != n], rows[of_row == n]) for n in numbers)
@@ -436,26 +442,24 @@ def _labels(keys: pd.DataFrame) -> np.ndarray:
 
 
 def _verified(plan: Plan, labels: np.ndarray) -> Plan:
-    """Refuse a plan with a fold that cannot be trained or tested; note classes that a fold never saw."""
+    """Check that every fold can be trained and tested; warn about classes missing in training rows."""
     if not plan.folds:
         raise DataError(f"the protocol {plan.name!r} tests no row")
     classes = set(labels)
-    seen: set[str] = set()
-    lacking = []
+    in_training: set[str] = set()
+    warnings = []
     for split in plan.folds:
         trained = set(labels[split.train])
         if not len(split.test) or not len(split.train):
             raise DataError(f"fold {split.fold} has no rows to {'train on' if len(split.test) else 'test'}")
         if len(trained) < 2:
-            raise DataError(f"fold {split.fold} would be trained on the class {_listed(trained)} alone")
-        seen |= trained
+            raise DataError(f"fold {split.fold} has only the class {_listed(trained)} to train on")
+        in_training |= trained
         if trained != classes:
-            lacking.append(f"fold {split.fold} is trained without {_listed(classes - trained)}")
-    if seen != classes:
-        raise DataError(
-            f"no training part has the class {_listed(classes - seen)}: it could never be predicted"
-        )
-    return replace(plan, warnings=(*plan.warnings, *lacking))
+            warnings.append(f"fold {split.fold} is trained without {_listed(classes - trained)}")
+    if in_training != classes:
+        raise DataError(f"no fold has training rows of the class {_listed(classes - in_training)}")
+    return replace(plan, warnings=(*plan.warnings, *warnings))
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Scores that others published for a data set and protocol, with their sources, to stand beside one's own."""
+"""Published scores for a data set and protocol, with their sources, for comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ EAV, TWIN = "eav", "eav-twin"
 
 @dataclass(frozen=True)
 class Published:
-    """An accuracy, as a share, and where it is reported."""
+    """An accuracy, 0 to 1, and the publication that reports it."""
 
     accuracy: float
     by: str
@@ -20,7 +20,7 @@ class Published:
 _LEE = "Lee et al., Scientific Data 11, 2024"
 _GURAGAIN = "Guragain, arXiv:2601.22161, 2026"
 
-# Accuracy of five classes on segments of 5 s, each subject apart: the first 70 % of a class's trials train.
+# Accuracy of five classes on segments of 5 s, within subjects: trained on the first 70 % of a class's trials.
 _EAV_70_30: dict[str, tuple[Published, ...]] = {
     "eeg": (Published(0.600, _LEE), Published(0.676, _GURAGAIN)),
     "audio": (Published(0.619, _LEE), Published(0.656, _GURAGAIN)),
@@ -30,11 +30,12 @@ _TABLES = {"eav-70-30": _EAV_70_30}
 
 
 def published_line(table: PredictionTable) -> str | None:
-    """What was published for the data set, protocol and modality of a prediction table, in one line.
+    """Published scores for the data set, protocol and modality of a prediction table, in one line.
 
     Returns
     -------
-    None where nothing was; of the twin of EAV, the line says that the two cannot be compared.
+    The line, or None if nothing was published. For the twin of EAV, it warns that the scores are not
+    comparable.
     """
     datasets = set(table.keys["dataset"].dropna())
     protocol, modalities = table.meta.get("protocol", {}), table.meta.get("modalities", ())
@@ -43,5 +44,5 @@ def published_line(table: PredictionTable) -> str | None:
     if not scores or not datasets or not datasets <= {EAV, TWIN}:
         return None
     listed = "; ".join(f"{score.accuracy:.3f} ({score.by})" for score in scores)
-    twin = "; these rows are of its made-up twin, so the two cannot be compared" if TWIN in datasets else ""
+    twin = "; not comparable, since these rows are of its synthetic twin" if TWIN in datasets else ""
     return f"published on EAV, accuracy: {listed}{twin}"

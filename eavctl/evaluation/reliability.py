@@ -1,7 +1,7 @@
-"""How often answers of some confidence were right, by the class named, on out-of-fold rows.
+"""Accuracy of out-of-fold predictions by predicted class and confidence.
 
-The confidence of an answer is the probability of the class named. A figure stands on `FEWEST` answers or
-more and has an interval; where there are fewer, there is no figure.
+The confidence of a prediction is the probability of the predicted class. Each accuracy is measured on at
+least `FEWEST` predictions and has an interval; fewer predictions give no accuracy.
 """
 
 from __future__ import annotations
@@ -10,38 +10,38 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from eavctl.storage.tables import PredictionTable  # judging a clip needs no tables
+    from eavctl.storage.tables import PredictionTable  # predicting a clip needs no tables
 
 PARTS, FEWEST = 5, 20
-LENGTH_RATIO = 1.25  # lengths beyond those of the test by more than this are other material
+LENGTH_RATIO = 1.25  # largest ratio to the durations tested for which the accuracies are valid
 
 
 def reliability(table: PredictionTable) -> dict[str, Any]:
-    """Measure how often answers were right, in parts of equal size by confidence.
+    """Measure the accuracy of predictions in bins of equal size by confidence.
 
     Parameters
     ----------
-    table : out-of-fold predictions; rows without a label do not count.
+    table : out-of-fold predictions; rows without a label are ignored.
 
     Returns
     -------
-    JSON-able: ``seconds``, the shortest and the longest row, None where times are not known; ``classes``, for
-    each class named often enough its parts in rising order of confidence: ``up_to`` (the highest in it; 1 in
-    the last), ``right`` (share of right answers) with ``low`` and ``high``, ``n_rows`` and what the interval
-    is ``over``.
+    JSON-able dictionary: ``seconds``, the shortest and longest duration of a row, or None if times are not
+    known; ``classes``, for each class predicted often enough its bins by ascending confidence: ``up_to`` (the
+    highest confidence in it; 1 in the last), ``right`` (accuracy) with ``low`` and ``high``, ``n_rows``, and
+    ``over``, the clusters of the interval.
     """
     import numpy as np
 
     from eavctl.evaluation.intervals import clusters_of, score_intervals
 
     known = table.keys["label"].notna().to_numpy()
-    keys, answers = table.keys[known].reset_index(drop=True), table.pred[known]
-    places = np.array([table.classes.index(name) for name in answers], int)
-    confidence = table.proba[known][np.arange(len(places)), places]
-    wrong = (answers != keys["label"].to_numpy(object)).astype(int)
+    keys, pred = table.keys[known].reset_index(drop=True), table.pred[known]
+    columns = np.array([table.classes.index(name) for name in pred], int)
+    confidence = table.proba[known][np.arange(len(columns)), columns]
+    wrong = (pred != keys["label"].to_numpy(object)).astype(int)
 
-    def part(rows: np.ndarray) -> dict[str, Any] | None:
-        """What is known of these answers; None where too few people gave them."""
+    def accuracy_of(rows: np.ndarray) -> dict[str, Any] | None:
+        """Accuracy of these rows with its interval; None for too few clusters."""
         mine = keys.iloc[rows].reset_index(drop=True)
         clusters = clusters_of(mine, (table.meta.get("protocol") or {}).get("group"))
         share = score_intervals(clusters, np.zeros(len(rows), int), wrong[rows], 2)["accuracy"]
@@ -58,11 +58,11 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
 
     classes = {}
     for name in table.classes:
-        rows = np.flatnonzero(answers == name)
+        rows = np.flatnonzero(pred == name)
         if len(rows) < FEWEST:
             continue
         rows = rows[np.argsort(confidence[rows], kind="stable")]
-        parts = [part(each) for each in np.array_split(rows, min(PARTS, len(rows) // FEWEST))]
+        parts = [accuracy_of(each) for each in np.array_split(rows, min(PARTS, len(rows) // FEWEST))]
         found = [each for each in parts if each]
         if len(found) == len(parts):
             found[-1]["up_to"] = 1.0
@@ -76,7 +76,13 @@ def _lengths(start: Any, end: Any) -> list[float] | None:
 
 
 def fits(level: Mapping[str, Any], seconds: float) -> bool:
-    """Whether something of this length is like what was measured."""
+    """Whether the accuracies are valid for a segment of this duration.
+
+    Parameters
+    ----------
+    level : result of `reliability`.
+    seconds : duration of the segment.
+    """
     if level["seconds"] is None:
         return True
     shortest, longest = level["seconds"]
@@ -84,11 +90,13 @@ def fits(level: Mapping[str, Any], seconds: float) -> bool:
 
 
 def look_up(level: Mapping[str, Any], answer: str, confidence: float) -> dict[str, Any] | None:
-    """The part that an answer falls into; None where too few such answers were seen.
+    """The bin of a prediction; None if there were too few such predictions.
 
     Parameters
     ----------
-    level : as `reliability` gives it.
+    level : result of `reliability`.
+    answer : predicted class.
+    confidence : probability of the predicted class.
     """
     parts: Sequence[dict[str, Any]] = level["classes"].get(answer, ())
     return next((part for part in parts if confidence <= part["up_to"]), None)

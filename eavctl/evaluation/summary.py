@@ -1,4 +1,4 @@
-"""The scores of a prediction table as a JSON-able account: what training keeps and reports print."""
+"""The scores of a prediction table as a JSON-able dictionary, for model files and reports."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     Returns
     -------
     dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``; the ends are None
-    where there are too few clusters), the ``level`` of these intervals, what they are ``over`` and
-    ``n_clusters`` of that, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
-    the numbers of rows, clips and subjects, and what was ``published`` by others for this data set and
-    protocol, if anything.
+    for too few clusters), the ``level`` of these intervals, the name of the clusters as ``over`` and their
+    number as ``n_clusters``, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
+    the numbers of rows, clips and subjects, and the ``published`` scores for this data set and protocol, or
+    None.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     """
     known = table.keys["label"].notna().to_numpy()
     if not known.any():
-        raise DataError("no row of the predictions has a label, so there is nothing to score")
+        raise DataError("no row of the predictions has a label to score against")
     keys = table.keys[known].reset_index(drop=True)
     labels = keys["label"].to_numpy(dtype=object)
     pred = table.pred[known]
@@ -85,7 +85,7 @@ def _per_class(scores: metrics.Scores) -> list[dict[str, Any]]:
 def _per_subject(
     subjects: np.ndarray, truth: np.ndarray, predicted: np.ndarray, n_classes: int
 ) -> list[dict[str, Any]]:
-    """UAR of each subject, by name; those of one name in two data sets are called by the data set too."""
+    """UAR of each subject by name; the name includes the data set if two data sets share it."""
     repeated = Counter(short(subject) for subject in named(subjects))
     result = []
     for subject in named(subjects):
@@ -97,41 +97,41 @@ def _per_subject(
 
 
 def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
-    """Compare two prediction tables on the labelled samples they have in common, by UAR.
+    """Compare the UAR of two prediction tables on their common labelled samples.
 
     Returns
     -------
-    dict with the ``uar`` of ``first`` and ``second`` there, the ``difference`` (``value``, ``low``,
-    ``high``; the ends are None where there are too few clusters), its ``p_value``, what the interval is
-    ``over`` and ``n_clusters`` of that, ``n_rows``, and ``better`` and ``worse``: whether the interval and
-    the test both say so of ``first``.
+    dict with the UAR of the ``first`` and the ``second`` table, the ``difference`` (``value``, ``low``,
+    ``high``; the ends are None for too few clusters) with its ``level``, its ``p_value``, the name of the
+    clusters as ``over`` and their number as ``n_clusters``, ``n_rows``, and whether the first table is
+    ``better`` or ``worse`` by both the interval and the test.
 
     Raises
     ------
-    DataError : no labelled sample in common, or one with two labels.
+    DataError : no labelled sample in common, or the labels of a sample differ.
     """
-    place = {sample: i for i, sample in enumerate(second.keys["sample_id"])}
+    row_of = {sample: i for i, sample in enumerate(second.keys["sample_id"])}
     samples, labels = (first.keys[name].tolist() for name in ("sample_id", "label"))
     rows = [
         i
         for i, (sample, label) in enumerate(zip(samples, labels, strict=True))
-        if sample in place and isinstance(label, str)
+        if sample in row_of and isinstance(label, str)
     ]
-    others = [place[samples[i]] for i in rows]
+    others = [row_of[samples[i]] for i in rows]
     if not rows:
         raise DataError("the two prediction tables have no labelled sample in common")
     keys = first.keys.iloc[rows].reset_index(drop=True)
     names = keys["label"].tolist()
-    for sample, name, said in zip(keys["sample_id"], names, second.keys["label"].iloc[others], strict=True):
-        if isinstance(said, str) and name != said:
-            raise DataError(f"{sample} is {name!r} in one prediction table and {said!r} in the other")
+    for sample, name, other in zip(keys["sample_id"], names, second.keys["label"].iloc[others], strict=True):
+        if isinstance(other, str) and name != other:
+            raise DataError(f"{sample} is {name!r} in one prediction table and {other!r} in the other")
     classes = metrics.all_classes([*names, *second.classes], first.classes)
     truth = metrics.indices(names, classes)
-    one, other = (metrics.indices(t.pred[r], classes) for t, r in ((first, rows), (second, others)))
-    matrices = [metrics.confusion_matrix(truth, p, len(classes)) for p in (one, other)]
+    preds = [metrics.indices(t.pred[r], classes) for t, r in ((first, rows), (second, others))]
+    matrices = [metrics.confusion_matrix(truth, pred, len(classes)) for pred in preds]
     groups = dict.fromkeys((protocol_group(first), protocol_group(second)))
     clusters = min((clusters_of(keys, group) for group in groups), key=lambda each: each.n)
-    difference = paired_difference(clusters, truth, one, other, len(classes))
+    difference = paired_difference(clusters, truth, preds[0], preds[1], len(classes))
     found = {
         "first": float(metrics.uar(matrices[0])),
         "second": float(metrics.uar(matrices[1])),
@@ -148,18 +148,18 @@ def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:
 def corrected(
     comparisons: Sequence[Mapping[str, Any]], candidates: Sequence[int] | None = None
 ) -> list[dict[str, Any]]:
-    """Correct comparisons that are shown together, and judge them anew.
+    """Correct the p values of comparisons that are shown together, for multiple testing.
 
     Parameters
     ----------
-    comparisons : of `compare`.
-    candidates : for each the number of models that the compared one was picked from by its score, by which
-        its p value is multiplied first (Bonferroni); by default 1.
+    comparisons : results of `compare`.
+    candidates : for each comparison, the number of models from which the compared one was selected by its
+        score; its p value is first multiplied by this number (Bonferroni). By default 1.
 
     Returns
     -------
-    The comparisons with the ``p_value`` corrected (`eavctl.evaluation.intervals.holm`), ``n_compared``, the
-    number of comparisons that this took into account, and ``better`` and ``worse`` by the corrected value.
+    The comparisons with the corrected ``p_value`` (`eavctl.evaluation.intervals.holm`), ``n_compared``, the
+    number of comparisons corrected for, and ``better`` and ``worse`` by the corrected value.
     """
     counts = candidates or [1] * len(comparisons)
     p_values = holm([min(1.0, c["p_value"] * n) for c, n in zip(comparisons, counts, strict=True)])
@@ -170,12 +170,12 @@ def corrected(
 
 
 def judge(comparison: Mapping[str, Any]) -> dict[str, bool]:
-    """Whether the first model is ``better``, or ``worse``: the interval excludes 0, and p is below 0.05."""
+    """Whether the first model is ``better`` or ``worse``: the interval excludes 0, and p is below 0.05."""
     low, high = comparison["difference"]["low"], comparison["difference"]["high"]
-    shown = low is not None and comparison["p_value"] < SIGNIFICANT
-    return {"better": shown and low > 0, "worse": shown and high < 0}
+    is_significant = low is not None and comparison["p_value"] < SIGNIFICANT
+    return {"better": is_significant and low > 0, "worse": is_significant and high < 0}
 
 
 def protocol_group(table: PredictionTable) -> str | None:
-    """The key that the protocol keeps apart, if the table says so."""
+    """The key that the protocol keeps whole, or None if the table does not name one."""
     return (table.meta.get("protocol") or {}).get("group")

@@ -1,4 +1,4 @@
-"""Whom and what a model was trained on, and whether others are among them."""
+"""The subjects, clips and recordings that a model was trained on."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd  # judging a clip needs none
+    import pandas as pd  # predicting a clip does not need it
 
-Named = tuple[str, str]  # data set and name; the data set is "" where it is not known
-ANY = "*"  # the data set in models of a version that did not keep it
-JOINED = "+"  # between the recordings of a row of several modalities
+Named = tuple[str, str]  # data set and name; the data set is "" if unknown
+ANY = "*"  # stands for the data set in models of versions that did not store it
+JOINED = "+"  # separates the recordings of a row of several modalities
 
 
 @dataclass(frozen=True)
 class TrainedOn:
-    """The people, clips and recordings of some rows.
+    """The subjects, clips and recordings of some rows.
 
-    A person of one data set is nobody of another, whatever the names. Recordings are told by their content
-    (see `eavctl.extraction.fingerprint`), so that one is known again under another name.
+    Subjects of different data sets are different people, even with the same name. Recordings are identified
+    by their content (see `eavctl.extraction.fingerprint`), so that a renamed one is recognised.
     """
 
     subjects: frozenset[Named] = frozenset()
@@ -29,7 +29,7 @@ class TrainedOn:
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> TrainedOn:
-        """What rows of keys are of; what they do not name is left out."""
+        """Collect from rows of keys; missing keys are skipped."""
         subjects, clips, recordings = set(), set(), set[str]()
         for row in rows:
             dataset = row.get("dataset") or ""
@@ -42,18 +42,18 @@ class TrainedOn:
 
     @classmethod
     def of_keys(cls, keys: pd.DataFrame) -> TrainedOn:
-        """What the rows of a table are of."""
+        """Collect from the rows of a key table."""
         names = [name for name in ("dataset", "subject", "clip_id", "recording") if name in keys]
         return cls.of_rows(keys[names].astype(object).where(keys[names].notna(), None).to_dict("records"))
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> TrainedOn:
-        """Read `to_meta`, also of models that did not keep data sets and recordings."""
+        """Read the result of `to_meta`, also from models that did not store data sets and recordings."""
         subjects, clips = (_named(meta.get(key, {})) for key in ("subjects", "clips"))
         return cls(subjects, clips, frozenset(meta.get("recordings", ())))
 
     def to_meta(self) -> dict[str, Any]:
-        """JSON-able: names by data set, sorted; and the recordings."""
+        """JSON-able dictionary of sorted names by data set, and of the recordings."""
         return {
             "subjects": _by_dataset(self.subjects),
             "clips": _by_dataset(self.clips),
@@ -61,15 +61,15 @@ class TrainedOn:
         }
 
     def shared_subjects(self, other: TrainedOn) -> list[str]:
-        """Names of the other's people who are among these, sorted."""
-        return _known(other.subjects, self.subjects)
+        """Sorted names of the subjects of ``other`` that are also in this one."""
+        return _common(other.subjects, self.subjects)
 
     def shared_clips(self, other: TrainedOn) -> list[str]:
-        """Names of the other's clips that are among these, sorted."""
-        return _known(other.clips, self.clips)
+        """Sorted names of the clips of ``other`` that are also in this one."""
+        return _common(other.clips, self.clips)
 
     def shared_recordings(self, other: TrainedOn) -> frozenset[str]:
-        """The other's recordings that are among these, whatever they are called."""
+        """The recordings of ``other`` that are also in this one."""
         return self.recordings & other.recordings
 
 
@@ -78,8 +78,8 @@ def _named(found: Mapping[str, list[str]] | list[str]) -> frozenset[Named]:
     return frozenset((dataset, name) for dataset, names in by_dataset.items() for name in names)
 
 
-def _known(asked: Collection[Named], known: frozenset[Named]) -> list[str]:
-    return sorted(name for dataset, name in asked if (dataset, name) in known or (ANY, name) in known)
+def _common(names: Collection[Named], known: frozenset[Named]) -> list[str]:
+    return sorted(name for dataset, name in names if (dataset, name) in known or (ANY, name) in known)
 
 
 def _by_dataset(names: Collection[Named]) -> dict[str, list[str]]:

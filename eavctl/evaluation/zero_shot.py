@@ -1,4 +1,4 @@
-"""Scores of generalised zero-shot recognition: classes that were trained on, and the one held out."""
+"""Scores of generalised zero-shot recognition: of the training classes, and of the held-out class."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from eavctl.evaluation.intervals import LEVEL, Clusters, counted, interval_of, v
 
 
 def harmonic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """2 a b / (a + b), and 0 where both are 0."""
+    """2 a b / (a + b), or 0 if both are 0."""
     total = one + other
     return np.asarray(2 * one * other / np.where(total == 0, 1, total))
 
 
 def measures(confusion: np.ndarray, held_out: int) -> dict[str, np.ndarray]:
-    """What a classifier makes of the classes that it was trained on, and of the one held out.
+    """Recall of the training classes and of the held-out class.
 
     Parameters
     ----------
-    confusion : shape (..., n_classes, n_classes), true classes in rows; any class may be named for any row.
-    held_out : number of the class held out.
+    confusion : shape (..., n_classes, n_classes), true classes in rows; every class can be predicted for
+        every row.
+    held_out : index of the held-out class.
 
     Returns
     -------
-    ``seen``, the mean recall of all other classes, ``unseen``, the recall of the class held out, and
-    ``harmonic``, the harmonic mean of the two [1]_; shape (...).
+    ``seen``, the mean recall of the training classes, ``unseen``, the recall of the held-out class, and
+    ``harmonic``, the harmonic mean of the two [1]_; each of shape (...).
 
     References
     ----------
@@ -43,21 +44,21 @@ def measures(confusion: np.ndarray, held_out: int) -> dict[str, np.ndarray]:
 def score(
     clusters: Clusters, truth: np.ndarray, predicted: Mapping[int, np.ndarray], classes: Sequence[str]
 ) -> dict[str, Any]:
-    """Score the predictions made with one class held out, or with several, each in turn.
+    """Score predictions made with one class held out, for one or several held-out classes in turn.
 
     Parameters
     ----------
-    clusters : of the rows.
-    truth : class numbers, int, shape (n_rows,).
-    predicted : for each class that was held out, what the rows were named then, class numbers (n_rows,).
+    clusters : clusters of the rows.
+    truth : class indices, int, shape (n_rows,).
+    predicted : class indices, int, shape (n_rows,), predicted with each class held out.
     classes : names of all classes.
 
     Returns
     -------
-    JSON-able: ``classes``, for each class held out its name as ``class``, with ``seen``, ``unseen`` and
-    ``harmonic``, each with ``value``, ``low`` and ``high`` (None where there are too few clusters);
-    ``mean``, the means of these over the classes held out; ``chance`` of each of them; ``level`` of the
-    intervals, what they are ``over``, ``n_clusters`` of that; ``n_rows``.
+    JSON-able dictionary: ``classes``, for each held-out class its name as ``class``, with ``seen``,
+    ``unseen`` and ``harmonic``, each with ``value``, ``low`` and ``high`` (None for too few clusters);
+    ``mean``, their means over the held-out classes; ``chance`` for each of them; ``level`` of the intervals,
+    the name of the clusters as ``over`` and their number as ``n_clusters``; and ``n_rows``.
 
     Raises
     ------
@@ -85,16 +86,16 @@ def score(
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:
-    """The scores for people, a line for each class held out, the means, and what chance would give."""
-    told = [(f"{each['class']} held out", each) for each in scores["classes"]]
-    if len(told) > 1:
-        told.append(("mean over classes", scores["mean"]))
-    width = max(len(title) for title, _ in told)
-    rows = [f"{title:{width}}: {', '.join(_said(each))}" for title, each in told]
+    """The scores as text: a line for each held-out class, their mean, and the chance level."""
+    titled = [(f"{each['class']} held out", each) for each in scores["classes"]]
+    if len(titled) > 1:
+        titled.append(("mean over classes", scores["mean"]))
+    width = max(len(title) for title, _ in titled)
+    rows = [f"{title:{width}}: {', '.join(_formatted(each))}" for title, each in titled]
     note = formatting.intervals_over(scores, scores["mean"]["unseen"])
     return [*rows, f"chance {formatting.number(scores['chance'])} for each ({note})"]
 
 
-def _said(each: Mapping[str, Any]) -> list[str]:
+def _formatted(each: Mapping[str, Any]) -> list[str]:
     titles = (("seen", "seen"), ("unseen", "unseen"), ("harmonic mean", "harmonic"))
     return [f"{title} {formatting.score(each[name])}" for title, name in titles]

@@ -17,6 +17,7 @@ from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalErro
 from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
 from eavctl.settings import Within, checked
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ class Recipe:
         return {**identity, "features_hash": hash_json(identity), "segment": segment}
 
     @classmethod
-    def from_meta(cls, meta: dict[str, Any]) -> Recipe:
+    def from_meta(cls, meta: FeatureMeta) -> Recipe:
         """Rebuild the recipe of a table or a model from its metadata.
 
         Raises
@@ -114,15 +115,15 @@ class Recipe:
         SettingsError : this eavctl has another version of the feature set.
         DataError : this eavctl has no such feature set, or it does not take the settings.
         """
-        segment = meta["segment"] or {"seconds": None, "hop": None}
+        seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
         try:
-            recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
-        if _plain(identity) != _plain({name: meta.get(name) for name in identity}):
+        if _plain(identity) != _plain({name: getattr(meta, name) for name in identity}):
             raise SettingsError(
-                f"features {meta['features']!r} were made by version {meta['features_version']} of the set, "
+                f"features {meta.features!r} were made by version {meta.features_version} of the set, "
                 f"and this eavctl has version {recipe.entry.facts['version']}; extract and train again"
             )
         return recipe

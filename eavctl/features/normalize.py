@@ -82,7 +82,7 @@ def _sounds(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
     """Which frames are not padding, bool, with one band.
 
     Padding is the run of frames at the end in which all bands have the value of padding; the first frame is
-    none, as in `eavctl.encoders.augmentation.sounding`.
+    none, as in `eavctl.encoders.augmentation.unpadded`.
     """
     time_axis = 3 - band_axis
     sounds = (values != padding).any(axis=band_axis, keepdims=True)

@@ -1,10 +1,10 @@
-"""Late fusion: the class probabilities of several models become those of one.
+"""Late fusion: the class probabilities of several models are fused to those of one.
 
-Tables meet by ``sample_id``, never by position, and classes by name. What is learned is learned on
-out-of-fold rows: each fold is fused by a fuser that has seen the other folds alone, which hold other
-speakers; the fuser that is kept has seen all of them. That holds, too, for the shares of the classes by
-which probabilities are made answers. A kept fuser takes what inputs there are: those that
-a row lacks are left out of it, and no number stands in for them.
+Tables are joined on ``sample_id``, never by position, and classes by name. A fuser is fitted on out-of-fold
+rows only: each fold is fused by one that is fitted on the other folds, whose speakers are others, and the
+fuser that is saved is fitted on all folds. The class priors of the decision rule are estimated in the same
+way. A saved fuser accepts missing inputs: a row is fused from the inputs that it has, and no placeholder
+value stands for the others.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from eavctl.classifiers.calibration import decide, priors_of
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.metrics import indices
-from eavctl.fusion.joining import Inputs, Joined, hashes_of, join, merged_meta, unite
+from eavctl.fusion.joining import FuserInputs, JoinedPredictions, hashes_of, join, merged_meta, unite
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage.tables import PredictionTable
 
 
 class LateFuser:
-    """Base of the fusers: joins and checks; a method adds how it combines and, perhaps, learns.
+    """Base of the fusers: joins and checks tables. A method adds `_combine` and, if trainable, `_train`.
 
     Attributes
     ----------
     classes_ : names of the classes, shape (n_classes,), in the order of the probabilities.
     inputs : names of the tables that it was fitted with.
-    hashes : for each input the hashes of the models that made its table, by which it is known again.
+    hashes : for each input the hashes of the models that made its table, by which tables are matched.
     priors : shares of the classes among the labelled rows that it was fitted on, shape (n_classes,); equal
-        ones where there were none.
-    arrays : what was learned.
+        shares if there were none.
+    arrays : fitted parameters.
     """
 
     method: ClassVar[str]
-    learned: ClassVar[bool] = False
+    trainable: ClassVar[bool] = False
     kind = "fuse"
 
     def __init__(self) -> None:
@@ -51,47 +51,47 @@ class LateFuser:
         self.arrays: dict[str, np.ndarray] = {}
 
     def fit(self, tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> LateFuser:
-        """Learn from all labelled rows that the tables have in common, and return self.
+        """Fit on all labelled rows that the tables have in common, and return self.
 
         Raises
         ------
-        DataError : the tables do not fit together; or, where something is learned, they are not out of
+        DataError : tables that do not fit together; for a trainable method also tables that are not out of
             fold or have no labels.
         """
         return self._fit(join(tables, names))
 
     def fuse(self, tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> PredictionTable:
-        """Fuse the rows that any of the tables has, each by the inputs that it has.
+        """Fuse the rows that any of the tables has, each from the inputs that it has.
 
         Parameters
         ----------
-        tables : for all inputs or some of them, in any order; known by the models that made them.
-        names : what messages call the tables.
+        tables : for all inputs or some of them, in any order; matched by the models that made them.
+        names : of the tables in messages.
 
         Returns
         -------
-        A prediction table whose ``fusion`` says how many rows had which inputs (``used``), and how many
-        lacked each (``absent``).
+        A prediction table whose metadata has under ``fusion`` the number of rows of each set of inputs
+        (``used``), and for each input the number of rows without it (``absent``).
 
         Raises
         ------
         UsageError : no table.
-        DataError : the tables do not fit together, or not this fuser; or it has learned nothing for the
-            inputs that a row has.
+        DataError : tables that do not fit together or do not match the inputs, or a set of inputs that the
+            method was not fitted for.
         """
-        joined = unite(tables, Inputs(self.inputs, self.hashes, tuple(self.classes_.tolist())), names)
+        joined = unite(tables, FuserInputs(self.inputs, self.hashes, tuple(self.classes_.tolist())), names)
         meta = self._meta(joined)
-        meta["out_of_fold"] = meta["out_of_fold"] and not self.learned
+        meta["out_of_fold"] = meta["out_of_fold"] and not self.trainable
         proba = self.predict_proba(joined.stack, joined.present)
-        return PredictionTable(joined.keys, proba, joined.classes, meta, self._answers(proba))
+        return PredictionTable(joined.keys, proba, joined.classes, meta, self._predicted(proba))
 
     def predict_proba(self, stack: np.ndarray, present: np.ndarray | None = None) -> np.ndarray:
-        """Fuse probabilities to those of one model.
+        """Fuse the probabilities of several models to those of one.
 
         Parameters
         ----------
-        stack : shape (n_rows, n_inputs, n_classes); whatever stands where an input is absent is not read.
-        present : bool, shape (n_rows, n_inputs); by default all of them.
+        stack : shape (n_rows, n_inputs, n_classes); values of missing inputs are not read.
+        present : bool, shape (n_rows, n_inputs); by default all True.
 
         Returns
         -------
@@ -99,7 +99,7 @@ class LateFuser:
 
         Raises
         ------
-        DataError : a row has no input, or inputs for which nothing was learned.
+        DataError : a row without any input, or with a set of inputs that the method was not fitted for.
         """
         stack = np.asarray(stack, dtype=np.float64)
         here = np.ones(stack.shape[:2], dtype=bool) if present is None else np.asarray(present, dtype=bool)
@@ -114,16 +114,16 @@ class LateFuser:
         return np.asarray(fused / fused.sum(axis=1, keepdims=True))
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
-        """The answers to fused probabilities: see `eavctl.classifiers.calibration.decide`."""
+        """Indices of the predicted classes: see `eavctl.classifiers.calibration.decide`."""
         return decide(proba, self.priors)
 
     @property
     def weights(self) -> tuple[float, ...] | None:
-        """The share of each input where all are present, summing to 1; None where there is no such thing."""
+        """Weights of the inputs where all are present, summing to 1; None for a method without weights."""
         return (1 / len(self.inputs),) * len(self.inputs)
 
     def to_meta(self) -> dict[str, Any]:
-        """What a model file keeps, JSON-able, beside `to_arrays`."""
+        """JSON-able part of the model file; see `to_arrays` for the rest."""
         return {
             "method": self.method,
             "classes": self.classes_.tolist(),
@@ -133,7 +133,7 @@ class LateFuser:
         }
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays that a model file keeps."""
+        """Arrays of the model file."""
         return dict(self.arrays)
 
     @staticmethod
@@ -152,39 +152,39 @@ class LateFuser:
         if len(fuser.hashes) != len(fuser.inputs):
             raise ValueError(f"hashes of {len(fuser.hashes)} inputs for {len(fuser.inputs)}")
         fuser.arrays = {name: np.asarray(array, dtype=np.float64) for name, array in arrays.items()}
-        known = [subset for subset in subsets_of(range(len(fuser.inputs))) if fuser._serves(subset)]
+        known = [subset for subset in subsets_of(range(len(fuser.inputs))) if fuser._supports(subset)]
         present = np.array([np.isin(range(len(fuser.inputs)), subset) for subset in known])
         fuser.predict_proba(np.full((*present.shape, len(fuser.classes_)), 1 / len(fuser.classes_)), present)
         return fuser
 
-    def _fit(self, joined: Joined) -> LateFuser:
-        self._require_learnable(joined)
+    def _fit(self, joined: JoinedPredictions) -> LateFuser:
+        self._check_trainable(joined)
         return self._fit_rows(joined, joined.labelled)
 
-    def _require_learnable(self, joined: Joined) -> None:
-        """Raise DataError where something is to be learned and these rows do not allow it."""
-        if not self.learned:
+    def _check_trainable(self, joined: JoinedPredictions) -> None:
+        """Raise DataError if the method is trainable and cannot be fitted on these rows."""
+        if not self.trainable:
             return
         for table, name in zip(joined.tables, joined.names, strict=True):
             leakage.assert_out_of_fold(table.keys, table.meta, name)
         labels = joined.keys["label"].to_numpy(dtype=object)[joined.labelled]
         if not len(labels):
-            raise DataError(f"fusion by {self.method} learns from labels, and the tables have none in common")
+            raise DataError(f"fusion by {self.method} is fitted on labels, and no common row has one")
         unknown = sorted(set(labels) - set(joined.classes))
         if unknown:
-            raise DataError(f"some rows have the label {unknown[0]!r}, which is none of the tables' classes")
+            raise DataError(f"some rows have the label {unknown[0]!r}, which is no class of the tables")
 
-    def _fit_rows(self, joined: Joined, rows: np.ndarray) -> LateFuser:
+    def _fit_rows(self, joined: JoinedPredictions, rows: np.ndarray) -> LateFuser:
         self.classes_, self.inputs = np.array(joined.classes, dtype=str), joined.names
         self.hashes = tuple(hashes_of(table) for table in joined.tables)
         labels = joined.keys["label"].to_numpy(dtype=object)[rows]
         counts = np.array([(labels == name).sum() for name in joined.classes])
         self.priors = counts / counts.sum() if counts.any() else np.full(len(counts), 1 / len(counts))
-        if self.learned:
-            self._learn(joined.stack[rows], indices(labels, joined.classes))
+        if self.trainable:
+            self._train(joined.stack[rows], indices(labels, joined.classes))
         return self
 
-    def _meta(self, joined: Joined) -> dict[str, Any]:
+    def _meta(self, joined: JoinedPredictions) -> dict[str, Any]:
         meta = merged_meta(joined)
         meta["name"] = f"{self.method} fusion"
         weights = None if self.weights is None else dict(zip(self.inputs, self.weights, strict=True))
@@ -199,32 +199,33 @@ class LateFuser:
         }
         return meta
 
-    def _answers(self, proba: np.ndarray) -> np.ndarray:
-        """Names of the answers to fused probabilities, object array (n_rows,)."""
+    def _predicted(self, proba: np.ndarray) -> np.ndarray:
+        """Names of the predicted classes, object array (n_rows,)."""
         return np.asarray(self.classes_.astype(object)[self.decide(proba)])
 
-    def _serves(self, inputs: tuple[int, ...]) -> bool:
-        """Whether it can do with these inputs alone."""
+    def _supports(self, inputs: tuple[int, ...]) -> bool:
+        """Whether rows with only these inputs can be fused."""
         return True
 
-    def _learn(self, stack: np.ndarray, truth: np.ndarray) -> None:
+    def _train(self, stack: np.ndarray, truth: np.ndarray) -> None:
+        """Fit ``arrays`` to (n_rows, n_inputs, n_classes) and class indices (n_rows,)."""
         raise NotImplementedError
 
     def _combine(self, stack: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-        """Fuse (n_rows, n_present, n_classes) to (n_rows, n_classes); ``inputs`` are the numbers of those."""
+        """Fuse (n_rows, n_present, n_classes) to (n_rows, n_classes); ``inputs`` are the indices present."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Fused:
-    """What a fusion came to.
+    """Result of a late fusion.
 
     Parameters
     ----------
-    predictions : of the rows that all tables have, each by a fuser that has not learned from its fold.
-    fuser : the one to keep, which has seen all rows.
-    subsets : scores of those same fusers for every subset of the inputs, beside the tables themselves (see
-        `eavctl.fusion.subsets.table_of`); None where no row has a label.
+    predictions : of the rows that all tables have, each fold by a fuser fitted on the other folds.
+    fuser : fitted on all rows, to be saved.
+    subsets : scores of the folds' fusers for every subset of the inputs, compared with the single tables
+        (see `eavctl.fusion.subsets.table_of`); None if no row has a label.
     """
 
     predictions: PredictionTable
@@ -237,7 +238,7 @@ def new(method: str) -> LateFuser:
 
     Raises
     ------
-    UsageError : no such fuser, or not one of probabilities.
+    UsageError : no such fuser, or one that is no `LateFuser`.
     """
     fuser = registry.get("fusers", method).thing()
     if not isinstance(fuser, LateFuser):
@@ -248,33 +249,33 @@ def new(method: str) -> LateFuser:
 def fuse(
     tables: Sequence[PredictionTable], method: str = "mean", names: Sequence[str] | None = None
 ) -> Fused:
-    """Fuse prediction tables, and judge honestly: each fold's rows by a fuser of the other folds' rows.
+    """Fuse prediction tables, each fold's rows by a fuser that is fitted on the other folds.
 
     Parameters
     ----------
     tables : two or more, of the same classes in any order.
     method : a registered fuser.
-    names : what messages and the result's metadata call the tables.
+    names : of the tables, in messages and in the result's metadata.
 
     Raises
     ------
     UsageError : no such method, or fewer than two tables.
-    DataError : tables that do not fit together; for a method that learns also tables that are not out of
-        fold, that were split into other folds than the first, or into one only.
-    LeakError : a speaker stands in two folds, and the tables' protocol does not say so by name.
+    DataError : tables that do not fit together; for a trainable method also tables that are not out of fold,
+        or that have different folds or only one.
+    LeakError : a speaker in two folds, where the tables' protocol does not allow it by name.
     """
     joined = check(tables, method, names)
     fuser = new(method)._fit(joined)
     meta = fuser._meta(joined)
-    judges = _judges(fuser, joined)
+    fold_fusers = _fold_fusers(fuser, joined)
 
     def fused(subset: tuple[str, ...]) -> PredictionTable:
         present = np.tile(np.isin(joined.names, subset), (len(joined.keys), 1))
         proba = np.empty((len(joined.keys), len(joined.classes)))
         pred = np.empty(len(joined.keys), dtype=object)
-        for judge, rows in judges:
-            proba[rows] = judge.predict_proba(joined.stack[rows], present[rows])
-            pred[rows] = judge._answers(proba[rows])
+        for each, rows in fold_fusers:
+            proba[rows] = each.predict_proba(joined.stack[rows], present[rows])
+            pred[rows] = each._predicted(proba[rows])
         return PredictionTable(joined.keys, proba, joined.classes, meta, pred)
 
     singles = dict(zip(joined.names, joined.tables, strict=True))
@@ -284,8 +285,8 @@ def fuse(
 
 def check(
     tables: Sequence[PredictionTable], method: str = "mean", names: Sequence[str] | None = None
-) -> Joined:
-    """Join prediction tables, once it is known that nothing stands against fusing them.
+) -> JoinedPredictions:
+    """Join prediction tables and check that they can be fused.
 
     Raises
     ------
@@ -293,48 +294,48 @@ def check(
     """
     joined = join(tables, names)
     fuser = new(method)
-    fuser._require_learnable(joined)
-    if fuser.learned:
+    fuser._check_trainable(joined)
+    if fuser.trainable:
         _require_folds(method, joined)
         protocol = merged_meta(joined)["protocol"]
         for train, test in _folds(joined):
             if not len(train):
                 raise DataError(
-                    f"fusion by {method} learns from other folds' labels, and one fold has them all"
+                    f"fusion by {method} is fitted on the labels of other folds, and one fold has them all"
                 )
             _check(joined.keys, train, test, protocol)
     return joined
 
 
-def _judges(fuser: LateFuser, joined: Joined) -> list[tuple[LateFuser, np.ndarray]]:
-    """Fusers and the rows that each may judge: a fold, where weights and priors come from the other folds.
+def _fold_fusers(fuser: LateFuser, joined: JoinedPredictions) -> list[tuple[LateFuser, np.ndarray]]:
+    """For each fold a fuser whose parameters and priors come from the other folds, and the fold's rows.
 
-    Without folds, one that has no labels judges all rows, if the method can do without.
+    Without folds, a method that is not trainable has one fuser with equal priors for all rows.
     """
     method, folds = fuser.method, joined.keys["fold"]
-    if not fuser.learned and (not joined.same_folds or folds.nunique() < 2):
+    if not fuser.trainable and (not joined.same_folds or folds.nunique() < 2):
         return [(new(method)._fit_rows(joined, np.arange(0)), np.arange(len(joined.keys)))]
     return [(new(method)._fit_rows(joined, train), test) for train, test in _folds(joined)]
 
 
-def _folds(joined: Joined) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Of each fold the labelled rows of the others, from which is learned, and its own rows."""
+def _folds(joined: JoinedPredictions) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each fold the labelled rows of the other folds, and its own rows."""
     folds = joined.keys["fold"]
     for fold in folds.unique():
         test = np.flatnonzero(folds == fold)
         yield np.setdiff1d(joined.labelled, test), test
 
 
-def _require_folds(method: str, joined: Joined) -> None:
-    """Raise DataError where the tables' folds are not enough for a method that learns."""
+def _require_folds(method: str, joined: JoinedPredictions) -> None:
+    """Raise DataError if the tables do not have the folds that a trainable method needs."""
     if not joined.same_folds:
         raise DataError(
-            f"fusion by {method} learns from the other folds, and the tables have different folds.\n"
+            f"fusion by {method} is fitted on other folds, and the tables have different folds.\n"
             "Train them with the same --protocol, --folds, --group and --seed, or fuse by mean."
         )
     if joined.keys["fold"].nunique() < 2:
         raise DataError(
-            f"fusion by {method} learns from the other folds, and the tables have one fold only.\n"
+            f"fusion by {method} is fitted on other folds, and the tables have one fold only.\n"
             "Train with --protocol group-kfold (or stratified), or fuse by mean."
         )
 
@@ -345,7 +346,7 @@ def _check(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, protocol: Ma
 
 
 def _used(present: np.ndarray, names: Sequence[str]) -> dict[str, int]:
-    """How many rows have which inputs, those of the most inputs first."""
+    """Number of rows of each set of inputs, the largest sets first."""
     patterns, counts = np.unique(present, axis=0, return_counts=True)
     order = sorted(range(len(patterns)), key=lambda i: (-patterns[i].sum(), *(~patterns[i])))
     return {"+".join(np.array(names)[patterns[i]]): int(counts[i]) for i in order}

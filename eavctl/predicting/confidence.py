@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from eavctl.evaluation.reliability import fits, look_up
 from eavctl.predicting.rows import Row
+from eavctl.storage.metadata import ModelMeta
 
 
 class Confidence:
@@ -25,11 +26,11 @@ class Confidence:
     lengths : seconds of the shortest and of the longest row in training; None where not known.
     """
 
-    def __init__(self, classes: Sequence[str], meta: Mapping[str, Any], each_segment: bool) -> None:
-        levels = (meta.get("out_of_fold") or {}).get("reliability")
+    def __init__(self, classes: Sequence[str], meta: ModelMeta, each_segment: bool) -> None:
+        levels = (meta.out_of_fold or {}).get("reliability")
         levels = levels if isinstance(levels, dict) else {}  # models of older versions have none
         self._classes, self._each_segment = list(classes), each_segment
-        self._subsets = (meta.get("fusion") or {}).get("subsets") or []
+        self._subsets = (meta.fusion or {}).get("subsets") or []
         self.by_segments = not each_segment and "clips" in levels
         self._level: dict[str, Any] | None = levels.get("clips" if self.by_segments else "rows")
         seconds = self._level["seconds"] if self._level else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage import artifacts
 from eavctl.storage.keys import AGREEING_KEYS
-from eavctl.storage.tables import FeatureTable, read_features, read_meta
+from eavctl.storage.metadata import FeatureMeta
+from eavctl.storage.tables import FeatureTable, read_feature_meta, read_features
 
 
 def read_tables(
@@ -42,7 +43,7 @@ def read_tables(
         if choice.layout or choice.epochs:
             raise UsageError(f"{path}: a feature table; --layout and --events are for recordings")
         source = os.fspath(path)
-        takers = _takers(streams, read_meta(path), source, model)
+        takers = _takers(streams, read_feature_meta(path), source, model)
         table = read_features(path)
         _check_shape(table.x, [streams[i] for i in takers], source)
         for keys, x in _chosen(table, choice, source):
@@ -105,28 +106,28 @@ class _TableSample:
 
 
 def _takers(
-    streams: Sequence[StreamInput], meta: dict[str, Any], source: str, model: str | os.PathLike[str]
+    streams: Sequence[StreamInput], meta: FeatureMeta, source: str, model: str | os.PathLike[str]
 ) -> list[int]:
     """Numbers of the streams that take a table's features."""
     if len(streams) == 1:
-        artifacts.require_fit(artifacts.Model(dict(streams[0].meta), None), model, meta, source)
+        artifacts.require_fit(streams[0].meta, model, meta, source)
         return [0]
-    takers = [i for i, s in enumerate(streams) if s.meta["features_hash"] == meta.get("features_hash")]
+    takers = [i for i, s in enumerate(streams) if s.meta.features_hash == meta.features_hash]
     if not takers:
         raise SettingsError(
-            f"{source} has features {meta.get('features')!r}, which no stream of {model} takes.\n"
+            f"{source} has features {meta.features!r}, which no stream of {model} takes.\n"
             f"Extract again; it takes {'; '.join(_wanted(stream, meta) for stream in streams)}"
         )
     return takers
 
 
-def _wanted(stream: StreamInput, meta: Mapping[str, Any]) -> str:
+def _wanted(stream: StreamInput, table: FeatureMeta) -> str:
     """The features that a stream takes, with the settings that differ from those of a table."""
-    ours, theirs = stream.meta, meta.get("settings", {})
-    wanted = f"{ours['features']!r} for {stream.name}"
-    if ours["features"] != meta.get("features"):
+    wanted = f"{stream.meta.features!r} for {stream.name}"
+    if stream.meta.features != table.features:
         return wanted
-    differing = [f"{key}={value}" for key, value in ours["settings"].items() if theirs.get(key) != value]
+    settings = stream.meta.settings.items()
+    differing = [f"{key}={value}" for key, value in settings if table.settings.get(key) != value]
     return f"{wanted} with {', '.join(differing)}" if differing else f"{wanted}, of another version"
 
 

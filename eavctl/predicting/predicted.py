@@ -86,17 +86,23 @@ class Predicted(NamedTuple):
             pred=np.array([row.pred for row in rows], dtype=object),
             right=[self.right(row) for row in rows],
             meta={
-                **(self._fused() if self.is_fusion else _single(meta)),
-                "model_hashes": [meta["training_hash"]],
+                **(self._fused() if self.is_fusion else self._single()),
+                "model_hashes": [meta.training_hash],
                 "protocol": {
                     "name": "predict",
-                    "normalize": meta["protocol"].get("normalize"),
+                    "normalize": meta.protocol.normalize,
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,
-                "versions": meta["versions"],
+                "versions": dict(meta.versions),
             },
         )
+
+    def _single(self) -> dict[str, Any]:
+        """Metadata for a model of one stream."""
+        (stream,) = self.predictor.streams
+        name = f"{self.predictor.model.meta.kind} on {stream.recipe.features}"
+        return {"name": name, "modalities": [stream.recipe.modality]}
 
     def _fused(self) -> dict[str, Any]:
         """Metadata for a fusion: its name, the modalities used, and how many rows by which streams."""
@@ -104,14 +110,10 @@ class Predicted(NamedTuple):
         modality = {stream.name: stream.recipe.modality for stream in self.predictor.streams}
         anywhere = {name for names in used for name in names}
         return {
-            "name": f"{meta['method']} on {' + '.join(modality)}",
+            "name": f"{meta.method} on {' + '.join(modality)}",
             "modalities": list(dict.fromkeys(modality[name] for name in modality if name in anywhere)),
             "fusion": {
-                "method": meta["method"],
+                "method": meta.method,
                 "used": {"+".join(names): count for names, count in used.items()},
             },
         }
-
-
-def _single(meta: dict[str, Any]) -> dict[str, Any]:
-    return {"name": f"{meta['kind']} on {meta['features']}", "modalities": [meta["modality"]]}

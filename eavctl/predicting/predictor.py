@@ -79,7 +79,7 @@ class Predictor:
         segment: float | None = None,
         hop: float | None = None,
     ) -> None:
-        if model.meta["kind"] == "fuse":
+        if model.meta.kind == "fuse":
             raise DataError(
                 f"{path}: fuses predictions of other models; apply it with 'eavctl fuse --use {path}'"
             )
@@ -113,12 +113,12 @@ class Predictor:
     @property
     def is_fusion(self) -> bool:
         """Whether the model has several streams, of which some can be absent."""
-        return "streams" in self.model.meta
+        return bool(self.model.meta.streams)
 
     @property
     def normalizes_speakers(self) -> bool:
         """Whether features are standardised by speaker, which takes several recordings of each."""
-        return bool(self.model.meta["protocol"].get("normalize"))
+        return bool(self.model.meta.protocol.normalize)
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -158,7 +158,7 @@ class Predictor:
         if self.normalizes_speakers:
             from eavctl.predicting.speakers import standardized
 
-            recordings = standardized(list(recordings), self.model.meta, self.path)
+            recordings = standardized(list(recordings), self.streams[0].meta, self.path)
         for each in recordings:
             rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
             yield Judged(each.name, rows, each.rejected, each.notes, each.faults)
@@ -263,7 +263,7 @@ class Predictor:
 
     def _met_in_training(self, rows: Sequence[Row]) -> list[str]:
         """A sentence if the model was trained on these people or recordings, whatever their names here."""
-        trained = TrainedOn.from_meta(self.model.meta["trained_on"])
+        trained = TrainedOn.from_meta(self.model.trained_on)
         ours = TrainedOn.of_rows(row.keys for row in rows)
         met = trained.shared_subjects(ours) or trained.shared_clips(ours)
         if not met and (known := trained.shared_recordings(ours)):

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError
 from eavctl.features.normalize import COLUMNS, Bands, bands_of, standardize_by_group
 from eavctl.predicting.segments import DescribedRecording, features_of
+from eavctl.storage.metadata import FeatureMeta
 
 MIN_SPEAKER_CLIPS = 4  # fewer say more about the text than about the voice
 
 
 def standardized(
-    recordings: Sequence[DescribedRecording], meta: Mapping[str, Any], model: str | os.PathLike[str]
+    recordings: Sequence[DescribedRecording], meta: FeatureMeta, model: str | os.PathLike[str]
 ) -> list[DescribedRecording]:
     """Bring each speaker's features to mean 0 and standard deviation 1, as the training did.
 
     Parameters
     ----------
     recordings : for a model of one stream.
-    meta, model : the model's metadata, and its file, for errors.
+    meta, model : of the features that the model was trained on; and its file, for errors.
 
     Raises
     ------
@@ -64,12 +64,12 @@ def speakers_of(recordings: Sequence[DescribedRecording], model: str | os.PathLi
     return np.array([numbers[speaker] for speaker in named])
 
 
-def _bands(meta: Mapping[str, Any], model: str | os.PathLike[str]) -> Bands:
+def _bands(meta: FeatureMeta, model: str | os.PathLike[str]) -> Bands:
     """The bands that the training standardised, if this eavctl has the same."""
-    bands = bands_of(meta["features"])
-    if meta.get("normalized", COLUMNS._asdict()) != bands._asdict():
+    bands = bands_of(meta.features)
+    if (meta.normalized or COLUMNS._asdict()) != bands._asdict():
         raise SettingsError(
             f"{model} was trained with --normalize speaker by another version of eavctl, which standardised "
-            f"{meta['features']!r} differently; train it again"
+            f"{meta.features!r} differently; train it again"
         )
     return bands

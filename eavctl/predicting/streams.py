@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from eavctl.extraction.recipe import Recipe
+from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
 
 class StreamInput(NamedTuple):
@@ -16,13 +16,13 @@ class StreamInput(NamedTuple):
     ----------
     name : its modality, unless other streams have the same; used in outputs.
     recipe : how recordings become its features.
-    meta : its metadata in the model file; all of the model's where it has only one stream.
+    meta : its metadata in the model file.
     shape : of one segment's features; None where the model checks that itself.
     """
 
     name: str
     recipe: Recipe
-    meta: Mapping[str, Any]
+    meta: FeatureMeta
     shape: tuple[int, ...] | None = None
 
     @property
@@ -32,7 +32,7 @@ class StreamInput(NamedTuple):
 
 
 def stream_inputs(
-    meta: Mapping[str, Any], segment: float | None = None, hop: float | None = None
+    meta: ModelMeta, segment: float | None = None, hop: float | None = None
 ) -> list[StreamInput]:
     """Read a model's streams, or its only one, from its metadata.
 
@@ -45,16 +45,15 @@ def stream_inputs(
     ------
     UsageError : a hop without a segment, or one of them is out of range.
     """
-    if "streams" not in meta:
-        return [StreamInput(meta["modality"], _recipe(meta, segment, hop), meta)]
+    if meta.features is not None:
+        return [StreamInput(meta.features.modality, _recipe(meta.features, segment, hop), meta.features)]
     return [
-        StreamInput(each["name"], _recipe(each, segment, hop), each, tuple(each["shape"]))
-        for each in meta["streams"]
+        StreamInput(each.name, _recipe(each, segment, hop), each, tuple(each.shape)) for each in meta.streams
     ]
 
 
-def _recipe(meta: Mapping[str, Any], segment: float | None, hop: float | None) -> Recipe:
-    recipe = Recipe.from_meta(dict(meta))
+def _recipe(meta: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:
+    recipe = Recipe.from_meta(meta)
     if segment is None and hop is None:
         return recipe
     return replace(recipe, segment=segment, hop=hop)

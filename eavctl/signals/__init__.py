@@ -1,1 +1,1 @@
-"""Bytes to arrays, and nothing else."""
+"""Readers of audio, video and EEG files: bytes to arrays, and nothing else."""

@@ -1,4 +1,4 @@
-"""Sound from files: any usual format, rate and number of channels to one float32 array."""
+"""Audio from files: any usual format, sampling rate and number of channels to one float32 array."""
 
 from __future__ import annotations
 
@@ -15,45 +15,46 @@ import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
 
-LONGEST_S = 4 * 3600.0  # a bound for memory: a small file can claim, or unpack to, days of sound
-MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the rate is a lie or very high
-LOUDEST = 1e10  # times full scale; squares of more than this overflow float32 in what follows
-BLOCK = 1 << 20  # samples read at once, so that what a header claims is never allocated
+LONGEST_S = 4 * 3600.0  # bounds memory: a small file can claim, or unpack to, days of audio
+MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the header's rate is wrong or very high
+LOUDEST = 1e10  # times full scale; squares of larger values overflow float32 in the features
+BLOCK = 1 << 20  # samples per read, so that the size that a header claims is never allocated
 MOST_MENDED_BYTES = 1 << 30
 SHOWN_BYTES = 12
-TOLERANCE_S = 0.2  # codecs pad and trim ends by less
-ENDLESS_BYTES = 0x7FFFF000  # from here on, a size in a WAV header says "not known yet": it was streamed
-ENDLESS_FRAMES = 1 << 62  # libsndfile's word for it
+TOLERANCE_S = 0.2  # codecs pad and trim the ends by less
+ENDLESS_BYTES = 0x7FFFF000  # a size from here on in a WAV header means "unknown": the file was streamed
+ENDLESS_FRAMES = 1 << 62  # libsndfile's value for an unknown length
 
-WAVE_FORM = struct.Struct("<HHIIHH")  # kind, channels, rate, bytes a second and a frame, bits
+WAVE_FORM = struct.Struct("<HHIIHH")  # codec, channels, rate, bytes per second, bytes per frame, bits
 
-SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")  # of sound files' starts
-BOX_SIGNATURE = b"ftyp"  # of MP4 and its kin, from the fifth byte
+SIGNATURES = (b"RIFF", b"RF64", b"FORM", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")  # first bytes
+BOX_SIGNATURE = b"ftyp"  # of MP4 and related formats, from the fifth byte
 
 Source = str | os.PathLike[str] | BinaryIO
 
 
 def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
-    """Read a recording's sound as mono.
+    """Read the audio of a recording as mono.
 
-    Formats that libsndfile knows (wav, flac, ogg, opus, mp3, aiff) are read by it, all others, and the
-    sound of videos, by FFmpeg's libraries. Channels are averaged. A recording that is cut or damaged is
-    read as far as it goes, with a `RecordingWarning`. A playlist is no recording: it would make FFmpeg
-    open whatever files it names.
+    libsndfile reads the formats that it knows (wav, flac, ogg, opus, mp3, aiff); FFmpeg's libraries read
+    all others and the audio of videos. Channels are averaged. A truncated or damaged recording is read as
+    far as possible, with a `RecordingWarning`. Playlists are not read: FFmpeg would open any file that they
+    name.
 
     Parameters
     ----------
-    source : a file's path, or an open binary file, which is read to its end into memory; its ``name``, if
-        it has one, is used in errors.
-    rate : Hz to resample to (soxr, high quality); None keeps the file's own.
+    source : path of a file, or an open binary file, which is read into memory to its end; its ``name``, if
+        it has one, appears in errors.
+    rate : sampling rate in Hz to resample to (soxr, high quality); None keeps the rate of the file.
 
     Returns
     -------
-    float32 array, shape (n_samples,), full scale 1, and its rate in Hz.
+    float32 array, shape (n_samples,), full scale 1, and its sampling rate in Hz.
 
     Raises
     ------
-    SignalError : not a recording, without sound, silent, not finite, or longer than four hours (of 48 kHz).
+    SignalError : not a recording, no audio, silent, values that are not finite, or more than four hours
+        (or than four hours' samples at 48 kHz).
     """
     if isinstance(source, str | os.PathLike):
         _check_file(source)
@@ -90,21 +91,21 @@ def checked(signal: np.ndarray, found: int, rate: int | None, name: str) -> tupl
 
 
 def _read_wave(source: Source) -> tuple[np.ndarray, int] | None:
-    """A short WAV file of 16 bits, in half of libsndfile's time and without loading it.
+    """Read a short 16-bit WAV file, twice as fast as libsndfile and without importing it.
 
-    None for every other file, such as one of whose parts a single byte is missing.
+    Returns None for every other file, also for a WAV file with any inconsistent size.
     """
     with _opened(source, "") as file:
         content = file.read(2 * BLOCK)
         file.seek(0)
     if not re.match(rb"RIFF....WAVE", content, re.DOTALL):
         return None
-    parts = _parts(content)
-    form, samples = parts.get(b"fmt ", b""), parts.get(b"data", b"")
+    chunks = _riff_chunks(content)
+    form, samples = chunks.get(b"fmt ", b""), chunks.get(b"data", b"")
     if len(form) != WAVE_FORM.size or not samples:
         return None
-    kind, n_chans, rate, bytes_a_second, width, bits = WAVE_FORM.unpack(form)
-    if (kind, bits, width, bytes_a_second) != (1, 16, 2 * n_chans, width * rate) or not n_chans * rate:
+    codec, n_chans, rate, bytes_per_second, width, bits = WAVE_FORM.unpack(form)
+    if (codec, bits, width, bytes_per_second) != (1, 16, 2 * n_chans, width * rate) or not n_chans * rate:
         return None
     if len(samples) % width:
         return None
@@ -112,38 +113,41 @@ def _read_wave(source: Source) -> tuple[np.ndarray, int] | None:
     return _mono(signal.reshape(-1, n_chans)), rate
 
 
-def _parts(content: bytes) -> dict[bytes, bytes]:
-    """The parts of a RIFF file by their names; none where sizes do not fit, or a name comes twice."""
-    parts: dict[bytes, bytes] = {}
+def _riff_chunks(content: bytes) -> dict[bytes, bytes]:
+    """Split a RIFF file into its chunks by name; empty if sizes are inconsistent or a name is repeated."""
+    chunks: dict[bytes, bytes] = {}
     end, start = 8 + int.from_bytes(content[4:8], "little"), 12
     while start + 8 <= end == len(content):
         name, size = content[start : start + 4], int.from_bytes(content[start + 4 : start + 8], "little")
-        if start + 8 + size > end or name in parts:
+        if start + 8 + size > end or name in chunks:
             return {}
-        parts[name] = content[start + 8 : start + 8 + size]
+        chunks[name] = content[start + 8 : start + 8 + size]
         start += 8 + size + size % 2
-    return parts if start == end else {}
+    return chunks if start == end else {}
 
 
 def _read_any(source: Source, name: str) -> tuple[np.ndarray, int]:
     try:
         return _read_sndfile(source, name)
     except _UnknownFormatError as reason:
-        return _read_otherwise(source, name, str(reason))
+        return _read_without_sndfile(source, name, str(reason))
 
 
 class _Content(io.BytesIO):
-    """Bytes in which damaged headers may make libsndfile seek: its callbacks print what they raise."""
+    """Bytes in memory whose `seek` never raises: soundfile's callbacks would print the exception.
+
+    Damaged headers make libsndfile seek out of bounds.
+    """
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         try:
             return super().seek(offset, whence)
-        except (ValueError, OverflowError):  # before the start, or beyond any file: stay, and it notices
+        except (ValueError, OverflowError):  # out of bounds: libsndfile sees that the position is unchanged
             return self.tell()
 
 
 class _UnknownFormatError(Exception):
-    """libsndfile cannot read it; the text says why."""
+    """The library cannot read the file; the message gives its reason."""
 
 
 def _check_file(path: str | os.PathLike[str]) -> None:
@@ -163,17 +167,17 @@ def _check_signal(signal: np.ndarray, name: str) -> None:
     if not signal.any():
         raise SignalError(f"{name}: silent, every sample is 0")
     if max(signal.max(), -signal.min()) > LOUDEST:
-        raise SignalError(f"{name}: some samples are {LOUDEST:g} times full scale and more")
+        raise SignalError(f"{name}: some samples exceed {LOUDEST:g} times full scale")
 
 
 def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
     import soundfile
 
-    # As bytes, since soundfile takes no text for a name that is not UTF-8.
-    named = os.fsencode(source) if isinstance(source, str | os.PathLike) else source
+    # As bytes: soundfile cannot encode a path that is not UTF-8.
+    target = os.fsencode(source) if isinstance(source, str | os.PathLike) else source
     try:
-        with soundfile.SoundFile(named) as file:
-            signal = _joined(_blocks(file), file.samplerate, name)
+        with soundfile.SoundFile(target) as file:
+            signal = _concatenated(_blocks(file), file.samplerate, name)
             tolerated = TOLERANCE_S * file.samplerate if file.format == "MP3" else 0
             is_short = len(signal) < file.frames - tolerated and file.frames < ENDLESS_FRAMES
             if is_short or _claims_more(file.extra_info):
@@ -186,25 +190,25 @@ def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
 
 
 def _blocks(file: Any) -> Iterator[np.ndarray]:
-    """Mono blocks of an open file of soundfile's; the last is empty, or lies where damage begins."""
+    """Mono blocks of an open `soundfile.SoundFile`; they end with an empty one or where damage begins."""
     size = max(BLOCK // file.channels, 1)
     while not _is_lost(file):
         yield _mono(file.read(size, dtype="float32", always_2d=True))
 
 
 def _is_lost(file: Any) -> bool:
-    """Whether libsndfile counts itself beyond the end, as in some damaged Opus; it cannot read on."""
+    """Whether libsndfile's position is beyond the end, as in some damaged Opus files."""
     return bool(file.seekable() and file.tell() > file.frames)
 
 
 def _claims_more(header_log: str) -> bool:
-    """Tell from libsndfile's log whether the header claims more sound than the file has."""
+    """Whether, by libsndfile's log, the header claims more audio than the file holds."""
     claim = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be", header_log, re.MULTILINE)
     return claim is not None and int(claim[1]) < ENDLESS_BYTES
 
 
-def _read_otherwise(source: Source, name: str, reason: str) -> tuple[np.ndarray, int]:
-    """Read what libsndfile cannot: by FFmpeg, or as a WAV file whose header is damaged."""
+def _read_without_sndfile(source: Source, name: str, reason: str) -> tuple[np.ndarray, int]:
+    """Read a file that libsndfile cannot: with FFmpeg, or as a WAV file after repairing its header."""
     with _opened(source, name) as file:
         start = file.read(SHOWN_BYTES)
         mended = _mended_wav(file)
@@ -213,24 +217,24 @@ def _read_otherwise(source: Source, name: str, reason: str) -> tuple[np.ndarray,
                 file.seek(0)
                 return _read_ffmpeg(file, name)
             signal, rate = _read_sndfile(mended, name)
-            _warn(name, f"the sizes in its header are wrong; the {len(signal) / rate:.2f} s found are used")
+            _warn(name, f"the sizes in its header are wrong; using the {len(signal) / rate:.2f} s found")
             return signal, rate
     if not start:
         raise SignalError(f"{name}: the file is empty")
     if start.startswith(SIGNATURES) or start[4:8] == BOX_SIGNATURE:
-        raise SignalError(f"{name}: damaged, no sound can be read from it ({reason})")
+        raise SignalError(f"{name}: damaged, no audio can be decoded ({reason})")
     raise SignalError(f"{name}: not a sound file (first bytes are {start!r})")
 
 
 @contextlib.contextmanager
 def _opened(source: Source, name: str) -> Iterator[BinaryIO]:
-    """Open a path; wind a file that is open already back to its start, and leave it open."""
+    """Open a path; an already open file is rewound, and stays open afterwards."""
     if not isinstance(source, str | os.PathLike):
         source.seek(0)
         yield source
         return
     try:
-        handle = open(source, "rb")  # noqa: SIM115  # an error in the block below is not one of opening
+        handle = open(source, "rb")  # noqa: SIM115  # errors of the caller's block must pass through
     except OSError as error:
         raise SignalError(f"{name}: cannot be opened ({error.strerror})") from None
     with handle:
@@ -238,29 +242,32 @@ def _opened(source: Source, name: str) -> Iterator[BinaryIO]:
 
 
 def _mended_wav(file: BinaryIO) -> BinaryIO | None:
-    """Give a WAV file whose parts claim sizes that hide the sound with the sound's part alone."""
+    """A WAV file of only the format and data chunks, where the sizes of other chunks hide the audio.
+
+    None if the file is not WAV, too large, or has no data chunk of a possible size.
+    """
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     if size > MOST_MENDED_BYTES or not re.match(rb"RIFF....WAVE", file.read(12), re.DOTALL):
         return None
     content = file.read()
     form = content.find(b"fmt ")
-    sound = content.find(b"data", form + 24)
-    if form < 0 or sound < 0:
+    data = content.find(b"data", form + 24)
+    if form < 0 or data < 0:
         return None
-    claimed = int.from_bytes(content[sound + 4 : sound + 8], "little")
-    if not 0 < claimed <= len(content) - sound - 8:
+    claimed = int.from_bytes(content[data + 4 : data + 8], "little")
+    if not 0 < claimed <= len(content) - data - 8:
         return None
-    parts = content[form : form + 8 + int.from_bytes(content[form + 4 : form + 8], "little")]
-    parts += content[sound : sound + 8 + claimed]
-    return io.BytesIO(b"RIFF" + (4 + len(parts)).to_bytes(4, "little") + b"WAVE" + parts)
+    chunks = content[form : form + 8 + int.from_bytes(content[form + 4 : form + 8], "little")]
+    chunks += content[data : data + 8 + claimed]
+    return io.BytesIO(b"RIFF" + (4 + len(chunks)).to_bytes(4, "little") + b"WAVE" + chunks)
 
 
 def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
     import av
 
     try:
-        # An open file and no protocols: so nothing in its content, or name, makes FFmpeg open another.
+        # An open file and no protocols: neither content nor name can make FFmpeg open another file.
         container = av.open(file, options={"protocol_whitelist": "none"})
     except (av.FFmpegError, ValueError):
         raise _UnknownFormatError from None
@@ -269,11 +276,11 @@ def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
             raise SignalError(f"{name}: has no sound")
         rate = int(getattr(container.streams.audio[0], "rate", 0) or 0)  # absent without a codec
         if not rate:
-            raise SignalError(f"{name}: its sound is of a kind that cannot be decoded")
-        damaged: list[Exception] = []
-        signal = _joined(_decoded(container, damaged), rate, name)
+            raise SignalError(f"{name}: no decoder for its audio codec")
+        errors: list[Exception] = []
+        signal = _concatenated(_decoded(container, errors), rate, name)
         missing = _claimed_s(container) - len(signal) / rate
-        if len(signal) and damaged:
+        if len(signal) and errors:
             _warn_damaged(name, len(signal) / rate)
         elif len(signal) and missing > (0 if container.format.name == "flac" else TOLERANCE_S):
             _warn_cut(name, len(signal) / rate)
@@ -281,36 +288,36 @@ def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
 
 
 def _claimed_s(container: Any) -> float:
-    """How long the sound says it is, 0 if it does not; a whole file's length is that of its only stream."""
+    """Seconds of audio by the header, 0 if it gives none; the file's duration counts for a single stream."""
     stream = container.streams.audio[0]
     if stream.duration:
         return float(stream.duration * stream.time_base)
-    alone = len(container.streams) == 1 and container.format.name != "aac"  # of bare AAC it is a guess
-    return container.duration / 1e6 if alone and container.duration else 0.0
+    is_single = len(container.streams) == 1 and container.format.name != "aac"  # raw AAC: only an estimate
+    return container.duration / 1e6 if is_single and container.duration else 0.0
 
 
-def _decoded(container: Any, damaged: list[Exception]) -> Iterator[np.ndarray]:
-    """Mono blocks of what can be decoded; what cannot adds its error to ``damaged``."""
+def _decoded(container: Any, errors: list[Exception]) -> Iterator[np.ndarray]:
+    """Mono blocks of all that can be decoded; errors of decoding are appended to ``errors``."""
     import av
 
     planar = av.AudioResampler(format="fltp")
     packets = container.demux(container.streams.audio[0])
-    with _noting(damaged):  # the file's end can be missing
+    with _collecting(errors):  # the end of the file can be missing
         for packet in packets:
-            with _noting(damaged):
+            with _collecting(errors):
                 for frame in packet.decode():
-                    for part in planar.resample(frame):
-                        yield _mono(part.to_ndarray().T)
+                    for block in planar.resample(frame):
+                        yield _mono(block.to_ndarray().T)
 
 
 @contextlib.contextmanager
-def _noting(damaged: list[Exception]) -> Iterator[None]:
+def _collecting(errors: list[Exception]) -> Iterator[None]:
     import av
 
     try:
         yield
-    except (av.FFmpegError, ValueError) as error:  # a ValueError: layout or rate change on the way
-        damaged.append(error)
+    except (av.FFmpegError, ValueError) as error:  # a ValueError: layout or rate change within the stream
+        errors.append(error)
 
 
 def _mono(block: np.ndarray) -> np.ndarray:
@@ -318,8 +325,8 @@ def _mono(block: np.ndarray) -> np.ndarray:
     return block[:, 0] if block.shape[1] == 1 else block.mean(axis=1, dtype=np.float32)
 
 
-def _joined(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
-    """All blocks, up to an empty one, as one array."""
+def _concatenated(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
+    """All blocks before the first empty one, as one array."""
     parts, total = [], 0
     for block in blocks:
         if not len(block):
@@ -332,11 +339,11 @@ def _joined(blocks: Iterator[np.ndarray], rate: int, name: str) -> np.ndarray:
 
 
 def _warn_damaged(name: str, seconds: float) -> None:
-    _warn(name, f"damaged; the {seconds:.2f} s that can be decoded are used")
+    _warn(name, f"damaged; using the {seconds:.2f} s that can be decoded")
 
 
 def _warn_cut(name: str, seconds: float) -> None:
-    _warn(name, f"the end of the recording is missing; its first {seconds:.2f} s are used")
+    _warn(name, f"the end of the recording is missing; using its first {seconds:.2f} s")
 
 
 def _warn(name: str, text: str) -> None:

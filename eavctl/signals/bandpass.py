@@ -1,7 +1,7 @@
-"""The zero-phase Butterworth band-pass, by scipy's compiled recursion without the rest of ``scipy.signal``.
+"""Zero-phase Butterworth band-pass filter, run by scipy's compiled recursion.
 
-Importing that takes as long as filtering twenty trials and more, and 70 MB. So its kernel is loaded by itself
-where it lies as in scipy 1.5 to 1.17; where not, through ``scipy.signal``, with the same results.
+Importing ``scipy.signal`` takes longer than filtering twenty trials, and 70 MB. So its compiled kernel is
+loaded alone if it is where scipy 1.5 to 1.17 have it; otherwise ``scipy.signal`` runs, with the same results.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ import numpy as np
 from eavctl.signals.kernels import load_kernel
 
 KERNEL = ("signal", "_sosfilt")  # folder and module, below scipy
-RINGING_PERIODS, RUNG_OUT = 20, 1e-3  # of the lowest frequency; of the impulse response's maximum
+RINGING_PERIODS = 20  # length of the impulse response computed, in periods of the lower edge
+RUNG_OUT = 1e-3  # of the impulse response's maximum: below it, ringing has ended
 
 
 def zero_phase(signal: np.ndarray, sfreq: float, low: float, high: float, order: int) -> np.ndarray:
-    """Band-pass forward and backward, over the signal and its point reflections while the filter rings.
+    """Band-pass filter forward and backward, after padding both ends by point reflection.
 
-    To rounding this is ``scipy.signal.sosfiltfilt`` with ``padlen`` of that ringing, or as long as the signal
-    allows.
+    Equal, up to rounding, to ``scipy.signal.sosfiltfilt`` with ``padlen`` set to the ringing time of the
+    filter, or to the length of the signal where that is shorter.
 
     Parameters
     ----------
     signal : float64, shape (n_chans, n_times), at least 2 samples.
-    sfreq : Hz.
-    low, high : edges of the pass-band, Hz; 6 dB down.
-    order : of the filter, before it runs twice.
+    sfreq : sampling rate, Hz.
+    low, high : edges of the pass-band in Hz, where the gain of both passes together is -6 dB.
+    order : order of the filter in each direction.
 
     Returns
     -------
@@ -51,15 +52,15 @@ def zero_phase(signal: np.ndarray, sfreq: float, low: float, high: float, order:
 
 @dataclass(frozen=True)
 class _Filter:
-    """Second-order sections (n_sections, 6), and how many samples their response takes to ring out."""
+    """Second-order sections (n_sections, 6), and the number of samples for which their response rings."""
 
     sections: np.ndarray
     ringing: int
 
     def run(self, signal: np.ndarray) -> np.ndarray:
-        """Filter a signal (n_chans, n_times) from one end to the other, in place; settled on its first value.
+        """Filter a signal (n_chans, n_times) once, in place, starting settled on its first value.
 
-        Settled, the first section gives 0, as the pass-band holds no 0 Hz, and the others are at rest.
+        Settled, the first section gives 0, because the pass-band excludes 0 Hz, and the others are at rest.
         """
         states = np.zeros((len(signal), len(self.sections), 2))
         states[:, 0] = self.sections[0, 2] * signal[:, :1]
@@ -68,9 +69,9 @@ class _Filter:
 
 @functools.lru_cache(maxsize=2)
 def _butterworth(sfreq: float, low: float, high: float, order: int) -> _Filter:
-    """The filter by the bilinear transform, as ``scipy.signal.butter`` makes it.
+    """Design the filter by the bilinear transform, as ``scipy.signal.butter`` does.
 
-    Each section has two poles and zeros at 0 Hz and at the Nyquist frequency, and a gain of 1 at the centre.
+    Each section has two poles, zeros at 0 Hz and at the Nyquist frequency, and a gain of 1 at the centre.
     """
     lower, upper = np.tan(np.pi * np.array([low, high]) / sfreq)
     prototype = -np.exp(0.5j * np.pi * np.arange(1 - order, order, 2) / order) * (upper - lower) / 2
@@ -91,12 +92,12 @@ def _butterworth(sfreq: float, low: float, high: float, order: int) -> _Filter:
 
 @functools.cache
 def _kernel() -> Any:
-    """The module that holds the compiled recursion, or None where scipy has it elsewhere."""
+    """The module of the compiled recursion; None if this version of scipy has it elsewhere."""
     module = load_kernel(*KERNEL)
     trial = np.ones((1, 2))
     try:
         module._sosfilt(np.array([[0.5, 0, 0, 1, 0, 0]]), trial, np.zeros((1, 1, 2)))
-    except (AttributeError, TypeError, ValueError):  # another scipy, which has it otherwise
+    except (AttributeError, TypeError, ValueError):  # another signature, in another version of scipy
         return None
     return module if trial.tolist() == [[0.5, 0.5]] else None
 

@@ -1,4 +1,4 @@
-"""Open an EEG file, whatever format it has."""
+"""Open an EEG file of any supported format."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ import os
 
 from eavctl.errors import SignalError
 from eavctl.signals.eeg_file import EegFile
-from eavctl.signals.endings import EEG_ENDINGS, split_ending
+from eavctl.signals.endings import EEG_ENDINGS, EEGLAB_ENDING, MATLAB_ENDING, split_ending
 
 
 def open_eeg(path: str | os.PathLike[str]) -> EegFile:
-    """Open an EEG file by its ending; only headers are read.
+    """Open an EEG file by its ending; only the header is read.
 
-    MATLAB arrays (``seg`` or ``seg1``, else the only one of three axes) are trials of 30 channels at 500 Hz,
-    as the EAV set publishes them. EDF, BDF, BrainVision, EEGLAB and FIF are continuous recordings, of which
-    the EEG channels are taken. What is odd about a file is told by `RecordingWarning`.
+    A MATLAB array (``seg`` or ``seg1``, else the only one with three axes) holds trials of 30 channels at
+    500 Hz, as in the EAV data set. EDF, BDF, BrainVision, EEGLAB and FIF files are continuous recordings, of
+    which only the EEG channels are used. A `RecordingWarning` reports oddities of a file that can be used.
 
     Raises
     ------
-    SignalError : missing, damaged, of another kind, or too large.
+    SignalError : missing, damaged, not an EEG file, or too large.
     """
     name = os.fspath(path)
     _, ending = split_ending(name)
@@ -30,11 +30,11 @@ def open_eeg(path: str | os.PathLike[str]) -> EegFile:
         raise SignalError(f"{name}: the file is empty")
     if ending not in EEG_ENDINGS:
         raise SignalError(f"{name}: not an EEG file by its ending; known: {', '.join(EEG_ENDINGS)}")
-    if ending == ".mat":
+    if ending == MATLAB_ENDING:
         from eavctl.signals.eeg_trials import MatTrials
 
         return MatTrials(name)
-    if ending == ".set":
+    if ending == EEGLAB_ENDING:
         from eavctl.signals.eeglab import EeglabRecording
 
         return EeglabRecording(name)

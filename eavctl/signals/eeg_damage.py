@@ -1,4 +1,4 @@
-"""Damage of EEG files that would be read as wrong numbers without a word: found by sizes and bytes.
+"""Checks of EEG files, by sizes and bytes, for damage that readers would silently turn into wrong values.
 
 Reference: Kemp, Olivan, European data format 'plus' (EDF+), Clinical Neurophysiology 114, 2003.
 """
@@ -16,8 +16,8 @@ import numpy as np
 
 from eavctl.errors import SignalError
 
-LOOK_AT_BYTES = 16 << 20
-FEWEST_LINE_FEEDS = 4  # by chance each of that many stands after a carriage return once in 10^8 files
+CHECKED_BYTES = 16 << 20
+FEWEST_LINE_FEEDS = 4  # by chance all of so many follow a carriage return in one of 10^8 files
 CR, LF = 13, 10
 GAP_S = 0.01
 MOST_SIGNALS = 4096
@@ -27,30 +27,30 @@ FIF_TAG_BYTES, LARGEST_FIF = 16, 2 << 30
 
 
 def check_text_mode(path: str) -> None:
-    """Refuse binary data in which every line feed became two bytes, as copying it as text does.
+    """Raise a SignalError if a binary file was copied as text, so that every line feed became two bytes.
 
-    All samples after the first such place lie shifted by a byte, and would be noise.
+    From the first line feed on, all samples are shifted by a byte and would be read as noise.
     """
     with open(path, "rb") as file:
-        content = np.frombuffer(file.read(LOOK_AT_BYTES), np.uint8)
-    places = np.flatnonzero(content[1:] == LF)
-    if len(places) >= FEWEST_LINE_FEEDS and (content[places] == CR).all():
+        content = np.frombuffer(file.read(CHECKED_BYTES), np.uint8)
+    before_line_feeds = np.flatnonzero(content[1:] == LF)
+    if len(before_line_feeds) >= FEWEST_LINE_FEEDS and (content[before_line_feeds] == CR).all():
         raise SignalError(
-            f"{path}: damaged, every line feed in it became two bytes when it was copied as text; copy it "
+            f"{path}: damaged, every line feed became two bytes when it was copied as text; copy it "
             "again in binary mode"
         )
 
 
 @dataclass(frozen=True)
 class EdfHeader:
-    """What an EDF or BDF header says about the file's size.
+    """The fields of an EDF or BDF header that determine the size of the file.
 
     Parameters
     ----------
-    n_bytes, record_bytes : of the header and of one data record.
-    n_records : as claimed; -1 where the header does not say.
-    record_s : seconds of one record.
-    times_at : offset in a record of its time stamp, None for files whose records follow each other.
+    n_bytes, record_bytes : size of the header and of one data record.
+    n_records : number of data records; -1 if the header leaves it open.
+    record_s : duration of a data record in seconds.
+    times_at : offset of the time stamp in a data record; None if the recording is continuous.
     """
 
     n_bytes: int
@@ -61,15 +61,15 @@ class EdfHeader:
 
 
 def check_edf(path: str) -> str | None:
-    """Hold an EDF or BDF file's size against its header.
+    """Compare the size of an EDF or BDF file with its header.
 
     Returns
     -------
-    What is odd about a file that can be read all the same, or None.
+    A warning about a file that can still be read, or None.
 
     Raises
     ------
-    SignalError : not such a file, without samples, copied as text, or interrupted in between.
+    SignalError : not EDF or BDF, no samples, copied as text, or with gaps in time between records.
     """
     check_text_mode(path)
     size = Path(path).stat().st_size
@@ -84,14 +84,14 @@ def check_edf(path: str) -> str | None:
         _check_gaps(path, file, header, min(n_found, header.n_records) if header.n_records > 0 else n_found)
     seconds = n_found * header.record_s
     if n_found < header.n_records or (rest and header.n_records < 0):
-        return f"the end of the recording is missing; its first {seconds:.2f} s are used"
+        return f"the end of the recording is missing; using its first {seconds:.2f} s"
     if n_found > header.n_records > 0:
-        return f"longer than its header says; all {seconds:.2f} s are used"
+        return f"longer than its header says; using all {seconds:.2f} s"
     return None
 
 
 def _edf_header(file: BinaryIO) -> EdfHeader:
-    """Parse the header; ValueError where it is none."""
+    """Parse the header; raises a ValueError if it is not valid."""
     head = file.read(256)
     is_bdf = head[:8] == b"\xffBIOSEMI"
     if not is_bdf and head[:8].strip() != b"0":
@@ -114,7 +114,7 @@ def _edf_header(file: BinaryIO) -> EdfHeader:
 
 
 def _check_gaps(path: str, file: BinaryIO, header: EdfHeader, n_records: int) -> None:
-    """Refuse pieces with gaps between them: joined, their samples and events would not fit."""
+    """Raise a SignalError if there are gaps in time between records: samples and events would not align."""
     if header.times_at is None:
         return
     first: float | None = None
@@ -126,11 +126,11 @@ def _check_gaps(path: str, file: BinaryIO, header: EdfHeader, n_records: int) ->
         first = float(stamp[1]) if first is None else first
         if abs(float(stamp[1]) - first - number * header.record_s) > GAP_S:
             seconds = number * header.record_s
-            raise SignalError(f"{path}: interrupted after {seconds:.2f} s; save its parts as separate files")
+            raise SignalError(f"{path}: interrupted after {seconds:.2f} s; save each part as a separate file")
 
 
 def check_brainvision(path: str, data_path: str, n_chans: int, n_times: int, sfreq: float) -> str | None:
-    """Hold a BrainVision data file against its header; returns and raises as `check_edf` does."""
+    """Compare the size of a BrainVision data file with its header; returns and raises as `check_edf` does."""
     text = Path(path).read_text("latin-1")
     if re.search(r"^DataFormat\s*=\s*ASCII", text, re.MULTILINE | re.IGNORECASE):
         return None
@@ -144,21 +144,21 @@ def check_brainvision(path: str, data_path: str, n_chans: int, n_times: int, sfr
     by_channel = re.search(r"^DataOrientation\s*=\s*VECTORIZED", text, re.MULTILINE | re.IGNORECASE)
     if found > claimed or by_channel or not n_times:
         raise SignalError(
-            f"{data_path}: not of the size that {path} says: {claimed} times {n_chans} channels"
+            f"{data_path}: not of the size that {path} gives, {claimed} samples of {n_chans} channels"
         )
-    return f"the end of {data_path} is missing; its first {n_times / sfreq:.2f} s are used"
+    return f"the end of {data_path} is missing; using its first {n_times / sfreq:.2f} s"
 
 
 def check_fif(path: str) -> bool:
-    """Follow the chain of a FIF file's tags, which MNE follows for ever where damage bent it to a circle.
+    """Follow the chain of tags of a FIF file; MNE would not return if damage made it a circle.
 
     Returns
     -------
-    Whether the file ends before the chain does.
+    Whether the file ends before the chain of tags does.
 
     Raises
     ------
-    SignalError : no chain, or copied as text.
+    SignalError : the chain has no end, or the file was copied as text.
     """
     is_packed = path.lower().endswith(".gz")
     if not is_packed:
@@ -176,21 +176,21 @@ def check_fif(path: str) -> bool:
             if following == -1:
                 return False
             at = following if following > 0 else at + FIF_TAG_BYTES + size
-    raise SignalError(f"{path}: damaged, its parts do not follow each other to an end")
+    raise SignalError(f"{path}: damaged, its chain of tags has no end")
 
 
 def check_fdt(path: str, data_path: str, n_chans: int, n_times: int) -> None:
-    """Refuse an EEGLAB data file whose size is not what its ``.set`` says."""
+    """Raise a SignalError if the size of an EEGLAB data file is not the one that its ``.set`` file gives."""
     check_text_mode(data_path)
     size, needed = Path(data_path).stat().st_size, n_chans * n_times * FLOAT32_BYTES
     if size != needed:
         raise SignalError(
-            f"{data_path}: has {size} bytes where {path} says {needed}; copy it again, or save the set again"
+            f"{data_path}: has {size} bytes, but by {path} it needs {needed}; copy it or save the set again"
         )
 
 
 def check_size(path: str, n_chans: int, n_times: int) -> None:
-    """Refuse a recording without samples, or of more than 2 GiB once it is read."""
+    """Raise a SignalError for a recording without samples, or of more than 2 GiB in memory."""
     if not n_times:
         raise SignalError(f"{path}: holds no samples")
     if n_chans * n_times * FLOAT64_BYTES > LARGEST_BYTES:

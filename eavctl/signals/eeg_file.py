@@ -1,4 +1,4 @@
-"""An open EEG file of any format: its channels in microvolt, and which of them cannot be trusted."""
+"""An open EEG file of any format: its channels in microvolt, and the detection of bad channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
 
-FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation; below amplifiers' noise, and beyond any scalp's EEG
+FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
 FAULTS = ("not finite", "flat", "extreme")
 MARKED = "marked bad in the file"
@@ -23,9 +23,9 @@ LEAVE_OUT = "leave them out with --set 'channels=[...]'"
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened: when it began and how long it took, in seconds, and its name in the file.
+    """An event of a recording: onset and duration in seconds, and its name in the file.
 
-    ``is_cut`` where the recording ends before the event does, and ``duration`` is what there is of it.
+    With ``is_cut`` the recording ends before the event, and ``duration`` counts only the recorded part.
     """
 
     onset: float
@@ -35,15 +35,16 @@ class Event:
 
 
 class EegFile(ABC):
-    """An open EEG file, of trials or of one continuous recording; `eavctl.signals.eeg.open_eeg` returns one.
+    """An open EEG file of trials or of one continuous recording, as `eavctl.signals.eeg.open_eeg` returns it.
 
     Parameters
     ----------
-    path : the file.
-    ch_names : names of the channels, 10-20 ones in their usual spelling.
-    sfreq : samples a second.
-    n_trials : None for one continuous recording.
-    events, bads : what the file marks.
+    path : path of the file.
+    ch_names : names of the channels; those of the 10-20 system in their usual spelling.
+    sfreq : sampling rate, Hz.
+    n_trials : number of trials; None for one continuous recording.
+    events : events marked in the file.
+    bads : names of the channels marked bad in the file.
     """
 
     def __init__(
@@ -58,37 +59,38 @@ class EegFile(ABC):
         self.path = path
         self.ch_names, self.sfreq, self.n_trials = tuple(ch_names), sfreq, n_trials
         self.events, self.bads = tuple(events), tuple(bads)
-        self._told: set[tuple[str, str]] = set()
+        self._warned: set[tuple[str, str]] = set()  # names and faults of channels
 
     @property
     def duration(self) -> float | None:
-        """Seconds of a continuous recording; None for trials."""
+        """Duration of a continuous recording in seconds; None for trials."""
         return None
 
     def places(self, channels: Iterable[str]) -> list[int]:
-        """Indices of channels; files may hold them in any order, and others beside them.
+        """Indices of the given channels; the file may hold them in any order, and others.
 
         Raises
         ------
-        SignalError : the file lacks some.
+        SignalError : some channels are missing in the file.
         """
         index = {name: i for i, name in enumerate(self.ch_names)}
         missing = [name for name in channels if name not in index]
         if missing:
             names = listed(missing[:5]) + (", ..." if len(missing) > 5 else "")
-            raise SignalError(f"{self.path}: lacks channels that are asked for: {names}")
+            raise SignalError(f"{self.path}: requested channels are missing: {names}")
         return [index[name] for name in channels]
 
     def read(self, trial: int | None = None, channels: Sequence[str] | None = None) -> np.ndarray:
-        """Read one trial, counted from 0, or the whole of a continuous recording.
+        """Read one trial, or the whole of a continuous recording.
 
         Channels that are flat, extreme (see `channel_faults`) or marked bad in the file are interpolated
-        from the file's good ones, see `eavctl.signals.eeg_splines`; a `RecordingWarning` names them, each
-        once a file. Those not asked for do not matter.
+        from the good ones (see `eavctl.signals.eeg_splines`); a `RecordingWarning` names each once per file.
+        Bad channels that were not requested are ignored.
 
         Parameters
         ----------
-        channels : which, and in which order; None takes all.
+        trial : index of the trial, from 0; None for a continuous recording.
+        channels : names of the channels to read, in the order of the result; None reads all.
 
         Returns
         -------
@@ -130,12 +132,12 @@ class EegFile(ABC):
             raise SignalError(f"{self.path}: has no trial {trial + 1}, only {self.n_trials}")
 
     def _mend(self, signal: np.ndarray, wanted: Sequence[str], where: str) -> None:
-        """Interpolate the bad ones of the channels that are wanted, in place."""
+        """Interpolate, in place, the bad channels among the wanted ones; warn about each once."""
         faults = {self.ch_names[i]: fault for i, fault in channel_faults(signal, self.sfreq).items()}
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
-                f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt; values in volt must "
-                "be multiplied by 1e6)"
+                f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
+                "in volt, multiply them by 1e6"
             )
         bad = dict.fromkeys(self.bads, MARKED) | faults
         needed = [name for name in wanted if name in bad]
@@ -149,31 +151,32 @@ class EegFile(ABC):
         try:
             interpolate(signal, self.ch_names, frozenset(bad), needed)
         except SignalError as error:
-            told = listed(f"{name} ({bad[name]})" for name in needed)
+            described = listed(f"{name} ({bad[name]})" for name in needed)
             raise SignalError(
-                f"{self.path}: {where}bad channels {told} cannot be interpolated: {error}; {LEAVE_OUT}"
+                f"{self.path}: {where}bad channels {described} cannot be interpolated: {error}; {LEAVE_OUT}"
             ) from None
-        new = [name for name in needed if (name, bad[name]) not in self._told]
+        new = [name for name in needed if (name, bad[name]) not in self._warned]
         if new:
-            self._told.update((name, bad[name]) for name in new)
-            told = listed(f"{name} ({bad[name]})" for name in new)
-            warn(self.path, f"{where}bad channels interpolated from the others: {told}")
+            self._warned.update((name, bad[name]) for name in new)
+            described = listed(f"{name} ({bad[name]})" for name in new)
+            warn(self.path, f"{where}bad channels interpolated from the others: {described}")
 
 
 def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
-    """Tell which channels cannot be trusted, and why.
+    """Find the channels that cannot be used, and the fault of each.
 
-    Judged by the median over windows of 1 s of the standard deviation: so slow drift is forgiven, and a
-    channel is flat that is so half of the time.
+    The criterion is the standard deviation in windows of 1 s, of which the median counts: slow drift does
+    not make a channel extreme, and a channel is flat if it is flat half of the time.
 
     Parameters
     ----------
-    signal : shape (n_chans, n_times), microvolt; in another unit, the limits are wrong.
-    sfreq : Hz.
+    signal : shape (n_chans, n_times), in microvolt.
+    sfreq : sampling rate, Hz.
 
     Returns
     -------
-    Index of the channel to ``not finite``, ``flat`` (below 0.1 microvolt) or ``extreme`` (above 1000).
+    Dictionary from the index of a faulty channel to ``not finite``, ``flat`` (below 0.1 microvolt) or
+    ``extreme`` (above 1000 microvolt).
     """
     finite = np.array([np.isfinite(channel).all() for channel in signal], bool)
     deviations = _deviations(signal, _window(signal, sfreq))
@@ -185,11 +188,11 @@ def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Dropouts:
-    """When channels are flat as they were recorded; a filter goes on ringing there.
+    """The windows in which channels are flat, found before filtering: a filter would ring there.
 
     Parameters
     ----------
-    channels : their names.
+    channels : names of the channels.
     flat : bool, shape (n_chans, n_windows).
     seconds : length of a window.
     """
@@ -200,29 +203,29 @@ class Dropouts:
 
     @classmethod
     def of(cls, signal: np.ndarray, sfreq: float, channels: Sequence[str]) -> Self:
-        """Find them in a signal (n_chans, n_times), microvolt, by windows of 1 s."""
+        """Find the dropouts of a signal (n_chans, n_times), in microvolt, in windows of 1 s."""
         window = _window(signal, sfreq)
         return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq)
 
     def check(self, start: float, end: float) -> None:
-        """Raise a SignalError if a channel is flat in half of what lies from ``start`` to ``end`` seconds."""
+        """Raise a SignalError if a channel is flat for half of the time from ``start`` to ``end`` seconds."""
         first = min(int(max(start, 0.0) / self.seconds), self.flat.shape[1] - 1)
-        here = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]
-        bad = [name for name, flat in zip(self.channels, here, strict=True) if 2 * flat.sum() >= flat.size]
+        flat = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]
+        bad = [name for name, each in zip(self.channels, flat, strict=True) if 2 * each.sum() >= each.size]
         if bad:
-            raise SignalError(f"flat here: channels {listed(bad)}; {LEAVE_OUT}")
+            raise SignalError(f"flat in this segment: channels {listed(bad)}; {LEAVE_OUT}")
 
 
 def _window(signal: np.ndarray, sfreq: float) -> int:
-    """Samples of 1 s, or of a shorter signal."""
+    """Number of samples in 1 s, or in a shorter signal."""
     return max(min(round(WINDOW_S * sfreq), int(signal.shape[1])), 1)
 
 
 def _deviations(signal: np.ndarray, window: int) -> np.ndarray:
-    """Standard deviation in each whole window, (n_chans, n_windows); a long recording is not copied."""
+    """Standard deviation in each whole window, (n_chans, n_windows), without a copy of the signal."""
     n_windows = signal.shape[1] // window
     variances = np.empty((len(signal), n_windows))
-    with np.errstate(invalid="ignore", over="ignore"):  # of what is not finite
+    with np.errstate(invalid="ignore", over="ignore"):  # some values may not be finite
         for channel, variance in zip(signal, variances, strict=True):
             windows = channel[: n_windows * window].reshape(n_windows, window)
             mean = np.einsum("ij->i", windows) / window
@@ -231,10 +234,10 @@ def _deviations(signal: np.ndarray, window: int) -> np.ndarray:
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names for a message."""
+    """Names as one string, for a message."""
     return ", ".join(names)
 
 
 def warn(path: str, text: str) -> None:
-    """Tell what is odd about a recording that is used all the same."""
+    """Issue a `RecordingWarning` about a recording that is used despite an oddity."""
     warnings.warn(f"{path}: {text}", RecordingWarning, stacklevel=2)

@@ -1,4 +1,4 @@
-"""Continuous EEG recordings of the usual formats, read by MNE, and held against what it does not notice."""
+"""Continuous EEG recordings of the usual formats, read by MNE, with checks for damage that MNE misses."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
 from eavctl.signals.eeg_file import EegFile, Event, warn
 from eavctl.signals.eeg_names import NO_EEG, clean_names
+from eavctl.signals.endings import BRAINVISION_ENDING, EDF_ENDINGS, FIF_ENDINGS
 
-MICROVOLTS = 1e6  # MNE counts in volt
+MICROVOLTS = 1e6  # MNE's unit is volt
 
 CUT_EVENTS = re.compile(r"Limited \d+ annotation")
-ABOUT_PLACES = re.compile(
+# MNE's warnings about electrode positions, which are not used, and about sizes that `eeg_damage` checks.
+IGNORED_WARNINGS = re.compile(
     r"coordinate|montage|position|location|data range|Number of records|Invalid tag", re.IGNORECASE
 )
 
@@ -31,16 +33,16 @@ class MneRecording(EegFile):
     """A continuous recording, read by MNE."""
 
     def __init__(self, path: str, ending: str) -> None:
-        with _as_signal_errors(path) as told:
+        with _as_signal_errors(path) as caught:
             note, is_cut = _check_before(path, ending)
             self._raw = _READERS[ending](path, verbose="WARNING")
             picks = _eeg_channels(self._raw)
             self._names = [self._raw.ch_names[i] for i in picks]
             eeg_damage.check_size(path, len(picks), self._raw.n_times)
             if is_cut:
-                note = f"the end of the recording is missing; its first {_seconds(self._raw):.2f} s are used"
+                note = f"the end of the recording is missing; using its first {_seconds(self._raw):.2f} s"
             note = note or _check_data_file(path, ending, self._raw)
-            events = _events(self._raw, any(CUT_EVENTS.search(str(each.message)) for each in told))
+            events = _events(self._raw, any(CUT_EVENTS.search(str(each.message)) for each in caught))
         if note:
             warn(path, note)
         names = clean_names(self._names)
@@ -50,7 +52,7 @@ class MneRecording(EegFile):
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         return _seconds(self._raw)
 
     def _read(self, trial: int | None) -> np.ndarray:
@@ -65,10 +67,10 @@ class MneRecording(EegFile):
 
 
 def _check_before(path: str, ending: str) -> tuple[str | None, bool]:
-    """What can be told without MNE: something odd, and whether the end of a FIF file is missing."""
-    if ending in (".edf", ".bdf"):
+    """Check a file before MNE opens it: a warning or None, and whether the end of a FIF file is missing."""
+    if ending in EDF_ENDINGS:
         return eeg_damage.check_edf(path), False
-    if ending in (".fif", ".fif.gz"):
+    if ending in FIF_ENDINGS:
         return None, eeg_damage.check_fif(path)
     return None, False
 
@@ -79,7 +81,7 @@ def _seconds(raw: Any) -> float:
 
 @contextmanager
 def _unlogged() -> Iterator[None]:
-    """Keep MNE from writing its warnings to stdout as well."""
+    """Keep MNE from also writing its warnings to stdout."""
     logger = logging.getLogger("mne")
     before, logger.disabled = logger.disabled, True
     try:
@@ -90,16 +92,16 @@ def _unlogged() -> Iterator[None]:
 
 @contextmanager
 def _as_signal_errors(path: str) -> Iterator[list[warnings.WarningMessage]]:
-    """Turn whatever MNE raises on damaged files into one kind of error, and its warnings into ours.
+    """Convert any exception of MNE to a SignalError, and its warnings to `RecordingWarning`.
 
     Yields
     ------
-    The warnings of MNE so far.
+    The list to which warnings of MNE are appended.
     """
-    with warnings.catch_warnings(record=True) as told, _unlogged():
+    with warnings.catch_warnings(record=True) as caught, _unlogged():
         warnings.simplefilter("always")
         try:
-            yield told
+            yield caught
         except SignalError:
             raise
         except FileNotFoundError as error:
@@ -107,25 +109,23 @@ def _as_signal_errors(path: str) -> Iterator[list[warnings.WarningMessage]]:
             raise SignalError(f"{path}: a file that belongs to it is missing ({reason})") from None
         except Exception as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            raise SignalError(
-                f"{path}: damaged, or of another kind than its ending says ({reason})"
-            ) from None
-    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in told):
-        if not ABOUT_PLACES.search(text):
+            raise SignalError(f"{path}: damaged, or not the format of its ending ({reason})") from None
+    for text in dict.fromkeys(" ".join(str(warning.message).split()) for warning in caught):
+        if not IGNORED_WARNINGS.search(text):
             warn(path, text)
 
 
+_EDF, _BDF = EDF_ENDINGS
 _READERS = {
-    ".edf": partial(mne.io.read_raw_edf, infer_types=True),
-    ".bdf": partial(mne.io.read_raw_bdf, infer_types=True),
-    ".vhdr": mne.io.read_raw_brainvision,
-    ".fif": mne.io.read_raw_fif,
-    ".fif.gz": mne.io.read_raw_fif,
+    _EDF: partial(mne.io.read_raw_edf, infer_types=True),
+    _BDF: partial(mne.io.read_raw_bdf, infer_types=True),
+    BRAINVISION_ENDING: mne.io.read_raw_brainvision,
+    **dict.fromkeys(FIF_ENDINGS, mne.io.read_raw_fif),
 }
 
 
 def _eeg_channels(raw: Any) -> list[int]:
-    """Indices of the EEG channels by the file's types and names, or of all data where it tells no types."""
+    """Indices of the EEG channels by types and names, or of other data channels if none is of type EEG."""
     picks = mne.pick_types(raw.info, eeg=True, exclude=())
     picks = picks if len(picks) else mne.pick_types(raw.info, misc=True, bio=True, seeg=True, ecog=True)
     found = [int(i) for i in picks if not NO_EEG.match(raw.ch_names[i])]
@@ -135,22 +135,23 @@ def _eeg_channels(raw: Any) -> list[int]:
 
 
 def _check_data_file(path: str, ending: str, raw: Any) -> str | None:
-    """Hold the data file beside a header against it."""
+    """Compare the data file with its header, for formats that have two files; a warning or None."""
     data = raw.filenames[0]
-    if ending == ".vhdr":
+    if ending == BRAINVISION_ENDING:
         sfreq = float(raw.info["sfreq"])
         return eeg_damage.check_brainvision(path, str(data), len(raw.ch_names), raw.n_times, sfreq)
     return None
 
 
 def _events(raw: Any, may_be_cut: bool) -> list[Event]:
-    """Annotations, or where there are none, what is on the trigger channel.
+    """The annotations, or, if there are none, the events of the trigger channel.
 
-    ``may_be_cut`` where MNE shortened those that last beyond the end of the recording; it does not say which.
+    With ``may_be_cut``, MNE has shortened annotations that reach beyond the end of the recording; it does not
+    report which.
     """
-    # Where there is a date, onsets count from the start of acquisition, perhaps before the first sample.
+    # If there is a date, onsets count from the start of acquisition, which may precede the first sample.
     before = 0.0 if raw.annotations.orig_time is None else raw.first_time
-    last = (raw.n_times - 2) / float(raw.info["sfreq"]) if may_be_cut else math.inf  # to a sample or two
+    last = (raw.n_times - 2) / float(raw.info["sfreq"]) if may_be_cut else math.inf  # 2 samples of tolerance
     found = []
     for annotation in raw.annotations:
         onset, duration = float(annotation["onset"]) - before, float(annotation["duration"])

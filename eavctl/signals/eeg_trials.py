@@ -1,4 +1,4 @@
-"""Trials of EEG in a MATLAB array, as the EAV data set publishes them."""
+"""Trials of EEG in a MATLAB array, in the layout of the EAV data set."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from eavctl.signals.eeg_file import EegFile
 from eavctl.signals.mat_file import MatFile
 from eavctl.signals.matlab import open_mat
 
-# The .mat files carry no names. Assumed is the order of the amplifier's cap of 32 channels without TP9 and
-# TP10, whose names begin the list in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms,
-# GigaScience 8, 2019. It names columns, pairs channels for asymmetry, and tells which are near a bad one.
+# The .mat files hold no channel names. The assumed order is that of the amplifier's 32-channel cap without
+# TP9 and TP10, which begins the list in Lee et al., EEG dataset and OpenBMI toolbox for three BCI paradigms,
+# GigaScience 8, 2019. It names columns, pairs channels for asymmetry, and gives positions for interpolation.
 EAV_CHANNELS = (
     "Fp1", "Fp2", "F7", "F3", "Fz", "F4", "F8", "FC5", "FC1", "FC2", "FC6", "T7", "C3", "Cz", "C4",
     "T8", "CP5", "CP1", "CP2", "CP6", "P7", "P3", "Pz", "P4", "P8", "PO9", "O1", "Oz", "O2", "PO10",
 )  # fmt: skip
-EAV_SFREQ = 500.0  # Hz; not in the files either
+EAV_SFREQ = 500.0  # Hz; also missing in the files
 EAV_KEYS = ("seg", "seg1")
 SHORTEST_TRIAL = 500  # samples, 1 s
-KNOWN_ORDERS = ((0, 1, 2), (1, 2, 0))  # places of time, channel, trial: as published, and as others save it
+KNOWN_ORDERS = ((0, 1, 2), (1, 2, 0))  # axes of time, channel, trial: as published, and another common order
 
 
 class MatTrials(EegFile):
@@ -42,7 +42,7 @@ class MatTrials(EegFile):
         time_axis, channel_axis, trial_axis = self._axes
         slab = self._file.slab(self._name, int(trial or 0), trial_axis)
         is_by_channel = channel_axis < time_axis
-        with np.errstate(invalid="ignore"):  # `read` tells what is not finite
+        with np.errstate(invalid="ignore"):  # `read` reports values that are not finite
             return np.ascontiguousarray(slab if is_by_channel else slab.T, dtype=np.float64)
 
     def close(self) -> None:
@@ -51,7 +51,7 @@ class MatTrials(EegFile):
 
 
 def _trial_array(file: MatFile) -> str:
-    """Name of the array that holds the trials."""
+    """Name of the array of trials: one of EAV's names, else the only array with three axes."""
     named = [key for key in EAV_KEYS if key in file.names]
     found = named or [name for name, shape in file.names.items() if len(shape) == 3]
     if len(found) == 1:
@@ -64,9 +64,9 @@ def _trial_array(file: MatFile) -> str:
 
 
 def _axes(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
-    """Which axes are time, channel and trial: 30 channels, and time by far the longest.
+    """Find the axes of time, channel and trial: 30 channels, and at least twice as many times as trials.
 
-    Where lengths fit several ways, one of the known orders decides; EAV's own shape is (10000, 30, 200).
+    If several assignments fit, one of the known orders decides. EAV's own shape is (10000, 30, 200).
     """
     fitting = [
         (time, channel, trial)
@@ -80,7 +80,7 @@ def _axes(shape: tuple[int, ...], where: str) -> tuple[int, int, int]:
         fitting = [axes for axes in fitting if axes in KNOWN_ORDERS]
     if len(fitting) != 1:
         raise SignalError(
-            f"{where} is of shape {shape}, in which time (at least {SHORTEST_TRIAL}, and the longest), "
-            f"{len(EAV_CHANNELS)} channels and trials cannot be told apart; (10000, 30, 200) is expected"
+            f"{where} is of shape {shape}; expected are time (at least {SHORTEST_TRIAL}, and the longest), "
+            f"{len(EAV_CHANNELS)} channels and trials, such as (10000, 30, 200)"
         )
     return fitting[0]

@@ -1,6 +1,7 @@
-"""Continuous EEG of EEGLAB, read by the project's own bounded parser: no damage of a file can crash it.
+"""Continuous EEG recordings of EEGLAB.
 
-Neither MNE nor scipy takes part: scipy's reader of MATLAB files ends the process over some damaged ones.
+They are read by `eavctl.signals.matlab5`, not by MNE or scipy: scipy's reader of MATLAB files crashes the
+process on some damaged files.
 
 Reference: Delorme, Makeig, EEGLAB: an open source toolbox for analysis of single-trial EEG dynamics, Journal
 of Neuroscience Methods 134, 2004; the fields of the structure EEG are those of its tutorial.
@@ -24,22 +25,22 @@ from eavctl.signals.matlab5 import CHAR, STRUCT, Matlab5File, Node, plain_array
 from eavctl.signals.matlab5_elements import DamagedError, clear_errors
 
 FIELDS = frozenset({"data", "nbchan", "pnts", "trials", "srate", "chanlocs", "event"})
-NESTED = 2  # how deep a structure EEG may lie in another
+MAX_NESTING = 2  # a structure EEG may hold another one
 OTHER_TYPES = frozenset(
     {"eog", "ecg", "emg", "misc", "stim", "trig", "resp", "bio", "gsr", "temperature", "meg", "mag", "grad"}
     | {"ref_meg", "seeg", "ecog", "dbs", "eyegaze", "pupil"}
 )
-SECOND_CHOICE = frozenset({"misc", "bio", "seeg", "ecog"})  # taken where nothing is called EEG
+SECOND_CHOICE = frozenset({"misc", "bio", "seeg", "ecog"})  # used if no channel is of type EEG
 BOUNDARY = "boundary"
 
 
 class EeglabRecording(EegFile):
-    """A continuous recording from a ``.set`` file, its samples in it or in an ``.fdt`` file beside it."""
+    """A continuous recording of a ``.set`` file, with its samples in it or in an ``.fdt`` file beside it."""
 
     def __init__(self, path: str) -> None:
         if is_hdf5(path):
             raise SignalError(
-                f"{path}: an EEGLAB set saved as MATLAB 7.3, which is not read; save it again as version 6 "
+                f"{path}: EEGLAB sets of MATLAB 7.3 cannot be read; save it again as version 6 "
                 "(pop_saveset with 'version', '6')"
             )
         with ExitStack() as opened:
@@ -58,14 +59,14 @@ class EeglabRecording(EegFile):
 
     @property
     def duration(self) -> float:
-        """Seconds."""
+        """Duration in seconds."""
         return self._data.shape[1] / self.sfreq
 
     def _read(self, trial: int | None) -> np.ndarray:
         n_times = self._data.shape[1]
         signal = np.empty((len(self._picks), n_times))
         step = self._data.slabs_that_fit(1)
-        with np.errstate(invalid="ignore"):  # `read` tells what is not finite
+        with np.errstate(invalid="ignore"):  # `read` reports values that are not finite
             for start in range(0, n_times, step):
                 stop = min(start + step, n_times)
                 signal[:, start:stop] = self._data.block(1, start, stop)[self._picks]
@@ -77,44 +78,44 @@ class EeglabRecording(EegFile):
 
 
 def _fields(file: Matlab5File) -> dict[str, Node]:
-    """The fields of the structure EEG, or the file's variables where they were saved one by one."""
+    """The fields of the structure EEG, or the variables of the file if the fields were saved as such."""
     fields = dict(file.nodes)
-    for _ in range(NESTED):
+    for _ in range(MAX_NESTING):
         if "EEG" in fields:
             if fields["EEG"].size != 1:
-                raise DamagedError(f"EEG is of shape {fields['EEG'].dims}, and one structure is expected")
+                raise DamagedError(f"EEG is of shape {fields['EEG'].dims}, but one structure is expected")
             (fields,) = fields["EEG"].structs(FIELDS | {"EEG"})
     if "ALLEEG" in fields:
-        raise SignalError(f"{file.path}: holds several sets (ALLEEG); save each by itself")
+        raise SignalError(f"{file.path}: holds several sets (ALLEEG); save each in a file of its own")
     if "data" not in fields:
-        raise SignalError(f"{file.path}: no EEGLAB set: it has no EEG.data")
+        raise SignalError(f"{file.path}: not an EEGLAB set: it has no EEG.data")
     return fields
 
 
 def _sizes(path: str, fields: Mapping[str, Node]) -> tuple[float, int, int]:
-    """Rate in Hz, number of channels and of samples."""
+    """Sampling rate in Hz, number of channels, and number of samples."""
     sfreq, *sizes = (
         fields[name].number() if name in fields else math.nan for name in ("srate", "nbchan", "pnts")
     )
     if not 0 < sfreq < math.inf:
-        raise DamagedError(f"its rate is {sfreq:g} Hz")
+        raise DamagedError(f"its sampling rate is {sfreq:g} Hz")
     if not all(size.is_integer() and size > 0 for size in sizes) or sizes[0] > eeg_damage.MOST_SIGNALS:
         raise DamagedError(f"it has {sizes[0]:g} channels of {sizes[1]:g} samples")
     n_trials = fields["trials"].number() if "trials" in fields else 1.0
     if n_trials > 1:
         raise SignalError(
-            f"{path}: cut to {n_trials:g} epochs, and a continuous recording is needed: save the set as it "
-            "was before"
+            f"{path}: cut into {n_trials:g} epochs, but a continuous recording is needed; save the set "
+            "before it is epoched"
         )
     return sfreq, int(sizes[0]), int(sizes[1])
 
 
 def _data(path: str, node: Node, shape: tuple[int, int], opened: ExitStack) -> Variable:
-    """The samples, (n_chans, n_times), wherever they are."""
+    """The samples, (n_chans, n_times), from the set or from its data file."""
     if node.mat_class != CHAR:
         found = node.array()
         if found.shape != shape:
-            raise DamagedError(f"its data are of shape {found.shape} where {shape} is said")
+            raise DamagedError(f"its data are of shape {found.shape}, but its header gives {shape}")
         return found
     beside = _data_file(path, node.text())
     eeg_damage.check_fdt(path, str(beside), *shape)
@@ -122,7 +123,7 @@ def _data(path: str, node: Node, shape: tuple[int, int], opened: ExitStack) -> V
 
 
 def _data_file(path: str, name: str) -> Path:
-    """The file of samples: of the name that the set has for it, or of the set's own."""
+    """The data file: the one that the set names, else the one named like the set."""
     name = PureWindowsPath(name).name  # splits at both kinds of slashes
     if not name.lower().endswith(".fdt"):
         raise SignalError(f"{path}: its samples are in {name!r}, not in an .fdt file; save the set again")
@@ -131,12 +132,12 @@ def _data_file(path: str, name: str) -> Path:
         return named
     if not usual.is_file():
         raise SignalError(f"{path}: a file that belongs to it is missing ({name})")
-    warn(path, f"{name}, which it names, is not there; its samples are taken from {usual.name}")
+    warn(path, f"its data file {name} is missing; its samples are taken from {usual.name}")
     return usual
 
 
 def _channels(node: Node | None, n_chans: int) -> tuple[list[str], list[str]]:
-    """Name and type of each channel; those without are numbered, and of no type."""
+    """Name and type of each channel: numbered if it has no name, empty if it has no type."""
     found = list(_structs(node, {"labels", "type"}))
     if found and len(found) != n_chans:
         raise DamagedError(f"{len(found)} of {n_chans} channels are described")
@@ -146,9 +147,9 @@ def _channels(node: Node | None, n_chans: int) -> tuple[list[str], list[str]]:
 
 
 def _structs(node: Node | None, wanted: set[str]) -> Iterator[dict[str, Node]]:
-    """An array of structures; EEGLAB saves none as an empty array of numbers."""
+    """The structures of an array; EEGLAB saves an empty one as an empty array of numbers."""
     if node is not None and (node.mat_class == STRUCT or node.size):
-        yield from node.held().structs(wanted)
+        yield from node.in_memory().structs(wanted)
 
 
 def _word(fields: Mapping[str, Node], name: str) -> str:
@@ -156,18 +157,18 @@ def _word(fields: Mapping[str, Node], name: str) -> str:
 
 
 def _numbered(path: str, labels: Sequence[str]) -> list[str]:
-    """The names, with running numbers where several channels have one."""
+    """The names, with running numbers for names that several channels share."""
     repeated = sorted({label for label in labels if labels.count(label) > 1})
     if not repeated:
         return list(labels)
-    warn(path, f"channels of one name are told apart by numbers: {listed(repeated)}")
+    warn(path, f"names of several channels, now numbered: {listed(repeated)}")
     return [
         f"{label}-{labels[:i].count(label)}" if label in repeated else label for i, label in enumerate(labels)
     ]
 
 
 def _eeg_channels(path: str, labels: Sequence[str], types: Sequence[str]) -> list[int]:
-    """Indices of the EEG channels by types and names, or of other data where no type is EEG."""
+    """Indices of the EEG channels by types and names, or of other data channels if none is EEG."""
     is_eeg = [kind not in OTHER_TYPES for kind in types]
     if not any(is_eeg):
         is_eeg = [kind in SECOND_CHOICE for kind in types]
@@ -181,22 +182,22 @@ def _eeg_channels(path: str, labels: Sequence[str], types: Sequence[str]) -> lis
 
 
 def _events(path: str, node: Node | None, sfreq: float, length: float) -> list[Event]:
-    """The events within the recording of ``length`` seconds, in order of time."""
+    """The events within a recording of ``length`` seconds, sorted by time."""
     found, n_lost = [], 0
     for each in _structs(node, {"type", "latency", "duration"}):
         onset = (_number(each, "latency") - 1) / sfreq  # MATLAB counts from 1
         duration = _number(each, "duration") / sfreq
-        duration = duration if duration > 0 else 0.0  # also where there is none
+        duration = duration if duration > 0 else 0.0  # NaN if there is none
         if math.isnan(onset):
             n_lost += 1
         elif onset <= length and onset + duration >= 0:
             start = max(onset, 0.0)
-            there, left = duration - (start - onset), length - start
-            found.append(Event(start, min(there, left), _word(each, "type"), is_cut=there > left))
+            within, left = duration - (start - onset), length - start
+            found.append(Event(start, min(within, left), _word(each, "type"), is_cut=within > left))
     if n_lost:
-        warn(path, f"{n_lost} events have no latency, and are left out")
+        warn(path, f"{n_lost} events have no latency and are ignored")
     if any(event.name == BOUNDARY for event in found):
-        warn(path, "it has 'boundary' events: the recording is not continuous there")
+        warn(path, "it has 'boundary' events, at which the recording is not continuous")
     return sorted(found, key=lambda event: (event.onset, event.duration, event.name))
 
 

@@ -1,4 +1,4 @@
-"""Endings of recordings' file names, and what each promises."""
+"""The endings of recordings' file names, and the modalities that each stands for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import os.path
 
 AUDIO_ENDINGS = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".aiff", ".aif"})
 VIDEO_ENDINGS = frozenset({".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v"})
-EEG_ENDINGS = (".edf", ".bdf", ".vhdr", ".set", ".fif", ".fif.gz", ".mat")
+EDF_ENDINGS = (".edf", ".bdf")
+BRAINVISION_ENDING, EEGLAB_ENDING, MATLAB_ENDING = ".vhdr", ".set", ".mat"
+FIF_ENDINGS = (".fif", ".fif.gz")
+EEG_ENDINGS = (*EDF_ENDINGS, BRAINVISION_ENDING, EEGLAB_ENDING, *FIF_ENDINGS, MATLAB_ENDING)
 MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | frozenset(EEG_ENDINGS)
 DOUBLE_ENDINGS = tuple(ending for ending in MEDIA_ENDINGS if ending.count(".") > 1)
 
 
 def split_ending(path: str) -> tuple[str, str]:
-    """A path without its ending, and the ending in lower case; ``.fif.gz`` is one ending."""
+    """Split a path into its stem and its ending, the latter in lower case; ``.fif.gz`` is one ending."""
     whole, ending = os.path.splitext(path)
     for double in DOUBLE_ENDINGS:
         if path.lower().endswith(double):
@@ -21,7 +24,7 @@ def split_ending(path: str) -> tuple[str, str]:
 
 
 def modalities_of(path: str) -> tuple[str, ...]:
-    """What a file holds by its ending: a video holds sound too; nothing if the ending is unknown."""
+    """The modalities in a file, by its ending: audio and video for a video, none for an unknown ending."""
     _, ending = split_ending(path)
     if ending in VIDEO_ENDINGS:
         return "audio", "video"
@@ -29,5 +32,5 @@ def modalities_of(path: str) -> tuple[str, ...]:
 
 
 def columns_of(path: str) -> tuple[str, ...]:
-    """The manifest's columns that a file fills by its ending."""
+    """The path columns of a manifest that a file fills, by its ending."""
     return tuple(f"{modality}_path" for modality in modalities_of(path))

@@ -1,10 +1,10 @@
-"""Faces in pictures: finding them, following one person, and cutting the face out.
+"""Faces in pictures: detecting them, tracking one person, and cropping the face.
 
-Faces are found by MTCNN (see `eavctl.signals.mtcnn`), because its weights are all that has to be installed
-(``mtcnn``, 2 MB, MIT licence, and lz4): on real clips it found the face in every frame that shows one and
-none in those without. A search takes 13 to 20 ms; in the frames after, looking where the face last was takes
-2. BlazeFace took 3 to 14 ms, but saw faces in 4 to 25 % of the frames of a clip without any, takes a runtime
-of 60 MB, and its weights come only with tensorflow. With ``face_model``, a YuNet model finds them instead.
+The detector is MTCNN (see `eavctl.signals.mtcnn`), because it needs only its weights (``mtcnn``, 2 MB, MIT
+licence, and lz4). On real clips it found the face in every frame that shows one, and none in the others. A
+full search takes 13 to 20 ms per frame; a search near the last face takes 2 ms. BlazeFace took 3 to 14 ms,
+but had false positives in 4 to 25 % of the frames of a clip without faces, needs a runtime of 60 MB, and its
+weights come only with tensorflow. With ``face_model``, a YuNet model is the detector.
 """
 
 from __future__ import annotations
@@ -19,31 +19,30 @@ import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.signals import mtcnn
-from eavctl.signals.mtcnn import Found, overlaps
+from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.signals.pictures import cut_out
 
-SPREAD = 1.25  # side of a crop over the longer side of the face's box: an eighth is margin on each side
-YUNET_LEAST, YUNET_SAME, YUNET_MOST = (
-    0.7,
-    0.3,
-    5000,
-)  # score, overlap in which two boxes are one, boxes at most
+SPREAD = 1.25  # side of a crop over the longer side of the face's box: a margin of an eighth on each side
+YUNET_MIN_SCORE, YUNET_MAX_OVERLAP, YUNET_MAX_BOXES = 0.7, 0.3, 5000
 
-TRIAL = (320, 320)  # pixels, of the picture on which a YuNet model is tried
+TRIAL_SIZE = (320, 320)  # pixels, of the picture on which a YuNet model is tested
 
-Detector = Callable[[np.ndarray, np.ndarray | None], Found]
+Detector = Callable[[np.ndarray, np.ndarray | None], Faces]
 
 
 @dataclass(frozen=True)
 class Track:
-    """One person's face through a clip; where none was found, what was found before, at first the first.
+    """One person's face throughout a clip.
+
+    A frame without a face has the values of the last frame with one, or of the first such frame if none
+    precedes it.
 
     Parameters
     ----------
     crops : uint8, shape (n_frames, side, side, 3), RGB.
     boxes : float, shape (n_frames, 4): left, top, right, bottom of the face, in pixels.
-    points : float, shape (n_frames, 5, 2): x and y of its eyes, nose and mouth, as in `Found`.
-    is_found : bool, shape (n_frames,).
+    points : float, shape (n_frames, 5, 2): x and y of its eyes, nose and mouth, as in `Faces`.
+    is_found : bool, shape (n_frames,): whether the frame itself shows a face.
     """
 
     crops: np.ndarray
@@ -53,14 +52,15 @@ class Track:
 
     @property
     def share(self) -> float:
-        """Of the frames, those in which a face was found."""
+        """The share of frames in which a face was found."""
         return float(self.is_found.mean())
 
 
 def detector(face_model: str | None = None) -> Detector:
-    """What finds faces in a picture, uint8 RGB (height, width, 3): MTCNN, or a YuNet model, by its path.
+    """Get the face detector: MTCNN, or the YuNet model at a path.
 
-    It is also told the box of the face in the frame before, or None, near which it may look first.
+    A detector takes a picture, uint8 RGB (height, width, 3), and the box of the face in the previous frame or
+    None; it may search near that box first.
 
     Raises
     ------
@@ -70,15 +70,15 @@ def detector(face_model: str | None = None) -> Detector:
 
 
 def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: float = SPREAD) -> Track:
-    """Find one person's face in each frame and cut a square around it.
+    """Find one person's face in each frame and crop a square around it.
 
-    Of several faces the largest is taken at first, and then the one nearest to where the last was.
+    If there are several faces, the first is the largest, and each later one is the nearest to the last.
 
     Parameters
     ----------
     frames : uint8 RGB pictures, shape (height, width, 3).
-    find : see `detector`.
-    side : of the crops, in pixels.
+    find : face detector, see `detector`.
+    side : side of the crops, in pixels.
     spread : side of the square over the longer side of the face's box.
 
     Raises
@@ -88,16 +88,16 @@ def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: f
     crops: list[np.ndarray] = []
     boxes: list[np.ndarray] = []
     points: list[np.ndarray] = []
-    source: list[int] = []  # for each frame, which crop it has; -1 before the first
+    source: list[int] = []  # index of each frame's crop; -1 before the first
     is_found: list[bool] = []
     before: np.ndarray | None = None
     for frame in frames:
-        if frame is not before:  # else it is shown on, and needs no second look
+        if frame is not before:  # a repeated frame needs no second search
             before, found = frame, find(frame, boxes[-1] if is_found and is_found[-1] else None)
             if len(found):
-                place = _same_person(found, boxes[-1]) if boxes else _largest(found)
-                boxes.append(found.boxes[place])
-                points.append(found.points[place])
+                chosen = _same_person(found, boxes[-1]) if boxes else _largest(found)
+                boxes.append(found.boxes[chosen])
+                points.append(found.points[chosen])
                 crops.append(cut_out(frame, _square(boxes[-1], spread), (side, side)))
         is_found.append(len(found) > 0)
         source.append(len(crops) - 1)
@@ -107,17 +107,17 @@ def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: f
     return Track(np.array(crops)[order], np.array(boxes)[order], np.array(points)[order], np.array(is_found))
 
 
-def _largest(found: Found) -> int:
+def _largest(found: Faces) -> int:
     return int(np.argmax((found.boxes[:, 2:] - found.boxes[:, :2]).prod(axis=1)))
 
 
-def _same_person(found: Found, box: np.ndarray) -> int:
-    """The face that overlaps most with where it was; where none does, the nearest."""
+def _same_person(found: Faces, box: np.ndarray) -> int:
+    """Index of the face that overlaps most with the previous box, or, if none does, of the nearest."""
     overlap = overlaps(box, found.boxes)
     if overlap.any():
         return int(np.argmax(overlap))
-    apart = (found.boxes[:, :2] + found.boxes[:, 2:]) - (box[:2] + box[2:])
-    return int(np.argmin((apart**2).sum(axis=1)))
+    offsets = (found.boxes[:, :2] + found.boxes[:, 2:]) - (box[:2] + box[2:])
+    return int(np.argmin((offsets**2).sum(axis=1)))
 
 
 def _square(box: np.ndarray, spread: float) -> np.ndarray:
@@ -129,24 +129,26 @@ def _square(box: np.ndarray, spread: float) -> np.ndarray:
 def _yunet(path: str) -> Detector:
     """YuNet (Wu, Peng, Yu: YuNet: a tiny millisecond-level face detector, 2023), run by OpenCV."""
     try:
-        cv2 = importlib.import_module("cv2")  # an option, and without types
+        cv2 = importlib.import_module("cv2")  # optional, and without types
     except ImportError:
-        raise UsageError("a YuNet model is run by OpenCV: pip install opencv-python-headless") from None
+        raise UsageError("a YuNet model needs OpenCV: pip install opencv-python-headless") from None
     if not os.path.isfile(path):
         raise UsageError(f"{path}: no such file; --face-model names a YuNet model, an .onnx file")
     try:
-        net = cv2.FaceDetectorYN.create(path, "", TRIAL, YUNET_LEAST, YUNET_SAME, YUNET_MOST)
-        net.detect(np.zeros((*TRIAL, 3), np.uint8))  # another network fails here at the latest
+        net = cv2.FaceDetectorYN.create(
+            path, "", TRIAL_SIZE, YUNET_MIN_SCORE, YUNET_MAX_OVERLAP, YUNET_MAX_BOXES
+        )
+        net.detect(np.zeros((*TRIAL_SIZE, 3), np.uint8))  # any other network fails here at the latest
     except (cv2.error, AttributeError):
         raise UsageError(f"{path}: not a YuNet model that the installed OpenCV can run") from None
 
-    def find(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
+    def find(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
         height, width = picture.shape[:2]
         net.setInputSize((width, height))
         _, rows = net.detect(np.ascontiguousarray(picture[..., ::-1]))
         rows = np.empty((0, 15)) if rows is None else rows.astype(float)
-        # left, top, width, height; the points in the order of Found; score
+        # left, top, width, height; the points in the order of Faces; score
         boxes = np.concatenate([rows[:, :2], rows[:, :2] + rows[:, 2:4]], axis=1)
-        return Found(boxes, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
+        return Faces(boxes, rows[:, 14], rows[:, 4:14].reshape(-1, 5, 2))
 
     return find

@@ -1,8 +1,9 @@
-"""HDF5 files, read in a process of their own: its library crashes over some damaged files.
+"""HDF5 files, read in a process of their own, because the HDF5 library crashes on some damaged files.
 
-The process starts with the first file and reads all others too. A request is a line of JSON, its answer a
-line of JSON and perhaps the bytes of an array; it ends when its input does. If it dies over a request, or
-takes too long, the file is damaged, and the next request starts another process.
+The process starts with the first file, serves all later ones, and ends when its input ends. A request is a
+line of JSON; the response is a line of JSON, followed by the bytes of an array if one was requested. If the
+process crashes or exceeds the time limit, the file counts as damaged, and the next request starts a new
+process.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ from typing import IO, Any
 
 from eavctl.errors import SignalError
 
-LONGEST_S = 120.0  # for an answer; a block of 16 MB comes from the slowest disk within it
+TIMEOUT_S = 120.0  # for one response; the slowest disk delivers a block of 16 MB sooner
 START = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[1]); "
     "from eavctl.signals.hdf5_reader import serve; serve()"
 )
-_turn = threading.Lock()
-_processes: dict[int, subprocess.Popen[bytes]] = {}  # by the process that asks: a fork starts its own
+_lock = threading.Lock()  # one request at a time
+_processes: dict[int, subprocess.Popen[bytes]] = {}  # by the id of this process: a fork starts its own
 
 
 def ask(path: str, question: str, **details: Any) -> tuple[Any, bytearray]:
-    """Ask the process about a file.
+    """Send a request about a file to the reading process.
 
     Parameters
     ----------
@@ -36,35 +37,36 @@ def ask(path: str, question: str, **details: Any) -> tuple[Any, bytearray]:
 
     Returns
     -------
-    The answer, and the bytes that come with it.
+    The answer, and the bytes that follow it.
 
     Raises
     ------
-    SignalError : the file cannot be read, or reading it ends the process.
+    SignalError : the file cannot be read, or the reading process crashes or exceeds the time limit.
     """
     whole = os.path.abspath(path)
-    with _turn:
-        said, content = _asked(path, json.dumps([whole, question, details]).encode() + b"\n")
-    if said["error"]:
-        raise SignalError(said["error"].replace(whole, path))
-    return said["answer"], content
+    with _lock:
+        response, content = _exchange(path, json.dumps([whole, question, details]).encode() + b"\n")
+    if response["error"]:
+        raise SignalError(response["error"].replace(whole, path))
+    return response["answer"], content
 
 
-def _asked(path: str, line: bytes) -> tuple[dict[str, Any], bytearray]:
+def _exchange(path: str, request: bytes) -> tuple[dict[str, Any], bytearray]:
+    """Send one request and receive its response and content."""
     process = _process()
     assert process.stdin is not None
     assert process.stdout is not None
-    timeout = threading.Timer(LONGEST_S, process.kill)
+    timeout = threading.Timer(TIMEOUT_S, process.kill)
     timeout.start()
     try:
-        process.stdin.write(line)
+        process.stdin.write(request)
         process.stdin.flush()
-        said = json.loads(process.stdout.readline())
-        return said, _exactly(process.stdout, said["n_bytes"])
+        response = json.loads(process.stdout.readline())
+        return response, _read_exactly(process.stdout, response["n_bytes"])
     except (OSError, ValueError, EOFError):
         _stop()
-        raise SignalError(f"{path}: damaged, the reader of HDF5 crashes over it or does not end") from None
-    except BaseException:  # interrupted in the middle of an answer
+        raise SignalError(f"{path}: damaged, the HDF5 library crashes on it or does not return") from None
+    except BaseException:  # interrupted in the middle of a response
         _stop()
         raise
     finally:
@@ -85,14 +87,14 @@ def _process() -> subprocess.Popen[bytes]:
 
 @atexit.register
 def _stop() -> None:
-    """End the process that this one started; it has nothing to lose."""
+    """Kill the reading process; it writes nothing that could be lost."""
     process = _processes.pop(os.getpid(), None)
     if process is not None:
         with contextlib.suppress(OSError), process:
             process.kill()
 
 
-def _exactly(stream: IO[bytes], count: int) -> bytearray:
+def _read_exactly(stream: IO[bytes], count: int) -> bytearray:
     content = bytearray(count)
     view, at = memoryview(content), 0
     while at < count:

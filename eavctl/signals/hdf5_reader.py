@@ -1,4 +1,4 @@
-"""What reads HDF5 files in the process that `eavctl.signals.hdf5_process` starts."""
+"""The reader of HDF5 files that runs in the process of `eavctl.signals.hdf5_process`."""
 
 from __future__ import annotations
 
@@ -14,16 +14,26 @@ from typing import Any
 import numpy as np
 
 from eavctl.errors import SignalError
-from eavctl.signals.mat_file import LARGEST_SLAB, refuse_trap
+from eavctl.signals.mat_file import LARGEST_SLAB, check_expansion
 
 CACHE_BYTES = 8 << 20  # of unpacked chunks
 NUMBERS = "biuf"
 
-_last: dict[tuple[str, int, int], Any] = {}  # the file opened last, by its path, size and time
+_last: dict[tuple[str, int, int], Any] = {}  # the file opened last, by path, size and modification time
 
 
 def answer(path: str, question: str, **details: Any) -> tuple[Any, bytes]:
-    """Answer for `eavctl.signals.hdf5_process`: ``arrays`` of a file, a ``block`` of one, or ``close`` it.
+    """Answer one request of `eavctl.signals.hdf5_process`.
+
+    Parameters
+    ----------
+    path : path of the file.
+    question : ``arrays`` describes the arrays of a file, ``block`` reads a part of one, ``close`` closes it.
+    details : of a block: ``name`` of the array, ``axis`` in HDF5's order, ``start`` and ``stop`` along it.
+
+    Returns
+    -------
+    A value for JSON, and the bytes of a block.
 
     Raises
     ------
@@ -42,12 +52,12 @@ def answer(path: str, question: str, **details: Any) -> tuple[Any, bytes]:
 
 @contextlib.contextmanager
 def _clear_errors(path: str) -> Iterator[None]:
-    """Damage shows in HDF5's library as any of these."""
+    """Convert the exceptions that HDF5's library raises on damaged files to a SignalError."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, KeyError, TypeError, OverflowError, MemoryError) as error:
         reason = " ".join(str(error).split())
-        raise SignalError(f"{path}: damaged, or no MATLAB 7.3 file ({reason})") from None
+        raise SignalError(f"{path}: damaged, or not a MATLAB 7.3 file ({reason})") from None
 
 
 def _opened(path: str) -> Any:
@@ -68,11 +78,11 @@ def _close() -> None:
 
 
 def _arrays(path: str, file: Any) -> Iterator[dict[str, Any]]:
-    """Describe the numeric arrays of a file, with their axes as HDF5 has them."""
+    """Describe the numeric arrays of a file, with their axes in HDF5's order."""
     import h5py
 
     for name in file:
-        # Links and virtual data sets could lead into any file of the disk.
+        # Soft links, external links and virtual data sets could point to any file on the disk.
         if not isinstance(file.get(name, getlink=True), h5py.HardLink):
             continue
         data = file[name]
@@ -85,10 +95,10 @@ def _arrays(path: str, file: Any) -> Iterator[dict[str, Any]]:
         chunk_bytes = math.prod(data.chunks or ()) * data.dtype.itemsize
         if chunk_bytes > LARGEST_SLAB:
             raise SignalError(
-                f"{path}: {name!r} is stored in pieces of {chunk_bytes >> 20} MB, more than "
-                f"{LARGEST_SLAB >> 20}; save it again with smaller chunks"
+                f"{path}: {name!r} is stored in chunks of {chunk_bytes >> 20} MB, more than "
+                f"{LARGEST_SLAB >> 20} MB; save it again with smaller chunks"
             )
-        refuse_trap(path, name, math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size())
+        check_expansion(path, name, math.prod(data.shape) * data.dtype.itemsize, data.id.get_storage_size())
         yield {
             "name": name,
             "shape": data.shape,
@@ -99,17 +109,17 @@ def _arrays(path: str, file: Any) -> Iterator[dict[str, Any]]:
 
 
 def serve() -> None:
-    """Answer questions from stdin until it ends."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the keyboard is the asking process's
+    """Answer requests from stdin until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is handled by the process that sends the requests
     for line in sys.stdin.buffer:
         path, question, details = json.loads(line)
-        said: dict[str, Any] = {"answer": None, "error": "", "n_bytes": 0}
+        response: dict[str, Any] = {"answer": None, "error": "", "n_bytes": 0}
         content = b""
         try:
-            said["answer"], content = answer(path, question, **details)
+            response["answer"], content = answer(path, question, **details)
         except SignalError as error:
-            said["error"] = str(error)
-        said["n_bytes"] = len(content)
-        sys.stdout.buffer.write(json.dumps(said).encode() + b"\n")
+            response["error"] = str(error)
+        response["n_bytes"] = len(content)
+        sys.stdout.buffer.write(json.dumps(response).encode() + b"\n")
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()

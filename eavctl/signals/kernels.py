@@ -1,4 +1,4 @@
-"""scipy's compiled kernels, loaded by themselves: the packages around them take long to import."""
+"""scipy's compiled modules, loaded without the packages around them, which are slow to import."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Any
 
 
 def load_kernel(*place: str) -> Any:
-    """Load a compiled module of scipy, without the package that it lies in.
+    """Load a compiled module of scipy without importing its package.
 
     Parameters
     ----------
-    place : folders below scipy, and the module.
+    place : names of the folders below scipy, and of the module.
 
     Returns
     -------
-    The module; None where this scipy has it elsewhere.
+    The module; None if this version of scipy has it elsewhere.
     """
     package = importlib.util.find_spec("scipy")
     if package is None or not package.submodule_search_locations:

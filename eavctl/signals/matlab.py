@@ -1,4 +1,4 @@
-"""Open a MATLAB file, whatever version it is of."""
+"""Open a MATLAB file of any supported version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def open_mat(path: str | os.PathLike[str]) -> MatFile:
 
     Raises
     ------
-    SignalError : missing, empty, damaged, another kind of file, or made to unpack to far more than EEG does.
+    SignalError : missing, empty, damaged, not a MATLAB file, or expanding implausibly on decompression.
     """
     name = os.fspath(path)
     if not os.path.exists(name):

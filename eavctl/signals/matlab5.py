@@ -15,7 +15,7 @@ from typing import BinaryIO
 import numpy as np
 
 from eavctl.errors import SignalError
-from eavctl.signals.mat_file import LARGEST_SLAB, MatFile, Variable, refuse_trap
+from eavctl.signals.mat_file import LARGEST_SLAB, MatFile, Variable, check_expansion
 from eavctl.signals.matlab5_elements import (
     COMPRESSED,
     INT8,
@@ -44,7 +44,7 @@ LOGICAL, COMPLEX = 0x0200, 0x0800
 
 @dataclass(frozen=True)
 class _Array(Variable):
-    """A numeric array: ``offset`` bytes into its element, its values as ``stored``, first axis fastest."""
+    """A numeric array: values of type ``stored``, ``offset`` bytes into its element, first axis fastest."""
 
     reader: Reader
     stored: np.dtype[np.generic]
@@ -71,17 +71,17 @@ class _Array(Variable):
         return math.prod(self.shape[axis + 1 :]) == 1
 
     def _contiguous(self, axis: int, start: int, stop: int) -> np.ndarray:
-        """Slabs one after the other, as they lie in the file."""
+        """Read slabs that are contiguous in the file."""
         size = math.prod(self.shape[:axis]) * self.stored.itemsize
         content = self.reader.read(self.offset + start * size, (stop - start) * size)
         return np.frombuffer(content, self.stored).astype(self.dtype)
 
     def _strided(self, axis: int, start: int, stop: int) -> np.ndarray:
-        """Slabs one after the other, each put together from a part of every row that holds the axis."""
+        """Read slabs that are not contiguous, each gathered from a part of every row that holds the axis."""
         before, after = math.prod(self.shape[:axis]), math.prod(self.shape[axis + 1 :])
         row_bytes = before * self.shape[axis] * self.stored.itemsize
         if row_bytes > LARGEST_SLAB:
-            raise DamagedError("parts along this axis lie too far apart; save it with that axis last")
+            raise DamagedError("slabs along this axis are too far apart; save it with that axis last")
         group = max(GROUP_BYTES // row_bytes, 1)
         slabs = np.empty((stop - start, after, before), self.dtype)
         for first in range(0, after, group):
@@ -93,22 +93,23 @@ class _Array(Variable):
 
 
 def plain_array(path: str, file: BinaryIO, shape: tuple[int, ...], stored: np.dtype[np.generic]) -> Variable:
-    """Take a binary file of nothing but numbers, the first axis fastest, as an array of MATLAB."""
+    """A binary file of numbers without a header, first axis fastest, as an array of MATLAB."""
     size = math.prod(shape) * stored.itemsize
     return _Array(path, "data", shape, stored.newbyteorder("="), Reader(file, 0, size, False), stored, 0)
 
 
 @dataclass(frozen=True)
 class Node:
-    """A variable, or a field of a structure; only its head is read.
+    """A variable, or a field of a structure, of which only the header is read.
 
     Parameters
     ----------
-    path : the file, for errors.
-    reader, order : where it lies, and in which order of bytes.
-    start, end : of its content, in the reader's bytes.
-    mat_class, flags : as the format numbers them.
-    dims, name : empty for classes that are not read: cells, objects, sparse matrices.
+    path : path of the file, for errors.
+    reader : reader of the element that holds it.
+    order : byte order, ``<`` or ``>``.
+    start, end : range of its content in the reader, bytes.
+    mat_class, flags : class and flags, as numbered in the format.
+    dims, name : dimensions and name; empty for classes that are not read (cells, objects, sparse matrices).
     """
 
     path: str
@@ -123,11 +124,11 @@ class Node:
 
     @classmethod
     def at(cls, path: str, reader: Reader, order: str, start: int, end: int) -> Node:
-        """Read the head of the variable that lies from ``start`` to ``end``.
+        """Read the header of the variable from ``start`` to ``end``.
 
         Raises
         ------
-        DamagedError : it is none.
+        DamagedError : the bytes are not a variable.
         """
         elements = Elements(reader, order, start, end)
         flags = elements.values(UINT32, 8)
@@ -145,31 +146,31 @@ class Node:
 
     @property
     def size(self) -> int:
-        """How many values, characters or structures it holds."""
+        """Number of values, characters or structures."""
         return math.prod(self.dims) if self.dims else 0
 
-    def held(self) -> Node:
-        """The same, with its content in memory, for what has many small parts.
+    def in_memory(self) -> Node:
+        """Copy of the node with its content in memory, for structures of many small fields.
 
         Raises
         ------
-        DamagedError : larger than that makes sense for.
+        DamagedError : the content is too large.
         """
         length = self.end - self.start
         if length > LARGEST_SLAB:
-            raise DamagedError(f"a structure of {length >> 20} MB, more than {LARGEST_SLAB >> 20}")
+            raise DamagedError(f"a structure of {length >> 20} MB, more than {LARGEST_SLAB >> 20} MB")
         content = BytesIO(self.reader.read(self.start, length))
         return replace(self, reader=Reader(content, 0, length, False), start=0, end=length)
 
     def array(self) -> _Array:
-        """The numeric array that it is.
+        """The node as a numeric array, whose values are read later.
 
         Raises
         ------
-        DamagedError : it is none, or its size and its values do not fit.
+        DamagedError : not an array of real numbers, or its size does not fit its dimensions.
         """
         if self.mat_class not in CLASSES or self.flags & COMPLEX:
-            raise DamagedError(f"{self.name!r} is no array of real numbers")
+            raise DamagedError(f"{self.name!r} is not an array of real numbers")
         elements = Elements(self.reader, self.order, self.start, self.end)
         stored_kind, claimed, small = elements.tag()
         if stored_kind not in STORED:
@@ -182,36 +183,36 @@ class Node:
         needed, offset = self.size * stored.itemsize, elements.offset - small
         if needed != claimed or offset + claimed > self.end:
             raise DamagedError(
-                f"{self.name!r} of shape {self.dims} needs {needed} bytes, and {claimed} are claimed"
+                f"{self.name!r} of shape {self.dims} needs {needed} bytes, but {claimed} are claimed"
             )
         if self.flags & LOGICAL and dtype.itemsize == 1:
             dtype = np.dtype(bool)
         return _Array(self.path, self.name, self.dims, dtype, self.reader, stored, offset)
 
     def number(self) -> float:
-        """The single number that it is; NaN where it is empty.
+        """The node as a single number; NaN if it is empty.
 
         Raises
         ------
-        DamagedError : it is no number, or several.
+        DamagedError : not a number, or several.
         """
         if not self.size:
             return math.nan
         if self.size > 1:
-            raise DamagedError(f"{self.name!r} has {self.dims} values where one number is expected")
+            raise DamagedError(f"{self.name!r} has {self.dims} values, but one number is expected")
         array = self.array()
         (value,) = np.frombuffer(self.reader.read(array.offset, array.stored.itemsize), array.stored)
         return float(value)
 
     def text(self) -> str:
-        """The line of text that it is, without spaces around it; what cannot be printed is ``?``.
+        """The node as a line of text, stripped; ``?`` replaces characters that cannot be printed.
 
         Raises
         ------
-        DamagedError : it is no text, of several lines, or longer than names are.
+        DamagedError : not text, several lines, or more than 4096 bytes.
         """
         if self.mat_class != CHAR or (self.size and self.size != self.dims[1]):
-            raise DamagedError(f"{self.name!r} is no line of text (class {self.mat_class}, {self.dims})")
+            raise DamagedError(f"{self.name!r} is not a line of text (class {self.mat_class}, {self.dims})")
         elements = Elements(self.reader, self.order, self.start, self.end)
         kind, length, small = elements.tag()
         if kind not in ENCODINGS or length > MOST_NAME:
@@ -224,7 +225,12 @@ class Node:
         return "".join(character if character.isprintable() else "?" for character in found)
 
     def word(self) -> str:
-        """The text or number that it is, as text; whole numbers without a fraction."""
+        """The node, text or number, as a string; whole numbers without a fraction.
+
+        Raises
+        ------
+        DamagedError : neither a line of text nor a single number.
+        """
         if self.mat_class not in CLASSES:
             return self.text()
         if not self.size:
@@ -233,19 +239,19 @@ class Node:
         return str(int(number)) if number.is_integer() else str(number)
 
     def structs(self, wanted: Collection[str]) -> Iterator[dict[str, Node]]:
-        """Yield the structures of an array of them, each with the fields ``wanted`` that are not empty.
+        """Yield each structure of an array, with the ``wanted`` fields that are not empty.
 
         Raises
         ------
-        DamagedError : it is no structure, or its parts do not lie within it.
+        DamagedError : not an array of structures, or its fields reach beyond it.
         """
         if self.mat_class != STRUCT:
-            raise DamagedError(f"{self.name!r} is no structure")
+            raise DamagedError(f"{self.name!r} is not a structure")
         elements = Elements(self.reader, self.order, self.start, self.end)
         names = elements.field_names()
-        room = (self.end - elements.offset) // BYTES_OF_EMPTY
-        if self.size * max(len(names), 1) > min(room, MOST_STRUCT_VALUES):
-            raise DamagedError(f"{self.name!r}: {self.dims} structures of {len(names)} fields have no room")
+        max_values = (self.end - elements.offset) // BYTES_OF_EMPTY
+        if self.size * max(len(names), 1) > min(max_values, MOST_STRUCT_VALUES):
+            raise DamagedError(f"{self.name!r}: {self.dims} structures of {len(names)} fields do not fit")
         for _ in range(self.size):
             fields = {}
             for name in names:
@@ -259,7 +265,7 @@ class Node:
 class Matlab5File(MatFile):
     """A file of version 5; see `eavctl.signals.matlab.open_mat`.
 
-    ``nodes`` are its variables by name, also those that are no numeric arrays.
+    ``nodes`` holds all its variables by name, also those that are not numeric arrays.
     """
 
     def __init__(self, path: str) -> None:
@@ -299,20 +305,20 @@ class Matlab5File(MatFile):
             if kind not in (MATRIX, COMPRESSED):
                 raise DamagedError(f"an element of unknown kind {kind} at byte {at}")
             if length > size - at - 8:
-                raise DamagedError(f"its element at byte {at} is cut short, {length} bytes are claimed")
+                raise DamagedError(f"its element at byte {at} is cut short; it claims {length} bytes")
             self._add(Reader(self._file, at + 8, at + 8 + length, kind == COMPRESSED), order)
             at += 8 + length
         raise DamagedError(f"more than {MOST_ELEMENTS} variables")
 
     def _add(self, reader: Reader, order: str) -> None:
-        """Take the variable of an element, and among the arrays if it is one."""
+        """Add the variable of an element to the nodes, and to the variables if it is a numeric array."""
         start, end = 0, reader.end - reader.start
         if reader.is_packed:
             elements = Elements(reader, order, 0, 8)
             kind, length, _ = elements.tag()
             if kind != MATRIX:
                 raise DamagedError(f"a compressed element of unknown kind {kind}")
-            refuse_trap(self.path, "", length, end)
+            check_expansion(self.path, "", length, end)
             start, end = 8, 8 + length
         node = Node.at(self.path, reader, order, start, end)
         if not node.name:

@@ -1,6 +1,7 @@
-"""The elements that MATLAB files of version 5 are made of: bounded reading, some of them compressed.
+"""The elements of MATLAB files of version 5, read with bounds; some are compressed.
 
-Nothing is believed: every part must lie within the part that holds it, and memory grows with what is there.
+No size in the file is trusted: every element must lie within its parent, and memory grows with the bytes
+read, not with the sizes claimed.
 
 Reference: MathWorks, MAT-File Format, chapter 1.
 """
@@ -26,26 +27,26 @@ STORED = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8"
 
 
 class DamagedError(Exception):
-    """The bytes are not what the format says; the text says why."""
+    """The bytes do not follow the format; the message says why."""
 
 
 @contextmanager
 def clear_errors(path: str) -> Iterator[None]:
-    """Raise a SignalError for damage that is found within."""
+    """Convert a `DamagedError` or OSError to a SignalError that names the file."""
     try:
         yield
     except DamagedError as error:
-        raise SignalError(f"{path}: damaged, or no MATLAB file: {error}") from None
+        raise SignalError(f"{path}: damaged, or not a MATLAB file: {error}") from None
     except OSError as error:
         raise SignalError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
 @dataclass
 class Reader:
-    """The content of one element, which lies in the file from ``start`` to ``end``, compressed or not.
+    """Reader of the content of one element, from ``start`` to ``end`` in the file, compressed or not.
 
-    Offsets count unpacked bytes. Compressed content is unpacked no further than it is asked for; going back
-    starts again.
+    Offsets count unpacked bytes. Compressed content is unpacked only as far as it is read; reading backwards
+    unpacks it from the start again.
     """
 
     file: BinaryIO
@@ -57,7 +58,7 @@ class Reader:
     _inflater: zlib._Decompress = field(default_factory=zlib.decompressobj)
 
     def read(self, offset: int, count: int) -> bytes:
-        """Exactly ``count`` bytes.
+        """Read exactly ``count`` bytes.
 
         Raises
         ------
@@ -72,13 +73,13 @@ class Reader:
             self._unpacked, self._packed_at, self._inflater = 0, self.start, zlib.decompressobj()
         while self._unpacked < offset:
             self._inflate(offset - self._unpacked)
-        found = bytearray()  # grows with what really comes, whatever was claimed
+        found = bytearray()  # grows with the bytes read, not to the size claimed
         while len(found) < count:
             found += self._inflate(count - len(found))
         return bytes(found)
 
     def _inflate(self, most: int) -> bytes:
-        """At least one byte and no more than ``most``."""
+        """Unpack at least one byte and at most ``most`` bytes."""
         while not self._inflater.eof:
             packed = self._inflater.unconsumed_tail
             if not packed:
@@ -88,13 +89,13 @@ class Reader:
             try:
                 found = self._inflater.decompress(packed, min(most, PIECE))
             except zlib.error as error:
-                raise DamagedError(f"its compressed part is damaged ({error})") from None
+                raise DamagedError(f"its compressed data are damaged ({error})") from None
             if found:
                 self._unpacked += len(found)
                 return found
             if not packed:
                 break
-        raise DamagedError("its compressed part ends too early")
+        raise DamagedError("its compressed data end too early")
 
     @staticmethod
     def _found(content: bytes, count: int) -> bytes:
@@ -105,7 +106,7 @@ class Reader:
 
 @dataclass
 class Elements:
-    """Elements from ``offset`` up to ``end``, one after the other."""
+    """A sequence of elements from ``offset`` to ``end``, read one after the other."""
 
     reader: Reader
     order: str
@@ -113,12 +114,12 @@ class Elements:
     end: int
 
     def tag(self) -> tuple[int, int, int]:
-        """Kind and length of the element that starts here, and by how much its content lies before its end.
+        """Read the tag of the next element: its kind, its length, and 4 for a small element, else 0.
 
-        A small element has its content of up to four bytes inside the tag's second half.
+        A small element has up to 4 bytes of content, which are the second half of its tag.
         """
         if self.offset + 8 > self.end:
-            raise DamagedError("a part of a variable lies outside of it")
+            raise DamagedError("an element reaches beyond its variable")
         first, second = struct.unpack(f"{self.order}II", self.reader.read(self.offset, 8))
         self.offset += 8
         if first >> 16:
@@ -129,34 +130,34 @@ class Elements:
         return first, second, 0
 
     def content(self, length: int, small: int) -> bytes:
-        """The content of the element whose tag was read."""
+        """Read the content of the element whose tag was just read."""
         start = self.offset - small
         if start + length > self.end:
-            raise DamagedError("a part of a variable lies outside of it")
+            raise DamagedError("an element reaches beyond its variable")
         self.offset += 0 if small else -(-length // 8) * 8
         return self.reader.read(start, length)
 
     def values(self, kind: int, most: int) -> np.ndarray:
-        """The content of a whole element that must be of ``kind`` and hold at most ``most`` bytes."""
+        """Read a whole element, which must be of ``kind`` and hold at most ``most`` bytes."""
         found, length, small = self.tag()
         dtype = np.dtype(self.order + STORED[kind])
         if found != kind or not length <= most or length % dtype.itemsize:
-            raise DamagedError(f"an element of kind {found} and {length} bytes where {kind} is expected")
+            raise DamagedError(f"an element of kind {found} and {length} bytes, but kind {kind} is expected")
         return np.frombuffer(self.content(length, small), dtype)
 
     def field_names(self) -> list[str]:
-        """The names of a structure's fields, each in as many bytes as the longest takes."""
+        """Read the names of a structure's fields, all padded to the same number of bytes."""
         (length,) = self.values(INT32, 4).tolist() or (0,)
         names = self.values(INT8, MOST_FIELD_NAMES).tobytes()
         if not 0 < length <= LONGEST_FIELD_NAME or len(names) % length:
-            raise DamagedError(f"names of fields of {length} bytes in {len(names)}")
+            raise DamagedError(f"field names of {length} bytes each in {len(names)} bytes")
         fields = (names[start : start + length] for start in range(0, len(names), length))
         return [field.split(b"\0")[0].decode("latin-1") for field in fields]
 
     def matrix(self) -> tuple[int, int]:
-        """Where the content of the variable that starts here lies; no content is an empty variable."""
+        """Skip the next variable; return the start and end of its content, equal if it is empty."""
         kind, length, small = self.tag()
         if kind != MATRIX or small or length > self.end - self.offset:
-            raise DamagedError(f"a part of kind {kind} and {length} bytes in a structure")
+            raise DamagedError(f"an element of kind {kind} and {length} bytes in a structure")
         start, self.offset = self.offset, self.offset + length
         return start, self.offset

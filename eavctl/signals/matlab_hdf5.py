@@ -1,6 +1,6 @@
 """MATLAB files of version 7.3, which are HDF5 with the axes reversed.
 
-`eavctl.signals.hdf5_reader` touches the file, in another process; `Hdf5File` asks it.
+`eavctl.signals.hdf5_reader` reads the file in another process, to which `Hdf5File` sends requests.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from eavctl.signals.mat_file import MatFile, Variable
 
 @dataclass(frozen=True)
 class _Array(Variable):
-    """A data set of numbers, stored by rows with its axes reversed; in ``chunks``, or whole."""
+    """A numeric data set, stored with its axes reversed, either in ``chunks`` or contiguous (None)."""
 
     stored: np.dtype[np.generic]
     chunks: tuple[int, ...] | None
@@ -38,7 +38,7 @@ class _Array(Variable):
         where = {"name": self.name, "axis": len(shape) - 1 - axis, "start": start, "stop": stop}
         _, content = ask(self.path, "block", **where)
         if len(content) != math.prod(shape) * self.stored.itemsize:
-            raise SignalError(f"{self.path}: damaged: {self.name!r} is not of the size that it says")
+            raise SignalError(f"{self.path}: damaged: {self.name!r} is not of the size in its header")
         return np.frombuffer(content, self.stored).reshape(shape[::-1]).T.astype(self.dtype, copy=False)
 
 

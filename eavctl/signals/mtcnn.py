@@ -1,7 +1,7 @@
-"""MTCNN, a face detector: its three networks in numpy, with the weights that the package ``mtcnn`` carries.
+"""MTCNN, a face detector: its three networks in numpy, with the weights of the package ``mtcnn``.
 
-Pictures are searched coarse to fine: P-Net slides over a pyramid of small pictures and proposes boxes, R-Net
-looks at each in 24 x 24 pixels, O-Net at what is left in 48 x 48, and finds eyes, nose and mouth.
+The search runs from coarse to fine: P-Net slides over an image pyramid and proposes boxes, R-Net filters them
+at 24 x 24 pixels, and O-Net filters the rest at 48 x 48 pixels and locates eyes, nose and mouth.
 
 Reference: Zhang, Zhang, Li, Qiao: Joint face detection and alignment using multitask cascaded convolutional
 networks, IEEE Signal Processing Letters, 2016.
@@ -23,28 +23,28 @@ from eavctl.signals.pictures import cut_out, resize
 
 PACKAGE = "mtcnn"
 CELL, STRIDE = 12, 2  # P-Net's window and step, pixels
-R_SIDE, O_SIDE = 24, 48  # of the pictures that R-Net and O-Net look at, pixels
-STEP = 0.709  # from one size of the pyramid to the next: half the area
-SMALLEST = 1 / 8  # of the picture's shorter side: smaller faces are looked for only if none is found
-SMALLEST_PIXELS = 20  # there is nothing to describe in a smaller face
-LEAST_P, LEAST_R, LEAST_O = 0.7, 0.7, 0.9  # scores, from 0 to 1
-SAME_LEVEL, SAME = 0.5, 0.7  # overlap from which two boxes are one face: in a level of the pyramid, and later
-MOST_PROPOSALS = 200  # go on to R-Net; crowds and foliage can make thousands
+R_SIDE, O_SIDE = 24, 48  # side of the input of R-Net and O-Net, pixels
+STEP = 0.709  # from one level of the pyramid to the next: half the area
+SMALLEST = 1 / 8  # of the picture's shorter side: smaller faces are searched for only if none is larger
+SMALLEST_PIXELS = 20  # smaller faces show too little to describe
+LEAST_P, LEAST_R, LEAST_O = 0.7, 0.7, 0.9  # thresholds of the scores, which lie in 0 to 1
+SAME_LEVEL, SAME = 0.5, 0.7  # non-maximum suppression: largest overlap within a level, and later
+MOST_PROPOSALS = 200  # passed to R-Net; crowds and foliage can give thousands
 
 Weights = list[np.ndarray]
 Net = Callable[[np.ndarray, Weights], tuple[np.ndarray, np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Found:
+class Faces:
     """Faces found in a picture, best first.
 
     Parameters
     ----------
     boxes : float, shape (n_faces, 4): left, top, right, bottom, in pixels.
     scores : float, shape (n_faces,), 0 to 1.
-    points : float, shape (n_faces, 5, 2): x and y, in pixels, of the eye on the picture's left, the one on
-        its right, the nose, and the mouth's corners on the picture's left and right.
+    points : float, shape (n_faces, 5, 2): x and y, in pixels, of the eye on the picture's left, the eye on
+        its right, the nose, and the corners of the mouth on the picture's left and right.
     """
 
     boxes: np.ndarray
@@ -55,20 +55,23 @@ class Found:
         return len(self.boxes)
 
 
-def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
-    """Find the faces in a picture: from an eighth of its shorter side up, or, if none, half of that.
+def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
+    """Find the faces in a picture.
+
+    Faces of at least an eighth of the picture's shorter side are searched for, and if there are none, faces
+    of at least half that size.
 
     Parameters
     ----------
     picture : uint8, shape (height, width, 3), RGB.
-    near : box (4,) of a face in the frame before, in pixels. Where O-Net still sees a face, the picture is
-        not searched, which takes an eighth of the time.
+    near : box (4,) of a face in the previous frame, in pixels. If O-Net still finds a face there, the rest of
+        the picture is not searched, which takes an eighth of the time.
 
     Raises
     ------
     UsageError : the package with the weights is not installed.
     """
-    if near is not None and len(found := _still_there(picture, near)):
+    if near is not None and len(found := _detect_near(picture, near)):
         return found
     smallest = max(SMALLEST * min(picture.shape[:2]), SMALLEST_PIXELS)
     found = _cascade(picture, smallest)
@@ -77,52 +80,54 @@ def detect(picture: np.ndarray, near: np.ndarray | None = None) -> Found:
     return found
 
 
-def _cascade(picture: np.ndarray, smallest: float) -> Found:
-    """Run the three networks for faces of at least so many pixels."""
+def _cascade(picture: np.ndarray, smallest: float) -> Faces:
+    """Run the three networks for faces of at least ``smallest`` pixels."""
     nets = _nets()
     height, width = picture.shape[:2]
     scale = min(R_SIDE / smallest, 1)  # P-Net and R-Net need no more pixels than this
     small = resize(picture, (round(height * scale), round(width * scale)))
     boxes = _proposals(small, smallest * scale, nets["pnet"])
-    boxes, scores, _ = _looked_at(small, boxes, LEAST_R, _run_rnet, nets["rnet"], R_SIDE)
+    boxes, scores, _ = _refined(small, boxes, LEAST_R, _run_rnet, nets["rnet"], R_SIDE)
     boxes = _squares(boxes[_distinct(boxes, scores, SAME)])
     boxes *= np.tile([width / small.shape[1], height / small.shape[0]], 2)
-    boxes, scores, points = _looked_at(picture, boxes, LEAST_O, _run_onet, nets["onet"], O_SIDE)
+    boxes, scores, points = _refined(picture, boxes, LEAST_O, _run_onet, nets["onet"], O_SIDE)
     keep = _distinct(boxes, scores, SAME, of_smaller=True)
-    return Found(boxes[keep], scores[keep], points[keep])
+    return Faces(boxes[keep], scores[keep], points[keep])
 
 
-def _still_there(picture: np.ndarray, near: np.ndarray) -> Found:
-    """The face at a box, moved to where O-Net sees it, if it sees one."""
-    return Found(*_looked_at(picture, _squares(near[None]), LEAST_O, _run_onet, _nets()["onet"], O_SIDE))
+def _detect_near(picture: np.ndarray, near: np.ndarray) -> Faces:
+    """The face that O-Net finds at a box, if any."""
+    return Faces(*_refined(picture, _squares(near[None]), LEAST_O, _run_onet, _nets()["onet"], O_SIDE))
 
 
 @functools.cache
 def _nets() -> dict[str, Weights]:
-    """Weights of the three networks; the package is only looked into, since importing it takes tensorflow."""
+    """Weights of the three networks, from the package's files: importing it would need tensorflow."""
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
-        raise UsageError(f"finding faces takes the weights in the package {PACKAGE}: pip install mtcnn")
+        raise UsageError(f"face detection needs the weights of the package {PACKAGE}: pip install mtcnn")
     folder = Path(spec.submodule_search_locations[0]) / "assets" / "weights"
     try:
         import joblib
         import lz4.frame
 
         packed = {name: (folder / f"{name}.lz4").read_bytes() for name in ("pnet", "rnet", "onet")}
-        # Unpacked here: of a packed file joblib leaves a reader behind, of which Python 3.13 complains.
+        # Unpacked here: joblib would leave the compressed file open, about which Python 3.13 warns.
         return {name: joblib.load(io.BytesIO(lz4.frame.decompress(each))) for name, each in packed.items()}
-    except (OSError, ImportError, ValueError, RuntimeError) as error:  # lz4's is a RuntimeError
-        raise UsageError(f"{folder}: no weights ({error}): pip install 'mtcnn>=1.0' lz4") from None
+    except (OSError, ImportError, ValueError, RuntimeError) as error:  # lz4 raises RuntimeError
+        raise UsageError(
+            f"{folder}: the weights cannot be read ({error}): pip install 'mtcnn>=1.0' lz4"
+        ) from None
 
 
 def _proposals(picture: np.ndarray, smallest: float, weights: Weights) -> np.ndarray:
-    """Square boxes, (n, 4), that P-Net takes for faces at any scale, best first."""
+    """Square boxes, (n, 4), that P-Net proposes as faces at any scale, best first."""
     height, width = picture.shape[:2]
     boxes, scores = [np.empty((0, 4))], [np.empty(0)]
     scale, level = CELL / smallest, picture
     while min(height, width) * scale >= CELL:
         size = (round(height * scale), round(width * scale))
-        level = resize(level, size)  # each from the one before: the picture itself is many times larger
+        level = resize(level, size)  # from the previous level, which is smaller than the picture
         found, score = _run_pnet(level, weights)
         keep = _distinct(found, score, SAME_LEVEL)
         boxes.append(found[keep] * np.tile([width / size[1], height / size[0]], 2))
@@ -145,7 +150,7 @@ def _run_pnet(level: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarr
 
 
 def _run_rnet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Offsets of boxes, (n, 4), no points, (n, 0, 2), and scores of patches (n, 24, 24, 3)."""
+    """Offsets of boxes, (n, 4), no points, (n, 0, 2), and scores, (n,), for patches (n, 24, 24, 3)."""
     x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
     x = _pool(_convolved(x, *weights[3:6]), 3)
     x = _dense(_convolved(x, *weights[6:9]), *weights[9:12])
@@ -157,7 +162,10 @@ def _run_rnet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.nda
 
 
 def _run_onet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Offsets of boxes, (n, 4), points, (n, 5, 2), in shares of the box, and scores of (n, 48, 48, 3)."""
+    """Offsets of boxes, (n, 4), points, (n, 5, 2), and scores, (n,), for patches (n, 48, 48, 3).
+
+    Offsets and points are in units of the side of the box.
+    """
     x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
     x = _pool(_convolved(x, *weights[3:6]), 3)
     x = _pool(_convolved(x, *weights[6:9]), 2)
@@ -166,10 +174,10 @@ def _run_onet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.nda
     return heads[0], heads[1].reshape(-1, 2, 5).transpose(0, 2, 1), _probability(heads[2])
 
 
-def _looked_at(
+def _refined(
     picture: np.ndarray, boxes: np.ndarray, least: float, run: Net, weights: Weights, side: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes, scores and points, in pixels, of the square boxes in which a network sees a face."""
+    """Boxes, scores and points, in pixels, of the faces that a network finds in square boxes."""
     boxes = boxes[boxes[:, 2] - boxes[:, 0] >= 1]
     patches = [cut_out(picture, box, (side, side)) for box in boxes]
     offsets, points, scores = run(np.array(patches, np.uint8).reshape(-1, side, side, 3), weights)
@@ -184,10 +192,10 @@ def _scaled(pictures: np.ndarray) -> np.ndarray:
 
 
 def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Convolution of (n, height, width, channels), without padding, and leaky rectification."""
+    """Convolution of (n, height, width, channels) without padding, followed by bias and PReLU."""
     n, height, width, channels = x.shape
     side = len(kernel)
-    # A row of a window is contiguous, so windows are views of `side` rows: one copy, one product.
+    # A row of a window is contiguous, so a window is a view of `side` rows: one copy, one matrix product.
     shape = (n, height - side + 1, width - side + 1, side, side * channels)
     strides = (*x.strides[:3], x.strides[1], x.strides[3])
     windows = np.lib.stride_tricks.as_strided(x, shape, strides)
@@ -196,7 +204,7 @@ def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.nd
 
 
 def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Add the bias, and let what is negative rise by a slope, channel by channel (PReLU), in place."""
+    """Add the bias and apply a PReLU with one slope per channel, in place."""
     x += bias
     below = np.minimum(x, 0)
     below *= slope.reshape(-1) - 1
@@ -205,40 +213,40 @@ def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray
 
 
 def _pool(x: np.ndarray, side: int) -> np.ndarray:
-    """Maximum of every second window, those cut by the lower or right edge included."""
+    """Max pooling with a stride of 2, including windows that the lower or right edge cuts."""
     return _pooled_rows(_pooled_rows(x, side).swapaxes(1, 2), side).swapaxes(1, 2)
 
 
 def _pooled_rows(x: np.ndarray, side: int) -> np.ndarray:
     n = -(-(x.shape[1] - side) // 2) + 1
-    largest = x[:, : 2 * n - 1 : 2].copy(order="K")  # whatever rows are, channels stay side by side
+    largest = x[:, : 2 * n - 1 : 2].copy(order="K")  # keeps the channels contiguous
     for i in range(1, side):
-        other = x[:, i : i + 2 * n - 1 : 2]  # one row less than n where the last window is cut
+        other = x[:, i : i + 2 * n - 1 : 2]  # n - 1 rows if the last window is cut
         np.maximum(largest[:, : other.shape[1]], other, out=largest[:, : other.shape[1]])
     return largest
 
 
 def _dense(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Fully connected layer; the weights count columns before rows."""
+    """Fully connected layer with PReLU; its weights expect columns before rows."""
     return _rectified(x.transpose(0, 2, 1, 3).reshape(len(x), len(kernel)) @ kernel, bias, slope)
 
 
 def _probability(pair: np.ndarray) -> np.ndarray:
-    """Softmax of (..., 2), the second."""
+    """Second value of the softmax over the last axis, (..., 2)."""
     return np.asarray(1 / (1 + np.exp(pair[..., 0] - pair[..., 1])))
 
 
 def _squares(boxes: np.ndarray) -> np.ndarray:
-    """Squares of the same centres, as long as the longer sides."""
+    """Squares with the centres of the boxes and the longer of their sides."""
     centre = (boxes[:, :2] + boxes[:, 2:]) / 2
     half = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) / 2
     return np.concatenate([centre - half, centre + half], axis=1)
 
 
 def _distinct(boxes: np.ndarray, scores: np.ndarray, most: float, of_smaller: bool = False) -> np.ndarray:
-    """Indices of the boxes, best first, that overlap no better one by more than ``most``.
+    """Non-maximum suppression: indices of the boxes, best first, that overlap no better one by over ``most``.
 
-    The overlap is the share of the union, or, with ``of_smaller``, of the smaller box.
+    The overlap is relative to the union, or, with ``of_smaller``, to the smaller box.
     """
     left = np.argsort(-scores, kind="stable")
     keep = []
@@ -250,7 +258,7 @@ def _distinct(boxes: np.ndarray, scores: np.ndarray, most: float, of_smaller: bo
 
 
 def overlaps(box: np.ndarray, others: np.ndarray, of_smaller: bool = False) -> np.ndarray:
-    """Area that a box (4,) shares with each of others (n, 4), over their union's, or the smaller one's."""
+    """Overlap of a box (4,) with each of others (n, 4): common area over the union, or the smaller area."""
     shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     common = np.maximum(shared, 0).prod(axis=1)
     area, areas = (box[2:] - box[:2]).prod(), (others[:, 2:] - others[:, :2]).prod(axis=1)

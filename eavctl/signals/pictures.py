@@ -1,4 +1,4 @@
-"""Parts of pictures, cut out and resized without aliasing."""
+"""Cropping, resizing and rotating pictures, without aliasing."""
 
 from __future__ import annotations
 
@@ -9,15 +9,16 @@ import numpy as np
 
 
 def cut_out(picture: np.ndarray, box: Sequence[float] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Part of a picture, resized; what lies outside the picture repeats its edge.
+    """Crop a picture to a box and resize it; outside the picture, its edge is repeated.
 
-    Each new pixel is the mean, weighted by a triangle, of those it covers (Pillow's antialiased bilinear).
+    The filter is Pillow's antialiased bilinear one: each pixel of the result is the mean, with triangular
+    weights, of the pixels that it covers.
 
     Parameters
     ----------
     picture : uint8, shape (height, width, 3) or (height, width).
-    box : left, top, right, bottom, in pixels, fractions allowed.
-    size : height and width of the result.
+    box : left, top, right, bottom, in pixels; fractions are allowed.
+    size : height and width of the result, in pixels.
 
     Returns
     -------
@@ -36,12 +37,12 @@ def cut_out(picture: np.ndarray, box: Sequence[float] | np.ndarray, size: tuple[
         part = np.pad(part, beyond[: picture.ndim], mode="edge")
     inside = (left - x0, top - y0, right - x0, bottom - y0)
     image = Image.fromarray(part)
-    # Large parts are first brought to twice the size by means of whole pixels, which is faster.
+    # reducing_gap: large crops are first averaged over whole pixels to twice the size, which is faster.
     return np.asarray(image.resize(size[::-1], Image.Resampling.BILINEAR, inside, reducing_gap=2.0))
 
 
 def resize(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A whole picture in another size (height, width); see `cut_out`."""
+    """Resize a whole picture to (height, width); see `cut_out`."""
     height, width = picture.shape[:2]
     return picture if (height, width) == size else cut_out(picture, (0, 0, width, height), size)
 
@@ -62,15 +63,15 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 
 def turned(picture: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int) -> np.ndarray:
-    """A square of a grey picture, turned and resized; what lies outside is black.
+    """Crop a rotated square from a grey picture and resize it; outside the picture, the result is black.
 
     Parameters
     ----------
-    picture : uint8, shape (height, width); not much larger than the result, or it shows aliasing.
-    centre : x and y of the square's, in pixels.
-    side : of the square, in pixels.
-    angle : of the square's upper edge, radians, clockwise on the screen.
-    size : side of the result, pixels.
+    picture : uint8, shape (height, width); at most a little larger than the result, to avoid aliasing.
+    centre : x and y of the centre of the square, in pixels.
+    side : side of the square, in pixels.
+    angle : angle of the upper edge of the square, in radians, clockwise on the screen.
+    size : side of the result, in pixels.
 
     Returns
     -------
@@ -82,7 +83,7 @@ def turned(picture: np.ndarray, centre: np.ndarray, side: float, angle: float, s
     across, down = step * math.cos(angle), step * math.sin(angle)
     x = centre[0] - (across - down) * size / 2
     y = centre[1] - (across + down) * size / 2
-    # Pillow maps each new pixel's middle: x' = across * x - down * y + x0, y' = down * x + across * y + y0.
+    # Pillow maps new pixels' centres: x' = across * x - down * y + x0, y' = down * x + across * y + y0.
     affine = (across, -down, x, down, across, y)
     image = Image.fromarray(picture)
     transform, filtered = Image.Transform.AFFINE, Image.Resampling.BILINEAR

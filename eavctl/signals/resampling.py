@@ -1,4 +1,4 @@
-"""Another rate by a linear-phase low-pass and whole numbers up and down, as products of matrices."""
+"""Resampling by a rational factor with a linear-phase low-pass filter, as matrix products."""
 
 from __future__ import annotations
 
@@ -10,33 +10,37 @@ import numpy as np
 from eavctl.errors import UsageError
 
 LARGEST_RATIO = 1000  # numerator and denominator of the change of rate
-STOPBAND_BETA = 8.0  # Kaiser window of 80 dB
-HALF_LENGTH = 32  # periods of the slower rate; with that window, a transition of a tenth of the new rate
+STOPBAND_BETA = 8.0  # Kaiser window with 80 dB of stop-band attenuation
+HALF_LENGTH = 32  # periods of the lower rate; the transition band is then a tenth of the new rate
 
 
 def ratio(sfreq: float, rate: float) -> tuple[int, int]:
-    """By how much to go up and down in rate, as whole numbers up to 1000.
+    """Factors of up- and downsampling from one sampling rate to another, in Hz.
+
+    The nearest ratio with a denominator of at most 1000 is used.
 
     Raises
     ------
-    UsageError : too far.
+    UsageError : the rates are too far apart.
     """
     found = (Fraction(rate) / Fraction(sfreq)).limit_denominator(LARGEST_RATIO)
     if not 0 < found.numerator <= 10 * LARGEST_RATIO:
-        raise UsageError(f"from {sfreq:g} to {rate:g} Hz is too far to resample")
+        raise UsageError(f"resampling from {sfreq:g} to {rate:g} Hz is not possible: too far apart")
     return found.numerator, found.denominator
 
 
 def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
-    """Change the rate by ``up / down``: the signal continued by its point reflection, and low-passed.
+    """Resample by ``up / down``, after padding both ends by point reflection.
 
-    To rounding this is ``scipy.signal.resample_poly`` with ``padtype="antireflect"`` and the window
-    ``firwin(64 * slower + 1, 1 / slower, window=("kaiser", 8))``. Blocks of values come from blocks of
-    samples by one product of matrices: more multiplications than are needed, but many times as fast.
+    Equal, up to rounding, to ``scipy.signal.resample_poly`` with ``padtype="antireflect"`` and the window
+    ``firwin(64 * slower + 1, 1 / slower, window=("kaiser", 8))``, where ``slower`` is the larger factor.
+    Blocks of the result are matrix products of blocks of samples: more multiplications, but many times
+    faster.
 
     Parameters
     ----------
     signal : float64, shape (n_chans, n_times).
+    up, down : factors, see `ratio`.
 
     Returns
     -------
@@ -60,19 +64,19 @@ def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _weights(up: int, down: int) -> tuple[np.ndarray, int]:
-    """What each sample of a few neighbouring blocks adds to each value of the first: the low-pass, shifted.
+    """Weights, shifted low-pass filters, of the samples of neighbouring blocks in the values of one block.
 
     Returns
     -------
-    Shape (n_windows, samples of a block, values of a block), and by how many samples before its first value
-    a block begins.
+    Weights, shape (n_windows, samples per block, values per block), and the number of samples by which a
+    block begins before its first value.
     """
     low_pass = _low_pass(max(up, down)) * up
     half = len(low_pass) // 2
     lead = half // up
     repeats = max(round(half / (up * down)), 1)  # a block is half as long as the low-pass
     step, values = repeats * down, repeats * up
-    last = ((values - 1) * down + half) // up + lead  # sample that the last value still needs
+    last = ((values - 1) * down + half) // up + lead  # the last sample that the last value needs
     n_windows = last // step + 1
     samples = np.arange(n_windows * step)[:, None] - lead
     taps = half + np.arange(values) * down - samples * up
@@ -81,7 +85,7 @@ def _weights(up: int, down: int) -> tuple[np.ndarray, int]:
 
 
 def _low_pass(slower: int) -> np.ndarray:
-    """Windowed sinc, 6 dB down at the Nyquist frequency of a rate ``slower`` times lower; sums to 1."""
+    """Windowed sinc with -6 dB at the Nyquist frequency of a rate ``slower`` times lower; sums to 1."""
     half = HALF_LENGTH * slower
     found = np.sinc(np.arange(-half, half + 1) / slower) * np.kaiser(2 * half + 1, STOPBAND_BETA)
     return np.asarray(found / found.sum())

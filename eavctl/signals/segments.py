@@ -1,4 +1,4 @@
-"""Where a recording is cut, and where the data of a segment lie."""
+"""Start and end of the segments of a recording, and of the data of a segment."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TypeVar
 from eavctl.errors import SignalError
 
 ROUNDING = 1e-9
-SHORTEST_S, LONGEST_S = 0.01, 100_000  # of a segment, and of a hop
+SHORTEST_S, LONGEST_S = 0.01, 100_000  # bounds of segment and hop
 MOST_SEGMENTS = 100_000  # of one recording: a day with a hop of a second
-FRAME_S = 0.04  # one frame of film at 25 a second: EEG, sound and film of one take end that far apart
+FRAME_S = 0.04  # a video frame at 25 fps: EEG, audio and video of one trial differ in length by about this
 
 Place = TypeVar("Place", int, float)
 
@@ -18,11 +18,22 @@ Place = TypeVar("Place", int, float)
 def cut(
     duration: float, seconds: float, hop: float | None = None, lack: float = FRAME_S
 ) -> list[tuple[float, float]]:
-    """Start and end, in seconds, of the segments of a recording, one every ``hop`` seconds.
+    """Cut a recording into segments.
 
-    The last one may end ``lack`` seconds after the recording, so that EEG, sound and film of one take give
-    the same segments; its data are those of `first_of`. What is left at the end and shorter than that is not
-    taken; a recording that is shorter than one segment is one by itself.
+    The last segment may end up to ``lack`` seconds after the recording, so that EEG, audio and video of one
+    trial give the same segments; `first_of` gives the start of its data. A shorter rest at the end is not
+    used. A recording shorter than one segment is one segment.
+
+    Parameters
+    ----------
+    duration : duration of the recording, seconds.
+    seconds : duration of a segment.
+    hop : seconds from the start of one segment to the next; None is ``seconds``, so that segments adjoin.
+    lack : seconds that may be missing at the end of the last segment.
+
+    Returns
+    -------
+    Start and end of each segment, in seconds.
 
     Raises
     ------
@@ -35,16 +46,16 @@ def cut(
         return [(0.0, duration)]
     if count > MOST_SEGMENTS:
         raise SignalError(
-            f"{duration:.0f} s, cut every {hop:g} s, are {count} segments, more than {MOST_SEGMENTS}: "
+            f"{duration:.0f} s with a hop of {hop:g} s give {count} segments, more than {MOST_SEGMENTS}; "
             "lengthen the hop"
         )
     return [(i * hop, i * hop + seconds) for i in range(count)]
 
 
 def first_of(start: Place, length: Place, total: Place) -> Place:
-    """Where the data of a stretch of a recording begin: at its start, or as near to it as they all fit in.
+    """Start of the data of a segment, in the unit of the arguments: seconds or samples.
 
-    In seconds or in samples. Of a stretch that reaches beyond the recording the data are taken that much
-    earlier; one that is longer than the recording begins with it.
+    A segment that reaches beyond the end of the recording has data that begin correspondingly earlier; a
+    segment longer than the recording has data that begin with it.
     """
     return max(min(start, total - length), 0)

@@ -1,8 +1,8 @@
-"""scipy's fast Fourier transforms of real signals, without the rest of ``scipy.fft``.
+"""Fast Fourier transforms of real signals by scipy's compiled module, without importing ``scipy.fft``.
 
-Importing ``scipy.fft`` takes longer than all else that judging a clip imports, and 30 MB: it brings
-``scipy.special`` and most of numpy's tools along. So its compiled kernel is loaded by itself where it lies as
-in scipy 1.4 to 1.17; where not, through ``scipy.fft``, with the same results.
+Importing ``scipy.fft`` takes 30 MB and longer than all other imports of a prediction, because it imports
+``scipy.special`` and much of numpy. So its compiled module is loaded alone if it is where scipy 1.4 to 1.17
+have it; otherwise ``scipy.fft`` runs, with the same results.
 """
 
 from __future__ import annotations
@@ -19,28 +19,26 @@ KERNEL = ("fft", "_pocketfft", "pypocketfft")  # folders and module, below scipy
 
 @cache
 def _kernel() -> Any:
-    """The module that holds the compiled transforms, or None where scipy has it elsewhere."""
+    """The module of the compiled transforms; None if this version of scipy has it elsewhere."""
     module = load_kernel(*KERNEL)
     try:
-        there_and_back = module.c2r(
-            module.r2c(np.ones(2), (0,), True, 0, None, 1), (0,), 2, False, 2, None, 1
-        )
-    except (AttributeError, TypeError):  # another scipy, which has it otherwise
+        round_trip = module.c2r(module.r2c(np.ones(2), (0,), True, 0, None, 1), (0,), 2, False, 2, None, 1)
+    except (AttributeError, TypeError):  # another signature, in another version of scipy
         return None
-    return module if there_and_back.tolist() == [1, 1] else None
+    return module if round_trip.tolist() == [1, 1] else None
 
 
 def rfft(signals: np.ndarray, n_fft: int | None = None) -> np.ndarray:
-    """Fourier transform of real signals over the last axis, in their precision.
+    """Fourier transform of real signals along the last axis, in their precision.
 
     Parameters
     ----------
     signals : float32 or float64, shape (..., n_samples).
-    n_fft : length of the transform; shorter signals are followed by zeros. Theirs if not given.
+    n_fft : length of the transform, at least n_samples; signals are padded with zeros. None is n_samples.
 
     Returns
     -------
-    complex64 or complex128, shape (..., n_fft // 2 + 1), to the bit that of ``scipy.fft.rfft``.
+    complex64 or complex128, shape (..., n_fft // 2 + 1), identical to ``scipy.fft.rfft``.
     """
     if n_fft is not None and n_fft != signals.shape[-1]:
         padded = np.zeros((*signals.shape[:-1], n_fft), signals.dtype)
@@ -65,7 +63,7 @@ def irfft(spectra: np.ndarray, n_fft: int) -> np.ndarray:
 
 
 def fast_length(n_samples: int) -> int:
-    """The next length from ``n_samples`` up whose transform is fast: a product of 2, 3 and 5."""
+    """The smallest length of at least ``n_samples`` with a fast transform: a product of 2, 3 and 5."""
     length = n_samples
     while True:
         rest = length

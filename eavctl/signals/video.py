@@ -1,4 +1,4 @@
-"""Pictures from videos, by the time at which they are shown; a still picture is a video of one frame."""
+"""Frames of videos by presentation time; a still picture is a video of one frame."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
 
-LONGEST_S = 4 * 3600.0  # bounds for time and memory: a small file can claim, or unpack to, much more
+LONGEST_S = 4 * 3600.0  # bounds time and memory: a small file can claim, or unpack to, much more
 MOST_FRAMES = int(LONGEST_S) * 240
 LARGEST_SIDE = 8192  # pixels, of a square picture
 NARROWEST, WIDEST = 0.25, 4.0  # width over height of a pixel; beyond these the header is damaged
-TOLERANCE_S = 0.2  # headers are off by less
-WORTH_A_SEEK = 8  # frames; fewer are sooner decoded than sought
-USUAL_FPS = 25.0  # of what has neither times nor a rate
+TOLERANCE_S = 0.2  # headers are wrong by less
+WORTH_A_SEEK = 8  # frames; decoding fewer is faster than seeking
+USUAL_FPS = 25.0  # for files with neither times nor a frame rate
 SHOWN_BYTES = 12
 TOO_LONG = f"longer than {LONGEST_S / 3600:.0f} hours; cut it first"
 
-# Without protocols, and without a name (see _Bytes), nothing in a file makes FFmpeg open another. One
-# thread, since recordings are worked on side by side.
+# Without protocols, and without a name (see _Bytes), no file can make FFmpeg open another. One thread,
+# because recordings are processed in parallel.
 OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(LARGEST_SIDE**2), "threads": "1"}
 
 
@@ -40,40 +40,40 @@ class Film(Protocol):
 
 @dataclass(frozen=True)
 class VideoSpan:
-    """A stretch of a video, from ``start`` to ``end`` seconds: what a feature set of video gets."""
+    """The part of a video from ``start`` to ``end`` seconds: the input of a video feature set."""
 
     file: Film
     start: float
     end: float
 
     def frames(self, n: int) -> Iterator[np.ndarray]:
-        """The frames shown at n equally spaced times, the first at the start: see `VideoFile.frames`."""
+        """The frames shown at ``n`` equally spaced times from the start on; see `VideoFile.frames`."""
         return self.file.frames(self.start, self.end, n)
 
 
 def open_video(path: str | os.PathLike[str]) -> VideoFile:
-    """Open a video, or a still picture, of any format that FFmpeg's libraries know.
+    """Open a video, or a still picture, of any format that FFmpeg's libraries can read.
 
-    A video that is cut or damaged is used as far as it goes, with a `RecordingWarning`.
+    A truncated or damaged video is used as far as possible, with a `RecordingWarning`.
 
     Raises
     ------
-    SignalError : not a video, without pictures, nothing can be decoded, or too long or too large.
+    SignalError : not a video, no video stream, no frame can be decoded, or too long or too large.
     """
     return VideoFile(path)
 
 
 class VideoFile:
-    """An open video, a context manager.
+    """An open video; a context manager.
 
-    Opening reads the file once, without decoding, to learn when each frame is shown.
+    Opening reads the whole file once, without decoding, for the presentation time of each frame.
 
     Attributes
     ----------
-    path : the file's.
-    duration : seconds, from the start of the first frame to the end of the last one.
-    fps : frames a second, on average; they need not be equally spaced.
-    size : width and height, in square pixels, after rotation.
+    path : path of the file.
+    duration : seconds from the start of the first frame to the end of the last one.
+    fps : mean number of frames per second; frames need not be equally spaced.
+    size : width and height in square pixels, after rotation.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -98,15 +98,15 @@ class VideoFile:
         self._resources.close()
 
     def frames(self, start: float, end: float, n: int) -> Iterator[np.ndarray]:
-        """The frames shown at ``start + i * (end - start) / n`` seconds from the first one, i = 0 .. n - 1.
+        """The frames shown at ``start + i * (end - start) / n`` seconds after the first one, i = 0 .. n - 1.
 
-        A frame is shown until the next one is. Spans asked for in ascending order are decoded in one pass,
-        and only frames that are asked for are converted to RGB.
+        Each frame is shown until the next. Spans in ascending order are decoded in one pass, and only the
+        requested frames are converted to RGB.
 
         Yields
         ------
-        uint8 arrays, shape (height, width, 3), RGB, upright; the same array again where a frame is shown
-        at several of the times.
+        uint8 arrays, shape (height, width, 3), RGB, upright; the same array again if the same frame is shown
+        at several times.
         """
         wanted = self._schedule.shown_at(start + np.arange(n) * (end - start) / n)
         for moment, times in itertools.groupby(wanted):
@@ -116,9 +116,15 @@ class VideoFile:
 
 @dataclass(frozen=True)
 class _Schedule:
-    """When frames are shown: ``moments`` and those of keyframes, ascending, and the end, in ticks.
+    """Presentation times of the frames of a video.
 
-    ``is_timed`` is whether the file tells each frame's time; AVI and bare streams tell only their order.
+    Parameters
+    ----------
+    moments : presentation time of each frame, ascending, in ticks.
+    keys : presentation times of the keyframes, ascending, in ticks.
+    end : end of the last frame, in ticks.
+    tick : seconds.
+    is_timed : whether the file holds the time of each frame; AVI and raw streams hold only their order.
     """
 
     moments: np.ndarray
@@ -132,24 +138,24 @@ class _Schedule:
         return float(self.end - self.moments[0]) * self.tick
 
     def shown_at(self, seconds: np.ndarray) -> list[int]:
-        """Moments of the frames shown at times counted from the first frame."""
-        # Half a tick: a time that is meant to be a frame's own can have been rounded to just before it.
+        """Moments of the frames shown at times in seconds after the first frame."""
+        # Half a tick: a time meant as the exact start of a frame can be rounded to just before it.
         ticks = seconds / self.tick + self.moments[0] + 0.5
         places = np.searchsorted(self.moments, ticks, side="right") - 1
         return [int(moment) for moment in self.moments[np.maximum(places, 0)]]
 
     def key_before(self, moment: int) -> int:
-        """The moment of the last keyframe from which the frame can be decoded."""
+        """Moment of the last keyframe from which the frame can be decoded."""
         place = int(np.searchsorted(self.keys, moment, side="right")) - 1
         return int(self.keys[place] if place >= 0 else self.moments[0])
 
     def n_between(self, first: int, last: int) -> int:
-        """How many frames lie from one moment to another."""
+        """Number of frames from one moment to another."""
         return int(np.subtract(*np.searchsorted(self.moments, (last, first))))
 
 
 class _Decoder:
-    """Decodes one frame after the other, and seeks where that saves decoding."""
+    """Decodes frames in order, and seeks where that saves decoding."""
 
     def __init__(self, file: BinaryIO, name: str, schedule: _Schedule) -> None:
         from av.video.reformatter import VideoReformatter
@@ -161,8 +167,8 @@ class _Decoder:
         self._has_warned = False
         self._container: Any = None
         self._converter = VideoReformatter()
-        self._shown: Any = None  # the frame decoded last, and the one before it
-        self._before: Any = None
+        self._shown: Any = None  # the frame decoded last
+        self._before: Any = None  # the frame before it
         self._restart()
 
     def close(self) -> None:
@@ -173,11 +179,11 @@ class _Decoder:
         """The first frame that can be decoded."""
         if not self._advance():
             limit = f"{LARGEST_SIDE} x {LARGEST_SIDE} pixels"
-            raise SignalError(f"{self._name}: no picture can be decoded: damaged, or larger than {limit}")
+            raise SignalError(f"{self._name}: no frame can be decoded: damaged, or larger than {limit}")
         return self._converted(self._shown)
 
     def picture(self, moment: int, wanted: list[int]) -> np.ndarray:
-        """The frame shown at a moment, one of those wanted; where it is damaged, the one before it."""
+        """The frame shown at a moment, one of those wanted; if it is damaged, the frame before it."""
         if wanted is not self._plan:
             self._plan, self._wanted, self._last_wanted = wanted, frozenset(wanted), max(wanted)
         if self._before is None or self._before.pts != moment:
@@ -188,7 +194,7 @@ class _Decoder:
         return self._converted(self._before if is_past else self._shown)
 
     def _approach(self, moment: int) -> None:
-        """Go to the keyframe before a moment, if that is back, or saves decoding what lies between."""
+        """Seek the keyframe before a moment, if the moment has passed or seeking saves decoding."""
         import av
 
         key = self._schedule.key_before(moment)
@@ -197,7 +203,7 @@ class _Decoder:
             return
         has_arrived = False
         if self._schedule.is_timed:
-            with contextlib.suppress(av.FFmpegError):  # not every format can be sought in
+            with contextlib.suppress(av.FFmpegError):  # not every format supports seeking
                 self._container.seek(key, stream=self._stream)
                 self._coming = self._decoded()
                 has_arrived = self._advance() and self._shown.pts <= moment
@@ -207,13 +213,13 @@ class _Decoder:
         self._before = None
 
     def _restart(self) -> None:
-        """Begin at the start of the file."""
+        """Start again from the beginning of the file."""
         self.close()
         self._container, self._stream = _opened_container(self._file, self._name)
         self._coming = self._decoded()
 
     def _advance(self) -> bool:
-        """Decode the next frame; tell whether there was one."""
+        """Decode the next frame; returns whether there was one."""
         frame = next(self._coming, None)
         if frame is None:
             return False
@@ -221,7 +227,7 @@ class _Decoder:
         return True
 
     def _decoded(self) -> Iterator[Any]:
-        """Frames from here on, without some that are neither wanted nor needed to decode others."""
+        """The following frames, without some that are neither wanted nor needed to decode others."""
         import av
 
         moments = iter(self._schedule.moments)
@@ -246,21 +252,21 @@ class _Decoder:
 
     def _warn_damaged(self) -> None:
         if not self._has_warned:
-            _warn(self._name, "damaged; frames that cannot be decoded are replaced by those before them")
+            _warn(self._name, "damaged; each frame that cannot be decoded is replaced by the one before it")
         self._has_warned = True
 
     def _converted(self, frame: Any) -> np.ndarray:
-        """RGB, (height, width, 3), in square pixels and turned as the display matrix says."""
+        """RGB, (height, width, 3), in square pixels, rotated by the display matrix."""
         aspect = float(self._stream.sample_aspect_ratio or 1)
         width = round(frame.width * aspect) if NARROWEST <= aspect <= WIDEST else frame.width
         # One converter for all frames, and one thread: starting threads takes longer than converting.
         rgb = self._converter.reformat(frame, width, frame.height, "rgb24", threads=1)
-        # The matrix's angle counts against the clock, as rot90 does.
+        # The angle of the matrix is counterclockwise, as in rot90.
         return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), round(frame.rotation / 90)))
 
 
 class _Bytes:
-    """An open file without its name, by which FFmpeg would choose formats, and open series of files."""
+    """An open file without its name, from which FFmpeg would choose formats and open series of files."""
 
     def __init__(self, file: BinaryIO) -> None:
         file.seek(0)
@@ -279,7 +285,7 @@ def _opened(path: str) -> BinaryIO:
 
 
 def _opened_container(file: BinaryIO, name: str) -> tuple[Any, Any]:
-    """The open container and its first stream of pictures."""
+    """The open container and its first video stream."""
     import av
     from av.stream import Disposition
 
@@ -303,43 +309,43 @@ def _opened_container(file: BinaryIO, name: str) -> tuple[Any, Any]:
 
 
 def _problem(container: Any, stream: Any) -> str | None:
-    """Why a stream cannot be used, by its header."""
+    """Reason, by its header, why a stream cannot be used, or None."""
     if stream.codec_context is None:
-        return "its pictures are of a kind that cannot be decoded"
+        return "no decoder for its video codec"
     if stream.width * stream.height > LARGEST_SIDE**2:
-        return f"pictures of {stream.width} x {stream.height} are larger than {LARGEST_SIDE} x {LARGEST_SIDE}"
+        return f"frames of {stream.width} x {stream.height} are larger than {LARGEST_SIDE} x {LARGEST_SIDE}"
     if _claimed_s(container, stream) > LONGEST_S:
         return TOO_LONG
     return None
 
 
 def _read_schedule(file: BinaryIO, name: str) -> _Schedule:
-    """Read when frames are shown, and warn if the header claims more than there is."""
+    """Read the presentation times of all frames; warn if the header claims a longer video."""
     container, stream = _opened_container(file, name)
     with container:
         packets = [
             (packet.pts, packet.dts, packet.duration, packet.is_keyframe)
             for packet in itertools.islice(_packets(container, stream), MOST_FRAMES)
-            if not packet.is_discard  # an edit list cuts these away
+            if not packet.is_discard  # cut by an edit list
         ]
         if not packets:
-            raise SignalError(f"{name}: damaged, no picture can be read from it")
+            raise SignalError(f"{name}: damaged, no frame can be read")
         schedule = _scheduled(packets, stream)
         if schedule.seconds > LONGEST_S or len(packets) == MOST_FRAMES:
             raise SignalError(f"{name}: {TOO_LONG}")
-        # Some formats count a file's length from its first frame, others from 0.
+        # Some formats count the duration from the first frame, others from 0.
         if _claimed_s(container, stream) - max(schedule.seconds, schedule.end * schedule.tick) > TOLERANCE_S:
-            _warn(name, f"the end of the video is missing; its first {schedule.seconds:.2f} s are used")
+            _warn(name, f"the end of the video is missing; using its first {schedule.seconds:.2f} s")
         return schedule
 
 
 def _scheduled(packets: list[tuple[int | None, int | None, int | None, bool]], stream: Any) -> _Schedule:
-    """When frames are shown: by their times, those of decoding, or, where there is neither, their rate."""
+    """Schedule by presentation times, else by decoding times, else by the frame rate."""
     tick = float(stream.time_base or 1 / USUAL_FPS)
     fps = float(stream.average_rate or stream.guessed_rate or USUAL_FPS)
     step = max(round(1 / fps / tick), 1)
     shown, decoded = ([packet[kind] for packet in packets] for kind in (0, 1))
-    is_timed = None not in shown and stream.container.format.name != "avi"  # of AVI they are guesses
+    is_timed = None not in shown and stream.container.format.name != "avi"  # AVI: only estimates
     if not is_timed:
         shown = decoded if None not in decoded else [step * i for i in range(len(packets))]
     moments = np.array(shown, np.int64)
@@ -351,7 +357,7 @@ def _scheduled(packets: list[tuple[int | None, int | None, int | None, bool]], s
 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
-    """Packets up to where the file ends or breaks."""
+    """Packets up to the end of the file or the first error."""
     import av
 
     with contextlib.suppress(av.FFmpegError, ValueError):
@@ -361,7 +367,7 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 
 def _claimed_s(container: Any, stream: Any) -> float:
-    """How long the header says the pictures last, 0 if it does not; a file's is that of its only stream."""
+    """Seconds of video by the header, 0 if it gives none; the file's duration counts for a single stream."""
     if stream.duration:
         return float(stream.duration * stream.time_base)
     return container.duration / 1e6 if container.duration and len(container.streams) == 1 else 0.0

@@ -1,4 +1,4 @@
-"""Prediction tables of several models to one, and an honest word on whether it was worth it."""
+"""Prediction tables of several models to one (late fusion), compared with the best of them."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from eavctl.errors import DataError
+from eavctl import registry
+from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
-from eavctl.storage import artifacts, files, tables
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage import artifacts, files
+from eavctl.storage import tables as storage
+from eavctl.storage.ownership import NAMES, Output, guard, kind_of
 from eavctl.storage.paths import Paths, named
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
@@ -19,12 +21,15 @@ from eavctl.storage.tables import PredictionTable
 
 @dataclass(frozen=True)
 class FusionResult:
-    """What a fusion came to; ``scores`` is None where rows have no labels.
+    """Result of a late fusion.
 
-    The metadata of ``predictions`` has under ``fusion``: the weights, ``subsets``, the scores of every subset
-    of the inputs (see `eavctl.fusion.subsets.table_of`), and ``versus``, the comparison with the best of the
-    inputs on the rows that they share, corrected for the number of inputs that it was picked from (see
-    `eavctl.evaluation.summary.corrected`), and its ``name``.
+    Parameters
+    ----------
+    predictions : the fused rows. Their metadata has under ``fusion`` the weights; ``subsets``, the scores of
+        every subset of the inputs (see `eavctl.fusion.subsets.table_of`); and ``versus``, the comparison with
+        the best input on shared rows, corrected for the number of inputs that it was picked from (see
+        `eavctl.evaluation.summary.corrected`).
+    scores : see `eavctl.evaluation.summary.summarize`; None where no row has a label.
     """
 
     predictions: PredictionTable
@@ -32,7 +37,7 @@ class FusionResult:
 
 
 def fuse(
-    inputs: Paths,
+    tables: Paths,
     out: str | os.PathLike[str],
     *,
     method: str = "weighted",
@@ -44,31 +49,35 @@ def fuse(
 
     Parameters
     ----------
-    inputs : two or more prediction tables, joined on ``sample_id``.
+    tables : two or more prediction tables, joined on ``sample_id``; with ``use``, one or more.
     out : the prediction table to write, or ``-``.
-    method : a registered fuser; what it learns it learns on out-of-fold rows of other folds.
-    save : also write the fuser, fitted on all rows, to this model file.
-    use : apply the fuser of this file in place of ``method``.
+    method : a registered fuser; one that is fitted is fitted, for each fold, on the other folds' out-of-fold
+        rows.
+    save : also write the fuser, fitted on all rows, to this model file (.joblib).
+    use : apply the fuser in this model file instead of fitting one.
+    force : overwrite files not written by eavctl.
 
     Raises
     ------
-    DataError, LeakError : an input that is not there; or see `eavctl.fusion.late.fuse`.
+    UsageError : no such method, ``save`` with ``use``, or an output that must not be overwritten.
+    DataError, LeakError : a file that does not exist or is no prediction table; or as
+        `eavctl.fusion.late.fuse`.
     """
-    ready = _prepared(inputs, out, save, use, force)
-    read, names = ready.tables, ready.names
-    if ready.fuser:
-        fused = _judged(ready.fuser.fuse(read, names), read, names, None)
+    inputs = _read(tables, out, method, save, use, force)
+    if inputs.fuser:
+        fused = inputs.fuser.fuse(inputs.tables, inputs.names)
+        fused = _with_comparison(fused, inputs, None)
     else:
-        made = late.fuse(read, method, names)
-        fused = _judged(made.predictions, read, names, made.subsets)
+        fitted = late.fuse(inputs.tables, method, inputs.names)
+        fused = _with_comparison(fitted.predictions, inputs, fitted.subsets)
         if save:
-            artifacts.save(save, made.fuser, _model_meta(made.fuser, fused, method))
-    tables.write_predictions(fused, out)
+            artifacts.save(save, fitted.fuser, _model_meta(fitted.fuser, fused, method))
+    storage.write_predictions(fused, out)
     return FusionResult(fused, summarize(fused) if _has_labels(fused) else None)
 
 
 def plan(
-    inputs: Paths,
+    tables: Paths,
     out: str | os.PathLike[str],
     *,
     method: str = "weighted",
@@ -76,51 +85,68 @@ def plan(
     use: str | os.PathLike[str] | None = None,
     force: bool = False,
 ) -> int:
-    """How many rows `fuse` would write of the same parameters; nothing is fitted or written.
+    """Number of rows that `fuse` would write with the same parameters; nothing is fitted or written.
 
     Raises
     ------
     DataError, LeakError, UsageError : where `fuse` raises them.
     """
-    ready = _prepared(inputs, out, save, use, force)
-    if ready.fuser:  # it is fitted already, and applying it takes no time
-        return len(ready.fuser.fuse(ready.tables, ready.names))
-    return len(late.check(ready.tables, method, ready.names).keys)
+    inputs = _read(tables, out, method, save, use, force)
+    if inputs.fuser:  # already fitted, and quick to apply
+        return len(inputs.fuser.fuse(inputs.tables, inputs.names))
+    return len(late.check(inputs.tables, method, inputs.names).keys)
 
 
 @dataclass(frozen=True)
-class _Ready:
-    """Tables that were read, what they are called, and the fuser to apply, if one is there."""
+class _LateInputs:
+    """Prediction tables, their names in messages, and the fuser to apply, if it is read from a file."""
 
     tables: list[PredictionTable]
     names: list[str]
     fuser: late.LateFuser | None
 
 
-def _prepared(
-    inputs: Paths,
+def _read(
+    tables: Paths,
     out: str | os.PathLike[str],
+    method: str,
     save: str | os.PathLike[str] | None,
     use: str | os.PathLike[str] | None,
     force: bool,
-) -> _Ready:
-    """See that the outputs can be written, and read what there is to fuse."""
-    inputs = named(inputs)
+) -> _LateInputs:
+    """Check the outputs and read the inputs."""
+    if use and save:
+        raise UsageError("--use applies a fitted fuser and --save keeps a new one: give one of them")
+    if method in registry.names("fusion networks"):
+        raise UsageError(
+            f"{method!r} is a network on feature tables, which 'eavctl train-fusion' trains; choose one of "
+            f"{', '.join(registry.names('fusers'))}"
+        )
+    paths = named(tables)
     outputs = [Output(out, "predictions"), *([Output(save, "model")] if save else [])]
-    guard(outputs, [*inputs, *([use] if use else [])], force=force)
+    guard(outputs, [*paths, *([use] if use else [])], force=force)
     if save:
         artifacts.check_name(save, "fuse")
-    read = [tables.read_predictions(path) for path in inputs]
+    read = [_read_predictions(path) for path in paths]
     model = artifacts.load(use) if use else None
-    if model and model.meta["kind"] != "fuse":
-        raise DataError(f"{use}: a model of kind {model.meta['kind']!r} does not fuse; make one with --save")
-    return _Ready(read, _names(inputs), model.predictor if model else None)
+    if model and model.meta.kind != "fuse":
+        raise DataError(f"{use}: a model of kind {model.meta.kind!r} does not fuse; make one with --save")
+    return _LateInputs(read, _names(paths), model.predictor if model else None)
 
 
-def _names(inputs: Sequence[str | os.PathLike[str]]) -> list[str]:
+def _read_predictions(path: str) -> PredictionTable:
+    if kind_of(path) == "features":
+        raise DataError(
+            f"{path}: this is {NAMES['features']}; {NAMES['predictions']} is wanted here.\n"
+            "Train a network on feature tables with 'eavctl train-fusion'."
+        )
+    return storage.read_predictions(path)
+
+
+def _names(paths: Sequence[str]) -> list[str]:
     """File names without endings, or whole paths where these are the same."""
-    stems = [files.stem(path) for path in inputs]
-    return stems if len(set(stems)) == len(stems) else [os.fspath(path) for path in inputs]
+    stems = [files.stem(path) for path in paths]
+    return stems if len(set(stems)) == len(stems) else list(paths)
 
 
 def _model_meta(fuser: late.LateFuser, fused: PredictionTable, method: str) -> dict[str, Any]:
@@ -144,23 +170,20 @@ def _has_labels(table: PredictionTable) -> bool:
     return bool(table.keys["label"].notna().any())
 
 
-def _judged(
-    fused: PredictionTable,
-    inputs: Sequence[PredictionTable],
-    names: Sequence[str],
-    subsets: list[dict[str, Any]] | None,
+def _with_comparison(
+    fused: PredictionTable, inputs: _LateInputs, subsets: list[dict[str, Any]] | None
 ) -> PredictionTable:
-    """The fusion with its account in the metadata, where rows have labels.
+    """The fused rows, with ``subsets`` and the comparison with the best input in the metadata.
 
-    It is compared with the input of the highest UAR: picking it by its score is to the fusion's disadvantage.
+    The best input has the highest UAR on the compared rows, which is to the fusion's disadvantage.
     """
-    known = set(fused.keys["sample_id"][fused.keys["label"].notna()])
+    labelled = set(fused.keys["sample_id"][fused.keys["label"].notna()])
     compared = [
         {"name": name, **compare(fused, table)}
-        for name, table in zip(names, inputs, strict=True)
-        if not known.isdisjoint(table.keys["sample_id"])
+        for name, table in zip(inputs.names, inputs.tables, strict=True)
+        if not labelled.isdisjoint(table.keys["sample_id"])
     ]
     best = [max(compared, key=lambda each: each["second"])] if compared else []
     versus = corrected(best, [len(compared)] * len(best))
-    account = {**fused.meta["fusion"], "subsets": subsets, "versus": versus}
-    return replace(fused, meta={**fused.meta, "fusion": account})
+    fusion = {**fused.meta["fusion"], "subsets": subsets, "versus": versus}
+    return replace(fused, meta={**fused.meta, "fusion": fusion})

@@ -1,4 +1,4 @@
-"""Prediction tables to one page, and its content as plain values."""
+"""Prediction tables to one page, and its content as JSON-able values."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ def report(
     force: bool = False,
     dry_run: bool = False,
 ) -> dict[str, Any]:
-    """Judge prediction tables, one or several, and write a page about them if ``out`` is given.
+    """Score prediction tables, and write a page about them if ``out`` is given.
 
     Parameters
     ----------
     inputs : prediction tables.
     out : page to write (.html), or ``-``.
     force : overwrite a file that eavctl did not write.
-    dry_run : look at everything, and write nothing.
+    dry_run : check everything, and write nothing.
 
     Returns
     -------
-    What `eavctl.report.html.summary` gives, JSON-able.
+    As `eavctl.report.html.summary`, JSON-able.
 
     Raises
     ------
-    DataError : a table that cannot be read, or has no labels to judge by.
+    DataError : a table that cannot be read, or has no labels.
     UsageError : ``out`` is one of the tables, or a file that eavctl did not write.
     """
     inputs = named(inputs)

@@ -19,7 +19,7 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Raises
     ------
-    DataError : no such file, damaged, or not one of eavctl's tables or models.
+    DataError : no such file, a damaged one, or neither a table nor a model of eavctl.
     """
     kind = kind_of(path)
     if kind == "model":
@@ -48,6 +48,6 @@ def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _model(path: str | os.PathLike[str]) -> dict[str, Any]:
-    meta = artifacts.read_meta(path)
+    meta = artifacts.read_meta(path).json
     facts = {"file": str(path), "kind": f"model: {meta['kind']}"}
     return facts | {key: value for key, value in meta.items() if key != "kind"}

@@ -1,4 +1,4 @@
-"""Arrow arrays from their buffers: ``pyarrow.array`` imports pandas, which most commands can do without."""
+"""Arrow arrays from buffers, because ``pyarrow.array`` imports pandas, which most commands do not need."""
 
 from __future__ import annotations
 
@@ -14,31 +14,37 @@ NUMBERS = {pa.float64(): np.float64, pa.int64(): np.int64}
 
 
 def of_records(records: Sequence[Mapping[str, Any]], kinds: Mapping[str, pa.DataType]) -> pa.Table:
-    """The columns of ``kinds``, of records that lack what is not known.
+    """Build a table from records, in which unknown values are missing.
+
+    Parameters
+    ----------
+    records : dictionaries by column.
+    kinds : names and types of the columns.
 
     Raises
     ------
-    ValueError : what should be a number is none, or a text is not Unicode, as names of files can be.
+    ValueError : a value is not a number where one is needed, or is not valid Unicode, as file names can be.
     """
     arrays = [column([clean(n, record.get(n)) for record in records], kind) for n, kind in kinds.items()]
     return pa.Table.from_arrays(arrays, schema=pa.schema([*kinds.items()]))
 
 
 def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
-    """Values of one kind, None where there is none, as an Arrow array.
+    """Convert values of one type, or None, to an Arrow array.
 
     Parameters
     ----------
+    values : the values; None becomes null.
     kind : string, float64 or int64.
 
     Raises
     ------
-    UnicodeEncodeError : a text is not Unicode.
+    UnicodeEncodeError : a text is not valid Unicode.
     """
-    is_there = np.array([value is not None for value in values], bool)
-    if not is_there.any():
+    is_valid = np.array([value is not None for value in values], bool)
+    if not is_valid.any():
         return pa.nulls(len(values), kind)
-    validity = None if is_there.all() else pa.py_buffer(np.packbits(is_there, bitorder="little"))
+    validity = None if is_valid.all() else pa.py_buffer(np.packbits(is_valid, bitorder="little"))
     if kind in NUMBERS:
         filled = np.array([0 if value is None else value for value in values], NUMBERS[kind])
         return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(filled)])
@@ -51,6 +57,6 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
 
 
 def numbers(values: np.ndarray) -> pa.Array:
-    """A numpy array (n_values,) of numbers as an Arrow array of the same memory."""
+    """A numeric numpy array (n_values,) as an Arrow array that shares its memory."""
     kind = pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(np.ascontiguousarray(values))])

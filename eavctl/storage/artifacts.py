@@ -2,8 +2,8 @@
 
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
 ``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
-by loaders that can build arrays, texts and numbers and nothing else, so a stranger's file runs no code.
-A checksum of all that was read finds files that are damaged.
+by loaders that build arrays, texts and numbers only, so a downloaded file runs no code. A checksum of the
+whole content detects damage.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import os
 import pickle
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +22,14 @@ import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.storage import files
+from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import ARCHIVE, PICKLE, describe
 from eavctl.storage.provenance import canonical_json
 
 FORMAT = "eavctl model"
 FORMAT_VERSION = 2  # 1 had no checksum
 
-# Classes that rebuild themselves from the parts in a file, by the kind that the file names.
+# Classes with `from_parts`, which rebuilds them from the parts in a file, by the kind that the file names.
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
@@ -39,16 +39,17 @@ PREDICTORS = {
 TORCH_KINDS = {"dnn", "fusion"}
 
 
-@dataclass(frozen=True)
-class Model:
-    """A model read from a file: what it is, and what it does.
+class StoredModel:
+    """A classifier of a model file.
 
-    ``meta`` holds kind, modality, feature set with settings and hash, classes, seed, protocol, the
-    subjects it was trained on, out-of-fold scores, versions and input hashes.
+    Parameters
+    ----------
+    predictor : an instance of one of `PREDICTORS`.
+    trained_on : subjects, clips and recordings, as `eavctl.evaluation.trained_on` writes them.
     """
 
-    meta: dict[str, Any]
-    predictor: Any
+    def __init__(self, predictor: Any, trained_on: Mapping[str, Any]) -> None:
+        self.predictor, self.trained_on = predictor, trained_on
 
     @property
     def classes_(self) -> np.ndarray:
@@ -77,6 +78,22 @@ class Model:
         return answers
 
 
+class Model(StoredModel):
+    """The classifier of all training rows, and what the file says of it."""
+
+    def __init__(self, meta: ModelMeta, predictor: Any) -> None:
+        super().__init__(predictor, meta.trained_on)
+        self.meta = meta
+
+
+class FoldModel(StoredModel):
+    """The classifier of one fold of the training, by its number."""
+
+    def __init__(self, fold: int, trained_on: Mapping[str, Any], predictor: Any) -> None:
+        super().__init__(predictor, trained_on)
+        self.fold = fold
+
+
 def check_name(path: str | os.PathLike[str], kind: str) -> None:
     """Raise UsageError if the name's ending is not the one for models of this kind."""
     ending = ".pt" if kind in TORCH_KINDS else ".joblib"
@@ -85,7 +102,7 @@ def check_name(path: str | os.PathLike[str], kind: str) -> None:
 
 
 def save(
-    path: str | os.PathLike[str], predictor: Any, meta: dict[str, Any], folds: Sequence[Model] = ()
+    path: str | os.PathLike[str], predictor: Any, meta: Mapping[str, Any], folds: Sequence[FoldModel] = ()
 ) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
 
@@ -108,12 +125,7 @@ def save(
         buffer = io.BytesIO()
         parts = _checked({"meta": full, "state_dict": predictor.state_dict()})
         if folds:
-            parts["folds"] = [
-                _checked(
-                    {"meta": _plain(fold.meta, fold.predictor), "state_dict": fold.predictor.state_dict()}
-                )
-                for fold in folds
-            ]
+            parts["folds"] = [_fold_parts(fold) for fold in folds]
         torch.save(parts, buffer)
         content = buffer.getvalue()
     files.write_bytes(path, content)
@@ -124,7 +136,7 @@ def _checked(parts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checksum(parts: Mapping[str, Any]) -> int:
-    """CRC-32 of a model's meta, and of the name, type, shape and numbers of each of its arrays."""
+    """CRC-32 of the meta, and of the name, type, shape and values of each array."""
     found = zlib.crc32(canonical_json(parts["meta"]).encode())
     for name, each in parts.get("arrays", parts.get("state_dict")).items():
         array = each if isinstance(each, np.ndarray) else each.detach().cpu().contiguous().numpy()
@@ -133,8 +145,13 @@ def _checksum(parts: Mapping[str, Any]) -> int:
     return found
 
 
-def _plain(meta: dict[str, Any], predictor: Any) -> dict[str, Any]:
-    """A file's meta: values of one kind, so that the bytes are too."""
+def _fold_parts(fold: FoldModel) -> dict[str, Any]:
+    meta = _plain({"fold": fold.fold, **fold.trained_on}, fold.predictor)
+    return _checked({"meta": meta, "state_dict": fold.predictor.state_dict()})
+
+
+def _plain(meta: Mapping[str, Any], predictor: Any) -> dict[str, Any]:
+    """A file's meta as JSON gives it back, so that equal values give equal bytes."""
     full = {"format": FORMAT, "format_version": FORMAT_VERSION, **meta, "model": predictor.to_meta()}
     plain: dict[str, Any] = json.loads(json.dumps(full, allow_nan=False))
     return plain
@@ -145,18 +162,15 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
-    DataError : no such file, not an eavctl model, damaged, or holding anything but data; or torch, which it
-        needs, is not there.
+    DataError : no such file, not an eavctl model, damaged, with anything but data in it, or in need of torch,
+        which is not installed.
     """
     parts = _read(path)
-    return _rebuilt(path, parts["meta"]["kind"], parts)
+    return Model(ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts))
 
 
-def load_folds(path: str | os.PathLike[str]) -> list[Model]:
-    """The models of the training's folds that a file keeps, each trained on a part of the rows.
-
-    Their meta has ``fold``, and the ``subjects`` and ``clips`` that the fold was trained on. A file that
-    keeps none gives an empty list.
+def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
+    """The models of the training's folds that a file keeps, each trained on a part of the rows; often none.
 
     Raises
     ------
@@ -166,56 +180,62 @@ def load_folds(path: str | os.PathLike[str]) -> list[Model]:
     folds = parts.get("folds", [])
     if not isinstance(folds, list) or len(folds) != parts["meta"].get("kept_folds", 0):
         raise DataError(f"{path}: the model is damaged (folds are missing); copy or train it again")
-    return [_rebuilt(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
+    return [_fold_model(path, parts["meta"]["kind"], _verified(path, fold)) for fold in folds]
 
 
-def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Model:
+def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> FoldModel:
+    predictor = _rebuilt(path, kind, parts)
+    meta = parts["meta"]
+    if "fold" not in meta:
+        raise DataError(f"{path}: the model is damaged (a fold has no number); copy or train it again")
+    trained_on = {key: meta[key] for key in ("subjects", "clips", "recordings") if key in meta}
+    return FoldModel(meta["fold"], trained_on, predictor)
+
+
+def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
     if kind not in PREDICTORS:
         raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
     module, name = PREDICTORS[kind].split(":")
     predictor = getattr(importlib.import_module(module), name)
     try:
-        meta = parts["meta"]
-        rebuilt = predictor.from_parts(parts.get("arrays", parts.get("state_dict")), meta["model"])
-    except UsageError as error:  # not the user's: the file asks for what this eavctl does not have
+        return predictor.from_parts(parts.get("arrays", parts.get("state_dict")), parts["meta"]["model"])
+    except UsageError as error:  # the file's fault, not the user's: this eavctl lacks what it names
         raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise DataError(f"{path}: the model is damaged ({reason}); train it again") from error
-    return Model(meta, rebuilt)
 
 
-def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """What a model file says of itself, as `Model.meta`."""
-    meta: dict[str, Any] = _read(path)["meta"]
-    return meta
+def read_meta(path: str | os.PathLike[str]) -> ModelMeta:
+    """What a model file says of itself.
+
+    Raises
+    ------
+    DataError : see `load`.
+    """
+    return ModelMeta.from_json(_read(path)["meta"], path)
 
 
-def require_fit(model: Model, name: str | os.PathLike[str], meta: dict[str, Any], source: str) -> None:
-    """Check that features were computed with the settings that the model was trained on.
+def require_fit(
+    model: FeatureMeta, name: str | os.PathLike[str], table: FeatureMeta, source: str | os.PathLike[str]
+) -> None:
+    """Check that features were extracted with the settings that a model was trained on.
 
     Parameters
     ----------
-    model, name : the model and the file it came from.
-    meta, source : metadata of the feature table and its file.
+    model, name : the model's features and its file.
+    table, source : the table's features and its file.
 
     Raises
     ------
     SettingsError : they differ; the message names both.
     """
-    if model.meta["features_hash"] == meta.get("features_hash"):
+    if model.features_hash == table.features_hash:
         return
-    ours, theirs = (_describe_features(m) for m in (model.meta, meta))
     raise SettingsError(
-        f"{name} was trained on {ours}; {source} has {theirs}.\n"
-        f"Extract again with --features {model.meta.get('features')} and the model's settings."
+        f"{name} was trained on {model.words}; {source} has {table.words}.\n"
+        f"Extract again with --features {model.features} and the model's settings."
     )
-
-
-def _describe_features(meta: dict[str, Any]) -> str:
-    settings = ", ".join(f"{k}={v}" for k, v in sorted(meta.get("settings", {}).items()))
-    rate = f" of {meta['rate']} Hz" if meta.get("rate") else ""
-    return f"features {meta.get('features')!r}{rate}{f' ({settings})' if settings else ''}"
 
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -227,7 +247,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
     except (DataError, ImportError):
         raise
-    except Exception as error:  # a damaged pickle can fail in any way at all
+    except Exception as error:  # a damaged pickle can fail in any way
         raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
     meta = parts.get("meta") if isinstance(parts, dict) else None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
@@ -238,7 +258,7 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, Any]:
-    """The parts, if they are what was written; files of version 1 do not tell."""
+    """The parts, checked against the checksum, which files of version 1 lack."""
     try:
         is_whole = "checksum" not in parts or parts["checksum"] == _checksum(parts)
     except (KeyError, ValueError, TypeError, RuntimeError, AttributeError):  # not even of their types
@@ -249,7 +269,7 @@ def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, 
 
 
 class _Dtype:
-    """What a file's dtype becomes: never numpy's own, which state from the file could change."""
+    """Stands for a dtype of the file: not numpy's own, whose state the file could change."""
 
     __slots__ = ("dtype",)
 
@@ -263,12 +283,12 @@ class _Dtype:
 
 
 class _StandIn:
-    """What a pickle gets for a name that it asks for: it can be called, and takes no state."""
+    """Returned for a name in a pickle: it can be called, and accepts no state."""
 
     __slots__ = ()
 
     def __setstate__(self, state: object) -> None:
-        raise DataError("refused: the file gives state to what builds its arrays")
+        raise DataError("refused: the file sets state on the classes that build its arrays")
 
 
 class _MakeDtype(_StandIn):
@@ -286,7 +306,7 @@ class _MakeArray(_StandIn):
         return flat.reshape(shape, order="F" if order == "F" else "C").copy()
 
 
-# All that a pickle of contiguous arrays asks for (numpy 1 and 2 have it under two names), and what it gets.
+# The names in a pickle of contiguous arrays (numpy 1 and 2 differ), and what stands for them.
 STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
     ("numpy", "dtype"): _MakeDtype,
     ("numpy._core.numeric", "_frombuffer"): _MakeArray,
@@ -295,7 +315,7 @@ STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
 
 
 class _DataUnpickler(pickle.Unpickler):
-    """Builds arrays and plain values with code of this module alone; any other name ends the reading."""
+    """Builds arrays and plain values by this module alone; any other name is an error."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) in STAND_INS:
@@ -323,7 +343,7 @@ def _read_torch(path: str | os.PathLike[str]) -> Any:
             "Install it: pip install torch"
         ) from error
 
-    # Mapped, not read: of what a file keeps beside the model, nothing is loaded until it is used.
+    # Mapped into memory: networks of folds are not loaded until they are used.
     is_file = os.fspath(path) != files.STDIO
     source: Any = Path(path) if is_file else files.opened(path)
     try:

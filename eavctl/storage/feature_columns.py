@@ -1,8 +1,8 @@
-"""Features as Arrow columns: one a number, or one that holds a tensor a row, as the bytes of its numbers.
+"""Features as Arrow columns: one column per feature, or one column with a tensor per row, stored as bytes.
 
-Arrow's own fixed-shape tensor becomes a nested list in Parquet: every number gets two levels, bytes become
-int32, and reading takes 14 (float32) to 45 times (bytes) as long as copying. Tables used to be written so;
-they are still read.
+Arrow's fixed-shape tensor type becomes a nested list in Parquet: every number gets two levels, bytes become
+int32, and reading takes 14 (float32) to 45 times (bytes) as long as copying. Tables of schema version 1 have
+this type, and can still be read.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ from eavctl.storage.arrow import numbers
 
 
 def tensor_field(name: str, dtype: np.dtype[Any], shape: Sequence[int]) -> pa.Field:
-    """A column of fixed-size binary: a row's numbers in C order, little-endian.
+    """A column of fixed-size binary values: the numbers of a row in C order, little-endian.
 
-    The field's metadata say ``dtype``, such as ``<f4``, and ``shape``, such as ``[64, 300]``.
+    The metadata of the field hold ``dtype``, such as ``<f4``, and ``shape``, such as ``[64, 300]``.
     """
     about = {"dtype": dtype.newbyteorder("<").str, "shape": json.dumps(list(shape))}
     return pa.field(name, pa.binary(dtype.itemsize * math.prod(shape)), nullable=False, metadata=about)
 
 
 class RowGroup:
-    """Memory for the features of a row group, used again for each, laid out as Arrow takes them.
+    """Reusable memory for the features of a row group, in Arrow's layout.
 
     Parameters
     ----------
-    fields : the columns, or the one of tensors.
-    dtype, shape : of a row's features.
-    room : rows that fit.
+    fields : the feature columns, or the single column of tensors.
+    dtype, shape : type and shape of the features of a row.
+    capacity : number of rows.
     """
 
     def __init__(
-        self, fields: Sequence[pa.Field], dtype: np.dtype[Any], shape: Sequence[int], room: int
+        self, fields: Sequence[pa.Field], dtype: np.dtype[Any], shape: Sequence[int], capacity: int
     ) -> None:
-        self._fields, self._room, self._n_rows = fields, room, 0
+        self._fields, self._capacity, self._n_rows = fields, capacity, 0
         self._has_tensors = holds_tensors(fields[0])
-        self._x = np.empty((room, *shape) if self._has_tensors else (*shape, room), dtype)
+        self._x = np.empty((capacity, *shape) if self._has_tensors else (*shape, capacity), dtype)
 
     @property
     def is_full(self) -> bool:
-        """Whether no row fits."""
-        return self._n_rows == self._room
+        """Whether no further row fits."""
+        return self._n_rows == self._capacity
 
     def add(self, x: np.ndarray) -> int:
-        """Copy as many of the rows as fit; say how many did."""
+        """Copy as many rows as fit; returns their number."""
         start = self._n_rows
-        self._n_rows = min(start + len(x), self._room)
+        self._n_rows = min(start + len(x), self._capacity)
         taken = self._n_rows - start
         if self._has_tensors:
             self._x[start : self._n_rows] = x[:taken]
@@ -62,7 +62,7 @@ class RowGroup:
         return taken
 
     def take(self) -> list[pa.Array]:
-        """The rows as arrays, which share this memory until the next row is added."""
+        """Return the rows as arrays, which share this memory until the next row is added, and reset."""
         n_rows, self._n_rows = self._n_rows, 0
         if self._has_tensors:
             buffers = [None, pa.py_buffer(self._x[:n_rows])]
@@ -71,7 +71,7 @@ class RowGroup:
 
 
 def side_by_side(groups: Iterable[pa.Table], n_rows: int, names: Sequence[str]) -> np.ndarray:
-    """Columns of numbers as one array, float32 (n_rows, n_columns), filled in group by group."""
+    """Read numeric columns into one array, float32 (n_rows, n_columns), group by group."""
     x = np.empty((n_rows, len(names)), np.float32)
     end = 0
     for group in groups:
@@ -84,21 +84,22 @@ def side_by_side(groups: Iterable[pa.Table], n_rows: int, names: Sequence[str]) 
 
 
 def holds_tensors(field: pa.Field) -> bool:
-    """Whether a column is of tensors."""
+    """Whether a column holds tensors."""
     return isinstance(field.type, (pa.FixedSizeBinaryType, pa.FixedShapeTensorType))
 
 
 def stacked(groups: Iterable[pa.Table], n_rows: int, field: pa.Field) -> np.ndarray:
-    """The tensors of all rows, (n_rows, *shape), filled in group by group, so that memory holds them once.
+    """Read the tensors of all rows, (n_rows, *shape), group by group, so that memory holds them once.
 
     Parameters
     ----------
-    groups : consecutive rows of the one column.
-    field : of the column.
+    groups : consecutive row groups with the tensor column.
+    n_rows : number of rows in all groups.
+    field : the tensor column.
 
     Raises
     ------
-    DataError : another program wrote the column and dropped what says its dtype and shape.
+    DataError : the column has no dtype and shape, because another program rewrote the table.
     """
     dtype, shape = _kind(field)
     x = np.empty((n_rows, *shape), dtype)
@@ -118,12 +119,12 @@ def _kind(field: pa.Field) -> tuple[np.dtype[Any], tuple[int, ...]]:
         return np.dtype(about[b"dtype"].decode()), tuple(json.loads(about[b"shape"]))
     except KeyError as error:
         raise DataError(
-            f"column {field.name!r} does not say its dtype and shape; extract it again"
+            f"column {field.name!r} has no dtype and shape in its metadata; extract the table again"
         ) from error
 
 
 def _numbers(column: pa.Array, dtype: np.dtype[Any]) -> np.ndarray:
-    """All numbers of some rows, one after the other; without a copy where they are stored as bytes."""
+    """All numbers of some rows as a flat array; without a copy if they are stored as bytes."""
     if isinstance(column, pa.ExtensionArray):
         flat: np.ndarray = column.storage.flatten().to_numpy(zero_copy_only=False)
         return flat

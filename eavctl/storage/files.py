@@ -1,4 +1,4 @@
-"""Writing files so that they are whole or absent, and reading standard input."""
+"""Atomic writing of files, locks, and reading of standard input."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from eavctl.errors import DataError, NoSpaceError, UsageError
 
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
-STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")  # what these name may be a regular file, already open
+STREAMS = ("/dev/std", "/dev/fd/", "/proc/self/fd/")  # may refer to a regular file that is already open
 TEMPORARY = r"(?s)\.(.+)\.[0-9a-f]{8}\.tmp"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # the disk, a quota, or a limit of the shell
-LOCK_WAIT_S, LOCK_STEP_S = 1.0, 0.05  # workers of a process that was killed die a moment after it
+LOCK_WAIT_S, LOCK_STEP_S = 1.0, 0.05  # workers of a killed process end shortly after it
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -31,7 +31,7 @@ _stdin: tuple[Any, bytes] = (None, b"")
 
 
 def read_stdin() -> bytes:
-    """All of standard input; it is kept, so that it can be read again."""
+    """All bytes of standard input; they are cached, so that they can be read again."""
     global _stdin
     if _stdin[0] is not sys.stdin:
         _stdin = (sys.stdin, sys.stdin.buffer.read())
@@ -39,7 +39,7 @@ def read_stdin() -> bytes:
 
 
 def stem(path: str | os.PathLike[str]) -> str:
-    """What to call what a file holds: its name without ending, or ``stdin``."""
+    """The name of a file without its ending, or ``stdin``."""
     return "stdin" if os.fspath(path) == STDIO else Path(path).stem
 
 
@@ -66,7 +66,7 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether bytes go to stdout, a device or a pipe, which no file can be renamed over."""
+    """Whether a path is stdout, a device or a pipe, which a rename cannot replace."""
     name = os.fspath(path)
     if name == STDIO or name.startswith(STREAMS):
         return True
@@ -78,7 +78,7 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
 
 
 class _Raw(io.FileIO):
-    """A file that keeps the error of a failed write, whatever a library in between makes of it."""
+    """A file that keeps the error of a failed write, even if a library converts the exception."""
 
     failure: OSError | None = None
 
@@ -92,15 +92,16 @@ class _Raw(io.FileIO):
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator[IO[bytes]]:
-    """Yield a binary handle whose bytes appear under ``path`` only if the block ends well.
+    """Yield a binary handle whose bytes appear under ``path`` only if the block succeeds.
 
-    The bytes go to a hidden file beside the target, are flushed to the disk and renamed over it; after
-    an exception, a kill or a full disk the target is what it was before. Of a link, the file that it points
-    to is the target. To stdout, a device or a pipe the bytes are written when all are there.
+    The bytes are written to a hidden file beside the target, flushed to the disk, and renamed over the
+    target, which is unchanged after an exception, a kill or a full disk. If the path is a link, the target
+    is the file that it points to. Stdout, devices and pipes receive the bytes when the block ends.
 
     Parameters
     ----------
-    sync : wait until the bytes are on the disk, so that they outlive a power cut too.
+    path : file to write, or ``-`` for stdout.
+    sync : wait until the bytes are on the disk, so that they survive a power failure.
 
     Raises
     ------
@@ -127,7 +128,7 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
                 os.fchmod(raw.fileno(), stat.S_IMODE(target.stat().st_mode))
             if sync:
                 os.fsync(raw.fileno())
-            os.replace(temporary, target)  # before it is closed, which ends the lock
+            os.replace(temporary, target)  # before closing, which releases the lock
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -146,7 +147,7 @@ def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
 
 
 def _pour(path: str | os.PathLike[str], content: bytes) -> None:
-    """Write all of it to stdout, a device or a pipe."""
+    """Write the content to stdout, a device or a pipe."""
     try:
         if os.fspath(path) == STDIO:
             refuse_terminal(content)
@@ -157,28 +158,28 @@ def _pour(path: str | os.PathLike[str], content: bytes) -> None:
         with open(path, "wb") as handle:
             refuse_terminal(content, handle)
             handle.write(content)
-    except BrokenPipeError:  # the reader of the pipe has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         raise
     except OSError as error:
         raise _unwritable(path, error) from error
 
 
 def clear_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove what killed processes left of the file ``name`` that they wrote in a folder, or of any file.
+    """Remove the temporary files of killed processes in a folder, of all targets or only of ``name``.
 
-    What another process writes at this moment stays: it holds a lock.
+    Files that a running process is writing are locked, and stay.
     """
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
-            of = re.fullmatch(TEMPORARY, entry)
-            if of and name in (None, of[1]):
+            match = re.fullmatch(TEMPORARY, entry)
+            if match and name in (None, match[1]):
                 with contextlib.suppress(OSError), open(folder / entry, "r+b") as handle:
                     if _lock(handle):
                         os.unlink(folder / entry)
 
 
 def _lock(handle: IO[bytes]) -> bool:
-    """Lock an open file for this process and those it forks; False if another one holds it."""
+    """Lock an open file for this process and its forks; False if another process holds the lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -189,7 +190,7 @@ def _lock(handle: IO[bytes]) -> bool:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Make a rename in ``folder`` outlive a power cut, where the system can."""
+    """Make a rename in ``folder`` survive a power failure, if the system supports it."""
     with contextlib.suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -210,11 +211,11 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> None:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, if they are not there.
+    """Create a folder and its parents, if they do not exist.
 
     Raises
     ------
-    DataError : it cannot be made.
+    DataError : the folder cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -223,37 +224,38 @@ def make_folder(folder: Path) -> None:
 
 
 def refuse_terminal(content: bytes = b"\0", handle: IO[Any] | None = None) -> None:
-    """Raise UsageError if binary content would land on a terminal; by default, on stdout."""
+    """Raise a UsageError if binary content would be written to a terminal, by default on stdout."""
     if b"\0" in content and (handle or sys.stdout).isatty():
-        raise UsageError("binary output to a terminal: name a file with -o, or pipe it on")
+        raise UsageError("binary output to a terminal: name a file with -o, or use a pipe")
 
 
-# --- parts of what takes long -----------------------------------------------------------------------------
+# --- partial results of long runs -------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> Iterator[Path | None]:
-    """Lend the hidden folder beside ``target`` in which finished parts are kept, to one process at a time.
+    """Yield a hidden folder beside ``target`` for finished parts, locked for one process at a time.
 
-    The folder is removed when the block ends well, when nothing is in it, and when the disk is full; after
-    any other error or a kill it stays, so that the next run goes on.
+    The folder is removed when the block succeeds, when it is empty, and when the disk is full. After any
+    other error or a kill it stays, so that the next run can resume.
 
     Parameters
     ----------
-    afresh : remove what an earlier run kept.
+    target : the file that the parts belong to.
+    afresh : remove the parts of an earlier run first.
 
     Yields
     ------
-    The folder; None where ``target`` is stdout, a device or a pipe.
+    The folder, or None if ``target`` is stdout, a device or a pipe.
 
     Raises
     ------
-    DataError : another process is writing ``target``, or nothing can be written there.
+    DataError : another process is writing ``target``, or the folder cannot be written.
     """
     if is_stream(target):
         yield None
         return
-    import shutil  # takes as long to import as all of this module's others, and judging a clip needs none
+    import shutil  # slow to import, and predicting a clip does not need it
 
     place = Path(os.path.realpath(target))
     parts = place.with_name(f".{place.name}.parts")
@@ -284,21 +286,21 @@ def _locked(parts: Path, target: str | os.PathLike[str]) -> Iterator[None]:
             parts.mkdir(exist_ok=True)
             handle = open(parts / LOCK, "ab")  # noqa: SIM115  # held for as long as the lock
         except OSError as error:
-            was_removed = isinstance(error, FileNotFoundError)  # by its last holder, a moment ago
+            was_removed = isinstance(error, FileNotFoundError)  # by the previous holder, just now
             if was_removed and parts.parent.is_dir() and time.monotonic() < until:
                 continue
             raise _unwritable(target, error) from error
         with handle:
-            if _lock(handle) and _is_there(parts / LOCK, handle):
+            if _lock(handle) and _has_name(parts / LOCK, handle):
                 yield
                 return
         if time.monotonic() > until:
-            raise DataError(f"{target}: another eavctl is writing it; wait for it, or name another file")
+            raise DataError(f"{target}: another eavctl process is writing it; wait, or name another file")
         time.sleep(LOCK_STEP_S)
 
 
-def _is_there(path: Path, handle: IO[bytes]) -> bool:
-    """Whether an open file still has its name: the last holder of a lock removes it."""
+def _has_name(path: Path, handle: IO[bytes]) -> bool:
+    """Whether an open file still exists under its path: the previous holder of the lock may remove it."""
     try:
         return os.path.samestat(path.stat(), os.fstat(handle.fileno()))
     except OSError:

@@ -1,4 +1,4 @@
-"""Names of what is known of a recording: the keys of every table, and the columns of a manifest."""
+"""The key columns of every table, and the columns of a manifest."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ KEYS = (
 )
 AGREEING_KEYS = ("label", "subject", "clip_id")  # equal in every table that has the sample
 PATHS = ("eeg_path", "audio_path", "video_path")
-# What recording a row is of is told by the file's content, never by a manifest.
+# The recording of a row is identified by the content of its file, never by a manifest.
 MANIFEST_COLUMNS = (*(name for name in KEYS if name != "recording"), *PATHS, "eeg_index")
 KINDS: dict[str, type] = {"start": float, "end": float, "fold": int, "eeg_index": int}
 
 
 def clean(name: str, value: Any) -> Any:
-    """A key's value as every table has it, or None for nothing.
+    """Convert the value of a key column to its type; None for an empty or missing value.
 
-    Texts have no space at their ends (paths keep theirs: file names can have some); `KINDS` says what are
-    numbers.
+    Texts are stripped, except paths, since file names can begin or end with spaces. `KINDS` holds the types
+    of numbers.
 
     Raises
     ------
-    ValueError : it should be a number and is none, or is not finite.
+    ValueError : not a number where one is needed, or not finite.
     """
     if isinstance(value, str) and name not in PATHS:
         value = value.strip()

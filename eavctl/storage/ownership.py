@@ -1,4 +1,4 @@
-"""Which files eavctl wrote, told by a mark at a fixed place of each format, and what may be overwritten."""
+"""Recognition of files written by eavctl, by a mark at a fixed offset of each format; overwriting rules."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
 PARQUET, ARCHIVE, PICKLE = b"PAR1", b"PK\x03\x04", b"\x80"  # first bytes
 
-# What stands at which byte: in a pickle after its frame, in torch's archive after the name of its first
-# member, in a PNG after the header.
+# Kind, offset and bytes of each mark: in a pickle after its frame, in torch's archive after the name of its
+# first member, in a PNG after the header.
 _MARKS = (
     ("model", 11, b"}\x94(\x8c\x04meta\x94}\x94(\x8c\x06format\x94\x8c\x0ceavctl model\x94"),
     (
@@ -48,18 +48,18 @@ HEAD_BYTES = 256
 
 
 class Output(NamedTuple):
-    """A file to write, and of what kind it will be, a key of `NAMES`."""
+    """A file to write, and its kind, a key of `NAMES`."""
 
     path: str | os.PathLike[str]
     kind: str
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """Of what kind a file is that eavctl wrote, a key of `NAMES`; None for any other file.
+    """The kind of a file written by eavctl, a key of `NAMES`; None for any other file.
 
     Raises
     ------
-    DataError : it cannot be read.
+    DataError : the file cannot be read.
     """
     with files.opened(path) as handle:
         head = handle.read(HEAD_BYTES)
@@ -74,13 +74,18 @@ def _kind_of_table(path: str | os.PathLike[str]) -> str | None:
     try:
         with files.opened(path) as handle:
             meta = json.loads((pq.read_metadata(handle).metadata or {}).get(b"eavctl", b"{}"))
-    except (OSError, ValueError):  # broken: not eavctl's to overwrite
+    except (OSError, ValueError):  # damaged: not recognised as eavctl's, so never overwritten
         return None
     return meta.get("kind") if isinstance(meta, dict) else None
 
 
 def describe(path: str | os.PathLike[str]) -> str:
-    """What a file is, in a few words, for an error that names what is wanted in its place."""
+    """Describe a file in a few words, for an error about a wrong kind of file.
+
+    Raises
+    ------
+    DataError : the file cannot be read.
+    """
     if os.fspath(path) != files.STDIO and Path(path).is_dir():
         return "a folder"
     kind = kind_of(path)
@@ -90,25 +95,25 @@ def describe(path: str | os.PathLike[str]) -> str:
         head = handle.read(len(PARQUET))
     if head == PARQUET:
         return "a Parquet file that eavctl did not write, or damaged"
-    return "empty" if not head else "not a file of eavctl's"
+    return "empty" if not head else "not a file written by eavctl"
 
 
 def guard(
     outputs: Iterable[Output], inputs: Sequence[str | os.PathLike[str]] = (), *, force: bool = False
 ) -> None:
-    """Refuse, before any work, to overwrite what is read, what eavctl did not write, or another kind of file.
+    """Check, before any work, that no output overwrites an input, a file of another kind or origin.
 
     Parameters
     ----------
     outputs : files to write.
-    inputs : files and folders that are read; none may be an output, whatever ``force`` says.
-    force : overwrite files of others, and of other kinds.
+    inputs : files and folders to read; none may be an output, even with ``force``.
+    force : overwrite files that eavctl did not write, and files of other kinds.
 
     Raises
     ------
-    UsageError : an output is an input, a folder, named twice, of a wrong ending, or not to be overwritten;
-        or more than one input is stdin.
-    DataError : the output's folder cannot be written.
+    UsageError : an output is an input or a folder, is named twice, has a wrong ending, or must not be
+        overwritten; or more than one input is stdin.
+    DataError : the folder of an output cannot be written.
     """
     if [os.fspath(path) for path in inputs].count(files.STDIO) > 1:
         raise UsageError("only one input can be - (stdin)")
@@ -120,9 +125,9 @@ def guard(
             continue
         identity = _identity(path)
         if identity in read:
-            raise UsageError(f"{path}: is read as well; name another file to write")
+            raise UsageError(f"{path}: is also an input; name another output file")
         if identity in written:
-            raise UsageError(f"{path}: two outputs have this name; give each its own")
+            raise UsageError(f"{path}: two outputs have this name; name different files")
         written.add(identity)
         _check_target(Path(path), kind, force)
 
@@ -140,7 +145,7 @@ def _check_target(target: Path, kind: str, force: bool) -> None:
         raise UsageError(f"{target}: is a folder; name a file")
     if target.suffix not in ENDINGS[kind]:
         known = " or ".join(ENDINGS[kind])
-        raise UsageError(f"{target}: {NAMES[kind]} is kept in a {known} file; name it so")
+        raise UsageError(f"{target}: {NAMES[kind]} needs the ending {known}")
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")
@@ -154,14 +159,14 @@ def _check_target(target: Path, kind: str, force: bool) -> None:
             )
         if found != kind:
             raise UsageError(
-                f"{target}: is {NAMES.get(found, found)}, and {NAMES[kind]} would replace it; "
+                f"{target}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
                 "name another file, or use --force"
             )
     files.clear_leftovers(folder, os.path.basename(os.path.realpath(target)))
 
 
 def _identity(path: str | os.PathLike[str]) -> object:
-    """What a path names, by whatever path: an existing file's numbers, else where it would be."""
+    """Identity of the file at a path, equal for all its names: device and inode, else the resolved path."""
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Files and folders that a user names, before any of them is read."""
+"""Checks of the files and folders that a user names, before any of them is read."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def named(paths: Paths) -> list[str]:
-    """The paths as texts; a single path is a list of one, and never taken letter by letter.
+    """Return the paths as a list of str; a single path gives a list of one.
 
     Raises
     ------
-    UsageError : an empty name, as an unset variable of the shell leaves it, or no path at all.
-    DataError : there is no such file or folder; ``-`` is always there.
+    UsageError : an empty path, such as an unset shell variable gives, or a value that is not a path.
+    DataError : no such file or folder, except for ``-``.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     for path in given:

@@ -1,4 +1,4 @@
-"""Where a file comes from: hashes of settings and content, and the versions that made it."""
+"""Provenance of files: hashes of settings and content, and versions of packages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def canonical_json(value: Any) -> str:
-    """One text for one value: sorted keys, no spaces, no NaN."""
+    """Serialise a value uniquely: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -25,8 +25,8 @@ def hash_json(value: Any) -> str:
 
 
 def hash_bytes(parts: Iterable[bytes | memoryview]) -> str:
-    """Hash of the parts laid end to end, 32 hex digits of BLAKE2b."""
-    import hashlib  # with OpenSSL, 4 MB; judging a clip hashes nothing
+    """Hash of the concatenated parts, 32 hex digits of BLAKE2b."""
+    import hashlib  # loads OpenSSL, 4 MB; predicting a clip hashes nothing
 
     digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
     for part in parts:
@@ -35,21 +35,21 @@ def hash_bytes(parts: Iterable[bytes | memoryview]) -> str:
 
 
 def hash_file(path: Path) -> str:
-    """Hash of a file's bytes, read in pieces."""
+    """Hash of the bytes of a file, read in chunks."""
     with open(path, "rb") as handle:
         return hash_bytes(iter(lambda: handle.read(CHUNK_BYTES), b""))
 
 
 @functools.cache
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of eavctl, Python and the packages that a result depends on."""
+    """Versions of eavctl, Python and the given packages."""
     import platform
-    from importlib import metadata  # heavy: it parses e-mail, and judging a clip asks for no versions
+    from importlib import metadata  # slow to import, since it imports email; predicting needs no versions
 
     found = {"eavctl": __version__, "python": platform.python_version()}
     return found | {package: metadata.version(package) for package in packages}
 
 
 def hash_folder(folder: Path) -> str:
-    """Hash of the names and bytes of the files that lie in a folder."""
+    """Hash of the names and bytes of the files in a folder, without subfolders."""
     return hash_json({path.name: hash_file(path) for path in sorted(folder.iterdir()) if path.is_file()})

@@ -1,7 +1,7 @@
-"""The tables between the commands, and the only place that reads or writes Parquet.
+"""The tables that commands exchange, read and written as Parquet.
 
-Every table is one row a sample: the keys (who, what, when), then features or class probabilities. What
-holds for the whole table stands as JSON under the Parquet metadata key ``eavctl``.
+Every table has one row per sample: the key columns, then features or class probabilities. Metadata of the
+whole table are stored as JSON under the Parquet metadata key ``eavctl``.
 """
 
 from __future__ import annotations
@@ -29,26 +29,27 @@ from eavctl.storage import files
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
 from eavctl.storage.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
 from eavctl.storage.provenance import canonical_json
 
 if TYPE_CHECKING:
-    import pandas as pd  # takes longer to import than a small extraction to compute, which needs none
+    import pandas as pd  # importing it takes longer than a small extraction, which does not need it
 
-SCHEMA_VERSION = 3  # 1: tensors were nested lists; until 3, rows did not say of which recording they are
+SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the recording of a row
 NAMES_RECORDINGS = 3
 META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 TENSOR = "x"
 PRED, PROBA = "pred", "proba_"
-# Columns that say how often such answers were right, and what they are called in a part.
+# Columns with the out-of-fold accuracy of such predictions: key in `reliability`'s bins, and type.
 RIGHT = {
     "right_out_of_fold": ("right", pa.float64()),
     "right_low": ("low", pa.float64()),
     "right_high": ("high", pa.float64()),
     "right_n_rows": ("n_rows", pa.int64()),
 }
-# Rows of a row group, which writing and reading hold beside the table. Of columns many: what the file's end
-# says of each column of each group, a kilobyte, stays in memory too.
+# Rows of a row group, which is held in memory besides the table. Groups of columns are large, because the
+# Parquet footer needs a kilobyte of memory per column and group.
 COLUMNS_GROUP, TENSORS_GROUP, TENSORS_BYTES = 4096, 1024, 16 << 20
 
 _ARROW = {float: pa.float64(), int: pa.int64()}
@@ -67,11 +68,11 @@ class FeatureTable:
 
     Parameters
     ----------
-    keys : one row a sample, the columns of `KEYS`, sorted by ``sample_id``.
-    x : float32 array, shape (n_rows, n_columns) or, for a tensor column, (n_rows, *shape) of float32, or
+    keys : the columns `KEYS`, one row per sample, sorted by ``sample_id``.
+    x : float32 array, shape (n_rows, n_columns); or, for a tensor column, shape (n_rows, *shape), float32, or
         uint8 for pictures.
-    columns : names of the columns, or None for a tensor.
-    meta : modality, feature set and settings, rate, units, classes, hashes, what was rejected, versions.
+    columns : names of the columns, or None for a tensor column.
+    meta : modality, feature set and settings, rate, units, classes, hashes, rejected recordings, versions.
     """
 
     keys: pd.DataFrame
@@ -85,18 +86,18 @@ class FeatureTable:
 
 @dataclass(frozen=True)
 class PredictionTable:
-    """Class probabilities of many samples, and an answer to each.
+    """Class probabilities and predicted classes of many samples.
 
     Parameters
     ----------
-    keys : one row a sample, the columns of `KEYS`, sorted by ``sample_id``.
+    keys : the columns `KEYS`, one row per sample, sorted by ``sample_id``.
     proba : float64 array, shape (n_rows, n_classes); each row sums to 1.
     classes : names of the classes, in the order of the columns of ``proba``.
     meta : classes, modalities, model hashes, protocol, ``out_of_fold``.
-    pred : the answer of each row, a name among ``classes``, object array, shape (n_rows,); by default the
-        likeliest class.
-    right : how often such answers were right in the model's training, a part of
-        `eavctl.evaluation.reliability` for each row, None where that is not known; empty of rows out of fold.
+    pred : predicted class of each row, a name in ``classes``, object array, shape (n_rows,); by default the
+        most probable class.
+    right : out-of-fold accuracy of such predictions, for each row a bin of `eavctl.evaluation.reliability`,
+        or None if unknown; empty for out-of-fold rows.
     """
 
     keys: pd.DataFrame
@@ -108,17 +109,17 @@ class PredictionTable:
 
     def __post_init__(self) -> None:
         if self.pred is None:
-            likeliest = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
-            object.__setattr__(self, "pred", likeliest)
+            most_probable = np.array(self.classes, dtype=object)[self.proba.argmax(axis=1)]
+            object.__setattr__(self, "pred", most_probable)
         if not len(self.keys) == len(self.proba) == len(self.pred):
-            raise ValueError(f"{len(self.keys)} keys, {len(self.proba)} rows, {len(self.pred)} answers")
+            raise ValueError(f"{len(self.keys)} keys, {len(self.proba)} rows, {len(self.pred)} predictions")
 
     def __len__(self) -> int:
         return len(self.keys)
 
 
 def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
-    """Bring rows to the key columns: every column there, text as str or None, numbers as numbers."""
+    """Convert rows to all key columns: text as str or None, numbers as numbers."""
     import pandas as pd
 
     keys = pd.DataFrame(index=range(len(rows)))
@@ -135,11 +136,11 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
 
 
 def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pa.Table:
-    """The key columns of a table in Arrow, of records that lack what is not known, or of a data frame.
+    """The key columns as an Arrow table, from a data frame or from records that may lack some keys.
 
     Raises
     ------
-    ValueError : a number is none.
+    ValueError : a value is not a number where one is needed.
     """
     if isinstance(rows, Sequence):
         return of_records(rows, KEY_TYPES)
@@ -152,17 +153,17 @@ def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pa.Table:
 
 
 class FeatureWriter:
-    """Write a feature table batch by batch, so that memory holds a few megabytes and never the table.
+    """Writer of a feature table batch by batch, with a few megabytes of memory.
 
-    The file is whole or absent: it appears under its name only after `close` with the last metadata.
-    Rows must come sorted by ``sample_id``; how they are cut into batches does not change the file. Use as a
-    context manager; an exception leaves nothing behind.
+    The file is complete or absent: it appears under its name only after `close`, which sets the metadata.
+    Rows must be sorted by ``sample_id``; the size of the batches does not change the file. The writer is a
+    context manager; after an exception, no file remains.
 
     Parameters
     ----------
-    path : where to write, or ``-`` for stdout.
+    path : file to write, or ``-`` for stdout.
     columns : names of the feature columns, or None for one tensor column ``x``.
-    shape, dtype : of one sample's features; columns are always float32.
+    shape, dtype : shape and type of the features of a sample; columns are always float32.
     """
 
     def __init__(
@@ -181,8 +182,8 @@ class FeatureWriter:
         self.n_rows = 0
         self._last_id = ""
         row_bytes = self.dtype.itemsize * math.prod(self.shape)
-        room = COLUMNS_GROUP if columns else max(1, min(TENSORS_GROUP, TENSORS_BYTES // row_bytes))
-        self._group = RowGroup(self._fields, self.dtype, self.shape, room)
+        capacity = COLUMNS_GROUP if columns else max(1, min(TENSORS_GROUP, TENSORS_BYTES // row_bytes))
+        self._group = RowGroup(self._fields, self.dtype, self.shape, capacity)
         self._keys: list[pa.Table] = []  # of the rows in the group
         self._keys_hash, self._x_hash = (hashlib.blake2b(digest_size=16) for _ in range(2))
 
@@ -194,11 +195,21 @@ class FeatureWriter:
         return self
 
     def write(self, keys: pa.Table, x: np.ndarray) -> None:
-        """Append rows: a `key_table`, and ``x`` of shape (n_rows, *shape)."""
+        """Append rows.
+
+        Parameters
+        ----------
+        keys : key columns, see `key_table`.
+        x : features, shape (n_rows, *shape).
+
+        Raises
+        ------
+        DataError : the sample_ids are not unique and ascending.
+        """
         x = np.ascontiguousarray(x, dtype=self.dtype)
         ids = keys["sample_id"].to_pylist()
         if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
-            raise DataError("rows of a table must have unique sample_ids, in order")
+            raise DataError("the sample_ids of a table must be unique and ascending")
         self._add(keys, x)
         for row in keys.to_pylist():
             self._keys_hash.update(canonical_json(row).encode())
@@ -215,14 +226,14 @@ class FeatureWriter:
                 self._flush()
 
     def _flush(self) -> None:
-        """Write the rows that wait as one row group."""
+        """Write the buffered rows as one row group."""
         if self._keys:
             arrays = [*pa.concat_tables(self._keys).columns, *self._group.take()]
             self._writer.write_table(pa.table(arrays, schema=self.schema))
             self._keys = []
 
     def close(self, meta: dict[str, Any]) -> None:
-        """Set the table's metadata, to which the hash of the content is added; call once, last."""
+        """Write the remaining rows and the metadata, with the hash of the content; must be the last call."""
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
         full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
@@ -233,21 +244,21 @@ class FeatureWriter:
     ) -> None:
         try:
             self._writer.close()
-        except Exception as failure:  # a full disk; but the first error is the one to tell
+        except Exception as failure:  # such as a full disk; an earlier error takes precedence
             if error is None:
                 kind, error, trace = type(failure), failure, failure.__traceback__
         self._file.__exit__(kind, error, trace)
 
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
-    """Write a feature table that is in memory (see `FeatureWriter` for one that is not)."""
+    """Write a feature table that is in memory; see `FeatureWriter` for larger ones."""
     with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype) as writer:
         writer.write(key_table(table.keys), table.x)
         writer.close(table.meta)
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
-    """Write a prediction table: keys, ``pred``, a column ``proba_<class>`` a class, and `RIGHT` if known."""
+    """Write a prediction table: keys, ``pred``, ``proba_<class>`` for each class, and `RIGHT` if known."""
     arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
     arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
@@ -260,7 +271,7 @@ def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> N
 
 
 def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write rejected recordings, each with its reason, as Parquet, or CSV where the name says so."""
+    """Write rejected recordings with their reasons, as Parquet, or as CSV if the name ends with ``.csv``."""
     import pandas as pd
 
     frame = pd.DataFrame(records, columns=list(REJECTED_COLUMNS))
@@ -279,25 +290,25 @@ def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) 
 
 
 def _metadata(meta: dict[str, Any], schema: pa.Schema, n_rows: int) -> dict[bytes, bytes]:
-    """The account of a table, and a checksum of it: Parquet's own are of the pages alone."""
+    """The metadata of a table with their checksum; Parquet's own checksums cover only pages."""
     content = canonical_json(meta).encode()
     return {META_KEY: content, CHECKSUM_KEY: _checksum(content, schema, n_rows)}
 
 
 def _checksum(content: bytes, schema: pa.Schema, n_rows: int) -> bytes:
-    """CRC-32 of the account, the columns with their types, and the number of rows, as text."""
-    columns = [[field.name, str(field.type), *_about(field)] for field in schema]
+    """CRC-32 of the metadata, the columns with their types, and the number of rows, as text."""
+    columns = [[field.name, str(field.type), *_dtype_and_shape(field)] for field in schema]
     return b"%08x" % zlib.crc32(json.dumps([columns, n_rows]).encode(), zlib.crc32(content))
 
 
-def _about(field: pa.Field) -> list[str]:
-    """What the field of tensors says of its dtype and shape."""
+def _dtype_and_shape(field: pa.Field) -> list[str]:
+    """Dtype and shape in the metadata of a tensor field; empty for other fields."""
     about = field.metadata or {}
     return [about[key].decode("latin-1") for key in (b"dtype", b"shape") if key in about]
 
 
 def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Dictionaries and strong compression pay for text; tensors take only what costs no time, for padding."""
+    """Options of Parquet: dictionaries and zstd for text, fast lz4 for tensors, which may be padded."""
     texts = [name for name in schema.names if schema.field(name).type == pa.string()]
     packed = {name: "lz4" if holds_tensors(schema.field(name)) else "none" for name in schema.names}
     return {
@@ -313,7 +324,7 @@ def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
 
 
 def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The ``eavctl`` metadata of a Parquet file, without reading its rows; empty where it has none.
+    """Read the ``eavctl`` metadata of a Parquet file without its rows; empty if it has none.
 
     Raises
     ------
@@ -324,7 +335,7 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def verify(path: str | os.PathLike[str]) -> None:
-    """Read a whole table, a row group at a time, and hold it against its checksums.
+    """Read a whole table, one row group at a time, and verify its checksums.
 
     Raises
     ------
@@ -335,19 +346,21 @@ def verify(path: str | os.PathLike[str]) -> None:
             source.read_row_group(number)
 
 
-def read_feature_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """`read_meta` of a feature table.
+def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
+    """Read how the features of a table were extracted, without its rows.
 
     Raises
     ------
     DataError : as `read_features`.
     """
     with _opened(path, "features") as source:
-        return _meta(source)
+        columns = [name for name in source.schema_arrow.names if name not in KEYS]
+        is_tensor = columns == [TENSOR]
+        return FeatureMeta.from_json({**_meta(source), "columns": None if is_tensor else columns}, path)
 
 
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """The keys of a feature or prediction table, without its other columns.
+    """Read only the key columns of a feature or prediction table.
 
     Raises
     ------
@@ -362,7 +375,7 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
 
     Raises
     ------
-    DataError : no such file, damaged, not a feature table, or of a schema of the future.
+    DataError : no such file, damaged, not a feature table, or of a newer schema version.
     """
     with _opened(path, "features") as source:
         meta, keys = _meta(source), _read_keys(source)
@@ -378,8 +391,8 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
 
     Raises
     ------
-    DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or an answer
-        that is none of the classes.
+    DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or a predicted
+        class that is not in the classes.
     """
     with _opened(path, "predictions") as source:
         meta, keys, arrow = _meta(source), _read_keys(source), source.read()
@@ -388,18 +401,18 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
         pred = np.array(arrow[PRED].to_pylist(), dtype=object)
     if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-6) or (proba < 0).any():
         raise DataError(f"{path}: the probabilities of some rows are negative or do not sum to 1")
-    odd = [name for name in dict.fromkeys(pred) if name not in classes]
-    if odd:
-        raise DataError(f"{path}: the answer {odd[0]!r} in the column {PRED!r} is none of the classes")
+    unknown = [name for name in dict.fromkeys(pred) if name not in classes]
+    if unknown:
+        raise DataError(f"{path}: {unknown[0]!r} in the column {PRED!r} is not one of the classes")
     return PredictionTable(keys, proba, classes, meta, pred)
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a table of any columns, Parquet or CSV, every CSV value as text.
+    """Read a table with any columns, Parquet, CSV or TSV; values of CSV and TSV remain text.
 
     Raises
     ------
-    DataError : no such file, or neither.
+    DataError : no such file, or not a table of its format.
     """
     import pandas as pd
 
@@ -414,7 +427,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
         raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
 
 
-# What the commands take for granted in the account of a table, beside its kind and version.
+# Metadata that every table of a kind must have, besides its kind and version.
 _NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "features": {
         "modality": str,
@@ -436,11 +449,11 @@ _HINTS = {
 
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file, of a kind if one is named; what Arrow raises on a damaged one is a DataError."""
+    """Open a Parquet file, of the given kind if any; exceptions on damaged files become a DataError."""
     with files.opened(path) as handle:
         if handle.read(len(PARQUET)) != PARQUET:
             wanted = NAMES[kind] if kind else "a table (.parquet)"
-            raise DataError(f"{path}: this is {describe(path)}; {wanted} is wanted here")
+            raise DataError(f"{path}: this is {describe(path)}; {wanted} is needed")
         handle.seek(0)
         try:
             file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
@@ -451,18 +464,18 @@ def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[p
             raise
         except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{path}: damaged, make it again ({reason})") from error
+            raise DataError(f"{path}: damaged, create it again ({reason})") from error
         except MemoryError:
             raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
 
 
 def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | None) -> None:
-    """Hold a table against its checksum, and against what is wanted."""
+    """Verify the checksum of a table, and that it is of the given kind, if any."""
     found = source.metadata.metadata or {}
     if CHECKSUM_KEY in found:
         checksum = _checksum(found[META_KEY], source.schema_arrow, source.metadata.num_rows)
         if found[CHECKSUM_KEY] != checksum:
-            raise DataError(f"{path}: damaged, make it again (its checksum does not fit)")
+            raise DataError(f"{path}: damaged, create it again (its checksum does not match)")
     if kind is None:
         return
     meta = _meta(source)
@@ -471,7 +484,7 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | Non
         name = (
             NAMES.get(meta["kind"], meta["kind"]) if is_ours else "a Parquet file that eavctl did not write"
         )
-        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is wanted here{_HINTS[kind]}")
+        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is needed{_HINTS[kind]}")
     if meta.get("schema_version", 0) > SCHEMA_VERSION:
         raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
     columns = set(source.schema_arrow.names)
@@ -481,9 +494,9 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | Non
     missing = [name for name in needed if name not in columns]
     if missing:
         raise DataError(f"{path}: the table lacks the columns {', '.join(missing)}")
-    odd = [name for name, kinds in _NEEDED[kind].items() if not isinstance(meta.get(name), kinds)]
-    if odd or (kind == "predictions" and not meta["classes"]):
-        raise DataError(f"{path}: the table's account of itself lacks {', '.join(odd) or 'classes'}")
+    invalid = [name for name, kinds in _NEEDED[kind].items() if not isinstance(meta.get(name), kinds)]
+    if invalid or (kind == "predictions" and not meta["classes"]):
+        raise DataError(f"{path}: the metadata of the table lack {', '.join(invalid) or 'classes'}")
 
 
 def _meta(source: pq.ParquetFile) -> dict[str, Any]:
@@ -494,6 +507,6 @@ def _meta(source: pq.ParquetFile) -> dict[str, Any]:
 def _read_keys(source: pq.ParquetFile) -> pd.DataFrame:
     names = [name for name in KEYS if name in source.schema_arrow.names]
     keys = key_frame(source.read(columns=names).to_pandas())
-    if len(keys) != source.metadata.num_rows:  # before room is made for as many
+    if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys

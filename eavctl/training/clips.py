@@ -1,4 +1,4 @@
-"""Clips that are judged by the mean of their segments, as `predict` judges whole recordings."""
+"""Clips classified by the mean of their segments' probabilities, as `predict` classifies whole recordings."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from eavctl.storage.tables import PredictionTable
 
 
 def clips_of(keys: pd.DataFrame, proba: np.ndarray, predictor: Any) -> PredictionTable:
-    """Judge clips by the mean of their rows' probabilities, answered by the predictor that made these.
+    """Classify clips by the mean of their rows' probabilities.
 
     Parameters
     ----------
     keys : of the rows.
-    proba : shape (n_rows, n_classes), of the predictor's classes.
+    proba : shape (n_rows, n_classes), by the predictor, whose decision rule is applied to the means.
 
     Returns
     -------
@@ -32,18 +32,24 @@ def clips_of(keys: pd.DataFrame, proba: np.ndarray, predictor: Any) -> Predictio
     return PredictionTable(whole.reset_index(drop=True), means, tuple(predictor.classes_), pred=answers)
 
 
-def together(parts: Sequence[PredictionTable], classes: Sequence[str]) -> PredictionTable:
-    """The clips of several folds as one table of these classes."""
+def concatenated(tables: Sequence[PredictionTable], classes: Sequence[str]) -> PredictionTable:
+    """Rows of several folds as one table with these classes."""
     return PredictionTable(
-        pd.concat([part.keys for part in parts], ignore_index=True),
-        np.concatenate([in_order(part.proba, np.array(part.classes), classes) for part in parts]),
+        pd.concat([table.keys for table in tables], ignore_index=True),
+        np.concatenate([with_classes(table.proba, table.classes, classes) for table in tables]),
         tuple(classes),
-        pred=np.concatenate([part.pred for part in parts]),
+        pred=np.concatenate([table.pred for table in tables]),
     )
 
 
-def in_order(proba: np.ndarray, have: np.ndarray, want: Sequence[str]) -> np.ndarray:
-    """Columns in the table's order; a class that a fold's training rows lack has probability 0."""
+def with_classes(proba: np.ndarray, have: Sequence[str] | np.ndarray, want: Sequence[str]) -> np.ndarray:
+    """Probabilities with the columns of other classes: one that a fold's training rows lack gets 0.
+
+    Parameters
+    ----------
+    proba : shape (n_rows, len(have)).
+    have, want : names of the classes; ``want`` has all of ``have``.
+    """
     result = np.zeros((len(proba), len(want)))
     for column, name in enumerate(have):
         result[:, want.index(str(name))] = proba[:, column]

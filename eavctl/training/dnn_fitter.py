@@ -1,9 +1,9 @@
-"""Fitting a network for `eavctl.training.cross_validation.train`."""
+"""Fit a network, an encoder and a head, in a cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -11,18 +11,19 @@ import torch
 
 from eavctl import registry
 from eavctl.classifiers import dnn
+from eavctl.classifiers.rows import Rows
 from eavctl.encoders.choice import check_modality, default_encoder
 from eavctl.errors import DataError
 from eavctl.evaluation.protocols import Plan
 from eavctl.storage.provenance import hash_folder
 from eavctl.storage.tables import read_feature_meta
-from eavctl.training.cross_validation import Task
-from eavctl.training.rows import TrainingTable
+from eavctl.training.cross_validation import Fit
+from eavctl.training.rows import TableFacts
 
 
 @dataclass(frozen=True)
 class DnnFitter:
-    """Fits `eavctl.classifiers.dnn.fit`, an encoder and a head, on the rows it is given.
+    """Fits `eavctl.classifiers.dnn.fit`, an encoder and a head.
 
     Parameters
     ----------
@@ -30,6 +31,7 @@ class DnnFitter:
     settings : of the training.
     weights : folder of a public checkpoint that the encoder starts from.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
+    checkpoints : see `Fitter.with_checkpoints`.
 
     Raises
     ------
@@ -42,6 +44,7 @@ class DnnFitter:
     settings: dnn.TrainSettings = field(default_factory=dnn.TrainSettings)
     weights: Path | None = None
     log_dir: Path | None = None
+    checkpoints: Path | None = None
     kind: ClassVar[str] = "dnn"
     name: ClassVar[str] = "dnn"
 
@@ -62,39 +65,48 @@ class DnnFitter:
             "weights": hash_folder(self.weights) if self.weights else None,
         }
 
-    def check(self, table: TrainingTable, planned: Plan) -> None:
-        """See `Fitter`; an encoder takes rows of its own modality and shape."""
-        check_modality(self.encoder, table.facts["modality"], table.facts["columns"] is not None)
+    def check_table(self, facts: TableFacts) -> None:
+        """See `Fitter`; an encoder takes features of its own modality."""
+        has_columns = facts.columns is not None
+        check_modality(self.encoder, facts.features["modality"], has_columns)
         try:
-            with torch.device("meta"):  # the shape is judged before hours are spent; nothing is allocated
-                registry.get("encoders", self.encoder).thing(table.x.shape[1:], **self.encoder_settings)
+            self._check_shape(tuple(facts.features["shape"]))
         except DataError as error:
-            hint = "" if table.facts["columns"] is None else "; or take train-svm, which is for columns"
+            hint = "; or use train-svm, which takes columns" if has_columns else ""
             raise DataError(f"{error}{hint}") from None
 
-    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> dnn.DnnModel:
+    def check(self, rows: Rows, plan: Plan) -> None:
+        """See `Fitter`; an encoder takes rows of certain shapes."""
+        self._check_shape(rows.array.shape[1:])
+
+    def _check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise a DataError if the encoder does not take rows of this shape."""
+        with torch.device("meta"):  # nothing is allocated
+            registry.get("encoders", self.encoder).thing(shape, **self.encoder_settings)
+
+    def fit(self, rows: Rows, fit: Fit) -> dnn.DnnModel:
         """See `Fitter`."""
-
-        def on_epoch(epoch: dnn.Epoch) -> None:
-            note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
-
         return dnn.fit(
-            task.x,
-            task.labels,
-            groups=task.groups,
-            units=task.units,
+            rows.array,
+            rows.labels,
+            groups=rows.groups,
+            units=rows.units,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,
             settings=self.settings,
             weights=self.weights,
-            checkpoint=kept,
-            log_dir=self.log_dir / task.slug if self.log_dir else None,
-            on_epoch=on_epoch,
+            checkpoint=fit.file_beside(self.checkpoints),
+            log_dir=self.log_dir / fit.slug if self.log_dir else None,
+            on_epoch=lambda epoch: fit.note(str(epoch)),
         )
 
+    def with_checkpoints(self, path: Path) -> DnnFitter:
+        """See `Fitter`."""
+        return replace(self, checkpoints=path)
 
-def encoder_for(table: Path) -> str:
-    """The encoder for a table's feature set, where the user names none.
+
+def encoder_for(table: str | os.PathLike[str]) -> str:
+    """The default encoder for a table's feature set.
 
     Raises
     ------
@@ -102,4 +114,4 @@ def encoder_for(table: Path) -> str:
     UsageError : no encoder is known for it.
     """
     meta = read_feature_meta(table)
-    return default_encoder(meta["features"], len(meta["shape"]) == 1, tokens=False)
+    return default_encoder(meta.features, meta.columns is not None, tokens=False)

@@ -1,4 +1,4 @@
-"""What fits warn of on the way, for the warnings of the training that they are part of."""
+"""Collect the warnings of several fits for the warnings of the whole training."""
 
 from __future__ import annotations
 
@@ -11,17 +11,25 @@ from eavctl.errors import TrainingWarning
 
 
 class FitWarnings:
-    """Collects each `TrainingWarning` of several fits; other warnings are shown as ever."""
+    """Collects each `TrainingWarning` of several fits; other warnings are shown as usual."""
 
     def __init__(self) -> None:
         self._fits: list[str] = []
         self._by_text: dict[str, dict[str, None]] = {}  # to the names of fits, each once and in order
+        self._suffix = ""
+
+    def suffixed(self, suffix: str) -> FitWarnings:
+        """A collector into the same account, which adds a suffix to the names of its fits."""
+        other = FitWarnings()
+        other._fits, other._by_text, other._suffix = self._fits, self._by_text, f" {suffix}"
+        return other
 
     @contextlib.contextmanager
     def of(self, fit: str) -> Iterator[None]:
-        """Collect what the block warns of, under the name of the fit."""
+        """Collect the warnings of the block under the name of the fit."""
+        fit += self._suffix
         self._fits.append(fit)
-        with warnings.catch_warnings():  # which gives `showwarning` back, too
+        with warnings.catch_warnings():  # restores `showwarning`, too
             warnings.simplefilter("always", TrainingWarning)
             show = warnings.showwarning
 
@@ -35,7 +43,7 @@ class FitWarnings:
             yield
 
     def sentences(self) -> tuple[str, ...]:
-        """Each warning once, with the fits that it is of."""
+        """Each warning once, with the names of the fits that raised it."""
         return tuple(
             f"in {len(names)} of {len(self._fits)} fits ({', '.join(names)}): {text}"
             for text, names in self._by_text.items()

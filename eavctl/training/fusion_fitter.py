@@ -1,9 +1,9 @@
-"""A fusion network in the folds of a training: what it starts from, and what each modality is worth."""
+"""Fit a fusion network in a cross-validation, and score what each modality contributes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,19 +12,21 @@ import pandas as pd
 import torch
 
 from eavctl.classifiers.fitting import Keeping
-from eavctl.classifiers.training_loop import Epoch, TrainSettings
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import LeakError
-from eavctl.evaluation.protocols import Plan, Split
+from eavctl.evaluation.protocols import Plan
 from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.fusion.networks.model import Design, FusionModel, fit
+from eavctl.fusion.networks import model
+from eavctl.fusion.networks.model import Design, FusionModel
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.clips import in_order
-from eavctl.training.cross_validation import Task, Witness
-from eavctl.training.joined_tables import Joined
-from eavctl.training.rows import TrainingTable
+from eavctl.training.clips import concatenated, with_classes
+from eavctl.training.cross_validation import Fit, FoldResult
+from eavctl.training.joined_tables import JoinedTables
+from eavctl.training.rows import TableFacts
 
 LATE = "late fusion, the mean of the models alone"
 
@@ -35,25 +37,29 @@ class Start:
 
     path: str
     whole: artifacts.Model
-    folds: tuple[artifacts.Model, ...]
+    folds: tuple[artifacts.FoldModel, ...]
 
-    def clear_of(self, tested: pd.DataFrame, keys: pd.DataFrame, shares: bool) -> artifacts.Model | None:
-        """Of its models that have met none of the rows to be tested, the one that knows the training best.
+    def clear_of(
+        self, test_keys: pd.DataFrame, keys: pd.DataFrame, shares: bool
+    ) -> artifacts.StoredModel | None:
+        """The model, of all rows or of a fold, that was trained on none of the test rows.
+
+        Of several, the one that was trained on most of the training rows; None if there is none.
 
         Parameters
         ----------
-        tested, keys : of the rows to be tested, and of the training rows.
+        test_keys, keys : of the test rows, and of the training rows.
         shares : the protocol allows a subject on both sides.
         """
-        ours, mine = TrainedOn.of_keys(tested), TrainedOn.of_keys(keys)
+        tested, ours = TrainedOn.of_keys(test_keys), TrainedOn.of_keys(keys)
         clear = []
-        for model in (self.whole, *self.folds):
-            trained = TrainedOn.from_meta(model.meta.get("trained_on", model.meta))
-            met = trained.shared_clips(ours) or (not shares and trained.shared_subjects(ours))
-            # What the split itself has on both sides is the protocol's doing, not the start's.
-            if not met and not trained.shared_recordings(ours) - mine.recordings:
-                clear.append((len(trained.shared_clips(mine)), model))
-        return max(clear, key=lambda each: each[0])[1] if clear else None
+        for each in (self.whole, *self.folds):
+            trained = TrainedOn.from_meta(each.trained_on)
+            shared = trained.shared_clips(tested) or (not shares and trained.shared_subjects(tested))
+            # A recording that the split itself has on both sides is the protocol's doing, not the start's.
+            if not shared and not trained.shared_recordings(tested) - ours.recordings:
+                clear.append((len(trained.shared_clips(ours)), each))
+        return max(clear, key=lambda found: found[0])[1] if clear else None
 
 
 @dataclass(frozen=True)
@@ -66,12 +72,14 @@ class FusionFitter:
     starts : for each stream the trained model to start from, or None.
     settings : of the training.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
+    checkpoints : see `Fitter.with_checkpoints`.
     """
 
     design: Design
     starts: tuple[Start | None, ...]
     settings: TrainSettings = field(default_factory=TrainSettings)
     log_dir: Path | None = None
+    checkpoints: Path | None = None
     kind: ClassVar[str] = "fusion"
 
     @property
@@ -81,87 +89,96 @@ class FusionFitter:
 
     def describe(self) -> dict[str, Any]:
         """See `Fitter`."""
-        hashes = [start and start.whole.meta["training_hash"] for start in self.starts]
+        hashes = [start and start.whole.meta.training_hash for start in self.starts]
         return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
 
-    def check(self, table: TrainingTable, planned: Plan) -> None:
-        """See `Fitter`; refuses a start that has met rows to be tested."""
-        with torch.device("meta"):  # shapes are judged before hours are spent; nothing is allocated
-            self.design.build(len(table.classes))
-        for split in planned.folds:
-            tested, keys = table.keys.iloc[split.test], table.keys.iloc[split.train]
+    def check_table(self, facts: TableFacts) -> None:
+        """See `Fitter`: encoders were chosen by the tables."""
+
+    def check(self, rows: Rows, plan: Plan) -> None:
+        """See `Fitter`; refuses a start that was trained on test rows of every one of its models."""
+        with torch.device("meta"):  # checks the shapes; nothing is allocated
+            self.design.build(len(rows.classes))
+        for split in plan.folds:
+            test_keys, keys = rows.key_frame.iloc[split.test], rows.key_frame.iloc[split.train]
             for start in self.starts:
-                if start and start.clear_of(tested, keys, planned.shares) is None:
+                if start and start.clear_of(test_keys, keys, plan.shares) is None:
                     raise LeakError(
                         f"leak: {start.path} was trained on what fold {split.fold} tests.\nTrain it "
                         "with --keep-folds and the same --protocol, --folds, --group and --seed, or leave "
                         "--init out."
                     )
 
-    def models(self, task: Task) -> list[artifacts.Model | None]:
-        """The models that a fit may start from: for the fit on all rows the whole ones."""
-        if not len(task.tested):
+    def models(self, rows: Rows, fit: Fit) -> list[artifacts.StoredModel | None]:
+        """The model that each stream starts from in a fit: for the fit on all rows, the one of all rows."""
+        if not len(fit.test_keys):
             return [start.whole if start else None for start in self.starts]
-        return [
-            start.clear_of(task.tested, task.keys, task.shares) if start else None for start in self.starts
-        ]
+        keys = rows.key_frame
+        return [start.clear_of(fit.test_keys, keys, fit.shares) if start else None for start in self.starts]
 
-    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> FusionModel:
+    def fit(self, rows: Rows, fit: Fit) -> FusionModel:
         """See `Fitter`."""
-
-        def on_epoch(epoch: Epoch) -> None:
-            note(f"epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
-
-        return fit(
-            task.x,
-            task.labels,
+        return model.fit(
+            rows.streams,
+            rows.labels,
             self.design,
-            groups=task.groups,
-            units=task.units,
-            starts=[model.predictor if model else None for model in self.models(task)],
+            groups=rows.groups,
+            units=rows.units,
+            starts=[each.predictor if each else None for each in self.models(rows, fit)],
             settings=self.settings,
-            keeping=Keeping(kept, self.log_dir / task.slug if self.log_dir else None, on_epoch),
+            keeping=Keeping(
+                fit.file_beside(self.checkpoints),
+                self.log_dir / fit.slug if self.log_dir else None,
+                lambda epoch: fit.note(str(epoch)),
+            ),
         )
 
+    def with_checkpoints(self, path: Path) -> FusionFitter:
+        """See `Fitter`."""
+        return replace(self, checkpoints=path)
 
-class FusionWitness(Witness):
-    """Judges each fold's network with every subset of the streams, and the models it started from alone."""
 
-    def __init__(self, fitter: FusionFitter, joined: Joined) -> None:
+class FusionScores:
+    """Scores each fold's network for every subset of the streams, and the models it started from.
+
+    A `eavctl.training.train.FoldObserver`.
+    """
+
+    def __init__(self, fitter: FusionFitter, joined: JoinedTables) -> None:
         self.fitter, self.names, self.left_out = fitter, joined.names, joined.left_out
         self.subsets = subsets_of(range(len(self.names)))
-        self._said: dict[tuple[int, ...], list[_Part]] = {subset: [] for subset in self.subsets}
-        self._alone: dict[int, list[_Part]] = {}
-        self._late: list[_Part] = []
+        self._of_subset: dict[tuple[int, ...], list[PredictionTable]] = {s: [] for s in self.subsets}
+        self._of_start: dict[int, list[PredictionTable]] = {}
+        self._late: list[PredictionTable] = []
         self._weights: list[np.ndarray] = []
 
-    def judged(self, split: Split, predictor: FusionModel, task: Task, x: Any) -> None:
-        """See `Witness`."""
+    def __call__(self, fold: FoldResult) -> None:
+        """Predict the test rows of a fold in all these ways."""
+        x, predictor = fold.test.streams, fold.predictor
         for subset in self.subsets:
-            there = np.flatnonzero(x.present[:, list(subset)].any(axis=1))
-            if len(there):
-                proba = predictor.predict_proba(x[there].only(subset))
-                self._said[subset].append(_part(task.tested.iloc[there], split.fold, proba, predictor))
+            rows = np.flatnonzero(x.present[:, list(subset)].any(axis=1))
+            if len(rows):
+                proba = predictor.predict_proba(x[rows].only(subset))
+                self._of_subset[subset].append(_predictions(fold, rows, proba, predictor))
         classes = predictor.classes_.tolist()
-        each = np.full((len(self.names), len(task.tested), len(classes)), np.nan)
-        for stream, model in enumerate(self.fitter.models(task)):
-            there = np.flatnonzero(x.present[:, stream])
-            if model and len(there) and set(model.classes_) <= set(classes):
-                proba = model.predict_proba(x.arrays[stream][there])
-                part = _part(task.tested.iloc[there], split.fold, proba, model)
-                self._alone.setdefault(stream, []).append(part)
-                each[stream, there] = in_order(proba, model.classes_, classes)
-        mean = each.mean(axis=0)  # NaN where a model or a stream is absent
-        there = np.flatnonzero(np.isfinite(mean).all(axis=1))
-        if len(there):
-            self._late.append(_part(task.tested.iloc[there], split.fold, mean[there], predictor))
+        each = np.full((len(self.names), len(x), len(classes)), np.nan)
+        for stream, start in enumerate(self.fitter.models(fold.train, fold.fit)):
+            rows = np.flatnonzero(x.present[:, stream])
+            if start and len(rows) and set(start.classes_) <= set(classes):
+                proba = start.predict_proba(x.arrays[stream][rows])
+                self._of_start.setdefault(stream, []).append(_predictions(fold, rows, proba, start))
+                each[stream, rows] = with_classes(proba, start.classes_, classes)
+        mean = each.mean(axis=0)  # NaN where a model or a stream is missing
+        rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
+        if len(rows):
+            self._late.append(_predictions(fold, rows, mean[rows], predictor))
         self._weights.append(predictor.weights(x))
 
-    def account(self, predictions: PredictionTable) -> dict[str, Any]:
-        """See `Witness`: under ``fusion``, weights, the table of subsets, and what it is compared with."""
-        alone = {self.names[stream]: _table(parts, predictions) for stream, parts in self._alone.items()}
+    def meta(self, predictions: PredictionTable) -> dict[str, Any]:
+        """Under ``fusion``: weights, the scores of all subsets, and comparisons."""
+        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_start.items()}
         entries = table_of(
-            lambda names: _table(self._said[tuple(self.names.index(name) for name in names)], predictions),
+            lambda names: _joined(self._of_subset[tuple(map(self.names.index, names))], predictions),
             alone,
             self.names,
         )
@@ -179,9 +196,9 @@ class FusionWitness(Witness):
         }
 
     def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
-        """The fusion beside the best model alone, and beside the mean of all, where all streams had one.
+        """Compare the fusion with the best single model, and with the mean of all where each stream had one.
 
-        Corrected for both, and for the number of models that the best was picked from.
+        The p-values are corrected for both comparisons, and for the number of models that the best is of.
         """
         if not alone:
             return []
@@ -189,31 +206,22 @@ class FusionWitness(Witness):
         best = max(compared, key=lambda each: each["second"])
         if not self._late:
             return corrected([best], [len(compared)])
-        late = {"name": LATE, "late": True, **compare(fused, _table(self._late, fused))}
+        late = {"name": LATE, "late": True, **compare(fused, _joined(self._late, fused))}
         return corrected([best, late], [len(compared), 1])
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A fold's test rows, their probabilities and answers, and the names of the classes."""
-
-    keys: pd.DataFrame
-    proba: np.ndarray
-    pred: np.ndarray
-    classes: np.ndarray
-
-
-def _part(keys: pd.DataFrame, fold: int, proba: np.ndarray, judge: FusionModel | artifacts.Model) -> _Part:
-    """A fold's test rows with their probabilities, answered as the judge would."""
-    answers = judge.classes_.astype(object)[judge.decide(proba)]
-    return _Part(keys.assign(fold=fold), proba, answers, judge.classes_)
+def _predictions(
+    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.StoredModel
+) -> PredictionTable:
+    """Some of a fold's test rows with their probabilities, answered by the predictor's decision rule."""
+    keys = fold.fit.test_keys.iloc[rows].assign(fold=fold.split.fold)
+    answers = predictor.classes_.astype(object)[predictor.decide(proba)]
+    return PredictionTable(keys, proba, tuple(predictor.classes_.tolist()), pred=answers)
 
 
-def _table(parts: Sequence[_Part], like: PredictionTable) -> PredictionTable:
-    """The rows of all folds, with the classes and the metadata of other predictions of the training."""
-    keys = pd.concat([part.keys for part in parts], ignore_index=True)
-    pred = np.concatenate([part.pred for part in parts])
-    proba = np.concatenate([in_order(part.proba, part.classes, list(like.classes)) for part in parts])
-    order = np.argsort(keys["sample_id"].to_numpy(dtype=str))
-    keys = keys.iloc[order].reset_index(drop=True)
-    return PredictionTable(keys, proba[order], like.classes, like.meta, pred=pred[order])
+def _joined(tables: Sequence[PredictionTable], like: PredictionTable) -> PredictionTable:
+    """The rows of all folds in order, with the classes and the metadata of other predictions."""
+    found = concatenated(tables, like.classes)
+    order = np.argsort(found.keys["sample_id"].to_numpy(dtype=str))
+    keys = found.keys.iloc[order].reset_index(drop=True)
+    return replace(found, keys=keys, proba=found.proba[order], pred=found.pred[order], meta=like.meta)

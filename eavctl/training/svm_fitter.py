@@ -1,22 +1,22 @@
-"""Fitting a support vector machine for `eavctl.training.cross_validation.train`."""
+"""Fit a support vector machine in a cross-validation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from eavctl.classifiers import svm
+from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError
 from eavctl.evaluation.protocols import Plan
-from eavctl.training.cross_validation import Task
-from eavctl.training.rows import TrainingTable
+from eavctl.training.cross_validation import Fit
+from eavctl.training.rows import TableFacts
 
 
 @dataclass(frozen=True)
 class SvmFitter:
-    """Fits `eavctl.classifiers.svm.fit` on the rows it is given; ``jobs`` changes nothing in the result."""
+    """Fits `eavctl.classifiers.svm.fit`; the result does not depend on ``jobs``."""
 
     seed: int = 42
     jobs: int = 1
@@ -27,16 +27,23 @@ class SvmFitter:
         """See `Fitter`."""
         return {"seed": self.seed}
 
-    def check(self, table: TrainingTable, planned: Plan) -> None:
+    def check_table(self, facts: TableFacts) -> None:
         """See `Fitter`."""
-        if table.facts["columns"] is None:
+        if facts.columns is None:
             raise DataError(
-                "the table holds tensors, not columns: train-dnn takes it; or extract functionals, eeg-bands "
-                "or face-stats"
+                "the table holds tensors, not columns: use train-dnn; or extract functionals, eeg-bands or "
+                "face-stats"
             )
 
-    def fit(self, task: Task, kept: Path | None, note: Callable[[str], None]) -> svm.SvmModel:
+    def check(self, rows: Rows, plan: Plan) -> None:
+        """See `Fitter`: any rows of columns will do."""
+
+    def fit(self, rows: Rows, fit: Fit) -> svm.SvmModel:
         """See `Fitter`."""
         return svm.fit(
-            task.x, task.labels, groups=task.groups, units=task.units, seed=self.seed, jobs=self.jobs
+            rows.array, rows.labels, groups=rows.groups, units=rows.units, seed=self.seed, jobs=self.jobs
         )
+
+    def with_checkpoints(self, path: Path) -> SvmFitter:
+        """See `Fitter`: a fit is too short for checkpoints."""
+        return self

@@ -15,9 +15,11 @@ import pytest
 import torch
 
 from eavctl.classifiers.dnn import DnnModel, Epoch, TrainSettings, fit
-from eavctl.classifiers.inner_folds import InnerRows
-from eavctl.classifiers.network import Network, build_network
-from eavctl.classifiers.training_loop import Samples, Training
+from eavctl.classifiers.inner_folds import Fold, InnerRows
+from eavctl.classifiers.network import CPU, Network, build_network
+from eavctl.classifiers.objective import Classification
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.training_loop import Training
 from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.evaluation.metrics import classwise_calibration_error
 from eavctl.storage import artifacts
@@ -87,8 +89,8 @@ def test_round_trip_through_parts_and_json(model: DnnModel) -> None:
     np.testing.assert_array_equal(model.predict_proba(x), again.predict_proba(x))
 
 
-def test_round_trip_through_a_model_file(model: DnnModel, tmp_path: Path) -> None:
-    artifacts.save(tmp_path / "dnn.pt", model, {"kind": "dnn"})
+def test_round_trip_through_a_model_file(model: DnnModel, tmp_path: Path, model_meta: Any) -> None:
+    artifacts.save(tmp_path / "dnn.pt", model, model_meta("dnn"))
     x, _, _ = toy(seed=2)
     again = artifacts.load(tmp_path / "dnn.pt")
     np.testing.assert_array_equal(model.predict_proba(x), again.predict_proba(x))
@@ -194,6 +196,13 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, content: bytes) -> None:
         trained(checkpoint=checkpoint)
 
 
+def member(build: Any, x: np.ndarray, y: np.ndarray, fold: Fold, settings: TrainSettings) -> Training:
+    """One member of two classes in training."""
+    rows = Rows(x, y, ("a", "b"))
+    objective = Classification.of(rows, fold[0], settings.label_smoothing, CPU)
+    return Training(build, objective, rows, fold, settings)
+
+
 def test_validation_speakers_do_not_train() -> None:
     x, labels, groups = toy()
     y = (labels == "softer").astype(int)
@@ -218,7 +227,7 @@ def test_input_statistics_come_from_training_rows_alone() -> None:
     y = (labels == "softer").astype(np.int64)
     train, validation = np.arange(60), np.arange(60, 96)
     x[validation] += 1000
-    run = Training(lambda: build_network(META), QUICK, 0, Samples(x, y, train, validation), 2)
+    run = member(lambda: build_network(META), x, y, (train, validation), QUICK)
     mean = run.network.state_dict()["encoder.mean"][:, 0].numpy()
     # the last frame of a clip may count as padding
     np.testing.assert_allclose(mean, x[train].mean(axis=(0, 2)), atol=0.1)
@@ -311,7 +320,7 @@ def test_an_overflow_in_the_last_step_is_an_error_that_names_the_epoch(
 
     rows = np.arange(96)
     cut = (rows[: 96 - n_validation], rows[96 - n_validation :])
-    run = Training(build, settings, 0, Samples(x, y, *cut), 2)
+    run = member(build, x, y, cut, settings)
     run.run_epoch()
     with pytest.raises(DataError, match="weights are not finite in epoch 2.*--lr"):
         run.run_epoch()
@@ -323,8 +332,8 @@ def test_a_validation_loss_that_is_not_finite_is_no_best_epoch(monkeypatch: pyte
     y = (labels == "softer").astype(np.int64)
     logits = np.zeros((36, 2))
     logits[5, 1] = np.inf
-    monkeypatch.setattr("eavctl.classifiers.training_loop.forward", lambda *_: logits)
-    run = Training(lambda: build_network(META), QUICK, 0, Samples(x, y, np.arange(60), np.arange(60, 96)), 2)
+    monkeypatch.setattr("eavctl.classifiers.objective.forward", lambda *_: logits)
+    run = member(lambda: build_network(META), x, y, (np.arange(60), np.arange(60, 96)), QUICK)
     with pytest.raises(DataError, match="validation loss is not finite in epoch 1"):
         run.run_epoch()
 

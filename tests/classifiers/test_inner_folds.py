@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from eavctl.classifiers.fitting import Keeping, Labelled, fit_members
+from eavctl.classifiers.fitting import Keeping, fit_members, training_meta
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.network import build_network
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, TrainingWarning
 
@@ -160,10 +161,10 @@ def test_the_account_names_the_people_that_each_member_was_validated_on() -> Non
     x = np.random.default_rng(0).normal(size=(len(found["y"]), 5)).astype(np.float32)
     meta = {"encoder": "mlp", "encoder_settings": {"units": 4}, "shape": [5], "dropout": 0.0}
     settings = TrainSettings(epochs=1, members=2, validation=0.5, device="cpu")
-    rows = Labelled(x, found["y"], ("angry", "calm", "sad"), found["groups"], found["units"])
+    rows = Rows(x, found["y"], ("angry", "calm", "sad"), found["groups"], found["units"])
     results = fit_members(
         lambda member: build_network({**meta, "classes": rows.classes}), rows, settings, {}, Keeping()
     )
     one, other = (result["validation_groups"] for result in results)
     assert sorted(one + other) == sorted(set(found["groups"]))
-    assert rows.account(results)["groups"] == sorted(set(found["groups"]))
+    assert training_meta(rows, results)["groups"] == sorted(set(found["groups"]))

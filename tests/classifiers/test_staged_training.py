@@ -13,8 +13,10 @@ from torch import Tensor, nn
 
 from eavctl import registry
 from eavctl.classifiers.dnn import TrainSettings, fit
-from eavctl.classifiers.network import build_network
-from eavctl.classifiers.training_loop import Samples, Training
+from eavctl.classifiers.network import CPU, build_network
+from eavctl.classifiers.objective import Classification
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.training_loop import Training
 from eavctl.errors import UsageError
 
 SETTINGS = TrainSettings(
@@ -75,8 +77,10 @@ META: dict[str, Any] = {
 
 def training(settings: TrainSettings) -> Training:
     x, y = rows()
-    samples = Samples(x, y, np.arange(64), np.arange(64, 80))
-    return Training(lambda: build_network(META), settings, 0, samples, 2)
+    train, validation = np.arange(64), np.arange(64, 80)
+    given = Rows(x, y, ("a", "b"))
+    objective = Classification.of(given, train, settings.label_smoothing, CPU)
+    return Training(lambda: build_network(META), objective, given, (train, validation), settings)
 
 
 def state(module: nn.Module) -> dict[str, Tensor]:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from eavctl.classifiers.fitting import labelled
 from eavctl.classifiers.network import StreamBatch, as_batch
-from eavctl.classifiers.streams import Streams, held
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.streams import Streams, present_rows
 from eavctl.errors import DataError
 
 CPU = torch.device("cpu")
@@ -43,9 +43,9 @@ def test_only_narrows_what_is_present_and_touches_nothing() -> None:
 
 def test_what_is_held_leaves_out_the_rows_that_a_stream_lacks() -> None:
     x = streams()
-    assert [rows.tolist() for _, rows in held(x)] == [[0, 1, 3], [0, 2, 3]]
-    assert [array is mine for (array, _), mine in zip(held(x), x.arrays, strict=True)] == [True, True]
-    ((array, rows),) = held(x.arrays[0])
+    assert [rows.tolist() for _, rows in present_rows(x)] == [[0, 1, 3], [0, 2, 3]]
+    assert [array is mine for (array, _), mine in zip(present_rows(x), x.arrays, strict=True)] == [True, True]
+    ((array, rows),) = present_rows(x.arrays[0])
     assert array is x.arrays[0]
     assert rows.tolist() == [0, 1, 2, 3]
 
@@ -64,16 +64,16 @@ def test_a_batch_keeps_pictures_as_bytes_and_owns_its_values() -> None:
 def test_values_that_are_not_finite_count_only_where_a_stream_is_present() -> None:
     x = streams()
     x.arrays[0][2] = np.nan
-    rows = labelled(x, ["a", "b", "a", "b"])
+    rows = Rows.of(x, ["a", "b", "a", "b"])
     assert rows.classes == ("a", "b")
     assert rows.y.tolist() == [0, 1, 0, 1]
     x.arrays[0][1, 3] = np.inf
     with pytest.raises(DataError, match="not finite"):
-        labelled(x, ["a", "b", "a", "b"])
+        Rows.of(x, ["a", "b", "a", "b"])
 
 
 def test_rows_and_labels_must_be_equally_many() -> None:
     with pytest.raises(DataError, match="4 rows, 3 labels"):
-        labelled(streams(), ["a", "b", "a"])
+        Rows.of(streams(), ["a", "b", "a"])
     with pytest.raises(DataError, match="equally many"):
-        labelled(streams(), ["a", "b", "a", "b"], groups=["x"])
+        Rows.of(streams(), ["a", "b", "a", "b"], groups=["x"])

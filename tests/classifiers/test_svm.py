@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import linalg
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.metrics import balanced_accuracy_score
 from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
@@ -88,6 +89,43 @@ def test_agrees_with_a_scikit_learn_pipeline(n_classes):
     # classes are equally frequent, and whole votes seldom differ from soft ones
     assert (model.predict(new) == reference.predict(new)).mean() > 0.85
     assert (model.classes_ == reference.classes_).all()
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_shared_kernels_change_neither_the_choice_nor_the_probabilities(n_classes):
+    """A plain search: scikit-learn computes the kernel of every choice anew, from normalised rows."""
+    x, labels, groups = make(n_classes, n_columns=40, noise=6)
+    model = svm.fit(x, labels, groups=groups)
+    y = np.unique(labels, return_inverse=True)[1]
+    folds = InnerRows(y, model.classes_.tolist(), groups).folds(42)
+
+    def machine(rows, y, c, gamma):
+        gamma /= rows.var(axis=0).sum()
+        return SoftVoting(C=c, gamma=gamma, class_weight="balanced", decision_function_shape="ovo").fit(
+            rows, y
+        )
+
+    def out_of_fold(c, gamma):
+        votes = np.empty((len(y), n_classes))
+        for train, test in folds:
+            normalizer = within_class.learn(x[train], y[train])
+            fitted = machine(normalizer(x[train]), y[train], c, gamma)
+            votes[test] = _wide(fitted.decision_function(normalizer(x[test])))
+        recall = [balanced_accuracy_score(y[test], votes[test].argmax(axis=1)) for _, test in folds]
+        return round(np.mean(recall), 6), -c, -gamma, votes
+
+    tried = [out_of_fold(c, gamma) for c in svm.C_GRID for gamma in svm.GAMMA_GRID]
+    assert [each["uar"] for each in model.chosen["inner_uar"]] == pytest.approx(
+        [each[0] for each in tried], abs=1e-6
+    )
+    _, c, gamma, votes = max(tried, key=lambda each: each[:3])
+    assert (model.chosen["C"], model.chosen["gamma_times_variance"]) == (-c, -gamma)
+    calibration = fit_calibration(votes, y, np.bincount(y))
+    normalizer = within_class.learn(x, y)
+    final = machine(normalizer(x), y, -c, -gamma)
+    new = make(n_classes, n_columns=40, noise=6, seed=1)[0]
+    expected = calibration(_wide(final.decision_function(normalizer(new))))
+    assert model.predict_proba(new) == pytest.approx(expected, abs=1e-7)
 
 
 def test_predictions_are_those_of_the_machine_that_was_fitted():

@@ -45,8 +45,8 @@ def test_each_subject_is_a_fold_and_the_output_says_what_that_means(eav):
     assert predictions.keys.groupby("subject")["fold"].unique().map(list).tolist() == [[1], [2]]
     assert len(predictions) == 20  # half of each class's trials
     meta = artifacts.read_meta(eav / "bands.joblib")
-    assert any("does not speak for new people" in text for text in meta["protocol"]["warnings"])
-    assert "cannot be compared" in meta["out_of_fold"]["published"]
+    assert any("does not generalise to new people" in text for text in meta.protocol.warnings)
+    assert "cannot be compared" in meta.out_of_fold["published"]
 
 
 @pytest.mark.parametrize("model", ["bands.joblib", "epochs.pt", "speech.joblib", "faces.pt"])
@@ -133,7 +133,7 @@ def test_channels_are_found_by_name_in_another_order(shared_data, run, tmp_path)
     assert (tmp_path / "plain.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
     bad = run(*words, "--set", 'channels=["XX"]', "-o", "c.parquet")
     assert bad.code == 3
-    assert "lacks channels that are asked for: XX" in bad.err
+    assert "requested channels are missing: XX" in bad.err
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_channels_are_found_by_name_in_another_order(shared_data, run, tmp_path)
         (["--events", "T1"], "--events takes KEY=VALUE"),
         (["--epoch", "0,4"], "--epoch needs --events"),
         (["--events", "T1=a", "--epoch", "4,0"], "the end must come after the start"),
-        (["--where", "mood=sad"], "no key is named 'mood'"),
+        (["--where", "mood=sad"], "unknown key 'mood'"),
     ],
 )
 def test_options_that_cannot_be_meant(shared_data, run, words, message):

@@ -16,6 +16,10 @@ LINES = {
     },
     "train-dnn {made}/seed33.parquet --folds 2 --epochs 1 --jobs 1 -o m.pt": {"class_counts", "protocol"},
     "fuse {made}/preds.parquet {made}/seed33_preds.parquet --method mean -o f.parquet": {"rows"},
+    "train-fusion {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 -o f.pt "
+    "--predictions p.parquet": {"class_counts", "protocol"},
+    "zero-shot {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 --held-out sad "
+    "-o z.parquet": set(),
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
         "recordings", "classes", "rejected",
     },
@@ -45,7 +49,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
     outputs = done["out"] if isinstance(done["out"], list) else [done["out"]]
     assert all((tmp_path / each).exists() for each in outputs if each)
     assert (again["up_to_date"], done["up_to_date"]) == (
-        words[0] in ("extract", "train-svm", "train-dnn"),
+        words[0] in ("extract", "train-svm", "train-dnn", "train-fusion", "zero-shot"),
         False,
     )
 

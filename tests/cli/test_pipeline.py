@@ -118,7 +118,7 @@ def test_bad_recordings_are_named_listed_and_never_fatal(run, made, tmp_path, sh
     for name in ("empty.wav", "silent.wav", "nan.wav", "text.wav", "random.mp4", "one-sample.wav", "dc.wav"):
         assert reasons[f"odd/{name}"]
         assert f"odd/{name}: " in result.err
-    assert reasons["odd/truncated.wav"] == "a recording of this name came before"  # truncated.mp4
+    assert reasons["odd/truncated.wav"] == "another recording has the same name"  # truncated.mp4
     assert "odd/truncated.mp4" not in reasons
     assert "odd/truncated.mp4: the end of the recording is missing" in result.err
     table = tables.read_features(tmp_path / "f.parquet")
@@ -212,7 +212,7 @@ def test_random_says_in_every_output_that_speakers_may_be_shared(run, made, tmp_
         "p.parquet",
     )
     assert result.code == 0
-    text = "one speaker may stand on both sides"
+    text = "a speaker may be on both sides"
     assert text in result.err
     assert text in run("show", "m.joblib").out
     assert text in run("show", "p.parquet").out
@@ -235,7 +235,7 @@ def test_same_seed_same_bytes_and_again_computes_nothing(run, made, tmp_path, mo
     assert run(*words).code == 0
     assert digest(tmp_path / "m.joblib") == digest(made / "svm.joblib")
     assert digest(tmp_path / "p.parquet") == digest(made / "preds.parquet")
-    monkeypatch.setattr("eavctl.training.cross_validation._fit", lambda *_: pytest.fail("trained again"))
+    monkeypatch.setattr("eavctl.training.train._fit", lambda *_: pytest.fail("trained again"))
     assert "up to date" in run(*words).err
 
 
@@ -254,7 +254,7 @@ def test_auto_keeps_speakers_apart_and_predictions_are_out_of_fold(run, made, tm
     assert predictions.meta["protocol"]["name"] == "group-kfold"
     assert predictions.meta["out_of_fold"] is True
     assert (predictions.keys.groupby("subject")["fold"].nunique() == 1).all()
-    assert artifacts.load(tmp_path / "m.joblib").meta["trained_on"]["subjects"] == {
+    assert artifacts.load(tmp_path / "m.joblib").meta.trained_on["subjects"] == {
         "dataset": ["s0", "s1", "s2", "s3"]
     }
 
@@ -336,7 +336,7 @@ def test_tensors_belong_to_a_network_and_columns_to_the_machine_or_mlp(run, made
         assert result.code == 3, result.err
         assert where in result.err
     assert run("train-dnn", feats, "-o", "m.pt", "--epochs", "2", "--folds", "2").code == 0
-    assert artifacts.read_meta(tmp_path / "m.pt")["fitter"]["encoder"] == "mlp"
+    assert artifacts.read_meta(tmp_path / "m.pt").json["fitter"]["encoder"] == "mlp"
 
 
 # --- predict ----------------------------------------------------------------------------------------------

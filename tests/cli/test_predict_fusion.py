@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eavctl.extraction.recipe import Recipe
-from eavctl.fusion.networks.model import Design, FusionModel, Stream
+from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign
 from eavctl.storage import artifacts, tables
 from eavctl.synthetic.twin import synth_eav
 
@@ -24,7 +24,7 @@ RELIABILITY = {"rows": {"seconds": None, "classes": {name: [PART] for name in CL
 def save_fusion(path, recipes, **calibration):
     """An untrained network of these streams, as a file."""
     shapes = {name: (len(recipe.columns),) for name, recipe in recipes.items()}
-    design = Design("attention", tuple(Stream(n, "mlp", {"units": 8}, shapes[n]) for n in recipes))
+    design = Design("attention", tuple(StreamDesign(n, "mlp", {"units": 8}, shapes[n]) for n in recipes))
     torch.manual_seed(0)
     parts = {"design": design.to_meta(), "classes": CLASSES, "temperatures": [1.0], **calibration}
     meta = {

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eavctl.cli import start
+from eavctl.cli.settings_places import SETTINGS_PREFIX
 from eavctl.errors import DataError
 
 REPOSITORY = Path(start.__file__).parents[2]
@@ -17,7 +18,7 @@ REPOSITORY = Path(start.__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
     """The tests' own variables begin like settings, and where settings count nothing is plain."""
-    for name in [name for name in os.environ if name.startswith(start.SETTINGS_PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(SETTINGS_PREFIX)]:
         monkeypatch.delenv(name)
 
 
@@ -116,6 +117,7 @@ def test_a_closed_terminal_is_ignored_where_the_caller_ignores_it(tmp_path):
 WORDS = """
 import sys
 from eavctl.cli import start
+from eavctl.cli.settings_places import SETTINGS_PREFIX
 from eavctl.errors import DataError
 
 def dispatch(words):

@@ -6,13 +6,14 @@ from eavctl.errors import DataError, UsageError
 from eavctl.predicting import sources, streams
 from eavctl.signals import segments
 from eavctl.stages import fuse, predict, report
-from eavctl.stages import train_fusion as fuse_network
 from eavctl.storage import artifacts
+from eavctl.training.fusion_setup import FusionSetup
 
 EXTRACT = ("extract", "absent", "-o", "y.parquet")
 LOGMEL = (*EXTRACT, "--features", "logmel")
 DNN = ("train-dnn", "absent.parquet", "-o", "y.pt", "--encoder", "eegnet")
-FUSE = ("fuse", "a.parquet", "b.parquet", "-o", "y.parquet")
+FUSION = ("train-fusion", "a.parquet", "b.parquet", "-o", "y.pt")
+ZERO_SHOT = ("zero-shot", "a.parquet", "b.parquet", "-o", "y.parquet")
 
 
 def check(result, code, told):
@@ -52,7 +53,15 @@ def check(result, code, told):
         ((*DNN, "--batch", "99999999999999999999"), "batch"),
         ((*DNN, "--members", "1000000"), "members"),
         ((*DNN, "--seed", "4294967296"), "--seed"),
-        ((*FUSE, "--contrastive", "nan"), "--contrastive"),
+        ((*FUSION, "--contrastive", "nan"), "--contrastive"),
+        ((*FUSION, "--freeze-epochs", "50"), "50"),
+        (ZERO_SHOT, "--held-out"),
+        ((*ZERO_SHOT, "--held-out", "sad", "--init", "a.pt"), "--init"),
+        ((*ZERO_SHOT, "--held-out", "sad", "--freeze-epochs", "1"), "--freeze-epochs"),
+        ((*ZERO_SHOT, "--held-out", "sad", "--partial"), "--partial"),
+        (("fuse", "a.parquet", "b.parquet", "-o", "y.parquet", "--epochs", "1"), "--epochs"),
+        (("fuse", "a.parquet", "b.parquet", "-o", "y.parquet", "--init", "a.pt"), "--init"),
+        (("fuse", "a.parquet", "b.parquet", "-o", "y.parquet", "--save", "f", "--use", "f"), "--use"),
         (("synth", "-n", "--layout", "eav", "--snr", "nan"), "--snr"),
         (("synth", "--layout", "eav", "--seconds", "-1"), "-1.0 s"),
         (("synth", "--layout", "eav", "--seconds", "1e300"), "1e+300"),
@@ -82,6 +91,9 @@ def test_what_cannot_be_meant_ends_with_2(run, words, told):
         ("train-svm", "", "-o", "y.joblib"),
         ("fuse", "a.parquet", "", "-o", "y.parquet"),
         ("fuse", "a.parquet", "b.parquet", "-o", "y.parquet", "--save="),
+        ("train-fusion", "a.parquet", "", "-o", "y.pt"),
+        ("train-fusion", "a.parquet", "b.parquet", "-o", "y.pt", "--init", ""),
+        ("zero-shot", "a.parquet", "", "--held-out", "sad", "-o", "y.parquet"),
         ("report", "", "-o", "r.html"),
         ("show", ""),
         ("init", ""),
@@ -110,7 +122,9 @@ def test_an_empty_word_reads_and_writes_nothing(run, made, tmp_path, monkeypatch
         ("train-dnn", "absent.parquet", "-o", "y.pt"),
         ("fuse", "preds.parquet", "absent.parquet", "-o", "y.parquet"),
         ("fuse", "preds.parquet", "preds.parquet", "-o", "y.parquet", "--use", "absent.joblib"),
-        ("fuse", "feats.parquet", "feats.parquet", "-o", "y.parquet", "--init", "absent.pt"),
+        ("train-fusion", "feats.parquet", "absent.parquet", "-o", "y.pt"),
+        ("train-fusion", "feats.parquet", "feats.parquet", "-o", "y.pt", "--init", "absent.pt"),
+        ("zero-shot", "feats.parquet", "absent.parquet", "--held-out", "sad", "-o", "y.parquet"),
         ("report", "preds.parquet", "absent.parquet", "-o", "y.html"),
         ("show", "absent.parquet"),
     ],
@@ -176,8 +190,8 @@ def test_a_single_path_is_one_source(made, tmp_path):
     assert report.report(str(made / "preds.parquet")) == report.report([made / "preds.parquet"])
     with pytest.raises(UsageError, match=r"two"):  # tables are wanted, and none is called "p"
         fuse.fuse(str(made / "preds.parquet"), tmp_path / "fused.parquet")
-    inputs = fuse_network.Inputs(made / "feats.parquet", encoders="mlp")
-    assert (list(inputs.tables), list(inputs.encoders)) == ([str(made / "feats.parquet")], ["mlp"])
+    setup = FusionSetup(made / "feats.parquet", encoders="mlp")
+    assert (list(setup.tables), list(setup.encoders)) == ([str(made / "feats.parquet")], ["mlp"])
 
 
 def test_an_empty_or_absent_path_is_refused_in_python_too(made, monkeypatch):

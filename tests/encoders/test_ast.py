@@ -29,7 +29,7 @@ def test_positions_for_fewer_frames_are_the_middle_and_for_more_are_stretched() 
     assert (stretched.diff()[1:-1] == 0.5).all()
 
 
-def test_the_input_is_standardised_by_its_sounding_frames() -> None:
+def test_the_input_is_standardised_by_its_unpadded_frames() -> None:
     encoder, x = build(), sounds(4)
     x[:, 40:] = 0
     encoder.fit_input(x)

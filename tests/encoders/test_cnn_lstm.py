@@ -10,7 +10,7 @@ import torch
 from scipy.signal import lfilter
 from torch.nn import functional
 
-from eavctl.encoders.cnn_lstm import NOISE_DB, SHIFT_BANDS, SHIFT_TIME, STRETCH, CnnLstm, _move, sounding
+from eavctl.encoders.cnn_lstm import NOISE_DB, SHIFT_BANDS, SHIFT_TIME, STRETCH, CnnLstm, _move, unpadded
 from eavctl.errors import DataError
 
 SHAPE = (64, 300)
@@ -73,19 +73,19 @@ def test_embedding_is_both_directions_of_the_lstm() -> None:
 
 
 @pytest.mark.parametrize("n_frames", [1, 37, 299])
-def test_sounding_frames_end_where_padding_starts(n_frames: int) -> None:
-    assert sounding(speech(n_frames=n_frames)).sum(dim=1).tolist() == [n_frames] * 4
+def test_unpadded_frames_end_where_padding_starts(n_frames: int) -> None:
+    assert unpadded(speech(n_frames=n_frames)).sum(dim=1).tolist() == [n_frames] * 4
 
 
 def test_padding_is_found_after_a_change_of_scale_by_band() -> None:
     scale = torch.linspace(0.5, 2, 64)[:, None]
-    assert sounding(speech(n_frames=120) * scale + scale).sum(dim=1).tolist() == [120] * 4
+    assert unpadded(speech(n_frames=120) * scale + scale).sum(dim=1).tolist() == [120] * 4
 
 
 def test_silence_amid_speech_is_no_padding() -> None:
     x = speech()
     x[:, :, 100:200] = FLOOR
-    assert sounding(x)[:, :299].all()
+    assert unpadded(x)[:, :299].all()
 
 
 def test_the_value_of_the_padding_does_not_matter() -> None:
@@ -101,7 +101,7 @@ def test_a_silent_clip_has_a_finite_embedding() -> None:
     assert torch.isfinite(encoder()(torch.full((2, *SHAPE), FLOOR))).all()
 
 
-def test_statistics_are_those_of_the_sounding_frames() -> None:
+def test_statistics_are_those_of_the_unpadded_frames() -> None:
     x = speech(n_frames=100)
     network = fitted(x)
     heard = x[:, :, :100].transpose(0, 1).flatten(1)
@@ -177,7 +177,7 @@ def test_noise_has_the_level_of_a_twentieth_of_the_peak() -> None:
 def test_augmentation_leaves_padding_alone() -> None:
     x = speech(n_frames=100)
     varied = fitted(x).augment(x, torch.Generator().manual_seed(0))
-    lengths = sounding(varied).sum(dim=1)
+    lengths = unpadded(varied).sum(dim=1)
     assert (lengths < 160).all()
     torch.testing.assert_close(varied[:, :, 180:], x[:, :, 180:])
 

@@ -110,9 +110,9 @@ def test_base_has_the_published_patches() -> None:
 
 def test_base_looks_at_every_frame_and_tiny_at_five_of_them() -> None:
     with torch.device("meta"):
-        assert build("vit", (25, 56, 56, 3), size="base").looked_at == list(range(25))
-    assert build("vit", (25, 56, 56, 3)).looked_at == [2, 7, 12, 17, 22]
-    assert build("vit", (25, 56, 56, 3), frames=1).looked_at == [12]
+        assert build("vit", (25, 56, 56, 3), size="base").sampled_frames == list(range(25))
+    assert build("vit", (25, 56, 56, 3)).sampled_frames == [2, 7, 12, 17, 22]
+    assert build("vit", (25, 56, 56, 3), frames=1).sampled_frames == [12]
 
 
 @pytest.mark.parametrize("name", ENCODERS)
@@ -169,7 +169,7 @@ def public_embedding(name: str, model: Any, encoder: Any, x: Tensor) -> Tensor:
     half, imagenet = (torch.full((3,), 0.5),) * 2, (face_clips.IMAGENET_MEAN, face_clips.IMAGENET_STD)
     mean, std = (torch.as_tensor(value) for value in (half if name == "vit" else imagenet))
     frames = [
-        body(((x[:, i] / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()) for i in encoder.looked_at
+        body(((x[:, i] / 255 - mean) / std).permute(0, 3, 1, 2).contiguous()) for i in encoder.sampled_frames
     ]
     if name == "vit":
         return torch.stack([frame.last_hidden_state[:, 0] for frame in frames]).mean(dim=0)
@@ -279,7 +279,7 @@ def test_base_weights_do_not_fit_tiny(tmp_path: Path) -> None:
     ("changes", "expected"),
     [
         ({"layernorm.bias": None}, "layernorm.bias is missing"),
-        ({"layernorm.extra": torch.ones(2)}, "layernorm.extra is not of this network"),
+        ({"layernorm.extra": torch.ones(2)}, "layernorm.extra is not part of this network"),
         ({"layernorm.weight": torch.ones(3)}, "layernorm.weight has the shape (3,)"),
     ],
 )
@@ -293,9 +293,9 @@ def test_folders_without_weights_are_refused(tmp_path: Path) -> None:
     assert "config.json" in refused(tmp_path / "absent")
     folder = with_config(tmp_path / "no_weights")
     (folder / "model.safetensors").unlink()
-    assert "no weights" in refused(folder)
+    assert "no readable weights" in refused(folder)
     (folder / "model.safetensors").write_bytes(b"this is not")
-    assert "no weights" in refused(folder)
+    assert "no readable weights" in refused(folder)
     (folder / "config.json").write_text("[1]")
     assert "no JSON object" in refused(folder)
 
@@ -310,7 +310,7 @@ def test_a_pickled_checkpoint_runs_no_code(tmp_path: Path, monkeypatch: pytest.M
     folder = with_config(tmp_path / "weights")
     (folder / "model.safetensors").unlink()
     torch.save({"vit.layernorm.bias": Evil()}, folder / "pytorch_model.bin")
-    assert "no weights" in refused(folder)
+    assert "no readable weights" in refused(folder)
     assert not (tmp_path / "made").exists()
 
 

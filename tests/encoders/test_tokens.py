@@ -76,7 +76,7 @@ def test_forward_is_the_public_models(name: str) -> None:
         x[1, 40:] = normal(56, 32)  # the public model knows no padding
         expected = encoder.body((x - encoder.mean) / (2 * encoder.std)).pooler_output
     else:
-        pictures = encoder.pictures(x[:, encoder.looked_at])
+        pictures = encoder.pictures(x[:, encoder.sampled_frames])
         hidden = encoder.body(pixel_values=pictures).last_hidden_state
         expected = hidden[:, 0].reshape(3, 5, -1).mean(dim=1)
     torch.testing.assert_close(encoder(x), expected)

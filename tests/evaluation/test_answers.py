@@ -11,13 +11,16 @@ import pandas as pd
 import pytest
 
 from eavctl.classifiers.calibration import decide
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
+from eavctl.evaluation.protocols import Split
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion.subsets import table_of
 from eavctl.report.html import page, summary
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable, key_frame
-from eavctl.training.fusion_fitter import FusionWitness
+from eavctl.training.cross_validation import Fit, FoldResult
+from eavctl.training.fusion_fitter import FusionScores
 
 PRIORS = np.array([0.9, 0.1])
 CLASSES = ("often", "rare")
@@ -85,19 +88,20 @@ class Judge:
 
 def test_a_fusion_network_its_starts_and_their_mean_are_scored_by_their_answers() -> None:
     table, judge = answered(), Judge()
-    alone = artifacts.Model({}, judge)
+    alone = artifacts.StoredModel(judge, {})
     fitter: Any = SimpleNamespace(
-        models=lambda task: [alone, alone], design=SimpleNamespace(method="attention", streams=())
+        models=lambda rows, fit: [alone, alone], design=SimpleNamespace(method="attention", streams=())
     )
     joined: Any = SimpleNamespace(names=("eeg", "voice"), left_out={})
-    witness = FusionWitness(fitter, joined)
+    scores = FusionScores(fitter, joined)
     for fold in (0, 1):
         rows = np.flatnonzero(table.keys["fold"] == fold)
         x = Streams((table.proba[rows], table.proba[rows]), np.ones((len(rows), 2), bool))
-        task: Any = SimpleNamespace(tested=table.keys.iloc[rows])
-        split: Any = SimpleNamespace(fold=fold)
-        witness.judged(split, judge, task, x)  # type: ignore[arg-type]
-    fusion = witness.account(table)["fusion"]
+        keys = table.keys.iloc[rows].reset_index(drop=True)
+        test = Rows(x, np.zeros(len(rows), int), CLASSES, keys=keys)
+        split, fit = Split(fold, rows[:0], rows), Fit(f"fold {fold}", keys, shares=False)
+        scores(FoldResult(split, fit, judge, test, test, table.proba[rows]))
+    fusion = scores.meta(table)["fusion"]
     assert {entry["uar"]["value"] for entry in fusion["subsets"]} == {1.0}
     assert {entry["best_uar"] for entry in fusion["subsets"]} == {1.0}
     single, mean = fusion["versus"]

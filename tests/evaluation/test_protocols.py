@@ -122,7 +122,7 @@ def test_random_is_four_to_one_of_whole_clips_and_says_what_it_shares() -> None:
     assert keys["label"][split.test].value_counts().tolist() == [30, 30, 30]
     assert not set(keys["clip_id"][split.train]) & set(keys["clip_id"][split.test])
     assert plan.shares
-    assert "speakers may stand on both sides" in plan.warnings[0]
+    assert "speakers may be on both sides" in plan.warnings[0]
 
 
 def test_random_follows_its_seed() -> None:
@@ -143,7 +143,7 @@ def test_auto_takes_subjects_where_there_are_two_and_clips_otherwise() -> None:
     assert splits(corpus(6), "auto").name == "group-kfold"
     few = splits(corpus(3), "auto")
     assert (few.name, len(few.folds)) == ("group-kfold", 3)
-    assert "3 folds in place of 5" in few.warnings[0]
+    assert "3 folds instead of 5" in few.warnings[0]
     one = splits(corpus(1), "auto")
     assert (one.name, one.shares) == ("stratified", True)
     assert "one subject" in one.warnings[0]
@@ -181,7 +181,7 @@ def test_given_folds_keep_their_numbers_and_negative_ones_are_only_trained_on() 
     plan = splits(keys, "given")
     assert [split.fold for split in plan.folds] == [0, 7]
     assert all({"s2", "s3"} <= set(keys["subject"][split.train]) for split in plan.folds)
-    assert "24 rows name no fold" in plan.warnings[0]
+    assert "24 rows without a fold" in plan.warnings[0]
 
 
 def test_given_does_not_allow_shared_subjects_unless_another_group_is_named() -> None:
@@ -220,22 +220,22 @@ def split_by_class(a: str, others: str) -> Callable[[pd.DataFrame], pd.DataFrame
 @pytest.mark.parametrize(
     ("change", "protocol", "options", "error", "text"),
     [
-        (lambda k: k, "leave-one-out", {}, UsageError, "no protocol .*: choose from auto, group-kfold"),
-        (lambda k: k, "group-kfold", {"folds": 9}, UsageError, "names only 6 groups"),
+        (lambda k: k, "leave-one-out", {}, UsageError, "unknown protocol .*; known: auto, group-kfold"),
+        (lambda k: k, "group-kfold", {"folds": 9}, UsageError, "has only 6 groups"),
         (lambda k: k, "group-kfold", {"folds": 1}, UsageError, "at least 2"),
         (lambda k: k, "stratified", {"folds": 99}, UsageError, "only 72 units"),
-        (lambda k: k.assign(subject=None), "group-kfold", {}, DataError, "names no groups"),
-        (lambda k: k.assign(subject="s0"), "loso", {}, DataError, "one group only"),
+        (lambda k: k.assign(subject=None), "group-kfold", {}, DataError, "has no groups"),
+        (lambda k: k.assign(subject="s0"), "loso", {}, DataError, "only one group"),
         (nameless_s0, "auto", {}, DataError, "12 rows have no subject"),
         (lambda k: k, "loso", {"group": "block"}, DataError, "'block'"),
         (lambda k: k.assign(label=None), "random", {}, DataError, "72 of 72 rows have no label"),
         (lambda k: k.assign(label="a"), "random", {}, DataError, "at least two classes"),
         (lambda k: k, "given", {}, DataError, "has neither"),
-        (lambda k: k.assign(fold=1), "given", {"group": "task"}, DataError, "'task' names no groups"),
-        (lambda k: k.assign(split="train"), "given", {}, DataError, "says 'test'"),
+        (lambda k: k.assign(fold=1), "given", {"group": "task"}, DataError, "'task' has no groups"),
+        (lambda k: k.assign(split="train"), "given", {}, DataError, "has 'test'"),
         (lambda k: k.assign(split="test"), "given", {}, DataError, "no rows to train on"),
-        (split_by_class("test", "train"), "given", {}, DataError, "has the class 'a'"),
-        (split_by_class("train", "test"), "given", {}, DataError, "'a' alone"),
+        (split_by_class("test", "train"), "given", {}, DataError, "of the class 'a'"),
+        (split_by_class("train", "test"), "given", {}, DataError, "only the class 'a'"),
         (lambda k: k.head(0), "random", {}, DataError, "no rows"),
     ],
 )  # fmt: skip
@@ -296,7 +296,7 @@ def test_eav_trains_on_the_first_segments_of_each_subject_and_class(
         assert len(split.train) == 5 * n_train
         assert len(split.train) + len(split.test) == 400
         leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
-    assert any("does not speak for new people" in warning for warning in plan.warnings)
+    assert any("does not generalise to new people" in warning for warning in plan.warnings)
 
 
 def test_eav_rounds_to_whole_trials_and_says_so() -> None:
@@ -321,7 +321,7 @@ def test_a_given_split_that_cuts_a_trial_is_a_leak() -> None:
         plan = splits(keys, "given", group="trial")
         (split,) = plan.folds
         if leaks:
-            with pytest.raises(LeakError, match="stand on both sides"):
+            with pytest.raises(LeakError, match="on both sides"):
                 leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
         else:
             leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
@@ -362,7 +362,7 @@ def test_published_scores_stand_beside_eav_alone() -> None:
     assert line(name="random") is None
     assert line(name="loso") is None
     assert line("ravdess") is None
-    assert "cannot be compared" in (line("eav-twin") or "")
+    assert "not comparable" in (line("eav-twin") or "")
 
 
 # --- recordings, and what overlaps in them ------------------------------------------------------------------
@@ -426,7 +426,7 @@ def test_groups_that_share_a_recording_are_kept_together_and_named() -> None:
     people[:3] = "p5"  # one recording under two names of a person
     plan = splits(keys.assign(subject=people), "group-kfold", folds=3)
     assert not sides_share(keys, plan, "recording")
-    assert any("kept together" in text for text in plan.warnings)
+    assert any("merged with them" in text for text in plan.warnings)
     with pytest.raises(DataError, match="shares recordings"):
         splits(epochs(1, 1.0), "loso", group="clip_id")
 
@@ -455,14 +455,14 @@ def test_a_group_is_not_ignored_by_protocols_that_have_their_own(protocol: str) 
 
 
 def test_a_group_asked_for_that_names_nothing_is_refused_under_auto() -> None:
-    with pytest.raises(DataError, match="'session' names no groups"):
+    with pytest.raises(DataError, match="'session' has no groups"):
         splits(corpus(), "auto", group="session")
 
 
 def test_names_that_differ_in_case_or_spacing_stop_unless_told() -> None:
     keys = corpus()
     torn = keys.assign(subject=[s.upper() if i % 2 else s for i, s in enumerate(keys["subject"])])
-    with pytest.raises(DataError, match="differ in case or spacing"):
+    with pytest.raises(DataError, match="differ only in case or spacing"):
         splits(torn, "loso")
     assert len(splits(torn, "loso", distinct_names=True).folds) == 12
     spaced = key_frame(keys.assign(subject=[f"{s} " if i % 2 else s for i, s in enumerate(keys["subject"])]))

@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl.cli.fuse import verdict
+from eavctl.cli.scores import score_line, verdict
 from eavctl.cli.show import _lines
-from eavctl.cli.training import score_line
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import holm
 from eavctl.evaluation.summary import compare, corrected, summarize

@@ -1,4 +1,4 @@
-"""Standardising by speaker: each band by its own sounding frames, and padding stays padding."""
+"""Standardising by speaker: each band by its own unpadded frames, and padding stays padding."""
 
 import json
 
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from eavctl import registry
 from eavctl.encoders.ast import Ast
-from eavctl.encoders.augmentation import sounding
+from eavctl.encoders.augmentation import unpadded
 from eavctl.errors import SettingsError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.audio import logmel
@@ -20,7 +20,8 @@ from eavctl.features.audio_networks import fbank
 from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
-from eavctl.training.rows import normalized, of_features
+from eavctl.storage.metadata import ModelMeta
+from eavctl.training.rows import normalized, training_set_of
 
 PADDED = ("fbank", "logmel")
 
@@ -77,12 +78,12 @@ def test_padding_moves_no_statistic_and_stays_padding(features, lengths, more, n
     )
     assert np.array_equal(short, long[:, :20])
     for row, length in enumerate(lengths):
-        assert not long[row, length:].any()  # a run of equal frames, and none of them a sounding one
+        assert not long[row, length:].any()  # a run of equal frames, and none of them a unpadded one
         assert length == 1 or np.abs(long[row, length - 1]).max() > 1e-3
 
 
 @pytest.mark.parametrize("features", PADDED)
-def test_sounding_frames_of_a_speaker_get_mean_0_and_deviation_1_in_each_band(features):
+def test_unpadded_frames_of_a_speaker_get_mean_0_and_deviation_1_in_each_band(features):
     lengths, groups = [20, 7, 3, 12, 9, 1], np.array(list("aababb"))
     x = rows_of(features, lengths, 25)
     found = bands_last(standardize_by_group(x, groups, bands_of(features)), features)
@@ -101,7 +102,7 @@ def test_the_encoders_find_the_same_length_after_normalising(features):
     x = rows_of(features, lengths, 25)
     found = standardize_by_group(x, groups, bands_of(features))
     before, after = (
-        sounding(torch.from_numpy(np.ascontiguousarray(bands_last(each, features).transpose(0, 2, 1))))
+        unpadded(torch.from_numpy(np.ascontiguousarray(bands_last(each, features).transpose(0, 2, 1))))
         for each in (x, found)
     )
     assert torch.equal(before, after)
@@ -159,7 +160,7 @@ def table(features, x):
     keys = {"sample_id": names, "clip_id": names, "subject": ["a", "b"] * (len(x) // 2), "label": "calm"}
     facts = {"shape": list(x.shape[1:]), "classes": ["calm"], "content_hash": "", "schema_version": 3}
     meta = {**recipe.meta(), **facts}
-    return of_features(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, None, meta))
+    return training_set_of(tables.FeatureTable(tables.key_frame(pd.DataFrame(keys)), x, None, meta))
 
 
 @pytest.mark.parametrize("features", PADDED)
@@ -167,8 +168,8 @@ def test_a_training_standardises_along_the_axis_that_the_set_names(features):
     x = rows_of(features, [20, 7, 3, 12], 25)
     done = normalized(table(features, x))
     expected = standardize_by_group(x, np.array(list("abab")), bands_of(features))
-    assert np.array_equal(done.x, expected)
-    assert json.loads(json.dumps(done.facts["normalized"])) == bands_of(features)._asdict()
+    assert np.array_equal(done.rows.x, expected)
+    assert json.loads(json.dumps(done.facts.features["normalized"])) == bands_of(features)._asdict()
 
 
 def test_pictures_stay_refused():
@@ -213,14 +214,16 @@ def test_predict_standardises_as_the_training_did_or_refuses(monkeypatch, tmp_pa
     meta = {
         **Recipe(features).meta(),
         "kind": "dnn",
-        "protocol": {"normalize": "speaker"},
+        "protocol": {"name": "random", "normalize": "speaker"},
         "trained_on": {"subjects": [], "clips": []},
         "training_hash": "",
         "versions": {},
         **({"normalized": kept} if kept else {}),
     }
     model = Uniform()
-    monkeypatch.setattr(artifacts, "load", lambda path: artifacts.Model(meta, model))
+    monkeypatch.setattr(
+        artifacts, "load", lambda path: artifacts.Model(ModelMeta.from_json(meta, "m.pt"), model)
+    )
     paths, found = [str(tmp_path / f"{number}.wav") for number in range(6)], []
     for path, sound in zip(paths, clips()[0], strict=True):
         soundfile.write(path, sound, 16000)

@@ -5,7 +5,7 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.features import texture, video
 from eavctl.features.texture import cell_means, gradient_histograms, pattern_histograms
 from eavctl.signals.faces import Track
-from eavctl.signals.mtcnn import Found
+from eavctl.signals.mtcnn import Faces
 from eavctl.signals.video import VideoSpan, open_video
 
 SIDE = 64
@@ -126,7 +126,7 @@ def marked(left=100, top=60, side=80, angle=0.0, mouth=10, size=(240, 320)):
     near = [np.exp(-((columns + 0.5 - px) ** 2 + (rows + 0.5 - py) ** 2) / 60) for px, py in points]
     picture = np.repeat((30 + 200 * np.minimum(sum(near), 1))[..., None], 3, axis=2).astype(np.uint8)
     box = np.array([[left, top, left + side, top + side]], float)
-    return picture, Found(box, np.ones(1), points[None])
+    return picture, Faces(box, np.ones(1), points[None])
 
 
 def face_stats_of(monkeypatch, faces, **settings):
@@ -199,7 +199,7 @@ def test_light_and_contrast_matter_little(monkeypatch):
 
 
 def test_only_frames_with_a_face_count(monkeypatch):
-    none = (np.zeros((240, 320, 3), np.uint8), Found(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))))
+    none = (np.zeros((240, 320, 3), np.uint8), Faces(np.empty((0, 4)), np.empty(0), np.empty((0, 5, 2))))
     faces = [marked(mouth=m) for m in (8, 10, 12)]
     whole, _ = face_stats_of(monkeypatch, faces)
     holes, account = face_stats_of(monkeypatch, [none, *faces[:2], (none[0].copy(), none[1]), faces[2]])

@@ -297,9 +297,9 @@ def test_a_row_without_any_input_is_refused() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_kept_file_knows_its_inputs_again(method: str, tmp_path: Path) -> None:
+def test_a_kept_file_knows_its_inputs_again(method: str, tmp_path: Path, model_meta: Any) -> None:
     path = tmp_path / "fuse.joblib"
-    artifacts.save(path, FUSERS[method], {"kind": "fuse"})
+    artifacts.save(path, FUSERS[method], model_meta("fuse"))
     again = artifacts.load(path).predictor
     assert again.hashes == tuple((f"hash of {name}",) for name in NAMES)
     tables = new_tables()[1:]

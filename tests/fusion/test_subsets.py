@@ -12,7 +12,7 @@ import pytest
 from eavctl.errors import DataError
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
-from eavctl.fusion.subsets import complaints, lines, subsets_of, table_of
+from eavctl.fusion.subsets import lines, subsets_of, table_of, warnings_of
 from eavctl.report.subsets import subset_table
 from eavctl.storage.tables import PredictionTable, key_frame
 
@@ -148,7 +148,7 @@ def test_a_fusion_below_the_best_of_those_left_is_told() -> None:
     assert drowned["difference"]["value"] == pytest.approx(entries["loud"]["uar"]["value"] - 1)
     assert drowned["difference"]["high"] < 0
     assert not entries["modest+loud+second"]["worse"]
-    told = complaints(subsets)
+    told = warnings_of(subsets)
     assert len(told) == 1
     assert told[0].startswith("without second the fusion is worse than modest alone: difference -0.")
 
@@ -160,7 +160,7 @@ def test_a_difference_that_may_be_chance_is_not_called_worse() -> None:
     (only,) = table_of(lambda subset: fused, {"better": better}, ["better"])
     assert only["difference"]["low"] < only["difference"]["value"] < 0 < only["difference"]["high"]
     assert only["worse"] is False
-    assert complaints([only]) == []
+    assert warnings_of([only]) == []
 
 
 def test_all_of_five_people_below_the_best_are_too_few_to_call_the_fusion_worse() -> None:
@@ -192,18 +192,18 @@ def entry(inputs: list[str], worse: bool = False, best: str | None = "a") -> dic
 def test_the_text_is_aligned_and_says_what_is_worse() -> None:
     entries = [entry(["a", "bcd", "e"], True), entry(["a"], True), entry(["bcd"], best=None)]
     assert lines(entries) == [
-        "inputs       UAR                   best alone  difference",
-        "a + bcd + e  0.500 [0.432, 0.600]  a 0.550     -0.050 [-0.100, -0.010]",
-        "a            0.500 [0.432, 0.600]  a 0.550     -0.050 [-0.100, -0.010]",
-        "bcd          0.500 [0.432, 0.600]  -           -",
+        "inputs       UAR                   best single  difference",
+        "a + bcd + e  0.500 [0.432, 0.600]  a 0.550      -0.050 [-0.100, -0.010]",
+        "a            0.500 [0.432, 0.600]  a 0.550      -0.050 [-0.100, -0.010]",
+        "bcd          0.500 [0.432, 0.600]  -            -",
     ]
     difference = "difference -0.050 [-0.100, -0.010], p = 0.012, corrected for 7 comparisons"
-    assert complaints(entries) == [
+    assert warnings_of(entries) == [
         f"the fusion is worse than a alone: {difference}",
         f"without bcd and e the fusion is worse than a alone: {difference}",
     ]
-    assert complaints([entry(["a", "b", "c", "d"]), entry(["b"], True)])[0].startswith("without a, c and d ")
-    assert complaints([]) == []
+    assert warnings_of([entry(["a", "b", "c", "d"]), entry(["b"], True)])[0].startswith("without a, c and d ")
+    assert warnings_of([]) == []
 
 
 def test_the_p_value_counts_the_models_that_the_best_was_picked_from() -> None:
@@ -228,7 +228,7 @@ def test_two_subjects_have_no_intervals_and_the_text_says_so_once() -> None:
     text = "\n".join(lines(entries))
     assert text.count("no interval: 2 subjects are too few") == 1
     assert "None" not in text
-    assert complaints(entries) == []
+    assert warnings_of(entries) == []
 
 
 def test_groups_of_the_protocol_are_the_clusters_of_a_single_subject() -> None:
@@ -242,7 +242,7 @@ def test_groups_of_the_protocol_are_the_clusters_of_a_single_subject() -> None:
 def test_tables_of_older_versions_are_shown_and_their_untested_verdicts_are_not() -> None:
     old = {k: v for k, v in entry(["a"], True).items() if k not in ("p_value", "n_compared")}
     assert "0.500 [0.432, 0.600]" in lines([old])[1]
-    assert complaints([old]) == []
+    assert warnings_of([old]) == []
     assert "worse" not in subset_table([old], 0.2)
 
 

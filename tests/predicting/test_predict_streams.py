@@ -16,6 +16,7 @@ from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
+from eavctl.storage.metadata import ModelMeta
 from eavctl.synthetic.twin import synth_eav
 
 CLASSES = ("calm", "glad", "sad")
@@ -77,7 +78,7 @@ def model_of(streams, **changes):
         "out_of_fold": {},
     }
     stand_in = StandIn([each["shape"] for each in streams], [each["name"] for each in streams])
-    return artifacts.Model(meta | changes, stand_in)
+    return artifacts.Model(ModelMeta.from_json(meta | changes, "m.pt"), stand_in)
 
 
 @pytest.fixture
@@ -471,8 +472,7 @@ def test_a_table_in_parts_is_one_table(judge, twin, tmp_path):
 
 
 def test_a_model_that_knows_no_weights_and_no_reliability_still_judges(judge, twin):
-    model = model_of(STREAMS)
-    del model.meta["out_of_fold"]
+    model = model_of(STREAMS, out_of_fold=None)
 
     class Bare:
         classes_, predict_proba = model.predictor.classes_, model.predictor.predict_proba

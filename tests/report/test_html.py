@@ -140,9 +140,9 @@ def test_names_from_strangers_stay_text(evil: str) -> None:
 def test_warnings_stand_on_the_page_once_with_their_models() -> None:
     first, second = predictions(name="one"), predictions(1, name="two", out_of_fold=False)
     for table in (first, second):
-        table.meta["protocol"]["warnings"] = ["speakers may stand on both sides"]
+        table.meta["protocol"]["warnings"] = ["speakers may be on both sides"]
     text = read(page([first, second])).text
-    assert text.count("speakers may stand on both sides") == 1
+    assert text.count("speakers may be on both sides") == 1
     assert "two: these predictions are not marked as out of fold" in text
     assert "one: " not in text
 

@@ -83,7 +83,7 @@ def test_resampling_keeps_pitch_level_and_length_and_lets_nothing_alias(tmp_path
 
 HOSTILE = {
     "empty.wav": "empty",
-    "header-only.wav": "damaged, no sound can be read",
+    "header-only.wav": "damaged, no audio can be decoded",
     "text.wav": "first bytes are b'this is not",
     "silent.wav": "silent",
     "nan.wav": "not finite",
@@ -139,7 +139,7 @@ def test_a_cut_recording_is_never_used_silently(tmp_path, ending):
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     if ending == "m4a":  # its table of contents stands at its end
-        with pytest.raises(SignalError, match="damaged, no sound can be read"):
+        with pytest.raises(SignalError, match="damaged, no audio can be decoded"):
             audio.read(path)
         return
     with pytest.warns(RecordingWarning, match=r"missing|damaged"):
@@ -182,7 +182,7 @@ def test_a_codec_that_nothing_knows_is_named(tmp_path):
     content = bytearray((tmp_path / "a.wav").read_bytes())
     content[20:22] = b"\x34\x12"  # the format tag of the header
     (tmp_path / "a.wav").write_bytes(content)
-    with pytest.raises(SignalError, match=r"a.wav: (its sound is of a kind that cannot be|damaged)"):
+    with pytest.raises(SignalError, match=r"a.wav: (no decoder|damaged)"):
         audio.read(tmp_path / "a.wav")
 
 

@@ -125,7 +125,7 @@ def test_samples_in_the_set(saved, do_compression):
 @pytest.mark.parametrize("dtype", ["f8", "f4", "i2", "i4"])
 def test_pieces_and_types_of_samples_do_not_show(tmp_path, monkeypatch, dtype):
     data = (50 * np.random.default_rng(6).normal(size=(6, N_TIMES))).astype(dtype)
-    monkeypatch.setattr("eavctl.signals.matlab.BLOCK_BYTES", 7 * data.itemsize * 6)
+    monkeypatch.setattr("eavctl.signals.mat_file.BLOCK_BYTES", 7 * data.itemsize * 6)
     with open_eeg(plain(tmp_path, data=data)) as file:
         assert np.array_equal(file.read(), data[:5].astype(float))
 
@@ -192,7 +192,7 @@ def test_samples_are_taken_from_beside_the_set_and_nowhere_else(tmp_path):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"trials": 3}, "cut to 3 epochs"),
+        ({"trials": 3}, "cut into 3 epochs"),
         ({"srate": 0}, "rate is 0"),
         ({"srate": np.inf}, "rate"),
         ({"srate": "x"}, "srate"),
@@ -201,12 +201,12 @@ def test_samples_are_taken_from_beside_the_set_and_nowhere_else(tmp_path):
         ({"nbchan": 1e9, "chanlocs": np.zeros((0, 0))}, "channels"),
         ({"chanlocs": structs(labels=LABELS[:5])}, "5 of 6 channels are described"),
         ({"chanlocs": structs(labels=[np.array(["a", "b"], dtype=object)] * 6)}, "labels"),
-        ({"chanlocs": np.eye(3)}, "no structure"),
-        ({"event": "none"}, "no structure"),
+        ({"chanlocs": np.eye(3)}, "not a structure"),
+        ({"event": "none"}, "not a structure"),
         ({"event": structs(type=["x"], latency=[np.ones(3)])}, "latency"),
         ({"data": np.ones((6, N_TIMES, 2))}, "shape"),
-        ({"data": {"a": 1}}, "no array of real numbers"),
-        ({"data": np.full((6, N_TIMES), 1j)}, "no array of real numbers"),
+        ({"data": {"a": 1}}, "not an array of real numbers"),
+        ({"data": np.full((6, N_TIMES), 1j)}, "not an array of real numbers"),
     ],
 )
 def test_sets_that_contradict_themselves(tmp_path, changed, message):

@@ -12,7 +12,7 @@ from benchmarks.reference_mtcnn import Mtcnn
 from eavctl.errors import SignalError, UsageError
 from eavctl.signals import faces, mtcnn
 from eavctl.signals.faces import detector, follow
-from eavctl.signals.mtcnn import Found, overlaps
+from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.signals.pictures import cut_out, turned
 from eavctl.signals.video import open_video
 
@@ -110,7 +110,7 @@ def test_distinct_keeps_the_best_of_each_heap():
 def fixed(*boxes):
     """A detector's answer."""
     boxes = np.array(boxes, float).reshape(-1, 4)
-    return Found(boxes, np.ones(len(boxes)), np.zeros((len(boxes), 5, 2)))
+    return Faces(boxes, np.ones(len(boxes)), np.zeros((len(boxes), 5, 2)))
 
 
 def scripted(answers):

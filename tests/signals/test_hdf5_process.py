@@ -71,7 +71,7 @@ def test_what_crashes_hdf5_is_a_bad_file_and_the_next_is_read(tmp_path):
 def test_a_file_that_is_never_answered_for_is_given_up(tmp_path, monkeypatch):
     with open_mat(saved(tmp_path / "x.mat")) as file:
         os.kill(pid(), signal.SIGSTOP)
-        monkeypatch.setattr(hdf5_process, "LONGEST_S", 0.2)
+        monkeypatch.setattr(hdf5_process, "TIMEOUT_S", 0.2)
         with pytest.raises(SignalError, match=r"x\.mat: damaged"):
             file.slab("seg", 0)
         monkeypatch.undo()

@@ -81,7 +81,7 @@ def test_every_numeric_class_along_every_axis_in_any_order(written, dtype):
 
 def test_blocks_smaller_than_the_array(written, monkeypatch):
     array = numbers("f4", (9, 7, 11))
-    monkeypatch.setattr("eavctl.signals.matlab.BLOCK_BYTES", 2 * 9 * 11 * 4 + 5)
+    monkeypatch.setattr("eavctl.signals.mat_file.BLOCK_BYTES", 2 * 9 * 11 * 4 + 5)
     monkeypatch.setattr("eavctl.signals.matlab5.GROUP_BYTES", 3 * 9 * 7 * 4 + 1)
     with open_mat(written({"seg": array})) as file:
         for axis in range(3):
@@ -214,7 +214,7 @@ def test_sizes_that_claim_more_than_there_is(tmp_path):
         with pytest.raises(SignalError, match="cut short"):
             open_mat(path)
     path = mat_file(tmp_path / "x.mat", compressed(struct.pack("<II", 14, n_bytes + 56) + lying[8:]))
-    with open_mat(path) as file, pytest.raises(SignalError, match="ends too early"):
+    with open_mat(path) as file, pytest.raises(SignalError, match="end too early"):
         file.read("seg", n_bytes)
 
 
@@ -230,7 +230,7 @@ def test_what_would_unpack_to_far_more_is_refused(tmp_path):
         open_mat(tmp_path / "y.mat")
     with h5py.File(tmp_path / "z.mat", "w", userblock_size=512) as file:
         file.create_dataset("seg", (200, 30, 1 << 20), "f4", chunks=(20, 1, 1 << 20))
-    with pytest.raises(SignalError, match="pieces of 80 MB"):
+    with pytest.raises(SignalError, match="chunks of 80 MB"):
         open_mat(tmp_path / "z.mat")
 
 
@@ -252,7 +252,7 @@ def test_large_arrays_are_read_whole_only_if_that_is_allowed(tmp_path):
         assert file.read("label", 2000).shape == (10, 200)
         with pytest.raises(SignalError, match=r"shape \(10, 200\)"):
             file.read("label", 1999)
-        with pytest.raises(SignalError, match="no part 201"):
+        with pytest.raises(SignalError, match="no slab 201"):
             file.slab("label", 200)
 
 

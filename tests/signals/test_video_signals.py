@@ -280,7 +280,7 @@ def test_real_recordings(shared_data):
 
 
 def test_a_cut_recording_is_used_as_far_as_it_goes(shared_data):
-    with pytest.warns(RecordingWarning, match=r"end of the video is missing; its first 0\.\d+ s"):
+    with pytest.warns(RecordingWarning, match=r"end of the video is missing; using its first 0\.\d+ s"):
         file = open_video(shared_data / "hostile" / "truncated.mp4")
     with file:
         assert 0.1 < file.duration < 1

@@ -3,6 +3,7 @@
 import os
 import pickle
 import sys
+from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -52,23 +53,25 @@ def _linear(monkeypatch):
     monkeypatch.setitem(artifacts.PREDICTORS, "linear", "test_artifacts:Linear")
 
 
-META = {"kind": "linear", "features": "functionals", "settings": {}, "rate": 16000, "features_hash": "aa"}
+@pytest.fixture
+def meta(model_meta):
+    return model_meta("linear")
 
 
 @pytest.mark.usefixtures("_linear")
-def test_arrays_come_back_and_joblib_reads_the_same(tmp_path):
+def test_arrays_come_back_and_joblib_reads_the_same(tmp_path, meta):
     path = tmp_path / "m.joblib"
-    artifacts.save(path, Linear(), META)
+    artifacts.save(path, Linear(), meta)
     loaded = artifacts.load(path)
     plain = joblib.load(path)
     for name, array in Linear().arrays.items():
         assert np.array_equal(loaded.predictor.arrays[name], array)
         assert np.array_equal(plain["arrays"][name], array)
         assert loaded.predictor.arrays[name].shape == array.shape
-    assert loaded.meta["features"] == plain["meta"]["features"] == "functionals"
+    assert loaded.meta.features.features == plain["meta"]["features"] == "functionals"
     assert (
         path.read_bytes()
-        == (artifacts.save(tmp_path / "n.joblib", Linear(), META), (tmp_path / "n.joblib").read_bytes())[1]
+        == (artifacts.save(tmp_path / "n.joblib", Linear(), meta), (tmp_path / "n.joblib").read_bytes())[1]
     )
 
 
@@ -112,10 +115,10 @@ def test_a_file_leaves_no_state_behind(tmp_path, name, state):
 
 
 @pytest.mark.usefixtures("_linear")
-def test_damage_is_never_silent(tmp_path):
+def test_damage_is_never_silent(tmp_path, meta):
     path = tmp_path / "m.joblib"
-    artifacts.save(path, Linear(), META)
-    whole, meta = path.read_bytes(), artifacts.load(path).meta
+    artifacts.save(path, Linear(), meta)
+    whole, known = path.read_bytes(), artifacts.load(path).meta
     rng = np.random.default_rng(5)
     for at in rng.choice(len(whole), 300, replace=False):
         changed = bytearray(whole)
@@ -125,26 +128,26 @@ def test_damage_is_never_silent(tmp_path):
             model = artifacts.load(path)
         except DataError:
             continue
-        assert model.meta == meta
+        assert model.meta == known
         for name, array in Linear().arrays.items():
             assert np.array_equal(model.predictor.arrays[name], array)
 
 
 @pytest.mark.usefixtures("_linear")
-def test_models_without_a_checksum_are_still_read(tmp_path):
+def test_models_without_a_checksum_are_still_read(tmp_path, meta):
     path = tmp_path / "m.joblib"
-    artifacts.save(path, Linear(), META)
+    artifacts.save(path, Linear(), meta)
     parts = joblib.load(path)
     del parts["checksum"]
     parts["meta"]["format_version"] = 1
     path.write_bytes(pickle.dumps(parts, protocol=5))
-    assert artifacts.load(path).meta["features"] == "functionals"
+    assert artifacts.load(path).meta.features.features == "functionals"
 
 
 @pytest.mark.usefixtures("_linear")
-def test_a_model_can_come_from_stdin(tmp_path, monkeypatch):
+def test_a_model_can_come_from_stdin(tmp_path, monkeypatch, meta):
     path = tmp_path / "m.joblib"
-    artifacts.save(path, Linear(), META)
+    artifacts.save(path, Linear(), meta)
     with open(path) as handle:
         monkeypatch.setattr("sys.stdin", handle)
         assert artifacts.load("-").meta == artifacts.load(path).meta
@@ -186,9 +189,9 @@ def test_other_files_are_named_and_refused(tmp_path, content):
 
 
 @pytest.mark.usefixtures("_linear")
-def test_truncated_models_are_refused(tmp_path):
+def test_truncated_models_are_refused(tmp_path, meta):
     path = tmp_path / "m.joblib"
-    artifacts.save(path, Linear(), META)
+    artifacts.save(path, Linear(), meta)
     whole = path.read_bytes()
     for length in range(1, len(whole), 17):
         path.write_bytes(whole[:length])
@@ -196,18 +199,29 @@ def test_truncated_models_are_refused(tmp_path):
             artifacts.load(path)
 
 
-def test_the_ending_must_fit(tmp_path):
+def test_the_ending_must_fit(tmp_path, meta):
     with pytest.raises(UsageError, match=r"\.joblib"):
-        artifacts.save(tmp_path / "m.pt", Linear(), META)
+        artifacts.save(tmp_path / "m.pt", Linear(), meta)
 
 
 @pytest.mark.usefixtures("_linear")
-def test_features_of_other_settings_are_refused_and_both_are_named(tmp_path):
-    artifacts.save(tmp_path / "m.joblib", Linear(), META)
+def test_features_of_other_settings_are_refused_and_both_are_named(tmp_path, meta):
+    artifacts.save(tmp_path / "m.joblib", Linear(), meta)
     model = artifacts.load(tmp_path / "m.joblib")
-    artifacts.require_fit(model, "m.joblib", {"features_hash": "aa"}, "same.parquet")
-    other = {"features": "seed33", "features_hash": "bb", "settings": {}}
+    ours = model.meta.features
+    artifacts.require_fit(ours, "m.joblib", replace(ours, rate=None), "same.parquet")
+    other = replace(ours, features="seed33", features_hash="bb")
     with pytest.raises(
         SettingsError, match=r"m\.joblib was trained on .*functionals.* f\.parquet has .*seed33"
     ):
-        artifacts.require_fit(model, "m.joblib", other, "f.parquet")
+        artifacts.require_fit(ours, "m.joblib", other, "f.parquet")
+
+
+@pytest.mark.usefixtures("_linear")
+@pytest.mark.parametrize("key", ["training_hash", "protocol", "versions", "modality", "features_hash"])
+def test_a_model_that_lacks_a_key_is_named_with_the_key(tmp_path, meta, key):
+    del meta[key]
+    artifacts.save(tmp_path / "m.joblib", Linear(), meta)
+    for read in (artifacts.load, artifacts.read_meta):
+        with pytest.raises(DataError, match=rf"m\.joblib.*{key}"):
+            read(tmp_path / "m.joblib")

@@ -110,7 +110,7 @@ def test_devices_are_written_and_never_replaced():
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/fd/1", "/proc/self/fd/1", "-"])
 def test_stdout_by_any_of_its_names(tmp_path, name):
-    script = f"from eavctl import files; files.write_bytes({name!r}, b'content')"
+    script = f"from eavctl.storage import files; files.write_bytes({name!r}, b'content')"
     done = subprocess.run([sys.executable, "-c", script], stdout=subprocess.PIPE, timeout=20, check=True)
     assert done.stdout == b"content"
     with open(tmp_path / "a.bin", "wb") as handle:

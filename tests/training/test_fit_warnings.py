@@ -14,10 +14,12 @@ from eavctl.errors import TrainingWarning
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.report import report
 from eavctl.storage import artifacts, tables
-from eavctl.training.cross_validation import Evaluation, Targets, train
+from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter
 from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import read_training_set
 from eavctl.training.svm_fitter import SvmFitter
+from eavctl.training.train import Targets, train
 
 
 def test_each_warning_is_said_once_with_the_fits_that_it_is_of() -> None:
@@ -73,9 +75,11 @@ def test_a_class_of_one_person_is_told_wherever_the_training_is(kind: str, tmp_p
     model, oof = tmp_path / ("m.joblib" if kind == "svm" else "m.pt"), tmp_path / "p.parquet"
     with warnings.catch_warnings():
         warnings.simplefilter("error", TrainingWarning)  # none of them is left to Python
-        done = train(table, Targets(model, oof), fitter, Evaluation("group-kfold", folds=4))
+        done = train(
+            read_training_set(table), Targets(model, oof), fitter, Evaluation("group-kfold", folds=4)
+        )
     (page,) = report([oof])["models"]
-    told = [done.warnings, artifacts.read_meta(model)["protocol"]["warnings"], page["warnings"]]
+    told = [done.warnings, artifacts.read_meta(model).protocol.warnings, page["warnings"]]
     told.append(tables.read_predictions(oof).meta["protocol"]["warnings"])
     for sentences in told:
         lonely = [text for text in sentences if "'disgust' occurs in one group only (s3)" in text]

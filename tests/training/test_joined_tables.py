@@ -9,11 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage import tables
-from eavctl.training.cross_validation import Evaluation, Targets, train_rows
+from eavctl.training.cross_validation import Evaluation, Fit
 from eavctl.training.joined_tables import join_features, stream_names
+from eavctl.training.train import Targets, train
 
 AUDIO, EEG = Recipe("seed33"), Recipe("eeg-bands", {"channels": ["Fz", "Cz"]})
 SAMPLES = [f"p{i % 4}/c{i:02d}" for i in range(24)]
@@ -74,20 +76,20 @@ def pair(tmp_path: Path) -> list[str]:
 def test_rows_meet_by_name(pair: list[str]) -> None:
     joined = join_features(pair, ["mlp", "mlp"])
     common = sorted(set(SAMPLES[3:]) & {s for i, s in enumerate(SAMPLES) if i % 4})
-    table = joined.table
-    assert table.keys["sample_id"].tolist() == common
+    table = joined.data.rows
+    assert table.key_frame["sample_id"].tolist() == common
     numbers = [SAMPLES.index(sample) for sample in common]
-    assert [array[:, 0].tolist() for array in table.x.arrays] == [numbers, [100 + i for i in numbers]]
-    assert table.x.present.all()
-    pd.testing.assert_frame_equal(table.keys, keys_of(common))
+    assert [array[:, 0].tolist() for array in table.streams.arrays] == [numbers, [100 + i for i in numbers]]
+    assert table.streams.present.all()
+    pd.testing.assert_frame_equal(table.key_frame, keys_of(common))
     assert joined.names == ("audio", "eeg")
-    assert table.modalities == ("audio", "eeg")
+    assert joined.data.facts.modalities == ("audio", "eeg")
 
 
 def test_what_is_left_out_is_counted_and_said(pair: list[str]) -> None:
     joined = join_features(pair, ["mlp", "mlp"])
     assert joined.left_out == {"audio": 5, "eeg": 2}
-    assert joined.table.left_out == (
+    assert joined.data.facts.notes == (
         "5 rows of audio were left out: another table lacks them",
         "2 rows of eeg were left out: another table lacks them",
     )
@@ -95,20 +97,20 @@ def test_what_is_left_out_is_counted_and_said(pair: list[str]) -> None:
 
 def test_partial_keeps_all_and_marks_what_is_absent(pair: list[str]) -> None:
     joined = join_features(pair, ["mlp", "mlp"], partial=True)
-    table = joined.table
+    table = joined.data.rows
     order = sorted(set(SAMPLES[3:]) | {s for i, s in enumerate(SAMPLES) if i % 4})
-    assert table.keys["sample_id"].tolist() == order
+    assert table.key_frame["sample_id"].tolist() == order
     numbers = np.array([SAMPLES.index(sample) for sample in order])
-    np.testing.assert_array_equal(table.x.present, np.column_stack([numbers >= 3, numbers % 4 > 0]))
-    for array, present, offset in zip(table.x.arrays, table.x.present.T, (0, 100), strict=True):
+    np.testing.assert_array_equal(table.streams.present, np.column_stack([numbers >= 3, numbers % 4 > 0]))
+    for array, present, offset in zip(table.streams.arrays, table.streams.present.T, (0, 100), strict=True):
         np.testing.assert_array_equal(array[present, 0], numbers[present] + offset)
-    pd.testing.assert_frame_equal(table.keys, keys_of(order))
+    pd.testing.assert_frame_equal(table.key_frame, keys_of(order))
     assert joined.left_out == {"audio": 0, "eeg": 0}
-    assert table.left_out == (
-        "2 rows have no audio: they count without it",
-        "5 rows have no eeg: they count without it",
+    assert joined.data.facts.notes == (
+        "2 rows have no audio and are used without it",
+        "5 rows have no eeg and are used without it",
     )
-    assert table.content_hash != join_features(pair, ["mlp", "mlp"]).table.content_hash
+    assert joined.data.facts.content_hash != join_features(pair, ["mlp", "mlp"]).data.facts.content_hash
 
 
 def test_rows_without_a_stream_do_not_pass_for_copies_of_each_other(pair: list[str], tmp_path: Path) -> None:
@@ -117,10 +119,13 @@ def test_rows_without_a_stream_do_not_pass_for_copies_of_each_other(pair: list[s
     class Guess:
         kind, name = "fusion", "guess"
         describe = staticmethod(dict)
-        check = staticmethod(lambda table, planned: None)
+        check = check_table = staticmethod(lambda *_: None)
         classes_ = np.array(["glad", "sad"])
 
-        def fit(self, task: Any, kept: Path, note: Any) -> Any:
+        def fit(self, rows: Rows, fit: Fit) -> Any:
+            return self
+
+        def with_checkpoints(self, path: Path) -> Any:
             return self
 
         def predict_proba(self, x: Any) -> np.ndarray:
@@ -129,15 +134,16 @@ def test_rows_without_a_stream_do_not_pass_for_copies_of_each_other(pair: list[s
         def decide(self, proba: np.ndarray) -> np.ndarray:
             return proba.argmax(axis=1)
 
-    table = join_features(pair, ["mlp", "mlp"], partial=True).table
+    data = join_features(pair, ["mlp", "mlp"], partial=True).data
     targets = Targets(None, tmp_path / "p.parquet")
-    done = train_rows(table, targets, Guess(), Evaluation("group-kfold", folds=2))  # type: ignore[arg-type]
+    done = train(data, targets, Guess(), Evaluation("group-kfold", folds=2))  # type: ignore[arg-type]
     assert done.predictions is not None
-    assert len(done.predictions) == len(table)
+    assert len(done.predictions) == len(data.rows)
     assert len(done.warnings) == 2
-    table.x.arrays[0][table.x.present[:, 0]] = 1.0
+    x = data.rows.streams
+    x.arrays[0][x.present[:, 0]] = 1.0
     with pytest.raises(LeakError, match="identical features"):
-        train_rows(table, targets, Guess(), Evaluation("group-kfold", folds=2), force=True)  # type: ignore[arg-type]
+        train(data, targets, Guess(), Evaluation("group-kfold", folds=2), force=True)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("column", "value"), [("label", "sad"), ("subject", "p9"), ("clip_id", "elsewhere")])
@@ -167,7 +173,7 @@ def test_what_one_table_does_not_know_another_may(tmp_path: Path) -> None:
         write(tmp_path / "audio.parquet", SAMPLES, label=labels, subject=None),
         write(tmp_path / "eeg.parquet", SAMPLES, EEG, 100),
     ]
-    keys = join_features(paths, ["mlp", "mlp"]).table.keys
+    keys = join_features(paths, ["mlp", "mlp"]).data.rows.key_frame
     pd.testing.assert_frame_equal(keys, keys_of(order))
 
 
@@ -175,16 +181,20 @@ def test_classes_are_those_of_all_tables_in_one_order(tmp_path: Path) -> None:
     half = [sample for i, sample in enumerate(SAMPLES) if i // 4 % 2]
     one = write(tmp_path / "a.parquet", half)
     other = write(tmp_path / "e.parquet", SAMPLES, EEG, 100)
-    assert join_features([one, other], ["mlp", "mlp"]).table.classes == ("glad", "sad")
-    assert join_features([other, one], ["mlp", "mlp"]).table.classes == ("glad", "sad")
+    assert join_features([one, other], ["mlp", "mlp"], partial=True).data.rows.classes == ("glad", "sad")
+    assert join_features([other, one], ["mlp", "mlp"], partial=True).data.rows.classes == ("glad", "sad")
 
 
 def test_a_table_may_come_twice(pair: list[str]) -> None:
     joined = join_features([pair[0], pair[0], pair[1]], ["mlp", "scnn", "cnn-lstm"])
     assert len(set(joined.names)) == 3
-    np.testing.assert_array_equal(joined.table.x.arrays[0], joined.table.x.arrays[1])
-    assert [stream["modality"] for stream in joined.table.facts["streams"]] == ["audio", "audio", "eeg"]
-    assert [stream["name"] for stream in joined.table.facts["streams"]] == list(joined.names)
+    np.testing.assert_array_equal(joined.data.rows.streams.arrays[0], joined.data.rows.streams.arrays[1])
+    assert [stream["modality"] for stream in joined.data.facts.features["streams"]] == [
+        "audio",
+        "audio",
+        "eeg",
+    ]
+    assert [stream["name"] for stream in joined.data.facts.features["streams"]] == list(joined.names)
     assert joined.left_out == {joined.names[0]: 5, joined.names[1]: 5, joined.names[2]: 2}
 
 
@@ -203,7 +213,7 @@ def test_streams_are_called_by_what_tells_them_apart(
 
 
 def test_facts_of_each_table_stand_in_its_stream(pair: list[str]) -> None:
-    audio, eeg = join_features(pair, ["mlp", "mlp"]).table.facts["streams"]
+    audio, eeg = join_features(pair, ["mlp", "mlp"]).data.facts.features["streams"]
     for stream, recipe in ((audio, AUDIO), (eeg, EEG)):
         assert Recipe.from_meta(stream).features == recipe.features
         assert stream["features_hash"] == recipe.meta()["features_hash"]
@@ -213,7 +223,7 @@ def test_facts_of_each_table_stand_in_its_stream(pair: list[str]) -> None:
 def test_other_rows_other_hash(pair: list[str], tmp_path: Path) -> None:
     other = write(tmp_path / "other.parquet", SAMPLES[3:], offset=1)
     hashes = {
-        join_features(paths, ["mlp", "mlp"]).table.content_hash
+        join_features(paths, ["mlp", "mlp"]).data.facts.content_hash
         for paths in (pair, pair[::-1], [other, pair[1]])
     }
     assert len(hashes) == 3

@@ -14,10 +14,11 @@ from eavctl.classifiers.dnn import TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.protocols import splits
 from eavctl.extraction.recipe import Recipe
+from eavctl.stages.train_dnn import EncoderChoice, train_dnn
 from eavctl.storage import artifacts, tables
-from eavctl.training.cross_validation import Evaluation, Targets, Trained, train
-from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.cross_validation import Evaluation
 from eavctl.training.svm_fitter import SvmFitter
+from eavctl.training.train import Targets, Trained, guard
 
 SHAPE = (16, 20)
 SMALL = {"channels": [2, 4], "lstm_units": 4}
@@ -45,8 +46,11 @@ def write(path: Path) -> Path:
 
 
 def run(folder: Path, keep: bool, table: Path, **options: Any) -> Trained:
-    targets = Targets(folder / "m.pt", folder / "oof.parquet", keep_folds=keep)
-    return train(table, targets, DnnFitter("cnn-lstm", SMALL, SETTINGS), EVALUATION, **options)
+    return train_dnn(
+        table, folder / "m.pt", predictions=folder / "oof.parquet",
+        encoder=EncoderChoice("cnn-lstm", settings=SMALL), settings=SETTINGS, evaluation=EVALUATION,
+        keep_folds=keep, **options,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +65,10 @@ def test_each_fold_has_met_none_of_the_clips_that_it_tests(made: Path) -> None:
     keys = tables.read_keys(made / "t.parquet")
     plan = splits(keys, "group-kfold", folds=3)
     folds = artifacts.load_folds(made / "m.pt")
-    assert [model.meta["fold"] for model in folds] == [split.fold for split in plan.folds] == [1, 2, 3]
+    assert [model.fold for model in folds] == [split.fold for split in plan.folds] == [1, 2, 3]
     for model, split in zip(folds, plan.folds, strict=True):
         for column, known in (("clip_id", "clips"), ("subject", "subjects")):
-            (names,) = model.meta[known].values()
+            (names,) = model.trained_on[known].values()
             assert names == sorted(set(keys[column].iloc[split.train]))
             assert set(names).isdisjoint(keys[column].iloc[split.test])
 
@@ -74,7 +78,7 @@ def test_each_fold_says_of_its_test_rows_what_the_predictions_say(made: Path) ->
     assert told.keys["sample_id"].tolist() == table.keys["sample_id"].tolist()
     judged = 0
     for model in artifacts.load_folds(made / "m.pt"):
-        rows = (told.keys["fold"] == model.meta["fold"]).to_numpy()
+        rows = (told.keys["fold"] == model.fold).to_numpy()
         np.testing.assert_allclose(model.predict_proba(table.x[rows]), told.proba[rows], rtol=1e-6)
         assert model.classes_.tolist() == list(told.classes)
         judged += int(rows.sum())
@@ -87,9 +91,9 @@ def test_the_model_is_the_one_without_folds(made: Path, tmp_path: Path) -> None:
     for name, tensor in kept.predictor.state_dict().items():
         assert torch.equal(tensor, plain.predictor.state_dict()[name]), name
     assert artifacts.load_folds(tmp_path / "m.pt") == []
-    assert kept.meta["kept_folds"] == 3
-    assert {**kept.meta, "kept_folds": None} == {**plain.meta, "kept_folds": None}
-    assert "kept_folds" not in plain.meta
+    assert kept.meta.kept_folds == 3
+    assert {**kept.meta.json, "kept_folds": None} == {**plain.meta.json, "kept_folds": None}
+    assert "kept_folds" not in plain.meta.json
     assert (made / "oof.parquet").read_bytes() == (tmp_path / "oof.parquet").read_bytes()
 
 
@@ -138,4 +142,4 @@ def test_the_files_may_be_written_anew_while_a_model_is_in_use(made: Path, tmp_p
 def test_a_model_that_can_keep_no_folds_says_so_at_once(made: Path, tmp_path: Path) -> None:
     targets = Targets(tmp_path / "m.joblib", keep_folds=True)
     with pytest.raises(UsageError, match="'svm' cannot keep its folds"):
-        train(made / "t.parquet", targets, SvmFitter(), EVALUATION)
+        guard(targets, SvmFitter(), [made / "t.parquet"], force=False)

@@ -1,8 +1,9 @@
-"""One modality aligned to the space in which others meet, so that it can name classes it never met.
+"""Zero-shot recognition: one modality aligned to the embedding space of others.
 
 The space is a fusion network ``attention`` of the other modalities, trained and then frozen. A network of
-the query modality learns the classes, then to put each sample where the others put it. A new sample is named
-after the nearest of the classes' centroids, and a class's centroid needs no sample of the query modality.
+the query modality is trained on the classes, then aligned: it maps each sample to the point where the space
+has the same sample. A test sample gets the class of the nearest centroid, and a centroid needs no sample of
+the query modality.
 """
 
 from __future__ import annotations
@@ -17,30 +18,31 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import softmax
-from eavctl.classifiers.fitting import Keeping, Labelled, fit_members, labelled
-from eavctl.classifiers.network import Criterion, StreamBatch, settle
+from eavctl.classifiers.fitting import Keeping, fit_members
+from eavctl.classifiers.network import Criterion, StreamBatch, forward, settle
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training_loop import Epoch, TrainSettings, forward
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import UsageError
 from eavctl.fusion.networks.base import CONTRAST_TEMPERATURE, info_nce
-from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
+from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign, fit
 
 AFFECT_WEIGHT = 0.2
 Note = Callable[[str], None]
 
 
 class QueryNetwork(nn.Module):
-    """An encoder, a linear map of it to the space, and what is read from there; see `Trainable`.
+    """An encoder, a linear map to the space, and two heads, of classes and of affect; see `Trainable`.
 
     Parameters
     ----------
     encoder : of the query modality.
-    dim : values of an embedding.
+    dim : size of an embedding.
     affect : valence and arousal of each class, shape (n_classes, 2); NaN where they are not known.
     dropout : of the embedding before the head.
     """
 
-    body = None  # all is trained from scratch
+    body = None  # nothing is pretrained
     affect: Tensor
 
     def __init__(self, encoder: Any, dim: int, affect: np.ndarray, dropout: float) -> None:
@@ -48,7 +50,7 @@ class QueryNetwork(nn.Module):
         self.encoder = encoder
         self.project = nn.Linear(encoder.embedding_dim, dim)
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(dim, len(affect)))
-        self.feel = nn.Linear(dim, 2)
+        self.affect_head = nn.Linear(dim, 2)
         self.register_buffer("affect", torch.tensor(affect, dtype=torch.float32))
 
     def embed(self, x: Tensor) -> Tensor:
@@ -64,8 +66,8 @@ class QueryNetwork(nn.Module):
     def loss(self, x: Tensor, y: Tensor, criterion: Criterion) -> Tensor:
         """Cross entropy + 0.2 (valence + arousal), the two as in `affect_loss`."""
         embedded = self.embed(x)
-        felt = affect_loss(self.feel(embedded), self.affect[y])
-        return criterion(self.head(embedded), y) + AFFECT_WEIGHT * felt
+        affect = affect_loss(self.affect_head(embedded), self.affect[y])
+        return criterion(self.head(embedded), y) + AFFECT_WEIGHT * affect
 
     def fit_input(self, x: Tensor) -> None:
         """See `Trainable`."""
@@ -73,8 +75,8 @@ class QueryNetwork(nn.Module):
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `Trainable`."""
-        varied: Tensor = self.encoder.augment(x, generator)
-        return varied
+        augmented: Tensor = self.encoder.augment(x, generator)
+        return augmented
 
     def after_step(self) -> None:
         """See `Trainable`."""
@@ -82,13 +84,13 @@ class QueryNetwork(nn.Module):
 
 
 class AlignmentNetwork(nn.Module):
-    """A query network on its way into a frozen space; see `Trainable`.
+    """A query network in training for alignment to a frozen space; see `Trainable`.
 
-    A row has two streams: what the query network reads, and where the space has the same sample.
+    A row has two streams: the features of the query modality, and the sample's point in the space.
 
     Parameters
     ----------
-    query : the network, trained on the classes.
+    query : the network, already trained on the classes.
     centroids : of the classes in the space, shape (n_classes, dim).
     """
 
@@ -101,24 +103,24 @@ class AlignmentNetwork(nn.Module):
         self.register_buffer("centroids", torch.tensor(centroids, dtype=torch.float32))
 
     def forward(self, x: StreamBatch) -> Tensor:
-        """Logits (batch, n_classes) by `likeness`: an epoch is judged by the way classes are named later."""
-        return likeness(self.query.embed(x.tensors[0]), self.centroids)
+        """Logits (batch, n_classes) by `similarity`, so that validation scores what prediction will do."""
+        return similarity(self.query.embed(x.tensors[0]), self.centroids)
 
     def loss(self, x: StreamBatch, y: Tensor, criterion: Criterion) -> Tensor:
-        """InfoNCE, cross entropy of the head, and cross entropy of the likeness to the centroids.
+        """InfoNCE, cross entropy of the head, and cross entropy of the similarity to the centroids.
 
-        The last is the pull to the class's own centroid: away from the others by as much, so that it cannot
-        be had by drawing all samples to one place.
+        The last pulls a sample to its class's centroid and pushes it from the others, so that it does not
+        fall by mapping all samples to one point.
         """
         embedded = self.query.embed(x.tensors[0])
-        pull = criterion(likeness(embedded, self.centroids), y)
-        return info_nce(embedded, x.tensors[1]) + criterion(self.query.head(embedded), y) + pull
+        to_centroids = criterion(similarity(embedded, self.centroids), y)
+        return info_nce(embedded, x.tensors[1]) + criterion(self.query.head(embedded), y) + to_centroids
 
     def fit_input(self, x: StreamBatch) -> None:
-        """Leave the encoder's statistics: they were fitted on the same rows when it learned the classes."""
+        """Keep the encoder's input statistics, which were fitted on the same rows with the classes."""
 
     def augment(self, x: StreamBatch, generator: torch.Generator) -> StreamBatch:
-        """Vary what the query network reads; the space stands still."""
+        """Augment the features of the query modality; the points of the frozen space stay."""
         return replace(x, tensors=(self.query.augment(x.tensors[0], generator), x.tensors[1]))
 
     def after_step(self) -> None:
@@ -126,26 +128,30 @@ class AlignmentNetwork(nn.Module):
         self.query.after_step()
 
 
-def affect_loss(felt: Tensor, affect: Tensor) -> Tensor:
-    """Mean squared errors of valence and of arousal, summed, over the rows whose class has them.
+def affect_loss(predicted: Tensor, affect: Tensor) -> Tensor:
+    """Mean squared errors of valence and of arousal, summed, over the rows of classes with known affect.
 
     Parameters
     ----------
-    felt, affect : (batch, 2); NaN in ``affect`` where it is not known. 0 where none is.
+    predicted, affect : (batch, 2); NaN in ``affect`` where it is not known.
+
+    Returns
+    -------
+    A scalar, 0 if the affect of no row is known.
     """
     known = ~affect.isnan().any(dim=1)
     if not known.any():
-        return felt.sum() * 0
-    return F.mse_loss(felt[known], affect[known]) * affect.shape[1]
+        return predicted.sum() * 0
+    return F.mse_loss(predicted[known], affect[known]) * affect.shape[1]
 
 
-def likeness(embedded: Tensor, centroids: Tensor) -> Tensor:
+def similarity(embedded: Tensor, centroids: Tensor) -> Tensor:
     """Cosines of rows (batch, dim) to centroids (n_classes, dim), divided by the temperature of 0.07."""
     return F.normalize(embedded) @ F.normalize(centroids).T / CONTRAST_TEMPERATURE
 
 
 def class_means(points: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
-    """The direction of each class: the mean of its points at unit length, float32 (n_classes, dim).
+    """The centroid of each class: the mean of its points, each at unit length; float32 (n_classes, dim).
 
     Parameters
     ----------
@@ -159,12 +165,16 @@ def class_means(points: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray
 
 @dataclass(frozen=True)
 class AlignmentSettings:
-    """How a query modality is aligned.
+    """Settings of a zero-shot training.
 
     Parameters
     ----------
     training : of the space and of the query network.
-    epochs : of the alignment, at most; all else as in ``training``.
+    epochs : the most epochs of the alignment, whose other settings are those of ``training``.
+
+    Raises
+    ------
+    UsageError : frozen epochs, or no epoch of alignment.
     """
 
     training: TrainSettings = field(default_factory=TrainSettings)
@@ -172,21 +182,21 @@ class AlignmentSettings:
 
     def __post_init__(self) -> None:
         if self.training.freeze_epochs:
-            raise UsageError("zero-shot trains its encoders from scratch: leave --freeze-epochs out")
+            raise UsageError("zero-shot trains all encoders from scratch: freeze_epochs must be 0")
         if self.epochs < 1:
-            raise UsageError(f"the alignment needs an epoch at least, not {self.epochs}")
+            raise UsageError(f"the alignment needs 1 epoch or more, not {self.epochs}")
 
 
 class Aligned:
-    """A frozen space and the networks that bring a query modality into it.
+    """A frozen space and the networks aligned to it.
 
     Parameters
     ----------
     space : the fusion network of the other modalities.
     networks : the members.
-    temperatures : by which each member's likeness is divided, fitted on validation rows; without the
-        classes' biases, which one that was held out has not.
-    classes : ordered names of the classes that were trained on.
+    temperatures : one a member, fitted on validation rows; similarities are divided by it. There are no
+        class biases, since none can be fitted for a held-out class.
+    classes : ordered names of the training classes.
     """
 
     def __init__(
@@ -200,17 +210,17 @@ class Aligned:
         self.networks = [network.eval() for network in networks]
         self.temperatures = tuple(temperatures)
 
-    def place(self, others: Streams) -> np.ndarray:
-        """Where the space has samples of the other modalities, float32 (n_rows, dim)."""
+    def embed_space(self, others: Streams) -> np.ndarray:
+        """Points of samples of the other modalities in the space, float32 (n_rows, dim)."""
         return self.space.joint(others)
 
-    def name(self, query: np.ndarray, centroids: np.ndarray) -> np.ndarray:
-        """How near samples of the query modality are to classes, as probabilities.
+    def predict_proba(self, query: np.ndarray, centroids: np.ndarray) -> np.ndarray:
+        """Class probabilities of samples of the query modality, by their similarity to centroids.
 
         Parameters
         ----------
         query : shape (n_rows, *shape).
-        centroids : of any classes, shape (n_classes, dim), of points by `place`.
+        centroids : of any classes, shape (n_classes, dim), in the space of `embed_space`.
 
         Returns
         -------
@@ -218,16 +228,16 @@ class Aligned:
         """
         directions = torch.from_numpy(centroids)
 
-        def by(network: AlignmentNetwork) -> Callable[[Tensor], Tensor]:
-            return lambda x: likeness(network.query.embed(x), directions)
+        def similarities(network: AlignmentNetwork) -> Callable[[Tensor], Tensor]:
+            return lambda x: similarity(network.query.embed(x), directions)
 
         members = zip(self.networks, self.temperatures, strict=True)
-        proba = [softmax(forward(by(network), query) / temperature) for network, temperature in members]
+        proba = [softmax(forward(similarities(net), query) / temperature) for net, temperature in members]
         mean: np.ndarray = np.mean(proba, axis=0)
         return mean
 
     def state_dict(self) -> dict[str, Tensor]:
-        """All that was learned, by name: of the space and of the query networks."""
+        """Weights and buffers of the space and of the query networks, by name."""
         state = {f"space.{name}": tensor for name, tensor in self.space.state_dict().items()}
         for i, network in enumerate(self.networks):
             state |= {f"query.{i}.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -245,35 +255,35 @@ def align(
     units: Sequence[str] | np.ndarray | None = None,
     note: Note = lambda text: None,
 ) -> Aligned:
-    """Train a space, then a query network, then align the second to the first.
+    """Train a space, then a query network, then align the query network to the space.
 
-    All three see these rows and no others: whoever holds a class out leaves its rows out of them.
+    All three are fitted on these rows only; the caller leaves out the rows of a held-out class.
 
     Parameters
     ----------
-    x : rows; the first stream is the query, the others make the space. No stream may lack in a row.
+    x : rows; the first stream is the query, the others make the space. Every row needs every stream.
     labels, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
-    note : told how far it is.
+    note : callback, called with a line on each epoch.
 
     Raises
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = labelled(x.arrays[0], labels, groups, units=units)
-    beside = Streams(x.arrays[1:], x.present[:, 1:])
+    rows = Rows.of(x.arrays[0], labels, groups, units=units)
+    others = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
-        beside,
+        others,
         labels,
         replace(design, streams=design.streams[1:]),
         groups=groups,
         units=units,
         settings=settings.training,
-        keeping=_telling(note, "space"),
+        keeping=_noting(note, "space"),
     )
-    points = space.joint(beside)
+    points = space.joint(others)
     known = np.stack([affect[name] for name in rows.classes])
     both = Streams((x.arrays[0], points), np.ones((len(x), 2), dtype=bool))
     networks, temperatures = _aligned(rows, both, design.streams[0], known, settings, note)
@@ -281,14 +291,14 @@ def align(
 
 
 def _aligned(
-    rows: Labelled,
+    rows: Rows,
     both: Streams,
-    query: Stream,
+    query: StreamDesign,
     affect: np.ndarray,
     settings: AlignmentSettings,
     note: Note,
 ) -> tuple[list[AlignmentNetwork], list[float]]:
-    """The members that bring rows of the query to their points, both given, and their temperatures."""
+    """Networks that map the query's rows to their points, one a member, and their temperatures."""
     facts = {"query": asdict(query)}
     points = both.arrays[1]
     centroids = class_means(points, rows.y, len(rows.classes))
@@ -296,7 +306,7 @@ def _aligned(
     def fresh(member: int) -> QueryNetwork:
         return QueryNetwork(query.build(), points.shape[1], affect, settings.training.dropout)
 
-    learned = fit_members(fresh, rows, settings.training, facts, _telling(note, "query"))
+    learned = fit_members(fresh, rows, settings.training, facts, _noting(note, "query"))
 
     def started(member: int) -> AlignmentNetwork:
         network = AlignmentNetwork(fresh(member), centroids)
@@ -304,7 +314,7 @@ def _aligned(
         return network
 
     training = replace(settings.training, epochs=settings.epochs)
-    results = fit_members(started, replace(rows, x=both), training, facts, _telling(note, "alignment"))
+    results = fit_members(started, replace(rows, x=both), training, facts, _noting(note, "alignment"))
     networks = []
     with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
         for member, result in enumerate(results):
@@ -313,10 +323,10 @@ def _aligned(
     return networks, [result["temperature"] for result in results]
 
 
-def _telling(note: Note, part: str) -> Keeping:
-    """Tell each epoch of a part of the training."""
+def _noting(note: Note, part: str) -> Keeping:
+    """Call ``note`` after each epoch of a part of the training."""
 
     def on_epoch(epoch: Epoch) -> None:
-        note(f"{part} epoch {epoch.epoch}, loss {epoch.loss:.3f}, validation UAR {epoch.validation_uar:.3f}")
+        note(f"{part} {epoch}")
 
     return Keeping(on_epoch=on_epoch)

@@ -1,9 +1,9 @@
-"""AMBT, the adaptive multimodal bottleneck transformer: streams exchange through a few learned tokens.
+"""AMBT, the adaptive multimodal bottleneck transformer: streams exchange a few learned tokens.
 
-The upper layers of transformers that run side by side take in, among their own tokens, a few of a
-bottleneck. What these have seen is brought to one width, joined over the streams, and handed to the next
-layers. After the bottleneck transformer of Nagrani et al.: Attention bottlenecks for multimodal fusion,
-NeurIPS 2021.
+Each stream has a transformer of its own. Its upper layers attend to a few bottleneck tokens beside its own.
+After each layer the streams' bottleneck tokens are projected to one width, joined over the streams, and
+passed to the next layers. After the bottleneck transformer of Nagrani et al.: Attention bottlenecks for
+multimodal fusion, NeurIPS 2021.
 """
 
 from __future__ import annotations
@@ -18,21 +18,28 @@ from eavctl.classifiers.network import Criterion, StreamBatch
 from eavctl.encoders.tokens import TokenEncoder, Tokens
 from eavctl.errors import UsageError
 from eavctl.fusion.networks.attention import shares
-from eavctl.fusion.networks.base import FusionNetwork, Lost, Said, Seen, Weight, seen
+from eavctl.fusion.networks.base import (
+    DroppedRows,
+    FusionNetwork,
+    FusionOutput,
+    StreamOutput,
+    Weight,
+    stream_rows,
+)
 from eavctl.registry import register
 from eavctl.settings import Share, Within
 
 WIDTH = 256  # of a bottleneck token
 STD = 0.02  # of the learned bottleneck before training
-LEAST_LAYERS = 2  # with one, the tokens would come out with nobody left to read them
+LEAST_LAYERS = 2  # after the only layer, no other would read the tokens
 
 
 class Bottleneck(FusionNetwork):
-    """What both kinds of AMBT share: the layers, the exchange, a head a stream.
+    """Base of both kinds of AMBT: the layers, the exchange of tokens, a head a stream.
 
-    Of each encoder the last ``fusion_layers`` layers take part: of 12 those from the eighth on, of an
-    encoder with 4 all. A head a stream gives logits, and their mean is the answer; training makes the mean
-    of the heads' cross entropies less. Of the last layer only what the heads read is computed.
+    The last ``fusion_layers`` layers of each encoder exchange tokens. Each stream has a head; the output is
+    the mean of the heads' logits, and the loss the mean of their cross entropies. Of the last layer only the
+    tokens that the heads read are computed.
 
     Parameters
     ----------
@@ -40,12 +47,12 @@ class Bottleneck(FusionNetwork):
     started, modality_dropout, contrastive : see `FusionNetwork`.
     n_classes : of the logits.
     dropout : of the embeddings before the heads.
-    fusion_layers : at most so many layers exchange; the shallowest encoder's number, if that is less.
-    bottleneck_tokens : of each stream.
+    fusion_layers : the number of layers that exchange; all of the shallowest encoder, if it has fewer.
+    bottleneck_tokens : number of tokens of each stream.
 
     Raises
     ------
-    UsageError : an encoder that cannot be run layer by layer, or fewer than two layers to fuse.
+    UsageError : an encoder that cannot be run layer by layer, or has fewer than two layers.
     """
 
     def __init__(
@@ -54,7 +61,7 @@ class Bottleneck(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: Lost = 0.3,
+        modality_dropout: DroppedRows = 0.3,
         contrastive: Weight = 0.0,
         dropout: Share = 0.4,
         fusion_layers: Annotated[int, Within(LEAST_LAYERS, 48)] = 4,
@@ -75,7 +82,7 @@ class Bottleneck(FusionNetwork):
             nn.ModuleList(_resized(self.joined_width(len(encoders)), encoder.width) for encoder in encoders)
             for _ in range(self.n_fused)
         )
-        self.down = nn.ModuleList(  # what comes out of the last layer is read by nobody
+        self.down = nn.ModuleList(  # none after the last layer, whose tokens no layer reads
             nn.ModuleList(_resized(encoder.width, WIDTH) for encoder in encoders)
             for _ in range(self.n_fused - 1)
         )
@@ -86,76 +93,86 @@ class Bottleneck(FusionNetwork):
 
     @staticmethod
     def joined_width(n_streams: int) -> int:
-        """The width of what `join` gives."""
+        """Width of the joined tokens, see `join`."""
         raise NotImplementedError
 
     def join(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """What the streams' tokens become together, (batch, n_tokens, joined_width).
+        """Join the streams' bottleneck tokens.
 
         Parameters
         ----------
-        tokens : (batch, n_streams, n_tokens, 256); those of absent streams must not matter.
+        tokens : (batch, n_streams, n_tokens, 256); those of missing streams must have no effect.
         present : bool, (batch, n_streams).
+
+        Returns
+        -------
+        (batch, n_tokens, joined_width).
         """
         raise NotImplementedError
 
-    def guests(self, raised: Tensor, before: Tensor | None) -> Tensor:
-        """What a layer takes in: the joined tokens raised to its width, (n_seen, n_tokens, width).
+    def layer_input(self, projected: Tensor, previous: Tensor | None) -> Tensor:
+        """Bottleneck tokens that a layer attends to, (n_present, n_tokens, width).
 
-        ``before`` is what came out of the layer below, of that shape.
+        Parameters
+        ----------
+        projected : the joined tokens, projected to the layer's width, (n_present, n_tokens, width).
+        previous : the tokens after the layer below, of that shape; None for the first layer of the fusion.
         """
         raise NotImplementedError
 
-    def say(self, x: StreamBatch) -> Said:
-        """See `FusionNetwork`; a stream's weight is the share of its head's centred logits, by length."""
-        embedded = self._fused(x)
-        heads = [Seen(e.rows, head(e.values)) for e, head in zip(embedded, self.heads, strict=True)]
+    def fuse(self, x: StreamBatch) -> FusionOutput:
+        """See `FusionNetwork`; a stream's weight is the share of the norm of its head's centred logits."""
+        embedded = self._embedded(x)
+        heads = [StreamOutput(e.rows, head(e.values)) for e, head in zip(embedded, self.heads, strict=True)]
         logits = torch.stack([each.spread(len(x)) for each in heads], dim=1)
         mean = logits.sum(dim=1) / x.present.sum(dim=1, keepdim=True)
         weights = shares(logits - logits.mean(dim=2, keepdim=True), x.present)
-        return Said(mean, weights, embedded, heads)
+        return FusionOutput(mean, weights, embedded, heads)
 
-    def cross_entropy(self, said: Said, y: Tensor, criterion: Criterion) -> Tensor:
+    def cross_entropy(self, output: FusionOutput, y: Tensor, criterion: Criterion) -> Tensor:
         """The mean of the heads' cross entropies, each over the rows that have its stream."""
-        assert said.heads is not None
-        terms = [criterion(head.values, y[head.rows]) for head in said.heads if len(head.rows)]
+        assert output.heads is not None
+        terms = [criterion(head.values, y[head.rows]) for head in output.heads if len(head.rows)]
         return torch.stack(terms).mean()
 
-    def _fused(self, x: StreamBatch) -> list[Seen]:
-        """The streams' embeddings after the layers in which they exchange."""
-        found = [seen(x, stream) for stream in range(len(self.encoders))]
-        streams = [stream for stream, each in enumerate(found) if len(each.rows)]
-        states = {stream: self._alone(stream, found[stream].values) for stream in streams}
+    def _embedded(self, x: StreamBatch) -> list[StreamOutput]:
+        """Embeddings of the streams after the layers that exchange."""
+        inputs = [stream_rows(x, stream) for stream in range(len(self.encoders))]
+        streams = [stream for stream, each in enumerate(inputs) if len(each.rows)]
+        states = {stream: self._lower_layers(stream, inputs[stream].values) for stream in streams}
         tokens = self.bottleneck.expand(len(x), -1, -1, -1)
-        out: dict[int, Tensor] = {}
+        previous: dict[int, Tensor] = {}
         for number in range(self.n_fused):
             last = number == self.n_fused - 1
             joined = self.join(tokens, x.present)
-            lowered = []
+            narrowed = []
             for stream in streams:
-                raised = self.up[number][stream](joined[found[stream].rows])  # type: ignore[index]
-                taken_in = self.guests(raised, out.get(stream))
+                rows = inputs[stream].rows
+                projected = self.up[number][stream](joined[rows])  # type: ignore[index]
+                guests = self.layer_input(projected, previous.get(stream))
                 encoder: Any = self.encoders[stream]
                 layer = encoder.n_layers - self.n_fused + number
-                states[stream], came_out = encoder.layer(layer, states[stream], taken_in, last=last)
+                states[stream], guests = encoder.layer(layer, states[stream], guests, last=last)
                 if not last:
-                    out[stream] = came_out
-                    lowered.append(Seen(found[stream].rows, self.down[number][stream](came_out)))  # type: ignore[index]
+                    previous[stream] = guests
+                    narrowed.append(StreamOutput(rows, self.down[number][stream](guests)))  # type: ignore[index]
             if not last:
-                tokens = _placed(lowered, streams, tokens)
+                tokens = _by_stream(narrowed, streams, tokens)
         return [
-            Seen(each.rows, self._pooled(stream, states.get(stream), x)) for stream, each in enumerate(found)
+            StreamOutput(each.rows, self._pooled(stream, states.get(stream)))
+            for stream, each in enumerate(inputs)
         ]
 
-    def _alone(self, stream: int, values: Tensor) -> Tokens:
-        """A stream's tokens after the layers below the fusion."""
+    def _lower_layers(self, stream: int, values: Tensor) -> Tokens:
+        """A stream's tokens after the layers below those that exchange."""
         encoder: Any = self.encoders[stream]
         tokens: Tokens = encoder.tokens(values)
         for number in range(encoder.n_layers - self.n_fused):
             tokens, _ = encoder.layer(number, tokens)
         return tokens
 
-    def _pooled(self, stream: int, tokens: Tokens | None, x: StreamBatch) -> Tensor:
+    def _pooled(self, stream: int, tokens: Tokens | None) -> Tensor:
+        """The embeddings of a stream, (n_present, embedding_dim); ``tokens`` is None where no row has it."""
         encoder: Any = self.encoders[stream]
         if tokens is None:
             return self.bottleneck.new_zeros(0, encoder.embedding_dim)
@@ -165,7 +182,7 @@ class Bottleneck(FusionNetwork):
 
 @register("fusion networks", "ambt-mean", tokens=True)
 class MeanBottleneck(Bottleneck):
-    """AMBT whose next bottleneck is the mean of the streams' tokens; see `Bottleneck`."""
+    """AMBT whose bottleneck tokens are averaged over the streams; see `Bottleneck`."""
 
     @staticmethod
     def joined_width(n_streams: int) -> int:
@@ -173,19 +190,19 @@ class MeanBottleneck(Bottleneck):
         return WIDTH
 
     def join(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """See `Bottleneck`; the mean over the streams present."""
+        """See `Bottleneck`; the mean over the streams that are present."""
         return _masked(tokens, present).sum(dim=1) / present.sum(dim=1)[:, None, None]
 
-    def guests(self, raised: Tensor, before: Tensor | None) -> Tensor:
+    def layer_input(self, projected: Tensor, previous: Tensor | None) -> Tensor:
         """See `Bottleneck`."""
-        return raised
+        return projected
 
 
 @register("fusion networks", "ambt-concat", tokens=True)
 class ConcatBottleneck(Bottleneck):
-    """AMBT whose streams' tokens are joined side by side; see `Bottleneck`.
+    """AMBT whose bottleneck tokens are concatenated over the streams; see `Bottleneck`.
 
-    What a layer takes in is added to what came out of the one below.
+    The projected tokens are added to the tokens after the layer below.
     """
 
     @staticmethod
@@ -194,24 +211,24 @@ class ConcatBottleneck(Bottleneck):
         return n_streams * WIDTH
 
     def join(self, tokens: Tensor, present: Tensor) -> Tensor:
-        """See `Bottleneck`; absent streams add nothing, and the others are scaled by how many they are."""
+        """See `Bottleneck`; missing streams are 0, and the others scaled by n_streams / n_present."""
         scale = present.shape[1] / present.sum(dim=1)
         joined = _masked(tokens, present) * scale[:, None, None, None]
         return joined.transpose(1, 2).flatten(2)
 
-    def guests(self, raised: Tensor, before: Tensor | None) -> Tensor:
+    def layer_input(self, projected: Tensor, previous: Tensor | None) -> Tensor:
         """See `Bottleneck`."""
-        return raised if before is None else raised + before
+        return projected if previous is None else projected + previous
 
 
 def _masked(tokens: Tensor, present: Tensor) -> Tensor:
     return tokens.masked_fill(~present[:, :, None, None], 0.0)
 
 
-def _placed(lowered: Sequence[Seen], streams: Sequence[int], like: Tensor) -> Tensor:
-    """The streams' tokens in their places, (batch, n_streams, n_tokens, 256); others are 0."""
+def _by_stream(narrowed: Sequence[StreamOutput], streams: Sequence[int], like: Tensor) -> Tensor:
+    """Tokens of all streams, (batch, n_streams, n_tokens, 256); those of streams not given are 0."""
     n_rows, n_streams = like.shape[:2]
-    spread = {stream: each.spread(n_rows) for stream, each in zip(streams, lowered, strict=True)}
+    spread = {stream: each.spread(n_rows) for stream, each in zip(streams, narrowed, strict=True)}
     empty = like.new_zeros(n_rows, *like.shape[2:])
     return torch.stack([spread.get(stream, empty) for stream in range(n_streams)], dim=1)
 

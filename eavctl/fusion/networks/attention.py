@@ -1,4 +1,4 @@
-"""Fusion of embeddings: ``attention`` weighs streams, ``channel-attention`` weighs what each one says."""
+"""Fusion of embeddings: ``attention`` weights streams, ``channel-attention`` the channels of each stream."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.network import StreamBatch
-from eavctl.fusion.networks.base import FusionNetwork, Lost, Said, Seen, Weight
+from eavctl.fusion.networks.base import DroppedRows, FusionNetwork, FusionOutput, StreamOutput, Weight
 from eavctl.registry import register
 
 PROJECTED = 256
@@ -19,12 +19,11 @@ REDUCTION = 8
 
 
 @register("fusion networks", "attention")
-class Attention(FusionNetwork):
-    """Embeddings brought to one width and summed by weights that sum to one.
+class AttentionFusion(FusionNetwork):
+    """Weighted sum of the streams' embeddings, projected to one width, then two layers; after [1]_.
 
-    The weights are learned: each stream's projected embedding scores itself, and a softmax over the streams
-    that are present makes weights of the scores. So a sample's clearest stream counts most, and an absent
-    one leaves its share to the others. Two layers classify the sum.
+    A learned score of each projected embedding becomes its weight by a softmax over the streams that are
+    present; the weights of a row sum to 1.
 
     Parameters
     ----------
@@ -43,7 +42,7 @@ class Attention(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: Lost = 0.3,
+        modality_dropout: DroppedRows = 0.3,
         contrastive: Weight = 0.0,
     ) -> None:
         super().__init__(encoders, started, modality_dropout, contrastive)
@@ -56,36 +55,37 @@ class Attention(FusionNetwork):
             nn.Linear(PROJECTED, HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, n_classes)
         )
 
-    def say(self, x: StreamBatch) -> Said:
+    def fuse(self, x: StreamBatch) -> FusionOutput:
         """See `FusionNetwork`."""
         embedded = self.embed(x)
-        summed, weights = self.weigh(embedded, x.present)
-        return Said(self.classifier(summed), weights, embedded)
+        summed, weights = self.weighted_sum(embedded, x.present)
+        return FusionOutput(self.classifier(summed), weights, embedded)
 
     def joint(self, x: StreamBatch) -> Tensor:
-        """The weighted sums (batch, 256): where the streams of a sample meet."""
-        return self.weigh(self.embed(x), x.present)[0]
+        """Joint embeddings of all streams: the weighted sums (batch, 256)."""
+        return self.weighted_sum(self.embed(x), x.present)[0]
 
-    def weigh(self, embedded: Sequence[Seen], present: Tensor) -> tuple[Tensor, Tensor]:
+    def weighted_sum(self, embedded: Sequence[StreamOutput], present: Tensor) -> tuple[Tensor, Tensor]:
         """The weighted sum (batch, 256) of the projected embeddings, and the weights (batch, n_streams)."""
         pairs = zip(embedded, self.projections, strict=True)
-        placed = [Seen(each.rows, project(each.values)).spread(len(present)) for each, project in pairs]
+        projected = [
+            StreamOutput(each.rows, project(each.values)).spread(len(present)) for each, project in pairs
+        ]
         scores = torch.cat(
-            [score(torch.tanh(p)) for score, p in zip(self.scores, placed, strict=True)], dim=1
+            [score(torch.tanh(each)) for score, each in zip(self.scores, projected, strict=True)], dim=1
         )
-        projected = torch.stack(placed, dim=1)
         weights = scores.masked_fill(~present, -torch.inf).softmax(dim=1)
-        return (weights[:, :, None] * projected).sum(dim=1), weights
+        return (weights[:, :, None] * torch.stack(projected, dim=1)).sum(dim=1), weights
 
 
 @register("fusion networks", "channel-attention")
-class ChannelAttention(FusionNetwork):
+class ChannelAttentionFusion(FusionNetwork):
     """Squeeze and excitation on each embedding [1]_, from its mean and its maximum [2]_, then two layers.
 
-    An embedding's channels are what its encoder says they are (the filters of a network of EEG, each with
-    its course in time), or its values one by one, of which mean and maximum are the same. The first layer
-    on the joined embeddings is a sum of what each adds; it is taken over the streams present, scaled by how
-    many they are of all.
+    The channels of an embedding are those that its encoder names in ``n_channels`` (such as the filters of an
+    EEG network over time), else its single values, whose mean and maximum are equal. The first layer is
+    linear in the concatenated embeddings, so it is computed as a sum over the streams that are present,
+    scaled by n_streams / n_present.
 
     Parameters
     ----------
@@ -105,32 +105,35 @@ class ChannelAttention(FusionNetwork):
         started: Sequence[bool],
         n_classes: int,
         *,
-        modality_dropout: Lost = 0.3,
+        modality_dropout: DroppedRows = 0.3,
         contrastive: Weight = 0.0,
     ) -> None:
         super().__init__(encoders, started, modality_dropout, contrastive)
         self.norms = nn.ModuleList(nn.LayerNorm(e.embedding_dim) for e in encoders)
-        self.gates = nn.ModuleList(_Excitation(getattr(e, "n_channels", e.embedding_dim)) for e in encoders)
+        self.gates = nn.ModuleList(_ChannelGate(getattr(e, "n_channels", e.embedding_dim)) for e in encoders)
         self.firsts = nn.ModuleList(nn.Linear(e.embedding_dim, HIDDEN, bias=False) for e in encoders)
         self.classifier = nn.Sequential(
             nn.BatchNorm1d(HIDDEN), nn.ReLU(), nn.Dropout(DROPOUT), nn.Linear(HIDDEN, n_classes)
         )
 
-    def say(self, x: StreamBatch) -> Said:
-        """See `FusionNetwork`; a stream's weight is the share of the length of what it adds."""
+    def fuse(self, x: StreamBatch) -> FusionOutput:
+        """See `FusionNetwork`; a stream's weight is the share of the norm of its term in the first layer."""
         embedded = self.embed(x)
         parts = zip(embedded, self.norms, self.gates, self.firsts, strict=True)
-        added = torch.stack(
-            [Seen(e.rows, first(gate(norm(e.values)))).spread(len(x)) for e, norm, gate, first in parts],
+        terms = torch.stack(
+            [
+                StreamOutput(e.rows, first(gate(norm(e.values)))).spread(len(x))
+                for e, norm, gate, first in parts
+            ],
             dim=1,
         )
         n_present = x.present.sum(dim=1, keepdim=True)
-        hidden = added.sum(dim=1) * (len(self.encoders) / n_present)
-        return Said(self.classifier(hidden), shares(added, x.present), embedded)
+        hidden = terms.sum(dim=1) * (len(self.encoders) / n_present)
+        return FusionOutput(self.classifier(hidden), shares(terms, x.present), embedded)
 
 
-class _Excitation(nn.Module):
-    """Scale the channels of an embedding by what their means and maxima say."""
+class _ChannelGate(nn.Module):
+    """Scale the channels of an embedding by gates computed from their means and maxima."""
 
     def __init__(self, n_channels: int) -> None:
         super().__init__()
@@ -145,19 +148,19 @@ class _Excitation(nn.Module):
         return (maps * gate[:, :, None]).flatten(1)
 
 
-def shares(parts: Tensor, present: Tensor) -> Tensor:
-    """How much of a sum each part makes, by its length.
+def shares(terms: Tensor, present: Tensor) -> Tensor:
+    """Share of each term of a sum over streams, by its Euclidean norm.
 
     Parameters
     ----------
-    parts : (batch, n_streams, dim).
-    present : bool, (batch, n_streams), at least one in a row.
+    terms : (batch, n_streams, dim).
+    present : bool, (batch, n_streams), at least one stream in every row.
 
     Returns
     -------
-    (batch, n_streams), rows sum to 1; equal shares where all parts are 0.
+    (batch, n_streams), rows sum to 1; equal shares where all terms are 0.
     """
-    lengths = parts.norm(dim=2).masked_fill(~present, 0.0)
-    total = lengths.sum(dim=1, keepdim=True)
+    norms = terms.norm(dim=2).masked_fill(~present, 0.0)
+    total = norms.sum(dim=1, keepdim=True)
     equal = present / present.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, lengths / total.clamp(min=torch.finfo(total.dtype).tiny), equal)
+    return torch.where(total > 0, norms / total.clamp(min=torch.finfo(total.dtype).tiny), equal)

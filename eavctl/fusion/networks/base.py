@@ -1,7 +1,7 @@
-"""What the fusion networks share: an encoder a stream, streams that are missing, and the contrastive term.
+"""What the fusion networks share: an encoder a stream, missing streams, and the contrastive loss.
 
-A stream that a sample lacks is never computed: its encoder sees the rows that have it and no others, so
-that no stand-in value reaches a weight, an attention or a batch norm.
+A missing stream is never computed: an encoder runs on the rows that have its stream and on no others, so no
+placeholder value reaches a weight, an attention or a batch norm.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from eavctl.classifiers.network import Criterion, StreamBatch, settle
 from eavctl.errors import UsageError
 from eavctl.settings import Within
 
-Lost = Annotated[float, Within(0, 0.99)]  # share of the rows
+DroppedRows = Annotated[float, Within(0, 0.99)]  # a share
 Weight = Annotated[float, Within(0, 1000)]
 
 CONTRAST_DIM = 128
@@ -28,51 +28,55 @@ CONTRAST_TEMPERATURE = 0.07
 
 
 @dataclass(frozen=True)
-class Seen:
-    """What one stream gives of a batch.
+class StreamOutput:
+    """Values of one stream in a batch.
 
     Parameters
     ----------
-    rows : numbers of the batch's rows that have the stream, (n_seen,).
-    values : one tensor row each, (n_seen, ...).
+    rows : indices of the batch's rows that have the stream, (n_present,).
+    values : one tensor row each, (n_present, ...).
     """
 
     rows: Tensor
     values: Tensor
 
     def spread(self, n_rows: int) -> Tensor:
-        """The values in their rows of the batch, (n_rows, ...); the other rows are 0 and must be masked."""
+        """The values at their rows of the batch, (n_rows, ...); other rows are 0 and must be masked."""
         empty = self.values.new_zeros(n_rows, *self.values.shape[1:])
         return empty.index_copy(0, self.rows, self.values)
 
 
 @dataclass(frozen=True)
-class Said:
-    """What a fusion network makes of a batch.
+class FusionOutput:
+    """Output of a fusion network for a batch.
 
     Parameters
     ----------
     logits : (batch, n_classes).
-    weights : (batch, n_streams), rows sum to 1, 0 where a stream is absent: how much each weighed.
-    embeddings : of each stream, (n_seen, embedding_dim).
-    heads : logits of each stream's own head, (n_seen, n_classes), where the method has such.
+    weights : of each stream, (batch, n_streams); rows sum to 1, and a missing stream has 0.
+    embeddings : of each stream, (n_present, embedding_dim).
+    heads : logits of each stream's own head, (n_present, n_classes), if the method has heads.
     """
 
     logits: Tensor
     weights: Tensor
-    embeddings: list[Seen]
-    heads: list[Seen] | None = None
+    embeddings: list[StreamOutput]
+    heads: list[StreamOutput] | None = None
 
 
 class FusionNetwork(nn.Module):
-    """An encoder a stream, and a way to fuse what they give; see `eavctl.classifiers.network.Trainable`.
+    """Base of the fusion networks: an encoder a stream; see `eavctl.classifiers.network.Trainable`.
 
     Parameters
     ----------
     encoders : one a stream.
-    started : of each, whether its weights and input statistics come from a training before.
-    modality_dropout : share of the training rows that lose some of their streams, at random, at each step.
-    contrastive : weight of the contrastive term in the loss; 0 leaves it out.
+    started : one a stream: whether its encoder starts from a trained model, input statistics included.
+    modality_dropout : share of the training rows from which, at each step, some streams are dropped.
+    contrastive : weight of the contrastive loss; 0 leaves it out.
+
+    Raises
+    ------
+    UsageError : a share or weight out of bounds.
     """
 
     def __init__(
@@ -90,79 +94,84 @@ class FusionNetwork(nn.Module):
 
     @property
     def body(self) -> nn.Module:
-        """The encoders, which can be held fixed at first."""
+        """The encoders, which can be frozen for the first epochs."""
         return self.encoders
 
-    def say(self, x: StreamBatch) -> Said:
-        """Logits and how they came about."""
+    def fuse(self, x: StreamBatch) -> FusionOutput:
+        """Logits, weights of the streams, embeddings and, if the method has them, outputs of the heads."""
         raise NotImplementedError
 
     def forward(self, x: StreamBatch) -> Tensor:
         """Logits (batch, n_classes)."""
-        return self.say(x).logits
+        return self.fuse(x).logits
 
     def weights(self, x: StreamBatch) -> Tensor:
-        """How much each stream weighed, see `Said`."""
-        return self.say(x).weights
+        """Weights of the streams, see `FusionOutput`."""
+        return self.fuse(x).weights
 
     def loss(self, x: StreamBatch, y: Tensor, criterion: Criterion) -> Tensor:
-        """Cross entropy, and the contrastive term if there is one."""
-        said = self.say(x)
-        loss = self.cross_entropy(said, y, criterion)
-        return loss + self.contrastive * self._contrast(said.embeddings) if self.contrastive else loss
+        """Cross entropy, plus the weighted contrastive loss."""
+        output = self.fuse(x)
+        loss = self.cross_entropy(output, y, criterion)
+        return loss + self.contrastive * self._contrast(output.embeddings) if self.contrastive else loss
 
-    def cross_entropy(self, said: Said, y: Tensor, criterion: Criterion) -> Tensor:
-        """Of the fused logits."""
-        return criterion(said.logits, y)
+    def cross_entropy(self, output: FusionOutput, y: Tensor, criterion: Criterion) -> Tensor:
+        """Cross entropy of the fused logits."""
+        return criterion(output.logits, y)
 
     def fit_input(self, x: StreamBatch) -> None:
-        """Fit the input statistics of encoders that start from scratch, on the rows that they see."""
+        """Fit the input statistics of encoders trained from scratch, each on the rows with its stream."""
         for stream, (encoder, started) in enumerate(zip(self.encoders, self.started, strict=True)):
-            rows = seen(x, stream).values
+            rows = stream_rows(x, stream).values
             if not started and len(rows):
                 encoder.fit_input(rows)  # type: ignore[operator]
 
     def augment(self, x: StreamBatch, generator: torch.Generator) -> StreamBatch:
-        """Vary each stream as its encoder does, and take streams from some rows."""
+        """Augment each stream as its encoder does, and drop streams from some rows."""
         pairs = zip(self.encoders, x.tensors, strict=True)
         tensors = tuple(encoder.augment(tensor, generator) for encoder, tensor in pairs)  # type: ignore[operator]
-        return StreamBatch(tensors, without_some(x.present, self.modality_dropout, generator))
+        return StreamBatch(tensors, drop_streams(x.present, self.modality_dropout, generator))
 
     def after_step(self) -> None:
         """See `Trainable`."""
         for encoder in self.encoders:
             settle(encoder)
 
-    def embed(self, x: StreamBatch) -> list[Seen]:
-        """Each stream's embeddings by its encoder alone."""
-        found = [seen(x, stream) for stream in range(len(self.encoders))]
+    def embed(self, x: StreamBatch) -> list[StreamOutput]:
+        """Embeddings of each stream by its own encoder."""
+        streams = [stream_rows(x, stream) for stream in range(len(self.encoders))]
         return [
-            Seen(each.rows, _of_rows(encoder, each.values))
-            for each, encoder in zip(found, self.encoders, strict=True)
+            StreamOutput(each.rows, _encoded(encoder, each.values))
+            for each, encoder in zip(streams, self.encoders, strict=True)
         ]
 
-    def _contrast(self, embeddings: Sequence[Seen]) -> Tensor:
-        """The mean over pairs of streams of `info_nce`, on the rows that have both."""
-        placed = [
-            Seen(each.rows, project(each.values))
+    def _contrast(self, embeddings: Sequence[StreamOutput]) -> Tensor:
+        """`info_nce` of each pair of streams on the rows that have both, averaged over pairs."""
+        projected = [
+            StreamOutput(each.rows, project(each.values))
             for each, project in zip(embeddings, self.contrasts, strict=True)
         ]
-        terms = [info_nce(*_shared(one, other)) for one, other in itertools.combinations(placed, 2)]
+        terms = [info_nce(*_shared(one, other)) for one, other in itertools.combinations(projected, 2)]
         return torch.stack(terms).mean()
 
 
-def seen(x: StreamBatch, stream: int) -> Seen:
-    """The rows of a batch that have a stream, and what they have."""
+def stream_rows(x: StreamBatch, stream: int) -> StreamOutput:
+    """The rows of a batch that have a stream, with their features."""
     rows = x.present[:, stream].nonzero()[:, 0]
-    return Seen(rows, x.tensors[stream][rows])
+    return StreamOutput(rows, x.tensors[stream][rows])
 
 
-def without_some(present: Tensor, share: float, generator: torch.Generator) -> Tensor:
-    """Take from a share of the rows some of their streams: one at least, and one at least is left.
+def drop_streams(present: Tensor, share: float, generator: torch.Generator) -> Tensor:
+    """Modality dropout: drop one or more streams from a share of the rows, and keep one or more of each.
 
     Parameters
     ----------
-    present : bool, (batch, n_streams), every row with a stream at least.
+    present : bool, (batch, n_streams), at least one stream in every row.
+    share : of the rows.
+
+    Returns
+    -------
+    bool, (batch, n_streams).
     """
     drawn = torch.rand(present.shape, generator=generator, device=present.device)
     least = drawn.masked_fill(~present, 2.0).amin(dim=1, keepdim=True)
@@ -173,11 +182,15 @@ def without_some(present: Tensor, share: float, generator: torch.Generator) -> T
 
 
 def info_nce(one: Tensor, other: Tensor) -> Tensor:
-    """How hard it is to find each row's partner among all, both ways; 0 for fewer than two rows.
+    """Contrastive loss InfoNCE [1]_ at a temperature of 0.07, averaged over both directions.
 
     Parameters
     ----------
-    one, other : (n_rows, dim), embeddings of the same samples.
+    one, other : (n_rows, dim), embeddings of the same samples in two streams.
+
+    Returns
+    -------
+    A scalar, 0 for fewer than two rows.
 
     References
     ----------
@@ -185,25 +198,25 @@ def info_nce(one: Tensor, other: Tensor) -> Tensor:
     """
     if len(one) < 2:
         return one.sum() * 0
-    likeness = F.normalize(one) @ F.normalize(other).T / CONTRAST_TEMPERATURE
+    similarity = F.normalize(one) @ F.normalize(other).T / CONTRAST_TEMPERATURE
     partner = torch.arange(len(one), device=one.device)
-    both_ways: Tensor = F.cross_entropy(likeness, partner) + F.cross_entropy(likeness.T, partner)
+    both_ways: Tensor = F.cross_entropy(similarity, partner) + F.cross_entropy(similarity.T, partner)
     return both_ways / 2
 
 
-def _of_rows(encoder: Any, values: Tensor) -> Tensor:
-    """The encoder's embeddings, also of no rows at all."""
+def _encoded(encoder: Any, values: Tensor) -> Tensor:
+    """The encoder's embeddings of any number of rows, 0 and 1 included."""
     if len(values):
-        with _norms_held(encoder) if len(values) == 1 else nullcontext():
+        with _frozen_norms(encoder) if len(values) == 1 else nullcontext():
             embedded: Tensor = encoder(values)
         return embedded
-    nothing: Tensor = next(encoder.parameters()).new_zeros(0, encoder.embedding_dim)
-    return nothing
+    empty: Tensor = next(encoder.parameters()).new_zeros(0, encoder.embedding_dim)
+    return empty
 
 
 @contextmanager
-def _norms_held(encoder: nn.Module) -> Iterator[None]:
-    """Let batch norms of vectors go by their running statistics: a single row has no deviation."""
+def _frozen_norms(encoder: nn.Module) -> Iterator[None]:
+    """Use the running statistics of batch norms of vectors: one row has no standard deviation."""
     norms = [part for part in encoder.modules() if isinstance(part, nn.BatchNorm1d) and part.training]
     for norm in norms:
         norm.eval()
@@ -214,7 +227,7 @@ def _norms_held(encoder: nn.Module) -> Iterator[None]:
             norm.train()
 
 
-def _shared(one: Seen, other: Seen) -> tuple[Tensor, Tensor]:
-    """The values of the rows that two streams share, in the same order."""
+def _shared(one: StreamOutput, other: StreamOutput) -> tuple[Tensor, Tensor]:
+    """The values of the rows that have both streams, in the same order."""
     in_one, in_other = torch.isin(one.rows, other.rows), torch.isin(other.rows, one.rows)
     return one.values[in_one], other.values[in_other]

@@ -1,10 +1,10 @@
-"""Fusion networks as classifiers: `fit` trains one on several streams, `FusionModel` predicts from any."""
+"""Fusion networks as classifiers: `fit` trains one, `FusionModel` predicts from any subset of its streams."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -14,24 +14,26 @@ from torch import Tensor, nn
 from eavctl import registry
 from eavctl.classifiers.calibration import decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
-from eavctl.classifiers.fitting import Keeping, fit_members, joint_state, labelled
+from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
+from eavctl.classifiers.network import forward
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
-from eavctl.classifiers.training_loop import TrainSettings, forward
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, TrainingWarning
-from eavctl.fusion.networks.attention import Attention
+from eavctl.fusion.networks.attention import AttentionFusion
 from eavctl.fusion.networks.base import FusionNetwork
 from eavctl.storage.provenance import hash_bytes
 
-SHOWN = 3
+SHOWN = 3  # groups in a warning
 
 
 @dataclass(frozen=True)
-class Stream:
+class StreamDesign:
     """One input of a fusion network.
 
     Parameters
     ----------
-    name : the modality, or what tells it from others of the same.
+    name : the modality or, of several streams of one modality, the encoder or the table.
     encoder, encoder_settings : name in the registry, and keywords of its class.
     shape : of one sample.
     """
@@ -48,7 +50,7 @@ class Stream:
 
 @dataclass(frozen=True)
 class Design:
-    """A fusion network, but for its weights.
+    """A fusion network without its weights.
 
     Parameters
     ----------
@@ -58,11 +60,21 @@ class Design:
     """
 
     method: str
-    streams: tuple[Stream, ...]
+    streams: tuple[StreamDesign, ...]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def build(self, n_classes: int, started: Sequence[bool] = ()) -> FusionNetwork:
-        """A new network; ``started`` as `FusionNetwork` takes it, by default all: weights will be given."""
+        """A new network.
+
+        Parameters
+        ----------
+        n_classes : of the logits.
+        started : see `FusionNetwork`; by default all True, for weights that are loaded afterwards.
+
+        Raises
+        ------
+        UsageError : no such method, encoder or setting.
+        """
         encoders = [stream.build() for stream in self.streams]
         entry = registry.get("fusion networks", self.method)
         network: FusionNetwork = entry.build(
@@ -77,7 +89,7 @@ class Design:
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> Design:
         """Rebuild it from `to_meta`."""
-        streams = tuple(Stream(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
+        streams = tuple(StreamDesign(**{**each, "shape": tuple(each["shape"])}) for each in meta["streams"])
         return cls(meta["method"], streams, dict(meta["settings"]))
 
 
@@ -87,8 +99,8 @@ class FusionModel:
     Parameters
     ----------
     networks : the members, all of one design.
-    meta : JSON-able: design, classes, temperatures and biases (of each member), priors (shares of the
-        classes among the training rows), and ``training``.
+    meta : JSON-able: ``design``, ``classes``, ``temperatures`` and ``biases`` (of each member), ``priors``
+        (shares of the classes among the training rows), and ``training``.
 
     Attributes
     ----------
@@ -111,12 +123,11 @@ class FusionModel:
         return tuple(stream.name for stream in self._design.streams)
 
     def predict_proba(self, x: Streams) -> np.ndarray:
-        """Class probabilities, float64 (n_rows, n_classes), of rows with one stream at least.
+        """Class probabilities, float64 (n_rows, n_classes), of rows with one stream or more.
 
         Raises
         ------
-        DataError : rows of other shapes than those of the training, one without any stream, or values that
-            are not finite.
+        DataError : other shapes than in training, a row without any stream, or values that are not finite.
         """
         _check(x, self._design)
         members = zip(self._networks, self._calibrations, strict=True)
@@ -124,40 +135,40 @@ class FusionModel:
         return mean
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
-        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        """Indices of the predicted classes: see `eavctl.classifiers.calibration.decide`."""
         return decide(proba, self.priors)
 
     def weights(self, x: Streams) -> np.ndarray:
-        """How much each stream weighed, float64 (n_rows, n_streams): rows sum to 1, an absent one has 0."""
+        """Weights of the streams, float64 (n_rows, n_streams): rows sum to 1, a missing stream has 0."""
         _check(x, self._design)
         mean: np.ndarray = np.mean([forward(network.weights, x) for network in self._networks], axis=0)
         return mean
 
     def joint(self, x: Streams) -> np.ndarray:
-        """Where the streams of each row meet, float32 (n_rows, n_members * 256), of method ``attention``."""
+        """Joint embeddings of the streams, float32 (n_rows, n_members * 256); for method ``attention``."""
         _check(x, self._design)
-        found = [forward(cast(Attention, network).joint, x) for network in self._networks]
-        return np.concatenate(found, axis=1).astype(np.float32)
+        joint = [forward(cast(AttentionFusion, network).joint, x) for network in self._networks]
+        return np.concatenate(joint, axis=1).astype(np.float32)
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights and buffers of all members, on the CPU."""
         return {name: tensor.cpu() for name, tensor in self._all.state_dict().items()}
 
     def to_meta(self) -> dict[str, Any]:
-        """All but the weights, JSON-able: see the class."""
+        """Everything but the weights, JSON-able: see the class."""
         return dict(self._meta)
 
     @classmethod
     def from_parts(cls, state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> FusionModel:
-        """Build the networks by their design, and give them their weights.
+        """Build the networks of the design and load their weights.
 
         Raises
         ------
-        UsageError : this eavctl has no such method or encoder.
+        UsageError : this version of eavctl has no such method or encoder.
         KeyError, RuntimeError, TypeError, ValueError : the parts do not fit each other.
         """
         design = Design.from_meta(meta["design"])
-        with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
+        with torch.random.fork_rng(devices=[]):  # initial weights are replaced; the caller's state stays
             model = cls([design.build(len(meta["classes"])) for _ in meta["temperatures"]], meta)
         model._all.load_state_dict(dict(state_dict))
         return model
@@ -174,20 +185,21 @@ def fit(
     settings: TrainSettings | None = None,
     keeping: Keeping | None = None,
 ) -> FusionModel:
-    """Train a fusion network, by the loop of `eavctl.classifiers.dnn.fit`.
+    """Train a fusion network with the loop of `eavctl.classifiers.dnn.fit`.
 
-    Groups that a start was trained on cannot show when to stop, or how sure the network is. So each member
-    is validated on groups that its starts were validated on, or a `eavctl.errors.TrainingWarning` names
-    those that a start was trained on.
+    Groups that a start was trained on are no validation set for early stopping and calibration. So each
+    member is validated on groups that its starts were validated on; if there are none, a
+    `eavctl.errors.TrainingWarning` names groups that a start was trained on.
 
     Parameters
     ----------
-    x : rows; a row may lack streams, but not all.
-    labels, groups, units : shape (n_rows,), as `eavctl.classifiers.dnn.fit` takes them.
+    x : rows; each needs one stream or more.
+    labels, groups, units : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
     design : method, streams and settings.
-    starts : for each stream the trained model whose encoder, and head where the method has such, it starts
-        from; None from scratch.
-    settings, keeping : of the training; ``freeze_epochs`` holds all encoders fixed at first.
+    starts : for each stream the trained model from which its encoder starts, and its head if the method has
+        heads; None to train from scratch.
+    settings : of the training; ``freeze_epochs`` freezes all encoders for the first epochs.
+    keeping : checkpoint, TensorBoard folder and callback.
 
     Returns
     -------
@@ -201,9 +213,8 @@ def fit(
     settings = settings or TrainSettings()
     starts = starts or [None] * len(design.streams)
     _check(x, design)
-    rows = labelled(x, labels, groups, units=units)
-    if settings.validation:
-        rows = replace(rows, validate_on=_validated(starts, settings.members))
+    rows = Rows.of(x, labels, groups, units=units)
+    validate_on = _validated(starts, settings.members) if settings.validation else ()
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
     def build(member: int) -> FusionNetwork:
@@ -215,48 +226,48 @@ def fit(
 
     origins = [None if start is None else _hash(start) for start in starts]
     facts = {**meta, "starts": origins}
-    results = fit_members(build, rows, settings, facts, keeping or Keeping())
+    results = fit_members(build, rows, settings, facts, keeping or Keeping(), validate_on=validate_on)
     _warn_of_starts(design, starts, [result["validation_groups"] for result in results])
-    training = {"settings": asdict(settings), "starts": origins, **rows.account(results)}
-    parts = {**meta, **rows.calibrated(results), "training": training}
+    training = {"settings": asdict(settings), "starts": origins, **training_meta(rows, results)}
+    parts = {**meta, **calibrations_meta(rows, results), "training": training}
     return FusionModel.from_parts(joint_state(results), parts)
 
 
 def _validated(starts: Sequence[DnnModel | None], n_members: int) -> tuple[frozenset[str], ...]:
-    """For each member the groups that its starts were validated on, less those that one was trained on."""
-    found = []
+    """For each member the groups that its starts were validated on, and that no start was trained on."""
+    members = []
     for member in range(n_members):
-        told = [groups for start in starts if start and (groups := start.groups(member))]
-        trained = frozenset[str]().union(*(groups for groups, _ in told))
-        validated = frozenset[str]().union(*(groups for _, groups in told))
-        found.append(validated - trained)
-    return tuple(found)
+        known = [groups for start in starts if start and (groups := start.groups(member))]
+        trained = frozenset[str]().union(*(groups for groups, _ in known))
+        validated = frozenset[str]().union(*(groups for _, groups in known))
+        members.append(validated - trained)
+    return tuple(members)
 
 
 def _warn_of_starts(
     design: Design, starts: Sequence[DnnModel | None], validated: Sequence[Sequence[str]]
 ) -> None:
-    """Warn of starts that were trained on groups that a member was validated on, or that may have been."""
+    """Warn of starts that were trained, or may have been, on groups that a member was validated on."""
     for stream, start in zip(design.streams, starts, strict=True):
         if start and any(validated) and (fault := _fault(start, validated)):
-            text = f"early stopping and calibration are too sure: the start of {stream.name} {fault}"
+            text = f"early stopping and calibration are optimistic: the start of {stream.name} {fault}"
             warnings.warn(text, TrainingWarning, stacklevel=3)
 
 
 def _fault(start: DnnModel, validated: Sequence[Sequence[str]]) -> str:
-    """What is wrong with a start for members that are validated on these groups; empty if nothing is."""
-    from eavctl.evaluation.groups import short  # brings pandas, which judging does without
+    """Why a start must not be validated on these groups, one sequence a member; empty if it can be."""
+    from eavctl.evaluation.groups import short  # imports pandas, which prediction does not need
 
-    met: set[str] = set()
+    overlap: set[str] = set()
     for member, names in enumerate(validated):
         groups = start.groups(member)
         if groups is None:
             return "does not say which groups it was validated on; train it again"
-        met |= groups[0].intersection(names)
-    if not met:
+        overlap |= groups[0].intersection(names)
+    if not overlap:
         return ""
-    shown = ", ".join(short(name) for name in sorted(met)[:SHOWN])
-    more = f" and {len(met) - SHOWN} more" if len(met) > SHOWN else ""
+    shown = ", ".join(short(name) for name in sorted(overlap)[:SHOWN])
+    more = f" and {len(overlap) - SHOWN} more" if len(overlap) > SHOWN else ""
     return f"was trained on groups that the fusion was validated on ({shown}{more})"
 
 
@@ -265,15 +276,15 @@ def _check(x: Streams, design: Design) -> None:
     if x.shapes != wanted:
         raise DataError(f"the model takes streams of shapes {wanted}, not {x.shapes}")
     if not x.present.any(axis=1).all():
-        raise DataError("a row without any of the model's streams cannot be judged")
+        raise DataError("a row without any of the model's streams cannot be predicted")
 
 
 def _start(
     network: FusionNetwork, stream: int, model: DnnModel, member: int, classes: tuple[str, ...]
 ) -> None:
-    """Give a stream the encoder of a trained model, and its head, where both have the same classes.
+    """Load the encoder of a trained model into a stream, and its head if both have the same classes.
 
-    The head is calibrated for classes of equal frequency, as the fusion's own logits are until calibration.
+    The head's logits are calibrated for classes of equal frequency, as those of a fusion are in training.
     """
     started, calibration = model.member(member)
     network.encoders[stream].load_state_dict(started.encoder.state_dict())  # type: ignore[attr-defined]
@@ -281,13 +292,13 @@ def _start(
     if heads is None or set(classes) != set(model.classes_):
         return
     order = [model.classes_.tolist().index(name) for name in classes]
-    mine, theirs = heads[stream][-1], cast(nn.Linear, started.head[-1])
+    target, source = heads[stream][-1], cast(nn.Linear, started.head[-1])
     shift = torch.from_numpy(calibration.balanced_bias(model.priors))
     with torch.no_grad():
-        mine.weight.copy_(theirs.weight[order] * calibration.scale)
-        mine.bias.copy_((theirs.bias * calibration.scale + shift)[order])
+        target.weight.copy_(source.weight[order] * calibration.scale)
+        target.bias.copy_((source.bias * calibration.scale + shift)[order])
 
 
 def _hash(model: DnnModel) -> str:
-    """Hash of all its weights."""
+    """Hash of a model's weights."""
     return hash_bytes(tensor.numpy().tobytes() for _, tensor in sorted(model.state_dict().items()))

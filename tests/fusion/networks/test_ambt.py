@@ -85,11 +85,11 @@ def test_logits_and_gradients_are_those_of_plain_loops(method: str, present: Any
     with torch.no_grad():
         model.bottleneck.mul_(50)  # so that what is exchanged weighs something
     expected = plain(model, x, method == "ambt-concat")
-    said = model.say(x)
+    output = model.fuse(x)
     mean = torch.stack([torch.stack(list(row.values())).mean(dim=0) for row in expected])
-    torch.testing.assert_close(said.logits, mean, rtol=1e-8, atol=1e-10)
+    torch.testing.assert_close(output.logits, mean, rtol=1e-8, atol=1e-10)
     probe = torch.randn(3, dtype=torch.float64, generator=torch.Generator().manual_seed(3))
-    ours, theirs = slopes(model, (said.logits * probe).sum()), slopes(model, (mean * probe).sum())
+    ours, theirs = slopes(model, (output.logits * probe).sum()), slopes(model, (mean * probe).sum())
     for name, one, other in zip([n for n, _ in model.named_parameters()], ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-9, msg=name)
 
@@ -169,7 +169,7 @@ def test_what_one_stream_sees_reaches_the_others_heads_from_two_fused_layers_on(
         model = network(method, names, fusion_layers=max(layers, 2))
         model.n_fused = layers
         with torch.no_grad():
-            before, after = (model.say(each).heads[0].values for each in (x, other))
+            before, after = (model.fuse(each).heads[0].values for each in (x, other))
         assert bool((after[2] - before[2]).abs().max() > 1e-9) == reaches
         torch.testing.assert_close(after[[0, 1, 3]], before[[0, 1, 3]], rtol=1e-9, atol=1e-11)
 

@@ -59,7 +59,7 @@ def unusual(model: nn.Module) -> Any:
 
 def test_attention_is_a_softmax_over_the_streams_present() -> None:
     model, x = unusual(network("attention", NAMES)), batch(NAMES, present=MIXED)
-    said = model.say(x)
+    output = model.fuse(x)
     for row in range(4):
         projected, scores = {}, {}
         for stream, values in enumerate(embedded(model, x, row)):
@@ -72,12 +72,12 @@ def test_attention_is_a_softmax_over_the_streams_present() -> None:
         summed = sum(weights[stream] * projected[stream] for stream in weights)
         first, _, _, second = model.classifier
         logits = linear(second, relu(linear(first, summed)))
-        np.testing.assert_allclose(said.logits[row].detach(), logits, rtol=1e-9)
+        np.testing.assert_allclose(output.logits[row].detach(), logits, rtol=1e-9)
         np.testing.assert_allclose(model.joint(x)[row].detach(), summed, rtol=1e-9)
         np.testing.assert_allclose(
-            said.weights[row].detach(), [weights.get(0, 0), weights.get(1, 0)], rtol=1e-9
+            output.weights[row].detach(), [weights.get(0, 0), weights.get(1, 0)], rtol=1e-9
         )
-    assert said.weights[1].tolist() == [1, 0]
+    assert output.weights[1].tolist() == [1, 0]
 
 
 def excited(gate: Any, x: np.ndarray) -> np.ndarray:
@@ -96,7 +96,7 @@ def test_channel_attention_is_squeeze_and_excitation() -> None:
         entry = registry.get("fusion networks", "channel-attention")
         model = unusual(entry.thing(encoders, [False, False], 3).double().eval())
     x = batch(NAMES, present=MIXED)
-    said = model.say(x)
+    output = model.fuse(x)
     assert model.gates[0].mlp[0].out_features == max(1, 12 // 8)
     for row in range(4):
         found = embedded(model, x, row)
@@ -113,9 +113,9 @@ def test_channel_attention_is_squeeze_and_excitation() -> None:
         weight, bias = parts(norm)
         scaled = (hidden - norm.running_mean.numpy()) / np.sqrt(norm.running_var.numpy() + norm.eps)
         logits = linear(second, relu(weight * scaled + bias))
-        np.testing.assert_allclose(said.logits[row].detach(), logits, rtol=1e-8)
+        np.testing.assert_allclose(output.logits[row].detach(), logits, rtol=1e-8)
         lengths = np.linalg.norm(added, axis=1)
-        np.testing.assert_allclose(said.weights[row].detach(), lengths / lengths.sum(), rtol=1e-8)
+        np.testing.assert_allclose(output.weights[row].detach(), lengths / lengths.sum(), rtol=1e-8)
 
 
 def test_the_first_layer_on_all_streams_is_one_on_their_embeddings_side_by_side() -> None:

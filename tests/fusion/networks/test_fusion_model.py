@@ -21,7 +21,7 @@ from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, TrainingWarning, UsageError
-from eavctl.fusion.networks.model import Design, FusionModel, Stream, fit
+from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign, fit
 from eavctl.storage import artifacts
 
 QUICK = TrainSettings(epochs=6, batch=16, lr=5e-3, dropout=0.1, device="cpu", patience=9)
@@ -35,7 +35,7 @@ def kinds_for(method: str) -> tuple[str, str]:
 def design(method: str, kinds: tuple[str, ...] | None = None, **settings: Any) -> Design:
     kinds = kinds or kinds_for(method)
     return Design(
-        method, tuple(Stream(f"s{i}", k, SETTINGS[k], SHAPES[k]) for i, k in enumerate(kinds)), settings
+        method, tuple(StreamDesign(f"s{i}", k, SETTINGS[k], SHAPES[k]) for i, k in enumerate(kinds)), settings
     )
 
 
@@ -307,9 +307,9 @@ def test_people_whom_a_start_has_not_met_may_validate() -> None:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_round_trip_through_a_model_file(method: str, tmp_path: Path) -> None:
+def test_round_trip_through_a_model_file(method: str, tmp_path: Path, model_meta: Any) -> None:
     model = model_of(method)
-    artifacts.save(tmp_path / "f.pt", model, {"kind": "fusion"})
+    artifacts.save(tmp_path / "f.pt", model, model_meta("fusion"))
     again = artifacts.load(tmp_path / "f.pt").predictor
     x, _ = toy(seed=4, kinds=kinds_for(method))
     np.testing.assert_array_equal(again.predict_proba(x), model.predict_proba(x))
@@ -318,14 +318,14 @@ def test_round_trip_through_a_model_file(method: str, tmp_path: Path) -> None:
     assert again.streams == model.streams
 
 
-def test_a_file_whose_parts_do_not_fit_is_damaged(tmp_path: Path) -> None:
+def test_a_file_whose_parts_do_not_fit_is_damaged(tmp_path: Path, model_meta: Any) -> None:
     meta, state = model_of("attention").to_meta(), model_of("attention").state_dict()
     state.pop("0.scores.0.bias")
 
     class Broken:
         to_meta, state_dict = staticmethod(lambda: meta), staticmethod(lambda: state)
 
-    artifacts.save(tmp_path / "f.pt", Broken(), {"kind": "fusion"})
+    artifacts.save(tmp_path / "f.pt", Broken(), model_meta("fusion"))
     with pytest.raises(DataError, match=r"f\.pt: the model is damaged"):
         artifacts.load(tmp_path / "f.pt")
 

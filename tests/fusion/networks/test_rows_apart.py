@@ -68,7 +68,7 @@ def test_no_gradient_crosses_rows_in_training(method: str) -> None:
 def learned(model: Any, x: StreamBatch) -> tuple[Any, dict[str, Any], dict[str, Any]]:
     """Logits and all that a training step leaves behind: gradients, and buffers such as batch norms'."""
     torch.manual_seed(0)
-    logits = model.say(x).logits.detach()
+    logits = model.fuse(x).logits.detach()
     torch.manual_seed(0)
     model.loss(x, Y, CRITERION).backward()
     slopes = {name: p.grad for name, p in model.named_parameters()}
@@ -136,10 +136,10 @@ def test_a_stream_absent_from_a_whole_batch_learns_nothing(method: str, absent: 
 @pytest.mark.parametrize("method", AMBT)
 def test_a_stream_alone_is_judged_by_its_own_head(method: str, stream: int) -> None:
     model = network(method)
-    said = model.say(batch(present=[[each == stream for each in range(3)]] * 4))
-    close(said.logits, said.heads[stream].values)
-    close(said.logits, model.heads[stream](said.embeddings[stream].values))
-    assert (said.weights[:, stream] == 1).all()
+    output = model.fuse(batch(present=[[each == stream for each in range(3)]] * 4))
+    close(output.logits, output.heads[stream].values)
+    close(output.logits, model.heads[stream](output.embeddings[stream].values))
+    assert (output.weights[:, stream] == 1).all()
 
 
 @pytest.mark.parametrize("names", [("mlp", "mlp"), (EEG, "mlp")])

@@ -11,14 +11,14 @@ from small_networks import AMBT, CRITERION, EEG, METHODS, batch, network
 
 from eavctl.classifiers.network import StreamBatch
 from eavctl.errors import UsageError
-from eavctl.fusion.networks.base import CONTRAST_TEMPERATURE, info_nce, without_some
+from eavctl.fusion.networks.base import CONTRAST_TEMPERATURE, drop_streams, info_nce
 
 Y = torch.tensor([0, 1, 2, 1])
 PAIR = ("mlp", EEG)
 
 
 def drawn(present: torch.Tensor, share: float, seed: int = 0) -> torch.Tensor:
-    return without_some(present, share, torch.Generator().manual_seed(seed))
+    return drop_streams(present, share, torch.Generator().manual_seed(seed))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -89,17 +89,17 @@ def test_the_contrastive_term_is_there_when_asked_for(method: str) -> None:
     without, with_it = network(method, names), network(method, names, contrastive=0.5)
     assert not [name for name, _ in without.named_parameters() if name.startswith("contrasts")]
     x = batch(names)
-    said = with_it.say(x)
-    plain = with_it.cross_entropy(said, Y, CRITERION)
-    pair = [project(each.values) for project, each in zip(with_it.contrasts, said.embeddings, strict=True)]
+    output = with_it.fuse(x)
+    plain = with_it.cross_entropy(output, Y, CRITERION)
+    pair = [project(each.values) for project, each in zip(with_it.contrasts, output.embeddings, strict=True)]
     torch.testing.assert_close(with_it.loss(x, Y, CRITERION), plain + 0.5 * info_nce(*pair))
     torch.testing.assert_close(
-        without.loss(x, Y, CRITERION), without.cross_entropy(without.say(x), Y, CRITERION)
+        without.loss(x, Y, CRITERION), without.cross_entropy(without.fuse(x), Y, CRITERION)
     )
 
 
 def contrast(model: Any, x: StreamBatch) -> torch.Tensor:
-    found: torch.Tensor = model._contrast(model.say(x).embeddings)
+    found: torch.Tensor = model._contrast(model.fuse(x).embeddings)
     return found
 
 
@@ -119,7 +119,7 @@ def test_rows_that_lack_a_stream_are_paired_with_nothing() -> None:
 def test_three_streams_are_compared_pair_by_pair() -> None:
     names = (EEG, EEG, EEG)
     model, x = network("attention", names, contrastive=1.0), batch(names)
-    placed = [p(e.values) for p, e in zip(model.contrasts, model.say(x).embeddings, strict=True)]
+    placed = [p(e.values) for p, e in zip(model.contrasts, model.fuse(x).embeddings, strict=True)]
     pairs = [info_nce(placed[a], placed[b]) for a, b in ((0, 1), (0, 2), (1, 2))]
     torch.testing.assert_close(contrast(model, x), sum(pairs) / 3)
 

@@ -1,4 +1,4 @@
-"""``eavctl fuse`` on feature tables: from scratch, from trained models, and without leaks."""
+"""``eavctl train-fusion``: from scratch, from trained models, and without leaks."""
 
 import json
 import shutil
@@ -18,12 +18,13 @@ def features(eav):
 
 
 def test_ambt_trains_and_says_what_each_modality_is_worth(eav, run, tmp_path, features):
-    words = ("fuse", *features, *AMBT, "-o", "ambt.parquet", "--save", "ambt.pt", "--json")
+    words = ("train-fusion", *features, *AMBT, "-o", "ambt.pt", "--predictions", "ambt.parquet", "--json")
     planned = json.loads(run(*words, "-n").out)
     assert list(tmp_path.iterdir()) == []
     result = run(*words)
     assert result.code == 0, result.err
     said = json.loads(result.out)
+    assert planned["command"] == said["command"] == "train-fusion"
     assert (planned["dry_run"], said["dry_run"]) == (True, False)
     assert planned["out"] == said["out"] == ["ambt.pt", "ambt.parquet"]
     assert planned["class_counts"] == said["class_counts"]
@@ -35,9 +36,9 @@ def test_ambt_trains_and_says_what_each_modality_is_worth(eav, run, tmp_path, fe
     assert table.meta["fusion"]["subsets"] == said["fusion"]["subsets"]
     assert len(table) == len(tables.read_predictions(eav / "epochs_preds.parquet"))
     meta = artifacts.read_meta(tmp_path / "ambt.pt")
-    assert meta["method"] == "ambt-mean"
-    assert [stream["encoder"] for stream in meta["streams"]] == ["shallow-transformer", "vit"]
-    again = run("fuse", *features, *AMBT, "-o", "ambt.parquet", "--save", "ambt.pt")
+    assert meta.method == "ambt-mean"
+    assert [stream.encoder for stream in meta.streams] == ["shallow-transformer", "vit"]
+    again = run("train-fusion", *features, *AMBT, "-o", "ambt.pt", "--predictions", "ambt.parquet")
     assert "is up to date" in again.err
 
     card = run("predict", eav / "twin/subject1", "--trial", "2", "--model", tmp_path / "ambt.pt")
@@ -52,9 +53,7 @@ def test_ambt_trains_and_says_what_each_modality_is_worth(eav, run, tmp_path, fe
 def test_models_to_start_from_follow_init_and_are_compared_with(eav, run, features):
     inputs = [*features, eav / "speech.parquet"]
     models = [eav / "epochs.pt", eav / "faces.pt"]
-    result = run(
-        "fuse", *inputs, "--method", "attention", "--init", *models, *QUICK, "-o", "att.parquet", "--json"
-    )
+    result = run("train-fusion", *inputs, "--init", *models, *QUICK, "-o", "att.pt", "--json")
     assert result.code == 0, result.err
     fusion = json.loads(result.out)["fusion"]
     assert fusion["encoders"] == ["eegnet", "vit", "mlp"]
@@ -68,28 +67,30 @@ def test_models_to_start_from_follow_init_and_are_compared_with(eav, run, featur
 
 def test_a_start_that_has_met_the_test_rows_is_refused(eav, run, tmp_path, features):
     whole = artifacts.load(eav / "faces.pt")
-    artifacts.save(tmp_path / "whole.pt", whole.predictor, {**whole.meta, "kept_folds": 0})
-    result = run("fuse", *features, "--init", tmp_path / "whole.pt", *QUICK, "-o", "f.parquet")
+    artifacts.save(tmp_path / "whole.pt", whole.predictor, {**whole.meta.json, "kept_folds": 0})
+    result = run("train-fusion", *features, "--init", tmp_path / "whole.pt", *QUICK, "-o", "f.pt")
     assert result.code == 3
     assert "whole.pt was trained on what fold 1 tests" in result.err
     assert "--keep-folds" in result.err
-    assert not (tmp_path / "f.parquet").exists()
+    assert not (tmp_path / "f.pt").exists()
 
 
 def test_kept_folds_of_another_split_are_refused_where_they_have_met_the_tested(eav, run, features):
     other = ("--epochs", "1", "--protocol", "group-kfold", "--folds", "2", "--size", "tiny")
-    result = run("fuse", *features, "--init", eav / "faces.pt", *other, "-o", "f.parquet")
+    result = run("train-fusion", *features, "--init", eav / "faces.pt", *other, "-o", "f.pt")
     # each person's network has met that person alone, so the other person's may start the fold
     assert result.code == 0, result.err
     stratified = ("--epochs", "1", "--protocol", "stratified", "--folds", "2", "--size", "tiny")
-    assert run("fuse", *features, "--init", eav / "faces.pt", *stratified, "-o", "g.parquet").code == 3
+    refused = run("train-fusion", *features, "--init", eav / "faces.pt", *stratified, "-o", "g.pt")
+    assert refused.code == 3
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
         (["--method", "ambt-mean"], 2, "shallow-transformer"),
-        (["--method", "attenton"], 2, "known: "),
+        (["--method", "attenton"], 2, "'attention'"),
+        (["--method", "weighted"], 2, "eavctl fuse"),
         (["--encoder", "vit"], 2, "give one a table"),
         (["--encoder", "mlp", "--encoder", "ast"], 2, "choose --encoder"),
         (["--set", "modality_dropout=2"], 2, "modality_dropout"),
@@ -98,20 +99,28 @@ def test_kept_folds_of_another_split_are_refused_where_they_have_met_the_tested(
 )
 def test_what_cannot_be_is_refused_with_a_way_out(eav, run, words, code, message):
     inputs = [eav / "speech.parquet", eav / "faces.parquet"]
-    result = run("fuse", *inputs, *words, *QUICK, "-o", "f.parquet")
+    result = run("train-fusion", *inputs, *words, *QUICK, "-o", "f.pt")
     assert result.code == code, result.err
     assert message in result.err
 
 
 def test_models_and_tables_are_not_mixed_up(eav, run):
-    tables_ = [eav / "epochs_preds.parquet", eav / "faces_preds.parquet"]
-    mixed = run("fuse", *tables_, eav / "faces.pt", "-o", "f.parquet")
-    assert mixed.code == 2
-    assert "--init" in mixed.err
-    assert "feature tables" in run("fuse", *tables_, "--init", eav / "faces.pt", "-o", "f.parquet").err
-    kinds = run("fuse", eav / "epochs.parquet", tables_[1], "-o", "f.parquet")
-    assert kinds.code == 3
-    assert "faces_preds.parquet" in kinds.err
+    features = [eav / "epochs.parquet", eav / "faces.parquet"]
+    predictions = [eav / "epochs_preds.parquet", eav / "faces_preds.parquet"]
+    model = run("train-fusion", *features, eav / "faces.pt", "-o", "f.pt")
+    assert model.code == 2
+    assert "--init" in model.err
+    swapped = run("fuse", features[0], predictions[1], "-o", "f.parquet")
+    assert swapped.code == 3
+    assert "epochs.parquet" in swapped.err
+    assert "train-fusion" in swapped.err
+    swapped = run("train-fusion", features[0], predictions[1], "-o", "f.pt")
+    assert swapped.code == 3
+    assert "faces_preds.parquet" in swapped.err
+    assert "eavctl fuse" in swapped.err
+    network = run("fuse", *predictions, "--method", "attention", "-o", "f.parquet")
+    assert network.code == 2
+    assert "train-fusion" in network.err
 
 
 def test_late_fusers_take_what_there_is(eav, run, tmp_path):

@@ -1,0 +1,140 @@
+"""Rows to train on: features, classes, and what a split must keep together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eavctl.classifiers.inner_folds import InnerRows, Names
+from eavctl.classifiers.streams import Features, Streams, pieces
+from eavctl.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows to train on; `of` checks that the parts fit each other.
+
+    Parameters
+    ----------
+    x : features, float32 or, for pictures, uint8, shape (n_rows, *shape); or `Streams`.
+    y : class numbers, int64, shape (n_rows,); all 0 where rows have no labels.
+    classes : names of the classes, in the order of their numbers; empty where rows have no labels.
+    groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
+    units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
+    keys : one row each, with the columns of `eavctl.storage.keys.KEYS`, where the rows come from a table.
+    """
+
+    x: Features
+    y: np.ndarray
+    classes: tuple[str, ...]
+    groups: np.ndarray | None = None
+    units: np.ndarray | None = None
+    keys: pd.DataFrame | None = None
+
+    @classmethod
+    def of(
+        cls,
+        x: Features,
+        labels: Sequence[str] | np.ndarray | None,
+        groups: Names | None = None,
+        classes: Sequence[str] | None = None,
+        units: Names | None = None,
+    ) -> Rows:
+        """Bring features and the names of their classes together.
+
+        Parameters
+        ----------
+        labels : shape (n_rows,); None where rows have none.
+        classes : ordered names; by default the labels, sorted.
+
+        Raises
+        ------
+        DataError : numbers of rows, labels, groups and units differ, fewer than two classes, a label that is
+            not among the classes, or values that are not finite.
+        """
+        for name, given in (("labels", labels), ("groups", groups), ("units", units)):
+            if given is not None and len(given) != len(x):
+                raise DataError(f"{len(x)} rows, {len(given)} {name}: these must be equally many")
+        known, y = _numbered(labels, classes) if labels is not None else ((), np.zeros(len(x), np.int64))
+        if not all(np.isfinite(piece).all() for piece in pieces(x)):
+            raise DataError("features that are not finite; extract them again")
+        return cls(x, y, known, *(None if names is None else np.asarray(names) for names in (groups, units)))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Name of each row's class, shape (n_rows,)."""
+        names: np.ndarray = np.array(self.classes)
+        return np.asarray(names[self.y])
+
+    @property
+    def array(self) -> np.ndarray:
+        """The features, where they are one array.
+
+        Raises
+        ------
+        DataError : they are streams of several modalities.
+        """
+        if not isinstance(self.x, np.ndarray):
+            raise DataError("rows of several modalities, and the classifier takes one: use train-fusion")
+        return self.x
+
+    @property
+    def streams(self) -> Streams:
+        """The features, where they are streams of several modalities.
+
+        Raises
+        ------
+        DataError : they are one array.
+        """
+        if not isinstance(self.x, Streams):
+            raise DataError("rows of one modality, and a fusion takes several: use train-svm or train-dnn")
+        return self.x
+
+    @property
+    def key_frame(self) -> pd.DataFrame:
+        """The keys.
+
+        Raises
+        ------
+        DataError : the rows have none.
+        """
+        if self.keys is None:
+            raise DataError("rows without keys cannot be split: read them from a feature table")
+        return self.keys
+
+    @property
+    def inner(self) -> InnerRows:
+        """The rows as inner splits take them."""
+        return InnerRows(self.y, self.classes, self.groups, self.units)
+
+    def taking(self, rows: np.ndarray) -> Rows:
+        """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""
+        if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
+            return self  # pictures are not held twice
+        groups, units = (None if names is None else names[rows] for names in (self.groups, self.units))
+        keys = None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True)
+        return replace(self, x=self.x[rows], y=self.y[rows], groups=groups, units=units, keys=keys)
+
+
+def _numbered(
+    labels: Sequence[str] | np.ndarray, classes: Sequence[str] | None
+) -> tuple[tuple[str, ...], np.ndarray]:
+    """Names of the classes, and the number of each label among them."""
+    labels = np.asarray(labels).astype(str)
+    known = [str(name) for name in (np.unique(labels) if classes is None else classes)]
+    unknown = sorted(set(labels) - set(known))
+    if unknown:
+        raise DataError(f"labels that are not among the classes: {', '.join(unknown)}")
+    if len(np.unique(labels)) < 2:
+        raise DataError("a network needs rows of two classes at least")
+    number = {name: i for i, name in enumerate(known)}
+    return tuple(known), np.array([number[label] for label in labels], np.int64)

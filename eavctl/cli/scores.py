@@ -1,0 +1,62 @@
+"""Scores as the commands print them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from eavctl.cli.console import say, warn
+from eavctl.evaluation import formatting
+
+
+def print_scores(scores: Mapping[str, Any]) -> None:
+    """Print the scores, and published ones of the same data set and protocol, if there are any."""
+    say(score_line(scores))
+    if scores["published"]:
+        say(scores["published"])
+
+
+def score_line(scores: Mapping[str, Any]) -> str:
+    """UAR, macro F1 and accuracy with their intervals, and chance."""
+    titles = (("UAR", "uar"), ("macro F1", "macro_f1"), ("accuracy", "accuracy"))
+    parts = ", ".join(f"{title} {formatting.score(scores[key])}" for title, key in titles)
+    note = formatting.intervals_over(scores, scores["uar"])
+    return f"{parts} ({note}); chance {formatting.number(scores['chance'])}"
+
+
+def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:
+    """Print a fusion's weights and scores, those of every subset of its inputs, and its comparisons."""
+    from eavctl.fusion.subsets import lines, warnings_of
+
+    if fusion["weights"]:
+        say("weights: " + ", ".join(f"{name} {share:.2f}" for name, share in fusion["weights"].items()))
+    used = fusion.get("used") or {}
+    if len(used) > 1:
+        say("used: " + ", ".join(f"{names} {n}" for names, n in used.items()))
+    if scores:
+        print_scores(scores)
+    subsets = fusion.get("subsets") or []
+    for line in lines(subsets) if subsets else []:
+        say(line)
+    for sentence in warnings_of(subsets):
+        warn(sentence)
+    for versus in fusion.get("versus") or []:
+        say(verdict(versus))
+
+
+def verdict(versus: Mapping[str, Any]) -> str:
+    """Whether a fusion is better than what it is compared with, in one line."""
+    from eavctl.evaluation.summary import judge
+
+    difference, name = versus["difference"], versus["name"]
+    other = name if versus.get("late") else f"the best of its inputs, {name}"
+    judged = judge(versus)  # files of older versions have the answer of the interval alone
+    relation = "is better than" if judged["better"] else "is not shown to be better than"
+    if judged["worse"]:
+        relation = "is worse than"
+    scores = [formatting.number(versus[each]) for each in ("first", "second")]
+    why = f" ({formatting.no_interval(versus)})" if difference["low"] is None else ""
+    return (
+        f"fusion {relation} {other}: UAR {scores[0]} against {scores[1]}, "
+        f"difference {formatting.difference(difference)}{why}, {formatting.p_value(versus)}"
+    )

@@ -1,0 +1,128 @@
+"""A feature table to a network, an encoder with a linear head."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.encoders.choice import settings_of_size
+from eavctl.progress import Tick, silent
+from eavctl.training import train as training
+from eavctl.training.cross_validation import Evaluation
+from eavctl.training.dnn_fitter import DnnFitter, encoder_for
+from eavctl.training.rows import read_training_set
+from eavctl.training.train import Planned, Targets, Trained
+
+
+@dataclass(frozen=True)
+class EncoderChoice:
+    """Which encoder to train.
+
+    Parameters
+    ----------
+    name : in the registry; by default the one for the table's feature set.
+    size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
+    settings : keywords of the encoder's class.
+    weights : folder of a public checkpoint (config.json and weights) to start from.
+    """
+
+    name: str | None = None
+    size: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    weights: str | os.PathLike[str] | None = None
+
+    def fitter(
+        self, table: str | os.PathLike[str], settings: TrainSettings, log_dir: str | os.PathLike[str] | None
+    ) -> DnnFitter:
+        """The fitter that trains it on a table."""
+        name = self.name or encoder_for(table)
+        sized = settings_of_size(name, self.size) if self.size else {}
+        weights, logs = (Path(path) if path else None for path in (self.weights, log_dir))
+        return DnnFitter(name, {**sized, **self.settings}, settings, weights, logs)
+
+
+def train_dnn(
+    table: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    predictions: str | os.PathLike[str] | None = None,
+    encoder: EncoderChoice | str | None = None,
+    settings: TrainSettings | None = None,
+    evaluation: Evaluation | None = None,
+    normalize: str | None = None,
+    keep_folds: bool = False,
+    log_dir: str | os.PathLike[str] | None = None,
+    force: bool = False,
+    on_fold: Tick = silent,
+) -> Trained:
+    """Train a network, scored on held-out folds.
+
+    An interrupted training resumes from its checkpoints, kept beside the outputs, to the same weights.
+
+    Parameters
+    ----------
+    table : feature table.
+    out : model file (.pt) to write; None writes no model.
+    predictions : prediction table (.parquet) to write, out of fold.
+    encoder : the encoder or its name; by default the one for the table's feature set.
+    settings : of the training, with its seed.
+    evaluation : how rows are split.
+    normalize : ``"speaker"`` standardises the features of each speaker by that speaker's own rows.
+    keep_folds : keep each fold's network in the model file, for `train_fusion` to start from.
+    log_dir : folder for TensorBoard scalars.
+    force : overwrite files that eavctl did not write, and train even if up to date.
+    on_fold : called with the number of fits done, of all, and what comes next.
+
+    Raises
+    ------
+    LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
+    DataError : a table that cannot be read, or does not fit the encoder or the protocol.
+    UsageError : no such encoder or setting, an output that must not be overwritten, or whose name does not
+        end in .pt.
+    """
+    targets, fitter = _choices(table, out, predictions, encoder, settings, keep_folds, log_dir)
+    training.guard(targets, fitter, [table], force=force)
+    data = read_training_set(table, normalize=normalize)
+    return training.train(data, targets, fitter, evaluation or Evaluation(), force=force, on_fold=on_fold)
+
+
+def plan(
+    table: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+    *,
+    predictions: str | os.PathLike[str] | None = None,
+    encoder: EncoderChoice | str | None = None,
+    settings: TrainSettings | None = None,
+    evaluation: Evaluation | None = None,
+    normalize: str | None = None,
+    keep_folds: bool = False,
+    force: bool = False,
+) -> Planned:
+    """What `train_dnn` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `train_dnn` raises them before it fits.
+    """
+    targets, fitter = _choices(table, out, predictions, encoder, settings, keep_folds, None)
+    training.guard(targets, fitter, [table], force=force)
+    data = read_training_set(table, normalize=normalize)
+    return training.plan(data, targets, fitter, evaluation or Evaluation(), force=force)
+
+
+def _choices(
+    table: str | os.PathLike[str],
+    out: str | os.PathLike[str] | None,
+    predictions: str | os.PathLike[str] | None,
+    encoder: EncoderChoice | str | None,
+    settings: TrainSettings | None,
+    keep_folds: bool,
+    log_dir: str | os.PathLike[str] | None,
+) -> tuple[Targets, DnnFitter]:
+    choice = encoder if isinstance(encoder, EncoderChoice) else EncoderChoice(encoder)
+    fitter = choice.fitter(table, settings or TrainSettings(), log_dir)
+    return Targets(out, predictions, keep_folds), fitter

@@ -1,0 +1,149 @@
+"""What model files and feature tables say of themselves, typed.
+
+Each class reads its part of a file's JSON by `from_json`, which names the file where a key is missing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Self
+
+from eavctl.errors import DataError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """Named values of a JSON object; those with a default are not in every file."""
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """Read the values out of a file's JSON; other keys are ignored.
+
+        Raises
+        ------
+        DataError : a key is missing.
+        """
+        required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
+        if missing := [name for name in required if name not in content]:
+            raise DataError(f"{path}: its metadata lack {', '.join(missing)}: damaged, or of another eavctl")
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureMeta(Metadata):
+    """How features were extracted.
+
+    Parameters
+    ----------
+    modality : ``eeg``, ``audio`` or ``video``.
+    features, features_version, settings : name, version and settings of the feature set.
+    features_hash : of all by which features differ; rows of equal hashes can meet.
+    rate, units : samples a second that the set takes, and units of its values.
+    segment : ``{"seconds", "hop"}``; None of whole recordings.
+    shape : of one row.
+    columns : names of the features; None of tensors.
+    normalized : the bands that a training standardised by speaker; None where it did not.
+    """
+
+    modality: str
+    features: str
+    features_version: int
+    settings: Mapping[str, Any]
+    features_hash: str
+    rate: float | None = None
+    units: str | None = None
+    segment: Mapping[str, float] | None = None
+    shape: Sequence[int] = ()
+    columns: Sequence[str] | None = None
+    normalized: Mapping[str, Any] | None = None
+
+    @property
+    def words(self) -> str:
+        """Feature set, rate and settings, for an error."""
+        settings = ", ".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        rate = f" of {self.rate} Hz" if self.rate else ""
+        return f"features {self.features!r}{rate}{f' ({settings})' if settings else ''}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamMeta(FeatureMeta):
+    """One input of a fusion network: its name, its features, and its encoder."""
+
+    name: str
+    encoder: str = ""
+    encoder_settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolMeta(Metadata):
+    """How rows were split, and what restricts the scores.
+
+    Parameters
+    ----------
+    name : of the protocol.
+    warnings : sentences.
+    group : key column whose values were kept together.
+    folds : how many.
+    shares : a subject may be on both sides of a split, by the protocol's name.
+    normalize : ``"speaker"`` where each speaker's features were standardised.
+    """
+
+    name: str
+    warnings: Sequence[str] = ()
+    group: str | None = None
+    folds: int | None = None
+    shares: bool = False
+    normalize: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelMeta(Metadata):
+    """What a model file says of itself.
+
+    Parameters
+    ----------
+    kind : ``svm``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
+    training_hash : of all that the training depended on.
+    features : of a model of one table; None of a fusion.
+    streams : the inputs of a fusion network.
+    protocol : of the training.
+    trained_on : its subjects, clips and recordings (see `eavctl.evaluation.trained_on`).
+    out_of_fold : scores and reliability; None where rows had no labels.
+    fusion : weights, scores of the subsets and comparisons.
+    method : of a fusion.
+    kept_folds : how many models of folds the file holds too.
+    json : the whole of it.
+    """
+
+    kind: str
+    training_hash: str
+    protocol: ProtocolMeta
+    versions: Mapping[str, str]
+    features: FeatureMeta | None = None
+    streams: tuple[StreamMeta, ...] = ()
+    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    out_of_fold: Mapping[str, Any] | None = None
+    fusion: Mapping[str, Any] | None = None
+    method: str = ""
+    kept_folds: int = 0
+    json: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """See `Metadata.from_json`."""
+        parts: dict[str, Any] = {**content, "json": content}
+        if "protocol" in content:
+            parts["protocol"] = ProtocolMeta.from_json(content["protocol"], path)
+        if "streams" in content:
+            parts |= {"features": None}
+            parts["streams"] = tuple(StreamMeta.from_json(each, path) for each in content["streams"])
+        elif content.get("kind") != "fuse":
+            parts["features"] = FeatureMeta.from_json(content, path)
+        return super().from_json(parts, path)
+
+    @property
+    def inputs(self) -> tuple[FeatureMeta, ...]:
+        """The features of each input, in order."""
+        return self.streams or ((self.features,) if self.features else ())

@@ -1,0 +1,175 @@
+"""What a fusion network is made of: feature tables, an encoder for each, and trained models to start from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from eavctl import registry
+from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
+from eavctl.errors import DataError, UsageError
+from eavctl.fusion.networks.model import Design, StreamDesign
+from eavctl.storage import artifacts, tables
+from eavctl.storage.metadata import FeatureMeta
+from eavctl.storage.ownership import NAMES, kind_of
+from eavctl.storage.paths import named
+from eavctl.training.fusion_fitter import Start
+from eavctl.training.joined_tables import JoinedTables, join_features
+
+
+@dataclass(frozen=True)
+class FusionSetup:
+    """Feature tables, one a stream, and how a network encodes and fuses them.
+
+    Parameters
+    ----------
+    tables : feature tables, one a stream; one may be named twice, for two encoders.
+    method : a registered fusion network.
+    encoders : one a table, in the order of the tables; none: chosen by the tables' feature sets.
+    size : base or tiny, of encoders that have sizes and are trained from scratch.
+    init : models of train-dnn from which streams start, each matched to a table by its features.
+    partial : keep samples with a missing modality.
+    network_settings : keywords of the method's class.
+
+    Raises
+    ------
+    UsageError : no table, an empty name, or no such method.
+    DataError : a file that does not exist, or a prediction table.
+    """
+
+    tables: Sequence[str | os.PathLike[str]]
+    method: str = "attention"
+    encoders: Sequence[str] = ()
+    size: str | None = None
+    init: Sequence[str | os.PathLike[str]] = ()
+    partial: bool = False
+    network_settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.method in registry.names("fusers"):
+            raise UsageError(
+                f"{self.method!r} fuses prediction tables, which 'eavctl fuse' does; choose one of "
+                f"{', '.join(registry.names('fusion networks'))}"
+            )
+        registry.get("fusion networks", self.method)
+        object.__setattr__(self, "tables", named(self.tables))
+        object.__setattr__(self, "init", named(self.init))
+        if isinstance(self.encoders, str):
+            object.__setattr__(self, "encoders", (self.encoders,))
+        for path in self.tables:
+            if kind_of(path) == "predictions":
+                raise DataError(
+                    f"{path}: this is {NAMES['predictions']}; {NAMES['features']} is wanted here.\n"
+                    "Fuse prediction tables with 'eavctl fuse'."
+                )
+
+    @cached_property
+    def starts(self) -> tuple[Start | None, ...]:
+        """For each table the model from which its stream starts, or None.
+
+        Raises
+        ------
+        UsageError : a model of another command than train-dnn, or one trained with ``--normalize``.
+        DataError : a model that was trained on the features of no table that is left.
+        """
+        found: list[Start | None] = [None] * len(self.tables)
+        hashes = [tables.read_feature_meta(table).features_hash for table in self.tables]
+        for path in self.init:
+            model = artifacts.load(path)
+            features = _features_of(path, model)
+            matches = [i for i, each in enumerate(hashes) if each == features.features_hash]
+            free = [i for i in matches if found[i] is None]
+            if not free:
+                raise DataError(
+                    f"{path} was trained on features {features.features!r} with other settings than any "
+                    "remaining table has; name the tables that the models were trained on"
+                )
+            found[free[0]] = Start(os.fspath(path), model, tuple(artifacts.load_folds(path)))
+        return tuple(found)
+
+    @cached_property
+    def stream_encoders(self) -> tuple[tuple[str, dict[str, Any]], ...]:
+        """Name and settings of each stream's encoder: of its start, as asked for, or by the feature set.
+
+        Raises
+        ------
+        UsageError : not one encoder a table, one of another modality, or one that the method cannot use.
+        """
+        if self.encoders and len(self.encoders) != len(self.tables):
+            raise UsageError(f"{len(self.encoders)} encoders for {len(self.tables)} tables: give one a table")
+        by_layers = bool(registry.get("fusion networks", self.method).facts.get("tokens"))
+        chosen = []
+        for number, (path, start) in enumerate(zip(self.tables, self.starts, strict=True)):
+            if start:
+                model = start.whole.meta.json["model"]
+                name, settings = model["encoder"], dict(model["encoder_settings"])
+            else:
+                name = _checked(self.encoders[number], path) if self.encoders else _default(path, by_layers)
+                settings = _settings(name, self.size)
+            if by_layers and not runs_by_layers(name):
+                able = [each for each in registry.names("encoders") if runs_by_layers(each)]
+                raise UsageError(
+                    f"{self.method} exchanges tokens between transformer layers, and {name!r} has none: "
+                    f"choose {' or '.join(able)}, or --method attention"
+                )
+            chosen.append((name, settings))
+        return tuple(chosen)
+
+    def join(self) -> JoinedTables:
+        """The rows of all tables, joined on ``sample_id``.
+
+        Raises
+        ------
+        UsageError, DataError : as `eavctl.training.joined_tables.join_features`.
+        """
+        return join_features(self.tables, [name for name, _ in self.stream_encoders], partial=self.partial)
+
+    def design(self, joined: JoinedTables) -> Design:
+        """The network for the joined rows.
+
+        Raises
+        ------
+        UsageError : a setting that the method does not have, or a value that it does not take.
+        """
+        streams = tuple(
+            StreamDesign(name, *encoder, shape)
+            for name, encoder, shape in zip(
+                joined.names, self.stream_encoders, joined.data.rows.streams.shapes, strict=True
+            )
+        )
+        settings = registry.get("fusion networks", self.method).with_defaults(self.network_settings)
+        return Design(self.method, streams, settings)
+
+
+def _features_of(path: str | os.PathLike[str], model: artifacts.Model) -> FeatureMeta:
+    """The features of a model that a stream can start from."""
+    meta = model.meta
+    if meta.kind != "dnn" or meta.features is None:
+        raise UsageError(f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn")
+    if meta.protocol.normalize:
+        raise UsageError(
+            f"{path} was trained with --normalize, which train-fusion does not do; train it without"
+        )
+    return meta.features
+
+
+def _checked(encoder: str, path: str | os.PathLike[str]) -> str:
+    """The encoder, if it takes tables of this one's modality."""
+    meta = tables.read_feature_meta(path)
+    check_modality(encoder, meta.modality, meta.columns is not None)
+    return encoder
+
+
+def _default(path: str | os.PathLike[str], by_layers: bool) -> str:
+    meta = tables.read_feature_meta(path)
+    return default_encoder(meta.features, meta.columns is not None, tokens=by_layers)
+
+
+def _settings(encoder: str, size: str | None) -> dict[str, Any]:
+    """Settings of an encoder in a fusion; ``size`` leaves encoders without sizes as they are."""
+    entry = registry.get("encoders", encoder)
+    sized = settings_of_size(encoder, size) if size and entry.facts.get("sizes") else {}
+    return entry.with_defaults({**entry.facts.get("fused", {}), **sized})

@@ -1,0 +1,355 @@
+"""Training to files: cross-validation, a fit on all rows, and a model file that says how it was made.
+
+An interrupted training resumes from its checkpoints; one whose outputs are up to date is not run again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.groups import identify
+from eavctl.evaluation.names import counts_of, suspicions
+from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.reliability import reliability
+from eavctl.evaluation.summary import summarize
+from eavctl.evaluation.trained_on import TrainedOn
+from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.progress import Tick, silent
+from eavctl.storage import artifacts, files, ownership, tables
+from eavctl.storage.ownership import Output
+from eavctl.storage.provenance import hash_json, versions
+from eavctl.storage.tables import PredictionTable
+from eavctl.training.cross_validation import (
+    CrossValidation,
+    Evaluation,
+    Fitter,
+    FoldCallback,
+    FoldResult,
+    cross_validate,
+    fit_all,
+    plan_folds,
+)
+from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import TableFacts, TrainingSet
+
+PACKAGES = ("numpy", "scikit-learn", "torch")
+
+
+class FoldObserver(Protocol):
+    """A fold callback whose findings go into the model's meta and that of its predictions."""
+
+    def __call__(self, fold: FoldResult) -> None:
+        """Record what is wanted of a fold."""
+        ...
+
+    def meta(self, predictions: PredictionTable) -> dict[str, Any]:
+        """The findings, JSON-able, beside the out-of-fold predictions with their metadata."""
+        ...
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The files to write.
+
+    Parameters
+    ----------
+    model : the model, fitted on all rows; None spares that fit.
+    predictions : the out-of-fold probabilities.
+    keep_folds : the model file also holds the predictor of each fold, for a fusion to start from.
+    """
+
+    model: str | os.PathLike[str] | None
+    predictions: str | os.PathLike[str] | None = None
+    keep_folds: bool = False
+
+    @property
+    def outputs(self) -> list[Output]:
+        """All of them, with their kinds."""
+        named = (Output(self.model or "", "model"), Output(self.predictions or "", "predictions"))
+        return [output for output in named if output.path]
+
+    @property
+    def files(self) -> list[str | os.PathLike[str]]:
+        """The paths of all of them."""
+        return [output.path for output in self.outputs]
+
+    @property
+    def place(self) -> str | os.PathLike[str]:
+        """The file beside which checkpoints are kept: the first that is not a stream, if any."""
+        return next((path for path in self.files if not files.is_stream(path)), self.files[0])
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The result of a training.
+
+    Parameters
+    ----------
+    meta : of the model.
+    warnings : on the data, the protocol and the fits.
+    predictions : out of fold; None where an earlier run's model is up to date and no predictions were asked
+        for.
+    """
+
+    meta: Mapping[str, Any]
+    warnings: tuple[str, ...]
+    predictions: PredictionTable | None
+    up_to_date: bool = False
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a training would do.
+
+    Parameters
+    ----------
+    n_rows : labelled rows.
+    streams : names of the streams, where several tables are joined.
+    plan : the splits.
+    warnings : on the data and the protocol.
+    class_counts : rows of each class.
+    up_to_date : an earlier run has left all outputs.
+    """
+
+    n_rows: int
+    streams: tuple[str, ...]
+    plan: Plan
+    warnings: tuple[str, ...]
+    class_counts: Mapping[str, int]
+    up_to_date: bool = False
+
+
+def guard(targets: Targets, fitter: Fitter, inputs: Sequence[str | os.PathLike[str]], *, force: bool) -> None:
+    """Check that the outputs can be written, before hours of training.
+
+    Parameters
+    ----------
+    inputs : files that are read.
+
+    Raises
+    ------
+    UsageError : an output that must not be overwritten, or whose name does not fit the kind of model.
+    """
+    ownership.guard(targets.outputs, inputs, force=force)
+    if targets.model:
+        artifacts.check_name(targets.model, fitter.kind)
+    if targets.keep_folds and fitter.kind not in artifacts.TORCH_KINDS:
+        raise UsageError(f"a model of kind {fitter.kind!r} cannot keep its folds; only networks can")
+
+
+def train(
+    data: TrainingSet,
+    targets: Targets,
+    fitter: Fitter,
+    evaluation: Evaluation,
+    *,
+    observer: FoldObserver | None = None,
+    force: bool = False,
+    on_fold: Tick = silent,
+) -> Trained:
+    """Cross-validate a classifier, fit it on all rows, and write the model.
+
+    Parameters
+    ----------
+    on_fold : called with the number of fits done, of all, and what comes next.
+
+    Raises
+    ------
+    LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
+    DataError : the rows do not fit the protocol or the fitter.
+    """
+    training_hash = _identity(data.facts, fitter, evaluation)
+    if not force and (earlier := _up_to_date(targets, training_hash)):
+        for target in targets.files:
+            os.utime(target)
+        return earlier
+    prepared = _prepared(data, fitter, evaluation)
+    collected = FitWarnings()
+    with files.keeping_parts(targets.place) as parts:
+        if parts:
+            fitter = fitter.with_checkpoints(parts / training_hash)
+        found = _fit(data, fitter, prepared.plan, targets, observer, collected, on_fold)
+        warnings = (*prepared.warnings, *collected.sentences())
+        meta = {
+            "kind": fitter.kind,
+            **data.facts.features,
+            "classes": list(data.rows.classes),
+            "class_counts": prepared.class_counts,
+            "seed": evaluation.seed,
+            "fitter": fitter.describe(),
+            "protocol": protocol_meta(prepared.plan, data.facts.normalize, warnings),
+            "trained_on": {
+                "table": data.facts.content_hash,
+                **TrainedOn.of_keys(data.rows.key_frame).to_meta(),
+            },
+            "training_hash": training_hash,
+            "versions": versions(*PACKAGES),
+        }
+        predictions = replace(found.validated.predictions, meta=_prediction_meta(meta, fitter, data.facts))
+        findings = observer.meta(predictions) if observer else {}
+        predictions = replace(predictions, meta={**predictions.meta, **findings})
+        meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
+        if targets.model:
+            artifacts.save(targets.model, found.final, meta, found.folds)
+        if targets.predictions:
+            tables.write_predictions(predictions, targets.predictions)
+    return Trained(meta, warnings, predictions)
+
+
+def plan(
+    data: TrainingSet, targets: Targets, fitter: Fitter, evaluation: Evaluation, *, force: bool = False
+) -> Planned:
+    """What `train` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `train` raises them before it fits.
+    """
+    earlier = None if force else _up_to_date(targets, _identity(data.facts, fitter, evaluation))
+    return replace(_prepared(data, fitter, evaluation), up_to_date=earlier is not None)
+
+
+def evaluation_meta(evaluation: Evaluation, normalize: str | None) -> dict[str, Any]:
+    """What of an evaluation goes into a training's identity; the table determines the rest."""
+    split = {key: value for key, value in asdict(evaluation).items() if key != "distinct_names"}
+    return {**split, "normalize": normalize}
+
+
+def protocol_meta(plan: Plan, normalize: str | None, warnings: Sequence[str]) -> dict[str, Any]:
+    """The protocol as models and predictions keep it."""
+    return {
+        "name": plan.name,
+        "group": plan.group,
+        "folds": len(plan.folds),
+        "shares": plan.shares,
+        "normalize": normalize,
+        "warnings": list(warnings),
+    }
+
+
+def _prepared(data: TrainingSet, fitter: Fitter, evaluation: Evaluation) -> Planned:
+    """The splits and what is known of the rows, once everything has been checked."""
+    rows, facts = data.rows, data.facts
+    fitter.check_table(facts)
+    plan = plan_folds(rows, replace(evaluation, distinct_names=facts.distinct_names))
+    fitter.check(rows, plan)
+    people = Counter(zip(rows.labels, identify(rows.key_frame, "subject"), strict=True))
+    warnings = (
+        *facts.notes,
+        *suspicions(people),
+        *plan.warnings,
+        *([SPEAKER_WARNING] if facts.normalize else []),
+    )
+    return Planned(len(rows), facts.streams, plan, warnings, counts_of(people))
+
+
+@dataclass(frozen=True)
+class _Fitted:
+    validated: CrossValidation
+    final: Any
+    folds: list[artifacts.FoldModel]
+
+
+def _fit(
+    data: TrainingSet,
+    fitter: Fitter,
+    plan: Plan,
+    targets: Targets,
+    observer: FoldObserver | None,
+    collected: FitWarnings,
+    on_fold: Tick,
+) -> _Fitted:
+    """Fit every fold, then, if a model is wanted, all rows."""
+    n_folds = len(plan.folds)
+    n_fits = n_folds + bool(targets.model)
+    kept: list[artifacts.FoldModel] = []
+
+    def keep(fold: FoldResult) -> None:
+        trained_on = TrainedOn.of_keys(fold.train.key_frame).to_meta()
+        kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
+
+    callbacks: list[FoldCallback] = []
+    if observer:
+        callbacks.append(observer)
+    if targets.keep_folds:
+        callbacks.append(keep)
+    validated = cross_validate(
+        data.rows,
+        fitter,
+        plan,
+        callbacks=callbacks,
+        warnings=collected,
+        on_fold=lambda done, _, note: on_fold(done, n_fits, note),
+    )
+    final = None
+    if targets.model:
+        final = fit_all(
+            data.rows,
+            fitter,
+            plan,
+            warnings=collected,
+            note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
+        )
+    on_fold(n_fits, n_fits, "")
+    return _Fitted(validated, final, kept)
+
+
+def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
+    """Out-of-fold scores, and how often answers of a confidence were right."""
+    right = {"rows": reliability(predictions)}
+    if len(found.clips) < len(predictions):  # rows are segments, of which predict takes the mean
+        right["clips"] = reliability(replace(found.clips, meta=predictions.meta))
+    return {**summarize(predictions), "reliability": right}
+
+
+def _identity(facts: TableFacts, fitter: Fitter, evaluation: Evaluation) -> str:
+    """A hash of all that the result of a training depends on."""
+    return hash_json(
+        {
+            "table": facts.content_hash,
+            "kind": fitter.kind,
+            "fitter": fitter.describe(),
+            "evaluation": evaluation_meta(evaluation, facts.normalize),
+            "versions": versions(*PACKAGES),
+        }
+    )
+
+
+def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, facts: TableFacts) -> dict[str, Any]:
+    name = f"{fitter.name} on {facts.name}"
+    return {
+        "name": name + (" (speaker-normalised)" if facts.normalize else ""),
+        "modalities": list(facts.modalities),
+        "model_hashes": [meta["training_hash"]],
+        "class_counts": meta["class_counts"],
+        "protocol": meta["protocol"],
+        "out_of_fold": True,
+        "versions": meta["versions"],
+    }
+
+
+def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
+    """The result of an earlier run of the same training, if all outputs are there."""
+    if not all(Path(target).is_file() for target in targets.files):
+        return None
+    try:
+        table = tables.read_predictions(targets.predictions) if targets.predictions else None
+        model = artifacts.read_meta(targets.model) if targets.model else None
+    except DataError:
+        return None
+    hashes = [*([model.training_hash] if model else []), *(table.meta["model_hashes"] if table else [])]
+    lacks_folds = targets.keep_folds and model is not None and not model.kept_folds
+    if any(each != training_hash for each in hashes) or lacks_folds:
+        return None
+    if model:
+        meta = model.json
+    else:
+        assert table is not None  # one of the two is a target
+        meta = {**table.meta, "classes": list(table.classes), "out_of_fold": summarize(table)}
+    return Trained(meta, tuple(meta["protocol"]["warnings"]), table, up_to_date=True)
