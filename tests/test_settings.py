@@ -20,9 +20,9 @@ from eavctl.classifiers.network import build_network
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, EavctlError, UsageError
 from eavctl.extraction.recipe import Recipe
-from eavctl.storage.metadata import FeatureMeta
 from eavctl.settings import Within, checked
 from eavctl.storage import artifacts
+from eavctl.storage.metadata import FeatureMeta
 
 KINDS = ("features", "encoders", "fusion networks")
 REGISTERED = [(kind, name) for kind in KINDS for name in registry.names(kind)]

@@ -100,8 +100,8 @@ def extract(
 ) -> None:
     """Turn recordings into a feature table.
 
-    A recording that cannot be used is named with its reason, here and in the table's metadata, and the
-    rest goes on. Run again after an interruption, it goes on where it stopped.
+    Recordings that cannot be used are listed with their reasons, on stderr and in the table's metadata; all
+    others are extracted. After an interruption, the same command continues where it stopped.
     """
     from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Recipe
@@ -115,18 +115,18 @@ def extract(
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
         planned = plan(source, out, recipe, choice=choice, force=force, strict=strict, rejected=rejected)
-        _tell_plan(planned, recipe, outputs, as_json)
+        _print_plan(planned, recipe, outputs, as_json)
         return
     with progress("extract", at_once=False) as tick:
         result = run(
             source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,
             rejected=rejected, on_clip=tick,
         )  # fmt: skip
-    _tell(result, recipe, outputs, as_json)
+    _print_result(result, recipe, outputs, as_json)
 
 
-def _tell_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
-    """Say what would be extracted."""
+def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
+    """Print what would be extracted."""
     _warn(planned.notes, planned.rejected)
     n = planned.n_recordings
     work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
@@ -142,8 +142,8 @@ def _tell_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_j
         emit_result("extract", outputs, facts, up_to_date=planned.up_to_date, dry_run=True)
 
 
-def _tell(result: Extracted, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
-    """Say what was extracted, and what could not be used."""
+def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
+    """Print what was extracted, and what cannot be used."""
     from eavctl.evaluation.names import class_line
 
     _warn(result.notes, result.rejected)

@@ -52,7 +52,7 @@ def predict(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it is there"),
+        typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it exists"),
     ] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
@@ -79,10 +79,9 @@ def predict(
 ) -> None:
     """Predict which emotion recordings express, and with what confidence.
 
-    Confidence: the share of right answers among out-of-fold recordings of the training that were judged
-    with about the same probability. A fusion model judges by the modalities that a recording has, and tells
-    which it used, how much each weighed, and which were missing. With --segment it judges each segment, and
-    without it whole recordings.
+    Confidence is the share of right answers among out-of-fold recordings of the training that were judged
+    with about the same probability. A fusion model uses the modalities that a recording has; the output
+    lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
     """
     from eavctl.datasets.choice import Choice
 

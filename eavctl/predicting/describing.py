@@ -26,7 +26,7 @@ from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage.provenance import canonical_json
 
-LACKING = ("has no sound", "has no picture")  # of a file that is whole, and has not the modality
+LACKING = ("has no sound", "has no picture")  # a file that is whole but lacks the modality
 
 
 class _Task(NamedTuple):

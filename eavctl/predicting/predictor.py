@@ -250,32 +250,32 @@ class Predictor:
             tuple(absent),
         )
 
-    # --- what is known of answers --------------------------------------------------------------------------
+    # --- notes and JSON ---------------------------------------------------------------------------------
 
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
-        """Sentences on how far the answers can be trusted: for how they were made, of whom, and how long."""
+        """Sentences on what limits the predictions: normalisation, overlap with the training, durations."""
         notes = []
         if self.normalizes_speakers:
             from eavctl.features.normalize import SPEAKER_WARNING
 
             notes.append(SPEAKER_WARNING)
-        return [*notes, *self._met_in_training(rows), *self.confidence.length_note(rows)]
+        return [*notes, *self._overlap_with_training(rows), *self.confidence.length_note(rows)]
 
-    def _met_in_training(self, rows: Sequence[Row]) -> list[str]:
-        """A sentence if the model was trained on these people or recordings, whatever their names here."""
+    def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
+        """A sentence if the model was trained on these people or recordings, under these or other names."""
         trained = TrainedOn.from_meta(self.model.trained_on)
         ours = TrainedOn.of_rows(row.keys for row in rows)
-        met = trained.shared_subjects(ours) or trained.shared_clips(ours)
-        if not met and (known := trained.shared_recordings(ours)):
+        shared = trained.shared_subjects(ours) or trained.shared_clips(ours)
+        if not shared and (known := trained.shared_recordings(ours)):
             names = (
                 r.recording for r in rows if not known.isdisjoint(r.keys.get("recording", "").split(JOINED))
             )
-            met = list(dict.fromkeys(names))
-        if not met:
+            shared = list(dict.fromkeys(names))
+        if not shared:
             return []
-        others = f" and {len(met) - 1} more" if len(met) > 1 else ""
+        names_shared = shared[0] + (f" and {len(shared) - 1} more" if len(shared) > 1 else "")
         return [
-            f"the model was trained on {met[0]}{others}: how well it does on them says nothing about others"
+            f"the model was trained on {names_shared}: how well it does on them says nothing about others"
         ]
 
     def answer(self, row: Row) -> dict[str, Any]:
