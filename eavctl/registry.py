@@ -1,4 +1,4 @@
-"""Names to things: layouts, feature sets, encoders and fusers, each in one file with one ``@register``."""
+"""Names to things: layouts, feature sets, encoders, fusers and executors, one ``@register`` each."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ PACKAGES = {
     "encoders": "eavctl.encoders",
     "fusers": "eavctl.fusion",
     "fusion networks": "eavctl.fusion.networks",  # apart: late fusion needs no torch
+    "executors": "eavctl.extraction",
 }
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ import pytest
 
 from eavctl import jobs
 from eavctl.errors import UsageError
-from eavctl.extraction import executors as workers
+from eavctl.extraction import executors
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
 
@@ -39,7 +39,7 @@ def slowly(number):
 def test_many_jobs_start_few_workers(monkeypatch):
     monkeypatch.setattr("threading.active_count", lambda: 1)
     most, found = 0, []
-    for number in workers.in_order(slowly, ((n,) for n in range(12)), 40):
+    for number in executors.map_in_order(slowly, ((n,) for n in range(12)), 40):
         most = max(most, len(multiprocessing.active_children()))
         found.append(number)
     assert found == list(range(12))

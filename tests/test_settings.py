@@ -22,6 +22,7 @@ from eavctl.errors import DataError, EavctlError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.settings import Within, checked
 from eavctl.storage import artifacts
+from eavctl.storage.metadata import FeatureMeta
 
 KINDS = ("features", "encoders", "fusion networks")
 REGISTERED = [(kind, name) for kind in KINDS for name in registry.names(kind)]
@@ -156,7 +157,7 @@ def test_a_number_is_one_setting_however_it_is_written(one: float, other: float)
 def test_features_of_a_file_that_wrote_a_number_otherwise_are_the_same() -> None:
     meta = Recipe("eeg-epochs", {"high": 40}).meta()
     written = {**meta, "settings": {**meta["settings"], "high": 40.0}}
-    assert Recipe.from_meta(written) == Recipe("eeg-epochs", {"high": 40})
+    assert Recipe.from_meta(FeatureMeta.from_json(written, "t.parquet")) == Recipe("eeg-epochs", {"high": 40})
 
 
 @pytest.mark.parametrize(
@@ -252,4 +253,4 @@ def test_a_file_of_impossible_feature_settings_is_bad_data() -> None:
         {"features": "unheard-of"},
     ):
         with pytest.raises(DataError):
-            Recipe.from_meta({**meta, **wrong})
+            Recipe.from_meta(FeatureMeta.from_json({**meta, **wrong}, "t.parquet"))

@@ -1,4 +1,4 @@
-"""What ``eavctl predict`` does and prints, apart from its options: it starts without typer."""
+"""Run ``eavctl predict`` and print its results; the options are elsewhere, so that this needs no typer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
-    from eavctl.stages.predict import Planned, Predicted, Row, Without
+    from eavctl.predicting.predicted import Predicted
+    from eavctl.predicting.rows import AbsentStream, Row
+    from eavctl.stages.predict import Planned
 
 DEFAULT_MODEL = Path("svm.joblib")
 BAR = 32  # characters for a probability of 1
@@ -38,7 +40,7 @@ def judge(
     dry_run: bool = False,
     as_json: bool = False,
 ) -> None:
-    """Judge recordings and print what the model says; parameters are the options of ``eavctl predict``."""
+    """Judge recordings and print the predictions; parameters are the options of ``eavctl predict``."""
     from eavctl.storage.ownership import Output, guard
 
     separate = separate or {}
@@ -54,7 +56,7 @@ def judge(
     outputs += [Output(rejected, "rejected")] if rejected else []
     guard(outputs, [*sources, *separate.values(), found], force=force)
     written = [output.path for output in outputs]
-    asked: dict[str, Any] = {
+    options: dict[str, Any] = {
         "separate": separate,
         "choice": choice,
         "trial": trial,
@@ -63,11 +65,11 @@ def judge(
         "strict": strict,
     }
     if dry_run:
-        _tell_plan(sources, found, asked, written, as_json)
+        _print_plan(sources, found, options, written, as_json)
         return
     from eavctl.stages.predict import predict as run
 
-    result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **asked)
+    result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **options)
     _warn(result)
     if plot:
         from eavctl.report.analysis import draw_analysis
@@ -88,13 +90,13 @@ def judge(
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
 
 
-def _tell_plan(
-    sources: Sequence[str], model: Path, asked: Mapping[str, Any], outputs: Sequence[Any], as_json: bool
+def _print_plan(
+    sources: Sequence[str], model: Path, options: Mapping[str, Any], outputs: Sequence[Any], as_json: bool
 ) -> None:
-    """Say what would be judged."""
+    """Print what would be judged."""
     from eavctl.stages.predict import plan
 
-    planned = plan(sources, model, **asked)
+    planned = plan(sources, model, **options)
     _warn(planned)
     say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
@@ -113,7 +115,7 @@ def _warn(found: Predicted | Planned) -> None:
 
 
 def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
-    """The one recording whose sound ``--plot`` draws."""
+    """The one audio file that ``--plot`` draws."""
     sounds = [separate["audio"]] if "audio" in separate else sources
     if len(sounds) != 1 or sounds[0] == "-":
         raise UsageError("--plot draws one recording; name its file")
@@ -121,12 +123,12 @@ def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
 
 
 def _title(result: Predicted) -> str:
-    """What a picture's title says: the answer, or how many segments have which."""
+    """The title of a picture: the answer, or how many segments have each."""
     if len(result.rows) > 1:
         counts = Counter(row.pred for row in result.rows)
         return f"{len(result.rows)} segments: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
     (row,) = result.rows
-    right = result.sureness(row)
+    right = result.right(row)
     known = f", right {right['right']:.0%} out of fold" if right else ""
     return f"{row.pred} {row.proba[result.classes.index(row.pred)]:.0%}{known}"
 
@@ -145,33 +147,13 @@ def _used(result: Predicted) -> str:
 
 
 def _facts(result: Predicted) -> dict[str, Any]:
-    """What ``--json`` tells."""
-    rows = [
-        {
-            "recording": row.recording,
-            "start": row.start,
-            "end": row.end,
-            "pred": row.pred,
-            "proba": dict(zip(result.classes, row.proba.tolist(), strict=True)),
-            "right_out_of_fold": result.sureness(row),
-            **(_streams(row) if result.is_fusion else {}),
-        }
-        for row in result.rows
-    ]
+    """What ``--json`` prints."""
     return {
         "recordings": result.n_recordings,
         "classes": list(result.classes),
-        "predictions": rows,
+        "predictions": [result.predictor.answer(row) for row in result.rows],
         "rejected": list(result.rejected),
     }
-
-
-def _streams(row: Row) -> dict[str, Any]:
-    """What a row was judged by, and without what: of which share of its segments, and why, where known."""
-    absent = [
-        {"name": each.stream, "reason": each.reason or None, "share": each.share} for each in row.absent
-    ]
-    return {"modalities": row.weights, "absent": absent}
 
 
 def _lines(result: Predicted) -> list[str]:
@@ -180,20 +162,20 @@ def _lines(result: Predicted) -> list[str]:
     lines = []
     for row in result.rows:
         when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
-        proba, right = row.proba[result.classes.index(row.pred)], _right(result.sureness(row))
+        proba, right = row.proba[result.classes.index(row.pred)], _right(result.right(row))
         lines.append(f"{when}{row.pred:<{width}}  {proba:.2f}  {right}  {row.recording}")
     return lines
 
 
 def _right(part: dict[str, Any] | None) -> str:
-    """How often such answers were right out of fold, in a column of its own."""
+    """A column: how often such answers were right out of fold."""
     if part is None:
         return f"{'right: not known':27}"
     return f"right {part['right']:.2f} [{part['low']:.2f}, {part['high']:.2f}] of {part['n_rows']:<3}"
 
 
 def _card(result: Predicted, row: Row) -> list[str]:
-    """One recording at length: the answer, every probability as a bar, and what the sureness means."""
+    """One recording in detail: the answer, a bar for every probability, and the confidence."""
     width = max(len(name) for name in result.classes)
     order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
     block = BLOCK if can_show(BLOCK, sys.stdout) else ASCII_BLOCK
@@ -204,7 +186,7 @@ def _card(result: Predicted, row: Row) -> list[str]:
     ]
     if row.pred != result.classes[order[0]]:
         lines += ["", f"  {_why_not_likeliest(result, row)}"]
-    right = result.sureness(row)
+    right = result.right(row)
     if right is not None:
         lines += [
             "",
@@ -212,8 +194,8 @@ def _card(result: Predicted, row: Row) -> list[str]:
             f"  {right['right']:.0%} [{right['low']:.0%}, {right['high']:.0%}] were right.",
         ]
     if result.is_fusion:
-        lines += ["", f"  {_account(row)}"]
-        expected = result.expected_uar(row)
+        lines += ["", f"  {_streams(row)}"]
+        expected = result.predictor.confidence.expected_uar(row)
         if row.absent and expected is not None:
             lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
     return lines
@@ -222,15 +204,15 @@ def _card(result: Predicted, row: Row) -> list[str]:
 def _why_not_likeliest(result: Predicted, row: Row) -> str:
     """Why the answer is not the likeliest class."""
     answer, likeliest = result.classes.index(row.pred), int(row.proba.argmax())
-    mine, other = (row.proba[i] / result.model.priors[i] for i in (answer, likeliest))
+    mine, other = (row.proba[i] / result.predictor.model.priors[i] for i in (answer, likeliest))
     return (
         "The answer is the class with the highest probability relative to its share of the training rows: "
         f"{mine:.1f} times for {row.pred}, {other:.1f} times for {result.classes[likeliest]}."
     )
 
 
-def _account(row: Row) -> str:
-    """What one recording was judged by, how much each weighed, and what was absent."""
+def _streams(row: Row) -> str:
+    """The streams that judged one recording, with their weights, and the absent ones."""
     used = ", ".join(
         name if weight is None else f"{name} {weight:.2f}" for name, weight in row.weights.items()
     )
@@ -238,7 +220,7 @@ def _account(row: Row) -> str:
     return f"used: {used}" + (f"; absent: {absent}" if absent else "")
 
 
-def _absent(without: Without) -> str:
-    share = f" in {without.share:.0%} of it" if without.share < 1 else ""
-    reason = f" ({without.reason})" if without.reason else ""
-    return f"{without.stream}{share}{reason}"
+def _absent(stream: AbsentStream) -> str:
+    share = f" in {stream.share:.0%} of it" if stream.share < 1 else ""
+    reason = f" ({stream.reason})" if stream.reason else ""
+    return f"{stream.name}{share}{reason}"

@@ -1,4 +1,4 @@
-"""Batches of recordings to rows: in parallel, kept on the way, and what went wrong with which recording."""
+"""Compute features batch by batch: in parallel, with finished batches kept, and faults by recording."""
 
 from __future__ import annotations
 
@@ -10,31 +10,37 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from eavctl.errors import SignalError
+from eavctl.extraction.executors import map_in_order
 from eavctl.extraction.fingerprint import fingerprint, of_trial
-from eavctl.extraction.recipe import Describe, Recipe, noting
+from eavctl.extraction.open_recording import StretchOf
+from eavctl.extraction.recipe import Recipe, noting
 from eavctl.storage import files
 from eavctl.storage.keys import KEYS
 from eavctl.storage.provenance import hash_json
 
-if TYPE_CHECKING:
-    from eavctl.extraction.executors import ExecutorName  # not needed by one process
-
-BATCH = 8  # recordings: a kill loses little, and the last are shared evenly; larger is handed out cheaper
+BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Batch:
-    """A few recordings' rows: JSON-able keys, features (n_rows, *shape), and what went wrong.
+    """A few recordings' rows.
 
-    ``accounts`` has what the feature set says of each row, or nothing.
+    Parameters
+    ----------
+    n_recordings : including those rejected.
+    rows : keys of each row, JSON-able.
+    x : features, shape (n_rows, *shape).
+    accounts : what the feature set reports of each row, if it does.
+    rejected : recordings and segments that cannot be used, each with its ``reason``.
+    notes : what is odd about the recordings.
     """
 
     n_recordings: int
@@ -66,7 +72,7 @@ class Batch:
 
 
 def sample_id(name: str, recipe: Recipe, start: float) -> str:
-    """The name in the manifest; a segment's is told by its start in seconds, never by its number."""
+    """The recording's ``sample_id``; a segment adds its start in seconds, never its number."""
     return f"{name}@{start:09.3f}" if recipe.segment else name
 
 
@@ -76,42 +82,38 @@ def batches(
     records: Iterable[Record],
     jobs: int,
     parts: Path | None,
-    executor: ExecutorName = "loky",
+    executor: str = "loky",
 ) -> Iterator[Batch]:
-    """Yield batches in order, from the parts of a run before where they are whole, else computed.
+    """Yield batches in order, read from an earlier run's parts where these are whole, else computed.
 
     Parameters
     ----------
-    records : see `eavctl.extraction.input_hash.Inputs`; gone through little by little.
+    records : see `eavctl.extraction.input_hash.InputHash.records`; drawn as they are needed.
     jobs : processes, each with one thread.
-    parts : folder that is there, in which finished batches are kept, if they are to be.
-    executor : what starts the processes, as `eavctl.extraction.executors.in_order` takes it.
+    parts : existing folder in which finished batches are kept; None keeps none.
+    executor : see `eavctl.extraction.executors.map_in_order`.
     """
     root = root.absolute()  # a worker process may have another working folder
     stream = iter(records)
     chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])
-    first = list(itertools.islice(chunks, 2))
-    arguments = ((recipe, root, chunk, parts) for chunk in itertools.chain(first, chunks))
-    if jobs == 1 or len(first) < 2:
-        try:
-            yield from (_describe(*each) for each in arguments)
-        finally:
-            _last.close()
-        return
-    from eavctl.extraction.executors import in_order
-
-    yield from in_order(_describe, arguments, jobs, executor)
+    arguments = ((recipe, root, chunk, parts) for chunk in chunks)
+    try:
+        yield from map_in_order(_describe_batch, arguments, jobs, executor)
+    finally:
+        _last.close()
 
 
-def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | None) -> Batch:
-    """Compute one batch, or take it from its part file; runs in a worker process."""
+def _describe_batch(recipe: Recipe, root: Path, records: list[Record], parts: Path | None) -> Batch:
+    """Compute one batch, or read it from its part file; runs in a worker process."""
     from threadpoolctl import threadpool_limits
 
     part = parts / f"{hash_json([recipe.meta(), records])}.npz" if parts else None
     if part and (kept := _read_part(part)):
         return kept
     batch, x = Batch(len(records)), []
-    with threadpool_limits(1):  # one thread a process: nested pools are slower, and sums stay the same
+    with threadpool_limits(
+        1
+    ):  # one thread a process: nested pools are slower, and sums depend on the number of threads
         for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
             x += _describe_file(recipe, root, path, list(mine), batch)
     batch = batch.with_features(x)
@@ -121,24 +123,24 @@ def _describe(recipe: Recipe, root: Path, records: list[Record], parts: Path | N
 
 
 class _LastOpened:
-    """The file that was opened last stays open: the next batch often has more trials of it.
+    """Keeps the file that was opened last open, for the next batch often has more trials of it.
 
-    A compressed array can only be read from its start, so opening it again for each batch would read it
-    many times.
+    A compressed array can only be read from its start: opened again for each batch, it would be read many
+    times.
     """
 
     def __init__(self) -> None:
         self._key: tuple[str, Path, list[int] | None] | None = None
         self._stack = ExitStack()
 
-    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> Describe:
-        """What `Recipe.open` gives; ``stamp`` is the file's size and time."""
+    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> StretchOf:
+        """What `Recipe.open` yields; ``stamp`` is the file's size and time."""
         key = (hash_json(recipe.meta()), path, stamp)
         if key != self._key:
             self.close()
-            self._describe = self._stack.enter_context(recipe.open(path))
+            self._stretch_of = self._stack.enter_context(recipe.open(path))
             self._key = key
-        return self._describe
+        return self._stretch_of
 
     def close(self) -> None:
         """Close the file."""
@@ -152,15 +154,15 @@ _last = _LastOpened()
 def _describe_file(
     recipe: Recipe, root: Path, path: str, records: list[Record], batch: Batch
 ) -> list[np.ndarray]:
-    """Add the rows of one file to the batch, and what went wrong; return the rows' features."""
+    """Add the rows and faults of one file to the batch; return the rows' features."""
     found: list[np.ndarray] = []
     with noting() as notes:
         try:
-            describe = _last.open(recipe, root / path, records[0]["stamp"])
+            stretch_of = _last.open(recipe, root / path, records[0]["stamp"])
             content = fingerprint(root / path)
             for record in records:
                 named = record | {"recording": of_trial(content, record["trial_index"])}
-                found += _describe_one(recipe, root, named, describe, batch)
+                found += _describe_one(recipe, root, named, stretch_of, batch)
         except SignalError as error:
             reason = _without(root / path, error)
             more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
@@ -173,12 +175,13 @@ def _describe_file(
 
 
 def _describe_one(
-    recipe: Recipe, root: Path, record: Record, describe: Describe, batch: Batch
+    recipe: Recipe, root: Path, record: Record, stretch_of: StretchOf, batch: Batch
 ) -> list[np.ndarray]:
-    """Add one recording's rows, or the reason why it has none, to the batch; return its features."""
+    """Add one recording's rows, or the reason why it has none, to the batch; return the features."""
     bad = {"clip_id": record["clip_id"], "path": record["path"], "start": None}
     try:
-        samples = describe(record.get("start"), record.get("end"), record["trial_index"])
+        stretch = stretch_of(record["trial_index"])
+        samples = recipe.describe(stretch, record.get("start"), record.get("end"))
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
@@ -191,13 +194,13 @@ def _describe_one(
         else:
             name = sample_id(record["sample_id"], recipe, sample.start)
             batch.rows.append({**keys, "sample_id": name, "start": sample.start, "end": sample.end})
-            batch.accounts.extend([sample.account] if sample.account else [])
+            batch.accounts.extend([dict(sample.account)] if sample.account else [])
             found.append(sample.x)
     return found
 
 
 def _without(path: Path, error: SignalError) -> str:
-    """The error's text without the path, which stands beside it and is not the same on every machine."""
+    """The error's text without the path: it is listed beside it, and differs between machines."""
     return str(error).removeprefix(f"{path}: ")
 
 
@@ -209,12 +212,12 @@ def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> R
 
 def _write_part(part: Path, batch: Batch) -> None:
     info = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "x"}
-    with files.atomic_write(part, sync=False) as handle:  # what a power cut tears fails its checksum
+    with files.atomic_write(part, sync=False) as handle:  # a part torn by a power cut fails its checksum
         np.savez(handle, x=batch.x, info=np.frombuffer(json.dumps(info).encode(), np.uint8))
 
 
 def _read_part(part: Path) -> Batch | None:
-    """A finished batch of a run before; None where there is none or it is damaged."""
+    """A finished batch of an earlier run; None where there is none or it is damaged."""
     try:
         with np.load(part, allow_pickle=False) as content:
             info = json.loads(content["info"].tobytes())

@@ -1,4 +1,4 @@
-"""Copies of recordings in an extraction, under other names: found by their content."""
+"""Find copies of recordings under other names in an extraction, by their content."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SHOWN = 3
 
 
 class Copies:
-    """Finds rows of the same part of the same recording; keeps sixteen bytes a row."""
+    """Finds rows that are the same part of the same recording, in sixteen bytes of memory a row."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._manifest = manifest
@@ -22,7 +22,7 @@ class Copies:
         self._at = 0
 
     def add(self, rows: Sequence[dict[str, Any]]) -> None:
-        """Count rows, which come in the order of the manifest."""
+        """Add rows, in the order of the manifest."""
         names = self._manifest.table["clip_id"]
         for row in rows:
             while names[self._at].as_py() != row["clip_id"]:
@@ -32,14 +32,14 @@ class Copies:
                 self._content.append(hash((row["recording"], row["start"], row["end"])))
 
     def notes(self) -> list[str]:
-        """A sentence on copies, and one on those of them whose labels contradict each other."""
+        """A sentence on copies with the same label, and one on copies with contradicting labels."""
         content, of_row = np.array(self._content), np.array(self._of_row)
         order = np.argsort(content, kind="stable")
         is_copy = content[order][1:] == content[order][:-1]
         rows = of_row[order]
         pairs = np.stack([rows[:-1][is_copy], rows[1:][is_copy]], axis=1)
-        copies = _Pairs("are the same recording under two names; no split divides them")
-        contradicting = _Pairs("are the same recording with contradicting labels; correct or leave out one")
+        copies = _Pairs("are the same recording under two names; no split separates them")
+        contradicting = _Pairs("are the same recording with contradicting labels; correct or remove one")
         clips, labels = (self._manifest.table[name] for name in ("clip_id", "label"))
         for a, b in np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0):
             one, other = ((clips[i].as_py(), labels[i].as_py()) for i in (int(a), int(b)))
@@ -51,7 +51,7 @@ class Copies:
 
 
 class _Pairs:
-    """Pairs of clips of which something is to be said: the first few by name, and how many there are."""
+    """A sentence on pairs of clips that names the first few and counts the rest."""
 
     def __init__(self, what: str) -> None:
         self._what, self._shown, self._n = what, list[str](), 0

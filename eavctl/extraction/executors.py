@@ -1,131 +1,240 @@
-"""One function over many arguments in worker processes: results in order, and a few of them in memory."""
+"""Executors: what runs one function over many arguments, in this process or in workers.
+
+An executor is a function ``f(jobs) -> WorkerPool``, registered by name. `map_in_order` does the rest: it
+yields results in the order of the arguments, and hands out only a few calls ahead.
+"""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import itertools
-import multiprocessing
-import signal
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from functools import partial
-from typing import Any, Literal, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from eavctl import registry
 from eavctl.errors import DataError
 from eavctl.jobs import useful
+from eavctl.registry import register
+
+# multiprocessing and concurrent.futures are imported in functions: judging one recording needs neither.
 
 T = TypeVar("T")
 
-ExecutorName = Literal["loky", "fork"]
-
-AHEAD = 2  # calls handed out to each worker beside the one that it runs
+AHEAD = 2  # calls handed out to each worker besides the one that it runs
 PR_SET_PDEATHSIG = 1  # of prctl.h
 
 
-def in_order(
-    function: Callable[..., T],
-    arguments: Iterable[tuple[Any, ...]],
-    jobs: int,
-    executor: ExecutorName = "loky",
+class Call(Protocol):
+    """A call that was handed out; a `concurrent.futures.Future` is one."""
+
+    def result(self) -> Any:
+        """Wait for what the function returned, or raise what it raised."""
+        ...
+
+    def cancel(self) -> Any:
+        """Do not begin it, if it has not begun."""
+        ...
+
+
+class WorkerPool(Protocol):
+    """What an executor makes.
+
+    Attributes
+    ----------
+    capacity : calls that are handed out at once.
+    broken : errors that `Call.result` raises when a worker has died.
+    """
+
+    capacity: int
+    broken: tuple[type[BaseException], ...]
+
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+        """Hand out ``function(*arguments)``; both can be pickled."""
+        ...
+
+    def close(self, *, abandon: bool) -> None:
+        """End the workers; with ``abandon``, results of calls that run are not wanted."""
+        ...
+
+
+def map_in_order(
+    function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int, executor: str = "loky"
 ) -> Iterator[T]:
-    """Yield ``function(*each)`` of all arguments, in their order; they are gone through as they are needed.
+    """Yield ``function(*each)`` for all arguments, in their order.
+
+    Arguments are drawn as they are needed.
 
     Parameters
     ----------
-    jobs : worker processes; more than there are processors for are not started.
-    executor : ``loky``, joblib's workers, new processes, safe in any program, which take most of a second to
-        import what is needed. ``fork``, copies of this process, which start in milliseconds: for programs
-        that have no threads and no locks but their own, as the command line.
+    jobs : worker processes; no more are started than there are processors or calls. With 1, the calls run in
+        this process.
+    executor : name of a registered executor. ``loky``: joblib's workers, new processes, safe in any program;
+        they take most of a second to start. ``fork``: copies of this process, which start in milliseconds;
+        for programs whose only threads and locks are their own, as the command line. ``serial``: this
+        process.
 
     Raises
     ------
     DataError : a worker died.
-    UsageError : fewer than one job.
+    UsageError : no such executor, or fewer than one job.
     """
-    jobs = useful(jobs)
-    pool = _forks(jobs) if executor == "fork" and _can_fork() else _new_processes(jobs)
-    call = partial(_run, function) if isinstance(pool, ProcessPoolExecutor) else function
-    waiting: deque[Future[T]] = deque()
-    todo = iter(arguments)
+    todo, n_first = iter(arguments), max(useful(jobs), 2)
+    first = list(itertools.islice(todo, n_first))
+    if len(first) < n_first:  # no worker without a call
+        jobs = max(len(first), 1)
+    pool: WorkerPool = registry.get("executors", executor).thing(jobs)
+    todo = itertools.chain(first, todo)
+    waiting: deque[Call] = deque()
     try:
         while True:
-            room = jobs * (1 + AHEAD) - len(waiting)
-            waiting += [pool.submit(call, *each) for each in itertools.islice(todo, room)]
+            room = pool.capacity - len(waiting)
+            waiting += [pool.submit(function, each) for each in itertools.islice(todo, room)]
             if not waiting:
                 break
             yield waiting.popleft().result()
-    except BrokenProcessPool:
+    except pool.broken:
         raise DataError(
-            "a worker process died, for want of memory or over a recording that crashes a decoder.\n"
-            "Run again with fewer --jobs: what is done is kept"
+            "a worker process died: out of memory, or a recording crashed its decoder.\n"
+            "Run again with fewer --jobs; an extraction continues where it stopped"
         ) from None
     finally:
-        for future in waiting:
-            future.cancel()
-        if waiting and isinstance(pool, ProcessPoolExecutor):
-            _end(pool)
-        else:
-            pool.shutdown(wait=not waiting)
+        for call in waiting:
+            call.cancel()
+        pool.close(abandon=bool(waiting))
+
+
+# --- this process -----------------------------------------------------------------------------------------
+
+
+class _Later:
+    """A call of this process, made when its result is asked for."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self._function, self._arguments = function, arguments
+
+    def result(self) -> Any:
+        return self._function(*self._arguments)
+
+    def cancel(self) -> None:
+        pass
+
+
+class _Serial:
+    capacity = 1
+    broken: tuple[type[BaseException], ...] = ()
+
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+        return _Later(function, arguments)
+
+    def close(self, *, abandon: bool) -> None:
+        pass
+
+
+@register("executors", "serial")
+def serial(jobs: int) -> WorkerPool:
+    """One call after the other, in this process."""
+    return _Serial()
+
+
+# --- new processes ----------------------------------------------------------------------------------------
+
+
+class _Loky:
+    def __init__(self, n_workers: int) -> None:
+        from concurrent.futures.process import BrokenProcessPool
+
+        from joblib.externals.loky import get_reusable_executor
+
+        self.capacity = n_workers * (1 + AHEAD)
+        self.broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+        self._pool = get_reusable_executor(max_workers=n_workers)
+
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+        call: Call = self._pool.submit(function, *arguments)
+        return call
+
+    def close(self, *, abandon: bool) -> None:
+        self._pool.shutdown(wait=not abandon)
+
+
+@register("executors", "loky")
+def loky(jobs: int) -> WorkerPool:
+    """New processes by joblib's loky."""
+    return _Loky(useful(jobs)) if jobs != 1 else serial(jobs)
+
+
+# --- copies of this process -------------------------------------------------------------------------------
+
+
+class _Forks:
+    def __init__(self, n_workers: int) -> None:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
+
+        self.capacity = n_workers * (1 + AHEAD)
+        self.broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+        self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("fork"), _begin)
+
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+        return self._pool.submit(_run, function, *arguments)
+
+    def close(self, *, abandon: bool) -> None:
+        """End the forks, and wait for that: an abandoned one must not go on writing.
+
+        Each ends its call and then itself. Were one killed while it sends a result, this would wait forever.
+        """
+        if abandon:
+            for process in list((getattr(self._pool, "_processes", None) or {}).values()):
+                process.terminate()
+        self._pool.shutdown(wait=True, cancel_futures=abandon)
+
+
+@register("executors", "fork")
+def fork(jobs: int) -> WorkerPool:
+    """Copies of this process where that is safe, and else new processes."""
+    return _Forks(useful(jobs)) if jobs != 1 and _can_fork() else loky(jobs)
 
 
 def _can_fork() -> bool:
-    """Whether a fork is safe: another thread could hold a lock that its copy never gives back."""
+    """Whether a fork is safe: another thread could hold a lock that its copy never releases."""
+    import threading
+
     return sys.platform == "linux" and threading.active_count() == 1
 
 
-def _forks(jobs: int) -> Executor:
-    return ProcessPoolExecutor(jobs, multiprocessing.get_context("fork"), _begin)
-
-
-def _end(pool: ProcessPoolExecutor) -> None:
-    """End the forks soon, and wait for that: what they would go on to write is of no use.
-
-    Each ends its call and then itself: one that died while it sent a result would be waited for for ever.
-    """
-    for process in list((getattr(pool, "_processes", None) or {}).values()):
-        process.terminate()
-    pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _new_processes(jobs: int) -> Executor:
-    from joblib.externals.loky import get_reusable_executor
-
-    pool: Executor = get_reusable_executor(max_workers=jobs)
-    return pool
-
-
-class _Call:
-    """What a fork is doing: whether it is in a call, and whether it was told to end."""
+class _State:
+    """What a fork is doing: whether it is in a call, and whether it must end."""
 
     runs = False
     is_ended = False
 
 
 def _run(function: Callable[..., T], *arguments: Any) -> T:
-    """Call a function in a fork, which `_leave` can interrupt there and nowhere else."""
-    if _Call.is_ended:
+    """Call a function in a fork; `_leave` can interrupt it here and nowhere else."""
+    if _State.is_ended:
         raise KeyboardInterrupt
-    _Call.runs = True
+    _State.runs = True
     try:
         return function(*arguments)
     finally:
-        _Call.runs = False
+        _State.runs = False
 
 
 def _leave(*_: Any) -> None:
-    _Call.is_ended = True
-    if _Call.runs:
-        _Call.runs = False
+    _State.is_ended = True
+    if _State.runs:
+        _State.runs = False
         raise KeyboardInterrupt
 
 
 def _begin() -> None:
-    """What a fork does first: leave keyboard and terminal to its parent, and end when it does."""
+    """Start a fork: leave keyboard and terminal signals to its parent, and end when the parent does."""
+    import contextlib
+    import ctypes
+    import signal
+
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)

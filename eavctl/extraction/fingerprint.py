@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 try:
-    from _blake2 import blake2b  # hashlib loads OpenSSL too: 4 MB that a cold prediction does without
+    from _blake2 import blake2b  # hashlib loads OpenSSL too: 4 MB that a cold prediction saves
 except ImportError:
     from hashlib import blake2b
 
@@ -24,8 +24,8 @@ HEADER_BYTES = 1 << 16
 def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
     """Name a file by its content.
 
-    Of a file of up to 1 MiB all bytes count; of a larger one its size and sixteen blocks of 64 KiB spread
-    evenly, since a subject's EEG can have 500 MB. The data file of a BrainVision or EEGLAB header counts too.
+    All bytes of a file up to 1 MiB are hashed; of a larger one, for a subject's EEG can have 500 MB, its size
+    and sixteen evenly spaced blocks of 64 KiB. The data file of a BrainVision or EEGLAB header is included.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
         else:
             _add(digest, source)
             source.seek(0)
-    except OSError:  # reading the recording will say what is wrong
+    except OSError:  # reading the recording will report what is wrong
         return None
     return digest.hexdigest()
 
 
 def of_trial(content: str | None, trial: int | None) -> str | None:
-    """Name a trial, by its index from 0, in a file of many; the file itself where it has none."""
+    """Name a trial of a file by its index from 0; the file itself where it has no trials."""
     return content if content is None or trial is None else f"{content}#{trial + 1}"
 
 
@@ -67,7 +67,7 @@ def _add(digest: blake2b, file: BinaryIO) -> None:
 
 
 def _data_files(path: Path) -> Iterator[Path]:
-    """The file of samples beside a header that may be the same for every recording."""
+    """The file of samples of a header, which itself may be equal for every recording."""
     ending = path.suffix.lower()
     if ending == ".vhdr":
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""What an extraction reads: the records of its recordings, and one hash of all that they hold."""
+"""The records of an extraction's recordings, and one hash of the content of all of them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_file
 FILES_REMEMBERED = 64  # the trials of one file need not follow each other
 
 
-class Inputs:
-    """The recordings of an extraction, gone through twice: to be read, and to be hashed in a thread.
+class InputHash:
+    """The hash of an extraction's recordings, computed in a thread while their features are computed.
 
-    Reading and hashing let other threads run, so the hash is made beside the computing of features, and what
-    a large file takes, a second for each 600 MB, is not waited for. As a context manager this makes the hash.
+    Reading and hashing release the interpreter's lock, so the second that 600 MB take is not added to the
+    run time. Entering the context starts the thread. A manifest is read twice: by `records`, for the
+    features, and by the thread.
     """
 
     def __init__(self, manifest: Manifest, modality: str) -> None:
         self._manifest, self._modality = manifest, modality
-        self._read, self._hashed = _digest(), _digest()  # of the files' stamps, as either found them
-        self._left = threading.Event()
+        self._read, self._hashed = _digest(), _digest()  # of the files' stamps, as either reader found them
+        self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1)
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """JSON-able rows of the manifest, one by one, with what finding and reading the recording takes.
+        """Rows of the manifest, one by one, JSON-able, each with what is needed to read the recording.
 
-        That is ``path`` below the manifest's root, ``trial_index`` in a file of many, and ``stamp``: the
-        file's size and time, by which a run that goes on where another stopped knows it again; None if it is
-        not there.
+        That is ``path`` below the manifest's root, ``trial_index`` in a file of many trials, and ``stamp``:
+        the file's size and time, by which a resumed run recognises it; None if there is no such file.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
         for row in self._manifest.records():
@@ -46,32 +46,32 @@ class Inputs:
             self._read.update(canonical_json(stamp).encode())
             yield {**row, "path": path, "trial_index": trial, "stamp": stamp}
 
-    def __enter__(self) -> Inputs:
-        self._made = self._pool.submit(self._go_through)
+    def __enter__(self) -> InputHash:
+        self._made = self._pool.submit(self._hash_all)
         return self
 
-    def _go_through(self) -> str:
+    def _hash_all(self) -> str:
         digest = _digest()
-        look_at = functools.lru_cache(FILES_REMEMBERED)(lambda file: (_stamp(file), _hash_of(file)))
+        stamp_and_hash = functools.lru_cache(FILES_REMEMBERED)(lambda file: (_stamp(file), _hash_of(file)))
         for row in self._manifest.records():
-            if self._left.is_set():
+            if self._stopped.is_set():
                 break
-            stamp, content = look_at(self._manifest.root / row[f"{self._modality}_path"])
+            stamp, content = stamp_and_hash(self._manifest.root / row[f"{self._modality}_path"])
             self._hashed.update(canonical_json(stamp).encode())
             digest.update(canonical_json([row, content]).encode())
         digest.update(canonical_json(self._manifest.rejected).encode())
         return digest.hexdigest()
 
     def hash(self) -> str:
-        """Hash of the rows and of the bytes of their files, 32 hex digits, once all is read."""
+        """Wait for the hash of the rows and of the bytes of their files, 32 hex digits."""
         return self._made.result()
 
     def check(self) -> None:
-        """Make sure, when all records were gone through and hashed, that both met the same files.
+        """Check, once all records are read and hashed, that no file changed in between.
 
         Raises
         ------
-        DataError : a file changed in between, so that the hash is not of what was read.
+        DataError : one did, so that the hash is not that of what was read.
         """
         if self.hash() and self._read.digest() != self._hashed.digest():
             raise DataError(f"{self._manifest.root}: recordings changed while they were read; run again")
@@ -79,7 +79,7 @@ class Inputs:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._left.set()
+        self._stopped.set()
         self._pool.shutdown()
 
 
@@ -98,5 +98,5 @@ def _stamp(file: Path) -> list[int] | None:
 def _hash_of(file: Path) -> str | None:
     try:
         return hash_file(file) if file.is_file() else None
-    except OSError:  # it cannot be read, which the extraction will say
+    except OSError:  # the extraction will report that it cannot be read
         return None

@@ -1,13 +1,13 @@
-"""Recordings of every modality, opened once and asked for the stretches that features are computed on."""
+"""Open a recording of any modality, from a file or from arrays, and cut stretches for a feature set."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 
 import numpy as np
 
@@ -15,7 +15,32 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.registry import Entry
 from eavctl.signals.segments import first_of
 
-Source = str | os.PathLike[str] | BinaryIO
+if TYPE_CHECKING:
+    from eavctl.signals.arrays import FrameArray
+    from eavctl.signals.eeg_file import EegFile
+    from eavctl.signals.video import VideoFile
+
+
+class Signal(NamedTuple):
+    """A recording, or a window of one, in memory.
+
+    Parameters
+    ----------
+    data : audio: floats, shape (n_samples,), full scale 1. EEG: shape (n_chans, n_times), microvolt.
+        Video: uint8, shape (n_frames, height, width, 3), RGB.
+    rate : samples or frames a second.
+    ch_names : names of the EEG channels.
+    name : used in errors.
+    """
+
+    data: np.ndarray
+    rate: float
+    ch_names: Sequence[str] = ()
+    name: str = "window"
+
+
+Source = str | os.PathLike[str] | BinaryIO | Signal
+"""A file's path, an open binary file with a ``name``, or arrays."""
 
 
 class Stretch(NamedTuple):
@@ -23,6 +48,7 @@ class Stretch(NamedTuple):
 
     Parameters
     ----------
+    name : used in errors.
     duration : seconds.
     rate : samples or frames a second.
     cut : what a feature set gets of a start and an end, in seconds. Either may lie `FRAME_S` outside of the
@@ -30,27 +56,42 @@ class Stretch(NamedTuple):
         last sample or frame where the recording itself is shorter.
     """
 
+    name: str
     duration: float
     rate: float
     cut: Callable[[float, float], Any]
 
 
-Take = Callable[[int | None], Stretch]
-"""The trial of that index, from 0, or all of a recording that has no trials."""
+class StretchOf(Protocol):
+    """An open recording: a function from the index of a trial to its stretch."""
+
+    def __call__(self, trial: int | None = None) -> Stretch:
+        """The trial of that index, from 0; None for all of a recording that has no trials.
+
+        Raises
+        ------
+        SignalError : it cannot be used.
+        """
+        ...
 
 
-def open_recording(source: Source, entry: Entry, settings: Mapping[str, Any]) -> AbstractContextManager[Take]:
+def open_recording(
+    source: Source, entry: Entry, settings: Mapping[str, Any]
+) -> AbstractContextManager[StretchOf]:
     """Open a recording for a feature set of any modality.
 
     Parameters
     ----------
-    source : a file's path, or an open binary file with a ``name``.
+    source : arrays are resampled, filtered and checked by the code that does so for files.
     entry, settings : the registered feature set and all its settings.
 
     Raises
     ------
     SignalError : the recording cannot be used.
+    UsageError : EEG or video as an open file, or arrays of a wrong shape or type.
     """
+    if isinstance(source, Signal) and not 0 < source.rate < np.inf:
+        raise UsageError(f"{source.name}: a rate of {source.rate} Hz; it must be above 0")
     return _OPENERS[entry.facts["modality"]](source, entry, settings)
 
 
@@ -67,30 +108,39 @@ def channels_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
         return file.ch_names
 
 
+def name_of(source: Source) -> str:
+    """What errors call a source."""
+    return str(source) if isinstance(source, str | os.PathLike) else str(getattr(source, "name", "stream"))
+
+
 @contextlib.contextmanager
-def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
+def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
     from eavctl.signals import audio
 
-    signal, rate = audio.read(source, entry.facts["rate"])
-    yield lambda trial: _sampled(signal, rate)
+    wanted = entry.facts["rate"]
+    if isinstance(source, Signal):
+        signal, rate = audio.checked(_mono(source), round(source.rate), wanted, source.name)
+    else:
+        signal, rate = audio.read(source, wanted)
+    whole = _sampled(name_of(source), signal, rate)
+    yield lambda trial=None: whole
 
 
 @contextlib.contextmanager
-def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
-    from eavctl.signals.eeg import open_eeg
+def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
     from eavctl.signals.eeg_file import Dropouts
 
-    with open_eeg(_path(source, "EEG")) as file:
+    with _eeg_file(source) as file:
         channels = settings["channels"] or file.ch_names
         file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
         filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
-        def taken(trial: int | None) -> Stretch | str:
+        def prepared(trial: int | None) -> Stretch | str:
             try:
                 signal = file.read(trial, channels)
                 dropouts = Dropouts.of(signal, file.sfreq, channels)
-                whole = _sampled(*entry.facts["prepare"](signal, file.sfreq, **filtering))
+                whole = _sampled(file.path, *entry.facts["prepare"](signal, file.sfreq, **filtering))
             except SignalError as error:
                 return str(error)  # the error itself would hold the signal
 
@@ -100,37 +150,57 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
 
             return whole._replace(cut=cut)
 
-        def take(trial: int | None) -> Stretch:
-            found = taken(trial)
+        def stretch_of(trial: int | None = None) -> Stretch:
+            found = prepared(trial)
             if isinstance(found, str):
                 raise SignalError(found)
             return found
 
-        yield take
+        yield stretch_of
+
+
+def _eeg_file(source: Source) -> EegFile:
+    if isinstance(source, Signal):
+        from eavctl.signals.arrays import EegArray
+
+        return EegArray(source.name, source.data, source.rate, source.ch_names)
+    from eavctl.signals.eeg import open_eeg
+
+    return open_eeg(_path(source, "EEG"))
 
 
 @contextlib.contextmanager
-def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[Take]:
-    from eavctl.signals.video import VideoSpan, open_video
+def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
+    from eavctl.signals.video import VideoSpan
 
-    with open_video(_path(source, "video")) as file:
+    with _film(source) as film:
 
         def cut(start: float, end: float) -> VideoSpan:
-            first = first_of(start, end - start, file.duration)
-            return VideoSpan(file, first, first + (end - start))
+            first = first_of(start, end - start, film.duration)
+            return VideoSpan(film, first, first + (end - start))
 
-        whole = Stretch(file.duration, file.fps, cut)
-        yield lambda trial: whole
+        whole = Stretch(name_of(source), film.duration, film.fps, cut)
+        yield lambda trial=None: whole
 
 
-_OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContextManager[Take]]] = {
+def _film(source: Source) -> AbstractContextManager[VideoFile | FrameArray]:
+    if isinstance(source, Signal):
+        from eavctl.signals.arrays import FrameArray
+
+        return contextlib.nullcontext(FrameArray(source.name, source.data, source.rate))
+    from eavctl.signals.video import open_video
+
+    return open_video(_path(source, "video"))
+
+
+_OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContextManager[StretchOf]]] = {
     "audio": _audio,
     "eeg": _eeg,
     "video": _video,
 }
 
 
-def _sampled(signal: np.ndarray, rate: float) -> Stretch:
+def _sampled(name: str, signal: np.ndarray, rate: float) -> Stretch:
     """A signal whose last axis is time."""
     n_times = signal.shape[-1]
 
@@ -143,7 +213,16 @@ def _sampled(signal: np.ndarray, rate: float) -> Stretch:
         beside = [(0, 0)] * (signal.ndim - 1)
         return np.pad(found, [*beside, (0, length - n_times)], mode="edge")
 
-    return Stretch(n_times / rate, rate, cut)
+    return Stretch(name, n_times / rate, rate, cut)
+
+
+def _mono(source: Signal) -> np.ndarray:
+    if source.data.ndim != 1 or source.data.dtype.kind != "f":
+        raise UsageError(
+            f"{source.name}: audio of shape {source.data.shape} and type {source.data.dtype}; give floats "
+            "(n_samples,), full scale 1"
+        )
+    return np.asarray(source.data, np.float32)
 
 
 def _path(source: Source, what: str) -> str | os.PathLike[str]:

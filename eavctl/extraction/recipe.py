@@ -1,42 +1,44 @@
-"""How one recording becomes features: kept in every table and model, so that predict repeats extract."""
+"""How a recording becomes features: kept in every table and model, so that predict repeats extract."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import numpy as np
 
 from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
-from eavctl.extraction.open_recording import Source, Stretch, channels_of, open_recording
+from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
 from eavctl.settings import Within, checked
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One segment of a recording: ``start`` and ``end`` in seconds, and its features or why it has none.
+class Sample(NamedTuple):
+    """One segment of a recording, or all of it, with its features.
 
-    ``account`` says by numbers how the features came about, such as the share of frames with a face.
+    Parameters
+    ----------
+    start, end : in seconds.
+    x : the features; None where they cannot be computed, for the ``reason``.
+    account : what the feature set reports of them, such as the share of frames with a face.
     """
 
     start: float
     end: float
     x: np.ndarray | None
     reason: str = ""
-    account: dict[str, float] = field(default_factory=dict)
-
-
-Describe = Callable[..., list[Sample]]
+    account: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,14 @@ class Recipe:
     Parameters
     ----------
     features : name of a registered feature set.
-    settings : keyword settings of the set that differ from its defaults.
-    segment, hop : length and distance of the segments in seconds; None takes recordings whole.
+    settings : keyword settings of the set; those left out have their defaults.
+    segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
+        recordings whole.
 
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either shorter than 0.01 s or longer than 100000 s.
+        or either not between 0.01 s and 100000 s.
     """
 
     features: str = "functionals"
@@ -76,7 +79,7 @@ class Recipe:
 
     @property
     def modality(self) -> str:
-        """What the features describe: ``eeg``, ``audio`` or ``video``."""
+        """What recordings the features are of: ``eeg``, ``audio`` or ``video``."""
         return str(self.entry.facts["modality"])
 
     @property
@@ -86,7 +89,7 @@ class Recipe:
         return tuple(name(**self.settings)) if name else None
 
     def identity(self) -> dict[str, Any]:
-        """What tells features apart: they can meet where all of this is equal."""
+        """What must be equal for a model to take the features."""
         facts = self.entry.facts
         return {
             "modality": facts["modality"],
@@ -98,37 +101,37 @@ class Recipe:
         }
 
     def meta(self) -> dict[str, Any]:
-        """What tables and models keep of the recipe."""
+        """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
         return {**identity, "features_hash": hash_json(identity), "segment": segment}
 
     @classmethod
-    def from_meta(cls, meta: dict[str, Any]) -> Recipe:
-        """The recipe that a table or a model was made by.
+    def from_meta(cls, meta: FeatureMeta) -> Recipe:
+        """Rebuild the recipe of a table or a model from its metadata.
 
         Raises
         ------
-        SettingsError : this eavctl computes the set otherwise than the one that wrote ``meta``.
-        DataError : settings that this eavctl does not take.
+        SettingsError : this eavctl has another version of the feature set.
+        DataError : this eavctl has no such feature set, or it does not take the settings.
         """
-        segment = meta["segment"] or {"seconds": None, "hop": None}
+        segment: Mapping[str, Any] = meta.segment or {"seconds": None, "hop": None}
         try:
-            recipe = cls(meta["features"], dict(meta["settings"]), segment["seconds"], segment["hop"])
-        except UsageError as error:  # not the user's: the file was made by another version, or is damaged
+            recipe = cls(meta.features, dict(meta.settings), segment["seconds"], segment["hop"])
+        except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
-        if _plain(identity) != _plain({name: meta.get(name) for name in identity}):
+        if _plain(identity) != _plain({name: getattr(meta, name) for name in identity}):
             raise SettingsError(
-                f"features {meta['features']!r} were made by version {meta['features_version']} of the set, "
+                f"features {meta.features!r} were made by version {meta.features_version} of the set, "
                 f"and this eavctl has version {recipe.entry.facts['version']}; extract and train again"
             )
         return recipe
 
     def for_data(self, manifest: Manifest) -> Recipe:
-        """The recipe with the settings that the data decides: which EEG channels, and in which order.
+        """The recipe with the EEG channels and their order set, unless the settings name them.
 
-        They are those of the first recording that can be read, unless the settings name them.
+        They are those of the first recording that can be read.
         """
         if "channels" not in self.settings or self.settings["channels"]:
             return self
@@ -138,76 +141,86 @@ class Recipe:
                 return replace(self, settings={**self.settings, "channels": channels})
         return self
 
-    @contextlib.contextmanager
-    def open(self, source: Source) -> Iterator[Describe]:
-        """Open a recording; yields a function that describes it, or a part of it, as samples.
+    def open(self, source: Source) -> AbstractContextManager[StretchOf]:
+        """Open a recording: ``with recipe.open(path) as stretch_of: recipe.describe(stretch_of())``.
 
-        The function takes the start and the end in seconds of the part that counts (None for the whole)
-        and the index of a trial, and returns samples in order of time. What is odd about a recording but
-        does not stop the reading is a `RecordingWarning`.
+        What is odd about a recording but does not stop the reading is a `RecordingWarning`.
 
         Parameters
         ----------
-        source : a file's path, or an open binary file with a ``name``.
+        source : a file's path, an open binary file with a ``name``, or arrays, as a
+            `eavctl.extraction.open_recording.Signal`.
 
         Raises
         ------
-        SignalError : the recording cannot be used at all; the function raises it for a trial.
+        SignalError : the recording cannot be used.
         """
-        with open_recording(source, self.entry, self.settings) as take:
+        return open_recording(source, self.entry, self.settings)
 
-            def describe(
-                start: float | None = None, end: float | None = None, trial: int | None = None
-            ) -> list[Sample]:
-                whole = take(trial)
-                spans = self._spans(source, start or 0.0, end, whole.duration)
-                return [self._sample(whole, a, b) for a, b in spans]
+    def describe(
+        self, stretch: Stretch, start: float | None = None, end: float | None = None
+    ) -> list[Sample]:
+        """Compute the features of a stretch, cut into the recipe's segments.
 
-            yield describe
+        Extraction, prediction, live windows and distributed tasks all call this function.
 
-    def _spans(
-        self, source: Source, start: float, end: float | None, duration: float
-    ) -> list[tuple[float, float]]:
-        """Starts and ends of the samples in the part of a recording that counts, in seconds."""
-        asked = duration if end is None else end
-        first, last = max(start, 0.0), min(asked, duration)
+        Parameters
+        ----------
+        stretch : of an open recording (see `open`).
+        start, end : in seconds, of the part to describe, as a manifest gives them; None for the whole.
+
+        Returns
+        -------
+        Samples in order of time; one where the recipe takes recordings whole. A sample whose features cannot
+        be computed has the reason.
+
+        Raises
+        ------
+        SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
+        """
+        return [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+
+    def _spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
+        """Starts and ends of the samples in the part from ``start`` to ``end``, in seconds."""
+        wanted = stretch.duration if end is None else end
+        first, last = max(start, 0.0), min(wanted, stretch.duration)
         if last <= first:
-            raise SignalError(f"{source}: has nothing between its start and end in the manifest")
-        is_near = max(first - start, asked - last) <= FRAME_S + ROUNDING
+            raise SignalError(f"{stretch.name}: has nothing between its start and end in the manifest")
+        is_near = max(first - start, wanted - last) <= FRAME_S + ROUNDING
         if not is_near:
             warnings.warn(
-                f"{source}: the part from {start:.2f} to {asked:.2f} s of the manifest is not all in the "
-                f"recording; {first:.2f} to {last:.2f} s are used",
+                f"{stretch.name}: the part from {start:.2f} to {wanted:.2f} s of the manifest is not all in "
+                f"the recording; {first:.2f} to {last:.2f} s are used",
                 RecordingWarning,
                 stacklevel=2,
             )
         if not self.segment:
-            return [(start, asked) if is_near else (first, last)]
+            return [(start, wanted) if is_near else (first, last)]
         if end is not None and is_near:  # the manifest says where it ends, for every modality alike
             spans = cut(end - first, self.segment, self.hop, lack=0.0)
         else:
             spans = cut(last - first, self.segment, self.hop)
         return [(first + a, first + b) for a, b in spans]
 
-    def _sample(self, whole: Stretch, start: float, end: float) -> Sample:
+    def _sample(self, stretch: Stretch, start: float, end: float) -> Sample:
         try:
-            found = self.entry.thing(whole.cut(start, end), whole.rate, **self.settings)
+            found = self.entry.thing(stretch.cut(start, end), stretch.rate, **self.settings)
         except SignalError as error:
             return Sample(start, end, None, str(error))
-        x, account = found if isinstance(found, tuple) else (found, {})
+        x, account = found if isinstance(found, tuple) else (found, None)
         if not np.isfinite(x).all():
             return Sample(start, end, None, "its features are not finite numbers")
         return Sample(start, end, x, account=account)
 
 
 def _plain(identity: dict[str, Any]) -> Any:
-    """As JSON gives it back; numbers are compared by their value, for 40 and 40.0 are one setting."""
+    """As read back from JSON; numbers then compare by value, for 40 and 40.0 are one setting."""
     return json.loads(canonical_json(identity))
 
 
 @contextlib.contextmanager
 def noting() -> Iterator[list[str]]:
-    """Collect what is odd about recordings that are read in the block."""
+    """Collect the `RecordingWarning` messages of the block; other warnings are dropped."""
     notes: list[str] = []
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("ignore")

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, UsageError
+from eavctl.storage.keys import AGREEING_KEYS
 from eavctl.storage.tables import PredictionTable
 
 SHOWN = 3  # classes in an error message
-MUST_AGREE = ("label", "subject", "clip_id")
 
 
 @dataclass(frozen=True)
@@ -317,7 +317,7 @@ def _agreed(
 ) -> pd.DataFrame:
     """The keys, with gaps filled from another table's keys; known values must agree."""
     here, filled = row >= 0, {}
-    for column in MUST_AGREE:
+    for column in AGREEING_KEYS:
         ours, theirs = keys[column].to_numpy(object), np.full(len(keys), None, dtype=object)
         theirs[here] = other[column].to_numpy(object)[row[here]]
         known = pd.notna(ours)

@@ -1,39 +1,44 @@
-"""What a user names, to recordings: which files hold each, by modality, and what is known of it."""
+"""Find the recordings that a user names: the files of each, by modality, and what is known of it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eavctl.datasets.choice import Choice
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
 from eavctl.signals.endings import modalities_of, split_ending
 from eavctl.storage import files
 from eavctl.storage.paths import named
 
-if TYPE_CHECKING:
-    from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
+if TYPE_CHECKING:  # judging single recordings needs neither, and no Arrow
+    from eavctl.datasets.choice import Choice
+    from eavctl.datasets.manifest import Manifest
 
 MODALITIES = ("eeg", "audio", "video")
 
 
 class Part(NamedTuple):
-    """The file that holds a recording's sound, say; ``trial`` is the index in a file of many."""
+    """The file, or the arrays, of one modality of a recording; ``trial`` is the index in a file of trials."""
 
     file: Source
     trial: int | None = None
 
 
 class Recording(NamedTuple):
-    """A recording to judge: what it is called, what is known of it, and its files by modality.
+    """A recording to judge.
 
-    ``fault`` says why it cannot be used, where that is known before it is opened; it has no files then.
+    Parameters
+    ----------
+    name : as the user knows it.
+    keys : what is known of it: ``sample_id``, ``clip_id``, and others of `eavctl.storage.keys.KEYS`.
+    parts : its file by modality.
+    fault : why it cannot be used, where that is known before it is opened; it has no parts then.
     """
 
     name: str
@@ -42,22 +47,29 @@ class Recording(NamedTuple):
     fault: str = ""
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What is wanted: the modalities that a model takes, and of a data set some recordings, or one trial.
+class Selection(NamedTuple):
+    """Which recordings and which of their modalities to judge; see `selection`.
 
-    Raises
-    ------
-    UsageError : a trial below 1; they are counted from 1.
+    Parameters
+    ----------
+    modalities : those that the model takes.
+    choice : which recordings of data sets; None for all.
+    trial : number of the only trial to judge, from 1; None for all.
     """
 
     modalities: tuple[str, ...]
-    choice: Choice = field(default_factory=lambda: Choice(distinct_names=True))
+    choice: Choice | None = None
     trial: int | None = None
 
-    def __post_init__(self) -> None:
-        if self.trial is not None and self.trial < 1:
-            raise UsageError(f"--trial {self.trial}: trials are counted from 1")
+    @property
+    def is_made(self) -> bool:
+        """Whether anything is chosen that only a data set has."""
+        return self.choice is not None and self.choice.is_made
+
+    @property
+    def cuts_epochs(self) -> bool:
+        """Whether EEG is to be cut at events."""
+        return self.choice is not None and self.choice.epochs is not None
 
     @property
     def text(self) -> str:
@@ -66,41 +78,58 @@ class Asked:
         return f"{', '.join(others)} or {last}" if others else last
 
 
-def find_recordings(source: str | os.PathLike[str], asked: Asked) -> list[Recording]:
-    """The recordings that a file, a folder, a manifest or ``-`` stands for.
+def selection(modalities: Sequence[str], choice: Choice | None = None, trial: int | None = None) -> Selection:
+    """Check and make a selection.
 
-    A file is offered for each modality that its ending promises, and for any where the ending is not known.
-    A model of one modality is offered every file.
+    The spelling of labels and subjects is not checked: predictions do not depend on it.
 
     Raises
     ------
-    DataError : a data set that cannot be read, or has nothing that is wanted.
-    UsageError : sound is asked for on stdin, and the model takes none; one trial of a file that has none; or
-        a single recording is given where some of a data set are to be chosen.
+    UsageError : a trial below 1, or EEG epochs for a model without EEG.
+    """
+    if choice is not None:
+        choice = replace(choice, distinct_names=True)
+    found = Selection(tuple(modalities), choice, trial)
+    if trial is not None and trial < 1:
+        raise UsageError(f"--trial {trial}: trials are counted from 1")
+    if found.cuts_epochs and "eeg" not in modalities:
+        raise UsageError(f"--events cuts EEG, and the model takes {found.text}")
+    return found
+
+
+def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list[Recording]:
+    """Find the recordings of a file, a folder, a manifest, or stdin (``-``).
+
+    A file is read for each modality of its ending; one of unknown ending for audio and video. A model of one
+    modality reads every file.
+
+    Raises
+    ------
+    DataError : a data set that cannot be read, or has no selected recording.
+    UsageError : a recording on stdin and a model that does not take audio; a trial of a file that has none;
+        or a selection from a single recording.
     """
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
-    if asked.choice.epochs and "eeg" not in asked.modalities:
-        raise UsageError(f"--events cuts EEG, and the model takes {asked.text}")
     if not is_stdin and (
-        asked.choice.epochs or path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet")
+        selected.cuts_epochs or path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet")
     ):
-        return _of_data_set(path, asked)
-    if asked.choice.where or asked.choice.epochs:
+        return _of_data_set(path, selected)
+    if selected.choice and (selected.choice.where or selected.choice.epochs):
         raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
     if is_stdin:
-        return [_stdin(asked)]
-    held = _held(path, asked)
+        return [_stdin(selected)]
+    held = _modalities(path, selected)
     paths = {modality: os.fspath(source) for modality in held}
     if path.suffix.lower() == ".mat" and "eeg" in held:
         with contextlib.suppress(SignalError):  # reading it will fail in the same way
-            return _trials(paths, asked, _n_trials(path))
+            return _trials(paths, selected, _n_trials(path))
     else:
-        _check_no_trial(asked, os.fspath(source))
+        _check_no_trial(selected, os.fspath(source))
     return [_alone(paths, os.fspath(source))]
 
 
-def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
-    """One recording whose modalities are in separate files; an array of many trials, alone, is as many.
+def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
+    """One recording whose modalities are in separate files; an EEG array alone gives each of its trials.
 
     Parameters
     ----------
@@ -108,54 +137,54 @@ def of_files(paths: Mapping[str, str], asked: Asked) -> list[Recording]:
 
     Raises
     ------
-    DataError : a file is not there; of those there, what is broken shows when they are read.
-    UsageError : a modality that the model does not take, or several files of which one has many trials; or
-        one trial of files that have none.
+    DataError : there is no such file.
+    UsageError : a modality that the model does not take, several files of which one has many trials, or a
+        trial of files that have none.
     """
-    if asked.choice.is_made:
+    if selected.is_made:
         raise UsageError("--layout, --where and --events are for data sets, not for files of one recording")
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
-        if modality not in asked.modalities:
-            raise UsageError(f"the model takes {asked.text}: it has no use for --{modality} {path}")
+        if modality not in selected.modalities:
+            raise UsageError(f"the model takes {selected.text}: it has no use for --{modality} {path}")
     for path in named(paths.values()):
         if Path(path).is_dir():
             raise DataError(f"{path}: is a folder; name a file")
     eeg = paths.get("eeg", "")
     if not eeg.lower().endswith(".mat"):
-        _check_no_trial(asked, eeg or next(iter(paths.values())))
+        _check_no_trial(selected, eeg or next(iter(paths.values())))
         return [_alone(paths, " + ".join(dict.fromkeys(paths.values())))]
     if len(paths) == 1:
-        return _trials(paths, asked, _n_trials(Path(eeg)))
+        return _trials(paths, selected, _n_trials(Path(eeg)))
     try:
         n_trials = _n_trials(Path(eeg))
     except SignalError:
         n_trials = 1  # reading it will fail in the same way, and the other files are judged without it
-    if n_trials > 1 and asked.trial is None:
-        raise UsageError(f"{eeg}: holds {n_trials} trials; say with --trial of which the other files are")
-    return _trials(paths, asked, n_trials)
+    if n_trials > 1 and selected.trial is None:
+        raise UsageError(f"{eeg}: holds {n_trials} trials; name that of the other files with --trial")
+    return _trials(paths, selected, n_trials)
 
 
-def _check_no_trial(asked: Asked, name: str) -> None:
-    if asked.trial is not None:
+def _check_no_trial(selected: Selection, name: str) -> None:
+    if selected.trial is not None:
         raise UsageError(f"{name}: holds one recording, not trials; leave --trial out")
 
 
-def _stdin(asked: Asked) -> Recording:
-    _check_no_trial(asked, "stdin")
-    if len(asked.modalities) > 1 and "audio" not in asked.modalities:
-        raise UsageError(f"{asked.text} cannot be read from stdin; name the file")
-    modality = "audio" if "audio" in asked.modalities else asked.modalities[0]
+def _stdin(selected: Selection) -> Recording:
+    _check_no_trial(selected, "stdin")
+    if len(selected.modalities) > 1 and "audio" not in selected.modalities:
+        raise UsageError(f"{selected.text} cannot be read from stdin; name the file")
+    modality = "audio" if "audio" in selected.modalities else selected.modalities[0]
     parts = {modality: Part(_opened(files.STDIO))}
     return Recording("stdin", {"sample_id": "stdin", "clip_id": "stdin"}, parts)
 
 
-def _held(path: Path, asked: Asked) -> tuple[str, ...]:
-    """Modalities, of those asked for, that a file promises by its ending."""
-    if len(asked.modalities) == 1:
-        return asked.modalities
+def _modalities(path: Path, selected: Selection) -> tuple[str, ...]:
+    """Modalities of a file by its ending, of those that the model takes."""
+    if len(selected.modalities) == 1:
+        return selected.modalities
     promised = modalities_of(path.name) or ("audio", "video")
-    return tuple(modality for modality in asked.modalities if modality in promised)
+    return tuple(modality for modality in selected.modalities if modality in promised)
 
 
 def _n_trials(path: Path) -> int:
@@ -171,8 +200,8 @@ def _alone(paths: Mapping[str, str], name: str) -> Recording:
     return Recording(name, {"sample_id": clip, "clip_id": clip}, parts)
 
 
-def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recording]:
-    """A recording for each trial of an EEG array, or for the one asked for."""
+def _trials(paths: Mapping[str, str], selected: Selection, n_trials: int) -> list[Recording]:
+    """A recording for each trial of an EEG array, or for the selected one."""
     name, clip = " + ".join(dict.fromkeys(paths.values())), _clip(paths)
     opened = {modality: _opened(path) for modality, path in paths.items()}
     many = {modality for modality, path in paths.items() if path.lower().endswith(".mat")}
@@ -182,7 +211,7 @@ def _trials(paths: Mapping[str, str], asked: Asked, n_trials: int) -> list[Recor
             dict.fromkeys(("sample_id", "clip_id"), f"{clip}/{t + 1:03d}"),
             {modality: Part(file, t if modality in many else None) for modality, file in opened.items()},
         )
-        for t in (range(n_trials) if asked.trial is None else [asked.trial - 1])
+        for t in (range(n_trials) if selected.trial is None else [selected.trial - 1])
     ]
 
 
@@ -198,44 +227,45 @@ def _clip(paths: Mapping[str, str]) -> str:
     return "+".join(dict.fromkeys(split_ending(Path(path).as_posix())[0] for path in paths.values()))
 
 
-def _of_data_set(root: Path, asked: Asked) -> list[Recording]:
-    """Recordings of a folder or manifest, by its layout; a folder that none knows is taken file by file."""
+def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
+    """Recordings of a folder or manifest, by its layout; of a folder of no known layout, every file."""
+    from eavctl.datasets.choice import Choice
     from eavctl.datasets.manifest import media_files
 
     try:
-        manifest = asked.choice.of(root)
+        manifest = (selected.choice or Choice(distinct_names=True)).of(root)
     except DataError:
-        wanted = set(asked.modalities)
+        wanted = set(selected.modalities)
         paths = [path for path in media_files(root) if wanted.intersection(modalities_of(path.name))]
-        if asked.choice.is_made or asked.trial is not None or not paths:
+        if selected.is_made or selected.trial is not None or not paths:
             raise
-        return [each for path in paths for each in find_recordings(path, asked)]
-    manifest = manifest.holding(*asked.modalities)
+        return [each for path in paths for each in find_recordings(path, selected)]
+    manifest = manifest.holding(*selected.modalities)
     recordings = []
     for keys in manifest.records():
-        if asked.trial is None or _is_number(keys.get("trial", ""), asked.trial):
-            recordings.append(_of_row(manifest.root, keys, asked))
-    if asked.trial is None:
+        if selected.trial is None or _is_number(keys.get("trial", ""), selected.trial):
+            recordings.append(_of_row(manifest.root, keys, selected))
+    if selected.trial is None:
         recordings += _faulty(manifest, recordings)
     if not recordings:
-        raise DataError(f"{root}: has no trial {asked.trial} with {asked.text}")
+        raise DataError(f"{root}: has no trial {selected.trial} with {selected.text}")
     return recordings
 
 
 def _faulty(manifest: Manifest, recordings: Sequence[Recording]) -> Iterator[Recording]:
-    """What the layout rejects; where it is but a modality of a recording, that is judged without."""
-    there = {recording.keys["clip_id"] for recording in recordings}
+    """What the layout rejects, except a modality of a recording that is judged without it."""
+    found = {recording.keys["clip_id"] for recording in recordings}
     for bad in manifest.rejected:
-        if "modality" not in bad or bad["clip_id"] not in there:
+        if "modality" not in bad or bad["clip_id"] not in found:
             keys = {"sample_id": bad["clip_id"], "clip_id": bad["clip_id"]}
             yield Recording(str(manifest.root / bad["path"]), keys, {}, bad["reason"])
 
 
-def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
+def _of_row(root: Path, keys: dict[str, Any], selected: Selection) -> Recording:
     index = keys.get("eeg_index")
     parts = {
         modality: Part(root / keys[f"{modality}_path"], index if modality == "eeg" else None)
-        for modality in asked.modalities
+        for modality in selected.modalities
         if f"{modality}_path" in keys
     }
     paths = {str(part.file) for part in parts.values()}
@@ -246,7 +276,7 @@ def _of_row(root: Path, keys: dict[str, Any], asked: Asked) -> Recording:
 
 
 def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
-    """The recordings, each once: the same part of the same files is one, by whatever paths it is named."""
+    """The recordings without repeats: the same part of the same files, by whatever paths it is named."""
     found: dict[tuple[Any, ...], Recording] = {}
     for recording in recordings:
         files = tuple(
@@ -266,3 +296,10 @@ def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
 def _is_number(name: str, number: int) -> bool:
     """Whether a trial's name is this number, padded or not; names can be anything."""
     return name.isdecimal() and int(name) == number
+
+
+def known_fault(recording: Recording) -> str:
+    """Why a recording cannot be used, where that is known before it is opened; else empty."""
+    files = [part.file for part in recording.parts.values()]
+    is_missing = bool(files) and all(isinstance(file, Path) and not file.is_file() for file in files)
+    return recording.fault or ("no such file" if is_missing else "")

@@ -63,14 +63,31 @@ def read(source: Source, rate: int | None = None) -> tuple[np.ndarray, int]:
         name = str(getattr(source, "name", "stream"))
         source = _Content(source.read())
     signal, found = _read_wave(source) or _read_any(source, name)
-    _check_signal(signal, name)
-    if rate is not None and rate != found:
-        import soxr
+    return checked(signal, found, rate, name)
 
-        signal, found = soxr.resample(signal, found, rate, quality="HQ"), rate
-        if not len(signal):
-            raise SignalError(f"{name}: too short to be resampled to {rate} Hz")
-    return signal, found
+
+def checked(signal: np.ndarray, found: int, rate: int | None, name: str) -> tuple[np.ndarray, int]:
+    """Check a signal, and resample it; of a recording or of an array in memory.
+
+    Parameters
+    ----------
+    signal : float32, shape (n_samples,), full scale 1.
+    found, rate : its rate, and the one to resample to (None keeps it), Hz.
+    name : for errors.
+
+    Raises
+    ------
+    SignalError : empty, silent, not finite, or too short for the new rate.
+    """
+    _check_signal(signal, name)
+    if rate is None or rate == found:
+        return signal, found
+    import soxr
+
+    resampled = soxr.resample(signal, found, rate, quality="HQ")
+    if not len(resampled):
+        raise SignalError(f"{name}: too short to be resampled to {rate} Hz")
+    return resampled, rate
 
 
 def _read_wave(source: Source) -> tuple[np.ndarray, int] | None:

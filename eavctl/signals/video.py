@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -30,11 +30,19 @@ TOO_LONG = f"longer than {LONGEST_S / 3600:.0f} hours; cut it first"
 OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(LARGEST_SIDE**2), "threads": "1"}
 
 
+class Film(Protocol):
+    """What frames can be taken from by time: an open file, or an array of frames."""
+
+    def frames(self, start: float, end: float, n: int) -> Iterator[np.ndarray]:
+        """See `VideoFile.frames`."""
+        ...
+
+
 @dataclass(frozen=True)
 class VideoSpan:
     """The part of a video from ``start`` to ``end`` seconds: the input of a video feature set."""
 
-    file: VideoFile
+    file: Film
     start: float
     end: float
 

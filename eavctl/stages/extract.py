@@ -1,4 +1,4 @@
-"""Recordings to a feature table: in parallel, batch by batch, going on where a killed run stopped."""
+"""Extract a feature table from recordings: in parallel, in batches, resuming after an interruption."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest
@@ -18,16 +17,13 @@ from eavctl.errors import DataError
 from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.extraction.batches import Record, batches, sample_id
 from eavctl.extraction.copies import Copies
-from eavctl.extraction.input_hash import Inputs
+from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
-
-if TYPE_CHECKING:
-    from eavctl.extraction.executors import ExecutorName  # not needed by one process
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -40,11 +36,19 @@ __all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
 @dataclass(frozen=True)
 class Extracted:
-    """What an extraction came to; ``rejected`` names recordings or segments, each with its reason.
+    """What an extraction gave.
 
-    ``n_without`` recordings have nothing of the modality; ``account`` is, over the rows, the mean of what
-    the feature set says of itself, such as the share of frames in which a face was found; ``class_counts``
-    are the rows of each class.
+    Parameters
+    ----------
+    n_rows, shape : rows of the table, and the shape of one row's features.
+    n_recordings : of the modality, including those rejected.
+    rejected : recordings or segments that cannot be used, each with its ``reason``.
+    notes : what is odd about the recordings or the data set, in sentences.
+    n_without : recordings without the modality.
+    account : mean and least over the rows of what the feature set reports, such as the share of frames in
+        which a face was found.
+    class_counts : rows of each class.
+    up_to_date : an earlier run had left the table, and nothing was computed.
     """
 
     n_rows: int
@@ -64,11 +68,11 @@ class Planned:
 
     Parameters
     ----------
-    layout : by which the data set was read.
+    layout : name of the data set's layout.
     n_recordings, n_without : as in `Extracted`.
     rejected : recordings that are known to be unusable before any is opened.
-    notes : sentences on what is odd.
-    up_to_date : the table is there already.
+    notes : what is odd about the data set, in sentences.
+    up_to_date : the table exists already, and nothing would be computed.
     """
 
     layout: str
@@ -81,7 +85,7 @@ class Planned:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be done: which recordings, in table order, of how many found, and by which recipe."""
+    """Which recordings to extract, in the order of the table, of how many found, and by which recipe."""
 
     recipe: Recipe
     manifest: Manifest
@@ -92,16 +96,16 @@ class _Work:
     def of(cls, found: Manifest, recipe: Recipe, *, distinct_names: bool) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        if recipe.segment:  # else the names of samples are those of clips, which are in order
+        if recipe.segment:  # else the samples have the names of the clips, which are sorted
             ids = [sample_id(name, recipe, 0.0) for name in manifest.table["sample_id"].to_pylist()]
             manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
         return cls(recipe, manifest, len(found), distinct_names)
 
     @cached_property
     def identity(self) -> Record:
-        """What the table will say of it, and by which it is known again.
+        """Metadata of the table by which a later run recognises it as up to date.
 
-        Packages are none of it: where one computes otherwise, the feature set gets a new version.
+        Versions of packages are not part of it: where a new one changes results, so does the feature set's.
         """
         return {
             "schema_version": tables.SCHEMA_VERSION,
@@ -113,9 +117,9 @@ class _Work:
             "n_without": self.n_found - len(self.manifest),
         }
 
-    def inputs(self) -> Inputs:
-        """What is read, and its hash, which ``identity`` lacks: it takes as long as reading every file."""
-        return Inputs(self.manifest, self.recipe.modality)
+    def inputs(self) -> InputHash:
+        """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
+        return InputHash(self.manifest, self.recipe.modality)
 
 
 def extract(
@@ -125,7 +129,7 @@ def extract(
     *,
     choice: Choice | None = None,
     jobs: int = 1,
-    executor: ExecutorName = "loky",
+    executor: str = "loky",
     force: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
@@ -133,25 +137,25 @@ def extract(
 ) -> Extracted:
     """Compute the features of every recording of a data set and write them as one table.
 
-    Finished batches are kept in a hidden folder beside ``out`` until the table is whole, so that a run
-    that was killed goes on where it stopped. Where ``out`` was made of the same recordings by the same
-    recipe, nothing is computed and its time is set to now.
+    Finished batches are kept in a hidden folder beside ``out`` until the table is complete, so that a killed
+    run can be resumed. Where ``out`` is of the same recordings and the same recipe already, nothing is
+    computed and its modification time is set to now.
 
     Parameters
     ----------
-    source, choice : the data set, and which of it; all by default.
+    source, choice : the data set, and which recordings of it; all by default.
     out : the table to write, or ``-``.
     jobs : processes, each with one thread.
-    executor : what starts them (see `eavctl.extraction.executors.in_order`); ``loky`` is safe in any program.
-    force : overwrite a file of others, and compute what is up to date.
-    strict : one bad recording is an error, and no table is written.
+    executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program.
+    force : overwrite files not written by eavctl; recompute even if up to date.
+    strict : a single bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.
-    on_clip : called with the number of recordings done, of all, and a note.
+    on_clip : callback for the progress, in recordings.
 
     Raises
     ------
-    DataError : no recording could be used, or one could not and ``strict`` is given.
-        Also: ``out`` cannot be written, or another process is writing it.
+    DataError : no recording can be used, or one cannot and ``strict`` is given; ``out`` cannot be written, or
+        another process is writing it.
     UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
     """
     work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
@@ -180,7 +184,7 @@ def plan(
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
 ) -> Planned:
-    """What `extract` would do of the same parameters; nothing is computed or written.
+    """What `extract` would do with the same parameters; nothing is computed or written.
 
     Raises
     ------
@@ -207,7 +211,7 @@ def _prepare(
     force: bool,
     rejected: str | os.PathLike[str] | None,
 ) -> tuple[_Work, list[str]]:
-    """See that the outputs can be written, and find the recordings; with sentences on what is odd."""
+    """Check that the outputs can be written, and find the recordings; with notes on what is odd."""
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
     guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
     with noting() as oddities:
@@ -222,7 +226,7 @@ def _require_usable(
     rejected: Sequence[Mapping[str, str]],
     strict: bool,
 ) -> None:
-    """Raise DataError if nothing can be used, or, where that is asked for, not all of it."""
+    """Raise DataError if nothing can be used, or, where ``strict``, not everything can."""
     if n_usable and not (strict and rejected):
         return
     first = rejected[0]
@@ -237,7 +241,7 @@ def _compute(
     out: str | os.PathLike[str],
     parts: Path | None,
     jobs: int,
-    executor: ExecutorName,
+    executor: str,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
 ) -> Extracted:
@@ -250,7 +254,7 @@ def _compute(
     with ExitStack() as stack:
         inputs, writer = work.inputs(), None
         for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts, executor):
-            if not n_done:  # not before the workers are there: a process with threads forks at a risk
+            if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
                 made_by = _versions(work.recipe.modality, parts)
             if batch.rows and writer is None:
@@ -268,19 +272,19 @@ def _compute(
             if batch.rows and writer is not None:
                 writer.write(tables.key_table(batch.rows), batch.x)
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
-        told = [*copies.notes(), *suspicions(people)]
+        findings = [*copies.notes(), *suspicions(people)]
         result = Extracted(
             n_rows,
             shape,
             n_recordings,
             tuple(bad),
-            (*notes, *told),
+            (*notes, *findings),
             n_without,
             account.found(),
             counts_of(people),
         )
         settle(result)
-        assert writer is not None  # settle has refused a table without rows
+        assert writer is not None  # settle has raised for a table without rows
         inputs.check()
         facts = {
             "shape": list(shape),
@@ -288,16 +292,16 @@ def _compute(
             "rejected": bad,
             "account": account.found(),
             "class_counts": counts_of(people),
-            "notes": told,
+            "notes": findings,
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
 
 
 def _versions(modality: str, parts: Path | None) -> dict[str, str]:
-    """Versions of the packages that computed the features; of kept parts, those of the runs before too.
+    """Versions of the packages that computed the features, including those of the runs that kept parts.
 
-    Finding them takes longer than the workers take to start.
+    Looking them up takes longer than starting the workers.
     """
     ours = versions(*PACKAGES[modality])
     if not parts:
@@ -309,29 +313,29 @@ def _versions(modality: str, parts: Path | None) -> dict[str, str]:
 
 
 class _Account:
-    """Mean and least, over the rows, of each number that a feature set says of itself."""
+    """Mean and least, over the rows, of each number that the feature set reports."""
 
     def __init__(self) -> None:
         self._n = 0
         self._sum: dict[str, float] = {}
         self._least: dict[str, float] = {}
 
-    def add(self, accounts: list[Record]) -> None:
-        """Count what was said of some rows."""
+    def add(self, accounts: Sequence[Mapping[str, float]]) -> None:
+        """Add the reports on some rows."""
         self._n += len(accounts)
         for name, value in (item for account in accounts for item in account.items()):
             self._sum[name] = self._sum.get(name, 0.0) + value
             self._least[name] = min(value, self._least.get(name, value))
 
     def found(self) -> Record:
-        """What all rows came to; nothing where nothing was said."""
+        """The mean and the least of each number; empty where nothing was reported."""
         return {
             name: {"mean": total / self._n, "least": self._least[name]} for name, total in self._sum.items()
         }
 
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
-    """What ``out`` holds, if it is what this work would make."""
+    """What ``out`` holds, if it is what this extraction would write."""
     if files.is_stream(out) or not Path(out).is_file():
         return None
     try:

@@ -20,6 +20,7 @@ KEYS = (
     "split",
     "fold",
 )
+AGREEING_KEYS = ("label", "subject", "clip_id")  # equal in every table that has the sample
 PATHS = ("eeg_path", "audio_path", "video_path")
 # The recording of a row is identified by the content of its file, never by a manifest.
 MANIFEST_COLUMNS = (*(name for name in KEYS if name != "recording"), *PATHS, "eeg_index")

@@ -14,11 +14,10 @@ import pandas as pd
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.trained_on import JOINED
+from eavctl.storage.keys import AGREEING_KEYS
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import FeatureTable, key_frame, read_features
 from eavctl.training.rows import TableFacts, TrainingSet, facts_of, labelled
-
-_MUST_AGREE = ("label", "subject", "clip_id")
 
 
 @dataclass(frozen=True)
@@ -132,7 +131,7 @@ def _keys(tables: Sequence[FeatureTable], names: Sequence[str]) -> pd.DataFrame:
     keys = frames[0]
     for frame, name in zip(frames[1:], names[1:], strict=True):
         both = keys.index.intersection(frame.index)
-        for column in _MUST_AGREE:
+        for column in AGREEING_KEYS:
             one, other = (each.loc[both, column] for each in (keys, frame))
             odd = both[(one.notna() & other.notna() & (one != other)).to_numpy()]
             if len(odd):

@@ -35,8 +35,9 @@ def test_extract_gives_what_the_recipe_gives_in_order(made):
     assert table.keys["sample_id"].is_monotonic_increasing
     assert table.meta["classes"] == ["angry", "happy", "neutral", "sad"]
     assert table.columns == Recipe("functionals").columns
-    with Recipe("functionals").open(made / "dataset/sad/sad_sample_3.wav") as describe:
-        samples = describe()
+    recipe = Recipe("functionals")
+    with recipe.open(made / "dataset/sad/sad_sample_3.wav") as stretch_of:
+        samples = recipe.describe(stretch_of())
     row = table.keys.index[table.keys["sample_id"] == "sad/sad_sample_3"][0]
     assert np.array_equal(table.x[row], samples[0].x)
 
@@ -144,8 +145,9 @@ def test_segments_are_told_by_their_start(run, made, tmp_path):
     assert table.keys["sample_id"].iloc[1].endswith("@00000.500")
     assert np.allclose(table.keys["end"] - table.keys["start"], 1)
     one = table.keys[table.keys["clip_id"] == "sad/sad_sample_1"]
-    with Recipe("functionals", segment=1.0, hop=0.5).open(made / "dataset/sad/sad_sample_1.wav") as describe:
-        samples = describe()
+    recipe = Recipe("functionals", segment=1.0, hop=0.5)
+    with recipe.open(made / "dataset/sad/sad_sample_1.wav") as stretch_of:
+        samples = recipe.describe(stretch_of())
     assert len(one) == len(samples) > 2
 
 

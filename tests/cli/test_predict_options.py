@@ -2,12 +2,13 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 import pytest
 
-from eavctl.extraction import executors as workers
-from eavctl.predicting import segments as gather
+from eavctl import registry
+from eavctl.predicting import describing
 from eavctl.storage import tables
 
 
@@ -26,11 +27,12 @@ def test_many_processes_give_what_one_gives_in_the_same_order(run, made, tmp_pat
     clips = sorted((made / "dataset/sad").glob("*.wav"), reverse=True)
     words = ["predict", clips[0], "bad.wav", made / "dataset/angry", "-", *model, "--json"]
     used = []
-    in_order = workers.in_order
-    monkeypatch.setattr(workers, "in_order", lambda *given: used.append(given[2]) or in_order(*given))
+    fork = registry.get("executors", "fork")
+    counted = replace(fork, thing=lambda jobs: used.append(jobs) or fork.thing(jobs))
+    monkeypatch.setitem(registry._entries["executors"], "fork", counted)
     one, two = (answers(run(*words, "-j", jobs, stdin=clips[1].read_bytes())) for jobs in (1, 2))
     assert one == two
-    assert used == [2]
+    assert used == [1, 2]
     assert one["predictions"][0]["recording"] == str(clips[0])
     assert one["predictions"][-1]["recording"] == "stdin"
     assert [bad["path"] for bad in one["rejected"]] == ["bad.wav"]
@@ -42,7 +44,9 @@ def test_features_are_those_of_the_extraction_to_the_last_bit(run, made, model, 
 
     threads = []
     monkeypatch.setattr(
-        gather, "_samples", lambda *_: threads.extend(each["num_threads"] for each in threadpool_info()) or ()
+        describing,
+        "_samples",
+        lambda *_: threads.extend(each["num_threads"] for each in threadpool_info()) or (),
     )
     with threadpool_limits(2):
         run("predict", made / "dataset/sad/sad_sample_1.wav", *model)

@@ -3,8 +3,7 @@
 import pytest
 
 from eavctl.errors import DataError, UsageError
-from eavctl.predicting import segments as gather
-from eavctl.predicting import sources
+from eavctl.predicting import sources, streams
 from eavctl.signals import segments
 from eavctl.stages import fuse, predict, report
 from eavctl.storage import artifacts
@@ -134,7 +133,7 @@ def test_what_is_named_and_not_there_ends_with_3_before_work_begins(run, made, t
     for name in ("svm.joblib", "preds.parquet", "feats.parquet"):
         (tmp_path / name).symlink_to(made / name)
     (tmp_path / "clip.wav").symlink_to(made / "dataset/sad/sad_sample_1.wav")
-    monkeypatch.setattr("eavctl.stages.predict.take_recordings", lambda *_: pytest.fail("work began"))
+    monkeypatch.setattr("eavctl.stages.predict.Predictor.describe", lambda *_: pytest.fail("work began"))
     check(run(*words), 3, "absent")
     assert not list(tmp_path.glob("y.*"))
 
@@ -212,10 +211,10 @@ def test_an_empty_or_absent_path_is_refused_in_python_too(made, monkeypatch):
 @pytest.mark.parametrize("cutting", [(0, None), (None, 1.0), (float("nan"), None), (1.0, 1e-7)])
 def test_a_cutting_that_cannot_be_is_refused_for_every_model(made, cutting):
     with pytest.raises(UsageError):
-        gather.streams_of(artifacts.read_meta(made / "svm.joblib"), *cutting)
+        streams.stream_inputs(artifacts.read_meta(made / "svm.joblib"), *cutting)
 
 
 @pytest.mark.parametrize("trial", [0, -1])
 def test_trials_are_counted_from_one(trial):
     with pytest.raises(UsageError, match="from 1"):
-        sources.Asked(("eeg",), None, trial)
+        sources.selection(("eeg",), None, trial)

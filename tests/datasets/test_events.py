@@ -127,8 +127,10 @@ def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
     start = first + samples / 160
     found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (start, start + 4.0))).rows
     (row,) = found[found["clip_id"] == "S001R03@00000.000"].to_dict("records")
-    with Recipe("eeg-epochs", {"channels": ["Cz"]}).open(runs / "S001R03.edf") as describe:
-        (sample,), (inner,) = describe(row["start"], row["end"]), describe(first, first + 4.0)
+    recipe = Recipe("eeg-epochs", {"channels": ["Cz"]})
+    with recipe.open(runs / "S001R03.edf") as stretch_of:
+        parts = ((row["start"], row["end"]), (first, first + 4.0))
+        (sample,), (inner,) = (recipe.describe(stretch_of(), *part) for part in parts)
     assert sample.x is not None
     assert inner.x is not None
     assert np.array_equal(sample.x, inner.x)

@@ -7,11 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from eavctl.errors import DataError, SignalError
-from eavctl.extraction import executors as workers
+from eavctl import registry
+from eavctl.errors import DataError, SignalError, UsageError
+from eavctl.extraction import executors
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
 
@@ -28,9 +30,47 @@ def die(number):
 EXECUTORS = pytest.mark.parametrize("executor", ["fork", "loky"])
 
 
+@pytest.mark.parametrize("executor", registry.names("executors"))
+@pytest.mark.parametrize(("jobs", "n_calls"), [(1, 5), (2, 0), (2, 1), (2, 5)])
+def test_every_executor_gives_all_results_in_order(executor, jobs, n_calls):
+    found = list(executors.map_in_order(slow_for_even, ((n,) for n in range(n_calls)), jobs, executor))
+    assert [number for number, _ in found] == list(range(n_calls))
+    if min(jobs, n_calls) < 2:
+        assert {process for _, process in found} <= {os.getpid()}
+
+
+@pytest.mark.parametrize("executor", registry.names("executors"))
+def test_every_executor_raises_the_error_of_a_call(executor):
+    with pytest.raises(SignalError, match="broken"):
+        list(executors.map_in_order(write_or_fail, [(None,)] * 3, 2, executor))
+
+
+def test_an_executor_is_one_registered_function(monkeypatch):
+    """One of another kind of workers needs no change of `map_in_order` or of what calls it."""
+
+    class Threads:
+        def __init__(self, jobs):
+            self.capacity, self.broken = jobs, ()
+            self.pool = ThreadPoolExecutor(jobs)
+
+        def submit(self, function, arguments):
+            return self.pool.submit(function, *arguments)
+
+        def close(self, *, abandon):
+            self.pool.shutdown(cancel_futures=abandon)
+
+    entry = registry.Entry("executors", "threads", Threads)
+    monkeypatch.setitem(registry._entries["executors"], "threads", entry)
+    assert list(executors.map_in_order(pow, [(n, 2) for n in range(9)], 3, "threads")) == [
+        n * n for n in range(9)
+    ]
+    with pytest.raises(UsageError, match="'threads'"):
+        next(executors.map_in_order(abs, [(1,)], 2, "thread"))
+
+
 @EXECUTORS
 def test_results_come_in_order_from_other_processes(executor):
-    found = list(workers.in_order(slow_for_even, ((n,) for n in range(20)), 2, executor))
+    found = list(executors.map_in_order(slow_for_even, ((n,) for n in range(20)), 2, executor))
     assert [number for number, _ in found] == list(range(20))
     assert os.getpid() not in {process for _, process in found}
 
@@ -38,16 +78,18 @@ def test_results_come_in_order_from_other_processes(executor):
 @EXECUTORS
 def test_arguments_are_drawn_as_they_are_needed(executor):
     drawn = []
-    results = workers.in_order(slow_for_even, ((drawn.append(n) or n,) for n in range(1000)), 2, executor)
+    results = executors.map_in_order(
+        slow_for_even, ((drawn.append(n) or n,) for n in range(1000)), 2, executor
+    )
     next(results)
-    assert len(drawn) <= 2 * (1 + workers.AHEAD)
+    assert len(drawn) <= 2 * (1 + executors.AHEAD)
     results.close()
 
 
 @EXECUTORS
 def test_a_worker_that_dies_is_an_error_and_no_hang(executor):
     with pytest.raises(DataError, match="a worker process died"):
-        list(workers.in_order(die, [(1,), (2,)], 2, executor))
+        list(executors.map_in_order(die, [(1,), (2,)], 2, executor))
 
 
 @linux_only
@@ -60,7 +102,7 @@ def test_a_process_with_threads_is_not_forked(monkeypatch):
     thread = threading.Thread(target=ended.wait)
     thread.start()
     try:
-        assert list(workers.in_order(abs, [(-1,), (2,)], 2, "fork")) == [1, 2]
+        assert list(executors.map_in_order(abs, [(-1,), (2,)], 2, "fork")) == [1, 2]
     finally:
         ended.set()
         thread.join()
@@ -68,7 +110,7 @@ def test_a_process_with_threads_is_not_forked(monkeypatch):
 
 @linux_only
 def test_a_closed_terminal_ends_the_parent_and_leaves_its_forks_to_it():
-    for found in workers.in_order(ignored, [(signal.SIGHUP,), (signal.SIGINT,)], 2, "fork"):
+    for found in executors.map_in_order(ignored, [(signal.SIGHUP,), (signal.SIGINT,)], 2, "fork"):
         assert found
 
 
@@ -80,8 +122,8 @@ def ignored(number):
 def test_workers_end_with_their_parent():
     script = """
 import os, time
-from eavctl.extraction import executors as workers
-for process in workers.in_order(os.getpid, [()] * 4, 2, "fork"):
+from eavctl.extraction import executors
+for process in executors.map_in_order(os.getpid, [()] * 4, 2, "fork"):
     print(process, flush=True)
     time.sleep(60)
 """
@@ -119,7 +161,7 @@ def test_nothing_is_written_after_an_error(tmp_path):
     """The folder of parts is removed then: a worker that went on would leave some behind."""
     calls = [(None,), (tmp_path,), (None,)]
     with pytest.raises(SignalError):
-        list(workers.in_order(write_or_fail, calls, 2, "fork"))
+        list(executors.map_in_order(write_or_fail, calls, 2, "fork"))
     there = set(tmp_path.iterdir())
     assert there
     time.sleep(0.1)

@@ -7,7 +7,7 @@ import pytest
 
 from eavctl.datasets.manifest import find
 from eavctl.errors import DataError
-from eavctl.extraction.input_hash import Inputs
+from eavctl.extraction.input_hash import InputHash
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def gone_through(folder):
-    inputs = Inputs(find(folder), "audio")
+    inputs = InputHash(find(folder), "audio")
     deque(inputs.records(), maxlen=0)
     return inputs
 

@@ -73,8 +73,8 @@ def samples(folder: Path, modality: str, seconds: float, **part: float) -> list[
     """The samples of a recording of that length, of which ``part`` counts."""
     make, name = TAKES[modality]
     trial = 0 if modality == "eeg" else None
-    with RECIPES[modality].open(make(folder / name, seconds)) as describe:
-        return describe(part.get("start"), part.get("end"), trial)
+    with RECIPES[modality].open(make(folder / name, seconds)) as stretch_of:
+        return RECIPES[modality].describe(stretch_of(trial), part.get("start"), part.get("end"))
 
 
 def names_of(found: list[Sample], recipe: Recipe) -> list[str]:
@@ -115,16 +115,16 @@ def test_one_segment_that_lacks_a_frame_is_whole(
 
 def test_what_a_segment_lacks_is_taken_before_it_and_never_made_up() -> None:
     signal = np.arange(2000.0)[None]
-    stretch = recordings._sampled(signal[:, :1999], 100.0)
+    stretch = recordings._sampled("a", signal[:, :1999], 100.0)
     assert np.array_equal(stretch.cut(15.0, 20.0), signal[:, 1499:1999])
     assert np.array_equal(stretch.cut(10.0, 15.0), signal[:, 1000:1500])
     assert np.array_equal(stretch.cut(-0.02, 4.98), signal[:, :500])
-    short = recordings._sampled(signal[:, :498], 100.0).cut(0.0, 5.0)
+    short = recordings._sampled("a", signal[:, :498], 100.0).cut(0.0, 5.0)
     assert np.array_equal(short, np.concatenate([signal[:, :498], [[497.0, 497.0]]], axis=1))
 
 
 def test_half_a_sample_is_rounded_alike_in_every_segment() -> None:
-    stretch = recordings._sampled(np.zeros((1, 10_000)), 100.0)
+    stretch = recordings._sampled("a", np.zeros((1, 10_000)), 100.0)
     onsets = 4.2 * np.arange(20) + 0.3
     assert len({stretch.cut(onset, onset + 0.135).shape for onset in onsets}) == 1
 
@@ -144,23 +144,24 @@ def test_a_part_beyond_the_recording_keeps_what_is_there_and_says_so(
 ) -> None:
     whole = {**RECIPES, modality: Recipe(RECIPES[modality].features, RECIPES[modality].settings)}[modality]
     make, name = TAKES[modality]
-    with whole.open(make(tmp_path / name, 10.0)) as describe:
+    with whole.open(make(tmp_path / name, 10.0)) as stretch_of:
+        stretch = stretch_of(0 if modality == "eeg" else None)
         with pytest.warns(RecordingWarning) as told:
-            (sample,) = describe(*part, 0 if modality == "eeg" else None)
+            (sample,) = whole.describe(stretch, *part)
         assert f"{sample.start:.2f} to {sample.end:.2f}" == used
         (text,) = [str(each.message) for each in told]
         assert used in text
         assert f"{part[0]:.2f} to {part[1]:.2f}" in text
         with pytest.raises(SignalError):
-            describe(11.0, 12.0, 0 if modality == "eeg" else None)
+            whole.describe(stretch, 11.0, 12.0)
 
 
 def test_a_part_that_lacks_a_frame_keeps_its_times_and_its_shape_without_a_word(tmp_path: Path) -> None:
     recipe = Recipe("eeg-epochs", {"channels": ["Fz"]})
-    with recipe.open(trials(tmp_path / "a.mat", 10.0)) as describe, warnings.catch_warnings():
+    with recipe.open(trials(tmp_path / "a.mat", 10.0)) as stretch_of, warnings.catch_warnings():
         warnings.simplefilter("error", RecordingWarning)
         for part in ((6.03, 10.03), (-0.03, 3.97), (2.0, 6.0)):
-            (sample,) = describe(*part, 0)
+            (sample,) = recipe.describe(stretch_of(0), *part)
             assert (sample.start, sample.end) == part
             assert sample.x is not None
             assert sample.x.shape == (1, 400)
@@ -195,8 +196,9 @@ def test_parts_give_the_segments_that_the_manifest_says_in_every_modality(
 
 
 def test_a_part_that_ends_where_the_recording_begins_is_no_whole_recording(tmp_path: Path) -> None:
-    with RECIPES["audio"].open(sound(tmp_path / "a.wav", 6.0)) as describe, pytest.raises(SignalError):
-        describe(0.0, 0.0)
+    recipe = RECIPES["audio"]
+    with recipe.open(sound(tmp_path / "a.wav", 6.0)) as stretch_of, pytest.raises(SignalError):
+        recipe.describe(stretch_of(), 0.0, 0.0)
 
 
 def test_a_recording_that_cannot_be_used_is_read_once(tmp_path: Path, monkeypatch: Any) -> None:
@@ -209,10 +211,10 @@ def test_a_recording_that_cannot_be_used_is_read_once(tmp_path: Path, monkeypatc
     recipe = Recipe("eeg-epochs")
     read = mne.io.BaseRaw.get_data
     monkeypatch.setattr(mne.io.BaseRaw, "get_data", lambda *a, **k: reads.append(1) or read(*a, **k))
-    with recipe.open(tmp_path / "a_raw.fif") as describe:
+    with recipe.open(tmp_path / "a_raw.fif") as stretch_of:
         for start in range(5):
             with pytest.raises(SignalError, match="B7"):
-                describe(start, start + 2.0)
+                recipe.describe(stretch_of(), start, start + 2.0)
     assert len(reads) == 1
 
 
@@ -223,7 +225,8 @@ def test_features_that_are_no_numbers_reject_their_segment(
     entry = Recipe("seed33").entry
     broken = replace(entry, thing=lambda signal, rate: np.full(33, np.inf, np.float32))
     monkeypatch.setitem(registry._entries["features"], "seed33", broken)
-    with Recipe("seed33", segment=1.0).open(tmp_path / "a.wav") as describe:
-        found = describe()
+    recipe = Recipe("seed33", segment=1.0)
+    with recipe.open(tmp_path / "a.wav") as stretch_of:
+        found = recipe.describe(stretch_of())
     assert [sample.x for sample in found] == [None, None]
     assert all("not finite" in sample.reason for sample in found)

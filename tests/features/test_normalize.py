@@ -20,6 +20,7 @@ from eavctl.features.audio_networks import fbank
 from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
+from eavctl.storage.metadata import ModelMeta
 from eavctl.training.rows import normalized, training_set_of
 
 PADDED = ("fbank", "logmel")
@@ -189,9 +190,10 @@ class Uniform:
 
     def __init__(self):
         self.classes_ = np.array(["calm", "sad"])
+        self.x = []
 
     def predict_proba(self, x):
-        self.x = x
+        self.x += list(x)
         return np.full((len(x), 2), 0.5)
 
     def decide(self, proba):
@@ -212,19 +214,21 @@ def test_predict_standardises_as_the_training_did_or_refuses(monkeypatch, tmp_pa
     meta = {
         **Recipe(features).meta(),
         "kind": "dnn",
-        "protocol": {"normalize": "speaker"},
+        "protocol": {"name": "loso", "normalize": "speaker"},
         "trained_on": {"subjects": [], "clips": []},
         "training_hash": "",
         "versions": {},
         **({"normalized": kept} if kept else {}),
     }
     model = Uniform()
-    monkeypatch.setattr(artifacts, "load", lambda path: artifacts.Model(meta, model))
+    monkeypatch.setattr(
+        artifacts, "load", lambda path: artifacts.Model(ModelMeta.from_json(meta, path), model)
+    )
     paths, found = [str(tmp_path / f"{number}.wav") for number in range(6)], []
     for path, sound in zip(paths, clips()[0], strict=True):
         soundfile.write(path, sound, 16000)
-        with Recipe(features).open(path) as describe:
-            found.append(describe()[0].x)
+        with (recipe := Recipe(features)).open(path) as stretch_of:
+            found.append(recipe.describe(stretch_of())[0].x)
     if not fits:
         with pytest.raises(SettingsError, match="m.pt was trained"):
             predict(paths, "m.pt")

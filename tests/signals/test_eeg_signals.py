@@ -348,9 +348,9 @@ def test_features_of_a_flat_channel_vary_as_its_own_did(tmp_path, edf, name):
         (tmp_path / folder).mkdir()
         path = with_bad(tmp_path / folder / "S001R03.edf", content, bad)
         rows = cut_at_events(manifest.find(path), epochs).rows
-        with recipe.open(path) as describe, warnings.catch_warnings(record=True) as told:
+        with recipe.open(path) as stretch_of, warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", RecordingWarning)
-            x = [describe(row["start"], row["end"])[0].x for _, row in rows.iterrows()]
+            x = [recipe.describe(stretch_of(), row["start"], row["end"])[0].x for _, row in rows.iterrows()]
         assert len(told) == len(bad)
         found.append(np.stack(x))
     whole, mended = found
@@ -366,13 +366,15 @@ def test_segments_in_which_a_channel_dropped_out_are_rejected_by_name(tmp_path, 
     """Also those in which the filter goes on ringing after the channel's last value."""
     content, ch_names, _ = edf
     path = with_bad(tmp_path / "a.edf", content, [ch_names.index("FC4")], seconds=slice(40, 80))
-    with Recipe("eeg-bands", {"channels": ["FC4", "O1"]}, segment=5.0).open(path) as describe:
-        found = describe()
+    recipe = Recipe("eeg-bands", {"channels": ["FC4", "O1"]}, segment=5.0)
+    with recipe.open(path) as stretch_of:
+        found = recipe.describe(stretch_of())
     rejected = {sample.start for sample in found if sample.x is None}
     assert rejected == set(range(40, 80, 5))
     assert all("FC4" in sample.reason and "O1" not in sample.reason for sample in found if sample.x is None)
-    with Recipe("eeg-bands", {"channels": ["O1"]}, segment=5.0).open(path) as describe:
-        assert all(sample.x is not None for sample in describe())
+    recipe = Recipe("eeg-bands", {"channels": ["O1"]}, segment=5.0)
+    with recipe.open(path) as stretch_of:
+        assert all(sample.x is not None for sample in recipe.describe(stretch_of()))
 
 
 @pytest.mark.parametrize(

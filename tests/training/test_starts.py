@@ -10,9 +10,9 @@ import pytest
 
 from eavctl.errors import DataError
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.predicting.segments import Segment
-from eavctl.stages.predict import _speakers
-from eavctl.storage.artifacts import Model
+from eavctl.predicting.segments import DescribedRecording, Segment
+from eavctl.predicting.speakers import speakers_of
+from eavctl.storage.artifacts import StoredModel
 from eavctl.storage.tables import key_frame
 from eavctl.training.fusion_fitter import Start
 
@@ -27,7 +27,7 @@ TRAINED = keys(("one", "1", "a", "fa"), ("one", "2", "b", "fb"))
 
 
 def start() -> Start:
-    return Start("m.pt", Model({"trained_on": TrainedOn.of_keys(TRAINED).to_meta()}, None), ())
+    return Start("m.pt", StoredModel(None, TrainedOn.of_keys(TRAINED).to_meta()), ())  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -54,20 +54,24 @@ def test_what_the_split_itself_shares_is_not_the_starts_doing() -> None:
     assert start().clear_of(tested, keys(("one", "1", "other", "fz")), shares=True) is None
 
 
-def test_namesakes_of_two_data_sets_are_two_speakers() -> None:
-    def segments(n: int) -> list[Segment]:
+def clip(name: str, keys: dict[str, Any]) -> DescribedRecording:
+    return DescribedRecording(name, keys, (Segment(0.0, 1.0, ()),))
+
+
+def test_namesakes_of_two_data_sets_are_twospeakers_of() -> None:
+    def clips(n: int) -> list[DescribedRecording]:
         return [
-            Segment(f"{d}{i}", f"{d}{i}", {"dataset": d, "subject": "1"}, 0.0, 1.0, ())
+            clip(f"{d}{i}", {"dataset": d, "subject": "1", "sample_id": f"{d}{i}"})
             for d in ("one", "two")
             for i in range(n)
         ]
 
-    found = _speakers(segments(4), "m.joblib")
+    found = speakers_of(clips(4), "m.joblib")
     assert len(np.unique(found)) == 2
     with pytest.raises(DataError, match="1 has 3"):
-        _speakers(segments(3), "m.joblib")
+        speakers_of(clips(3), "m.joblib")
 
 
 def test_parts_of_one_file_are_several_recordings_of_a_speaker() -> None:
-    parts: list[Any] = [Segment("talk.wav", f"talk:{i}", {"subject": "1"}, i, i + 1, ()) for i in range(4)]
-    assert set(_speakers(parts, "m.joblib")) == {0}
+    parts = [clip("talk.wav", {"subject": "1", "sample_id": f"talk:{i}"}) for i in range(4)]
+    assert set(speakers_of(parts, "m.joblib")) == {0}

@@ -1,0 +1,72 @@
+"""How often answers like a given one were right in the training's out-of-fold predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eavctl.evaluation.reliability import fits, look_up
+from eavctl.predicting.rows import Row
+from eavctl.storage.metadata import ModelMeta
+
+
+class Confidence:
+    """Looks up rows in what the training measured.
+
+    Parameters
+    ----------
+    classes : names, in the order of the probabilities.
+    meta : of the model.
+    each_segment : whether rows are segments, and not whole recordings.
+
+    Attributes
+    ----------
+    by_segments : whether recordings of any length are judged by the mean over segments of the length of the
+        training's.
+    lengths : seconds of the shortest and of the longest row in training; None where not known.
+    """
+
+    def __init__(self, classes: Sequence[str], meta: ModelMeta, each_segment: bool) -> None:
+        levels = (meta.out_of_fold or {}).get("reliability")
+        levels = levels if isinstance(levels, dict) else {}  # models of older versions have none
+        self._classes, self._each_segment = list(classes), each_segment
+        self._subsets = (meta.fusion or {}).get("subsets") or []
+        self.by_segments = not each_segment and "clips" in levels
+        self._level: dict[str, Any] | None = levels.get("clips" if self.by_segments else "rows")
+        seconds = self._level["seconds"] if self._level else None
+        self.lengths: tuple[float, float] | None = tuple(seconds) if seconds else None
+
+    def right(self, row: Row) -> dict[str, Any] | None:
+        """How often such answers were right; None where too little is known.
+
+        Such answers are out-of-fold answers of the same class and of similar probability (see
+        `eavctl.evaluation.reliability`). They had all streams, so nothing is known of a row that lacks some;
+        nor of one that is much longer or shorter.
+        """
+        if self._level is None or row.absent or not fits(self._level, row.seconds):
+            return None
+        return look_up(self._level, row.pred, row.proba[self._classes.index(row.pred)])
+
+    def expected_uar(self, row: Row) -> float | None:
+        """Out-of-fold UAR of the training with the row's streams; None where it was not measured."""
+        for entry in self._subsets:
+            if set(entry["inputs"]) == set(row.weights):
+                return float(entry["uar"]["value"])
+        return None
+
+    def length_note(self, rows: Sequence[Row]) -> list[str]:
+        """A sentence on rows that are much longer or shorter than those of the training, if there are any."""
+        level = self._level
+        unlike = [row for row in rows if level is not None and not fits(level, row.seconds)]
+        if not unlike or self.lengths is None:
+            return []
+        shortest, longest = self.lengths
+        usual = f"{shortest:.1f}" + (f" to {longest:.1f}" if longest - shortest > 0.05 else "")
+        first, others = unlike[0], f" (and {len(unlike) - 1} others)" if len(unlike) > 1 else ""
+        is_long = not self._each_segment and first.seconds > longest
+        advice = f"; judge segments: --segment {(shortest + longest) / 2:.2g}" if is_long else ""
+        misfit = "" if self.by_segments else "it does not fit, and "
+        return [
+            f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: "
+            f"{misfit}how often such answers are right is not known{advice}"
+        ]

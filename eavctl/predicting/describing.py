@@ -1,0 +1,153 @@
+"""Describe recordings by the recipes of a model's streams: lazily, in order, and in several processes."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from typing import NamedTuple
+
+from eavctl.errors import SignalError
+from eavctl.evaluation.trained_on import JOINED
+from eavctl.extraction.executors import map_in_order
+from eavctl.extraction.fingerprint import fingerprint, of_trial
+from eavctl.extraction.open_recording import Signal, Source, StretchOf, name_of
+from eavctl.extraction.recipe import Recipe, noting
+from eavctl.predicting.segments import (
+    NOT_GIVEN,
+    Absence,
+    DescribedRecording,
+    Rejection,
+    Samples,
+    join_streams,
+)
+from eavctl.predicting.sources import Recording
+from eavctl.predicting.streams import StreamInput
+from eavctl.storage.provenance import canonical_json
+
+LACKING = ("has no sound", "has no picture")  # of a file that is whole, and has not the modality
+
+
+class _Task(NamedTuple):
+    """Numbers of a recipe, and of recordings in one file that follow each other."""
+
+    recipe: int
+    recordings: list[int]
+
+
+class _DescribedFile(NamedTuple):
+    """What a recipe gives for the recordings in one file; ``content`` identifies the file."""
+
+    samples: list[Samples]
+    notes: list[str]
+    content: str | None
+
+
+def describe_recordings(
+    recordings: Sequence[Recording], streams: Sequence[StreamInput], jobs: int, executor: str
+) -> Iterator[DescribedRecording]:
+    """Yield each recording as features, in order, as soon as its files are read.
+
+    A file is opened once a recipe, for all recordings that follow each other in it, and closed before the
+    next. Streams of one recipe share its features.
+
+    Parameters
+    ----------
+    jobs, executor : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
+    """
+    recipes = list({_identity(stream.recipe): stream.recipe for stream in streams}.values())
+    number = {_identity(recipe): i for i, recipe in enumerate(recipes)}
+    of_stream = [number[_identity(stream.recipe)] for stream in streams]
+    tasks = deque(_tasks(recordings, recipes))
+    work = [(recipes[task.recipe], [recordings[i] for i in task.recordings]) for task in tasks]
+    files = map_in_order(_describe_file, work, jobs, executor)
+    done: dict[tuple[int, int], tuple[Samples, str | None]] = {}
+    for i, recording in enumerate(recordings):
+        notes: list[str] = []
+        while tasks and tasks[0].recordings[0] == i:
+            task, file = tasks.popleft(), next(files)
+            notes += file.notes
+            for place, samples in zip(task.recordings, file.samples, strict=True):
+                trial = recordings[place].parts[recipes[task.recipe].modality].trial
+                done[place, task.recipe] = (samples, of_trial(file.content, trial))
+        if recording.fault:
+            bad = Rejection.of(recording, recording.fault)
+            yield DescribedRecording(recording.name, recording.keys, rejected=(bad,))
+            continue
+        found = [done.pop((i, recipe), (NOT_GIVEN, None)) for recipe in range(len(recipes))]
+        known = _with_content(recording, {content for _, content in found if content})
+        yield join_streams(known, [found[recipe][0] for recipe in of_stream], streams, notes)
+
+
+def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_Task]:
+    """All files to read, in the order in which recordings need them."""
+    tasks: list[_Task] = []
+    for number, recipe in enumerate(recipes):
+        last: object = None
+        for i, recording in enumerate(recordings):
+            part = recording.parts.get(recipe.modality)
+            if part is None:
+                continue
+            # Only paths are compared: arrays cannot be, and an open file is one recording.
+            file = os.fspath(part.file) if isinstance(part.file, str | os.PathLike) else (i,)
+            if file == last:
+                tasks[-1].recordings.append(i)
+            else:
+                tasks.append(_Task(number, [i]))
+            last = file
+    return sorted(tasks, key=lambda task: (task.recordings[0], task.recipe))
+
+
+def _identity(recipe: Recipe) -> str:
+    return canonical_json([recipe.identity(), recipe.segment, recipe.hop])
+
+
+def _with_content(recording: Recording, contents: set[str]) -> Recording:
+    """The recording with the key ``recording``, by which a model knows again what it was trained on."""
+    if not contents:
+        return recording
+    return recording._replace(keys={**recording.keys, "recording": JOINED.join(sorted(contents))})
+
+
+def _describe_file(recipe: Recipe, recordings: list[Recording]) -> _DescribedFile:
+    """Describe the recordings in one file; runs in a worker process.
+
+    With one thread, as in an extraction: sums then are the same in any process, and nested pools are slower.
+    """
+    from threadpoolctl import threadpool_limits
+
+    file = recordings[0].parts[recipe.modality].file
+    samples: list[Samples] = []
+    with threadpool_limits(1), noting() as notes:
+        try:
+            content = _content(file)
+            with recipe.open(file) as stretch_of:
+                for recording in recordings:
+                    samples.append(_samples(recording, recipe, stretch_of))
+        except SignalError as error:
+            absence = _absence(file, error)
+            samples += [absence] * (len(recordings) - len(samples))
+    return _DescribedFile(samples, list(dict.fromkeys(notes)), content)
+
+
+def _content(file: Source) -> str | None:
+    if isinstance(file, Signal):
+        return None
+    if isinstance(file, BytesIO):
+        file.seek(0)  # another recipe may have read it
+    return fingerprint(file)
+
+
+def _samples(recording: Recording, recipe: Recipe, stretch_of: StretchOf) -> Samples:
+    part = recording.parts[recipe.modality]
+    try:
+        stretch = stretch_of(part.trial)
+        return recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))
+    except SignalError as error:
+        return _absence(part.file, error)
+
+
+def _absence(file: Source, error: SignalError) -> Absence:
+    reason = str(error).removeprefix(f"{name_of(file)}: ")
+    return Absence(name_of(file), reason, is_fault=reason not in LACKING)

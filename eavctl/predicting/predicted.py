@@ -1,0 +1,122 @@
+"""The predictions of one call, for printing and for a prediction table."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from eavctl.errors import DataError
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.rows import Row
+from eavctl.printable import utf8
+from eavctl.storage.metadata import FeatureMeta
+
+if TYPE_CHECKING:
+    from eavctl.storage.tables import PredictionTable
+
+
+class Predicted(NamedTuple):
+    """What the model gave for all recordings of a call.
+
+    Parameters
+    ----------
+    predictor : that judged them.
+    rows : whole recordings, or segments where the predictor judges each.
+    rejected : recordings and segments that cannot be used: ``clip_id``, ``path``, ``start`` (None of a whole
+        recording) and ``reason``.
+    notes : sentences on what is odd.
+    n_recordings : recordings, and rows of feature tables, including those rejected.
+    """
+
+    predictor: Predictor
+    rows: tuple[Row, ...]
+    rejected: tuple[dict[str, Any], ...]
+    notes: tuple[str, ...]
+    n_recordings: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.predictor.classes
+
+    @property
+    def is_fusion(self) -> bool:
+        """Whether the model has several streams, of which some can be absent."""
+        return self.predictor.is_fusion
+
+    @property
+    def used(self) -> dict[tuple[str, ...], int]:
+        """How many rows were judged by which streams, the largest combination first."""
+        counts = Counter(tuple(row.weights) for row in self.rows)
+        return dict(sorted(counts.items(), key=lambda item: (-len(item[0]), item[0])))
+
+    def right(self, row: Row) -> dict[str, Any] | None:
+        """How often such answers were right out of fold: see `eavctl.predicting.confidence.Confidence`."""
+        return self.predictor.confidence.right(row)
+
+    def to_table(self) -> PredictionTable:
+        """The rows as a prediction table, sorted by ``sample_id``.
+
+        Raises
+        ------
+        DataError : two recordings have one name, as those of two data sets can; or a name is not in Unicode.
+        """
+        import pandas as pd
+
+        from eavctl.storage.tables import PredictionTable, key_frame
+
+        rows = sorted(self.rows, key=lambda row: str(row.keys["sample_id"]))
+        for one, other in itertools.pairwise(rows):
+            if one.keys["sample_id"] == other.keys["sample_id"]:
+                raise DataError(
+                    f"{one.recording} and {other.recording} have one name, {one.keys['sample_id']}: "
+                    "judge them apart, into two tables"
+                )
+        for row in rows:
+            if utf8(row.keys["sample_id"]) != row.keys["sample_id"]:
+                raise DataError(f"{row.recording}: not a name in Unicode, as a table needs; rename it")
+        keys = key_frame(pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows]))
+        meta = self.predictor.model.meta
+        return PredictionTable(
+            keys,
+            np.stack([row.proba for row in rows]),
+            self.classes,
+            pred=np.array([row.pred for row in rows], dtype=object),
+            right=[self.right(row) for row in rows],
+            meta={
+                **(
+                    self._fused()
+                    if self.is_fusion
+                    else _single(meta.kind, self.predictor.streams[0].features)
+                ),
+                "model_hashes": [meta.training_hash],
+                "protocol": {
+                    "name": "predict",
+                    "normalize": meta.protocol.normalize,
+                    "warnings": list(self.notes),
+                },
+                "out_of_fold": False,
+                "versions": dict(meta.versions),
+            },
+        )
+
+    def _fused(self) -> dict[str, Any]:
+        """Metadata for a fusion: its name, the modalities used, and how many rows by which streams."""
+        meta, used = self.predictor.model.meta, self.used
+        modality = {stream.name: stream.recipe.modality for stream in self.predictor.streams}
+        anywhere = {name for names in used for name in names}
+        return {
+            "name": f"{meta.method} on {' + '.join(modality)}",
+            "modalities": list(dict.fromkeys(modality[name] for name in modality if name in anywhere)),
+            "fusion": {
+                "method": meta.method,
+                "used": {"+".join(names): count for names, count in used.items()},
+            },
+        }
+
+
+def _single(kind: str, features: FeatureMeta) -> dict[str, Any]:
+    return {"name": f"{kind} on {features.features}", "modalities": [features.modality]}

@@ -1,0 +1,300 @@
+"""A loaded model that judges recordings, or windows of arrays, one by one."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
+from eavctl.evaluation.trained_on import JOINED, TrainedOn
+from eavctl.extraction.open_recording import Signal
+from eavctl.predicting.confidence import Confidence
+from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.rows import AbsentStream, Row
+from eavctl.predicting.segments import (
+    Absence,
+    DescribedRecording,
+    Rejection,
+    Segment,
+    features_of,
+    streams_of,
+)
+from eavctl.predicting.sources import Part, Recording
+from eavctl.predicting.streams import StreamInput, stream_inputs
+from eavctl.storage import artifacts
+
+WINDOW = "window"
+
+
+class Judged(NamedTuple):
+    """What a recording gave.
+
+    Parameters
+    ----------
+    recording : its name, as the user knows it.
+    rows : one for the whole, or one for each segment; none where the recording cannot be used.
+    rejected : the recording itself, or segments of it, that cannot be used.
+    notes : what is odd about its files.
+    faults : streams that are absent because something is broken.
+    """
+
+    recording: str
+    rows: tuple[Row, ...]
+    rejected: tuple[Rejection, ...]
+    notes: tuple[str, ...]
+    faults: tuple[str, ...]
+
+
+class Predictor:
+    """A model with the recipes of its streams, loaded once and used many times.
+
+    Parameters
+    ----------
+    model : as `eavctl.storage.artifacts.load` gives it.
+    path : its file, for errors.
+    segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
+
+    Attributes
+    ----------
+    streams : inputs of the model.
+    classes : names, in the order of the probabilities.
+    each_segment : whether rows are segments, and not whole recordings.
+
+    Raises
+    ------
+    DataError : the model fuses predictions and judges no recordings, or it is damaged.
+    SettingsError : it takes features of another version of eavctl.
+    UsageError : a hop without a segment, or one of them is out of range.
+    """
+
+    def __init__(
+        self,
+        model: artifacts.Model,
+        path: str | os.PathLike[str],
+        segment: float | None = None,
+        hop: float | None = None,
+    ) -> None:
+        if model.meta.kind == "fuse":
+            raise DataError(
+                f"{path}: fuses predictions of other models; apply it with 'eavctl fuse --use {path}'"
+            )
+        self.model, self.path = model, path
+        self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
+        self.classes = tuple(str(name) for name in model.classes_)
+        self.each_segment = segment is not None
+        self._check_streams()
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], segment: float | None = None, hop: float | None = None
+    ) -> Predictor:
+        """Read a model file; parameters and errors are those of the class."""
+        return cls(artifacts.load(path), path, segment, hop)
+
+    def _check_streams(self) -> None:
+        names = [stream.name for stream in self.streams]
+        taken = list(getattr(self.model.predictor, "streams", names))
+        if taken != names:
+            raise DataError(
+                f"{self.path}: the model is damaged (it takes {', '.join(taken)}, and the file names "
+                f"{', '.join(names)})"
+            )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """Those of the streams."""
+        return tuple(dict.fromkeys(stream.recipe.modality for stream in self.streams))
+
+    @property
+    def is_fusion(self) -> bool:
+        """Whether the model has several streams, of which some can be absent."""
+        return bool(self.model.meta.streams)
+
+    @property
+    def normalizes_speakers(self) -> bool:
+        """Whether features are standardised by speaker, which takes several recordings of each."""
+        return self.model.meta.protocol.normalize is not None
+
+    @cached_property
+    def confidence(self) -> Confidence:
+        """How often answers were right in training."""
+        return Confidence(self.classes, self.model.meta, self.each_segment)
+
+    # --- judging ------------------------------------------------------------------------------------------
+
+    def judge(
+        self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
+    ) -> Iterator[Judged]:
+        """Judge recordings, each by itself, and yield each in order as soon as it is judged.
+
+        Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
+        unless the model standardises features by speaker, for which all are described first.
+
+        Parameters
+        ----------
+        recordings : as `eavctl.predicting.sources.find_recordings` gives them.
+        jobs, executor : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
+
+        Raises
+        ------
+        DataError : probabilities that are not finite; or, for a model that standardises by speaker, too few
+            recordings of one.
+        """
+        return self.judge_described(self.describe(recordings, jobs, executor))
+
+    def describe(
+        self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
+    ) -> Iterator[DescribedRecording]:
+        """Compute the features of recordings, as `judge` does."""
+        return describe_recordings(recordings, self.streams, jobs, executor)
+
+    def judge_described(self, recordings: Iterable[DescribedRecording]) -> Iterator[Judged]:
+        """Judge recordings whose features are known, as `judge` does."""
+        if self.normalizes_speakers:
+            from eavctl.predicting.speakers import standardized
+
+            recordings = standardized(list(recordings), self.streams[0].features, self.path)
+        for each in recordings:
+            rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
+            yield Judged(each.name, rows, each.rejected, each.notes, each.faults)
+
+    def judge_window(self, signals: Mapping[str, Signal | tuple[Any, ...]]) -> Row:
+        """Judge one window of arrays, such as ``{"audio": (signal, rate)}``, as a whole recording.
+
+        Arrays pass through the code that reads files: audio is resampled; EEG is filtered, resampled, and its
+        bad channels are interpolated. What is odd about them is a `RecordingWarning`.
+
+        Parameters
+        ----------
+        signals : by modality, the fields of a `eavctl.extraction.open_recording.Signal`: audio
+            ``(signal, rate)``, EEG ``(signal, sfreq, ch_names)``, video ``(frames, fps)``.
+
+        Raises
+        ------
+        SignalError : the model cannot judge by any of them.
+        UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
+        DataError : the model standardises features by speaker.
+        """
+        unknown = [modality for modality in signals if modality not in self.modalities]
+        if unknown:
+            raise UsageError(
+                f"{self.path} takes {', '.join(self.modalities)}: it has no use for {unknown[0]}"
+            )
+        if self.normalizes_speakers:
+            raise DataError(
+                f"{self.path} was trained with --normalize speaker: it cannot judge a single window"
+            )
+        parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
+        window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts)
+        (described,) = self.describe([window])
+        if not described.segments:
+            raise SignalError(f"{WINDOW}: {described.rejected[0].reason}")
+        for note in (*described.notes, *described.faults):
+            warnings.warn(note, RecordingWarning, stacklevel=2)
+        (row,) = self._rows(described, each_segment=False)
+        return row
+
+    def _rows(self, recording: DescribedRecording, each_segment: bool) -> Iterator[Row]:
+        """The row of a recording, the mean over its segments, or one for each segment."""
+        segments, whole = recording.segments, recording.keys["sample_id"]
+        x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
+        proba, weights = self.model.predict_proba(x), self._weights(x)
+        if not np.isfinite(proba).all():
+            raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
+        if not each_segment:
+            yield self._row(recording, segments, proba, weights, whole)
+            return
+        for i, segment in enumerate(segments):
+            name = f"{whole}@{segment.start:09.3f}"
+            yield self._row(recording, [segment], proba[i : i + 1], weights[i : i + 1], name)
+
+    def _weights(self, x: Any) -> np.ndarray:
+        """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
+        if not self.is_fusion:
+            return np.ones((len(x), 1))
+        if not hasattr(self.model.predictor, "weights"):
+            return np.full(x.present.shape, np.nan)
+        return np.asarray(self.model.predictor.weights(x))
+
+    def _row(
+        self,
+        recording: DescribedRecording,
+        segments: Sequence[Segment],
+        proba: np.ndarray,
+        weights: np.ndarray,
+        sample_id: str,
+    ) -> Row:
+        mean_weights, absent = weights.mean(axis=0), []
+        used: dict[str, float | None] = {}
+        for i, stream in enumerate(self.streams):
+            why = [x for segment in segments if isinstance(x := segment.inputs[i], Absence)]
+            if why:
+                reasons = dict.fromkeys(each.reason for each in why if each.reason)
+                absent.append(AbsentStream(stream.name, "; ".join(reasons), len(why) / len(segments)))
+            if len(why) < len(segments):
+                used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
+        mean = proba.mean(axis=0)
+        return Row(
+            recording.name,
+            {**recording.keys, "sample_id": sample_id},
+            segments[0].start,
+            segments[-1].end,
+            mean,
+            str(self.model.classes_[self.model.decide(mean)]),
+            used,
+            tuple(absent),
+        )
+
+    # --- what is known of answers --------------------------------------------------------------------------
+
+    def notes_on(self, rows: Sequence[Row]) -> list[str]:
+        """Sentences on how far the answers can be trusted: for how they were made, of whom, and how long."""
+        notes = []
+        if self.normalizes_speakers:
+            from eavctl.features.normalize import SPEAKER_WARNING
+
+            notes.append(SPEAKER_WARNING)
+        return [*notes, *self._met_in_training(rows), *self.confidence.length_note(rows)]
+
+    def _met_in_training(self, rows: Sequence[Row]) -> list[str]:
+        """A sentence if the model was trained on these people or recordings, whatever their names here."""
+        trained = TrainedOn.from_meta(self.model.trained_on)
+        ours = TrainedOn.of_rows(row.keys for row in rows)
+        met = trained.shared_subjects(ours) or trained.shared_clips(ours)
+        if not met and (known := trained.shared_recordings(ours)):
+            names = (
+                r.recording for r in rows if not known.isdisjoint(r.keys.get("recording", "").split(JOINED))
+            )
+            met = list(dict.fromkeys(names))
+        if not met:
+            return []
+        others = f" and {len(met) - 1} more" if len(met) > 1 else ""
+        return [
+            f"the model was trained on {met[0]}{others}: how well it does on them says nothing about others"
+        ]
+
+    def answer(self, row: Row) -> dict[str, Any]:
+        """A row as JSON-able values: one object for every way of judging.
+
+        Returns
+        -------
+        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class and ``right_out_of_fold`` (see
+        `Confidence.right`); of a fusion also ``modalities``, the weight of each stream used, and ``absent``.
+        """
+        found = {
+            "recording": row.recording,
+            "start": row.start,
+            "end": row.end,
+            "pred": row.pred,
+            "proba": dict(zip(self.classes, row.proba.tolist(), strict=True)),
+            "right_out_of_fold": self.confidence.right(row),
+        }
+        if not self.is_fusion:
+            return found
+        absent = [{"name": s.name, "reason": s.reason or None, "share": s.share} for s in row.absent]
+        return {**found, "modalities": row.weights, "absent": absent}

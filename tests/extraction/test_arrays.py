@@ -1,0 +1,116 @@
+"""Arrays in memory are resampled, filtered, checked and cut as the file with the same data is."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import av
+import mne
+import numpy as np
+import pytest
+import soundfile
+
+from eavctl.errors import RecordingWarning, SignalError, UsageError
+from eavctl.extraction.open_recording import Signal, Source
+from eavctl.extraction.recipe import Recipe, Sample
+
+CHANNELS = ["Fz", "Cz", "Pz", "O1", "O2", "F3", "F4"]
+PARTS = [(None, None), (1.0, 4.0)]
+
+
+def described(recipe: Recipe, source: Source, *part: float | None) -> list[Sample]:
+    with recipe.open(source) as stretch_of:
+        return recipe.describe(stretch_of(), *part)
+
+
+def assert_same(one: list[Sample], other: list[Sample], **tolerance: float) -> None:
+    assert len(one) == len(other) > 0
+    for a, b in zip(one, other, strict=True):
+        assert (a.start, a.end, a.reason) == (b.start, b.end, b.reason)
+        assert a.x is not None
+        assert b.x is not None
+        np.testing.assert_allclose(a.x, b.x, **(tolerance or {"rtol": 0}))
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "features", ["functionals", "seed33", "logmel"]
+)  # at 16 kHz, the file's rate, 16 kHz
+def test_audio(tmp_path: Path, features: str, part: Any) -> None:
+    rate = 44_100
+    signal = np.random.default_rng(0).normal(scale=0.1, size=5 * rate).astype(np.float32)
+    soundfile.write(tmp_path / "a.wav", signal, rate, "FLOAT")
+    recipe = Recipe(features, segment=1.0)
+    assert_same(described(recipe, tmp_path / "a.wav", *part), described(recipe, Signal(signal, rate), *part))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_eeg_with_a_bad_channel(tmp_path: Path, part: Any) -> None:
+    signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 2500))
+    signal[1] = 0
+    names = ["FZ", "cz", *CHANNELS[2:]]  # in no usual spelling
+    raw = mne.io.RawArray(signal / 1e6, mne.create_info(names, 250.0, "eeg"), verbose="ERROR")
+    raw.save(tmp_path / "a_raw.fif", fmt="double", verbose="ERROR")
+    recipe = Recipe("eeg-bands", {"channels": ["O2", "Cz", "F3", "F4"]}, segment=1.0)
+    kept = signal.copy()
+    with pytest.warns(RecordingWarning, match=r"interpolated from the others: Cz \(flat\)") as noted:
+        file, array = (
+            described(recipe, source, *part)
+            for source in (tmp_path / "a_raw.fif", Signal(signal, 250.0, names, "live"))
+        )
+    assert [str(each.message).split(": ")[0] for each in noted] == [str(tmp_path / "a_raw.fif"), "live"]
+    assert_same(file, array, rtol=1e-4)
+    assert np.array_equal(signal, kept)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_video(tmp_path: Path, part: Any) -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (150, 16, 16, 3), np.uint8)
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream = container.add_stream("ffv1", rate=30)
+        stream.width = stream.height = 16
+        stream.pix_fmt = "bgr0"
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    recipe = Recipe("faces", {"crop": "frame", "n_frames": 6, "size": 16}, segment=1.0)
+    file, array = (described(recipe, each, *part) for each in (tmp_path / "a.mkv", Signal(pictures, 30.0)))
+    assert len({each.x.tobytes() for each in file if each.x is not None}) == len(file)
+    assert_same([each._replace(end=round(each.end, 6)) for each in file], array)
+
+
+@pytest.mark.parametrize(
+    ("features", "signal"),
+    [
+        ("seed33", Signal(np.zeros((2, 100), np.float32), 16000)),
+        ("seed33", Signal(np.ones(100, np.int16), 16000)),
+        ("seed33", Signal(np.ones(100, np.float32), 0)),
+        ("seed33", Signal(np.ones(100, np.float32), np.nan)),
+        ("eeg-bands", Signal(np.ones((2, 500)), 250.0)),
+        ("eeg-bands", Signal(np.ones(500), 250.0, ["Fz"])),
+        ("faces", Signal(np.zeros((5, 8, 8, 3)), 25.0)),
+        ("faces", Signal(np.zeros((0, 8, 8, 3), np.uint8), 25.0)),
+    ],
+)
+def test_arrays_that_cannot_be_meant(features: str, signal: Signal) -> None:
+    with pytest.raises(UsageError, match="^window: "):
+        described(Recipe(features), signal)
+
+
+@pytest.mark.parametrize(
+    ("features", "signal"),
+    [
+        ("seed33", Signal(np.zeros(16000, np.float32), 16000, name="mic")),
+        ("seed33", Signal(np.full(16000, np.nan, np.float32), 16000, name="mic")),
+        ("seed33", Signal(np.empty(0, np.float32), 16000, name="mic")),
+        ("eeg-bands", Signal(np.zeros((2, 500)), 250.0, ["Fz", "Cz"], "mic")),
+        ("eeg-bands", Signal(np.full((2, 500), np.nan), 250.0, ["Fz", "Cz"], "mic")),
+    ],
+)
+def test_arrays_without_a_usable_signal(features: str, signal: Signal) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SignalError, match="^mic: "):
+            described(Recipe(features), signal)
