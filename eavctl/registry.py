@@ -119,7 +119,8 @@ def _homes(kind: str) -> dict[str, str]:
     A module without text is imported, so that it registers what it holds.
     """
     package = importlib.import_module(PACKAGES[kind])
-    registers = re.compile(rf'^@register\(\s*"{re.escape(kind)}",\s*"([^"]+)"', re.MULTILINE)
+    # Beginning with plain text, unlike ^, it is sought many times as fast.
+    registers = re.compile(rf'\n@register\(\s*"{re.escape(kind)}",\s*"([^"]+)"')
     homes: dict[str, str] = {}
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         loader: Any = module.module_finder.find_spec(module.name, None).loader  # type: ignore[union-attr]

@@ -10,7 +10,7 @@ import itertools
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from eavctl import registry
 from eavctl.errors import DataError
@@ -25,37 +25,29 @@ AHEAD = 2  # calls handed out to each worker besides the one that it runs
 PR_SET_PDEATHSIG = 1  # of prctl.h
 
 
-class Call(Protocol):
-    """A call that was handed out; a `concurrent.futures.Future` is one."""
-
-    def result(self) -> Any:
-        """Wait for what the function returned, or raise what it raised."""
-        ...
-
-    def cancel(self) -> Any:
-        """Do not begin it, if it has not begun."""
-        ...
-
-
-class WorkerPool(Protocol):
-    """What an executor makes.
+class WorkerPool:
+    """What an executor makes; by itself, one that runs calls in this process.
 
     Attributes
     ----------
     capacity : calls that are handed out at once.
-    broken : errors that `Call.result` raises when a worker has died.
+    broken : errors that a call's result raises when a worker has died.
     """
 
-    capacity: int
-    broken: tuple[type[BaseException], ...]
+    capacity = 1
+    broken: tuple[type[BaseException], ...] = ()
 
-    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
-        """Hand out ``function(*arguments)``; both can be pickled."""
-        ...
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """Hand out ``function(*arguments)``; both can be pickled.
+
+        Returns
+        -------
+        A `concurrent.futures.Future`, or what has its ``result`` and ``cancel``.
+        """
+        return _Later(function, arguments)
 
     def close(self, *, abandon: bool) -> None:
         """End the workers; with ``abandon``, results of calls that run are not wanted."""
-        ...
 
 
 def map_in_order(
@@ -85,7 +77,7 @@ def map_in_order(
         jobs = max(len(first), 1)
     pool: WorkerPool = registry.get("executors", executor).thing(jobs)
     todo = itertools.chain(first, todo)
-    waiting: deque[Call] = deque()
+    waiting: deque[Any] = deque()
     try:
         while True:
             room = pool.capacity - len(waiting)
@@ -120,39 +112,27 @@ class _Later:
         pass
 
 
-class _Serial:
-    capacity = 1
-    broken: tuple[type[BaseException], ...] = ()
-
-    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
-        return _Later(function, arguments)
-
-    def close(self, *, abandon: bool) -> None:
-        pass
-
-
 @register("executors", "serial")
 def serial(jobs: int) -> WorkerPool:
     """One call after the other, in this process."""
-    return _Serial()
+    return WorkerPool()
 
 
 # --- new processes ----------------------------------------------------------------------------------------
 
 
-class _Loky:
+class _Loky(WorkerPool):
     def __init__(self, n_workers: int) -> None:
         from concurrent.futures.process import BrokenProcessPool
 
         from joblib.externals.loky import get_reusable_executor
 
         self.capacity = n_workers * (1 + AHEAD)
-        self.broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+        self.broken = (BrokenProcessPool,)
         self._pool = get_reusable_executor(max_workers=n_workers)
 
-    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
-        call: Call = self._pool.submit(function, *arguments)
-        return call
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        return self._pool.submit(function, *arguments)
 
     def close(self, *, abandon: bool) -> None:
         self._pool.shutdown(wait=not abandon)
@@ -167,17 +147,17 @@ def loky(jobs: int) -> WorkerPool:
 # --- copies of this process -------------------------------------------------------------------------------
 
 
-class _Forks:
+class _Forks(WorkerPool):
     def __init__(self, n_workers: int) -> None:
         import multiprocessing
         from concurrent.futures import ProcessPoolExecutor
         from concurrent.futures.process import BrokenProcessPool
 
         self.capacity = n_workers * (1 + AHEAD)
-        self.broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+        self.broken = (BrokenProcessPool,)
         self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("fork"), _begin)
 
-    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Call:
+    def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return self._pool.submit(_run, function, *arguments)
 
     def close(self, *, abandon: bool) -> None:
