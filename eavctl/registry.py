@@ -1,4 +1,7 @@
-"""Names to things: layouts, feature sets, encoders, fusers and executors, one ``@register`` each."""
+"""Names to things: layouts, feature sets, encoders, fusers and executors, one ``@register`` each.
+
+Packages of others register theirs by an entry point of the group ``eavctl`` that names a module.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,8 @@ PACKAGES = {
     "fusion networks": "eavctl.fusion.networks",  # apart: late fusion needs no torch
     "executors": "eavctl.extraction",
 }
+
+GROUP = "eavctl"  # of entry points
 
 T = TypeVar("T")
 
@@ -91,7 +96,13 @@ def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
 
 
 def names(kind: str) -> list[str]:
-    """All registered names of a kind, sorted."""
+    """All registered names of a kind, sorted.
+
+    Raises
+    ------
+    UsageError : an entry point of another package cannot be imported.
+    """
+    _import_entry_points()
     return sorted(_homes(kind).keys() | _entries[kind].keys())
 
 
@@ -104,6 +115,8 @@ def get(kind: str, name: str) -> Entry:
     """
     if name not in _entries[kind] and name in _homes(kind):
         importlib.import_module(_homes(kind)[name])
+    if name not in _entries[kind]:
+        _import_entry_points()
     if name in _entries[kind]:
         return _entries[kind][name]
     known = names(kind)
@@ -113,10 +126,25 @@ def get(kind: str, name: str) -> Entry:
 
 
 @functools.cache
-def _homes(kind: str) -> dict[str, str]:
-    """The module that registers each name, told by its text: to import them all takes far longer.
+def _import_entry_points() -> None:
+    """Import the modules that other packages name: only when a name is not known, or all are asked for."""
+    from importlib.metadata import entry_points
 
-    A module without text is imported, so that it registers what it holds.
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:  # code of others can fail in any way
+            raise UsageError(
+                f"the entry point {point.name!r} ({point.value}) cannot be imported: {error}; repair or "
+                "uninstall that package"
+            ) from error
+
+
+@functools.cache
+def _homes(kind: str) -> dict[str, str]:
+    """The module that registers each name, found in the modules' text: importing them all takes far longer.
+
+    A module without source text is imported.
     """
     package = importlib.import_module(PACKAGES[kind])
     # Beginning with plain text, unlike ^, it is sought many times as fast.
