@@ -10,6 +10,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import FEWEST
 from eavctl.evaluation.summary import compare, corrected, summarize
+from eavctl.fusion.joining import table_names
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
@@ -44,7 +45,7 @@ def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = Non
     """
     if not tables:
         raise UsageError("a report needs at least one prediction table")
-    called = _names(tables, names)
+    called = table_names(tables, names)
     models = [_model(table, name) for table, name in zip(tables, called, strict=True)]
     best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
     return {"models": models, "comparisons": _with_best(tables, called, best)}
@@ -87,30 +88,25 @@ def page_of(found: dict[str, Any]) -> str:
 # --- what is said -----------------------------------------------------------------------------------------
 
 
-def _names(tables: Sequence[PredictionTable], names: Sequence[str] | None) -> list[str]:
-    wanted = list(names or [str(t.meta.get("name", f"table {i}")) for i, t in enumerate(tables, start=1)])
-    return [f"{name} ({i})" if wanted.count(name) > 1 else name for i, name in enumerate(wanted, start=1)]
-
-
 def _model(table: PredictionTable, name: str) -> dict[str, Any]:
     try:
         scores = summarize(table)
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     protocol = {k: v for k, v in (table.meta.get("protocol") or {}).items() if k != "warnings"}
-    warnings = [str(text) for text in (table.meta.get("protocol") or {}).get("warnings", [])]
-    is_oof = table.meta.get("out_of_fold") is True
-    if not is_oof:
+    about = table.about
+    warnings = [str(text) for text in about.protocol.warnings]
+    if not about.out_of_fold:
         warnings.append(NOT_OUT_OF_FOLD)
     if scores["n_unlabelled"]:
         warnings.append(f"{scores['n_unlabelled']} rows without a label are not scored")
     return {
         "name": name,
-        "modalities": list(table.meta.get("modalities", [])),
+        "modalities": list(about.modalities),
         "protocol": protocol,
-        "out_of_fold": is_oof,
+        "out_of_fold": about.out_of_fold,
         "warnings": warnings,
-        "fusion": table.meta.get("fusion"),
+        "fusion": about.fusion,
         **scores,
     }
 
