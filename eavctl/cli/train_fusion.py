@@ -33,7 +33,7 @@ from eavctl.cli.options import (
     Threads,
     check_stdout,
 )
-from eavctl.cli.training import print_plan, print_trained, streams_of, torch_threads, train_settings
+from eavctl.cli.training import describe_streams, print_plan, print_trained, torch_threads, train_settings
 from eavctl.cli.values import network_settings
 from eavctl.errors import UsageError
 
@@ -129,7 +129,7 @@ def train_fusion(
     with torch_threads(jobs):
         if dry_run:
             planned = stage.plan(tables, out, **choices)
-            work = f"train {method} on {len(planned.table)} rows of {streams_of(planned)}"
+            work = f"train {method} on {len(planned.table)} rows of {describe_streams(planned)}"
             print_plan("train-fusion", work, planned, outputs, as_json)
             return
         with progress(f"train {method}") as tick:

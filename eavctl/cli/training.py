@@ -75,7 +75,7 @@ def print_plan(command: str, work: str, planned: Planned, outputs: Outputs, as_j
         emit_result(command, outputs, facts, up_to_date=planned.up_to_date, dry_run=True)
 
 
-def streams_of(planned: Planned) -> str:
+def describe_streams(planned: Planned) -> str:
     """Names of the streams that a fusion would be trained on."""
     return ", ".join(stream["name"] for stream in planned.table.facts["streams"])
 

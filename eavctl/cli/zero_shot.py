@@ -28,7 +28,7 @@ from eavctl.cli.options import (
     Threads,
     check_stdout,
 )
-from eavctl.cli.training import print_plan, streams_of, torch_threads, train_settings
+from eavctl.cli.training import describe_streams, print_plan, torch_threads, train_settings
 from eavctl.cli.values import network_settings
 
 
@@ -94,7 +94,7 @@ def zero_shot(
     with torch_threads(jobs):
         if dry_run:
             planned = stage.plan(tables, out, held_out, **choices)
-            work = f"hold {held_out} out of {len(planned.table)} rows of {streams_of(planned)}"
+            work = f"hold {held_out} out of {len(planned.table)} rows of {describe_streams(planned)}"
             print_plan("zero-shot", work, planned, [out], as_json)
             return
         with progress("zero-shot") as tick:

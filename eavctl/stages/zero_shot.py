@@ -25,10 +25,9 @@ from eavctl.evaluation.protocols import Plan, Split
 from eavctl.evaluation.zero_shot import score
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
-from eavctl.storage import tables as storage
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import hash_json, versions
-from eavctl.storage.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable, read_predictions, write_predictions
 from eavctl.training.clips import in_order
 from eavctl.training.cross_validation import (
     PACKAGES,
@@ -123,7 +122,7 @@ def zero_shot(
         "zero_shot": scores,
     }
     predictions = _prediction_table(run, tested, meta)
-    storage.write_predictions(predictions, out)
+    write_predictions(predictions, out)
     return ZeroShot(predictions, scores, warnings)
 
 
@@ -365,7 +364,7 @@ def _up_to_date(out: str | os.PathLike[str], identity: str) -> ZeroShot | None:
     if not Path(out).is_file():
         return None
     try:
-        table = storage.read_predictions(out)
+        table = read_predictions(out)
     except DataError:
         return None
     if table.meta.get("model_hashes") != [identity]:
