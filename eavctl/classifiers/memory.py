@@ -1,4 +1,4 @@
-"""Memory of a training: what one step frees, the next one takes."""
+"""Reuse of memory between the steps of a training."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST_THRESHOLD = 32 << 20  # glibc takes no higher one
+LARGEST_THRESHOLD = 32 << 20  # the maximum of glibc
 
 
 def keep_freed_memory() -> None:
-    """Have the C library keep what tensors free, for the rest of the process.
+    """Make the C library keep the memory that tensors free, for the rest of the process.
 
-    By default glibc gives large blocks back to the system at once, and filling the next step's fresh pages
-    takes a fifth of training a small network on a CPU. Without glibc nothing happens. The process must be the
-    caller's own: the commands that train networks call this, the functions that train never do.
+    By default glibc returns large blocks to the system at once, and getting new pages in the next step takes
+    a fifth of the time of training a small network on a CPU. Without glibc, nothing happens. Because this
+    affects the whole process, only commands call it, never library functions.
     """
     with contextlib.suppress(OSError, TypeError, AttributeError):
         set_option = ctypes.CDLL(None).mallopt
