@@ -297,7 +297,7 @@ def test_folders_without_weights_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"this is not")
     assert "no readable weights" in refused(folder)
     (folder / "config.json").write_text("[1]")
-    assert "no JSON object" in refused(folder)
+    assert "not a JSON object" in refused(folder)
 
 
 class Evil:

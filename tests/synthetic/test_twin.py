@@ -219,7 +219,7 @@ def test_arrays_are_what_scipy_reads(tmp_path):
 
 
 def test_some_modality_always_tells_and_none_always():
-    telling = twin.Settings(990, 1.0, 3, 1.0).telling(1)
+    telling = twin.Settings(990, 1.0, 3, 1.0).informative(1)
     speaking, listening = telling[1::2], telling[::2][:, [0, 2]]
     assert speaking.any(axis=1).all()
     assert listening.any(axis=1).all()

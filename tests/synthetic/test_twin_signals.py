@@ -28,7 +28,7 @@ def asymmetry(eeg, low, high, left, right):
 
 
 def test_eeg_tells_classes_as_strongly_as_asked(tmp_path):
-    assert tuple(twin_eeg.PLACES) == EAV_CHANNELS
+    assert tuple(twin_eeg.POSITIONS) == EAV_CHANNELS
     order = twin.sequence(60)
     found = []
     for snr in (0.0, 1.0, 3.0):
