@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eavctl.cli import start
+from eavctl.cli.settings_places import SETTINGS_PREFIX
 from eavctl.errors import DataError
 
 REPOSITORY = Path(start.__file__).parents[2]
@@ -17,7 +18,7 @@ REPOSITORY = Path(start.__file__).parents[2]
 @pytest.fixture(autouse=True)
 def _no_settings(monkeypatch):
     """The tests' own variables begin like settings, and where settings count nothing is plain."""
-    for name in [name for name in os.environ if name.startswith(start.SETTINGS_PREFIX)]:
+    for name in [name for name in os.environ if name.startswith(SETTINGS_PREFIX)]:
         monkeypatch.delenv(name)
 
 
@@ -62,6 +63,21 @@ def test_the_way_round_ends_where_the_long_way_does(run, made, clip, model):
     long = run(*words, "--verbose")
     assert start.plain_prediction([str(word) for word in words])
     assert (short.code, short.out, short.err) == (long.code, long.out, long.err)
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted by /proc")
+def test_a_plain_prediction_starts_no_thread(made, tmp_path):
+    words = ["predict", str(made / "dataset/sad/sad_sample_1.wav"), "--model", str(made / "seed33.joblib")]
+    script = f"""
+import os, sys
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+os.environ.pop("OMP_NUM_THREADS", None)
+from eavctl.cli import start
+code = start.run({words})
+assert "numpy" in sys.modules
+sys.stderr.write(f"{{len(os.listdir('/proc/self/task'))}} thread, code {{code}}")
+"""
+    assert process(script, cwd=tmp_path).stderr.splitlines()[-1] == "1 thread, code 0"
 
 
 # --- the end of the process -------------------------------------------------------------------------------
