@@ -157,7 +157,7 @@ def test_a_number_is_one_setting_however_it_is_written(one: float, other: float)
 def test_features_of_a_file_that_wrote_a_number_otherwise_are_the_same() -> None:
     meta = Recipe("eeg-epochs", {"high": 40}).meta()
     written = {**meta, "settings": {**meta["settings"], "high": 40.0}}
-    assert Recipe.from_meta(FeatureMeta.from_json(written, "t.parquet")) == Recipe("eeg-epochs", {"high": 40})
+    assert Recipe.from_meta(FeatureMeta.from_json(written, "m.pt")) == Recipe("eeg-epochs", {"high": 40})
 
 
 @pytest.mark.parametrize(
@@ -253,4 +253,4 @@ def test_a_file_of_impossible_feature_settings_is_bad_data() -> None:
         {"features": "unheard-of"},
     ):
         with pytest.raises(DataError):
-            Recipe.from_meta(FeatureMeta.from_json({**meta, **wrong}, "t.parquet"))
+            Recipe.from_meta(FeatureMeta.from_json({**meta, **wrong}, "m.pt"))

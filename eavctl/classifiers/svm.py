@@ -79,12 +79,15 @@ class SvmModel:
         n_columns = self.support.shape[1]
         if x.ndim != 2 or x.shape[1] != n_columns:
             raise DataError(f"the model takes {n_columns} features, the table has shape {x.shape[1:]}")
-        kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), self._normalized_support))
+        support, squares = self._normalized_support
+        kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), support, squares))
         return soft_votes(self._pairs(kernel), len(self.classes_))
 
     @cached_property
-    def _normalized_support(self) -> np.ndarray:
-        return self.normalizer(self.support)
+    def _normalized_support(self) -> tuple[np.ndarray, np.ndarray]:
+        """The support vectors and their squared norms, computed once: recordings are judged one by one."""
+        support = self.normalizer(self.support)
+        return support, _squared_norms(support)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
         """Decision of each pair of classes (i, j), above 0 for i; for the second where there are but two."""
@@ -324,11 +327,21 @@ def _total_variance(rows: np.ndarray) -> float:
     return float(rows.var(axis=0).sum()) or 1.0
 
 
-def _squared_distances(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Squared Euclidean distances, shape (len(a), len(b)); row by row, so that no second matrix is needed."""
-    squares_a, squares_b = (np.array([np.square(row).sum() for row in each]) for each in (a, b))
+def _squared_norms(rows: np.ndarray) -> np.ndarray:
+    """Of each row; row by row, so that no second matrix is needed."""
+    return np.array([np.square(row).sum() for row in rows])
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray, squares_b: np.ndarray | None = None) -> np.ndarray:
+    """Squared Euclidean distances, shape (len(a), len(b)), without a second matrix of that size.
+
+    Parameters
+    ----------
+    squares_b : the squared norms of ``b``, where they are known.
+    """
+    squares_b = _squared_norms(b) if squares_b is None else squares_b
     distances = a @ b.T
-    for row, square in zip(distances, squares_a, strict=True):
+    for row, square in zip(distances, _squared_norms(a), strict=True):
         row *= -2
         row += square + squares_b
         np.maximum(row, 0, out=row)

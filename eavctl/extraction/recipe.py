@@ -115,9 +115,9 @@ class Recipe:
         SettingsError : this eavctl has another version of the feature set.
         DataError : this eavctl has no such feature set, or it does not take the settings.
         """
-        segment: Mapping[str, Any] = meta.segment or {"seconds": None, "hop": None}
+        seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
         try:
-            recipe = cls(meta.features, dict(meta.settings), segment["seconds"], segment["hop"])
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()

@@ -106,28 +106,28 @@ class _TableSample:
 
 
 def _takers(
-    streams: Sequence[StreamInput], table: FeatureMeta, source: str, model: str | os.PathLike[str]
+    streams: Sequence[StreamInput], meta: FeatureMeta, source: str, model: str | os.PathLike[str]
 ) -> list[int]:
     """Numbers of the streams that take a table's features."""
     if len(streams) == 1:
-        artifacts.require_fit(streams[0].features, model, table, source)
+        artifacts.require_fit(streams[0].meta, model, meta, source)
         return [0]
-    takers = [i for i, s in enumerate(streams) if s.features.features_hash == table.features_hash]
+    takers = [i for i, s in enumerate(streams) if s.meta.features_hash == meta.features_hash]
     if not takers:
         raise SettingsError(
-            f"{source} has features {table.features!r}, which no stream of {model} takes.\n"
-            f"Extract again; it takes {'; '.join(_wanted(stream, table) for stream in streams)}"
+            f"{source} has features {meta.features!r}, which no stream of {model} takes.\n"
+            f"Extract again; it takes {'; '.join(_wanted(stream, meta) for stream in streams)}"
         )
     return takers
 
 
 def _wanted(stream: StreamInput, table: FeatureMeta) -> str:
     """The features that a stream takes, with the settings that differ from those of a table."""
-    ours, theirs = stream.features, table.settings
-    wanted = f"{ours.features!r} for {stream.name}"
-    if ours.features != table.features:
+    wanted = f"{stream.meta.features!r} for {stream.name}"
+    if stream.meta.features != table.features:
         return wanted
-    differing = [f"{key}={value}" for key, value in ours.settings.items() if theirs.get(key) != value]
+    settings = stream.meta.settings.items()
+    differing = [f"{key}={value}" for key, value in settings if table.settings.get(key) != value]
     return f"{wanted} with {', '.join(differing)}" if differing else f"{wanted}, of another version"
 
 

@@ -12,7 +12,6 @@ from eavctl.errors import DataError
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
 from eavctl.printable import utf8
-from eavctl.storage.metadata import FeatureMeta
 
 if TYPE_CHECKING:
     from eavctl.storage.tables import PredictionTable
@@ -87,11 +86,7 @@ class Predicted(NamedTuple):
             pred=np.array([row.pred for row in rows], dtype=object),
             right=[self.right(row) for row in rows],
             meta={
-                **(
-                    self._fused()
-                    if self.is_fusion
-                    else _single(meta.kind, self.predictor.streams[0].features)
-                ),
+                **(self._fused() if self.is_fusion else self._single()),
                 "model_hashes": [meta.training_hash],
                 "protocol": {
                     "name": "predict",
@@ -102,6 +97,12 @@ class Predicted(NamedTuple):
                 "versions": dict(meta.versions),
             },
         )
+
+    def _single(self) -> dict[str, Any]:
+        """Metadata for a model of one stream."""
+        (stream,) = self.predictor.streams
+        name = f"{self.predictor.model.meta.kind} on {stream.recipe.features}"
+        return {"name": name, "modalities": [stream.recipe.modality]}
 
     def _fused(self) -> dict[str, Any]:
         """Metadata for a fusion: its name, the modalities used, and how many rows by which streams."""
@@ -116,7 +117,3 @@ class Predicted(NamedTuple):
                 "used": {"+".join(names): count for names, count in used.items()},
             },
         }
-
-
-def _single(kind: str, features: FeatureMeta) -> dict[str, Any]:
-    return {"name": f"{kind} on {features.features}", "modalities": [features.modality]}

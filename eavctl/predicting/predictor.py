@@ -122,7 +122,7 @@ class Predictor:
     @property
     def normalizes_speakers(self) -> bool:
         """Whether features are standardised by speaker, which takes several recordings of each."""
-        return self.model.meta.protocol.normalize is not None
+        return bool(self.model.meta.protocol.normalize)
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -180,7 +180,7 @@ class Predictor:
         if self.normalizes_speakers:
             from eavctl.predicting.speakers import standardized
 
-            recordings = standardized(list(recordings), self.streams[0].features, self.path)
+            recordings = standardized(list(recordings), self.streams[0].meta, self.path)
         for each in recordings:
             rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
             yield Judged(each.name, rows, each.rejected, each.notes, each.faults)

@@ -16,14 +16,14 @@ MIN_SPEAKER_CLIPS = 4  # fewer say more about the text than about the voice
 
 
 def standardized(
-    recordings: Sequence[DescribedRecording], features: FeatureMeta, model: str | os.PathLike[str]
+    recordings: Sequence[DescribedRecording], meta: FeatureMeta, model: str | os.PathLike[str]
 ) -> list[DescribedRecording]:
     """Bring each speaker's features to mean 0 and standard deviation 1, as the training did.
 
     Parameters
     ----------
     recordings : for a model of one stream.
-    features, model : the model's features, and its file, for errors.
+    meta, model : of the features that the model was trained on; and its file, for errors.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def standardized(
     if not segments:
         return list(recordings)
     speakers = np.repeat(speakers_of(recordings, model), [len(each.segments) for each in recordings])
-    rows = iter(standardize_by_group(features_of(segments), speakers, _bands(features, model)))
+    rows = iter(standardize_by_group(features_of(segments), speakers, _bands(meta, model)))
     return [
         each._replace(segments=tuple(segment._replace(inputs=(next(rows),)) for segment in each.segments))
         for each in recordings
@@ -64,12 +64,12 @@ def speakers_of(recordings: Sequence[DescribedRecording], model: str | os.PathLi
     return np.array([numbers[speaker] for speaker in named])
 
 
-def _bands(features: FeatureMeta, model: str | os.PathLike[str]) -> Bands:
+def _bands(meta: FeatureMeta, model: str | os.PathLike[str]) -> Bands:
     """The bands that the training standardised, if this eavctl has the same."""
-    bands = bands_of(features.features)
-    if (features.normalized or COLUMNS._asdict()) != bands._asdict():
+    bands = bands_of(meta.features)
+    if (meta.normalized or COLUMNS._asdict()) != bands._asdict():
         raise SettingsError(
             f"{model} was trained with --normalize speaker by another version of eavctl, which standardised "
-            f"{features.features!r} differently; train it again"
+            f"{meta.features!r} differently; train it again"
         )
     return bands

@@ -16,13 +16,13 @@ class StreamInput(NamedTuple):
     ----------
     name : its modality, unless other streams have the same; used in outputs.
     recipe : how recordings become its features.
-    features : how its features were extracted for the training.
+    meta : its metadata in the model file.
     shape : of one segment's features; None where the model checks that itself.
     """
 
     name: str
     recipe: Recipe
-    features: FeatureMeta
+    meta: FeatureMeta
     shape: tuple[int, ...] | None = None
 
     @property
@@ -45,15 +45,15 @@ def stream_inputs(
     ------
     UsageError : a hop without a segment, or one of them is out of range.
     """
-    if meta.features:
+    if meta.features is not None:
         return [StreamInput(meta.features.modality, _recipe(meta.features, segment, hop), meta.features)]
     return [
         StreamInput(each.name, _recipe(each, segment, hop), each, tuple(each.shape)) for each in meta.streams
     ]
 
 
-def _recipe(features: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:
-    recipe = Recipe.from_meta(features)
+def _recipe(meta: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:
+    recipe = Recipe.from_meta(meta)
     if segment is None and hop is None:
         return recipe
     return replace(recipe, segment=segment, hop=hop)

@@ -214,7 +214,7 @@ def test_predict_standardises_as_the_training_did_or_refuses(monkeypatch, tmp_pa
     meta = {
         **Recipe(features).meta(),
         "kind": "dnn",
-        "protocol": {"name": "loso", "normalize": "speaker"},
+        "protocol": {"name": "random", "normalize": "speaker"},
         "trained_on": {"subjects": [], "clips": []},
         "training_hash": "",
         "versions": {},
@@ -222,7 +222,7 @@ def test_predict_standardises_as_the_training_did_or_refuses(monkeypatch, tmp_pa
     }
     model = Uniform()
     monkeypatch.setattr(
-        artifacts, "load", lambda path: artifacts.Model(ModelMeta.from_json(meta, path), model)
+        artifacts, "load", lambda path: artifacts.Model(ModelMeta.from_json(meta, "m.pt"), model)
     )
     paths, found = [str(tmp_path / f"{number}.wav") for number in range(6)], []
     for path, sound in zip(paths, clips()[0], strict=True):
