@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from eavctl.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings as TrainSettings
     from eavctl.datasets.choice import Choice as Choice
@@ -29,8 +31,6 @@ if TYPE_CHECKING:
     from eavctl.training.dnn_fitter import DnnFitter as DnnFitter
     from eavctl.training.rows import read_training_set as read_training_set
     from eavctl.training.svm_fitter import SvmFitter as SvmFitter
-
-__version__ = "0.7.0"
 
 _HOMES = {
     "Choice": "datasets.choice",
