@@ -147,7 +147,7 @@ def test_warnings_stand_on_the_page_once_with_their_models() -> None:
     assert "one: " not in text
 
 
-def test_comparison_says_which_is_better_and_when_nobody_can_tell() -> None:
+def test_comparison_says_which_is_better_and_when_neither_is() -> None:
     skills = {"good": 4.0, "poor": 0.3, "like": 4.0}
     good, poor, like = (predictions(i, skill, name, 10) for i, (name, skill) in enumerate(skills.items()))
     (clear,) = summary([poor, good])["comparisons"]
