@@ -1,4 +1,4 @@
-"""``python -m benchmarks [NAME ...]``: ratios, each of two things measured side by side in this run."""
+"""``python -m benchmarks [NAME ...]``: ratios of interleaved measurements of eavctl and a reference."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal",
 
 
 def main() -> None:
-    """Measure what is named, all by default, and print a table in Markdown."""
+    """Run the named benchmarks, by default all, and print a table in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", help=f"of {', '.join((*NAMES, *BY_NAME_ONLY))}")
     parser.add_argument("--small", action="store_true", help="the smallest size: it runs, and says nothing")
     given = parser.parse_args()
     unknown = set(given.names) - {*NAMES, *BY_NAME_ONLY}
     if unknown:
-        parser.error(f"no benchmark is named {min(unknown)!r}")
+        parser.error(f"unknown benchmark {min(unknown)!r}")
     print(machine(), end="\n\n")
     print(_line(TITLES), _line(["---"] * len(TITLES)), sep="\n", flush=True)
     for name in given.names or NAMES:
@@ -37,14 +37,14 @@ def main() -> None:
 
 
 def run(name: str, *, small: bool = False) -> list[Result]:
-    """The results of one benchmark; in this process, numpy has one thread."""
+    """Run one benchmark, with one thread of numpy in this process."""
     with threadpool_limits(1):
         results: list[Result] = importlib.import_module(f"benchmarks.{name}").measure(small)
     return results
 
 
 def machine() -> str:
-    """A sentence on where this runs."""
+    """A sentence about this machine."""
     found = [line for line in _cpuinfo() if line.startswith("model name")]
     model = found[0].partition(":")[2].strip() if found else platform.processor()
     packages = ", ".join(f"{name} {version}" for name, version in versions(*PACKAGES).items())

@@ -1,7 +1,7 @@
 """Run a command and print its seconds and peak memory as JSON; started by `benchmarks.measure`.
 
-A process begins with the peak memory of the one that it was forked from, so that this one must be small: it
-imports next to nothing, and no benchmark measures less than an empty interpreter.
+The peak memory of a process includes that of the process it was forked from, so this process must be small:
+it imports almost nothing. No benchmark measures less than an empty interpreter.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 
 
 def main() -> None:
-    """Run the command line's arguments as a command, its standard output thrown away."""
+    """Run the arguments of the command line as a command, and discard its standard output."""
     start = time.perf_counter()
     pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ, file_actions=[QUIET])
     _, status, usage = os.wait4(pid, 0)

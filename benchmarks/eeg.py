@@ -1,4 +1,4 @@
-"""One EAV subject's EEG, from a MATLAB file to segments, beside a good script of loadmat and sosfiltfilt."""
+"""EEG of an EAV subject, from a MATLAB file to segments, compared with a script of loadmat and sosfiltfilt."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from eavctl.storage import tables
 from eavctl.synthetic.twin import synth_eav
 
 REFERENCE = Path(__file__).with_name("reference_eeg.py")
-BESIDE = "loadmat, then sosfiltfilt and resample_poly on each trial asked for"
-TRIALS, PACKED_TRIALS, FEWEST_TRIALS = 200, 40, 10  # packing takes long
+BESIDE = "loadmat, then sosfiltfilt and resample_poly on each requested trial"
+TRIALS, PACKED_TRIALS, FEWEST_TRIALS = 200, 40, 10  # compression is slow
 FEWER_RUNS = 3
-NEAR = 1e-6  # of the largest value; both are float32 at last
+NEAR = 1e-6  # of the largest value; both results are float32
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
 def measure(small: bool = False) -> list[Result]:
-    """The array as published and made up here; and one of fewer trials, packed and as HDF5."""
+    """The synthetic array in the published format, and one of fewer trials, compressed and as HDF5."""
     with tempfile.TemporaryDirectory() as made:
         subject = _made_up(Path(made) / "whole", FEWEST_TRIALS if small else TRIALS)
         whole = [_result(subject, "EEG of one EAV subject to segments", 1, 1 if small else RUNS)]
@@ -43,7 +43,7 @@ def _made_up(folder: Path, trials: int) -> Path:
 
 
 def _result(subject: Path, what: str, jobs: int, runs: int) -> Result:
-    """Both ways in turn, once their segments are known to be the same.
+    """Measure both implementations, after checking that their segments are equal.
 
     Raises
     ------

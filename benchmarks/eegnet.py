@@ -1,4 +1,4 @@
-"""An epoch of EEGNet's training beside its layers in the order in which they were published."""
+"""An epoch of training EEGNet, compared with its layers in the published order."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eavctl.encoders.eegnet import EegNet, same_padding
 ROWS, SHAPE, BATCH, N_CLASSES = 280, (30, 500), 32, 5
 F1, D, F2, KERNEL, DROPOUT = 8, 8, 64, 300, 0.5
 SMALL_ROWS, SMALL_SHAPE, SMALL_KERNEL = 8, (6, 100), 20
-NEAR = 1e-4  # of the largest gradient: ours and theirs are float32
+NEAR = 1e-4  # of the largest gradient: both are float32
 BESIDE = "temporal before spatial convolution, as published, in a plain loop"
 
 
@@ -38,7 +38,7 @@ class Textbook(nn.Module):
         self.head = nn.Linear(F2 * (n_times // 32), N_CLASSES)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Classify."""
+        """Logits, (batch, n_classes)."""
         x = self.norm1(self.temporal(self.pad1(x[:, None])))
         x = self.rest1(self.norm2(self.spatial(x)))
         x = self.rest2(self.norm3(self.pointwise(self.depthwise(self.pad2(x)))))
@@ -47,12 +47,12 @@ class Textbook(nn.Module):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """Keep the spatial filters within a norm of 1."""
+        """Limit the norm of the spatial filters to 1."""
         self.spatial.weight.copy_(torch.renorm(self.spatial.weight, p=2, dim=0, maxnorm=1))
 
 
 def measure(small: bool = False) -> list[Result]:
-    """On one thread and on two."""
+    """Measure with one thread and with two."""
     threads = torch.get_num_threads()
     results = []
     try:
@@ -79,7 +79,7 @@ def _result(threads: int, small: bool) -> Result:
 
 
 def _epoch(network: Any, x: Tensor, y: Tensor) -> Callable[[], None]:
-    """Forward, loss, backward and a step, for all batches."""
+    """Run forward pass, loss, backward pass and optimiser step for all batches."""
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
     criterion = Criterion(torch.ones(N_CLASSES), 0.0)
 
@@ -95,11 +95,11 @@ def _epoch(network: Any, x: Tensor, y: Tensor) -> Callable[[], None]:
 
 
 def _apart(ours: Network, theirs: Textbook, x: Tensor, y: Tensor) -> float:
-    """The largest difference of logits and gradients, of the same weights and without dropout.
+    """The largest difference of logits and gradients with the same weights and without dropout.
 
     Raises
     ------
-    AssertionError : they are not the same.
+    AssertionError : they are not equal.
     """
     pairs = _pairs(ours, theirs)
     with torch.no_grad():
@@ -125,7 +125,7 @@ def _apart(ours: Network, theirs: Textbook, x: Tensor, y: Tensor) -> float:
 
 
 def _pairs(ours: Network, theirs: Textbook) -> list[tuple[Any, Any]]:
-    """Parameters that mean the same."""
+    """Pairs of equivalent parameters."""
     encoder: Any = ours.encoder
     separable = encoder.separable
     layers = [

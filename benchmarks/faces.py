@@ -1,7 +1,7 @@
-"""The faces of a film, as ``eavctl extract --features faces --segment 5`` gets them, beside textbook MTCNN.
+"""Faces of a video by ``eavctl extract --features faces --segment 5``, compared with a reference MTCNN.
 
-Both decode in one thread and look with the same weights. The textbook converts every frame and searches it
-from scratch, for faces from 20 pixels up; eavctl looks at 25 frames of 5 s, first where the face last was.
+Both decode in one thread and use the same weights. The reference converts every frame and searches all of it
+for faces of at least 20 pixels; eavctl searches 25 frames of 5 s, near the last face first.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from eavctl.synthetic.twin_face import HEIGHT, WIDTH, draw_looks, film
 from eavctl.synthetic.twin_files import mp4_bytes
 
 FPS, SECONDS, SEGMENT_S = 30, 20, 5
-EVERY = 6  # frames: 25 of 5 s are looked at
+EVERY = 6  # frames: 25 frames of 5 s are searched
 GOAL = 15
 SIDE = 56  # of crops, pixels
 
 
 @dataclass(frozen=True)
 class Searched:
-    """What the textbook came to: seconds for decoding and for searching, and which frames show a face."""
+    """Result of the reference: seconds for decoding and for searching, and the frames that show a face."""
 
     decoding: float
     searching: float
@@ -41,11 +41,11 @@ class Searched:
 
 
 def measure(small: bool = False) -> list[Result]:
-    """Faces of 20 s of 640x480 video.
+    """Measure the faces of 20 s of 640x480 video.
 
     Raises
     ------
-    AssertionError : the textbook finds a face in a frame where eavctl finds none.
+    AssertionError : the reference finds a face in a frame in which eavctl finds none.
     """
     seconds, runs = (1, 1) if small else (SECONDS, RUNS)
     n_threads = torch.get_num_threads()
@@ -60,21 +60,21 @@ def measure(small: bool = False) -> list[Result]:
 
 
 def made_up(seconds: int) -> bytes:
-    """A drawn person who speaks, another pose in each frame, as an MP4 file."""
+    """A synthetic speaking person, with another pose in each frame, as an MP4 file."""
     rng = np.random.default_rng(0)
     pictures = film(draw_looks(rng), np.zeros(5), FPS * seconds, speaks=True, rng=rng)
     return mp4_bytes(pictures, (WIDTH, HEIGHT), fps=FPS, hold=1, n_frames=FPS * seconds)
 
 
 def with_eavctl(path: Path) -> None:
-    """Faces of every segment."""
+    """Compute the faces of every segment."""
     with open_video(path) as file:
         for start, end in cut(file.duration, SEGMENT_S):
             faces(VideoSpan(file, start, end), file.fps, n_frames=_n_frames(end - start), size=SIDE)
 
 
 def by_the_textbook(path: Path, find: Mtcnn) -> Searched:
-    """Decode every frame to RGB; search every sixth, and time that by itself."""
+    """Decode every frame to RGB, and search every sixth; both are timed separately."""
     searching, has_face, start = 0.0, [], time.perf_counter()
     with av.open(path) as file:
         file.streams.video[0].codec_context.thread_count = 1
@@ -108,7 +108,7 @@ def _measured(path: Path, seconds: int, runs: int) -> list[Result]:
 
 
 def _counted(path: Path, has_face: np.ndarray) -> str:
-    """In how many frames, of those that both looked at, each found a face."""
+    """The number of frames in which each found a face, of those that both searched."""
     with open_video(path) as file:
         tracks = [
             follow(VideoSpan(file, *span).frames(_n_frames(span[1] - span[0])), detector(), SIDE)
@@ -117,8 +117,8 @@ def _counted(path: Path, has_face: np.ndarray) -> str:
     is_found = np.concatenate([track.is_found for track in tracks])
     missed = np.flatnonzero(has_face & ~is_found)
     if len(missed):
-        raise AssertionError(f"the textbook finds a face in frames {EVERY * missed}, eavctl does not")
-    return f"a face in {is_found.sum()} of {len(is_found)} frames, in {has_face.sum()} by the textbook"
+        raise AssertionError(f"the reference finds a face in frames {EVERY * missed}, eavctl does not")
+    return f"a face in {is_found.sum()} of {len(is_found)} frames, in {has_face.sum()} by the reference"
 
 
 def _n_frames(seconds: float) -> int:

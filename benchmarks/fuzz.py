@@ -1,8 +1,8 @@
-"""``python -m benchmarks.fuzz``: damaged files of every kind, each given to the command that reads it.
+"""``python -m benchmarks.fuzz``: run commands on damaged files of every kind.
 
-A command answers damage with exit code 0 or 3 and a sentence: it does not crash, print a traceback, hang,
-take gigabytes, or leave anything behind. ``--only KIND --seed N`` repeats one case. It is run with
-``OMP_NUM_THREADS=1``, since each command is a fork, and a process with threads cannot be forked safely.
+A command must end with exit code 0 or 3 and a message: it must not crash, print a traceback, hang, use
+gigabytes, or leave files behind. ``--only KIND --seed N`` repeats one case. Set ``OMP_NUM_THREADS=1``,
+because each command is a fork, and a process with threads cannot be forked safely.
 """
 
 from __future__ import annotations
@@ -33,30 +33,30 @@ from benchmarks.mutations import mutated
 from eavctl.cli import start
 
 CASES = 2000
-# Imported first, so that forks need not; what else is needed is learned from commands on whole files.
+# Imported before forking; further modules are found by running the commands on undamaged files.
 PACKAGES = (
     "torch._dynamo", "mne", "pandas", "pyarrow.parquet", "sklearn.svm", "scipy.signal", "scipy.io", "av",
     "soundfile", "soxr", "h5py", "PIL.Image",
 )  # fmt: skip
-CPU_S, WALL_S = 20, 120  # a machine may be busy: what computes too long is told from what waits
-MEMORY = 2 << 30  # bytes of address space beyond what a process has that imported everything
+CPU_S, WALL_S = 20, 120  # the wall time is longer, because the machine may be busy
+MEMORY = 2 << 30  # bytes of address space beyond that of a process with all imports
 ACCEPTED, WRONG_USAGE, REFUSED = 0, 2, 3
-HARMLESS_THREAD = "jemalloc_bg_thd"  # of Arrow's allocator, which minds forks
+HARMLESS_THREAD = "jemalloc_bg_thd"  # of Arrow's allocator, which is safe to fork
 COMPLAINT = re.compile(r"^(Traceback|bug:).*|.*\b(Error|Exception) ignored in\b.*", re.MULTILINE)
 LONGEST_SHOWN = 200
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended.
+    """The result of a command.
 
     Parameters
     ----------
-    code : exit code, or minus the signal's number.
-    text : what it wrote to stdout and stderr.
-    answer : hash of what it wrote to stdout and to ``out/``.
-    fault : what it must not do, nothing where it did no such thing.
-    seconds : how long it took.
+    code : exit code, or the negative number of a signal.
+    text : output on stdout and stderr.
+    answer : hash of stdout and of the files in ``out/``.
+    fault : description of a failure; empty if there is none.
+    seconds : duration.
     """
 
     code: int
@@ -100,7 +100,7 @@ def main() -> int:
 
 
 class _Tally:
-    """What became of the cases of one kind."""
+    """The results of the cases of one kind."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -173,7 +173,7 @@ def _fuzz(kind: Kind, seeds: Iterable[int], base: Path, folder: Path) -> _Tally:
 
 
 def _case(kind: Kind, seed: int, base: Path, case: Path) -> Ended:
-    """Damage the file by the seed and run the command that is the seed's turn."""
+    """Damage the file by the seed, and run the command that the seed selects."""
     rng = np.random.default_rng([zlib.crc32(kind.name.encode()), seed])
     content = (base / kind.path).read_bytes()
     unpack, pack = kind.repack or (bytes, bytes)
@@ -201,7 +201,7 @@ def _whole(kind: Kind, base: Path, folder: Path) -> list[Ended]:
 
 
 def _repeat(kind: Kind, seed: int, base: Path) -> int:
-    """Run one case, tell all of it, and leave its folder and the originals."""
+    """Run one case, print all of its output, and keep its folder and the originals."""
     kept = Path(tempfile.mkdtemp(prefix="fuzz-kept-"))
     shutil.copytree(base, kept / "base")
     ended = _case(kind, seed, kept / "base", kept / "case")
@@ -219,7 +219,7 @@ RESUMED = re.compile(r"out/\.[^/]+\.parts(/[^./][^/]*)?")  # what a later run go
 
 
 def _run(kind: Kind, line: str, content: bytes, base: Path, case: Path, *, learn: bool = False) -> Ended:
-    """Run a command on a file of that content, in a folder of its own and in a fork of this process."""
+    """Run a command on a file with the given content, in a new folder and in a fork of this process."""
     for name in ("out", TEMPORARY, Path(kind.path).parent, *(Path(each).parent for each in kind.beside)):
         (case / name).mkdir(parents=True, exist_ok=True)
     (case / kind.path).write_bytes(content)
@@ -245,7 +245,7 @@ def _run(kind: Kind, line: str, content: bytes, base: Path, case: Path, *, learn
 
 
 def _fault(kind: Kind, code: int, is_late: bool, text: str, left: set[str]) -> str:
-    """What is wrong with how a command ended; nothing if nothing is."""
+    """Description of what is wrong with the end of a command; empty if nothing is."""
     if is_late or code == -signal.SIGXCPU:
         return f"takes more than {CPU_S} s"
     if code < 0:

@@ -1,4 +1,4 @@
-"""What is damaged: small whole files of every kind that eavctl reads, with the commands that read them."""
+"""The files to damage: small valid files of every kind that eavctl reads, and the commands that read them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ ONSETS = tuple(range(EEG_SECONDS - 1))  # seconds; by turns of the events A and 
 EAV_SHAPE = (600, 30, 10)  # n_times, n_chans, n_trials
 EPOCHS = "--events A=a,B=b --epoch 0,1"
 MARKERS = "Comment/A=a,Comment/B=b"
-# Real recordings, where there are some. The variable is none of the settings of the command line.
+# Folder of real recordings, if any. The variable is not a setting of the command line.
 SHARED = Path(os.environ.pop("EAVCTL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 
 MADE_BY = (
@@ -61,19 +61,19 @@ MAT_HEADER, COMPRESSED = 128, 15  # bytes before the first element of a MATLAB 5
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file, and what is done to it.
+    """A kind of file, and how to test it.
 
     Parameters
     ----------
-    name : of the kind.
-    path : the file that is damaged, in the folder of originals and in that of each case.
-    commands : lines, taken in turn; ``{}`` stands for the file, ``BASE`` for the folder of originals. What
-        they write goes to ``out/``.
-    beside : files and folders that belong to it, and are put beside it.
-    damages : what can happen to it.
-    is_checked : whatever changes in it should be noticed: a table or model of eavctl's own.
-    may_be_wrong_usage : it says what to do, so that exit code 2 is an answer to it.
-    repack : unpacks and packs the content, so that the damage lies under a checksum.
+    name : name of the kind.
+    path : the file to damage, in the folder of originals and in that of each case.
+    commands : command lines, used in turn; ``{}`` stands for the file, ``BASE`` for the folder of originals.
+        They write to ``out/``.
+    beside : files and folders that belong to the file, and are copied with it.
+    damages : kinds of damage.
+    is_checked : whether every change should be detected, as in tables and models of eavctl.
+    may_be_wrong_usage : whether exit code 2 is acceptable, because the file holds settings.
+    repack : functions that unpack and pack the content, so that damage is not rejected by a checksum.
     """
 
     name: str
@@ -86,11 +86,11 @@ class Kind:
     repack: Repack | None = None
 
 
-# --- checksums: damage under them reaches further ----------------------------------------------------------
+# --- corrected checksums, so that damage is not rejected at once -------------------------------------------
 
 
 def with_png_checksums(content: bytes) -> bytes:
-    """A PNG file whose chunks have the checksums of what is in them."""
+    """Correct the checksums of the chunks of a PNG file."""
     mended, at = bytearray(content), 8
     while at + 12 <= len(content):
         end = at + 8 + int.from_bytes(content[at : at + 4], "big")
@@ -101,7 +101,7 @@ def with_png_checksums(content: bytes) -> bytes:
 
 
 def with_ogg_checksums(content: bytes) -> bytes:
-    """An Ogg file whose pages have the checksums of what is in them."""
+    """Correct the checksums of the pages of an Ogg file."""
     mended = bytearray(content)
     for found in re.finditer(b"OggS", content):
         at = found.start()
@@ -123,7 +123,7 @@ def _ogg_checksum(page: bytes) -> int:
 
 
 def mat_unpacked(content: bytes) -> bytes:
-    """The header and the uncompressed elements of a MATLAB 5 file that has nothing else."""
+    """The header and the uncompressed elements of a MATLAB 5 file."""
     parts, at = [content[:MAT_HEADER]], MAT_HEADER
     while at < len(content):
         size = int.from_bytes(content[at + 4 : at + 8], "little")
@@ -133,7 +133,7 @@ def mat_unpacked(content: bytes) -> bytes:
 
 
 def mat_packed(content: bytes) -> bytes:
-    """A MATLAB 5 file of one compressed element, of whatever follows the header."""
+    """A MATLAB 5 file with everything after the header as one compressed element."""
     packed = zlib.compress(content[MAT_HEADER:])
     return content[:MAT_HEADER] + struct.pack("<II", COMPRESSED, len(packed)) + packed
 
@@ -145,7 +145,7 @@ PNG: Repack = (bytes, with_png_checksums)
 
 
 def make(base: Path) -> None:
-    """Write the originals of all `kinds` to a folder, by eavctl's own commands where it can.
+    """Write the originals of all `kinds` to a folder, with commands of eavctl if possible.
 
     Raises
     ------
@@ -168,7 +168,7 @@ def make(base: Path) -> None:
 
 
 def kinds(base: Path) -> list[Kind]:
-    """All kinds of which there is an original."""
+    """All kinds with an original."""
     return [kind for kind in _kinds() if (base / kind.path).is_file()]
 
 

@@ -1,4 +1,4 @@
-"""Training CNN-LSTM from a table beside a DataLoader over one file a clip, one thread each."""
+"""Training CNN-LSTM from a table, compared with a DataLoader over one file per clip, one thread each."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BATCH = 32
 
 
 def measure(small: bool = False) -> list[Result]:
-    """Train both ways as processes of their own, in turn."""
+    """Train both ways in separate processes, interleaved."""
     runs, per_class, epochs = (1, 4, 1) if small else (RUNS, 60, 3)
     with tempfile.TemporaryDirectory() as folder:
         clips, table = Path(folder, "clips"), Path(folder, "logmel.parquet")
@@ -56,7 +56,7 @@ def measure(small: bool = False) -> list[Result]:
 
 
 def _told(module: str, *arguments: object) -> dict[str, float]:
-    """What a module says on its standard output."""
+    """The standard output of a module."""
     command = [sys.executable, "-m", module, *map(str, arguments)]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, env=one_thread)
@@ -71,7 +71,7 @@ def train(table: FeatureTable, epochs: int) -> DnnModel:
 
 
 def loading(path: str, epochs: int) -> float:
-    """Seconds for what a training does to have its batches: read the table, and take rows in random order."""
+    """Seconds for the data loading of a training: read the table, and gather rows in random order."""
     start = time.perf_counter()
     x = read_features(path).x
     for _ in range(epochs):
@@ -81,7 +81,7 @@ def loading(path: str, epochs: int) -> float:
 
 
 def main() -> None:
-    """Train once on a few rows, which loads what is loaded on first use, then on all, with the clock on."""
+    """Train on a few rows to warm up, then on all rows, timed."""
     path, epochs = sys.argv[1], int(sys.argv[2])
     keep_freed_memory()  # as the command does
     few = read_features(path)

@@ -1,4 +1,4 @@
-"""Two ways to one end, measured side by side in one run: seconds, and peak memory of whole processes."""
+"""Interleaved measurement of two implementations: time, and peak memory of whole processes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHILD = Path(__file__).with_name("child.py")
 
 @dataclass(frozen=True)
 class Taken:
-    """Medians over the runs: seconds, and, of a process, its peak memory in MB."""
+    """Medians over the runs: time in seconds, and for processes the peak memory in MB."""
 
     seconds: float
     peak_mb: float | None = None
@@ -34,10 +34,10 @@ class Result:
 
     Parameters
     ----------
-    what, beside : what was measured, and beside what.
-    ours, theirs : what each took.
-    goal, memory_goal : how many times faster, and with how many times less memory, it should be.
-    note : what else was found, such as how nearly the numbers agree.
+    what, beside : names of what was measured, and of the reference.
+    ours, theirs : time and memory of each.
+    goal, memory_goal : intended ratios of time and of memory, reference over ours.
+    note : further findings, such as the agreement of the results.
     """
 
     what: str
@@ -50,19 +50,19 @@ class Result:
 
     @property
     def faster(self) -> float:
-        """How many times faster than the other."""
+        """Ratio of the times, reference over ours."""
         return self.theirs.seconds / self.ours.seconds
 
     @property
     def smaller(self) -> float | None:
-        """With how many times less memory, where that was measured."""
+        """Ratio of the memory, reference over ours; None if it was not measured."""
         if self.ours.peak_mb is None or self.theirs.peak_mb is None:
             return None
         return self.theirs.peak_mb / self.ours.peak_mb
 
 
 def calls(ours: Callable[[], object], theirs: Callable[[], object], runs: int) -> tuple[Taken, Taken]:
-    """Time two functions in this process, in turn, after one run each that counts only if ``runs`` is 0."""
+    """Time two functions in this process, interleaved; the warm-up run counts only if ``runs`` is 0."""
     taken: tuple[list[float], list[float]] = ([], [])
     for run in range(runs + 1):
         for times, work in zip(taken, (ours, theirs), strict=True):
@@ -81,16 +81,18 @@ def commands(
     environment: Mapping[str, str] | None = None,
     before: Callable[[], object] = lambda: None,
 ) -> tuple[Taken, Taken]:
-    """Time two commands as processes of their own, in turn, after one run each, as `calls` does.
+    """Time two commands as processes, interleaved, after a warm-up run, as in `calls`.
 
     Parameters
     ----------
-    environment : variables beside this process's own.
-    before : called before each run, to throw away what must not be there.
+    ours, theirs : the commands, see `command_once`.
+    runs : number of runs of each.
+    environment : environment variables besides those of this process.
+    before : called before each run, such as to remove a cache.
 
     Returns
     -------
-    Medians; the peak memory is that of the command's own process or of its largest child.
+    Medians; the peak memory is that of the process of the command or of its largest child.
     """
     taken: tuple[list[Taken], list[Taken]] = ([], [])
     for run in range(runs + 1):
@@ -103,15 +105,15 @@ def commands(
 
 
 def command_once(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Taken:
-    """Run a command as a process of its own; ``python`` stands for this interpreter.
+    """Run a command as a process; ``python`` stands for this interpreter.
 
     Raises
     ------
-    RuntimeError : it failed.
+    RuntimeError : the command failed.
     """
     full = [sys.executable if part == "python" else part for part in command]
     variables = {**os.environ, **(environment or {})}
-    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # else eavctl is compiled each time, and packages are not
+    variables.pop("PYTHONDONTWRITEBYTECODE", None)  # otherwise only eavctl would be compiled in each run
     done = subprocess.run(
         [sys.executable, "-I", "-S", str(CHILD), *full], capture_output=True, text=True, env=variables
     )

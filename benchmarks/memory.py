@@ -1,4 +1,4 @@
-"""Memory of an extraction, as its clips grow in number: the peak of its process for 100,000 beside 1,000."""
+"""Peak memory of an extraction of 100,000 clips, compared with 1,000 clips."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CLASSES = ("angry", "happy", "neutral", "sad")
 
 
 def measure(small: bool = False) -> list[Result]:
-    """Extract `seed33` from many short clips and from few, with two processes."""
+    """Measure the extraction of `seed33` from many and from few short clips, with two processes."""
     few, many = (40, 80) if small else (FEW, MANY)
     with tempfile.TemporaryDirectory() as folder:
         taken = [_extract(_made_up(Path(folder, str(n)), n)) for n in (many, few)]
@@ -25,7 +25,7 @@ def measure(small: bool = False) -> list[Result]:
 
 
 def _made_up(folder: Path, n_clips: int) -> Path:
-    """A folder of class folders; there is one clip a class, under many names."""
+    """A folder of class folders, each with one clip under many names."""
     rng = np.random.default_rng(0)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Damage to files: bits, bytes, blocks, sizes and, in text, lines and values; of one seed, one damage."""
+"""Random damage to files: bits, bytes, blocks, sizes and, in text, lines and values; reproducible by seed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 Mutation = Callable[[bytes, np.random.Generator], bytes]
 
-ENDS = 2048  # bytes at the start and the end, where headers and footers stand
+ENDS = 2048  # bytes at the start and the end, which hold headers and footers
 MOST_AT_ONCE = 3
 EXTREMES = (0, 1, 2, 3, 255, -1, -2, (1 << 31) - 1, 1 << 31, 1 << 24, (1 << 63) - 1, 1 << 62, 1 << 40)
 LONGEST_NUMBER = 64
@@ -31,7 +31,7 @@ TEXTS = (
 
 
 def mutated(content: bytes, rng: np.random.Generator, kinds: Sequence[Mutation]) -> bytes:
-    """Content with one to three damages of some kinds; never the same as before."""
+    """Content with one to three damages of the given kinds, always different from the original."""
     changed = content
     for _ in range(rng.integers(1, MOST_AT_ONCE + 1)):
         changed = kinds[rng.integers(len(kinds))](changed, rng)
@@ -58,7 +58,7 @@ def overwrite(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def set_size(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put an extreme number of 1, 2, 4 or 8 bytes where one may stand."""
+    """Replace 1, 2, 4 or 8 bytes by an extreme number."""
     width = int(rng.choice((1, 2, 4, 4, 8)))
     start = _place(content, rng) // width * width
     number = int(rng.choice(EXTREMES)) if rng.random() < 0.7 else int(rng.integers(1 << 16))
@@ -67,7 +67,7 @@ def set_size(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def set_number(content: bytes, rng: np.random.Generator) -> bytes:
-    """Change a number written in digits, such as a header's, and keep its length."""
+    """Change a number in decimal digits, such as in a header, without changing its length."""
     start = _place(content, rng)
     found = NUMBER.search(content, start) or NUMBER.search(content)
     if found is None:
@@ -96,7 +96,7 @@ def repeat(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def move(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put a block at another place."""
+    """Move a block."""
     start, stop = _block(content, rng)
     rest = content[:start] + content[stop:]
     place = _place(rest, rng)
@@ -104,19 +104,19 @@ def move(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def blank(content: bytes, rng: np.random.Generator) -> bytes:
-    """Zeros in place of a block, as a file has that was not wholly copied."""
+    """Replace a block by zeros, as in an incomplete copy."""
     start, stop = _block(content, rng)
     return content[:start] + bytes(stop - start) + content[stop:]
 
 
 def insert(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put in up to 64 random bytes."""
+    """Insert up to 64 random bytes."""
     place = _place(content, rng)
     return content[:place] + rng.bytes(int(rng.integers(1, 65))) + content[place:]
 
 
 def change_value(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put another text in place of a value between separators."""
+    """Replace a value between separators by another text."""
     values = [*VALUE.finditer(content)]
     if not values:
         return content + TEXTS[rng.integers(len(TEXTS))]
@@ -125,7 +125,7 @@ def change_value(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def change_setting(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put another TOML value in place of one, so that the file as such stays whole."""
+    """Replace a TOML value by another, so that the file remains valid TOML."""
     values = [*SETTING.finditer(content)]
     if not values:
         return change_lines(content, rng)
@@ -150,13 +150,13 @@ def change_lines(content: bytes, rng: np.random.Generator) -> bytes:
 
 
 def insert_text(content: bytes, rng: np.random.Generator) -> bytes:
-    """Put in a text that means something to some readers."""
+    """Insert a text with a special meaning to some parsers."""
     place = int(rng.integers(len(content) + 1))
     return content[:place] + TEXTS[rng.integers(len(TEXTS))] + content[place:]
 
 
 def encode_otherwise(content: bytes, rng: np.random.Generator) -> bytes:
-    """Write the text as other programs do: another encoding, other ends of lines."""
+    """Change the encoding or the line endings, as other programs do."""
     text = content.decode("utf-8", errors="replace")
     match rng.integers(4):
         case 0:
@@ -183,7 +183,7 @@ TOML: tuple[Mutation, ...] = (
 
 
 def _place(content: bytes, rng: np.random.Generator) -> int:
-    """A place in the content, oftener near its ends than in its middle; 0 in an empty one."""
+    """A random offset in the content, more often near its ends; 0 if it is empty."""
     if not content:
         return 0
     near = min(ENDS, len(content))
@@ -199,7 +199,7 @@ def _place(content: bytes, rng: np.random.Generator) -> int:
 
 
 def _block(content: bytes, rng: np.random.Generator) -> tuple[int, int]:
-    """Start and end of a block: a few bytes as often as a large share of the content."""
+    """Random start and end of a block, from a few bytes to a large share of the content."""
     start = _place(content, rng)
     longest = max(len(content) - start, 1)
     return start, start + max(1, round(longest ** float(rng.random())))

@@ -1,7 +1,7 @@
-"""Leaks that are planted in random tables and manifests: each must be found, and nothing clean refused.
+"""Leaks planted in random tables and manifests: all of them must be found, and no clean table refused.
 
-The generator knows what names hide: who really speaks, and which stretch of which recording a row is. A leak
-is found where it is refused, or where the splits that come out keep apart what really belongs together.
+The generator knows the true speaker, recording and time span of each row, whatever its names. A leak counts
+as found if it raises an error, or if the resulting splits do not contain it.
 """
 
 from __future__ import annotations
@@ -36,13 +36,13 @@ SHARING = ("stratified", "random")
 
 @dataclass(frozen=True)
 class Corpus:
-    """Rows as a table names them, and what they really are.
+    """Rows of a table, and the truth about them.
 
     Parameters
     ----------
-    keys : one row a sample, the columns of every table.
+    keys : key table, one row per sample.
     x : features (n_rows, n_columns).
-    truth : ``person``, ``recording``, ``start``, ``end`` and ``content`` of each row.
+    truth : true ``person``, ``recording``, ``start``, ``end`` and ``content`` of each row.
     """
 
     keys: pd.DataFrame
@@ -52,7 +52,7 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How many cases of a kind there were, and in how many all was as it should be."""
+    """Number of cases of a kind, and number of those with the right result."""
 
     kind: str
     n: int
@@ -60,11 +60,12 @@ class Outcome:
 
 
 def run(n: int, seed: int = 0) -> list[Outcome]:
-    """Try ``n`` random cases, each kind in turn, tables and manifests.
+    """Run ``n`` random cases, all kinds of tables and manifests in turn.
 
     Parameters
     ----------
-    seed : of every draw.
+    n : number of cases.
+    seed : random seed.
     """
     tried, right = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +79,7 @@ def run(n: int, seed: int = 0) -> list[Outcome]:
 
 
 def lines(outcomes: list[Outcome]) -> list[str]:
-    """A line a kind, for people."""
+    """The outcomes as text, one line per kind."""
     width = max(len(each.kind) for each in outcomes)
     return [f"{each.kind:{width}}  {each.right} of {each.n}" for each in outcomes]
 
@@ -87,7 +88,7 @@ def lines(outcomes: list[Outcome]) -> list[str]:
 
 
 def corpus(rng: np.random.Generator) -> Corpus:
-    """Some people, perhaps of two data sets, who speak a clip or two of each class; some in segments."""
+    """A few people of one or two data sets with one or two clips per class, each in one or more segments."""
     rows, truth = [], []
     for dataset in ("one", "two")[: rng.integers(1, 3)]:
         for person in range(rng.integers(3, 6)):
@@ -109,7 +110,7 @@ def corpus(rng: np.random.Generator) -> Corpus:
 
 
 def runs(rng: np.random.Generator, hop: float) -> Corpus:
-    """Epochs of 4 s of some runs of one person, every ``hop`` seconds, each a clip of its own."""
+    """Epochs of 4 s with a hop of ``hop`` seconds from several runs of one person; each epoch is a clip."""
     rows, truth = [], []
     for run_number in range(rng.integers(4, 8)):
         for i in range(rng.integers(8, 20)):
@@ -124,15 +125,15 @@ def runs(rng: np.random.Generator, hop: float) -> Corpus:
 
 
 def with_keys(made: Corpus, **columns: object) -> Corpus:
-    """The corpus with other columns in its table; the truth stays."""
+    """The corpus with other key columns and the same truth."""
     return replace(made, keys=tables.key_frame(made.keys.assign(**columns)))
 
 
-# --- what really stands on both sides -----------------------------------------------------------------------
+# --- true leaks of a split ----------------------------------------------------------------------------------
 
 
 def is_clean(plan: Plan, truth: pd.DataFrame, *, people_apart: bool) -> bool:
-    """Whether no fold has a person (where they must be apart), a stretch of time or a copy on both sides."""
+    """Whether no fold shares a person (with ``people_apart``), a time span or a copy between its sides."""
     return not any(leaks(truth.iloc[s.train], truth.iloc[s.test], people_apart) for s in plan.folds)
 
 
@@ -152,14 +153,14 @@ def leaks(train: pd.DataFrame, test: pd.DataFrame, people_apart: bool) -> bool:
 
 
 def split(made: Corpus, protocol: str, group: str | None = None) -> Plan:
-    """The splits of a training, leak checks and all."""
+    """The splits of a training, after all leak checks."""
     classes = sorted(set(made.keys["label"]))
     data = labelled(made.keys, made.x, classes, TableFacts("planted", ("audio",), {}, ""))
     return plan_folds(data.rows, Evaluation(protocol, 3, group))
 
 
 def found(made: Corpus, protocol: str, group: str | None = None) -> bool:
-    """Whether a planted leak is refused, or kept from doing harm."""
+    """Whether a planted leak raises an error or is absent from the splits."""
     try:
         plan = split(made, protocol, group)
     except EavctlError:
@@ -168,10 +169,10 @@ def found(made: Corpus, protocol: str, group: str | None = None) -> bool:
 
 
 def passes(made: Corpus, protocol: str, group: str | None = None) -> bool:
-    """Whether a clean corpus is split without a complaint."""
+    """Whether a clean corpus is split without an error or a merging of groups."""
     plan = split(made, protocol, group)
     return is_clean(plan, made.truth, people_apart=not plan.shares) and not any(
-        "kept together" in text for text in plan.warnings
+        "merged with" in text for text in plan.warnings
     )
 
 
@@ -229,7 +230,7 @@ def _clean_given(rng: np.random.Generator, _: Path) -> bool:
 
 
 def _copied_features(rng: np.random.Generator, _: Path) -> bool:
-    """One recording under two names and two people, saved anew so that only the features are the same."""
+    """One recording under two names and two people, saved again so that only the features are equal."""
     made = corpus(rng)
     one, other = rng.choice(len(made.keys), 2, replace=False)
     x, truth = made.x.copy(), made.truth.copy()
@@ -264,7 +265,7 @@ def _files(rng: np.random.Generator, folder: Path, n: int) -> Iterator[str]:
 
 
 def _extracted(folder: Path, lines_: list[str], truth: dict[str, tuple[str, str, float, float]]) -> Corpus:
-    """The table that comes of a manifest, and what its clips really are."""
+    """The table extracted from a manifest, with the truth about its clips."""
     (folder / "m.csv").write_text("\n".join(lines_))
     extract(folder / "m.csv", folder / "t.parquet", Recipe("seed33"), choice=Choice())
     table = tables.read_features(folder / "t.parquet")
@@ -274,7 +275,7 @@ def _extracted(folder: Path, lines_: list[str], truth: dict[str, tuple[str, str,
 
 
 def _manifest_parts(rng: np.random.Generator, folder: Path, hop: float) -> Corpus:
-    """Parts of 0.4 s of some recordings, each a clip with a name of its own."""
+    """Segments of 0.4 s of several recordings, each a clip of its own."""
     rows, truth = ["path,clip_id,start,end,label"], {}
     for file in _files(rng, folder, 6):
         for i, start in enumerate(np.arange(0, SECONDS - 0.4 + 1e-9, hop)):
@@ -295,7 +296,7 @@ def _overlapping_parts(rng: np.random.Generator, folder: Path) -> bool:
 
 
 def _same_file_by_other_paths(rng: np.random.Generator, folder: Path) -> bool:
-    """Every file a second time, by a link, a copy or another path, and said to be of somebody else."""
+    """Every file a second time, as a link, a copy or another path, with another subject."""
     rows, truth = ["path,clip_id,subject,label"], {}
     for i, file in enumerate(_files(rng, folder, 9)):
         other = f"x{i:02d}.wav"

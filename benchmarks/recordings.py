@@ -1,4 +1,4 @@
-"""`seed33` and a support vector machine, whole processes, beside a walk-through's scripts."""
+"""`seed33` and a support vector machine as whole processes, compared with the scripts of a walk-through."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXTRACT_GOAL, PREDICT_GOAL, MEMORY_GOAL, NEW_GOAL, HELP_GOAL = 15, 20, 8, 100, 1
 
 
 def measure(small: bool = False) -> list[Result]:
-    """Extract 200 clips, predict one of them, and show the help, each in a process of its own."""
+    """Measure extracting 200 clips, predicting one of them, and showing the help, each as a process."""
     runs, cold_runs = (0, 0) if small else (RUNS, COLD_RUNS)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -73,7 +73,7 @@ def _by_default(clip: str, model: str, walk: list[str], runs: int) -> Result:
 
 
 def _on_a_new_machine(clip: str, model: str, walk: list[str], cache: Path, runs: int) -> Result:
-    """With an empty cache of compiled code before each run, as on the first run after an install."""
+    """Predict with an empty cache of compiled code, as in the first run after an installation."""
     taken = commands(
         _eavctl("predict", clip, "--model", model),
         walk,

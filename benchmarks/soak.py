@@ -1,7 +1,8 @@
-"""``python -m benchmarks.soak``: commands killed at any moment, as processes of their own.
+"""``python -m benchmarks.soak``: kill commands at random times.
 
-After each kill every output is the old one, the new one or absent; a signal that can be handled leaves
-nothing but what a later run goes on from; and an undisturbed run then gives the same bytes as without kills.
+After each kill, every output must be the old one, the new one or absent; after a signal that can be handled,
+only the partial results that a later run resumes from may remain; and a later undisturbed run must give the
+same bytes as a run without kills.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 KILLS = 100
-IN_A_ROW = 3  # kills at most, before a run is left undisturbed
+IN_A_ROW = 3  # most kills before an undisturbed run
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 INTERRUPTED = 130
-LATE_SHARE = 0.6  # of the run time; half of the kills come after it, where outputs are written
+LATE_SHARE = 0.6  # of the run time; half of the kills are later, when outputs are written
 REPOSITORY = Path(__file__).resolve().parent.parent
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(REPOSITORY)}
-PYTHON_BEGINS = "init_import_site"  # in what the interpreter says when it is interrupted at its start
-RESUMED = ".parts"  # ends the names of hidden folders that a later run goes on from
-ENDING_S = 10.0  # in which the workers of a process that was killed must have ended
+PYTHON_BEGINS = "init_import_site"  # in the message of an interpreter that is interrupted at its start
+RESUMED = ".parts"  # ending of the hidden folders from which a later run resumes
+ENDING_S = 10.0  # time limit for the end of the workers of a killed process
 
 MADE_BY = (
     "synth --per-class 8 --classes happy,sad,angry --seed 1 -o dataset",
@@ -45,11 +46,11 @@ class Job:
 
     Parameters
     ----------
-    name : of the job.
-    line : the command; ``BASE`` stands for the folder of its inputs.
-    older : a command that writes other content to the same outputs, as if it had been run before; none where
-        such outputs would be refused.
-    program : what the line is given to.
+    name : name of the job.
+    line : arguments of the command; ``BASE`` stands for the folder of its inputs.
+    older : a command that writes other content to the same outputs beforehand; empty if the command would
+        refuse to overwrite them.
+    program : the program that gets the arguments.
     """
 
     name: str
@@ -58,7 +59,7 @@ class Job:
     program: tuple[str, ...] = (sys.executable, "-m", "eavctl")
 
     def start(self, line: str, base: Path, folder: Path) -> subprocess.Popen[str]:
-        """Start the program in a folder, in a process group of its own."""
+        """Start the program in a folder, in a new process group."""
         words = [word.replace("BASE", str(base)) for word in line.split()]
         return subprocess.Popen(
             [*self.program, *words],
@@ -138,7 +139,7 @@ Files = dict[str, bytes]
 
 
 def main() -> int:
-    """Kill commands and hold what is there against what must be; print a line a job, and every failure."""
+    """Kill commands and check their outputs; print a line per job, and every failure."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=KILLS, help="in all")
     parser.add_argument("--seed", type=int, default=0, help="of the moments and signals")
@@ -156,9 +157,9 @@ def main() -> int:
             soaked = Soak(job, base, Path(name, str(place)))
             faults = soaked.kill(n_kills, random.Random(f"{given.seed} {job.name}"))
             n_failures += len(faults)
-            told = f"{soaked.n_missed:3} too late; outputs: {soaked.n_absent} absent, {soaked.n_old} old, "
-            told += f"{soaked.n_new} new; {len(faults)} failures"
-            print(f"{job.name:18} {soaked.seconds:5.1f} s {n_kills:4} kills,{told}", *faults, sep="\n  ")
+            counts = f"{soaked.n_missed:3} too late; outputs: {soaked.n_absent} absent, {soaked.n_old} old, "
+            counts += f"{soaked.n_new} new; {len(faults)} failures"
+            print(f"{job.name:18} {soaked.seconds:5.1f} s {n_kills:4} kills,{counts}", *faults, sep="\n  ")
     print(f"{given.kills} kills, {n_failures} failures")
     return int(n_failures > 0)
 
@@ -172,13 +173,13 @@ def make(base: Path) -> None:
 
 
 class Soak:
-    """One job, and what it writes when nobody kills it.
+    """One job, and its outputs without kills.
 
     Parameters
     ----------
     job : the command.
     base : folder of its inputs.
-    folder : a folder that is made for it to work in.
+    folder : working folder, which is created.
     """
 
     def __init__(self, job: Job, base: Path, folder: Path) -> None:
@@ -191,7 +192,7 @@ class Soak:
         self.seconds = time.monotonic() - begun
 
     def kill(self, n_kills: int, rng: random.Random) -> list[str]:
-        """Kill the command so many times, now and then letting it end; return what went wrong."""
+        """Kill the command ``n_kills`` times, with undisturbed runs in between; returns the failures."""
         faults: list[str] = []
         left = n_kills
         while left:
@@ -203,23 +204,23 @@ class Soak:
                     left -= 1
                     faults += self._killed(Path(name), rng.choice(SIGNALS), self._moment(rng), before)
                     if _files(Path(name)) == self.new:
-                        break  # nothing is left to do, and to kill
+                        break  # the command has nothing left to do
                 faults += self._ended_well(Path(name))
         return faults
 
     def _ended_well(self, folder: Path) -> Iterator[str]:
-        """Let the command end, and yield what is not as if it had never been killed."""
+        """Let the command end, and yield the differences from a run without kills."""
         code, text = _ended(self._start(folder))
         if code:
             yield f"the run after the kills ended with {code}: {text.strip()}"
         yield from (f"after the last run: {fault}" for fault in _differences(_files(folder), self.new))
 
     def _moment(self, rng: random.Random) -> float:
-        """Seconds from the start of the process."""
+        """Draw the time of a kill, in seconds from the start of the process."""
         return self.seconds * rng.uniform(LATE_SHARE if rng.random() < 0.5 else 0.0, 1.05)
 
     def _killed(self, folder: Path, signum: signal.Signals, moment: float, before: Files) -> Iterator[str]:
-        """Start the command, kill it, and yield what is not as it must be."""
+        """Start the command, kill it, and yield the failures."""
         yield from (
             f"{signum.name} after {moment:.2f} s: {fault}"
             for fault in self._faults(folder, signum, moment, before)
@@ -234,13 +235,13 @@ class Soak:
         except subprocess.TimeoutExpired:
             process.send_signal(signum)
         code, text = _ended(process)
-        has_begun = PYTHON_BEGINS not in text  # before that, no line of eavctl's has run
+        has_begun = PYTHON_BEGINS not in text  # otherwise no code of eavctl has run
         if (has_begun and code not in (0, INTERRUPTED, -signum)) or "bug:" in text:
             yield f"it ended with {code}: {text.strip()}"
         if code == INTERRUPTED and "Traceback" in text:
             yield f"it printed a traceback: {text.strip()}"
         if not _is_gone(process.pid):
-            yield "a process that it started lives on"
+            yield "a process that it started is still running"
         for path, content in _files(folder).items():
             if path in self.new:
                 yield from self._judged(path, content, before)
@@ -262,14 +263,14 @@ class Soak:
         return self.job.start(self.job.line, self.base, folder)
 
     def _outcome(self, line: str) -> Files:
-        """What a command writes in an empty folder."""
+        """The files that a command writes in an empty folder."""
         with tempfile.TemporaryDirectory(dir=self.folder) as name:
             self.job.run(line, self.base, Path(name))
             return _files(Path(name))
 
 
 def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
-    """Wait for a process; return its exit code, or minus its signal, and what it wrote to stderr."""
+    """Wait for a process; return its exit code, or its negative signal number, and its stderr."""
     assert process.stderr is not None
     with process:
         text = process.stderr.read()
@@ -277,7 +278,7 @@ def _ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 def _is_gone(group: int) -> bool:
-    """Whether every process of a group ends within a few seconds; what does not is killed."""
+    """Whether every process of a group ends within a few seconds; the others are killed."""
     deadline = time.monotonic() + ENDING_S
     while _lives(group):
         if time.monotonic() > deadline:
@@ -288,7 +289,7 @@ def _is_gone(group: int) -> bool:
 
 
 def _lives(group: int) -> bool:
-    """Whether a process group has a process that has not ended; one that nobody waited for has."""
+    """Whether a process group has a running process; a zombie counts as ended."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         try:
             state, _, found = path.read_text().rpartition(")")[2].split()[:3]

@@ -1,4 +1,4 @@
-"""The feature sets of sound, warm, in this process: beside librosa's calls, and beside openSMILE."""
+"""The audio feature sets in this process, after a warm-up, compared with librosa and openSMILE."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from eavctl.features.functionals import functionals
 from eavctl.synthetic import twin_voice
 
 RATE = 16000
-CLIPS = ((3.5, RATE), (3.5, 22050), (30.0, RATE))  # seconds, and rate, of the clips of seed33
-TOLERANCE = 1e-4  # of each matrix's maximum
-SHORT_RUNS = 5 * RUNS  # of what takes milliseconds
+CLIPS = ((3.5, RATE), (3.5, 22050), (30.0, RATE))  # seconds and sampling rate of the clips for seed33
+TOLERANCE = 1e-4  # of the maximum of each matrix
+SHORT_RUNS = 5 * RUNS  # for calls that take milliseconds
 
 
 def measure(small: bool = False) -> list[Result]:
-    """Measure `seed33` at several lengths and rates, its fast form, `functionals` and `logmel`."""
+    """Measure `seed33` at several durations and rates, `seed33-fast`, `functionals` and `logmel`."""
     if small:
         clip = voice(1.0, RATE)
         return [*_seed33(1.0, RATE, 1), *_functionals(clip, 1), _logmel(clip, 1)]
@@ -35,7 +35,7 @@ def measure(small: bool = False) -> list[Result]:
 
 
 def voice(seconds: float, rate: int) -> np.ndarray:
-    """Made-up speech, float32, (n_samples,), within -1 to 1."""
+    """Synthetic speech, float32, (n_samples,), within -1 to 1."""
     rng = np.random.default_rng(1)
     drawn = twin_voice.speech(
         twin_voice.draw_speaker(rng), np.zeros(5), round(seconds * twin_voice.RATE), rng
@@ -69,7 +69,7 @@ def _seed33(seconds: float, rate: int, runs: int) -> list[Result]:
 
 
 def with_librosa(clip: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-    """The matrices of `seed33`, one call of librosa for each, in float64."""
+    """The matrices of `seed33` by one call of librosa each, in float64."""
     y = clip.astype(np.float64)
     return {
         "mfccs": librosa.feature.mfcc(y=y, sr=rate, n_mfcc=13),
@@ -85,7 +85,7 @@ def with_librosa(clip: np.ndarray, rate: int) -> dict[str, np.ndarray]:
 
 
 def _worst(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> float:
-    """Largest difference of any matrix, as a share of the matrix's maximum."""
+    """Largest difference of any matrix, relative to the maximum of the matrix."""
     return max(
         float(np.abs(found[name] - matrix).max() / np.abs(matrix).max()) for name, matrix in expected.items()
     )
@@ -94,7 +94,7 @@ def _worst(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> flo
 def _functionals(clip: np.ndarray, runs: int) -> list[Result]:
     reference = _egemaps()
     if reference is None:
-        print("functionals: left out, since the package opensmile is not installed", file=sys.stderr)
+        print("functionals: skipped, the package opensmile is not installed", file=sys.stderr)
         return []
     mine, theirs = calls(lambda: functionals(clip, RATE), lambda: reference(clip), runs)
     seconds, n_features = len(clip) / RATE, len(functionals(clip, RATE))
@@ -112,7 +112,7 @@ def _functionals(clip: np.ndarray, runs: int) -> list[Result]:
 
 
 def _egemaps() -> Callable[[np.ndarray], object] | None:
-    """The extended Geneva set of a clip of 16 kHz by openSMILE, where its Python package is installed."""
+    """openSMILE's extended Geneva set for a clip of 16 kHz, if its Python package is installed."""
     try:
         import opensmile
     except ImportError:
@@ -124,7 +124,7 @@ def _egemaps() -> Callable[[np.ndarray], object] | None:
 
 
 def _logmel(clip: np.ndarray, runs: int) -> Result:
-    """`logmel` of a clip that it holds whole."""
+    """Measure `logmel` of a clip that is not cut."""
     mine, theirs = calls(lambda: audio.logmel(clip, RATE), lambda: logmel_with_librosa(clip), runs)
     expected = logmel_with_librosa(clip)
     away = np.abs(audio.logmel(clip, RATE)[:, : expected.shape[1]] - expected).max()
@@ -138,7 +138,7 @@ def _logmel(clip: np.ndarray, runs: int) -> Result:
 
 
 def logmel_with_librosa(clip: np.ndarray) -> np.ndarray:
-    """The spectrogram of `logmel`, in dB below its maximum, before it is padded."""
+    """The spectrogram of `logmel` before padding, in dB relative to its maximum."""
     mel = librosa.feature.melspectrogram(
         y=clip, sr=RATE, n_fft=512, win_length=400, hop_length=160, n_mels=64
     )

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.statistics``: whether intervals cover, tests keep their level, and leaks are found.
+"""``python -m benchmarks.statistics``: coverage of intervals, level of tests, and detection of leaks.
 
-Made-up people differ in how often a model recognises them: these skills have a beta distribution, or their
-logits a normal one. What the score would be with infinitely many people is known, so it can be counted how
-often the interval of a few holds it. One thread; the numbers are the same in every run with the same numpy.
+Simulated people differ in the accuracy of a model on them: these accuracies (skills) have a beta
+distribution, or their logits a normal one. The score for infinitely many people is known, so the coverage of
+the interval from a few people can be counted. One thread; the numbers are reproducible with the same version
+of numpy.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from eavctl.evaluation.summary import corrected
 
 PEOPLE = (3, 4, 5, 6, 8, 16)
 N_CLASSES = 4
-COVERAGE = 0.93  # intervals should cover as often at least
-REPEATS = 600  # of each cell
-MODELS = 4  # on a page
+COVERAGE = 0.93  # smallest acceptable coverage
+REPEATS = 600  # per cell
+MODELS = 4  # per report
 LEAKS = 210  # random tables and manifests
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(60)
@@ -36,12 +37,12 @@ class People:
 
     Parameters
     ----------
-    name : of its line in the table.
-    level : skill of the middle person (``logit``), or mean skill (``beta``).
+    name : name of its line in the table.
+    level : median skill (``logit``), or mean skill (``beta``).
     kind : ``beta``, ``logit``, or ``alike``: all have the same skill.
-    spread : of ``logit`` the standard deviation of the logits; of ``beta`` that of the skills as a share of
-        the greatest possible.
-    unequal : 20 to 100 clips a person and rare classes, where otherwise each has 10 clips of every class.
+    spread : standard deviation, of the logits for ``logit``; of the skills, relative to the largest possible,
+        for ``beta``.
+    unequal : 20 to 100 clips per person and rare classes, instead of 10 clips per person and class.
     """
 
     name: str
@@ -58,7 +59,7 @@ class People:
         return float(_expit(_logit(self.level) + self.spread * _NODES) @ _WEIGHTS / _WEIGHTS.sum())
 
     def skills(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """Of n people, the chance that a clip is recognised, (n,)."""
+        """Draw the skills of n people, (n,)."""
         if self.kind == "beta":
             total = 1 / self.spread**2 - 1
             return rng.beta(self.level * total, (1 - self.level) * total, n)
@@ -76,7 +77,7 @@ class People:
 
     @property
     def shares(self) -> np.ndarray:
-        """How frequent the classes are, (n_classes,)."""
+        """Frequencies of the classes, (n_classes,)."""
         return np.array([0.4, 0.3, 0.2, 0.1]) if self.unequal else np.full(N_CLASSES, 1 / N_CLASSES)
 
     @property
@@ -89,13 +90,14 @@ class People:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two models on the same people: how much better the first is, on average and from person to person.
+    """Two models on the same people.
 
     Parameters
     ----------
-    people : the skills that the two have in common.
-    gain, spread : mean and standard deviation over people of the first's skill less the second's.
-    alike : the share of clips that are as hard for the one as for the other.
+    name : name of its line in the table.
+    people : distribution of the mean skill of the two models.
+    gain, spread : mean and standard deviation over people of the first minus the second model's skill.
+    alike : share of clips that are equally hard for both models.
     """
 
     name: str
@@ -107,7 +109,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Cell:
-    """A share of repetitions, and the bound that it must keep but for the error of the simulation."""
+    """A share of the repetitions, and the bound that it must keep within the error of the simulation."""
 
     share: float
     bound: float
@@ -126,7 +128,7 @@ Line = tuple[str, list[Cell]]
 
 @dataclass(frozen=True)
 class Part:
-    """A table: the titles of its columns, and what computes its lines, a cell for each column."""
+    """A table: the titles of its columns, and a function that computes its lines, one cell per column."""
 
     columns: tuple[str, ...]
     lines: Callable[[], Iterable[Line]]
@@ -166,7 +168,7 @@ GAINS = (
 
 
 def coverage(people: People, n: int, repeats: int, seed: int = 0) -> dict[str, float]:
-    """How often the intervals of n people hold the score of the population, for each score."""
+    """Coverage of the intervals from n people, for each score."""
     rng = np.random.default_rng([seed, n])
     truths, hits = people.truths, dict.fromkeys(people.truths, 0)
     for _ in range(repeats):
@@ -178,7 +180,7 @@ def coverage(people: People, n: int, repeats: int, seed: int = 0) -> dict[str, f
 
 
 def compared(pair: Pair, n: int, repeats: int, seed: int = 0) -> tuple[float, float]:
-    """How often the interval of the difference holds the true one, and how often p is below 0.05."""
+    """Coverage of the interval of the difference, and share of p values below 0.05."""
     rng = np.random.default_rng([seed, n])
     expected = _mean_gain(pair)
     hits = small = 0
@@ -195,7 +197,7 @@ def compared(pair: Pair, n: int, repeats: int, seed: int = 0) -> tuple[float, fl
 
 
 def wrong_pages(people: People, n: int, repeats: int, seed: int = 0) -> float:
-    """How often a page of equally good models says of any that it is better than another."""
+    """Share of reports on equally good models that call one better than another."""
     rng = np.random.default_rng([seed, n])
     wrong = 0
     for _ in range(repeats):
@@ -216,7 +218,7 @@ def score_lines(people: Sequence[int], repeats: int) -> Iterable[Line]:
 
 
 def pair_lines(people: Sequence[int], repeats: int) -> Iterable[Line]:
-    """Coverage of differences, and the level of the exchange test."""
+    """Coverage of differences, and level of the permutation test."""
     for pair in (*NULL_PAIRS, *GAINS):
         found = [compared(pair, n, repeats) for n in people]
         cells = [Cell(covered, COVERAGE, repeats, at_least=True) for covered, _ in found]
@@ -227,14 +229,14 @@ def pair_lines(people: Sequence[int], repeats: int) -> Iterable[Line]:
 
 
 def page_lines(people: Sequence[int], repeats: int) -> Iterable[Line]:
-    """How often a page of equal models calls one of them better."""
+    """Share of reports on equally good models that call one of them better."""
     shares = [wrong_pages(_MIDDLE, n, repeats) for n in people]
     cells = [Cell(share, SIGNIFICANT, repeats, at_least=False) for share in shares]
     yield f"any of {MODELS} equal models called better", cells
 
 
 def leak_lines(n: int) -> Iterable[Line]:
-    """How often a planted leak is found, or a clean table is not refused, by kind; each must be always."""
+    """Share of planted leaks that are found, and of clean tables that are accepted; all must be 100 %."""
     for outcome in planted_leaks.run(n):
         yield outcome.kind, [Cell(outcome.right / outcome.n, 1.0, outcome.n, at_least=True)]
 
@@ -267,7 +269,7 @@ def main() -> int:
 
 
 def _predicted(truth: np.ndarray, chance: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Rows recognised with their chances; the others are any other class."""
+    """Predictions that are correct with the given probabilities, and otherwise any other class."""
     wrong = (truth + rng.integers(1, N_CLASSES, len(truth))) % N_CLASSES
     return np.where(rng.random(len(truth)) < chance, truth, wrong)
 
@@ -275,7 +277,7 @@ def _predicted(truth: np.ndarray, chance: np.ndarray, rng: np.random.Generator) 
 def _together(
     truth: np.ndarray, chances: Sequence[np.ndarray], alike: float, rng: np.random.Generator
 ) -> list[np.ndarray]:
-    """Predictions of several models, which find the same clips hard in a share of them."""
+    """Predictions of several models, for which a share of the clips is equally hard."""
     common, is_common = rng.random(len(truth)), rng.random(len(truth)) < alike
     wrong = (truth + 1) % N_CLASSES
     return [
@@ -285,7 +287,7 @@ def _together(
 
 
 def _mean_gain(pair: Pair, n: int = 400_000) -> float:
-    """The true difference: skills are held within 0 and 1, which moves it a little near the ceiling."""
+    """The true mean difference: skills are clipped to 0 to 1, which changes it a little near 1."""
     rng = np.random.default_rng(0)
     skills = pair.people.skills(n, rng)
     half = (pair.gain + pair.spread * rng.normal(size=n)) / 2

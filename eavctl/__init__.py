@@ -1,3 +1,72 @@
-"""Emotion recognition from EEG, audio and video: small commands over Parquet tables and model files."""
+"""Emotion recognition from EEG, audio and video: small commands over Parquet tables and model files.
 
-__version__ = "0.6.0"
+Each command is a function here, imported when it is first used: ``import eavctl`` imports nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from eavctl.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from eavctl.classifiers.training_loop import TrainSettings as TrainSettings
+    from eavctl.datasets.choice import Choice as Choice
+    from eavctl.extraction.recipe import Recipe as Recipe
+    from eavctl.predicting.predictor import Predictor as Predictor
+    from eavctl.stages.extract import extract as extract
+    from eavctl.stages.fuse import fuse as fuse
+    from eavctl.stages.predict import predict as predict
+    from eavctl.stages.report import make_report as make_report
+    from eavctl.stages.show import show as show
+    from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
+    from eavctl.stages.train_dnn import train_dnn as train_dnn
+    from eavctl.stages.train_fusion import train_fusion as train_fusion
+    from eavctl.stages.train_svm import train_svm as train_svm
+    from eavctl.stages.zero_shot import zero_shot as zero_shot
+    from eavctl.storage.tables import read_features as read_features
+    from eavctl.storage.tables import read_predictions as read_predictions
+    from eavctl.training.cross_validation import Evaluation as Evaluation
+    from eavctl.training.cross_validation import cross_validate as cross_validate
+    from eavctl.training.dnn_fitter import DnnFitter as DnnFitter
+    from eavctl.training.rows import read_training_set as read_training_set
+    from eavctl.training.svm_fitter import SvmFitter as SvmFitter
+
+_HOMES = {
+    "Choice": "datasets.choice",
+    "DnnFitter": "training.dnn_fitter",
+    "EncoderChoice": "stages.train_dnn",
+    "Evaluation": "training.cross_validation",
+    "Predictor": "predicting.predictor",
+    "Recipe": "extraction.recipe",
+    "SvmFitter": "training.svm_fitter",
+    "TrainSettings": "classifiers.training_loop",
+    "cross_validate": "training.cross_validation",
+    "extract": "stages.extract",
+    "fuse": "stages.fuse",
+    "make_report": "stages.report",
+    "predict": "stages.predict",
+    "read_features": "storage.tables",
+    "read_predictions": "storage.tables",
+    "read_training_set": "training.rows",
+    "show": "stages.show",
+    "train_dnn": "stages.train_dnn",
+    "train_fusion": "stages.train_fusion",
+    "train_svm": "stages.train_svm",
+    "zero_shot": "stages.zero_shot",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the public interface when it is first used (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'eavctl' has no attribute {name!r}")
+    import importlib
+
+    thing = getattr(importlib.import_module(f"eavctl.{_HOMES[name]}"), name)
+    globals()[name] = thing
+    return thing
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

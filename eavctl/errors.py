@@ -1,19 +1,19 @@
-"""Every error a user can meet: one or two lines that say what is wrong, where, and what to do."""
+"""All errors that users can get: one or two lines that say what is wrong, in which file, and what to do."""
 
 from __future__ import annotations
 
 
 class EavctlError(Exception):
-    """Base of all errors that are the input's or the caller's doing, never a bug.
+    """Base class of all errors caused by the input or the caller, never by a bug.
 
-    ``exit_code`` is what the command line ends with: 2 for wrong usage, 3 for bad or ill-fitting data.
+    ``exit_code`` is the exit code of the command line: 2 for wrong usage, 3 for bad or ill-fitting data.
     """
 
     exit_code = 3
 
 
 class UsageError(EavctlError):
-    """The command was asked for something that cannot be meant."""
+    """Wrong usage: an invalid option, setting or combination of them."""
 
     exit_code = 2
 
@@ -23,24 +23,24 @@ class DataError(EavctlError):
 
 
 class NoSpaceError(DataError):
-    """What was to be written has no room on the disk."""
+    """The disk is full."""
 
 
 class SignalError(DataError):
-    """One recording cannot be used: unreadable, silent, too short, not finite."""
+    """A recording cannot be used: unreadable, silent, too short, or not finite."""
 
 
 class SettingsError(DataError):
-    """A model meets features of other settings than it was trained on."""
+    """The features have other settings than those that the model was trained on."""
 
 
 class LeakError(DataError):
-    """A subject, clip or trial stands on both sides of a split whose protocol forbids it."""
+    """A subject, clip or trial is on both sides of a split, which the protocol forbids."""
 
 
 class RecordingWarning(UserWarning):
-    """Something is wrong with a recording that can be used all the same."""
+    """Something is wrong with a recording, but it can be used."""
 
 
 class TrainingWarning(UserWarning):
-    """A training went on, but not as it should: what was chosen or calibrated, and on which rows."""
+    """Training continued, but selection or calibration used other rows than it should."""

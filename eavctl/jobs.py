@@ -1,4 +1,4 @@
-"""How many processes to work with."""
+"""The number of worker processes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from eavctl.errors import UsageError
 
 
 def useful(jobs: int) -> int:
-    """The processes asked for, but no more than there are processors for: results are the same.
+    """Limit the requested number of processes to the available processors; results do not depend on it.
 
     Raises
     ------
     UsageError : fewer than one.
     """
     if jobs < 1:
-        raise UsageError(f"{jobs} processes cannot work: jobs must be 1 or more")
+        raise UsageError(f"jobs must be 1 or more, not {jobs}")
     return min(jobs, _processors())
 
 
 def _processors() -> int:
-    """Processors that this process may use."""
+    """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

@@ -1,4 +1,7 @@
-"""Names to things: layouts, feature sets, encoders, fusers and executors, one ``@register`` each."""
+"""The registry of layouts, feature sets, encoders, fusers and executors, each with one ``@register``.
+
+Other packages register theirs by an entry point of the group ``eavctl`` that names a module.
+"""
 
 from __future__ import annotations
 
@@ -20,16 +23,25 @@ PACKAGES = {
     "features": "eavctl.features",
     "encoders": "eavctl.encoders",
     "fusers": "eavctl.fusion",
-    "fusion networks": "eavctl.fusion.networks",  # apart: late fusion needs no torch
+    "fusion networks": "eavctl.fusion.networks",  # separate, because late fusion does not need torch
     "executors": "eavctl.extraction",
 }
+
+GROUP = "eavctl"  # of entry points
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """What is registered under a name: the thing itself and the facts given with it."""
+    """A registered object.
+
+    Parameters
+    ----------
+    kind, name : the kind, a key of `PACKAGES`, and the name.
+    thing : the registered function or class.
+    facts : keyword arguments of `register`.
+    """
 
     kind: str
     name: str
@@ -38,19 +50,19 @@ class Entry:
 
     @functools.cached_property
     def settings(self) -> dict[str, inspect.Parameter]:
-        """The thing's settings: its keyword parameters, with default and annotation."""
+        """The settings: keyword-only parameters of the function or class, with default and annotation."""
         parameters = inspect.signature(self.thing, eval_str=True).parameters
         return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
 
     def with_defaults(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The thing's settings: those given, each checked, and its defaults for the rest.
+        """Check the given settings and complete them with defaults.
 
-        A value is checked against its annotation (see `eavctl.settings.checked`), and all of them together
-        by the fact ``check``, a function of the settings, where there is one.
+        Each value is checked against its annotation (see `eavctl.settings.checked`); the fact ``check``, if
+        any, is a function that checks all of them together.
 
         Raises
         ------
-        UsageError : it has no such setting, or the setting does not take such a value.
+        UsageError : an unknown setting, or an invalid value.
         """
         unknown = sorted(settings.keys() - self.settings.keys())
         if unknown:
@@ -59,14 +71,14 @@ class Entry:
         chosen = {name: each.default for name, each in self.settings.items()}
         for name, value in settings.items():
             found = checked(repr(self.name), name, value, self.settings[name].annotation)
-            if found != chosen[name]:  # 45 for a default of 45.0 is the default, and hashed as that
+            if found != chosen[name]:  # 45 for a default of 45.0 keeps the default, and its hash
                 chosen[name] = found
         if check := self.facts.get("check"):
             check(**chosen)
         return chosen
 
     def build(self, *arguments: Any, **settings: Any) -> Any:
-        """Call the thing with settings that are checked first, as those of a model's file must be.
+        """Call the function or class with checked settings, which may come from a model file.
 
         Raises
         ------
@@ -79,31 +91,39 @@ _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}
 
 
 def register(kind: str, name: str, **facts: Any) -> Callable[[T], T]:
-    """Register the decorated function or class as ``name`` among the ``kind``, with its facts."""
+    """Decorator that registers a function or class under a kind and name, with facts about it."""
 
-    def remember(thing: T) -> T:
+    def add(thing: T) -> T:
         if name in _entries[kind]:
             raise ValueError(f"{kind} has two entries named {name!r}")
         _entries[kind][name] = Entry(kind, name, thing, facts)
         return thing
 
-    return remember
+    return add
 
 
 def names(kind: str) -> list[str]:
-    """All registered names of a kind, sorted."""
-    return sorted(_homes(kind).keys() | _entries[kind].keys())
-
-
-def get(kind: str, name: str) -> Entry:
-    """Look a name up.
+    """All registered names of a kind, sorted.
 
     Raises
     ------
-    UsageError : no such name; the message lists the known ones and the nearest.
+    UsageError : an entry point of another package cannot be imported.
     """
-    if name not in _entries[kind] and name in _homes(kind):
-        importlib.import_module(_homes(kind)[name])
+    _import_entry_points()
+    return sorted(_modules(kind).keys() | _entries[kind].keys())
+
+
+def get(kind: str, name: str) -> Entry:
+    """Look up a name.
+
+    Raises
+    ------
+    UsageError : an unknown name; the message lists the known names and suggests the nearest.
+    """
+    if name not in _entries[kind] and name in _modules(kind):
+        importlib.import_module(_modules(kind)[name])
+    if name not in _entries[kind]:
+        _import_entry_points()
     if name in _entries[kind]:
         return _entries[kind][name]
     known = names(kind)
@@ -113,19 +133,34 @@ def get(kind: str, name: str) -> Entry:
 
 
 @functools.cache
-def _homes(kind: str) -> dict[str, str]:
-    """The module that registers each name, told by its text: to import them all takes far longer.
+def _import_entry_points() -> None:
+    """Import the modules that other packages name: only when a name is unknown, or all are listed."""
+    from importlib.metadata import entry_points
 
-    A module without text is imported, so that it registers what it holds.
+    for point in entry_points(group=GROUP):
+        try:
+            point.load()
+        except Exception as error:  # code of others can fail in any way
+            raise UsageError(
+                f"the entry point {point.name!r} ({point.value}) cannot be imported: {error}; repair or "
+                "uninstall that package"
+            ) from error
+
+
+@functools.cache
+def _modules(kind: str) -> dict[str, str]:
+    """The module that registers each name, found in the source text: importing all would be much slower.
+
+    A module without source is imported.
     """
     package = importlib.import_module(PACKAGES[kind])
-    # Beginning with plain text, unlike ^, it is sought many times as fast.
-    registers = re.compile(rf'\n@register\(\s*"{re.escape(kind)}",\s*"([^"]+)"')
-    homes: dict[str, str] = {}
+    # A pattern that begins with plain text, and not with ^, is found many times as fast.
+    registrations = re.compile(rf'\n@register\(\s*"{re.escape(kind)}",\s*"([^"]+)"')
+    modules: dict[str, str] = {}
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         loader: Any = module.module_finder.find_spec(module.name, None).loader  # type: ignore[union-attr]
         source = loader.get_source(module.name)
         if source is None:
             importlib.import_module(module.name)
-        homes |= dict.fromkeys(registers.findall(source or ""), module.name)
-    return homes
+        modules |= dict.fromkeys(registrations.findall(source or ""), module.name)
+    return modules

@@ -1,7 +1,8 @@
-"""Values of settings, checked against the annotations of the function or class that takes them.
+"""Checks of the values of settings against the annotations of the function or class that has them.
 
-The annotation says all there is to check: ``Annotated[int, Within(1, 512)]``, ``Literal["face", "frame"]``,
-``Sequence[str] | None``. A value that fits none of it is a `UsageError` before anything is computed.
+An annotation is the full specification of a value: ``Annotated[int, Within(1, 512)]``,
+``Literal["face", "frame"]``, ``Sequence[str] | None``. A value that does not fit is a `UsageError` before
+anything is computed.
 """
 
 from __future__ import annotations
@@ -17,41 +18,42 @@ from eavctl.errors import UsageError
 
 
 class Within(NamedTuple):
-    """Bounds of a number, for ``Annotated``; both are allowed values."""
+    """Inclusive bounds of a number, for ``Annotated``."""
 
     least: float
     most: float
 
     @property
     def words(self) -> str:
-        """The bounds, to follow on what is bounded."""
+        """The bounds as text that follows the name of the type."""
         least, most = (f"{each:.10g}" for each in (self.least, self.most))
         return f" from {least} to {most}"
 
 
-Share = Annotated[float, Within(0, 0.9)]  # of values that dropout zeroes, say
-MOST_SEED = 2**32 - 1  # that numpy and scikit-learn take
+Share = Annotated[float, Within(0, 0.9)]  # such as a dropout rate
+MOST_SEED = 2**32 - 1  # largest seed of numpy and scikit-learn
 
 
 class _MisfitError(Exception):
-    """The value is not what the annotation allows."""
+    """The value does not fit the annotation."""
 
 
 def checked(owner: str, name: str, value: Any, annotation: Any) -> Any:
-    """The value of a setting, as its owner takes it.
+    """Check the value of a setting and convert it to its type.
 
-    A text where a list is wanted is read as a list with commas: ``C3,C4`` is ``["C3", "C4"]``. A whole
-    number is the same setting however it is written: 40.0 is 40.
+    Text for a list is split at commas: ``C3,C4`` becomes ``["C3", "C4"]``. Whole numbers become int, so that
+    40.0 and 40 are the same setting.
 
     Parameters
     ----------
-    owner, name : what takes the setting, and its name, for the error.
+    owner, name : owner and name of the setting, for the error.
+    value : the value to check.
     annotation : plain types, ``None``, ``Literal``, sequences and unions of them, and ``Annotated`` with
-        `Within`. ``Any`` takes everything.
+        `Within`; ``Any`` accepts every value.
 
     Raises
     ------
-    UsageError : another type, an empty text or list, not finite, or out of bounds.
+    UsageError : wrong type, empty text or list, not finite, or out of bounds.
     """
     try:
         return _fitted(value, annotation)
@@ -95,7 +97,7 @@ def _first_fit(value: Any, annotations: Sequence[Any]) -> Any:
 
 
 def _list(value: Any, parts: Sequence[Any]) -> list[Any]:
-    """A list, none of it empty; of a fixed length where the annotation is a tuple of so many."""
+    """A list that is not empty, of fixed length if the annotation is a tuple of fixed length."""
     is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
     if isinstance(value, str):
         value = [_item(text.strip(), parts[0]) for text in value.split(",")]
@@ -105,7 +107,7 @@ def _list(value: Any, parts: Sequence[Any]) -> list[Any]:
 
 
 def _item(text: str, annotation: Any) -> Any:
-    """One item of a list written with commas: a text stays one where texts are wanted."""
+    """One item of a comma-separated list, parsed as JSON unless the annotation is str."""
     try:
         return text if annotation is str else json.loads(text)
     except ValueError:
@@ -113,11 +115,11 @@ def _item(text: str, annotation: Any) -> Any:
 
 
 def _float(value: Any) -> float:
-    """A finite number; a whole one as an int, so that 40 and 40.0 give the same hash of settings."""
+    """A finite number; whole numbers as int, so that 40 and 40.0 give the same hash of settings."""
     _require(value, isinstance(value, int | float) and not isinstance(value, bool))
     try:
         _require(value, math.isfinite(value))
-    except OverflowError:  # a whole number beyond the floats
+    except OverflowError:  # an integer too large for a float
         raise _MisfitError from None
     return int(value) if float(value).is_integer() else value
 
@@ -139,7 +141,7 @@ _NAMES: dict[Any, tuple[str, str]] = {
 
 
 def _words(annotation: Any, *, plural: bool = False) -> str:
-    """What an annotation allows, in words."""
+    """The values that an annotation allows, as text."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = "".join(fact.words for fact in parts[1:] if isinstance(fact, Within))

@@ -200,7 +200,7 @@ def test_any_json_is_taken_or_refused(value: Any) -> None:
         json.dumps(found, allow_nan=False)
 
 
-def test_settings_that_cannot_be_meant_together_are_refused_before_a_recording_is_opened() -> None:
+def test_contradictory_settings_are_refused_before_a_recording_is_opened() -> None:
     for name, wrong in (
         ("eeg-epochs", {"low": 20, "high": 10}),
         ("eeg-epochs", {"high": 60}),
@@ -216,7 +216,7 @@ def test_settings_that_cannot_be_meant_together_are_refused_before_a_recording_i
     [{"lr": math.nan}, {"lr": math.inf}, {"dropout": 7}, {"members": 10**9}, {"epochs": 1.5}, {"batch": "8"},
      {"seed": 2**32}, {"device": "tpu"}, {"clip": math.nan}, {"ema": math.nan}],
 )  # fmt: skip
-def test_a_training_that_cannot_be_meant(wrong: dict[str, Any]) -> None:
+def test_an_invalid_training_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong))):
         TrainSettings(**wrong)
 

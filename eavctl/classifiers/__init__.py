@@ -1,1 +1,1 @@
-"""Fitting and applying classifiers: a support vector machine and a loop for every network."""
+"""Classifiers: a support vector machine, and the training loop of all networks."""

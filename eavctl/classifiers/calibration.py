@@ -1,9 +1,9 @@
-"""Logits to calibrated probabilities, probabilities to answers, and how to judge them on the way.
+"""Calibration of logits, decisions, and the scores that training needs.
 
-Classifiers here are trained with balanced class weights, so their logits take all classes for equally
-frequent. One scale and a bias for each class, fitted on rows that were not trained on, turn them into
-probabilities that hold for the classes as they come. Answers are to serve the mean recall of the classes
-(UAR), so probabilities are divided by the classes' frequencies before the greatest is taken.
+Classifiers are trained with balanced class weights, so their logits assume equally frequent classes. One
+scale and a bias per class, fitted on held-out rows, turn them into probabilities for the actual class
+frequencies. Decisions maximise the mean recall of the classes (UAR), so probabilities are divided by the
+class frequencies before the maximum is taken.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import numpy as np
 
 from eavctl.errors import DataError
 
-BIAS_DEVIATION = 0.3  # of the prior of a bias: held-out people are few, and a wider one fits what is theirs
-SCALE_DEVIATION = 10.0  # of the prior of the scale, in logits whose root mean square is 1
-LEAST_SCALE = 1e-4  # above 0, so that logits that tell nothing still keep their order
+BIAS_DEVIATION = 0.3  # of the prior of a bias: with few held-out people, a wider prior overfits them
+SCALE_DEVIATION = 10.0  # of the prior of the scale, for logits with a root mean square of 1
+LEAST_SCALE = 1e-4  # above 0, so that uninformative logits keep their order
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float64 (n_rows, n_classes) of logits of that shape."""
+    """Convert logits to probabilities, float64, both (n_rows, n_classes)."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
@@ -30,11 +30,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Calibration:
-    """What turns logits into probabilities: ``softmax(scale * logits + bias)``.
+    """Map from logits to probabilities: ``softmax(scale * logits + bias)``.
 
     Parameters
     ----------
-    scale : above 0, the inverse of the temperature.
+    scale : inverse temperature, above 0.
     bias : float64, shape (n_classes,).
     """
 
@@ -43,7 +43,7 @@ class Calibration:
 
     @property
     def temperature(self) -> float:
-        """1 / scale, rounded as it is."""
+        """1 / scale, rounded to six digits."""
         return float(_rounded(np.array([1 / self.scale]))[0])
 
     def to_meta(self) -> dict[str, Any]:
@@ -51,44 +51,44 @@ class Calibration:
         return {"temperature": self.temperature, "bias": self.bias.tolist()}
 
     def balanced_bias(self, priors: np.ndarray) -> np.ndarray:
-        """The biases if all classes were equally frequent, shape (n_classes,), mean 0; see `balanced`."""
+        """The biases for equally frequent classes, shape (n_classes,), mean 0; see `balanced`."""
         bias = np.where(priors > 0, self.bias - np.log(np.where(priors > 0, priors, 1)), 0)
         return np.asarray(bias - bias.mean())
 
     def __call__(self, logits: np.ndarray) -> np.ndarray:
-        """Probabilities, float64 (n_rows, n_classes), of logits of that shape.
+        """Convert logits to probabilities, float64, both (n_rows, n_classes).
 
         Raises
         ------
-        DataError : logits that are not finite, so that there are no probabilities.
+        DataError : logits that are not finite.
         """
         if not np.isfinite(logits).all():
             raise DataError(
-                "probabilities that are not finite: the features are not finite, or the model is damaged"
+                "the probabilities are not finite: the features are not finite, or the model is damaged"
             )
         return softmax(self.scale * logits + self.bias)
 
 
 def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Calibration:
-    """Fit a scale and a bias for each class by maximum likelihood, with weak priors.
+    """Fit a scale and a bias for each class by maximum a posteriori estimation with weak priors.
 
-    One scale for all classes is temperature scaling [1]_; with biases it is the bias-corrected temperature
-    scaling of [2]_, convex in scale and biases. The prior of the biases is a Gaussian around the logarithms
-    of the class shares of the training rows: it rules where there are few rows, or none. That of the scale
-    is so wide that it only keeps logits that tell all classes apart from an infinite one.
+    One scale for all classes is temperature scaling [1]_; with biases it is bias-corrected temperature
+    scaling [2]_, which is convex in scale and biases. The prior of the biases is a Gaussian around the
+    logarithms of the class frequencies in the training rows; it dominates for few rows, or none. The prior of
+    the scale is so wide that it only prevents an infinite scale for logits that separate all classes.
 
     Parameters
     ----------
     logits : shape (n_rows, n_classes), of rows that the classifier was not trained on; without rows the
         scale is 1.
-    y : class numbers, int, shape (n_rows,).
-    counts : rows of each class that the classifier was trained on, shape (n_classes,); a class without
-        rows counts as half a row.
+    y : class indices, int, shape (n_rows,).
+    counts : number of training rows per class, shape (n_classes,); a class without rows counts as half a
+        row.
 
     Returns
     -------
-    The calibration; biases have mean 0. All is rounded to six digits, since digits beyond would show how
-    many processes made the logits.
+    The calibration; biases have mean 0. All values are rounded to six digits, because further digits would
+    depend on the number of processes that computed the logits.
 
     References
     ----------
@@ -104,7 +104,7 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
 
     size = float(np.sqrt((logits - logits.mean(axis=1, keepdims=True)).var())) or 1.0
     x, rows = logits / size, np.arange(len(y))
-    centre = np.array([0.0, *expected])  # of the scale, then the biases, as all that follows
+    centre = np.array([0.0, *expected])  # of the scale, then of the biases, as in all arrays below
     deviation = np.array([SCALE_DEVIATION, *[BIAS_DEVIATION] * len(counts)])
 
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
@@ -125,43 +125,43 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
 
 
 def nll(proba: np.ndarray, y: np.ndarray) -> float:
-    """Mean negative log likelihood of the true classes ``y`` (n_rows,) under (n_rows, n_classes)."""
+    """Mean negative log likelihood of the true classes, (n_rows,), for probabilities (n_rows, n_classes)."""
     return -float(np.log(np.maximum(proba[np.arange(len(y)), y], 1e-300)).mean())
 
 
 def balanced(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """The probabilities if all classes were equally frequent: proba / prior, brought to sum 1.
+    """The probabilities for equally frequent classes: proba / prior, normalised to sum 1.
 
     Parameters
     ----------
     proba : shape (..., n_classes).
-    priors : shape (n_classes,), shares of the classes among the rows that were trained on; a class of prior
-        0 was never trained on and stays at 0.
+    priors : shape (n_classes,), frequencies of the classes in the training rows; a class of prior 0 has no
+        training rows and keeps probability 0.
     """
     ratios = np.divide(proba, priors, out=np.zeros(proba.shape), where=priors > 0)
     return np.asarray(ratios / np.maximum(ratios.sum(axis=-1, keepdims=True), np.finfo(np.float64).tiny))
 
 
 def decide(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """The answers to probabilities, class numbers (...,): the greatest of `balanced`, with its parameters.
+    """The predicted classes, indices (...,): the maximum of `balanced`, with the same parameters.
 
-    It is the Bayes rule for the mean error over classes; with equal priors, the likeliest class.
+    This is the Bayes rule for the mean error over classes; with equal priors, the most probable class.
     """
     return np.asarray(balanced(proba, priors).argmax(axis=-1))
 
 
-def uar(answers: np.ndarray, y: np.ndarray) -> float:
-    """Mean recall of the classes that occur in ``y``; both are class numbers, shape (n_rows,)."""
-    right = answers == y
-    return float(np.mean([right[y == label].mean() for label in np.unique(y)]))
+def uar(pred: np.ndarray, y: np.ndarray) -> float:
+    """Mean recall of the classes that occur in ``y``; both are class indices, shape (n_rows,)."""
+    is_correct = pred == y
+    return float(np.mean([is_correct[y == label].mean() for label in np.unique(y)]))
 
 
 def priors_of(meta: Mapping[str, Any]) -> np.ndarray:
-    """The priors that a model's meta keeps, shape (n_classes,); equal ones where an older version kept none.
+    """The priors in the metadata of a model, shape (n_classes,); equal ones for older models without priors.
 
     Raises
     ------
-    ValueError : they do not fit the classes.
+    ValueError : the priors do not fit the classes.
     """
     n_classes = len(meta["classes"])
     priors = np.array(meta.get("priors") or [1 / n_classes] * n_classes, dtype=np.float64)
@@ -171,11 +171,11 @@ def priors_of(meta: Mapping[str, Any]) -> np.ndarray:
 
 
 def bias_of(bias: Sequence[float] | None, n_classes: int) -> np.ndarray:
-    """The biases that a model's meta keeps, shape (n_classes,); 0 where an older version kept none.
+    """The biases in the metadata of a model, shape (n_classes,); 0 for older models without biases.
 
     Raises
     ------
-    ValueError : they do not fit the classes.
+    ValueError : the biases do not fit the classes.
     """
     values = np.array([0.0] * n_classes if bias is None else bias, dtype=np.float64)
     if values.shape != (n_classes,):
@@ -184,11 +184,11 @@ def bias_of(bias: Sequence[float] | None, n_classes: int) -> np.ndarray:
 
 
 def members_of(meta: Mapping[str, Any]) -> list[Calibration]:
-    """The calibrations of a network's members, of its meta's ``temperatures`` and ``biases``.
+    """The calibrations of the members of a network, from ``temperatures`` and ``biases`` in its metadata.
 
     Raises
     ------
-    ValueError : they do not fit each other or the classes, or a temperature is not above 0.
+    ValueError : their numbers differ or do not fit the classes, or a temperature is not above 0.
     """
     temperatures = meta["temperatures"]
     if not all(temperature > 0 for temperature in temperatures):

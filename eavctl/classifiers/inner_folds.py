@@ -1,7 +1,7 @@
-"""Cuts of the training rows, for choosing settings, early stopping and calibration.
+"""Inner folds of the training rows, for selection, early stopping and calibration.
 
-They keep people apart, or what else the protocol keeps apart; where that cannot be done, clips and trials;
-and single rows where not even that can. Each step down is a `eavctl.errors.TrainingWarning`.
+They keep the groups of the protocol, such as people, whole; if that is not possible, clips and trials; else
+they split single rows. Each such step is a `eavctl.errors.TrainingWarning`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import numpy as np
 
 from eavctl.errors import DataError, TrainingWarning
 
-N_FOLDS = 4  # to choose settings on
+N_FOLDS = 4  # for selection and calibration
 
 Fold = tuple[np.ndarray, np.ndarray]
 Names = Sequence[str] | np.ndarray
 
 
 class _Level(NamedTuple):
-    """What a cut keeps whole, shape (n_rows,), and what one of them and several are called."""
+    """The groups that a split keeps whole, shape (n_rows,), and their name in singular and plural."""
 
     kept: np.ndarray
     one: str
@@ -31,14 +31,14 @@ class _Level(NamedTuple):
 
 @dataclass(frozen=True)
 class InnerRows:
-    """Training rows to be cut; a fold is a pair of row numbers (training part, test part).
+    """Training rows to split; a fold is a pair of arrays of row indices (training part, test part).
 
     Parameters
     ----------
-    y : class numbers, int, shape (n_rows,).
+    y : class indices, int, shape (n_rows,).
     classes : names of the classes.
-    groups : shape (n_rows,), people, or what else the protocol keeps apart; None where nothing is known.
-    units : shape (n_rows,), what is never to be divided, such as clips or trials; None: each row by itself.
+    groups : shape (n_rows,), groups of the protocol, such as people; None if unknown.
+    units : shape (n_rows,), units that are not divided if possible, such as clips; None: single rows.
     """
 
     y: np.ndarray
@@ -47,7 +47,7 @@ class InnerRows:
     units: Names | None = None
 
     def folds(self, seed: int) -> list[Fold]:
-        """Folds to choose settings and calibrate on, which test every row once.
+        """Folds for selection and calibration, which test every row once.
 
         Raises
         ------
@@ -60,12 +60,17 @@ class InnerRows:
         return folds
 
     def validation(self, share: float, seed: int) -> list[Fold]:
-        """Cut in as many disjoint ways as the share of validation rows, from 0 to 0.5, allows.
+        """Folds for early stopping and calibration.
+
+        Parameters
+        ----------
+        share : share of validation rows, 0 to 0.5.
+        seed : random seed.
 
         Returns
         -------
-        Folds whose training parts have every class; no row is in two test parts. A single one with an empty
-        test part where the share is 0 or the rows cannot be cut.
+        At most 1 / share folds whose training parts have every class, with disjoint test parts; or, if the
+        share is 0 or the rows cannot be split, a single fold with an empty test part.
         """
         failed: list[_Level] = []
         if share:
@@ -82,7 +87,7 @@ class InnerRows:
         return [(np.arange(len(self.y)), np.arange(0))]
 
     def holding(self, names: Collection[str]) -> Fold | None:
-        """The fold that tests the groups of these names; None where a part has no row or a class is lost."""
+        """The fold that holds out the named groups; None if a part is empty or a class is not trained."""
         if self.groups is None:
             return None
         held = np.isin(np.asarray(self.groups), list(names))
@@ -90,7 +95,7 @@ class InnerRows:
         return fold if self._is_whole(fold) else None
 
     def groups_tested(self, fold: Fold) -> list[str]:
-        """Names, sorted, of the groups whose rows are all in the test part."""
+        """Sorted names of the groups whose rows are all in the test part."""
         if self.groups is None:
             return []
         groups = np.asarray(self.groups)
@@ -102,7 +107,7 @@ class InnerRows:
         return np.unique(self.y, return_counts=True)[1]
 
     def _levels(self) -> list[_Level]:
-        """What to keep whole, the best first; one that the next divides no further is left out."""
+        """The levels at which to keep rows together, best first, without equivalent ones."""
         named = ((self.groups, "group", "groups (such as people)"), (self.units, "clip", "clips or trials"))
         levels = [_Level(np.asarray(kept), *nouns) for kept, *nouns in named if kept is not None]
         levels.append(_Level(np.arange(len(self.y)), "row", "rows"))
@@ -112,7 +117,7 @@ class InnerRows:
     def _cut(
         self, n_folds: int, seed: int, enough: Callable[[list[Fold]], bool]
     ) -> tuple[list[Fold], list[_Level]]:
-        """Folds of the first level whose folds are enough, or none; and the levels that failed before."""
+        """Folds of the first level that gives enough of them, or none, and the levels that failed."""
         levels = self._levels()
         for number, level in enumerate(levels):
             folds = self._folds(level.kept, n_folds, seed)
@@ -121,7 +126,7 @@ class InnerRows:
         return [], levels
 
     def _folds(self, kept: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
-        """Of so many folds at most, alike in classes, those whose training parts have every class."""
+        """Up to ``n_folds`` folds, stratified by class, whose training parts have every class."""
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         n_kept = len(np.unique(kept))
@@ -130,7 +135,7 @@ class InnerRows:
             return []
         kind = StratifiedKFold if n_kept == len(kept) else StratifiedGroupKFold
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # classes rarer than folds are seen to by _is_whole
+            warnings.simplefilter("ignore", UserWarning)  # _is_whole handles classes rarer than folds
             folds = list(kind(n_folds, shuffle=True, random_state=seed).split(self.y, self.y, kept))
         return [fold for fold in folds if self._is_whole(fold)]
 
@@ -145,8 +150,8 @@ class InnerRows:
             warnings.warn(text, TrainingWarning, stacklevel=3)
 
     def _reason(self, level: _Level) -> str:
-        """Why a level's folds are not enough."""
-        from eavctl.evaluation.groups import short  # brings pandas, which judging does without
+        """Reason why the folds of a level are not enough."""
+        from eavctl.evaluation.groups import short  # imports pandas, which prediction does not need
 
         kept, one, _ = level
         if len(np.unique(kept)) == 1:

@@ -1,4 +1,4 @@
-"""Keep memory that one training step frees for the next one."""
+"""Reuse of memory between the steps of a training."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import contextlib
 import ctypes
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-LARGEST_THRESHOLD = 32 << 20  # glibc takes no higher one
+LARGEST_THRESHOLD = 32 << 20  # the maximum of glibc
 
 
 def keep_freed_memory() -> None:
-    """Make the C library keep freed memory, for the rest of the process.
+    """Make the C library keep the memory that tensors free, for the rest of the process.
 
-    By default glibc returns large blocks to the system at once, and page faults of the next step take a fifth
-    of the training of a small network on a CPU. Without glibc nothing happens. Commands that train networks
-    call this; functions of the library never do, because it changes the whole process.
+    By default glibc returns large blocks to the system at once, and getting new pages in the next step takes
+    a fifth of the time of training a small network on a CPU. Without glibc, nothing happens. Because this
+    affects the whole process, only commands call it, never library functions.
     """
     with contextlib.suppress(OSError, TypeError, AttributeError):
         set_option = ctypes.CDLL(None).mallopt

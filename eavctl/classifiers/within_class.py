@@ -1,4 +1,4 @@
-"""Bringing features to one scale, and turning down the directions in which clips of one class differ."""
+"""Standardisation of features, and within-class covariance normalisation."""
 
 from __future__ import annotations
 
@@ -7,25 +7,25 @@ from dataclasses import dataclass
 import numpy as np
 
 N_DIRECTIONS = 64
-SHRINKAGE = 3.0  # times the mean variance: directions that vary less in a class are nearly left alone
-LEAST_VARIANCE = 1e-9  # of the widest direction
+SHRINKAGE = 3.0  # times the mean variance: directions with less variance in a class hardly change
+LEAST_VARIANCE = 1e-9  # relative to the direction of largest variance
 
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Standardises columns, compresses wild values, and shortens the widest within-class directions.
+    """Standardise columns, compress outliers, and shrink the directions of largest within-class variance.
 
-    What makes clips of one emotion differ most is the speaker and the words. With ``W`` the covariance of
-    features around their class's mean, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, ``a`` being
-    `SHRINKAGE` times the mean variance, and ``W`` taken along its `N_DIRECTIONS` widest directions alone.
-    Before that the inverse hyperbolic sine, the identity for small values and a logarithm for large ones,
-    keeps a few wild statistics of a clip from ruling its distances, as the value normalisation of [2]_ does.
+    Clips of one emotion differ most by speaker and words. With ``W`` the covariance of features around the
+    mean of their class, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, where ``a`` is `SHRINKAGE` times
+    the mean variance, and ``W`` is restricted to its `N_DIRECTIONS` directions of largest variance. Before
+    that, the inverse hyperbolic sine, which is linear for small and logarithmic for large values, prevents
+    outliers from dominating distances, like the value normalisation of [2]_.
 
     Parameters
     ----------
-    mean, scale : of each column, shape (n_columns,).
+    mean, scale : mean and scale of each column, shape (n_columns,).
     directions : orthonormal, float32, shape (n_directions, n_columns).
-    shortening : what is taken off each direction, from 0 to 1, shape (n_directions,).
+    shortening : share removed from each direction, 0 to 1, shape (n_directions,).
 
     References
     ----------
@@ -41,7 +41,7 @@ class Normalizer:
     shortening: np.ndarray
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Normalise features (n_rows, n_columns), to float64 of the same shape."""
+        """Normalise features (n_rows, n_columns); returns float64 of the same shape."""
         rows = _compressed(np.array(x, np.float64), self.mean, self.scale)
         directions = self.directions.astype(np.float64)
         rows -= (rows @ directions.T * self.shortening) @ directions
@@ -49,7 +49,7 @@ class Normalizer:
 
 
 def learn(x: np.ndarray, y: np.ndarray) -> Normalizer:
-    """Learn a normaliser from training rows, (n_rows, n_columns), and their classes, (n_rows,)."""
+    """Fit a normaliser to training rows, (n_rows, n_columns), and their classes, (n_rows,)."""
     rows = np.array(x, np.float64)
     mean, scale = rows.mean(axis=0), rows.std(axis=0)
     scale = np.where(scale > np.finfo(np.float32).eps * np.abs(mean), scale, 1)
@@ -69,7 +69,7 @@ def _compressed(rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.nda
 
 
 def _widest(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Variances and directions, widest last, of centred rows; by the smaller of the two Gram matrices."""
+    """Variances and principal directions of centred rows, ascending, from the smaller Gram matrix."""
     from scipy.linalg import eigh  # unlike numpy's, it can stop at the widest directions
 
     n_rows, n_columns = rows.shape

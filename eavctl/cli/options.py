@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from eavctl import __version__
 from eavctl.errors import UsageError
 from eavctl.settings import MOST_SEED
 from eavctl.storage.files import STDIO
+from eavctl.version import __version__
 
 
 def _print_version(asked: bool) -> None:

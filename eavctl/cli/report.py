@@ -28,12 +28,12 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Score prediction tables: intervals, each class, each subject, confusion matrices."""
-    from eavctl.stages.report import report as run
+    from eavctl.stages.report import make_report
 
     if out is None and not as_json:
         raise UsageError("nothing to write: give -o report.html, or --json")
     check_stdout(as_json, out)
-    found = run(tables, out, force=force, dry_run=dry_run)
+    found = make_report(tables, out, force=force, dry_run=dry_run)
     outputs = [out] if out else []
     count = f"{len(tables)} {'table' if len(tables) == 1 else 'tables'}"
     if dry_run:

@@ -50,7 +50,7 @@ def verdict(versus: Mapping[str, Any]) -> str:
 
     difference, name = versus["difference"], versus["name"]
     other = name if versus.get("late") else f"the best of its inputs, {name}"
-    judged = judge(versus)  # files of older versions have the answer of the interval alone
+    judged = judge(versus)  # files of older versions were judged by the interval only
     relation = "is better than" if judged["better"] else "is not shown to be better than"
     if judged["worse"]:
         relation = "is worse than"

@@ -150,8 +150,8 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
     kind = parameter.type.name.split()[0]
     if name in NOT_IN_FILE or kind not in TYPES or parameter.param_type_name == "argument":
         raise UsageError(
-            f"{SETTINGS_FILE}: {name} cannot be set there, because it chooses or overwrites files; give it on "
-            f"the command line or as {SETTINGS_PREFIX}{name.upper()} in the environment"
+            f"{SETTINGS_FILE}: {name} cannot be set there, because it chooses or overwrites files; give it "
+            f"on the command line or as {SETTINGS_PREFIX}{name.upper()} in the environment"
         )
     if name == SET:
         value = _pairs(value)

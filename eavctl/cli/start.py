@@ -110,6 +110,8 @@ def _dispatch(arguments: list[str]) -> int:
         from eavctl.cli.app import parse
 
         return parse(arguments)
+    # OpenBLAS starts threads when numpy is imported: an eighth of a prediction, which does not use them.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from eavctl.cli.judging import judge
 
     clip, model = plain

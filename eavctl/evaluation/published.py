@@ -38,9 +38,9 @@ def published_line(table: PredictionTable) -> str | None:
     comparable.
     """
     datasets = set(table.keys["dataset"].dropna())
-    protocol, modalities = table.meta.get("protocol", {}), table.meta.get("modalities", ())
-    name = modalities[0] if len(modalities) == 1 else ""
-    scores = _TABLES.get(protocol.get("name", ""), {}).get(name, ())
+    about = table.about
+    modality = about.modalities[0] if len(about.modalities) == 1 else ""
+    scores = _TABLES.get(about.protocol.name, {}).get(modality, ())
     if not scores or not datasets or not datasets <= {EAV, TWIN}:
         return None
     listed = "; ".join(f"{score.accuracy:.3f} ({score.by})" for score in scores)

@@ -43,7 +43,7 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
     def accuracy_of(rows: np.ndarray) -> dict[str, Any] | None:
         """Accuracy of these rows with its interval; None for too few clusters."""
         mine = keys.iloc[rows].reset_index(drop=True)
-        clusters = clusters_of(mine, (table.meta.get("protocol") or {}).get("group"))
+        clusters = clusters_of(mine, table.about.protocol.group)
         share = score_intervals(clusters, np.zeros(len(rows), int), wrong[rows], 2)["accuracy"]
         if share.low is None:
             return None

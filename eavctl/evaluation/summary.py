@@ -178,4 +178,4 @@ def judge(comparison: Mapping[str, Any]) -> dict[str, bool]:
 
 def protocol_group(table: PredictionTable) -> str | None:
     """The key that the protocol keeps whole, or None if the table does not name one."""
-    return (table.meta.get("protocol") or {}).get("group")
+    return table.about.protocol.group

@@ -1,1 +1,1 @@
-"""Signal in, float32 out: pure functions, each set registered under ``features``."""
+"""Feature sets: pure functions from a signal to float32, each registered under ``features``."""

@@ -1,4 +1,4 @@
-"""Feature sets of sound: ``seed33``, a small baseline of global statistics, and ``logmel``, for networks."""
+"""Feature sets of audio: ``seed33``, a small baseline of global statistics, and ``logmel``, for networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Frames = Annotated[int, Within(1, 30_000)]  # of 10 ms: five minutes
 
 SHORTEST_S = 0.1
 
-N_FFT, HOP = 2048, 512  # librosa's defaults, at whatever rate the file has
+N_FFT, HOP = 2048, 512  # librosa's defaults, at the sampling rate of the file
 N_MELS, N_MFCC = 128, 13
 CONTRAST_LOWEST_HZ, CONTRAST_BANDS, CONTRAST_QUANTILE = 200.0, 6, 0.02
 ZERO = 1e-10
@@ -43,20 +43,21 @@ SEED33_NAMES = (*(f"{name}_{s}" for name in SEED33_MATRICES for s in ("mean", "s
 def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
     """Mean, standard deviation, minimum and maximum of eight matrices, and the mean energy: 33 numbers.
 
-    They collapse coefficients and time alike; kept as a baseline that is widely used, not a good one.
+    The statistics are taken over coefficients and time together. A widely used baseline, but not a good one.
 
     Parameters
     ----------
     signal : float32, shape (n_samples,), at least 0.1 s.
-    rate : Hz, above 12800.
+    rate : sampling rate, Hz, above 12800.
 
     Returns
     -------
-    float32, shape (33,), in the order of `SEED33_NAMES`; librosa's values to 1e-4 of each matrix's maximum.
+    float32, shape (33,), in the order of `SEED33_NAMES`; equal to librosa's values within 1e-4 of the maximum
+    of each matrix.
 
     Raises
     ------
-    SignalError : too short, constant, or of a rate that spectral contrast's bands do not fit.
+    SignalError : too short, constant, or a rate too low for the bands of spectral contrast.
     """
     return _seed33(signal.astype(np.float64), rate)
 
@@ -71,13 +72,13 @@ def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
     units="librosa's",
 )
 def seed33_fast(signal: np.ndarray, rate: int) -> np.ndarray:
-    """`seed33` in float32: faster, and not librosa's to 1e-4 where bins are near silence.
+    """`seed33` in float32: faster, but less accurate in bins near silence.
 
-    On speech contrast differs by up to 1e-3 of its maximum, all else by about 1e-5; but where two tunings
-    tie, chroma can be tuned otherwise, and differs by tenths. So it is a set of its own, and its tables and
-    models do not mix with those of `seed33`.
+    On speech, contrast differs from `seed33` by up to 1e-3 of its maximum, and other values by about 1e-5. If
+    two tunings fit equally well, chroma may choose another one and differ by tenths. So this is a separate
+    feature set, whose tables and models are not compatible with those of `seed33`.
 
-    Parameters, shape and errors are those of `seed33`.
+    Parameters, shape and errors are as in `seed33`.
     """
     return _seed33(signal.astype(np.float32), rate)
 
@@ -93,14 +94,18 @@ def _seed33(signal: np.ndarray, rate: int) -> np.ndarray:
 def _summary(matrix: np.ndarray) -> tuple[float, float, float, float]:
     """Mean, standard deviation, minimum and maximum."""
     mean = matrix.mean()
-    centred = np.subtract(matrix, mean, dtype=np.float64)  # squares of mel energies can pass float32
+    centred = np.subtract(matrix, mean, dtype=np.float64)  # squares of mel energies can overflow float32
     return mean, np.sqrt(np.vdot(centred, centred) / matrix.size), matrix.min(), matrix.max()
 
 
 def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
-    """The matrices of `seed33`, (n_rows, n_frames) each, by name, and ``energy``, the RMS of each frame.
+    """The matrices of `seed33` by name, (n_rows, n_frames) each, and ``energy``, the RMS of each frame.
 
-    One spectrum serves them all, in the precision of the signal: librosa's values near silence need float64.
+    All are computed from one spectrum, in the precision of the signal.
+
+    Raises
+    ------
+    SignalError : the rate is too low for the bands of spectral contrast.
     """
     if rate / 2 <= CONTRAST_LOWEST_HZ * 2 ** (CONTRAST_BANDS - 1):
         raise SignalError(f"seed33 needs a rate above 12800 Hz, not {rate}: resample first")
@@ -109,7 +114,7 @@ def seed33_matrices(signal: np.ndarray, rate: int) -> dict[str, np.ndarray]:
     magnitude = short_time_spectrum(signal, N_FFT, HOP)
     contrast = _contrast(magnitude, rate)
     centroid, bandwidth = _centroid_and_bandwidth(magnitude, hz)
-    # In place, here and in _flatness: fresh memory costs as much as the arithmetic.
+    # In place, here and in _flatness: allocating memory costs as much as the arithmetic.
     power = np.square(magnitude, out=magnitude)
     mel = mel_bands(power, rate, N_FFT, N_MELS)
     return {
@@ -136,14 +141,14 @@ def _centroid_and_bandwidth(magnitude: np.ndarray, hz: np.ndarray) -> tuple[np.n
 
 
 def _contrast(magnitude: np.ndarray, rate: int) -> np.ndarray:
-    """Level of the strongest over the weakest bins in each octave band, dB, (n_bands + 1, n_frames).
+    """Spectral contrast: strongest over weakest bins of each octave band, dB, (n_bands + 1, n_frames).
 
     Reference: Jiang et al., Music type classification by spectral contrast feature, ICME 2002.
     """
     valleys, peaks = [], []
     for band, count in _contrast_bands(rate):
-        # Sorted as float32, whose rounding is below 1e-6 dB, and as integers, whose order is that of positive
-        # floats: numpy sorts these by vectors, faster than it partitions.
+        # Sorted as float32, with rounding errors below 1e-6 dB, and as integers, which have the same order as
+        # positive floats: numpy sorts integers with vector instructions, faster than it partitions.
         bits = magnitude[band].T.astype(np.float32).view(np.int32)
         ordered = np.sort(bits, axis=1).view(np.float32)
         valleys.append(ordered[:, :count].mean(axis=1))
@@ -153,7 +158,7 @@ def _contrast(magnitude: np.ndarray, rate: int) -> np.ndarray:
 
 @cache
 def _contrast_bands(rate: int) -> list[tuple[slice, int]]:
-    """The bins of each octave band, and how many of them its peak and its valley are the means of."""
+    """The bins of each octave band, and the number of bins averaged for its peak and its valley."""
     hz = np.fft.rfftfreq(N_FFT, 1 / rate)
     edges = np.concatenate([[0], CONTRAST_LOWEST_HZ * 2.0 ** np.arange(CONTRAST_BANDS + 1)])
     bands = []
@@ -169,7 +174,7 @@ def _contrast_bands(rate: int) -> list[tuple[slice, int]]:
 def _flatness(power: np.ndarray) -> np.ndarray:
     """Geometric over arithmetic mean of each frame's power, (1, n_frames); overwrites the power."""
     floored = np.maximum(power, AMIN, out=power).T
-    # The logarithm of a product of eight, which float64 holds with room, for the sum of eight logarithms.
+    # The logarithm of a product of eight, which float64 can hold, replaces a sum of eight logarithms.
     products = floored[:, :-1].reshape(len(floored), 8, -1).prod(axis=1, dtype=np.float64)
     logarithm = np.log(products).sum(axis=1) + np.log(floored[:, -1])
     return np.asarray(np.exp(logarithm / floored.shape[1]) / floored.mean(axis=1))[None]
@@ -178,14 +183,14 @@ def _flatness(power: np.ndarray) -> np.ndarray:
 def _zero_crossing_rate(signal: np.ndarray) -> np.ndarray:
     """Share of samples of each frame at which the sign changes, (1, n_frames); tiny values count as 0."""
     negative = signal < -ZERO
-    crossings = np.flatnonzero(negative[1:] != negative[:-1]) + N_FFT // 2  # in the signal padded at its ends
+    crossings = np.flatnonzero(negative[1:] != negative[:-1]) + N_FFT // 2  # index in the padded signal
     starts = np.arange(0, len(signal) + 1, HOP)
     first, last = (np.searchsorted(crossings, edge) for edge in (starts, starts + N_FFT - 1))
     return np.asarray((last - first) / N_FFT)[None]
 
 
 def _energy(signal: np.ndarray) -> np.ndarray:
-    """Root mean square of each frame, (1, n_frames); a frame is the sum of the hops that it covers."""
+    """Root mean square of each frame, (1, n_frames), from the sums of squares of its hops."""
     hops = np.add.reduceat(np.square(signal), np.arange(0, len(signal), HOP))
     frames = np.convolve(hops, np.ones(N_FFT // HOP))[1 : 2 + len(signal) // HOP]
     return np.sqrt(frames / N_FFT)[None]
@@ -203,10 +208,10 @@ def _energy(signal: np.ndarray) -> np.ndarray:
     padding=-DYNAMIC_RANGE_DB,
 )
 def logmel(signal: np.ndarray, rate: int, *, n_mels: Bands = 64, n_frames: Frames = 300) -> np.ndarray:
-    """Log-mel spectrogram of a fixed size: windows of 25 ms every 10 ms, Slaney's mel bands to 8 kHz.
+    """Log-mel spectrogram of fixed size: windows of 25 ms, a hop of 10 ms, Slaney's mel bands up to 8 kHz.
 
-    A longer clip is cut to the stretch that holds most energy, a shorter one is followed by frames of the
-    lowest value. Levels are relative to the clip's loudest band, since recording levels are arbitrary.
+    A longer clip is cut to the window with most energy; a shorter one is padded with the lowest value. Levels
+    are relative to the loudest band of the clip, because recording levels are arbitrary.
 
     Parameters
     ----------
@@ -241,6 +246,6 @@ def logmel(signal: np.ndarray, rate: int, *, n_mels: Bands = 64, n_frames: Frame
 def check_signal(signal: np.ndarray, rate: int) -> None:
     """Raise a SignalError if a signal (n_samples,) is shorter than 0.1 s or constant."""
     if len(signal) < SHORTEST_S * rate:
-        raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
+        raise SignalError(f"too short: {len(signal) / rate:.3f} s, but {SHORTEST_S} s are needed")
     if np.ptp(signal) == 0:
         raise SignalError("constant: every sample is the same")

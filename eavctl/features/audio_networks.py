@@ -1,4 +1,4 @@
-"""Feature sets of sound that published networks take: ``means180`` for `scnn`, ``fbank`` for `ast`."""
+"""Audio feature sets of published networks: ``means180`` for `scnn`, ``fbank`` for `ast`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ MEANS_NAMES = tuple(
     for i in range(n)
 )
 
-# Kaldi's defaults at 16 kHz, but for the window, which the transformer's authors changed.
+# Kaldi's defaults at 16 kHz, except for the window, which the authors of the transformer changed.
 FBANK_RATE, FBANK_WINDOW, FBANK_HOP, FBANK_FFT = 16000, 400, 160, 512
 FBANK_LOWEST_HZ, PREEMPHASIS = 20.0, 0.97
-FRAMES_AT_ONCE = 64  # so that their spectra stay in the cache
+FRAMES_AT_ONCE = 64  # so that the spectra stay in the CPU cache
 LEAST_ENERGY = float(np.finfo(np.float32).eps)
 
 
@@ -45,7 +45,8 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
 
     Returns
     -------
-    float32, shape (180,), in the order of `MEANS_NAMES`; librosa's values to 1e-4 of each matrix's maximum.
+    float32, shape (180,), in the order of `MEANS_NAMES`; equal to librosa's values within 1e-4 of the maximum
+    of each matrix.
 
     Raises
     ------
@@ -59,7 +60,7 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     if rate != MEANS_RATE:
         raise ValueError(f"means180 takes {MEANS_RATE} Hz, not {rate}")
     check_signal(signal, rate)
-    # In float64, as librosa's values need near silence.
+    # In float64: librosa's values near silence need it.
     power = short_time_spectrum(signal.astype(np.float64), N_FFT, HOP) ** 2
     mel = mel_bands(power, rate, N_FFT, N_MELS)
     mfcc = dct_matrix(MEANS_MFCC, N_MELS) @ decibels(mel)
@@ -79,16 +80,16 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     padding=0.0,
 )
 def fbank(signal: np.ndarray, rate: int, *, n_mels: Bands = 128, n_frames: Frames = 1024) -> np.ndarray:
-    """Kaldi's log mel filter bank, as the Audio Spectrogram Transformer takes it before normalisation [1]_.
+    """Kaldi's log mel filter bank [2]_, the input of the Audio Spectrogram Transformer [1]_, not normalised.
 
-    Windows of 25 ms (Hann) every 10 ms, each freed of its mean and pre-emphasised by 0.97; triangular
-    filters in mel from 20 Hz to 8 kHz; no dither. A window that reaches beyond the end is left out.
+    Hann windows of 25 ms with a hop of 10 ms, mean removed, pre-emphasis of 0.97; triangular filters in mel
+    from 20 Hz to 8 kHz; no dither. Only complete windows are used.
 
     Parameters
     ----------
     signal : float32, shape (n_samples,), within -1 to 1, at least 0.1 s.
     rate : 16000.
-    n_mels, n_frames : size of the tensor: frames beyond are cut off, missing ones are 0.
+    n_mels, n_frames : size of the tensor; further frames are cut, missing ones are 0.
 
     Returns
     -------
@@ -120,7 +121,7 @@ def _log_energy(windows: np.ndarray, filters: np.ndarray) -> np.ndarray:
     frames -= frames.mean(axis=1, keepdims=True)
     emphasised = np.empty_like(frames)
     np.subtract(frames[:, 1:], PREEMPHASIS * frames[:, :-1], out=emphasised[:, 1:])
-    emphasised[:, 0] = (1 - PREEMPHASIS) * frames[:, 0]  # the first sample stands for its own past
+    emphasised[:, 0] = (1 - PREEMPHASIS) * frames[:, 0]  # the first sample is its own predecessor
     emphasised *= np.hanning(FBANK_WINDOW)
     spectrum = rfft(emphasised, FBANK_FFT)
     energy = (spectrum.real**2 + spectrum.imag**2) @ filters.T

@@ -123,6 +123,7 @@ def _spectral(power: np.ndarray, signal: np.ndarray, hnr_db: np.ndarray) -> np.n
     low, high = sums[:, 5:].T
     centroid, second, third, fourth = _moments(sums[:, :5])
     spread = np.maximum(np.sqrt(second), 1)
+    variance = spread * spread
     total = power.sum(axis=1)
     log_power = np.log(power)
     running = np.cumsum(power / total[:, None], axis=1)
@@ -136,8 +137,8 @@ def _spectral(power: np.ndarray, signal: np.ndarray, hnr_db: np.ndarray) -> np.n
         10 * np.log10(2 * total / (N_FFT * (_hann() ** 2).sum())),
         np.log(centroid),
         np.log(spread),
-        third / spread**3,
-        np.log(fourth / spread**4),
+        third / (variance * spread),
+        np.log(fourth / (variance * variance)),
         np.log(total) - np.einsum("tf,tf->t", power, log_power) / total,
         *(np.log(rolloff + hz[1]) for rolloff in rolloffs),
         np.concatenate([[0], np.sqrt(np.einsum("tf,tf->t", steps, steps))]),
@@ -163,11 +164,12 @@ def _zero_crossings(signal: np.ndarray) -> np.ndarray:
 def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean, and second to fourth moments about it, from sums weighted by powers of frequency, 0 to 4."""
     mean, second, third, fourth = (sums[:, 1:] / sums[:, :1]).T
+    square = mean * mean  # products: numpy raises to the third power and above by logarithms
     return (
         mean,
-        second - mean**2,
-        third - 3 * mean * second + 2 * mean**3,
-        fourth - 4 * mean * third + 6 * mean**2 * second - 3 * mean**4,
+        second - square,
+        third - 3 * mean * second + 2 * mean * square,
+        fourth - 4 * mean * third + 6 * square * second - 3 * square * square,
     )
 
 

@@ -1,4 +1,4 @@
-"""Feature sets of EEG: ``eeg-epochs``, the filtered signal for networks, and ``eeg-bands``, for the rest."""
+"""Feature sets of EEG: ``eeg-epochs``, the filtered signal for networks, and ``eeg-bands``, a vector."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ BANDS = {
     "alpha": (8.0, 13.0),
     "beta": (13.0, 30.0),
     "gamma": (30.0, 45.0),
-}  # Hz, the upper end not included
-TAPER = 0.05  # share of a segment in which it is faded in and out, half at each end
+}  # Hz, upper edge excluded
+TAPER = 0.05  # tapered share of a segment, half of it at each end
 WELCH_S = 2.0
 SHORTEST_S = 1.0  # one period of the slowest band
-FLOOR = 1e-4  # microvolt^2; a hundredth of a microvolt is below any amplifier's noise
+FLOOR = 1e-4  # microvolt^2; a hundredth of a microvolt is below the noise of any amplifier
 
-GROUP_VALUES = 1 << 16  # filtered at once: they and what is made of them stay in the processor's cache
+GROUP_VALUES = 1 << 16  # values filtered at once, so that they stay in the CPU cache
 
 Rate = Annotated[float, Within(1, 20_000)]  # Hz
 Edge = Annotated[float, Within(0.01, 10_000)]  # Hz
@@ -39,33 +39,33 @@ HOMOLOGOUS = re.compile(r"(Fp|AF|F|FT|FC|T|TP|C|CP|P|PO|O|I|N)(\d+)")
 def prepare(
     signal: np.ndarray, sfreq: float, *, rate: float, low: float, high: float, order: int
 ) -> tuple[np.ndarray, float]:
-    """Band-pass and resample one whole trial or recording, zero-phase; nothing of another trial gets in.
+    """Band-pass filter and resample a whole trial or recording, zero-phase.
 
-    A Butterworth filter runs forward and backward at the original rate (so each edge is 6 dB down, and the
-    slope that of twice the order), over the signal continued by its point reflection for as long as the
-    filter rings: MNE's ``filter_data(method="iir")`` to rounding; see `zero_phase`. Then a linear-phase
-    low-pass, 6 dB down at the lower of the two Nyquist frequencies, flat up to nine tenths of
-    it, and its mirror image 60 dB down and more; and the new rate. With ``high`` at the new Nyquist
-    frequency itself (50 Hz at 100 Hz, as the EAV paper has it) the tenth below it is attenuated further,
-    and what lies as little above it folds back into it, 12 dB down at 50 Hz itself.
+    A Butterworth filter runs forward and backward at the original rate (each edge has -6 dB, and the slope is
+    that of twice the order), with padding by point reflection for the ringing time of the filter: equal to
+    MNE's ``filter_data(method="iir")`` up to rounding; see `zero_phase`. Then the signal is resampled with a
+    linear-phase low-pass, which has -6 dB at the lower of the two Nyquist frequencies, is flat up to 90 % of
+    it, and attenuates the mirror image by at least 60 dB. If ``high`` is the new Nyquist frequency (50 Hz at
+    100 Hz, as in the EAV paper), the upper 10 % of the band are attenuated further and contain aliases of the
+    same width above it, with -12 dB at 50 Hz.
 
     Parameters
     ----------
     signal : shape (n_chans, n_times), microvolt.
-    sfreq : Hz.
-    rate : Hz to resample to.
-    low, high : edges of the pass-band, Hz; ``high`` below sfreq / 2 and not above rate / 2.
-    order : of the Butterworth filter, before it runs twice.
+    sfreq : sampling rate, Hz.
+    rate : sampling rate to resample to, Hz.
+    low, high : edges of the pass-band, Hz; ``high`` below sfreq / 2 and at most rate / 2.
+    order : order of the Butterworth filter in each direction.
 
     Returns
     -------
-    float64, shape (n_chans, ceil(n_times * rate / sfreq)), and its exact rate in Hz: ``rate``, or as near to
-    it as a ratio of whole numbers up to 1000 comes.
+    float64, shape (n_chans, ceil(n_times * rate / sfreq)), and its exact sampling rate in Hz: ``rate``, or
+    the nearest rational multiple of ``sfreq``, see `eavctl.signals.resampling.ratio`.
 
     Raises
     ------
-    SignalError : too short for the filter, or sampled too slowly for ``high``.
-    UsageError : settings that cannot be meant.
+    SignalError : too short for the filter, or ``sfreq`` too low for ``high``.
+    UsageError : invalid settings.
 
     References
     ----------
@@ -74,17 +74,17 @@ def prepare(
     _check_filter(rate, low, high, order)
     if high >= sfreq / 2:
         raise SignalError(
-            f"sampled at {sfreq:g} Hz, too slowly for a pass-band up to {high:g} Hz; set high below "
+            f"a sampling rate of {sfreq:g} Hz is too low for a pass-band up to {high:g} Hz; set high below "
             f"{sfreq / 2:g}"
         )
     shortest = 3 * (2 * order + 1)
     n_chans, n_times = signal.shape
     if n_times <= shortest:
-        raise SignalError(f"too short to be filtered: {n_times} samples, more than {shortest} are needed")
+        raise SignalError(f"too short to filter: {n_times} samples, but more than {shortest} are needed")
     up, down = ratio(sfreq, rate)
     found = np.empty((n_chans, -(-n_times * up // down)))
     group = max(GROUP_VALUES // n_times, 1)
-    for first in range(0, n_chans, group):  # a long recording is not held several times
+    for first in range(0, n_chans, group):  # in groups, so that a long recording is not copied as a whole
         part = np.asarray(signal[first : first + group], dtype=np.float64)
         found[first : first + group] = resampled(zero_phase(part, sfreq, low, high, order), up, down)
     exact = sfreq * up / down
@@ -94,9 +94,9 @@ def prepare(
 def _check_settings(
     *, channels: Sequence[str] | None, rate: float, low: float, high: float, order: int
 ) -> None:
-    """Refuse settings that cannot be meant together, before a recording is opened."""
+    """Check the combination of settings before a recording is opened."""
     if channels and len(set(channels)) < len(channels):
-        raise UsageError(f"channels: a name stands there twice: {', '.join(channels)}")
+        raise UsageError(f"channels: a name is repeated: {', '.join(channels)}")
     _check_filter(rate, low, high, order)
 
 
@@ -115,11 +115,11 @@ def _check_bands(low: float, high: float) -> None:
 
 def _check_filter(rate: float, low: float, high: float, order: int) -> None:
     if not 0 < low < high:
-        raise UsageError(f"a pass-band from {low:g} to {high:g} Hz cannot be: 0 < low < high")
+        raise UsageError(f"invalid pass-band from {low:g} to {high:g} Hz: 0 < low < high is needed")
     if high > rate / 2:
         raise UsageError(f"high {high:g} Hz is above half the rate of {rate:g} Hz: lower high, or raise rate")
     if order < 1:
-        raise UsageError(f"a filter of order {order} cannot be: 1 or more")
+        raise UsageError(f"invalid filter order {order}: it must be 1 or more")
 
 
 @register(
@@ -144,14 +144,14 @@ def eeg_epochs(
     high: Edge = 45.0,
     order: Order = 5,
 ) -> np.ndarray:
-    """The signal itself, as `prepare` left it: band-passed, zero-phase and resampled.
+    """The signal after `prepare`, that is, band-pass filtered and resampled.
 
     Parameters
     ----------
     signal : shape (n_chans, n_times), microvolt, after `prepare`.
-    sfreq : Hz, that of ``rate``.
-    channels : names of its rows.
-    rate, low, high, order : the settings of `prepare`.
+    sfreq : sampling rate, Hz, after `prepare`.
+    channels : names of the channels.
+    rate, low, high, order : settings of `prepare`.
 
     Returns
     -------
@@ -199,29 +199,28 @@ def eeg_bands(
 ) -> np.ndarray:
     """Differential entropy, relative power and left-right asymmetry in five bands.
 
-    Differential entropy of a band is that of a Gaussian signal of its variance, 0.5 ln(2 pi e variance):
-    the absolute strength, on the scale on which EEG is near normal and an SVM does well [1]_. Relative power
-    is the logarithm of the band's share of the power of all five, by Welch's method: free of the gain of
-    electrode and skull, which differs more between people than emotion moves it, and smoothed where the
-    entropy is not. Asymmetry is ln(power) right minus left for each pair of homologous places, found by
-    name: a digit is odd on the left, and one more is its place on the right [2]_.
+    The differential entropy of a band is that of a Gaussian signal with its variance,
+    0.5 ln(2 pi e variance) [1]_. The relative power is log10 of the share of the band in the power of all
+    five bands, by Welch's method; it does not depend on the gain of electrodes and skull, which differs more
+    between people than between emotions. The asymmetry is ln(power) on the right minus ln(power) on the left
+    for each pair of homologous channels [2]_, see `homologous_pairs`.
 
     Parameters
     ----------
     signal : shape (n_chans, n_times), microvolt, after `prepare`; at least 1 s.
-    sfreq : Hz, that of ``rate``.
-    channels : names of its rows; without them there are no pairs.
-    rate, low, high, order : the settings of `prepare`; the pass-band must hold 1 to 45 Hz.
+    sfreq : sampling rate, Hz, after `prepare`.
+    channels : names of the channels; without them there are no asymmetries.
+    rate, low, high, order : settings of `prepare`; the pass-band must include 1 to 45 Hz.
 
     Returns
     -------
-    float32: entropies, relative powers, asymmetries; within each, band after band. Bands below 0.01
-    microvolt count as that.
+    float32: entropies, relative powers, asymmetries; within each, band after band. (0.01 microvolt)^2 is
+    added to all variances and powers.
 
     Raises
     ------
     SignalError : shorter than 1 s, not finite, or a channel is flat (deviates by less than 0.01 microvolt).
-    UsageError : the pass-band cuts off a band.
+    UsageError : the pass-band does not include all bands.
 
     References
     ----------
@@ -231,7 +230,7 @@ def eeg_bands(
     _check_bands(low, high)
     _check_segment(signal, channels)
     if signal.shape[1] < SHORTEST_S * sfreq:
-        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, and {SHORTEST_S:g} s are needed")
+        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, but {SHORTEST_S:g} s are needed")
     signal = np.asarray(signal, dtype=np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * (_variances(signal, sfreq) + FLOOR))
     power = _welch_powers(signal, sfreq) + FLOOR
@@ -242,28 +241,27 @@ def eeg_bands(
 
 
 def _variances(signal: np.ndarray, sfreq: float) -> np.ndarray:
-    """Variance of the signal in each band, microvolt^2, (n_bands, n_chans), by one transform.
+    """Variance of the signal in each band, microvolt^2, (n_bands, n_chans), by one Fourier transform.
 
-    The ends are faded, so that the jump from the last sample to the first does not spill slow waves into
-    the fast bands.
+    The ends are tapered, so that the step between them does not leak slow waves into the fast bands.
     """
     n_times = signal.shape[1]
     taper = _tukey(n_times)
     spectrum = np.abs(np.fft.rfft(_detrended(signal) * taper)) ** 2
-    spectrum *= 2 / (n_times * np.sum(taper**2))  # both halves; no band holds 0 Hz or the Nyquist frequency
+    spectrum *= 2 / (n_times * np.sum(taper**2))  # one-sided; no band includes 0 Hz or the Nyquist frequency
     return _sums(spectrum, np.fft.rfftfreq(n_times, 1 / sfreq))
 
 
 def _tukey(n_times: int) -> np.ndarray:
-    """A window that rises and falls as half a cosine over half of `TAPER` at each end, flat between."""
+    """Tukey window: half a cosine over half of `TAPER` at each end, flat between."""
     to_end = np.minimum(np.arange(n_times), np.arange(n_times)[::-1])
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.minimum(2 * to_end / (TAPER * (n_times - 1)), 1)))
 
 
 def _welch_powers(signal: np.ndarray, sfreq: float) -> np.ndarray:
-    """Power in each band, microvolt^2, (n_bands, n_chans), by Hann windows of 2 s that overlap by half."""
+    """Power in each band, microvolt^2, (n_bands, n_chans), with Hann windows of 2 s that overlap by half."""
     length = min(round(WELCH_S * sfreq), signal.shape[1])
-    window = np.hanning(length + 1)[:-1]  # of a period
+    window = np.hanning(length + 1)[:-1]  # periodic
     pieces = np.lib.stride_tricks.sliding_window_view(signal, length, axis=1)[:, :: length - length // 2]
     spectrum = (np.abs(np.fft.rfft(_detrended(pieces) * window)) ** 2).mean(axis=1)
     spectrum *= 2 / (length * np.sum(window**2))  # as in `_variances`
@@ -276,35 +274,36 @@ def _sums(spectrum: np.ndarray, hz: np.ndarray) -> np.ndarray:
 
 
 def _detrended(signal: np.ndarray) -> np.ndarray:
-    """The signal, (..., n_times), without its least-squares line."""
+    """The signal, (..., n_times), minus its least-squares line."""
     time = np.arange(signal.shape[-1]) - (signal.shape[-1] - 1) / 2
     slope = signal @ time / (time @ time)
     return np.asarray(signal - signal.mean(axis=-1, keepdims=True) - slope[..., None] * time)
 
 
 def homologous_pairs(channels: Sequence[str]) -> Iterator[tuple[int, int]]:
-    """Indices of the left and the right of each pair of places that mirror each other, in the left's order.
+    """Yield the indices of the left and the right channel of each homologous pair, ordered by the left one.
 
-    By the rule of the 10-20 system and its extensions: odd digits left, the next even one right.
+    In the names of the 10-20 system and its extensions, the left channel has an odd number and the right one
+    the next even number.
     """
-    places = {name: index for index, name in enumerate(channels)}
+    index_of = {name: index for index, name in enumerate(channels)}
     for index, name in enumerate(channels):
         match = HOMOLOGOUS.fullmatch(name)
         if match and int(match[2]) % 2:
-            right = places.get(f"{match[1]}{int(match[2]) + 1}")
+            right = index_of.get(f"{match[1]}{int(match[2]) + 1}")
             if right is not None:
                 yield index, right
 
 
 def _check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
     if signal.ndim != 2 or not signal.size:
-        raise SignalError(f"not a segment of channels x samples, but of shape {signal.shape}")
+        raise SignalError(f"a segment of channels x samples is needed, not of shape {signal.shape}")
     if channels is not None and len(channels) != len(signal):
-        raise SignalError(f"{len(signal)} channels where {len(channels)} are named")
+        raise SignalError(f"{len(signal)} channels, but {len(channels)} names of channels")
     if not np.isfinite(signal).all():
         raise SignalError("some samples are not finite numbers")
-    squares = np.einsum("ij,ij->i", signal, signal) / signal.shape[1]  # without a copy, as std() makes one
+    squares = np.einsum("ij,ij->i", signal, signal) / signal.shape[1]  # std() would copy the signal
     flat = np.flatnonzero(squares - signal.mean(axis=1) ** 2 < FLOOR).tolist()
     if flat:
         named = ", ".join(channels[i] if channels else str(i + 1) for i in flat)
-        raise SignalError(f"flat here: channels {named}; {LEAVE_OUT}")
+        raise SignalError(f"flat in this segment: channels {named}; {LEAVE_OUT}")

@@ -1,4 +1,4 @@
-"""Standardising features speaker by speaker."""
+"""Standardisation of features by speaker."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from eavctl import registry
 from eavctl.errors import UsageError
 
 SPEAKER_WARNING = (
-    "features are standardised by speaker: judging a recording needs several others of the same speaker "
+    "features are standardised by speaker: predicting a recording needs several others of the same speaker "
     "(no labels are used)"
 )
 RELATIVE_FLOOR = 1e-6
 
 
 class Bands(NamedTuple):
-    """What is standardised apart from each other.
+    """The features, bands or channels of a sample, which are standardised separately.
 
     Parameters
     ----------
-    axis : of a sample, along which its features, bands or channels lie.
-    padding : value of the frames that follow a tensor's shorter samples; None where there are none.
+    axis : axis of the bands in a sample.
+    padding : value of the frames that pad shorter samples of a tensor; None without padding.
     """
 
     axis: int = 0
@@ -37,7 +37,7 @@ def bands_of(features: str) -> Bands:
 
     Raises
     ------
-    UsageError : a set of tensors that does not say where they are.
+    UsageError : a feature set of tensors without an axis of bands.
     """
     entry = registry.get("features", features)
     axis, padding = entry.facts.get("band_axis"), entry.facts.get("padding")
@@ -45,24 +45,24 @@ def bands_of(features: str) -> Bands:
         return Bands(axis, padding)
     if entry.facts["columns"] is not None:
         return COLUMNS
-    raise UsageError(f"--normalize speaker is not for {features!r}, which has no bands; leave it out")
+    raise UsageError(f"--normalize speaker does not apply to {features!r}, which has no bands; omit it")
 
 
 def standardize_by_group(x: np.ndarray, groups: np.ndarray, bands: Bands = COLUMNS) -> np.ndarray:
-    """Bring each group's rows to mean 0 and standard deviation 1, band by band.
+    """Standardise the rows of each group to mean 0 and standard deviation 1, band by band.
 
     Parameters
     ----------
     x : float32 array, shape (n_rows, n_columns); or (n_rows, n_bands, n_times) with the axes of a sample in
-        either order, where a band's statistics are taken over the rows and the times that are not padding.
+        either order, where the statistics of a band are taken over rows and unpadded times.
     groups : shape (n_rows,), the speaker of each row.
-    bands : where the bands are, and what pads.
+    bands : axis of the bands, and value of the padding.
 
     Returns
     -------
-    float32 array of the shape of ``x``. A feature that does not vary in a group (also any vector feature
-    of a group of one row) is 0 there. So is padding: it stays the run of equal frames at the end by which
-    encoders know it.
+    float32 array of the shape of ``x``. A feature that is constant in a group (such as every vector feature
+    in a group of one row) becomes 0. So does padding, which remains a run of equal frames at the end, by
+    which encoders recognise it.
     """
     result = np.empty_like(x, dtype=np.float32)
     band_axis = 1 + bands.axis
@@ -70,22 +70,22 @@ def standardize_by_group(x: np.ndarray, groups: np.ndarray, bands: Bands = COLUM
     for group in np.unique(groups):
         rows = groups == group
         values = x[rows].astype(np.float64)
-        counts = np.array(True) if bands.padding is None else _sounds(values, band_axis, bands.padding)
-        mean = values.mean(axis=axes, keepdims=True, where=counts)
-        std = values.std(axis=axes, keepdims=True, where=counts)
+        valid = np.array(True) if bands.padding is None else _unpadded(values, band_axis, bands.padding)
+        mean = values.mean(axis=axes, keepdims=True, where=valid)
+        std = values.std(axis=axes, keepdims=True, where=valid)
         varies = std > RELATIVE_FLOOR * np.maximum(np.abs(mean), RELATIVE_FLOOR)
-        result[rows] = np.where(varies & counts, (values - mean) / np.where(varies, std, 1.0), 0.0)
+        result[rows] = np.where(varies & valid, (values - mean) / np.where(varies, std, 1.0), 0.0)
     return result
 
 
-def _sounds(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
-    """Which frames are not padding, bool, with one band.
+def _unpadded(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
+    """Mask of the frames that are not padding, bool, of length 1 along the bands.
 
-    Padding is the run of frames at the end in which all bands have the value of padding; the first frame is
-    none, as in `eavctl.encoders.augmentation.unpadded`.
+    Padding is the run of frames at the end whose bands all have the padding value; the first frame never
+    counts as padding, as in `eavctl.encoders.augmentation.unpadded`.
     """
     time_axis = 3 - band_axis
-    sounds = (values != padding).any(axis=band_axis, keepdims=True)
-    np.moveaxis(sounds, time_axis, 0)[0] = True
-    backwards = np.logical_or.accumulate(np.flip(sounds, time_axis), axis=time_axis)
+    differs = (values != padding).any(axis=band_axis, keepdims=True)
+    np.moveaxis(differs, time_axis, 0)[0] = True
+    backwards = np.logical_or.accumulate(np.flip(differs, time_axis), axis=time_axis)
     return np.flip(backwards, time_axis)

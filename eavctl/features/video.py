@@ -1,4 +1,4 @@
-"""Feature sets of video: ``faces``, pictures for networks, and ``face-stats``, a vector for the SVM."""
+"""Feature sets of video: ``faces``, pictures for networks, and ``face-stats``, a vector."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ Side = Annotated[int, Within(1, 512)]  # pixels
 
 SIDE = 64  # of the aligned grey faces, pixels
 HOG_GRID, LBP_GRID, MOTION_GRID = 6, 4, 4
-WIDE, TIGHT = 2.0, 1.2  # sides of the crop that is aligned, and of what is kept, over the face's box
-SMOOTHING = np.array([0.25, 0.5, 0.25])  # of the box over time: detectors tremble by a pixel or two
+WIDE, TIGHT = 2.0, 1.2  # side of the crop before and after alignment, over the side of the face's box
+SMOOTHING = np.array([0.25, 0.5, 0.25])  # of the box over time: detections jitter by a pixel or two
 
 MEASURES = ("mouth_width", "eyes_to_mouth", "eyes_to_nose", "nose_aside", "roll")
 MOVES = ("move_across", "move_down", "move_path", "move_scale")
@@ -68,26 +68,27 @@ def faces(
 ) -> tuple[np.ndarray, Account]:
     """Pictures of one person's face, or whole frames, at equally spaced times.
 
-    Of several faces the largest is taken at first, later the one nearest to where it was. Where no face is
-    found, the last one is repeated.
+    If there are several faces, the first is the largest, and each later one is the nearest to the last. If no
+    face is found, the last one is repeated.
 
     Parameters
     ----------
-    signal : a stretch of a video.
-    rate : frames a second; not used, since frames are taken by their times.
-    n_frames, size : of pictures, and their height and width in pixels.
-    crop : "face", a square with a margin around the face, or "frame", the frame's largest central square.
-    face_model : path of a YuNet model that finds the faces; None for MTCNN.
+    signal : part of a video.
+    rate : frame rate; not used, since frames are selected by time.
+    n_frames : number of pictures.
+    size : height and width of the pictures in pixels.
+    crop : "face", a square with a margin around the face, or "frame", the largest central square.
+    face_model : path of a YuNet model for face detection; None for MTCNN.
 
     Returns
     -------
-    uint8, shape (n_frames, size, size, 3), RGB, and, for faces, ``faces_found``: the share of frames in
-    which one was found.
+    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", ``faces_found``: the share of frames in
+    which a face was found.
 
     Raises
     ------
-    SignalError : no face in any frame, or nothing can be decoded.
-    UsageError : a setting makes no sense, or the detector is not installed.
+    SignalError : no face in any frame, or no frame can be decoded.
+    UsageError : an invalid setting, or the detector is not installed.
     """
     _check_settings(n_frames, size, crop)
     if crop == "frame":
@@ -109,34 +110,34 @@ def faces(
 def face_stats(
     signal: VideoSpan, rate: float, *, n_frames: Pictures = 25, face_model: str | None = None
 ) -> tuple[np.ndarray, Account]:
-    """How a face looks and how that changes: mean and standard deviation over time of its texture.
+    """Texture, geometry and motion of a face: mean and standard deviation over time.
 
-    Faces are turned until the eyes are level, cut to the same square of 64 x 64 pixels, grey, and brought to
-    the same brightness and contrast. Only frames in which the face was found count. Means tell the person
-    and the lasting expression, deviations and motion how lively it is.
+    Faces are rotated until the eyes are level, cropped to 64 x 64 grey pixels, and standardised in brightness
+    and contrast. Only frames in which the face was found are used. Means depend on the person and the lasting
+    expression; deviations and motion measure how the face changes.
 
     Parameters
     ----------
-    signal : a stretch of a video.
-    rate : frames a second; not used, since frames are taken by their times.
-    n_frames : frames to look at, equally spaced.
-    face_model : path of a YuNet model that finds the faces; None for MTCNN.
+    signal : part of a video.
+    rate : frame rate; not used, since frames are selected by time.
+    n_frames : number of frames to use, equally spaced.
+    face_model : path of a YuNet model for face detection; None for MTCNN.
 
     Returns
     -------
-    float32 and ``faces_found``, the share of frames in which the face was found. The values, in the order
+    float32, and ``faces_found``, the share of frames in which the face was found. The values, in the order
     of `FACE_STATS_NAMES`, are mean and deviation of
     ``hog_<row>_<column>_<degrees>``: strength of edges by orientation, in 6 x 6 cells [1]_;
     ``lbp_<row>_<column>_<n>bright``: frequency of local binary patterns, in 4 x 4 cells [2]_;
     ``motion_<row>_<column>``: absolute difference from frame to frame, in 4 x 4 cells;
     ``mouth_width``, ``eyes_to_mouth``, ``eyes_to_nose``, ``nose_aside``: over the distance of the eyes; and
-    ``roll``, in radians; then how far the face moved across, down (deviations), on the whole (mean step),
-    and towards the camera (deviation of the logarithm of its size).
+    ``roll``, in radians. Four values of movement follow, over the side of the face: deviation across and
+    down, mean step, and deviation of the logarithm of the side.
 
     Raises
     ------
-    SignalError : no face in any frame, or nothing can be decoded.
-    UsageError : a setting makes no sense, or the detector is not installed.
+    SignalError : no face in any frame, or no frame can be decoded.
+    UsageError : an invalid setting, or the detector is not installed.
 
     References
     ----------
@@ -161,13 +162,13 @@ def face_stats(
 
 
 def _aligned(track: Track) -> np.ndarray:
-    """Grey faces of the frames in which one was found, (n, SIDE, SIDE), mean 0 and deviation 1 each.
+    """Grey faces of the frames in which one was found, (n, SIDE, SIDE), mean 0, deviation at most 1.
 
-    All are turned by the same angle, so that nodding aside stays visible.
+    All are rotated by the same angle, the median, so that tilting of the head remains visible.
     """
     crops, boxes = track.crops[track.is_found], track.boxes[track.is_found]
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    scale = crops.shape[1] / (WIDE * sides)  # pixels of a crop for one of the frame
+    scale = crops.shape[1] / (WIDE * sides)  # pixels of a crop per pixel of the frame
     shift = (_smooth(centres) - centres) * scale[:, None]
     kept = _smooth(sides) * TIGHT * scale
     angle = float(np.median(_roll(track.points[track.is_found])))
@@ -181,19 +182,19 @@ def _aligned(track: Track) -> np.ndarray:
 
 
 def _smooth(track: np.ndarray) -> np.ndarray:
-    """Weighted mean of each value, along the first axis, and its neighbours."""
+    """Weighted mean of each value and its neighbours along the first axis."""
     padded = np.concatenate([track[:1], track, track[-1:]])
     return np.asarray(sum(w * padded[i : i + len(track)] for i, w in enumerate(SMOOTHING)))
 
 
 def _roll(points: np.ndarray) -> np.ndarray:
-    """Angle of the line through the eyes, radians, (n,); positive if the one on the right is lower."""
+    """Angle of the line through the eyes, radians, (n,); positive if the eye on the right is lower."""
     across = points[:, 1] - points[:, 0]
     return np.asarray(np.arctan2(across[:, 1], across[:, 0]))
 
 
 def _measures(points: np.ndarray) -> np.ndarray:
-    """Distances in the face, over that of the eyes, and its roll, (n, len(MEASURES)); see `MEASURES`."""
+    """Distances in the face, relative to that of the eyes, and its roll, (n, 5); see `MEASURES`."""
     left_eye, right_eye, nose, left_mouth, right_mouth = points.transpose(1, 0, 2)
     eyes, mouth = (left_eye + right_eye) / 2, (left_mouth + right_mouth) / 2
     apart = np.maximum(np.linalg.norm(right_eye - left_eye, axis=1), 1)
@@ -208,11 +209,11 @@ def _measures(points: np.ndarray) -> np.ndarray:
 
 
 def _moves(boxes: np.ndarray) -> np.ndarray:
-    """How the face's place varies, over its mean side, and the logarithm of its size; see `MOVES`."""
+    """Movement of the face in units of its mean side, and variation of its size; see `MOVES`."""
     centres, sides = (boxes[:, :2] + boxes[:, 2:]) / 2, (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    places = centres / sides.mean()
-    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
-    return np.array([*places.std(axis=0), steps.mean() if len(steps) else 0.0, np.log(sides).std()])
+    positions = centres / sides.mean()
+    steps = np.linalg.norm(np.diff(positions, axis=0), axis=1)
+    return np.array([*positions.std(axis=0), steps.mean() if len(steps) else 0.0, np.log(sides).std()])
 
 
 def _check_settings(n_frames: int, size: int, crop: str) -> None:

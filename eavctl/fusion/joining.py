@@ -80,7 +80,7 @@ def join(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) 
     """
     if len(tables) < 2:
         raise UsageError("fusion needs two prediction tables or more")
-    called = _names(tables, names)
+    called = table_names(tables, names)
     classes = tables[0].classes
     _check_classes(classes, called[0], tables, called)
     positions = [_positions(table, name) for table, name in zip(tables, called, strict=True)]
@@ -129,7 +129,7 @@ def unite(
     """
     if not tables:
         raise UsageError("fusion needs a prediction table")
-    called = _names(tables, names)
+    called = table_names(tables, names)
     matched = match(tables, called, inputs)
     _check_classes(inputs.classes, "the fuser", tables, called)
     order = np.argsort(matched)
@@ -209,20 +209,20 @@ def merged_meta(joined: JoinedPredictions) -> dict[str, Any]:
     if any(p.get("name") != protocols[0].get("name") for p in protocols):
         warnings.append("the fused models were evaluated with different protocols")
     return {
-        "modalities": sorted({m for table in tables for m in table.meta.get("modalities", [])}),
+        "modalities": sorted({m for table in tables for m in table.about.modalities}),
         "model_hashes": [h for table in tables for h in hashes_of(table)],
         "protocol": {
             **protocol,
             "shares": any(p.get("shares", False) for p in protocols),
             "warnings": list(dict.fromkeys([*warnings, *joined.notes])),
         },
-        "out_of_fold": all(table.meta.get("out_of_fold") is True for table in tables),
+        "out_of_fold": all(table.about.out_of_fold for table in tables),
     }
 
 
 def hashes_of(table: PredictionTable) -> tuple[str, ...]:
     """Hashes of the models that made a table; empty if its metadata has none."""
-    return tuple(str(each) for each in table.meta.get("model_hashes") or ())
+    return tuple(map(str, table.about.model_hashes))
 
 
 def _is_of(table: PredictionTable, hashes: Sequence[str]) -> bool:
@@ -254,9 +254,9 @@ def _if_same(values: list[Any]) -> Any:
     return values[0] if all(value == values[0] for value in values) else None
 
 
-def _names(tables: Sequence[PredictionTable], names: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the tables, made distinct."""
-    wanted = list(names or [str(t.meta.get("name", f"table {i}")) for i, t in enumerate(tables, start=1)])
+def table_names(tables: Sequence[PredictionTable], names: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of prediction tables, made distinct: those given, or those of their metadata."""
+    wanted = list(names or [t.about.name or f"table {i}" for i, t in enumerate(tables, start=1)])
     return tuple(
         f"{name} ({i})" if wanted.count(name) > 1 else name for i, name in enumerate(wanted, start=1)
     )

@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -24,9 +24,13 @@ from eavctl.predicting.segments import (
     features_of,
     streams_of,
 )
-from eavctl.predicting.sources import Part, Recording
+from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
 from eavctl.predicting.streams import StreamInput, stream_inputs
 from eavctl.storage import artifacts
+from eavctl.storage.paths import named
+
+if TYPE_CHECKING:
+    from eavctl.datasets.choice import Choice
 
 WINDOW = "window"
 
@@ -124,6 +128,24 @@ class Predictor:
     def confidence(self) -> Confidence:
         """How often answers were right in training."""
         return Confidence(self.classes, self.model.meta, self.each_segment)
+
+    # --- finding ------------------------------------------------------------------------------------------
+
+    def find(self, *sources: str | os.PathLike[str], choice: Choice | None = None) -> list[Recording]:
+        """Find the recordings that files, folders or manifests stand for, for the modalities of the model.
+
+        Parameters
+        ----------
+        choice : which recordings of data sets; by default all.
+
+        Raises
+        ------
+        DataError : no such file or folder, or a data set without recordings that the model can judge.
+        UsageError : a choice where there is no data set.
+        """
+        selected = selection(self.modalities, choice)
+        found = [each for source in named(sources) for each in find_recordings(source, selected)]
+        return without_repeats(found)
 
     # --- judging ------------------------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from eavctl.storage import files
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FONT = "DejaVu Sans"  # matplotlib's own: the picture is the same on every machine
+FONT = "DejaVu Sans"  # included in matplotlib, so that the picture is the same on every machine
 STYLE = {
     "font.family": FONT,
     "font.size": 9,
@@ -29,27 +29,26 @@ STYLE = {
 }
 SIZE_INCHES, DPI = (9.0, 9.5), 130
 HEIGHTS = (1.0, 1.7, 1.2, 1.3)  # of the panels
-BAR_WIDTH = 0.018  # of a colour bar, where a panel's is 1
-# Shares of the picture; to have matplotlib find them takes as long as all else.
+BAR_WIDTH = 0.018  # of a colour bar, relative to a panel
+# Shares of the picture; finding them by matplotlib takes as long as everything else.
 MARGINS = {"left": 0.08, "right": 0.93, "bottom": 0.045, "top": 0.925, "hspace": 0.21, "wspace": 0.025}
-TITLE_LENGTH = 70  # characters of a line
-MFCC_PERCENTILE = (
-    95  # of their sizes, at the ends of the colours: coefficient 1 can be far larger than the rest
-)
-MOST_COLUMNS = 2000  # of a matrix, twice what the picture can show; more are slow to draw
+TITLE_LENGTH = 70  # characters per line
+MFCC_PERCENTILE = 95  # of absolute values, at the ends of the colour scale: coefficient 1 can be much larger
+MOST_COLUMNS = 2000  # of a matrix, twice the resolution of the picture; more are slow to draw
 FRAMES_AT_ONCE = 4096
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
 class _Panel:
-    """A matrix (n_rows, n_columns) and how it is drawn.
+    """A matrix (n_rows, n_columns), and how to draw it.
 
     Parameters
     ----------
-    edges : where its rows begin and end on the vertical axis, shape (n_rows + 1,).
-    axis, label : kind of that axis, as librosa names it, and what stands beside it.
-    limits : values at the ends of the colours.
+    edges : edges of its rows on the vertical axis, shape (n_rows + 1,).
+    axis, label : librosa's name for the kind of the vertical axis, and its label.
+    colours, limits : colour map, and the values at its ends.
+    unit : label of the colour bar.
     """
 
     title: str
@@ -63,16 +62,16 @@ class _Panel:
 
 
 def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str], answer: str = "") -> None:
-    """Draw a recording's waveform, mel spectrogram, MFCC and chroma over time, as PNG.
+    """Draw the waveform, mel spectrogram, MFCC and chroma of a recording over time, as PNG.
 
-    The matrices are those of the feature sets ``seed33`` and ``means180``. Of a long recording, a column is
-    the mean spectrum of several frames.
+    The matrices are those of the feature sets ``seed33`` and ``means180``. For long recordings, a column is
+    the mean over several frames.
 
     Parameters
     ----------
-    recording : an audio file, or a film with sound.
-    out : the file to write, or ``-``.
-    answer : what a model says of the recording, for the title.
+    recording : an audio file, or a video with audio.
+    out : file to write, or ``-`` for stdout.
+    answer : prediction of a model, for the title.
 
     Raises
     ------
@@ -84,7 +83,7 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
 
     signal, rate = audio.read(recording)
     title = [os.path.basename(recording), answer] if answer else [os.path.basename(recording)]
-    with style.context(["default", STYLE]):  # not the user's own: the same picture for everybody
+    with style.context(["default", STYLE]):  # not the user's style, so that pictures are reproducible
         figure = _figure(signal, rate)
         figure.suptitle("\n".join(map(_line, title)), y=0.99, parse_math=False)
         buffer = io.BytesIO()
@@ -93,13 +92,13 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
 
 
 def _figure(signal: np.ndarray, rate: int) -> Figure:
-    """The panels below each other, over one axis of time."""
+    """The panels, one below the other, with a common time axis."""
     from librosa.display import specshow, waveshow
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
 
     power, n_means = _power(signal)
-    times = (np.arange(power.shape[1] + 1) * n_means - 0.5) * HOP / rate  # a frame is centred on its time
+    times = (np.arange(power.shape[1] + 1) * n_means - 0.5) * HOP / rate  # frames are centred on their times
     duration = len(signal) / rate
     times[-1] = max(times[-1], duration)
     figure = Figure(figsize=SIZE_INCHES)
@@ -133,7 +132,7 @@ def _figure(signal: np.ndarray, rate: int) -> Figure:
 
 
 def _panels(power: np.ndarray, rate: int) -> list[_Panel]:
-    """What is drawn of a power spectrum (n_bins, n_columns) besides the waveform."""
+    """The panels that are computed from a power spectrum (n_bins, n_columns)."""
     from librosa import hz_to_mel, mel_to_hz
 
     mel = mel_bands(power, rate, N_FFT, N_MELS)
@@ -156,7 +155,7 @@ def _panels(power: np.ndarray, rate: int) -> list[_Panel]:
 
 
 def _power(signal: np.ndarray) -> tuple[np.ndarray, int]:
-    """Power spectrum (n_bins, n_columns) of a signal, each column the mean of so many frames."""
+    """Power spectrum (n_bins, n_columns) of a signal, and the number of frames averaged in each column."""
     n_frames = 1 + len(signal) // HOP
     n_means = -(-n_frames // MOST_COLUMNS)
     at_once = max(FRAMES_AT_ONCE // n_means, 1) * n_means
@@ -173,7 +172,7 @@ def _power(signal: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 def _line(text: str) -> str:
-    """A text as one line of the title: without what the font lacks, its middle left out if it is long."""
+    """A text as one line of the title: characters that the font lacks are replaced, a long middle is cut."""
     from matplotlib.font_manager import findfont, get_font
 
     font = get_font(findfont(FONT))

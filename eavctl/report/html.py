@@ -1,4 +1,4 @@
-"""Prediction tables to one self-contained HTML page, or to the same account in JSON."""
+"""The report on prediction tables as one self-contained HTML page, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import FEWEST
 from eavctl.evaluation.summary import compare, corrected, summarize
+from eavctl.fusion.joining import table_names
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
@@ -17,8 +18,8 @@ from eavctl.report.subsets import subset_table
 from eavctl.storage.tables import PredictionTable
 
 NOT_OUT_OF_FOLD = (
-    "these predictions are not marked as out of fold: if the model was trained on some of these recordings, "
-    "the scores are too good"
+    "these predictions are not marked as out-of-fold: if the model was trained on some of these recordings, "
+    "the scores are too high"
 )
 NOTHING = "\u2013"
 _TITLES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
@@ -26,32 +27,34 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Judge prediction tables.
+    """Score and compare prediction tables.
 
     Parameters
     ----------
-    names : what to call the tables; by default the ``name`` in their metadata, or their number.
+    tables : the prediction tables.
+    names : names of the tables; by default the ``name`` in their metadata, or their number.
 
     Returns
     -------
     JSON-able dict: ``models``, each with its ``name``, scores (see `eavctl.evaluation.summary.summarize`),
-    ``protocol`` and ``warnings``; ``comparisons`` of the model of the highest UAR with each other one. As it
-    was picked on the rows of the comparison, these are corrected for those of all pairs of models.
+    ``protocol`` and ``warnings``; ``comparisons`` of the model with the highest UAR with each other model.
+    Because it was selected on the same rows, they are corrected for the comparisons of all pairs of models.
 
     Raises
     ------
-    UsageError : no tables. DataError : a table without labels, or labels that contradict each other.
+    UsageError : no tables.
+    DataError : a table without labels, or labels that differ between tables.
     """
     if not tables:
         raise UsageError("a report needs at least one prediction table")
-    called = _names(tables, names)
-    models = [_model(table, name) for table, name in zip(tables, called, strict=True)]
+    titles = table_names(tables, names)
+    models = [_model(table, name) for table, name in zip(tables, titles, strict=True)]
     best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
-    return {"models": models, "comparisons": _with_best(tables, called, best)}
+    return {"models": models, "comparisons": _with_best(tables, titles, best)}
 
 
 def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> str:
-    """The report as an HTML page that needs no other file; the same tables give the same text.
+    """The report as a self-contained HTML page; the same tables give the same text.
 
     Raises
     ------
@@ -61,12 +64,12 @@ def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) 
 
 
 def page_of(found: dict[str, Any]) -> str:
-    """The page for what `summary` found."""
+    """The HTML page for the result of `summary`."""
     models = found["models"]
     title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
     head = el(
         "head",
-        el("meta", name="generator", content="eavctl"),  # first: `ownership` knows a report by it
+        el("meta", name="generator", content="eavctl"),  # first: `ownership` recognises reports by it
         el("meta", charset="utf-8"),
         el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
         el("meta", name="viewport", content="width=device-width, initial-scale=1"),
@@ -84,12 +87,7 @@ def page_of(found: dict[str, Any]) -> str:
     return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
 
-# --- what is said -----------------------------------------------------------------------------------------
-
-
-def _names(tables: Sequence[PredictionTable], names: Sequence[str] | None) -> list[str]:
-    wanted = list(names or [str(t.meta.get("name", f"table {i}")) for i, t in enumerate(tables, start=1)])
-    return [f"{name} ({i})" if wanted.count(name) > 1 else name for i, name in enumerate(wanted, start=1)]
+# --- the content ------------------------------------------------------------------------------------------
 
 
 def _model(table: PredictionTable, name: str) -> dict[str, Any]:
@@ -98,40 +96,43 @@ def _model(table: PredictionTable, name: str) -> dict[str, Any]:
     except DataError as error:
         raise DataError(f"{name}: {error}") from error
     protocol = {k: v for k, v in (table.meta.get("protocol") or {}).items() if k != "warnings"}
-    warnings = [str(text) for text in (table.meta.get("protocol") or {}).get("warnings", [])]
-    is_oof = table.meta.get("out_of_fold") is True
-    if not is_oof:
+    about = table.about
+    warnings = [str(text) for text in about.protocol.warnings]
+    if not about.out_of_fold:
         warnings.append(NOT_OUT_OF_FOLD)
     if scores["n_unlabelled"]:
         warnings.append(f"{scores['n_unlabelled']} rows without a label are not scored")
     return {
         "name": name,
-        "modalities": list(table.meta.get("modalities", [])),
+        "modalities": list(about.modalities),
         "protocol": protocol,
-        "out_of_fold": is_oof,
+        "out_of_fold": about.out_of_fold,
         "warnings": warnings,
-        "fusion": table.meta.get("fusion"),
+        "fusion": about.fusion,
         **scores,
     }
 
 
-def _with_best(tables: Sequence[PredictionTable], called: Sequence[str], best: int) -> list[dict[str, Any]]:
-    """The comparisons of one model with each other one, corrected for those of all pairs."""
+def _with_best(tables: Sequence[PredictionTable], titles: Sequence[str], best: int) -> list[dict[str, Any]]:
+    """The comparisons of the best model with each other model, corrected for those of all pairs."""
     order = [best, *(i for i in range(len(tables)) if i != best)]
     pairs = [
         {
-            "first": called[i],
-            "second": called[j],
-            **_compared(tables[i], tables[j], f"{called[i]} and {called[j]}"),
+            "first": titles[i],
+            "second": titles[j],
+            **_compared(tables[i], tables[j], f"{titles[i]} and {titles[j]}"),
         }
         for i, j in combinations(order, 2)
     ]
-    judged = [*corrected([pair for pair in pairs if pair["n_rows"]]), *(p for p in pairs if not p["n_rows"])]
-    return [pair for pair in judged if pair["first"] == called[best]]
+    compared = [
+        *corrected([pair for pair in pairs if pair["n_rows"]]),
+        *(pair for pair in pairs if not pair["n_rows"]),
+    ]
+    return [pair for pair in compared if pair["first"] == titles[best]]
 
 
 def _compared(first: PredictionTable, second: PredictionTable, both: str) -> dict[str, Any]:
-    """The comparison, or that there is none because the two judged different recordings."""
+    """The comparison, or only ``n_rows`` 0 if the two tables have no labelled sample in common."""
     ids = set(second.keys.loc[second.keys["label"].notna(), "sample_id"])
     if not any(sample in ids for sample in first.keys.loc[first.keys["label"].notna(), "sample_id"]):
         return {"n_rows": 0}
@@ -171,15 +172,16 @@ def _protocol(model: dict[str, Any]) -> str:
 def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
     level = models[0]["level"]
     scores = (
-        "UAR is the mean recall over the classes, so every class counts alike; chance is that of guessing. "
-        f"Ranges and bands are {level:.0%} intervals by a jackknife over subjects, or, where a table does "
-        "not name two subjects, over the groups that the protocol keeps apart, or over clips; fewer than "
-        f"{FEWEST} of these give none."
+        "UAR is the mean recall over the classes, so every class has the same weight; chance is the score of "
+        f"guessing. Ranges and bands are {level:.0%} intervals by a jackknife over subjects, or, if a table "
+        "has fewer than two subjects, over the groups of the protocol, or over clips; fewer than "
+        f"{FEWEST} of these give no interval."
     )
     comparisons = (
-        "p comes of exchanging two models' predictions subject by subject. As the best model was picked on "
-        "the rows of the comparison, p is corrected for the comparisons of all pairs of models (Holm). One "
-        "model is called better where p is below 0.05 and the interval of the difference excludes 0."
+        "p is that of a permutation test, which exchanges the predictions of two models subject by subject. "
+        "Because the best model was selected on the same rows, p is corrected for the comparisons of all "
+        "pairs of models (Holm). A model is called better if p is below 0.05 and the interval of the "
+        "difference excludes 0."
     )
     return [el("p", scores), el("p", comparisons) if len(models) > 1 else None]
 
@@ -188,7 +190,7 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
 
 
 def _overview(models: list[dict[str, Any]]) -> Markup:
-    """A row a model: scores, then what else there is; what is the same for all stands below, once."""
+    """Tables with a row per model: scores, then other facts; facts equal for all models are listed once."""
     facts: dict[str, Callable[[dict[str, Any]], str]] = {
         "interval": _interval,
         "chance (UAR)": lambda m: formatting.number(m["chance"]),
@@ -204,9 +206,9 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         "class-wise calibration error": lambda m: formatting.number(m["classwise_calibration_error"]),
         "fusion": _fusion,
     }
-    said = {title: [say(m) for m in models] for title, say in facts.items()}
-    shared = [f"{title}: {values[0]}" for title, values in said.items() if len(set(values)) == 1]
-    differing = {title: values for title, values in said.items() if len(set(values)) > 1}
+    texts = {title: [describe(m) for m in models] for title, describe in facts.items()}
+    shared = [f"{title}: {values[0]}" for title, values in texts.items() if len(set(values)) == 1]
+    differing = {title: values for title, values in texts.items() if len(set(values)) > 1}
     scores = _grid(_TITLES.values(), models, [[_score(m, key) for key in _TITLES] for m in models])
     rest = _grid(differing, models, list(zip(*differing.values(), strict=True))) if differing else None
     return el(
@@ -229,14 +231,14 @@ def _grid(titles: Iterable[str], models: list[dict[str, Any]], cells: Sequence[S
 
 
 def _notes(models: list[dict[str, Any]]) -> Markup | None:
-    """Each warning, and what others published, once, with the models that it holds for if not for all."""
-    holders: dict[str, list[str]] = {}
+    """Each warning and published score once, with the names of its models unless it applies to all."""
+    names_of: dict[str, list[str]] = {}
     for model in models:
         for text in (*model["warnings"], *([model["published"]] if model["published"] else [])):
-            holders.setdefault(text, []).append(model["name"])
+            names_of.setdefault(text, []).append(model["name"])
     items = [
-        el("li", text if len(named) == len(models) else f"{', '.join(named)}: {text}")
-        for text, named in holders.items()
+        el("li", text if len(names) == len(models) else f"{', '.join(names)}: {text}")
+        for text, names in names_of.items()
     ]
     return el("ul", items, class_="notes") if items else None
 
@@ -272,10 +274,10 @@ def _comparison(c: dict[str, Any]) -> Markup:
         )
     if c["better"]:
         verdict = f"{c['first']} is better than {c['second']}"
-    elif c["worse"]:  # on the rows that both have; on its own rows the first is the best
+    elif c["worse"]:  # on the common rows; the first has the highest UAR on its own rows
         verdict = f"{c['second']} is better than {c['first']}"
     else:
-        verdict = f"{c['first']} and {c['second']} cannot be told apart"
+        verdict = f"{c['first']} and {c['second']} do not differ significantly"
     scores = " and ".join(formatting.number(score) for score in c["uar"])
     facts = (
         f" UAR {scores} on {_counted(c['n_rows'], 'common row')}: difference "

@@ -1,4 +1,4 @@
-"""HTML and SVG as nested calls, in which every text is escaped unless it is markup already."""
+"""HTML and SVG from nested calls, in which every text is escaped unless it is already markup."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _VOID = frozenset({"meta", "br", "hr"})
 
 
 class Markup(str):
-    """Text that is markup, and therefore goes into a page as it is."""
+    """Text that is markup, and is therefore not escaped."""
 
     __slots__ = ()
 
@@ -22,8 +22,9 @@ def el(tag: str, *children: Child, **attributes: str | float | None) -> Markup:
 
     Parameters
     ----------
-    children : elements, texts (escaped) or lists of them; None is passed over.
-    attributes : an underscore at the end of a name is dropped, others become hyphens; None is passed over.
+    tag : name of the element.
+    children : elements, texts (escaped) or lists of them; None is skipped.
+    attributes : a final underscore of a name is dropped, others become hyphens; None is skipped.
     """
     named = "".join(
         f' {name.rstrip("_").replace("_", "-")}="{_text(str(value))}"'
@@ -47,6 +48,6 @@ def _flat(children: Iterable[Child]) -> Iterable[str]:
 
 
 def _text(text: str) -> str:
-    """Escaped, and free of what UTF-8 or a browser cannot take (half characters from odd file names)."""
+    """Escape a text, and replace characters that are not valid UTF-8 or not printable."""
     clean = text.encode("utf-8", "replace").decode()
     return escape("".join(c if c.isprintable() or c in "\n\t" else "\ufffd" for c in clean))

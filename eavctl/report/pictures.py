@@ -1,4 +1,4 @@
-"""The pictures of a report as inline SVG and shaded tables; they need no library and no other file."""
+"""The pictures of a report as inline SVG and shaded tables, without a library or another file."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Any
 from eavctl.evaluation import formatting
 from eavctl.report.markup import Markup, el
 
-# One blue hue from white to deep: ordered by lightness, so it reads in print and without colour vision.
+# One blue hue from white to dark: ordered by lightness, for print and for readers with colour blindness.
 _LIGHT, _DEEP = (247, 250, 253), (12, 62, 122)
-_WHITE_TEXT_FROM = 0.62  # where white and dark text stand out alike
+_WHITE_TEXT_FROM = 0.62  # where white and dark text have the same contrast
 
 BAR_WIDTH, BAR_HEIGHT = 200, 14
 STRIP_WIDTH, STRIP_MARGIN = 1000, 24
@@ -18,11 +18,12 @@ DOT, DOT_STEP = 5.0, 11.0
 
 
 def interval_bar(score: Mapping[str, Any], chance: float | None) -> Markup:
-    """A score from 0 to 1 as a dot, its interval, if it has one, as a band, and chance as a thin line.
+    """A score from 0 to 1 as a dot, its interval, if any, as a band, and chance as a thin line.
 
     Parameters
     ----------
     score : ``value``, ``low`` and ``high``.
+    chance : chance level; None draws no line.
     """
     middle = BAR_HEIGHT / 2
 
@@ -53,7 +54,7 @@ def interval_bar(score: Mapping[str, Any], chance: float | None) -> Markup:
 
 
 def score_cell(score: Mapping[str, Any], chance: float | None) -> list[Markup | None]:
-    """A score in large print, its interval, if it has one, in small, and both as a bar."""
+    """A score in large print, its interval, if any, in small print, and both as a bar."""
     low, high = score["low"], score["high"]
     extent = None if low is None else f"{formatting.number(low)} to {formatting.number(high)}"
     return [
@@ -64,7 +65,7 @@ def score_cell(score: Mapping[str, Any], chance: float | None) -> list[Markup | 
 
 
 def confusion_table(confusion: list[list[int]], classes: list[str]) -> Markup:
-    """Each true class's row in per cent, with counts beneath; the darker, the more of the row."""
+    """Confusion matrix in per cent of each true class, with counts below; larger shares are darker."""
     head = el("tr", el("th", "true \u2193  predicted \u2192", class_="corner"),
               [el("th", el("span", name), scope="col") for name in classes])  # fmt: skip
     rows = []
@@ -76,7 +77,7 @@ def confusion_table(confusion: list[list[int]], classes: list[str]) -> Markup:
 
 
 def subject_strip(subjects: list[dict[str, Any]], mean: float, chance: float) -> Markup:
-    """One dot a subject at its UAR; dots that would meet are stacked. The extremes are named."""
+    """One dot per subject at its UAR; dots that would overlap are stacked."""
     ordered = sorted(subjects, key=lambda s: (s["uar"], s["subject"]))
     levels = _stack([_strip_x(s["uar"]) for s in ordered])
     floor = 34 + DOT_STEP * max(levels)
@@ -114,7 +115,7 @@ def _strip_x(score: float) -> float:
 
 
 def _stack(positions: list[float]) -> list[int]:
-    """The lowest level for each dot, from left to right, at which it does not meet one before it."""
+    """The lowest level for each dot, from left to right, at which it overlaps no previous dot."""
     last: list[float] = []
     levels = []
     for x in positions:

@@ -1,4 +1,4 @@
-"""What a fusion is worth without some of its inputs, as a table of the page."""
+"""The scores of a fusion with every subset of its inputs, as a table of the report."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from eavctl.report.pictures import score_cell
 
 
 def subset_table(entries: Sequence[Mapping[str, Any]], chance: float) -> Markup:
-    """A row a subset of the inputs, beside the best model alone of those that are left.
+    """A table with a row per subset of the inputs, compared with the best single model in it.
 
     Parameters
     ----------
-    entries : of `eavctl.fusion.subsets.table_of`.
+    entries : results of `eavctl.fusion.subsets.table_of`.
     chance : UAR of guessing.
     """
     titles = ["UAR"]

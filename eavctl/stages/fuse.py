@@ -12,11 +12,10 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion import late
 from eavctl.storage import artifacts, files
-from eavctl.storage import tables as storage
 from eavctl.storage.ownership import NAMES, Output, guard, kind_of
 from eavctl.storage.paths import Paths, named
 from eavctl.storage.provenance import hash_json, versions
-from eavctl.storage.tables import PredictionTable
+from eavctl.storage.tables import PredictionTable, read_predictions, write_predictions
 
 
 @dataclass(frozen=True)
@@ -65,14 +64,13 @@ def fuse(
     """
     inputs = _read(tables, out, method, save, use, force)
     if inputs.fuser:
-        fused = inputs.fuser.fuse(inputs.tables, inputs.names)
-        fused = _with_comparison(fused, inputs, None)
+        fused = _with_comparison(inputs.fuser.fuse(inputs.tables, inputs.names), inputs, None)
     else:
         fitted = late.fuse(inputs.tables, method, inputs.names)
         fused = _with_comparison(fitted.predictions, inputs, fitted.subsets)
         if save:
             artifacts.save(save, fitted.fuser, _model_meta(fitted.fuser, fused, method))
-    storage.write_predictions(fused, out)
+    write_predictions(fused, out)
     return FusionResult(fused, summarize(fused) if _has_labels(fused) else None)
 
 
@@ -140,7 +138,7 @@ def _read_predictions(path: str) -> PredictionTable:
             f"{path}: this is {NAMES['features']}; {NAMES['predictions']} is wanted here.\n"
             "Train a network on feature tables with 'eavctl train-fusion'."
         )
-    return storage.read_predictions(path)
+    return read_predictions(path)
 
 
 def _names(paths: Sequence[str]) -> list[str]:

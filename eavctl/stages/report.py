@@ -11,7 +11,7 @@ from eavctl.storage.ownership import Output, guard
 from eavctl.storage.paths import Paths, named
 
 
-def report(
+def make_report(
     inputs: Paths,
     out: str | os.PathLike[str] | None = None,
     *,

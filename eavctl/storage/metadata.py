@@ -99,6 +99,34 @@ class ProtocolMeta(Metadata):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PredictionMeta(Metadata):
+    """What a prediction table says of itself.
+
+    Parameters
+    ----------
+    name : of the model or fusion, for titles.
+    modalities : that the predictions were made from.
+    model_hashes : of the trainings of all models involved.
+    protocol : how rows were split.
+    out_of_fold : every row was predicted by a model that was not trained on it.
+    fusion : weights, scores of the subsets and comparisons; None of a single model.
+    """
+
+    name: str = ""
+    modalities: Sequence[str] = ()
+    model_hashes: Sequence[str] = ()
+    protocol: ProtocolMeta
+    out_of_fold: bool = False
+    fusion: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """See `Metadata.from_json`; a table in memory may have no protocol."""
+        protocol = ProtocolMeta.from_json({"name": "", **(content.get("protocol") or {})}, path)
+        return super().from_json({**content, "protocol": protocol}, path)
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelMeta(Metadata):
     """What a model file says of itself.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from eavctl import __version__
+from eavctl.version import __version__
 
 DIGEST_BYTES = 16
 CHUNK_BYTES = 1 << 20

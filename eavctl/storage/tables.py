@@ -29,7 +29,7 @@ from eavctl.storage import files
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
 from eavctl.storage.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
-from eavctl.storage.metadata import FeatureMeta
+from eavctl.storage.metadata import FeatureMeta, PredictionMeta
 from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
 from eavctl.storage.provenance import canonical_json
 
@@ -116,6 +116,11 @@ class PredictionTable:
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    @property
+    def about(self) -> PredictionMeta:
+        """The metadata, typed; those of a table in memory may be incomplete."""
+        return PredictionMeta.from_json(self.meta, "a table in memory")
 
 
 def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""A data set of made-up sounds: tones that differ by class in how fast their loudness swings."""
+"""A data set of synthetic sounds: tones whose class determines the rate of their amplitude modulation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FULL_SCALE = 32767
 
 @dataclass(frozen=True)
 class ToneClass:
-    """How a class differs: factors on frequency and duration, amplitude, swings a second, noise deviation."""
+    """Parameters of a class: factors on frequency and duration, amplitude, modulation rate, noise."""
 
     frequency: float
     duration: float
@@ -41,7 +41,7 @@ CLASSES = {
 
 
 def tone(kind: ToneClass, rng: np.random.Generator) -> np.ndarray:
-    """Draw one sound of a class: ``amplitude sin(2 pi f t) (1 + 0.3 sin(2 pi m t))``, plus noise, at peak 1.
+    """Draw a sound of a class: ``amplitude sin(2 pi f t) (1 + 0.3 sin(2 pi m t))`` plus noise, at peak 1.
 
     Returns
     -------
@@ -50,8 +50,8 @@ def tone(kind: ToneClass, rng: np.random.Generator) -> np.ndarray:
     hz = rng.uniform(LOWEST_HZ, HIGHEST_HZ) * kind.frequency
     seconds = rng.uniform(SHORTEST_S, LONGEST_S) * kind.duration
     time = np.arange(int(seconds * RATE)) / RATE
-    swing = 1 + DEPTH * np.sin(2 * np.pi * kind.modulation_hz * time)
-    signal = kind.amplitude * np.sin(2 * np.pi * hz * time) * swing
+    modulation = 1 + DEPTH * np.sin(2 * np.pi * kind.modulation_hz * time)
+    signal = kind.amplitude * np.sin(2 * np.pi * hz * time) * modulation
     if kind.noise:
         signal = signal + rng.normal(0, kind.noise, len(time))
     return np.asarray(signal / np.abs(signal).max())
@@ -69,8 +69,18 @@ def synth_speech(
 ) -> int:
     """Write ``out/<class>/<class>_sample_<i>.wav``, ``i`` from 1, 16 bits, mono.
 
-    A file's bytes depend on the seed, its class and its number alone. A file that is there with the same
-    bytes is left as it is. A ``dry_run`` makes and writes nothing.
+    The bytes of a file depend only on the seed, its class and its number. An existing file with the same
+    bytes is not written again.
+
+    Parameters
+    ----------
+    out : folder to write to.
+    per_class : number of recordings per class.
+    classes : names of the classes, keys of `CLASSES`.
+    seed : random seed.
+    force : overwrite existing files with other bytes.
+    dry_run : compute and write nothing.
+    on_clip : callback with the number of recordings done, their total, and a note.
 
     Returns
     -------
@@ -78,12 +88,11 @@ def synth_speech(
 
     Raises
     ------
-    UsageError : no class has that name, ``out`` is a file, or a file with other bytes is there and ``force``
-        is not given.
+    UsageError : unknown class, ``out`` is a file, or a file with other bytes exists, without ``force``.
     """
     unknown = [name for name in classes if name not in CLASSES]
     if unknown or not classes:
-        raise UsageError(f"no class {unknown[0] if unknown else ''!r} to make: {', '.join(CLASSES)}")
+        raise UsageError(f"unknown class {unknown[0] if unknown else ''!r}; known: {', '.join(CLASSES)}")
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder with --out")
     wanted = [(name, number) for name in dict.fromkeys(classes) for number in range(1, per_class + 1)]
@@ -98,7 +107,7 @@ def synth_speech(
         content = _wav(tone(CLASSES[name], rng))
         target = out / name / f"{name}_sample_{number}.wav"
         if target.exists() and not force and target.read_bytes() != content:
-            raise UsageError(f"{target}: exists and is another recording; use --force, or another --out")
+            raise UsageError(f"{target}: exists with other content; use --force, or another --out")
         if not target.exists() or target.read_bytes() != content:
             files.write_bytes(target, content)
     on_clip(len(wanted), len(wanted), "")

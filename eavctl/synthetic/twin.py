@@ -1,8 +1,9 @@
-"""A twin of the EAV data set: the same tree of files, made up, with class information planted in it.
+"""A synthetic twin of the EAV data set: the same tree of files, with known class information.
 
-In each trial each modality tells the class or does not, by a draw, and at least one does: so joining
-modalities pays. Each is driven by a course of five numbers (how happy the mouth, how high the voice, how
-strong the frontal theta ...), which moves with the class, the person, chance, and in EEG with time.
+In each trial, random draws decide which modalities carry class information; at least one does, so that
+fusion improves the scores. Five latent variables per trial and modality (the smile, the pitch of the voice,
+the frontal theta power ...) generate the signals. They depend on the class, the person, chance, and in EEG on
+time.
 """
 
 from __future__ import annotations
@@ -25,23 +26,23 @@ from eavctl.storage import files
 from eavctl.synthetic import twin_eeg, twin_face, twin_voice
 from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
 
-RECIPE = 1  # rises when the same settings come to give other files
+RECIPE = 1  # increases when the same settings give other files
 MODALITIES = ("eeg", "audio", "video")
-FPS, HOLD = 30, 10  # frames a second; frames for which a pose is held
+FPS, HOLD = 30, 10  # frame rate; frames for which a pose is held
 BLOCKS = "AACCSSHACHHSSAACCHHS"  # after neutral; letters are initials of emotions
 LETTERS_A_CLASS = 5
-PREFERRED = (0, 2, 4, 1, 3)  # which of a class's letters get trials first: the ones farthest apart
+PREFERRED = (0, 2, 4, 1, 3)  # order in which the blocks of a class get trials: the most distant first
 STEP = len(TASKS) * len(EMOTIONS)
 MOST_TRIALS = 990  # a trial's number has three digits
 SHORTEST_S, LONGEST_S = 1.0, 600.0
 
-TELLING = 0.68  # share of trials in which a modality is drawn to tell the class
+INFORMATIVE = 0.68  # probability that a modality carries class information in a trial
 STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
 PERSON, REACTION, DRIFT = 0.8, 0.5, 0.5  # deviation between people, of their reactions, and over a session
-LARGEST = 4.0  # of a course's numbers: voices and faces beyond it could not be
-LOUDNESS = 0.08  # logarithm of the EEG background's size over a session
+LARGEST = 4.0  # absolute value of latent variables: voices and faces beyond it are impossible
+LOUDNESS = 0.08  # deviation of the logarithm of the EEG background's amplitude over a session
 
-# How a class moves each number of a course; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
+# Effect of each class on each latent variable; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
 MANNERS = {
     # frontal asymmetry, frontal theta, temporal asymmetry, posterior alpha, central gamma: `twin_eeg.trial`
     "eeg": ((0.2, -1.2, 1.0, -0.3, -1.2), (-1.5, 0.8, -1.1, 0.5, -0.4), (-0.3, 1.1, 1.2, -0.9, 1.1),
@@ -57,7 +58,7 @@ MANNERS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What the bytes of the files depend on, beside subject and trial."""
+    """The settings on which the bytes of the files depend, besides subject and trial."""
 
     trials: int
     snr: float
@@ -67,45 +68,46 @@ class Settings:
 
     @cached_property
     def labels(self) -> np.ndarray:
-        """Place in `EMOTIONS` of each trial, the same for all subjects, shape (trials,)."""
+        """Index in `EMOTIONS` of each trial, the same for all subjects, shape (trials,)."""
         return sequence(self.trials)
 
     def rng(self, subject: int, *what: int) -> np.random.Generator:
-        """Draws for one thing of one subject, whatever else is drawn."""
+        """Generator for one purpose and subject, independent of all other draws."""
         return np.random.default_rng([self.seed, subject, *what])
 
-    def telling(self, subject: int) -> np.ndarray:
-        """Whether each modality tells each trial's class, bool, (trials, 3); Listening has no sound."""
+    def informative(self, subject: int) -> np.ndarray:
+        """Whether each modality carries class information, bool, (trials, 3); Listening has no audio."""
         rng = self.rng(subject, len(MODALITIES))
-        telling = rng.random((self.trials, len(MODALITIES))) < TELLING
+        informative = rng.random((self.trials, len(MODALITIES))) < INFORMATIVE
         silent = np.arange(self.trials) % len(TASKS) == 0
         instead = np.where(silent, rng.choice((0, 2), self.trials), rng.integers(3, size=self.trials))
-        heard = telling & ~(silent[:, None] & (np.arange(3) == MODALITIES.index("audio")))
-        nothing = np.flatnonzero(~heard.any(axis=1))
-        telling[nothing, instead[nothing]] = True
-        return telling
+        recorded = informative & ~(silent[:, None] & (np.arange(3) == MODALITIES.index("audio")))
+        without = np.flatnonzero(~recorded.any(axis=1))
+        informative[without, instead[without]] = True
+        return informative
 
     def courses(self, subject: int, modality: str) -> np.ndarray:
-        """The five numbers that drive each trial, (trials, 5), in deviations between trials of a class."""
-        place = MODALITIES.index(modality)
-        rng = self.rng(subject, place)
+        """The five latent variables of each trial, (trials, 5), in deviations between trials of a class."""
+        number = MODALITIES.index(modality)
+        rng = self.rng(subject, number)
         profiles = _profiles(modality)
         reactions = profiles + rng.normal(0, REACTION, profiles.shape)
         person = rng.normal(0, PERSON, profiles.shape[1])
         chance = rng.normal(0, 1, (self.trials, profiles.shape[1]))
         drift = DRIFT * _drifts(self.trials, profiles.shape[1], rng) if modality == "eeg" else 0
-        told = self.telling(subject)[:, place, None] * reactions[self.labels]
-        return np.asarray(np.clip(self.snr * STRENGTH * told + person + chance + drift, -LARGEST, LARGEST))
+        effect = self.informative(subject)[:, number, None] * reactions[self.labels]
+        return np.asarray(np.clip(self.snr * STRENGTH * effect + person + chance + drift, -LARGEST, LARGEST))
 
 
 def sequence(trials: int) -> np.ndarray:
-    """Emotion of each trial, as places in `EMOTIONS`: neutral, and then blocks of one class.
+    """Emotion of each trial, as an index in `EMOTIONS`: neutral first, then blocks of one class.
 
-    At 200 trials a block is 4 Listening and 4 Speaking trials, and of each class there are 40 trials.
+    With 200 trials, a block has 4 Listening and 4 Speaking trials, and each class has 40 trials.
 
     Parameters
     ----------
-    trials : a multiple of 10; below 100, blocks are left out, at first those beside one of the same class.
+    trials : number of trials, a multiple of 10; below 100, some blocks are left out, first those next to a
+        block of the same class.
     """
     pairs = trials // STEP
     initials = "".join(name[0] for name in EMOTIONS)
@@ -134,19 +136,24 @@ def synth_eav(
 ) -> int:
     """Write ``out/subject<N>/{EEG,Audio,Video}`` with the names and formats of EAV, and ``out/TWIN.json``.
 
-    A file's bytes depend on the settings in ``TWIN.json``, its subject and its trial. What is there of the
-    same settings is kept, so that a tree can be added to, or finished after an interruption.
+    The bytes of a file depend on the settings in ``TWIN.json``, its subject and its trial. Existing files
+    of the same settings are kept, so that a tree can be extended, or completed after an interruption.
 
     Parameters
     ----------
-    trials : of each subject, a multiple of 10; 200 are 480 MB of EEG a subject, at 20 s.
-    snr : strength of the class information, linear: 0 is none, and at 1 the deviation between classes is 1.5
-        times that between trials of one class, in each of the five numbers that drive a modality.
-    modalities : which of eeg, audio and video to write; the others are as if they had been.
-    seconds : length of a trial.
-    jobs : processes, each with one subject at a time.
-    dry_run : look whether it can be done, and write nothing.
-    on_trial : told how many trials are done, of how many; with several processes, subject by subject.
+    out : folder to write to.
+    subjects : number of subjects.
+    trials : number of trials per subject, a multiple of 10; 200 trials of 20 s are 480 MB of EEG per subject.
+    snr : strength of the class information: 0 is none; at 1 the deviation between classes is 1.5 times that
+        between trials of a class, in each of the five latent variables of a modality.
+    seed : random seed.
+    modalities : modalities to write, of eeg, audio and video; the choice does not change the other files.
+    seconds : duration of a trial.
+    jobs : number of processes, each with one subject at a time.
+    force : overwrite files of other settings.
+    dry_run : check everything, but write nothing.
+    on_trial : callback with the number of trials done, their total, and a note; with several processes, it is
+        called once per subject.
 
     Returns
     -------
@@ -154,12 +161,12 @@ def synth_eav(
 
     Raises
     ------
-    UsageError : settings that cannot be meant; or files of other settings, or of somebody else, are there
-        and ``force`` is not given, or would be left beside the new ones.
+    UsageError : invalid settings; files of other settings or origin exist, without ``force``; or they would
+        remain beside the new files.
     """
     settings = Settings(trials, float(snr), seed, float(seconds))
     _check(settings, subjects, modalities)
-    _make_room(out, settings, subjects, modalities, force, dry_run)
+    _prepare_folder(out, settings, subjects, modalities, force, dry_run)
     if dry_run:
         return subjects * trials
     everyone, total = range(1, subjects + 1), subjects * trials
@@ -184,7 +191,7 @@ def synth_eav(
 
 
 def _end_workers(out: Path) -> None:
-    """Kill the workers, and remove what they were writing, as they cannot themselves."""
+    """Kill the workers, and remove their temporary files."""
     from joblib.externals.loky import get_reusable_executor
 
     get_reusable_executor().shutdown(wait=True, kill_workers=True)
@@ -193,7 +200,7 @@ def _end_workers(out: Path) -> None:
 
 
 def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:
-    """Write a subject's files in a worker process."""
+    """Write the files of a subject in a worker process."""
     for _ in _write_subject(out, settings, subject, modalities):
         pass
 
@@ -201,7 +208,8 @@ def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities
 def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> None:
     unknown = [name for name in modalities if name not in MODALITIES]
     if unknown or not modalities:
-        raise UsageError(f"no modality {unknown[0] if unknown else ''!r} to make: {', '.join(MODALITIES)}")
+        name = unknown[0] if unknown else ""
+        raise UsageError(f"unknown modality {name!r}; known: {', '.join(MODALITIES)}")
     if not STEP <= settings.trials <= MOST_TRIALS or settings.trials % STEP:
         raise UsageError(f"{settings.trials} trials: a multiple of {STEP} is needed, at most {MOST_TRIALS}")
     if subjects < 1 or settings.seed < 0:
@@ -216,10 +224,10 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
         )
 
 
-def _make_room(
+def _prepare_folder(
     out: Path, settings: Settings, subjects: int, modalities: Collection[str], force: bool, dry_run: bool
 ) -> None:
-    """See that what is in ``out`` is of these settings or goes, and say in ``TWIN.json`` which they are."""
+    """Check or, with ``force``, remove files of other settings in ``out``; write ``TWIN.json``."""
     files.clear_leftovers(out)
     about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
     content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
@@ -231,19 +239,19 @@ def _make_room(
     wanted = {
         path for n in range(1, subjects + 1) for path in _paths(out / f"subject{n}", settings, n, modalities)
     }
-    there = [path for path in out.glob("subject*/*/*") if path.is_file()]
-    if (there or mark.exists()) and not force:
-        first = there[0] if there else mark
-        raise UsageError(f"{first}: exists and is not of these settings; use --force, or another --out")
-    foreign = sorted(path for path in there if path not in wanted)
+    existing = [path for path in out.glob("subject*/*/*") if path.is_file()]
+    if (existing or mark.exists()) and not force:
+        first = existing[0] if existing else mark
+        raise UsageError(f"{first}: exists with other settings; use --force, or another --out")
+    foreign = sorted(path for path in existing if path not in wanted)
     if foreign:
         raise UsageError(
-            f"{foreign[0]}: would be left beside files of other settings; remove it, or use another --out"
+            f"{foreign[0]}: would remain beside files of other settings; remove it, or use another --out"
         )
     if dry_run:
         return
-    mark.unlink(missing_ok=True)  # first: what is there without it is nobody's twin
-    for path in there:
+    mark.unlink(missing_ok=True)  # first: without it, remaining files are not taken for a twin
+    for path in existing:
         path.unlink()
     files.make_folder(out)
     files.write_bytes(mark, content)
@@ -276,7 +284,7 @@ def _video_path(folder: Path, settings: Settings, trial: int) -> Path:
 
 
 def _audio_path(folder: Path, settings: Settings, subject: int, trial: int) -> Path:
-    """Of a Speaking trial. ``Trial_NN`` counts these alone, from 02; the last letters differ by subject."""
+    """Path of a Speaking trial. ``Trial_NN`` counts only these, from 02; the last letters vary by subject."""
     count, ending = trial // len(TASKS) + 1, "Aud" if subject % 2 else "aud"
     emotion = EMOTIONS[settings.labels[trial - 1]]
     return folder / "Audio" / f"{trial:03d}_Trial_{count:02d}_Speaking_{emotion}_{ending}.wav"
@@ -295,7 +303,7 @@ def _write_labels(out: Path, settings: Settings, subject: int, modalities: Colle
 
 
 def _write_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> Iterator[int]:
-    """Write what is missing of a subject, trial by trial, and give each trial's place before it is made."""
+    """Write the missing files of a subject trial by trial; yields the index of each trial beforehand."""
     folder = out / f"subject{subject}"
     missing = {path for path in _paths(folder, settings, subject, modalities) if not path.exists()}
     for place in {path.parent for path in missing}:
@@ -316,7 +324,7 @@ Maker = Callable[[int, Collection[Path]], None]
 
 @contextlib.contextmanager
 def _eeg(folder: Path, settings: Settings, subject: int) -> Iterator[Maker]:
-    """Open a subject's EEG file; the trials are to be made in their order."""
+    """Open the EEG file of a subject; trials must be written in order."""
     what = MODALITIES.index("eeg")
     courses = settings.courses(subject, "eeg")
     head = twin_eeg.draw_head(settings.rng(subject, what, 0))
@@ -369,14 +377,14 @@ def _videos(folder: Path, settings: Settings, subject: int) -> Maker:
 
 
 def _profiles(modality: str) -> np.ndarray:
-    """How each class moves a course, (n_classes, 5): mean 0 over the classes, root mean square 1."""
+    """Effect of each class on the latent variables, (n_classes, 5), with mean 0 and RMS 1 over classes."""
     manners = np.array(MANNERS[modality])
     manners -= manners.mean(axis=0)
     return np.asarray(manners / np.sqrt((manners**2).mean(axis=0)))
 
 
 def _drifts(trials: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Slow waves over a session, (trials, count), of variance 1: sums of four, of half a cycle to three."""
+    """Slow drifts over a session, (trials, count), of variance 1: sums of four sines of 0.5 to 3 cycles."""
     cycles = rng.uniform(0.5, 3, (4, count))
     phase = rng.uniform(0, 2 * np.pi, (4, count))
     time = np.arange(trials)[:, None, None] / trials

@@ -1,4 +1,4 @@
-"""Made-up EEG for the EAV tree: 1/f background, correlated in space, and rhythms of sources in the head."""
+"""Synthetic EEG of the EAV twin: spatially correlated 1/f background, and rhythms of sources in the head."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 SFREQ = 500  # Hz
-RESOLUTION_UV = 0.05  # of the amplifier; also hides rounding that differs between machines
-BACKGROUND_UV, NOISE_UV = 9.0, 0.8  # root mean square, of each channel
-LOWEST_HZ = 0.4  # below it, the amplifier lets nothing through
-REACH = 0.35  # how far a source is seen, in radii of the head (standard deviation)
+RESOLUTION_UV = 0.05  # of the amplifier; also removes rounding differences between machines
+BACKGROUND_UV, NOISE_UV = 9.0, 0.8  # root mean square in each channel
+LOWEST_HZ = 0.4  # high-pass edge of the amplifier
+REACH = 0.35  # standard deviation of the spread of a source, in radii of the head
 
-# x to the right and y to the front, in radii of the head, seen from above: the cap of EAV, in its order.
-PLACES = {
+# x to the right and y to the front, in radii of the head, seen from above: the channels of EAV, in its order.
+POSITIONS = {
     "Fp1": (-0.31, 0.95), "Fp2": (0.31, 0.95), "F7": (-0.81, 0.59), "F3": (-0.42, 0.55), "Fz": (0, 0.5),
     "F4": (0.42, 0.55), "F8": (0.81, 0.59), "FC5": (-0.7, 0.29), "FC1": (-0.24, 0.25), "FC2": (0.24, 0.25),
     "FC6": (0.7, 0.29), "T7": (-1, 0), "C3": (-0.5, 0), "Cz": (0, 0), "C4": (0.5, 0),
@@ -21,15 +21,20 @@ PLACES = {
     "P7": (-0.81, -0.59), "P3": (-0.42, -0.55), "Pz": (0, -0.5), "P4": (0.42, -0.55), "P8": (0.81, -0.59),
     "PO9": (-0.68, -0.92), "O1": (-0.31, -0.95), "Oz": (0, -1), "O2": (0.31, -0.95), "PO10": (0.68, -0.92),
 }  # fmt: skip
-CHANNELS = np.array(list(PLACES.values()))
+CHANNELS = np.array(list(POSITIONS.values()))
 
 
 @dataclass(frozen=True)
 class Rhythm:
-    """A source of a rhythm: where, centre and width in hertz, size, and what makes it stronger.
+    """A source of a rhythm.
 
-    ``size`` is the root mean square at the nearest channel, in microvolt; ``cue`` is the place in the course
-    (see `trial`) of what drives it, and ``gain`` the rise of the logarithm of the amplitude with it.
+    Parameters
+    ----------
+    place : channel at which it is.
+    hz, width_hz : centre and width of its spectrum.
+    size : root mean square at that channel, microvolt.
+    cue : index of the latent variable (see `trial`) that drives it.
+    gain : slope of the logarithm of its amplitude over that variable.
     """
 
     place: str
@@ -53,14 +58,14 @@ RHYTHMS = (
 
 @dataclass(frozen=True)
 class Head:
-    """What stays with a person.
+    """The constants of a person.
 
     Parameters
     ----------
-    background : shape (n_chans, n_chans), microvolt: how sources of the background reach the channels.
-    rhythms : shape (n_chans, n_rhythms), microvolt: how `RHYTHMS` do.
-    hz : shape (n_rhythms,): their centres.
-    slope : exponent of the background's power over frequency.
+    background : mixing matrix of the background sources, shape (n_chans, n_chans), microvolt.
+    rhythms : mixing matrix of `RHYTHMS`, shape (n_chans, n_rhythms), microvolt.
+    hz : centre frequencies of the rhythms, shape (n_rhythms,).
+    slope : negative exponent of the background's power over frequency.
     """
 
     background: np.ndarray
@@ -70,32 +75,35 @@ class Head:
 
 
 def draw_head(rng: np.random.Generator) -> Head:
-    """Draw a person: where the sources lie, how strong they are and how fast their rhythms."""
+    """Draw a person: the positions and amplitudes of the sources, and the frequencies of the rhythms."""
     sources = CHANNELS + rng.normal(0, 0.08, CHANNELS.shape)
-    background = _seen(sources) * rng.lognormal(0, 0.3, len(sources))
+    background = _gains(sources) * rng.lognormal(0, 0.3, len(sources))
     background *= BACKGROUND_UV / np.sqrt((background**2).sum(axis=1, keepdims=True))
-    places = np.array([PLACES[rhythm.place] for rhythm in RHYTHMS]) + rng.normal(0, 0.1, (len(RHYTHMS), 2))
+    places = np.array([POSITIONS[each.place] for each in RHYTHMS]) + rng.normal(0, 0.1, (len(RHYTHMS), 2))
     sizes = np.array([rhythm.size for rhythm in RHYTHMS]) * rng.lognormal(0, 0.2, len(RHYTHMS))
     hz = np.array([rhythm.hz for rhythm in RHYTHMS]) * rng.normal(1, 0.04, len(RHYTHMS))
-    return Head(background, _seen(places) * sizes, hz, rng.uniform(0.9, 1.3))
+    return Head(background, _gains(places) * sizes, hz, rng.uniform(0.9, 1.3))
 
 
-def _seen(sources: np.ndarray) -> np.ndarray:
-    """How strongly each channel sees each source, (n_chans, n_sources), 1 where it sits on it."""
-    apart = np.linalg.norm(CHANNELS[:, None] - sources, axis=-1)
-    return np.asarray(np.exp(-0.5 * (apart / REACH) ** 2))
+def _gains(sources: np.ndarray) -> np.ndarray:
+    """Gain of each source at each channel, (n_chans, n_sources), 1 at distance 0."""
+    distance = np.linalg.norm(CHANNELS[:, None] - sources, axis=-1)
+    return np.asarray(np.exp(-0.5 * (distance / REACH) ** 2))
 
 
 def trial(
     head: Head, course: np.ndarray, loudness: float, n_times: int, rng: np.random.Generator
 ) -> np.ndarray:
-    """Draw one trial; its statistics are the same from beginning to end.
+    """Draw one trial, with stationary statistics.
 
     Parameters
     ----------
-    course : shape (5,): frontal asymmetry, frontal theta, temporal asymmetry, posterior alpha, central gamma,
-        in standard deviations.
-    loudness : of the background, as a factor.
+    head : constants of the person.
+    course : latent variables, shape (5,): frontal asymmetry, frontal theta, temporal asymmetry, posterior
+        alpha, central gamma, in standard deviations.
+    loudness : factor on the amplitude of the background.
+    n_times : number of samples.
+    rng : random generator.
 
     Returns
     -------
@@ -113,7 +121,7 @@ def trial(
 
 
 def _coloured(amplitude: np.ndarray, n_times: int, rng: np.random.Generator) -> np.ndarray:
-    """Gaussian noise of variance 1, (n_sources, n_times), with that amplitude over frequency."""
+    """Gaussian noise of variance 1, (n_sources, n_times), with the given amplitude over frequency."""
     spectrum = amplitude * (rng.standard_normal(amplitude.shape) + 1j * rng.standard_normal(amplitude.shape))
     power = 4 * (amplitude[:, 1:] ** 2).sum(axis=1, keepdims=True) / n_times**2
     return np.fft.irfft(spectrum / np.sqrt(power), n_times)

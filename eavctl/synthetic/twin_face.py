@@ -1,10 +1,10 @@
-"""Drawn faces for the made-up EAV tree: a shaded head whose brows, eyes and mouth move.
+"""Synthetic faces of the EAV twin: a shaded head with moving brows, eyes and mouth.
 
-The head is a surface, an ellipsoid with a nose, sockets, cheeks, lips and a chin on it, lit from one side
-(Lambert), so that detectors trained on photographs see a face. It is drawn once a trial; for a pose only the
-stretches around the eyes and around the mouth are drawn again.
+The head is a surface, an ellipsoid with a nose, sockets, cheeks, lips and a chin, with Lambert shading from
+one side, so that detectors trained on photographs find a face. It is drawn once per trial; for each pose only
+the areas of the eyes and of the mouth are drawn again.
 
-Places are given in half widths of the head: u to the picture's right and v down, from between the eyes.
+Coordinates are in half widths of the head from between the eyes: u to the picture's right, v down.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass
 import numpy as np
 
 WIDTH, HEIGHT = 640, 480  # pixels
-MARGIN, SWAY = 12, 5.0  # pixels drawn around the picture, so that it can move, and how far it does
+MARGIN, SWAY = 12, 5.0  # pixels drawn around the picture, so that it can move, and amplitude of the movement
 BLINKS = 0.06  # share of poses
-EDGE = 0.03  # width over which edges fade
+EDGE = 0.03  # width of soft edges
 TOP, CHIN = -0.95, 1.32  # v of the head's ends
 EYE_U, EYE_V, BROW_V, MOUTH_V = 0.4, 0.0, -0.27, 0.83
 HEAD_AREA = (-1.35, 1.35, -1.42, 1.45)  # left, right, top, bottom
@@ -29,12 +29,13 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Looks:
-    """What stays with a person; colours are RGB shares of full light.
+    """The constants of a person; colours are RGB from 0 to 1.
 
     Parameters
     ----------
     size : half width of the head, pixels.
-    long, eye_gap, eye_size, brow_weight, lip_weight, mouth_width : factors on the usual geometry.
+    long, eye_gap, eye_size, brow_weight, lip_weight, mouth_width : factors on the default geometry.
+    fringe : shift of the hairline.
     """
 
     skin: Colour
@@ -54,7 +55,7 @@ class Looks:
 
 @dataclass(frozen=True)
 class Light:
-    """How a trial is lit and seated: direction to the light, its strength, the head's place in pixels."""
+    """Light and position in a trial: direction to the light, its strength, centre of the head in pixels."""
 
     direction: tuple[float, float, float]
     strength: float
@@ -63,16 +64,16 @@ class Light:
 
 @dataclass(frozen=True)
 class Pose:
-    """One moment of a face.
+    """The pose of a face.
 
     Parameters
     ----------
     smile : height of the mouth's corners, about -1 to 1.
     mouth : opening of the mouth, 0 closed to 1.
     brows : height of the brows, about -1 to 1.
-    frown : how far the brows' inner ends are down, about -1 to 1.
-    eyes : opening of the eyes, 0 closed, 1 as usual.
-    gaze : of the irises, to the picture's right, about -1 to 1.
+    frown : lowering of the brows' inner ends, about -1 to 1.
+    eyes : opening of the eyes, 0 closed, 1 normal.
+    gaze : position of the irises, to the picture's right, about -1 to 1.
     """
 
     smile: float = 0.0
@@ -107,7 +108,7 @@ def draw_looks(rng: np.random.Generator) -> Looks:
 
 
 def draw_light(rng: np.random.Generator) -> Light:
-    """Draw how one trial is lit and where the person sits."""
+    """Draw the light and the position of the head in a trial."""
     x, y = rng.uniform(-0.45, 0.45), rng.uniform(-0.6, -0.25)
     norm = float(np.sqrt(x * x + y * y + 1))
     centre = (WIDTH / 2 + rng.uniform(-20, 20), HEIGHT * 0.42 + rng.uniform(-10, 10))
@@ -126,7 +127,7 @@ class Portrait:
         self._bytes = _to_bytes(self._base)
 
     def draw(self, pose: Pose, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
-        """Draw a pose, moved by so many pixels, at most `MARGIN`, to the right and down.
+        """Draw a pose, shifted by at most `MARGIN` pixels to the right and down.
 
         Returns
         -------
@@ -148,7 +149,7 @@ class Portrait:
         return slice(int(rows[0]), int(rows[1])), slice(int(columns[0]), int(columns[1]))
 
     def _still(self, noise: np.ndarray) -> np.ndarray:
-        """Everything that does not move, float32 (3, height, width): wall, neck, clothes, head."""
+        """The static part, float32 (3, height, width): wall, neck, clothes, head."""
         u, v = self._u[None, :], self._v[:, None]
         picture = np.empty((3, *noise.shape), np.float32)
         picture[:] = np.multiply(self.looks.wall, self.light.strength)[:, None, None]
@@ -160,7 +161,7 @@ class Portrait:
         return picture
 
     def _head(self, part: np.ndarray, u: np.ndarray, v: np.ndarray, noise: np.ndarray) -> None:
-        """Hair, ears, the face without what moves, fringe and nostrils."""
+        """Paint hair, ears, the static part of the face, fringe and nostrils."""
         looks, radius = self.looks, _radius(u, v)
         strands = 1 + 0.25 * np.sin(23 * u + 3 * np.sin(4 * v)) * np.sin(9 * u - 2 * v) + 0.1 * noise
         behind = _inside(1.14 - np.hypot(u, (v + 0.12) / 1.06)) * _inside(0.6 - v, 0.5)
@@ -176,7 +177,7 @@ class Portrait:
         _blend(part, np.minimum(1.3 * nostrils, 0.85), _times(looks.skin, 0.28))
 
     def _body(self, picture: np.ndarray, u: np.ndarray, v: np.ndarray) -> None:
-        """Neck, darker in the chin's shadow, and shoulders."""
+        """Paint the neck, darker in the shadow of the chin, and the shoulders."""
         looks = self.looks
         neck = _inside(0.56 + 0.12 * np.clip(v - 1.4, 0, 1) ** 2 - np.abs(u)) * _inside(v - 0.7)
         fall = 0.5 + 0.25 * np.clip((v - 1.25) / 0.6, 0, 1) - 0.18 * u**2 + 0.15 * self.light.direction[0] * u
@@ -190,7 +191,7 @@ class Portrait:
         )
 
     def _shade(self, u: np.ndarray, v: np.ndarray, radius: np.ndarray) -> np.ndarray:
-        """Light on the skin: of the whole surface, and less in sockets and below nose and lip."""
+        """Brightness of the skin: Lambert shading, reduced in the sockets and below nose and lip."""
         height = _height(u, v, radius, self.looks)
         slope_v, slope_u = np.gradient(height, v[:, 0], u[0])
         x, y, z = self.light.direction
@@ -202,7 +203,7 @@ class Portrait:
         return np.asarray(shade * (1 - 0.22 * _bump(u, v - 1.06, 0.2, 0.05)))
 
     def _eyes(self, part: np.ndarray, u: np.ndarray, v: np.ndarray, pose: Pose) -> None:
-        """Paint brows and eyes; both sides at once, since all but the gaze is the same in a mirror."""
+        """Paint brows and eyes, both sides at once, since everything but the gaze is symmetric."""
         looks = self.looks
         across = np.abs(u) - EYE_U * looks.eye_gap  # from the eye's centre outwards
         self._brows(part, across, v, pose)
@@ -267,13 +268,16 @@ class Portrait:
 def film(
     looks: Looks, course: np.ndarray, n_poses: int, speaks: bool, rng: np.random.Generator
 ) -> Iterator[np.ndarray]:
-    """Draw one trial, pose by pose; its expression waxes and wanes, and is the same on average in each part.
+    """Draw one trial pose by pose; the expression varies around a constant mean.
 
     Parameters
     ----------
-    course : shape (5,): smile, opening of the mouth, height of the brows, frown, opening of the eyes, in
-        standard deviations.
+    looks : constants of the person.
+    course : latent variables, shape (5,): smile, opening of the mouth, height of the brows, frown, opening
+        of the eyes, in standard deviations.
+    n_poses : number of poses.
     speaks : whether the mouth moves.
+    rng : random generator.
 
     Yields
     ------
@@ -301,7 +305,7 @@ def film(
 
 
 def _radius(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """How far out on the head, 1 at its outline: an ellipse, narrower towards the chin."""
+    """Distance from the centre of the head, 1 at its outline: an ellipse, narrower towards the chin."""
     middle, half = (TOP + CHIN) / 2, (CHIN - TOP) / 2
     down = np.clip((v - 0.3) / (CHIN - 0.3), 0, 1.5)
     return np.asarray(np.sqrt((u / (0.98 - 0.2 * down**1.5)) ** 2 + np.abs((v - middle) / half) ** 2.3))
@@ -322,7 +326,7 @@ def _height(u: np.ndarray, v: np.ndarray, radius: np.ndarray, looks: Looks) -> n
 
 
 def _inside(distance: np.ndarray, edge: float = EDGE) -> np.ndarray:
-    """1 where the distance to an edge is positive, 0 where negative, smooth between."""
+    """Smooth step of the distance to an edge: 1 for positive, 0 for negative distances."""
     share = np.clip(distance / edge + 0.5, 0, 1)
     return np.asarray(share * share * (3 - 2 * share))
 
@@ -333,7 +337,7 @@ def _bump(x: np.ndarray, y: np.ndarray, wide: float, high: float) -> np.ndarray:
 
 
 def _blend(picture: np.ndarray, share: np.ndarray, colour: Colour, shade: np.ndarray | float = 1.0) -> None:
-    """Lay a colour, times a shade, over a picture (3, height, width) in the given shares, in place."""
+    """Blend a colour, times a shade, into a picture (3, height, width) with the given shares, in place."""
     for channel, level in zip(picture, colour, strict=True):
         channel += share * (level * shade - channel)
 
@@ -347,6 +351,6 @@ def _colour(levels: np.ndarray) -> Colour:
 
 
 def _to_bytes(picture: np.ndarray) -> np.ndarray:
-    """From shares of full light, (3, height, width), to uint8 (height, width, 3)."""
+    """Convert from floats from 0 to 1, (3, height, width), to uint8 (height, width, 3)."""
     levels = np.clip(picture * 255 + 0.5, 0, 255).astype(np.uint8)
     return np.ascontiguousarray(levels.transpose(1, 2, 0))

@@ -1,4 +1,4 @@
-"""The three kinds of files in the made-up EAV tree: arrays of MATLAB 5, sound, and pictures that move."""
+"""Writers of the three kinds of files of the EAV twin: MATLAB 5 arrays, WAV and MP4."""
 
 from __future__ import annotations
 
@@ -18,30 +18,32 @@ from eavctl.storage import files
 MAT_TEXT = b"MATLAB 5.0 MAT-file, made up by eavctl synth"
 INT8, INT32, UINT32, DOUBLE, MATRIX = 1, 5, 6, 9, 14  # types of elements
 DOUBLE_CLASS = 6
-MOST_BYTES = 2**32 - 1024  # the format counts bytes in 32 bits
+MOST_BYTES = 2**32 - 1024  # the format stores sizes in 32 bits
 FULL_SCALE = 32767
-MP4_CODECS = {  # first come, first used: quick presets, constant quality, one thread, nothing looked ahead
+MP4_CODECS = {  # the first one available is used: fast presets, constant quality, one thread, no lookahead
     "libx264": {"preset": "ultrafast", "tune": "zerolatency", "qp": "26", "x264-params": "threads=1"},
     "mpeg4": {"qmin": "5", "qmax": "5"},
 }
-KEY_FRAMES_S = 5.0  # seconds from one to the next
+KEY_FRAMES_S = 5.0  # seconds between keyframes
 
 
 @contextlib.contextmanager
 def mat_array(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write one array of doubles as an uncompressed MATLAB 5 file, piece by piece along its last axis.
+    """Write an array of doubles as an uncompressed MATLAB 5 file, slab by slab along its last axis.
 
     Parameters
     ----------
-    shape : of the whole array, as MATLAB and `scipy.io.loadmat` have it.
+    path : file to write.
+    name : name of the array.
+    shape : shape of the whole array in MATLAB.
 
     Yields
     ------
-    A function that takes the next piece, shape ``shape[:-1]``.
+    A function that writes the next slab, shape ``shape[:-1]``.
 
     Raises
     ------
-    UsageError : the array is larger than the format can say, about 4 GB.
+    UsageError : the array is larger than the format allows, about 4 GB.
 
     References
     ----------
@@ -66,7 +68,7 @@ def mat_array(path: Path, name: str, shape: tuple[int, ...]) -> Iterator[Callabl
 
 def _write_piece(write: Callable[[bytes], object], piece: np.ndarray, shape: tuple[int, ...]) -> None:
     if piece.shape != shape:
-        raise ValueError(f"a piece of shape {piece.shape} in an array of pieces of {shape}")
+        raise ValueError(f"a slab of shape {piece.shape}, but {shape} is expected")
     write(piece.astype("<f8").tobytes(order="F"))
 
 
@@ -75,7 +77,7 @@ def _element(kind: int, content: bytes) -> bytes:
 
 
 def wav_bytes(signal: np.ndarray, rate: int) -> bytes:
-    """A sound between -1 and 1, shape (n_samples,), as a WAV file of 16 bits, mono."""
+    """A signal between -1 and 1, shape (n_samples,), as a mono WAV file of 16 bits."""
     buffer = io.BytesIO()
     with wave.open(buffer, "wb") as file:
         file.setnchannels(1)
@@ -88,20 +90,22 @@ def wav_bytes(signal: np.ndarray, rate: int) -> bytes:
 def mp4_bytes(
     pictures: Iterable[np.ndarray], size: tuple[int, int], *, fps: int, hold: int, n_frames: int
 ) -> bytes:
-    """Pictures as an MP4 file: H.264 where the library can write it, else MPEG-4 part 2.
+    """Pictures as an MP4 file: H.264 if the library can write it, else MPEG-4 part 2.
 
     Parameters
     ----------
-    pictures : uint8, shape (height, width, 3), RGB; as many as ``n_frames / hold``, rounded up.
-    size : their width and height, even.
-    hold : frames for which each is shown.
+    pictures : uint8, shape (height, width, 3), RGB; ``n_frames / hold`` pictures, rounded up.
+    size : width and height of the pictures, even.
+    fps : frame rate.
+    hold : number of frames per picture.
+    n_frames : number of frames of the video.
     """
     import av
 
     converter = av.video.reformatter.VideoReformatter()
     codec = next(name for name in MP4_CODECS if name in av.codecs_available)
     buffer = io.BytesIO()
-    # bitexact: no version of the writing library in the file, so that the same pictures give the same bytes
+    # bitexact: no library version in the file, so that the same pictures give the same bytes
     with av.open(buffer, "w", format="mp4", container_options={"fflags": "+bitexact"}) as file:
         stream = file.add_stream(codec, rate=fps, options=MP4_CODECS[codec])
         (stream.width, stream.height), stream.pix_fmt = size, "yuv420p"

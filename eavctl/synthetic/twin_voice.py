@@ -1,4 +1,4 @@
-"""Made-up speech for the EAV tree: a buzz with a melody, cut into syllables, through the formants of vowels.
+"""Synthetic speech of the EAV twin: a harmonic source with intonation and syllables, filtered by formants.
 
 Reference: Fant: Acoustic theory of speech production, 1960.
 """
@@ -20,16 +20,16 @@ LEVEL = 0.05  # root mean square of the speech, of full scale
 ROOM = 0.0006  # root mean square of the room's noise
 BREATH = 0.03  # of the buzz
 VIBRATO_HZ, VIBRATO_ST = 5.5, 0.15
-SYLLABLES_S, PHRASE, PAUSE = 4.0, 7, 1.6  # a second; syllables on average between pauses; and in a pause
-CONTROL_HZ = 200  # at which melody and loudness are laid out
+SYLLABLES_S, PHRASE, PAUSE = 4.0, 7, 1.6  # syllables per second; per phrase, on average; per pause
+CONTROL_HZ = 200  # sampling rate of intonation and loudness
 
-# Rise with one standard deviation of a course: semitones, logarithms of range and rate, dB, dB an octave.
+# Change per standard deviation of a latent variable: semitones, logarithms of range and rate, dB, dB/octave.
 PITCH_ST, RANGE_LOG, RATE_LOG, LOUDNESS_DB, TILT_DB = 1.5, 0.35, 0.15, 2.0, 1.2
 
 
 @dataclass(frozen=True)
 class Speaker:
-    """What stays with a person: pitch in Hz, formants over a man's, tilt in dB an octave, loudness factor."""
+    """The constants of a person: pitch in Hz, factor on formants, tilt in dB/octave, loudness factor."""
 
     pitch: float
     tract: float
@@ -38,7 +38,7 @@ class Speaker:
 
 
 def draw_speaker(rng: np.random.Generator) -> Speaker:
-    """Draw a person; half are high voices with short vocal tracts."""
+    """Draw a person; half of them have a high voice and a short vocal tract."""
     high = rng.random() < 0.5
     pitch = (195.0 if high else 115.0) * rng.lognormal(0, 0.08)
     return Speaker(
@@ -47,12 +47,15 @@ def draw_speaker(rng: np.random.Generator) -> Speaker:
 
 
 def speech(speaker: Speaker, course: np.ndarray, n_samples: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw the sound of one trial; its manner is the same from beginning to end.
+    """Draw the audio of one trial, with stationary statistics.
 
     Parameters
     ----------
-    course : shape (5,): level and range of pitch, rate, loudness, and how bright the voice is, in standard
-        deviations.
+    speaker : constants of the person.
+    course : latent variables, shape (5,): level and range of pitch, rate, loudness, and brightness of the
+        voice, in standard deviations.
+    n_samples : number of samples.
+    rng : random generator.
 
     Returns
     -------
@@ -87,14 +90,14 @@ def _syllables(seconds: float, rate: float, rng: np.random.Generator) -> tuple[n
 
 
 def _envelope(time: np.ndarray, onsets: np.ndarray, lengths: np.ndarray, stress: np.ndarray) -> np.ndarray:
-    """Loudness over time: a hump for each syllable, higher by its stress in dB."""
+    """Loudness over time: a maximum in each syllable, raised by its stress in dB."""
     which = np.searchsorted(onsets, time, side="right") - 1
     inside = np.clip((time - onsets[which]) / lengths[which], 0, 1)
     return np.asarray(10 ** (stress[which] / 20) * (0.02 + np.sin(np.pi * inside) ** 0.7))
 
 
 def _buzz(pitch: np.ndarray, tilt: float) -> np.ndarray:
-    """A harmonic sound whose pitch in Hz is given for each sample, falling by so many dB an octave."""
+    """A harmonic signal with the given pitch in Hz for each sample, and a spectral tilt in dB/octave."""
     numbers = np.arange(1, int(HIGHEST_HZ / pitch.max()) + 1)
     spectrum = np.zeros(TABLE // 2 + 1, complex)
     spectrum[numbers] = numbers ** (tilt / 20 / np.log10(2)) * np.exp(
@@ -108,7 +111,7 @@ def _buzz(pitch: np.ndarray, tilt: float) -> np.ndarray:
 def _through_formants(
     buzz: np.ndarray, time: np.ndarray, middles: np.ndarray, vowels: np.ndarray, tract: float
 ) -> np.ndarray:
-    """Filter a sound by the vowels of its syllables, fading from each to the next; equally loud in all."""
+    """Filter a signal by the vowels of its syllables, cross-faded, with the same loudness in all vowels."""
     hz = np.fft.rfftfreq(len(buzz), 1 / RATE)
     spectrum = np.fft.rfft(buzz)
     voice = np.zeros(len(buzz))

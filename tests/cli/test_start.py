@@ -65,6 +65,21 @@ def test_the_way_round_ends_where_the_long_way_does(run, made, clip, model):
     assert (short.code, short.out, short.err) == (long.code, long.out, long.err)
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="threads are counted by /proc")
+def test_a_plain_prediction_starts_no_thread(made, tmp_path):
+    words = ["predict", str(made / "dataset/sad/sad_sample_1.wav"), "--model", str(made / "seed33.joblib")]
+    script = f"""
+import os, sys
+os.environ.pop("OPENBLAS_NUM_THREADS", None)
+os.environ.pop("OMP_NUM_THREADS", None)
+from eavctl.cli import start
+code = start.run({words})
+assert "numpy" in sys.modules
+sys.stderr.write(f"{{len(os.listdir('/proc/self/task'))}} thread, code {{code}}")
+"""
+    assert process(script, cwd=tmp_path).stderr.splitlines()[-1] == "1 thread, code 0"
+
+
 # --- the end of the process -------------------------------------------------------------------------------
 
 

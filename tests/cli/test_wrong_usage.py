@@ -187,7 +187,7 @@ def test_a_single_path_is_one_source(made, tmp_path):
     one = [predict.predict(each, model).rows for each in (str(clip), clip, [clip])]
     assert [len(rows) for rows in one] == [1, 1, 1]
     assert len({rows[0].proba.tobytes() for rows in one}) == 1
-    assert report.report(str(made / "preds.parquet")) == report.report([made / "preds.parquet"])
+    assert report.make_report(str(made / "preds.parquet")) == report.make_report([made / "preds.parquet"])
     with pytest.raises(UsageError, match=r"two"):  # tables are wanted, and none is called "p"
         fuse.fuse(str(made / "preds.parquet"), tmp_path / "fused.parquet")
     setup = FusionSetup(made / "feats.parquet", encoders="mlp")
@@ -205,7 +205,7 @@ def test_an_empty_or_absent_path_is_refused_in_python_too(made, monkeypatch):
     with pytest.raises(DataError, match=r"/absent\.wav"):
         predict.predict("/absent.wav", model)
     with pytest.raises(UsageError):
-        report.report("")
+        report.make_report("")
 
 
 @pytest.mark.parametrize("cutting", [(0, None), (None, 1.0), (float("nan"), None), (1.0, 1e-7)])

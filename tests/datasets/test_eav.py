@@ -156,7 +156,7 @@ def test_an_unreadable_array_costs_the_eeg_alone(tmp_path: Path) -> None:
     assert len(found.holding("video")) == 20
 
 
-def test_a_missing_label_file_is_said(tmp_path: Path) -> None:
+def test_a_missing_label_file_is_reported(tmp_path: Path) -> None:
     folder = make_subject(tmp_path)
     (folder / "EEG/subject3_eeg_label.mat").unlink()
     with pytest.warns(RecordingWarning, match="cannot be checked"):

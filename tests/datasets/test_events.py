@@ -145,7 +145,7 @@ def test_more_than_that_costs_the_epoch(runs: Path, samples: float) -> None:
         cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (late, late + 4.0)))
 
 
-def test_when_no_epoch_is_whole_the_reason_is_told(runs: Path) -> None:
+def test_without_a_complete_epoch_the_error_gives_the_reason(runs: Path) -> None:
     with pytest.raises(DataError, match=r"to \d+\.\d\d s is not entirely .* 125\.00 s"):
         cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.0, 200.0)))
 

@@ -231,7 +231,7 @@ def test_keys_are_trimmed_and_paths_are_not(tmp_path):
 
 
 @pytest.mark.parametrize("times", ["-1,2", "2,2", "3,2", "nan,inf"])
-def test_parts_that_cannot_be_are_told_by_their_line(tmp_path, times):
+def test_impossible_segments_are_named_by_their_line(tmp_path, times):
     (tmp_path / "m.csv").write_text(f"path,start,end\nx.wav,0,1\ny.wav,{times}\n")
     with pytest.raises(DataError, match="line 3"):
         manifest.find(tmp_path / "m.csv")

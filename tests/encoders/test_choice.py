@@ -31,7 +31,7 @@ def test_the_settings_of_a_size_are_the_callers_own() -> None:
     assert settings_of_size("shallow-transformer", "tiny")
 
 
-def test_an_unknown_size_and_an_encoder_without_sizes_are_told() -> None:
+def test_an_unknown_size_and_an_encoder_without_sizes_are_named() -> None:
     with pytest.raises(UsageError, match="sizes base and tiny, not 'huge'"):
         settings_of_size("ast", "huge")
     with pytest.raises(UsageError, match="'scnn' has one size only.*shallow-transformer"):
@@ -62,6 +62,6 @@ def test_a_feature_set_has_its_encoder(
         default_encoder(features, columns, tokens=True)
 
 
-def test_a_feature_set_that_no_encoder_reads_is_told_with_those_there_are() -> None:
+def test_an_error_about_a_feature_set_without_encoder_lists_those_with_one() -> None:
     with pytest.raises(UsageError, match=r"'spikes'.*cnn-lstm \(logmel\)"):
         default_encoder("spikes", False, tokens=False)

@@ -108,7 +108,7 @@ def test_base_has_the_published_patches() -> None:
     assert video.body.embeddings.position_embeddings.shape == (1, 196 + 1, 768)
 
 
-def test_base_looks_at_every_frame_and_tiny_at_five_of_them() -> None:
+def test_base_uses_every_frame_and_tiny_five_of_them() -> None:
     with torch.device("meta"):
         assert build("vit", (25, 56, 56, 3), size="base").sampled_frames == list(range(25))
     assert build("vit", (25, 56, 56, 3)).sampled_frames == [2, 7, 12, 17, 22]
@@ -125,7 +125,7 @@ def test_an_unknown_size_is_named(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ENCODERS)
-def test_a_part_of_another_name_is_told_with_the_versions_that_fit(
+def test_a_renamed_part_of_transformers_names_the_versions_that_fit(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import transformers
@@ -147,7 +147,7 @@ def test_a_part_of_another_name_is_told_with_the_versions_that_fit(
 
 
 @pytest.mark.parametrize("module", [None, SimpleNamespace(__version__="9.0")], ids=["absent", "without"])
-def test_a_class_that_is_not_there_is_told_with_the_versions_that_fit(
+def test_a_missing_class_of_transformers_names_the_versions_that_fit(
     module: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "transformers", module)
@@ -297,7 +297,7 @@ def test_folders_without_weights_are_refused(tmp_path: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"this is not")
     assert "no readable weights" in refused(folder)
     (folder / "config.json").write_text("[1]")
-    assert "no JSON object" in refused(folder)
+    assert "not a JSON object" in refused(folder)
 
 
 class Evil:

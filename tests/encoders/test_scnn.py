@@ -34,7 +34,7 @@ def test_published_convolutions() -> None:
     assert network(vectors()).shape == (3, 128 * 22)
 
 
-def test_an_output_hears_its_neighbourhood_alone() -> None:
+def test_an_output_depends_only_on_its_neighbourhood() -> None:
     x = vectors().requires_grad_()
     encoder()(x).unflatten(1, (128, 22))[:, :, 10].sum().backward()
     assert x.grad is not None

@@ -150,7 +150,7 @@ def test_the_last_layer_of_ast_and_vit_prepares_few_queries() -> None:
         assert keys == [encoder.tokens(rows(name)).states.shape[1]]
 
 
-def test_a_clip_has_a_sequence_for_every_frame_looked_at() -> None:
+def test_a_clip_has_a_sequence_for_every_sampled_frame() -> None:
     encoder, x = build("vit"), rows("vit")
     tokens = encoder.tokens(x)
     assert tokens.n_sequences == 5

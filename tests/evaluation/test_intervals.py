@@ -285,7 +285,7 @@ def test_a_page_of_equal_models_calls_none_better(n: int) -> None:
     assert statistics.Cell(wrong, intervals.SIGNIFICANT, REPEATS, at_least=False).holds
 
 
-def test_a_cell_below_its_bound_is_told(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
+def test_a_cell_below_its_bound_is_reported(capsys: pytest.CaptureFixture[str], monkeypatch) -> None:
     cells = [statistics.Cell(share, 0.93, 600, at_least=True) for share in (0.96, 0.75)]
     assert [cell.holds for cell in cells] == [True, False]
     columns = ("3 people", "4 people")

@@ -60,7 +60,7 @@ def test_classes_that_look_like_speakers(classes: list[str], is_suspicious: bool
     assert bool(suspicions(Counter({(name, None): 5 for name in classes}))) is is_suspicious
 
 
-def test_classes_of_one_person_each_are_told() -> None:
+def test_classes_of_one_person_each_are_reported() -> None:
     assert suspicions(Counter({("happy", "p"): 5, ("sad", "q"): 5}))
     assert not suspicions(Counter({("happy", "p"): 5, ("sad", "p"): 5}))  # a data set of one person
     assert not suspicions(Counter({("happy", "p"): 5, ("happy", "q"): 1, ("sad", "q"): 5}))

@@ -393,7 +393,7 @@ def sides_share(keys: pd.DataFrame, plan: Plan, column: str) -> bool:
 
 
 @pytest.mark.parametrize("hop", [1.0, 4.0])
-def test_epochs_of_runs_are_kept_apart_by_run_unless_told_otherwise(hop: float) -> None:
+def test_epochs_of_runs_are_split_by_run_unless_requested_otherwise(hop: float) -> None:
     keys = epochs(6, hop)
     plan = splits(keys, "auto", folds=3)
     assert (plan.name, plan.group) == ("group-kfold", "recording")
@@ -420,7 +420,7 @@ def test_epochs_that_overlap_are_one_unit_of_every_protocol() -> None:
         leakage.check(epochs(2, 3.0), plan.folds[0].train, plan.folds[0].test, allow=("subject",))
 
 
-def test_groups_that_share_a_recording_are_kept_together_and_named() -> None:
+def test_groups_that_share_a_recording_are_merged_and_named() -> None:
     keys = epochs(6, 3.0)
     people = np.array([f"p{name[4]}" for name in keys["recording"]])
     people[:3] = "p5"  # one recording under two names of a person
@@ -454,12 +454,12 @@ def test_a_group_is_not_ignored_by_protocols_that_have_their_own(protocol: str) 
         splits(corpus(), protocol, group="session")
 
 
-def test_a_group_asked_for_that_names_nothing_is_refused_under_auto() -> None:
+def test_a_requested_group_without_values_is_refused_under_auto() -> None:
     with pytest.raises(DataError, match="'session' has no groups"):
         splits(corpus(), "auto", group="session")
 
 
-def test_names_that_differ_in_case_or_spacing_stop_unless_told() -> None:
+def test_names_that_differ_only_in_case_or_spacing_stop_unless_accepted() -> None:
     keys = corpus()
     torn = keys.assign(subject=[s.upper() if i % 2 else s for i, s in enumerate(keys["subject"])])
     with pytest.raises(DataError, match="differ only in case or spacing"):

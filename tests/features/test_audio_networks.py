@@ -108,7 +108,7 @@ def test_fbank_of_twice_the_amplitude_is_the_logarithm_of_four_more():
     assert np.abs(louder - found - np.log(4))[heard].max() < 1e-4
 
 
-def test_fbank_hears_no_offset():
+def test_fbank_ignores_an_offset():
     signal = (0.1 * NOISE[:16000]).astype(np.float64)
     assert fbank(signal + 0.5, 16000) == pytest.approx(fbank(signal, 16000), abs=1e-5)
 

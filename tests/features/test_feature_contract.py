@@ -9,6 +9,7 @@ import pytest
 from eavctl import registry
 from eavctl.errors import SignalError
 from eavctl.extraction.recipe import Recipe
+from eavctl.storage.metadata import FeatureMeta
 
 SETS = registry.names("features")
 CHANNELS = ["F3", "F4", "Cz"]
@@ -72,7 +73,7 @@ def test_facts_are_complete_and_settings_are_plain(name):
     assert meta["modality"] in ("eeg", "audio", "video")
     assert meta["features_version"] >= 1
     assert meta["units"]
-    assert Recipe.from_meta(meta) == recipe(name)
+    assert Recipe.from_meta(FeatureMeta.from_json(meta, "t.parquet")) == recipe(name)
 
 
 NEEDS_A_FACE = ("face-stats",)

@@ -181,7 +181,7 @@ def test_a_mouth_that_opens_is_motion_below(monkeypatch):
     assert stats["mouth_width_std"] == pytest.approx(0.15)
 
 
-def test_a_face_held_aslant_looks_like_one_upright(monkeypatch):
+def test_a_tilted_face_has_the_features_of_an_upright_one(monkeypatch):
     upright, _ = face_stats_of(monkeypatch, [marked()] * 3)
     aslant, _ = face_stats_of(monkeypatch, [marked(angle=0.4)] * 3)
     assert aslant["roll_mean"] == pytest.approx(0.4, abs=1e-5)

@@ -143,18 +143,18 @@ def test_warnings_stand_on_the_page_once_with_their_models() -> None:
         table.meta["protocol"]["warnings"] = ["speakers may be on both sides"]
     text = read(page([first, second])).text
     assert text.count("speakers may be on both sides") == 1
-    assert "two: these predictions are not marked as out of fold" in text
+    assert "two: these predictions are not marked as out-of-fold" in text
     assert "one: " not in text
 
 
-def test_comparison_says_which_is_better_and_when_nobody_can_tell() -> None:
+def test_comparison_says_which_is_better_and_when_neither_is() -> None:
     skills = {"good": 4.0, "poor": 0.3, "like": 4.0}
     good, poor, like = (predictions(i, skill, name, 10) for i, (name, skill) in enumerate(skills.items()))
     (clear,) = summary([poor, good])["comparisons"]
     assert (clear["first"], clear["second"], clear["better"]) == ("good", "poor", True)
     text = read(page([poor, good, like])).text
     assert "good is better than poor." in text
-    assert "cannot be told apart" in text
+    assert "do not differ significantly" in text
     other = replace(poor, keys=poor.keys.assign(sample_id="x" + poor.keys["sample_id"]))
     assert "no recordings in common" in read(page([good, other])).text
 
@@ -176,7 +176,7 @@ def test_an_interval_above_zero_alone_is_not_better() -> None:
     assert found["difference"]["low"] > 0
     assert found["better"] is False
     text = read(page([predictions(0, 5.0, "good", 5), predictions(1, 0.3, "poor", 5)])).text
-    assert "cannot be told apart" in text
+    assert "do not differ significantly" in text
 
 
 def test_two_subjects_have_no_interval_and_the_page_says_so() -> None:

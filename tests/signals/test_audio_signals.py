@@ -118,7 +118,7 @@ def test_sound_hidden_by_a_wrong_size_in_the_header_is_found(shared_data):
 
 
 @pytest.mark.parametrize("size", [0xFFFFFFFF, 0x7FFFFFFF, 0x7FFFF000])
-def test_streamed_wavs_that_do_not_know_their_size_are_read_without_a_word(tmp_path, size):
+def test_streamed_wavs_of_unknown_size_are_read_without_a_warning(tmp_path, size):
     soundfile.write(tmp_path / "a.wav", TONE, RATE)
     content = (tmp_path / "a.wav").read_bytes()
     at = content.index(b"data") + 4
@@ -276,7 +276,7 @@ def test_a_decoder_that_counts_itself_beyond_the_end_reads_no_further(tmp_path, 
     ("name", "n_samples"),
     [("six-channel-192k.wav", 1600), ("u8-8k.wav", 16000), ("one-sample.wav", 1), ("dc.wav", 16000)],
 )
-def test_odd_files_are_read_without_a_word(shared_data, name, n_samples):
+def test_unusual_files_are_read_without_a_warning(shared_data, name, n_samples):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         signal, rate = audio.read(shared_data / "hostile" / name, 16000)

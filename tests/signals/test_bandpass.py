@@ -85,7 +85,7 @@ def test_filtering_imports_the_kernel_alone():
     assert done.returncode == 0, done.stderr
 
 
-def test_a_signal_turned_round_comes_out_turned_round():
+def test_a_reversed_signal_gives_a_reversed_result():
     """But for the first pass beginning at one end and not at the other, which shows at the ends alone."""
     signal = drifting(n_times=20000)
     forward = zero_phase(signal, 500.0, 1.0, 40.0, 4)

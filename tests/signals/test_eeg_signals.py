@@ -671,7 +671,7 @@ def test_an_ending_that_is_not_known(folder):
         open_eeg(folder / "testbva.dat")
 
 
-def test_hurt_bytes_raise_nothing_but_signal_errors(folder, tmp_path):
+def test_damaged_bytes_raise_only_signal_errors(folder, tmp_path):
     content = (folder / "test.bdf").read_bytes()[:100_000]
     generator = np.random.default_rng(8)
     for _ in range(60):

@@ -276,7 +276,7 @@ def hurt(content, generator):
 
 
 @pytest.mark.parametrize("is_packed", [False, True])
-def test_hurt_sets_raise_nothing_but_signal_errors(tmp_path, is_packed):
+def test_damaged_sets_raise_only_signal_errors(tmp_path, is_packed):
     fields = eeglab() if is_packed else {"EEG": eeglab()}
     scipy.io.savemat(tmp_path / "whole.set", fields, do_compression=is_packed, appendmat=False)
     content = (tmp_path / "whole.set").read_bytes()

@@ -139,7 +139,7 @@ def test_the_last_crop_is_carried_over_and_the_first_backwards():
     assert track.boxes[:, 0].tolist() == [10, 10, 10, 20, 20]
 
 
-def test_a_frame_shown_on_is_not_searched_again():
+def test_a_repeated_frame_is_not_searched_again():
     frames, find = scripted([fixed((10, 10, 60, 60)), fixed()])
     seen = []
     track = follow([frames[0]] * 5 + [frames[1]] * 3, lambda p, near: seen.append(p) or find(p, near), 8)

@@ -68,7 +68,7 @@ def test_what_crashes_hdf5_is_a_bad_file_and_the_next_is_read(tmp_path):
     assert done.returncode == 0, (done.returncode, done.stderr)
 
 
-def test_a_file_that_is_never_answered_for_is_given_up(tmp_path, monkeypatch):
+def test_a_file_without_response_in_time_is_given_up(tmp_path, monkeypatch):
     with open_mat(saved(tmp_path / "x.mat")) as file:
         os.kill(pid(), signal.SIGSTOP)
         monkeypatch.setattr(hdf5_process, "TIMEOUT_S", 0.2)
@@ -114,7 +114,7 @@ def test_forks_ask_their_own_process(tmp_path):
         assert pid() == before
 
 
-def test_it_ends_with_the_process_that_asks_however_that_ends(tmp_path):
+def test_it_ends_with_its_parent_however_that_ends(tmp_path):
     code = f"""
         import os
         from eavctl.signals import hdf5_process

@@ -199,7 +199,7 @@ def test_cut_anywhere_and_flipped_bytes_raise_nothing_but_signal_errors(written,
         ((1,) * 40, 9, "element"),
     ],
 )
-def test_lying_dimensions(tmp_path, dims, kind, message, wrapped):
+def test_inconsistent_dimensions_are_refused(tmp_path, dims, kind, message, wrapped):
     variable = matrix("seg", dims, kind, bytes(48))
     with pytest.raises(SignalError, match=message):
         open_mat(mat_file(tmp_path / "x.mat", compressed(variable) if wrapped else variable))

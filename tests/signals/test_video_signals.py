@@ -78,7 +78,7 @@ def test_frames_are_those_shown_at_the_times(clip):
         assert numbers(file, 1.02, 1.1, 2) == [25, 26]  # amid frame 25, and amid frame 26
 
 
-def test_a_span_with_fewer_frames_than_asked_for_repeats_them(clip):
+def test_a_span_with_fewer_frames_than_requested_repeats_them(clip):
     with open_video(clip) as file:
         pictures = list(VideoSpan(file, 1.0, 1.2).frames(25))
         assert [number_of(p) for p in pictures] == np.repeat(np.arange(25, 30), 5).tolist()
@@ -134,7 +134,7 @@ def test_only_what_is_used_is_converted_and_ascending_spans_are_one_pass(clip, m
         assert count.n_sought == 0
 
 
-def test_a_far_frame_is_sought_not_decoded_to(clip, monkeypatch):
+def test_a_distant_frame_is_reached_by_seeking(clip, monkeypatch):
     with open_video(clip) as file:
         count = Counting(monkeypatch)
         assert numbers(file, 7.24, 7.28, 1) == [181]
@@ -287,7 +287,7 @@ def test_a_cut_recording_is_used_as_far_as_it_goes(shared_data):
         assert len(list(file.frames(0, file.duration, 25))) == 25
 
 
-def test_damage_amid_a_video_is_survived_and_told(clip, tmp_path):
+def test_damage_within_a_video_is_skipped_and_reported(clip, tmp_path):
     content = bytearray(clip.read_bytes())
     middle = content.index(b"mdat") + 4 + (content.index(b"moov") - content.index(b"mdat")) // 2
     content[middle : middle + 600] = np.random.default_rng(0).bytes(600)

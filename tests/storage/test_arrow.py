@@ -21,7 +21,7 @@ from eavctl.storage import arrow
         ([None] * 9 + [2**62], pa.int64()),
     ],
 )
-def test_columns_are_arrows(values, kind):
+def test_columns_are_those_of_pyarrow(values, kind):
     found = arrow.column(values, kind)
     found.validate(full=True)
     assert found.equals(pa.array(values, kind))

@@ -76,7 +76,7 @@ def test_arrays_come_back_and_joblib_reads_the_same(tmp_path, meta):
 
 
 @pytest.mark.parametrize("dump", [pickle.dump, joblib.dump, torch.save])
-def test_a_strangers_file_runs_no_code(tmp_path, dump):
+def test_a_foreign_file_runs_no_code(tmp_path, dump):
     path, mark = tmp_path / "evil.joblib", tmp_path / "attacked"
     content = {"meta": {"format": artifacts.FORMAT}, "arrays": Attack(mark), "state_dict": Attack(mark)}
     if dump is joblib.dump:
@@ -153,7 +153,7 @@ def test_a_model_can_come_from_stdin(tmp_path, monkeypatch, meta):
         assert artifacts.load("-").meta == artifacts.load(path).meta
 
 
-def test_a_table_in_place_of_a_model_is_told_by_its_kind(tmp_path):
+def test_an_error_about_a_table_given_as_a_model_names_its_kind(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "t.parquet")
     with pytest.raises(DataError, match=r"t\.parquet: this is .*Parquet.*; a model"):
         artifacts.load(tmp_path / "t.parquet")

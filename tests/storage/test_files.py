@@ -118,7 +118,7 @@ def test_stdout_by_any_of_its_names(tmp_path, name):
     assert (tmp_path / "a.bin").read_bytes() == b"content"
 
 
-def test_a_limit_of_space_is_told_and_leaves_nothing(tmp_path):
+def test_a_limit_of_space_is_reported_and_leaves_no_file(tmp_path):
     """However the writer in between reports it: numpy's archives end otherwise than plain bytes."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))

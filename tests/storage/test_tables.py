@@ -210,7 +210,7 @@ def test_each_reader_refuses_the_other_kind(tmp_path):
         tables.read_predictions(tmp_path / "f")
 
 
-def test_strangers_are_refused_by_name(tmp_path):
+def test_other_kinds_of_files_are_refused_by_name(tmp_path):
     pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "theirs")
     (tmp_path / "text").write_text("no table")
     for name, what in (
@@ -223,7 +223,7 @@ def test_strangers_are_refused_by_name(tmp_path):
 
 
 @pytest.mark.parametrize("columns", [None, ("a", "b")])
-def test_a_table_of_the_future_is_refused(tmp_path, columns):
+def test_a_table_of_a_newer_schema_is_refused(tmp_path, columns):
     with tables.FeatureWriter(tmp_path / "t", columns, (2,)) as writer:
         writer.write(tables.key_table(make_keys(1)), np.zeros((1, 2)))
         writer.close({})

@@ -14,7 +14,7 @@ def read_all(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.wav"))}
 
 
-def test_same_seed_same_bytes_whatever_else_is_asked_for(tmp_path):
+def test_same_seed_same_bytes_for_any_other_arguments(tmp_path):
     assert tones.synth_speech(tmp_path / "a", per_class=2) == 8
     tones.synth_speech(tmp_path / "b", per_class=3, classes=("angry", "sad"))
     tones.synth_speech(tmp_path / "c", per_class=2, seed=1)

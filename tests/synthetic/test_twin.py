@@ -127,7 +127,7 @@ def test_the_whole_sequence_is_the_published_one():
     assert np.array_equal(order[40:], np.repeat(order[40::8], 8))
 
 
-def test_same_seed_same_bytes_whoever_else_is_made(tree, tmp_path):
+def test_same_seed_same_bytes_for_any_other_subjects(tree, tmp_path):
     twin.synth_eav(tmp_path / "one", subjects=1, **TINY)
     twin.synth_eav(tmp_path / "other", subjects=1, seed=1, **TINY)
     first, one, other = contents(tree), contents(tmp_path / "one"), contents(tmp_path / "other")
@@ -193,7 +193,7 @@ def test_recordings_of_others_are_not_mixed_with_it(tmp_path):
         ({"modalities": ("smell",)}, "smell.*eeg, audio, video"),
     ],
 )  # fmt: skip
-def test_what_cannot_be_meant_is_refused(tmp_path, wrong, words):
+def test_invalid_settings_are_refused(tmp_path, wrong, words):
     with pytest.raises(UsageError, match=words):
         twin.synth_eav(tmp_path, **{**TINY, **wrong})
     assert not list(tmp_path.iterdir())
@@ -218,8 +218,8 @@ def test_arrays_are_what_scipy_reads(tmp_path):
     assert not (tmp_path / "b.mat").exists()
 
 
-def test_some_modality_always_tells_and_none_always():
-    telling = twin.Settings(990, 1.0, 3, 1.0).telling(1)
+def test_every_trial_has_an_informative_modality_and_none_is_always_informative():
+    telling = twin.Settings(990, 1.0, 3, 1.0).informative(1)
     speaking, listening = telling[1::2], telling[::2][:, [0, 2]]
     assert speaking.any(axis=1).all()
     assert listening.any(axis=1).all()

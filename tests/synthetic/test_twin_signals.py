@@ -27,8 +27,8 @@ def asymmetry(eeg, low, high, left, right):
     return np.log(band[EAV_CHANNELS.index(right)] / band[EAV_CHANNELS.index(left)])
 
 
-def test_eeg_tells_classes_as_strongly_as_asked(tmp_path):
-    assert tuple(twin_eeg.PLACES) == EAV_CHANNELS
+def test_eeg_separates_classes_as_strongly_as_requested(tmp_path):
+    assert tuple(twin_eeg.POSITIONS) == EAV_CHANNELS
     order = twin.sequence(60)
     found = []
     for snr in (0.0, 1.0, 3.0):
@@ -85,7 +85,7 @@ def test_voice_has_the_pitch_it_is_given():
         assert heard == pytest.approx(120 * 2 ** (semitones / 12), rel=0.02)
 
 
-def test_loudness_of_voices_is_as_asked():
+def test_loudness_of_voices_is_as_requested():
     speaker = twin_voice.Speaker(pitch=120.0, tract=1.0, tilt=-11.0, level=1.0)
     soft, loud = (
         twin_voice.speech(speaker, np.array([0, 0, 0, dev, 0]), 44100, np.random.default_rng(0))
@@ -111,7 +111,7 @@ def curve(picture, looks, light):
     return middle(np.abs(u) < 0.1) - middle((np.abs(u) > 0.2) & (np.abs(u) < 0.32))
 
 
-def test_mouths_are_bent_as_asked():
+def test_mouths_are_bent_as_requested():
     rng = np.random.default_rng(0)
     looks, light = twin_face.draw_looks(rng), twin_face.draw_light(rng)
     portrait = twin_face.Portrait(looks, light, rng)
@@ -123,7 +123,7 @@ def test_mouths_are_bent_as_asked():
     assert np.array_equal(still[10:200, 10:600], moved[7:197, 15:605])
 
 
-def test_faces_tell_classes_as_strongly_as_asked():
+def test_faces_separate_classes_as_strongly_as_requested():
     what = twin.MODALITIES.index("video")
     found = []
     for snr in (0.0, 0.5, 2.0):

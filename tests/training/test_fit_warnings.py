@@ -12,7 +12,7 @@ import pytest
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import TrainingWarning
 from eavctl.extraction.recipe import Recipe
-from eavctl.stages.report import report
+from eavctl.stages.report import make_report
 from eavctl.storage import artifacts, tables
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter
@@ -78,7 +78,7 @@ def test_a_class_of_one_person_is_told_wherever_the_training_is(kind: str, tmp_p
         done = train(
             read_training_set(table), Targets(model, oof), fitter, Evaluation("group-kfold", folds=4)
         )
-    (page,) = report([oof])["models"]
+    (page,) = make_report([oof])["models"]
     told = [done.warnings, artifacts.read_meta(model).protocol.warnings, page["warnings"]]
     told.append(tables.read_predictions(oof).meta["protocol"]["warnings"])
     for sentences in told:

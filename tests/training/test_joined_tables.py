@@ -13,6 +13,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage import tables
+from eavctl.storage.metadata import FeatureMeta
 from eavctl.training.cross_validation import Evaluation, Fit
 from eavctl.training.joined_tables import join_features, stream_names
 from eavctl.training.train import Targets, train
@@ -215,7 +216,7 @@ def test_streams_are_called_by_what_tells_them_apart(
 def test_facts_of_each_table_stand_in_its_stream(pair: list[str]) -> None:
     audio, eeg = join_features(pair, ["mlp", "mlp"]).data.facts.features["streams"]
     for stream, recipe in ((audio, AUDIO), (eeg, EEG)):
-        assert Recipe.from_meta(stream).features == recipe.features
+        assert Recipe.from_meta(FeatureMeta.from_json(stream, "t")).features == recipe.features
         assert stream["features_hash"] == recipe.meta()["features_hash"]
         assert tuple(stream["columns"]) == recipe.columns
 

@@ -1,0 +1,110 @@
+"""A fusion network in Python: the parts of its setup, and the stage called as from a notebook."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.errors import DataError, UsageError
+from eavctl.extraction.recipe import Recipe
+from eavctl.stages import train_fusion as stage
+from eavctl.stages.train_fusion import train_fusion
+from eavctl.storage import artifacts, tables
+from eavctl.training.cross_validation import Evaluation, Targets, train
+from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.fusion_setup import FusionSetup
+
+RECIPES = {"eeg": Recipe("eeg-bands", {"channels": ["Fz", "Cz"]}), "audio": Recipe("seed33")}
+QUICK = TrainSettings(epochs=2, batch=16, device="cpu")
+EVALUATION = Evaluation("group-kfold", folds=2)
+N_ROWS = 32
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with a feature table of each modality, and a model of EEG that keeps its folds."""
+    folder = tmp_path_factory.mktemp("fusion")
+    names = [f"p{i % 4}/c{i:02d}" for i in range(N_ROWS)]
+    y = np.arange(N_ROWS) // 4 % 2
+    keys = {
+        "sample_id": names,
+        "clip_id": names,
+        "subject": [name[:2] for name in names],
+        "label": np.array(["glad", "sad"])[y],
+    }
+    rng = np.random.default_rng(0)
+    for modality, recipe in RECIPES.items():
+        columns = recipe.columns
+        assert columns is not None
+        x = (rng.normal(size=(N_ROWS, len(columns))) + y[:, None]).astype(np.float32)
+        order = np.argsort(names)
+        frame = tables.key_frame(pd.DataFrame(keys).iloc[order].reset_index(drop=True))
+        meta = {**recipe.meta(), "shape": [len(columns)], "classes": ["glad", "sad"]}
+        tables.write_features(
+            tables.FeatureTable(frame, x[order], tuple(columns), meta), folder / f"{modality}.parquet"
+        )
+    targets = Targets(folder / "eeg.pt", folder / "eeg_preds.parquet", keep_folds=True)
+    train(folder / "eeg.parquet", targets, DnnFitter("mlp", {}, QUICK), EVALUATION)
+    return folder
+
+
+def inputs(folder: Path) -> list[Path]:
+    return [folder / f"{modality}.parquet" for modality in RECIPES]
+
+
+def test_a_network_is_trained_by_one_call(folder: Path, tmp_path: Path) -> None:
+    out, predictions = tmp_path / "fusion.pt", tmp_path / "preds.parquet"
+    choices = {"settings": QUICK, "evaluation": EVALUATION, "predictions": predictions}
+    planned = stage.plan(inputs(folder), out, **choices)
+    assert not list(tmp_path.iterdir())
+    trained = train_fusion(inputs(folder), out, **choices)
+    assert len(planned.table) == trained.meta["out_of_fold"]["n_rows"] == N_ROWS
+    assert trained.meta["fusion"]["inputs"] == ["eeg", "audio"]
+    assert [entry["inputs"] for entry in trained.meta["fusion"]["subsets"]] == [
+        ["eeg", "audio"],
+        ["eeg"],
+        ["audio"],
+    ]
+    assert trained.predictions is not None
+    written = tables.read_predictions(predictions)
+    np.testing.assert_array_equal(written.proba, trained.predictions.proba)
+    assert artifacts.read_meta(out)["kind"] == "fusion"
+    assert train_fusion(inputs(folder), out, **choices).up_to_date
+    assert not train_fusion(inputs(folder), out, **choices, method="channel-attention").up_to_date
+
+
+def test_without_settings_a_fusion_of_trained_models_is_trained_shortly(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "fusion.pt"
+    trained = train_fusion(inputs(folder), out, init=[folder / "eeg.pt"], evaluation=EVALUATION)
+    used = artifacts.read_meta(out)["model"]["training"]["settings"]
+    assert (used["epochs"], used["lr"]) == (stage.INIT_SETTINGS.epochs, stage.INIT_SETTINGS.lr)
+    assert used["epochs"] < TrainSettings().epochs
+    assert trained.meta["fusion"]["versus"][0]["name"] == "eeg"
+
+
+def test_a_start_is_matched_to_its_table_wherever_that_stands(folder: Path) -> None:
+    setup = FusionSetup(inputs(folder)[::-1], init=[folder / "eeg.pt"])
+    other, start = setup.starts
+    assert other is None
+    assert start is not None
+    assert start.path == str(folder / "eeg.pt")
+    assert [name for name, _ in setup.stream_encoders] == ["mlp", "mlp"]
+    with pytest.raises(DataError, match="remaining table"):
+        _ = FusionSetup(inputs(folder), init=[folder / "eeg.pt"] * 2).starts
+
+
+def test_what_does_not_belong_to_a_network_is_refused_with_a_way_out(folder: Path) -> None:
+    with pytest.raises(UsageError, match="eavctl fuse"):
+        FusionSetup(inputs(folder), method="stacking")
+    with pytest.raises(UsageError, match="Did you mean 'attention'"):
+        FusionSetup(inputs(folder), method="atention")
+    with pytest.raises(DataError, match="eavctl fuse"):
+        FusionSetup([folder / "eeg.parquet", folder / "eeg_preds.parquet"])
+    with pytest.raises(UsageError, match="1 encoders for 2 tables"):
+        _ = FusionSetup(inputs(folder), encoders=["mlp"]).stream_encoders
+    with pytest.raises(UsageError, match="shallow-transformer"):
+        _ = FusionSetup(inputs(folder), method="ambt-mean", encoders=["mlp", "mlp"]).stream_encoders
