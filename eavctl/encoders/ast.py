@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from eavctl.encoders.augmentation import unpadded, stripes
+from eavctl.encoders.augmentation import stripes, unpadded
 from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, public, sized
 from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError

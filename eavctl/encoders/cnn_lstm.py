@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl.encoders.augmentation import unpadded, stripes
+from eavctl.encoders.augmentation import stripes, unpadded
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.settings import Share, Within
