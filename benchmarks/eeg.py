@@ -1,4 +1,4 @@
-"""EEG of an EAV subject, from a MATLAB file to segments, compared with a script of loadmat and sosfiltfilt."""
+"""EEG of an EAV subject, from MATLAB file to segments, compared with a script of loadmat and sosfiltfilt."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def _functionals(clip: np.ndarray, runs: int) -> list[Result]:
 
 
 def _egemaps() -> Callable[[np.ndarray], object] | None:
-    """openSMILE's extended Geneva set for a clip of 16 kHz, if its Python package is installed."""
+    """OpenSMILE's extended Geneva set for a clip of 16 kHz, if its Python package is installed."""
     try:
         import opensmile
     except ImportError:
