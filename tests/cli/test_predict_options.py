@@ -119,8 +119,7 @@ def test_choices_that_cannot_be_made(run, made, model, monkeypatch, words, code,
 def test_jobs_of_networks_are_threads_of_torch(run, made, tmp_path, monkeypatch, words):
     import torch
 
-    from eavctl.stages import train_fusion
-    from eavctl.training import cross_validation as train
+    from eavctl.stages import train_dnn, train_fusion
 
     before, seen = torch.get_num_threads(), []
 
@@ -128,7 +127,7 @@ def test_jobs_of_networks_are_threads_of_torch(run, made, tmp_path, monkeypatch,
         seen.append(torch.get_num_threads())
         raise KeyboardInterrupt
 
-    for module, name in ((train, "train"), (train_fusion, "train_fusion")):
+    for module, name in ((train_dnn, "train_dnn"), (train_fusion, "train_fusion")):
         monkeypatch.setattr(module, name, spy)
     shutil.copy(made / "seed33.parquet", tmp_path / "mel.parquet")
     line = [*words, made / "seed33.parquet", "-o", "m.pt"]
