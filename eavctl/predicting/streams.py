@@ -48,7 +48,8 @@ def stream_inputs(
     if meta.features is not None:
         return [StreamInput(meta.features.modality, _recipe(meta.features, segment, hop), meta.features)]
     return [
-        StreamInput(each.name, _recipe(each, segment, hop), each, tuple(each.shape)) for each in meta.streams
+        StreamInput(name, _recipe(features, segment, hop), features, tuple(features.shape))
+        for name, features, *_ in meta.streams
     ]
 
 

@@ -7,32 +7,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from eavctl.errors import DataError
 
-
-@dataclass(frozen=True, kw_only=True)
-class Metadata:
-    """Named values of a JSON object; those with a default are not in every file."""
-
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
-        """Read the values out of a file's JSON; other keys are ignored.
-
-        Raises
-        ------
-        DataError : a key is missing.
-        """
-        required = [f.name for f in fields(cls) if f.default is MISSING and f.default_factory is MISSING]
-        if missing := [name for name in required if name not in content]:
-            raise DataError(f"{path}: its metadata lack {', '.join(missing)}: damaged, or of another eavctl")
-        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
+# Named tuples, not dataclasses: a prediction reads these at its start, and a dataclass takes a millisecond to
+# define.
 
 
-@dataclass(frozen=True, kw_only=True)
-class FeatureMeta(Metadata):
+def _values(
+    fields: type[NamedTuple], content: Mapping[str, Any], path: str | os.PathLike[str]
+) -> dict[str, Any]:
+    """The values of the fields in a file's JSON; other keys are ignored.
+
+    Raises
+    ------
+    DataError : a key is missing that has no default.
+    """
+    known: Any = fields
+    missing = [name for name in known._fields if name not in content and name not in known._field_defaults]
+    if missing:
+        raise DataError(f"{path}: its metadata lack {', '.join(missing)}: damaged, or of another eavctl")
+    return {name: content[name] for name in known._fields if name in content}
+
+
+class FeatureMeta(NamedTuple):
     """How features were extracted.
 
     Parameters
@@ -59,6 +58,16 @@ class FeatureMeta(Metadata):
     columns: Sequence[str] | None = None
     normalized: Mapping[str, Any] | None = None
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """Read the values out of a file's JSON.
+
+        Raises
+        ------
+        DataError : a key is missing.
+        """
+        return cls(**_values(cls, content, path))
+
     @property
     def words(self) -> str:
         """Feature set, rate and settings, for an error."""
@@ -67,17 +76,26 @@ class FeatureMeta(Metadata):
         return f"features {self.features!r}{rate}{f' ({settings})' if settings else ''}"
 
 
-@dataclass(frozen=True, kw_only=True)
-class StreamMeta(FeatureMeta):
+class StreamMeta(NamedTuple):
     """One input of a fusion network: its name, its features, and its encoder."""
 
     name: str
+    features: FeatureMeta
     encoder: str = ""
-    encoder_settings: Mapping[str, Any] = field(default_factory=dict)
+    encoder_settings: Mapping[str, Any] = {}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """Read a stream; its features stand beside its name in the file.
+
+        Raises
+        ------
+        DataError : a key is missing.
+        """
+        return cls(**_values(cls, {**content, "features": FeatureMeta.from_json(content, path)}, path))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ProtocolMeta(Metadata):
+class ProtocolMeta(NamedTuple):
     """How rows were split, and what restricts the scores.
 
     Parameters
@@ -97,9 +115,18 @@ class ProtocolMeta(Metadata):
     shares: bool = False
     normalize: str | None = None
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
+        """Read the values out of a file's JSON.
 
-@dataclass(frozen=True, kw_only=True)
-class PredictionMeta(Metadata):
+        Raises
+        ------
+        DataError : a key is missing.
+        """
+        return cls(**_values(cls, content, path))
+
+
+class PredictionMeta(NamedTuple):
     """What a prediction table says of itself.
 
     Parameters
@@ -112,22 +139,21 @@ class PredictionMeta(Metadata):
     fusion : weights, scores of the subsets and comparisons; None of a single model.
     """
 
+    protocol: ProtocolMeta
     name: str = ""
     modalities: Sequence[str] = ()
     model_hashes: Sequence[str] = ()
-    protocol: ProtocolMeta
     out_of_fold: bool = False
     fusion: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
-        """See `Metadata.from_json`; a table in memory may have no protocol."""
+        """Read a table's JSON; one in memory may have no protocol."""
         protocol = ProtocolMeta.from_json({"name": "", **(content.get("protocol") or {})}, path)
-        return super().from_json({**content, "protocol": protocol}, path)
+        return cls(**_values(cls, {**content, "protocol": protocol}, path))
 
 
-@dataclass(frozen=True, kw_only=True)
-class ModelMeta(Metadata):
+class ModelMeta(NamedTuple):
     """What a model file says of itself.
 
     Parameters
@@ -151,27 +177,33 @@ class ModelMeta(Metadata):
     versions: Mapping[str, str]
     features: FeatureMeta | None = None
     streams: tuple[StreamMeta, ...] = ()
-    trained_on: Mapping[str, Any] = field(default_factory=dict)
+    trained_on: Mapping[str, Any] = {}
     out_of_fold: Mapping[str, Any] | None = None
     fusion: Mapping[str, Any] | None = None
     method: str = ""
     kept_folds: int = 0
-    json: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    json: Mapping[str, Any] = {}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
-        """See `Metadata.from_json`."""
-        parts: dict[str, Any] = {**content, "json": content}
+        """Read a model file's JSON; the features of a single table stand beside its other keys.
+
+        Raises
+        ------
+        DataError : a key is missing.
+        """
+        parts: dict[str, Any] = {**content, "json": content, "features": None}
         if "protocol" in content:
             parts["protocol"] = ProtocolMeta.from_json(content["protocol"], path)
         if "streams" in content:
-            parts |= {"features": None}
             parts["streams"] = tuple(StreamMeta.from_json(each, path) for each in content["streams"])
         elif content.get("kind") != "fuse":
             parts["features"] = FeatureMeta.from_json(content, path)
-        return super().from_json(parts, path)
+        return cls(**_values(cls, parts, path))
 
     @property
     def inputs(self) -> tuple[FeatureMeta, ...]:
         """The features of each input, in order."""
-        return self.streams or ((self.features,) if self.features else ())
+        return tuple(stream.features for stream in self.streams) or (
+            (self.features,) if self.features else ()
+        )

@@ -3,7 +3,6 @@
 import os
 import pickle
 import sys
-from dataclasses import replace
 
 import joblib
 import numpy as np
@@ -209,8 +208,8 @@ def test_features_of_other_settings_are_refused_and_both_are_named(tmp_path, met
     artifacts.save(tmp_path / "m.joblib", Linear(), meta)
     model = artifacts.load(tmp_path / "m.joblib")
     ours = model.meta.features
-    artifacts.require_fit(ours, "m.joblib", replace(ours, rate=None), "same.parquet")
-    other = replace(ours, features="seed33", features_hash="bb")
+    artifacts.require_fit(ours, "m.joblib", ours._replace(rate=None), "same.parquet")
+    other = ours._replace(features="seed33", features_hash="bb")
     with pytest.raises(
         SettingsError, match=r"m\.joblib was trained on .*functionals.* f\.parquet has .*seed33"
     ):
