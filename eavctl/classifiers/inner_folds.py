@@ -1,7 +1,7 @@
-"""Cuts of the training rows, for choosing settings, early stopping and calibration.
+"""Inner folds of the training rows, for choosing settings, early stopping and calibration.
 
-They keep people apart, or what else the protocol keeps apart; where that cannot be done, clips and trials;
-and single rows where not even that can. Each step down is a `eavctl.errors.TrainingWarning`.
+They keep the protocol's groups, such as people, apart; where that is impossible, clips and trials; and where
+that is impossible too, single rows. Each step down is an `eavctl.errors.TrainingWarning`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Names = Sequence[str] | np.ndarray
 
 
 class _Level(NamedTuple):
-    """What a cut keeps whole, shape (n_rows,), and what one of them and several are called."""
+    """Names of what a cut keeps whole, shape (n_rows,), with the noun for one and for several."""
 
     kept: np.ndarray
     one: str
@@ -31,14 +31,14 @@ class _Level(NamedTuple):
 
 @dataclass(frozen=True)
 class InnerRows:
-    """Training rows to be cut; a fold is a pair of row numbers (training part, test part).
+    """Training rows to divide; a fold is a pair of row numbers (training part, test part).
 
     Parameters
     ----------
     y : class numbers, int, shape (n_rows,).
     classes : names of the classes.
-    groups : shape (n_rows,), people, or what else the protocol keeps apart; None where nothing is known.
-    units : shape (n_rows,), what is never to be divided, such as clips or trials; None: each row by itself.
+    groups : shape (n_rows,), what the protocol keeps apart, such as people; None if unknown.
+    units : shape (n_rows,), what must stay whole, such as clips or trials; None if each row stands alone.
     """
 
     y: np.ndarray
@@ -47,7 +47,7 @@ class InnerRows:
     units: Names | None = None
 
     def folds(self, seed: int) -> list[Fold]:
-        """Folds to choose settings and calibrate on, which test every row once.
+        """Folds for choosing settings and calibrating; every row is in one test part.
 
         Raises
         ------
@@ -60,12 +60,12 @@ class InnerRows:
         return folds
 
     def validation(self, share: float, seed: int) -> list[Fold]:
-        """Cut in as many disjoint ways as the share of validation rows, from 0 to 0.5, allows.
+        """Folds with disjoint validation parts of about this share of the rows, from 0 to 0.5.
 
         Returns
         -------
-        Folds whose training parts have every class; no row is in two test parts. A single one with an empty
-        test part where the share is 0 or the rows cannot be cut.
+        Folds whose training parts have every class. A single one with an empty test part if the share is 0
+        or no such fold exists.
         """
         failed: list[_Level] = []
         if share:
@@ -82,7 +82,7 @@ class InnerRows:
         return [(np.arange(len(self.y)), np.arange(0))]
 
     def holding(self, names: Collection[str]) -> Fold | None:
-        """The fold that tests the groups of these names; None where a part has no row or a class is lost."""
+        """The fold that tests these groups; None if a part has no row or the training part lacks a class."""
         if self.groups is None:
             return None
         held = np.isin(np.asarray(self.groups), list(names))
@@ -90,7 +90,7 @@ class InnerRows:
         return fold if self._is_whole(fold) else None
 
     def groups_tested(self, fold: Fold) -> list[str]:
-        """Names, sorted, of the groups whose rows are all in the test part."""
+        """Sorted names of the groups whose rows are all in the test part."""
         if self.groups is None:
             return []
         groups = np.asarray(self.groups)
@@ -102,7 +102,7 @@ class InnerRows:
         return np.unique(self.y, return_counts=True)[1]
 
     def _levels(self) -> list[_Level]:
-        """What to keep whole, the best first; one that the next divides no further is left out."""
+        """What to keep whole, best first; without levels that the next one does not divide further."""
         named = ((self.groups, "group", "groups (such as people)"), (self.units, "clip", "clips or trials"))
         levels = [_Level(np.asarray(kept), *nouns) for kept, *nouns in named if kept is not None]
         levels.append(_Level(np.arange(len(self.y)), "row", "rows"))
@@ -112,7 +112,7 @@ class InnerRows:
     def _cut(
         self, n_folds: int, seed: int, enough: Callable[[list[Fold]], bool]
     ) -> tuple[list[Fold], list[_Level]]:
-        """Folds of the first level whose folds are enough, or none; and the levels that failed before."""
+        """Folds of the first level that gives enough of them, if any, and the levels that failed before."""
         levels = self._levels()
         for number, level in enumerate(levels):
             folds = self._folds(level.kept, n_folds, seed)
@@ -121,7 +121,7 @@ class InnerRows:
         return [], levels
 
     def _folds(self, kept: np.ndarray, n_folds: int, seed: int) -> list[Fold]:
-        """Of so many folds at most, alike in classes, those whose training parts have every class."""
+        """Up to ``n_folds`` stratified folds, without those whose training parts lack a class."""
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         n_kept = len(np.unique(kept))
@@ -130,12 +130,12 @@ class InnerRows:
             return []
         kind = StratifiedKFold if n_kept == len(kept) else StratifiedGroupKFold
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # classes rarer than folds are seen to by _is_whole
+            warnings.simplefilter("ignore", UserWarning)  # of rare classes: _is_whole handles them
             folds = list(kind(n_folds, shuffle=True, random_state=seed).split(self.y, self.y, kept))
         return [fold for fold in folds if self._is_whole(fold)]
 
     def _is_whole(self, fold: Fold) -> bool:
-        """Whether the training part has every class and the test part a row."""
+        """Whether the training part has every class and the test part has a row."""
         train, test = fold
         return len(test) > 0 and len(np.unique(self.y[train])) == len(self._rows_of_class)
 
@@ -145,8 +145,8 @@ class InnerRows:
             warnings.warn(text, TrainingWarning, stacklevel=3)
 
     def _reason(self, level: _Level) -> str:
-        """Why a level's folds are not enough."""
-        from eavctl.evaluation.groups import short  # brings pandas, which judging does without
+        """Why a level does not give enough folds."""
+        from eavctl.evaluation.groups import short  # imports pandas, which prediction does not need
 
         kept, one, _ = level
         if len(np.unique(kept)) == 1:

@@ -1,4 +1,4 @@
-"""Bringing features to one scale, and turning down the directions in which clips of one class differ."""
+"""Normalisation of features: one scale, and less weight for directions in which clips of one class differ."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ LEAST_VARIANCE = 1e-9  # of the widest direction
 
 @dataclass(frozen=True)
 class Normalizer:
-    """Standardises columns, compresses wild values, and shortens the widest within-class directions.
+    """Standardises columns, compresses outliers, and shortens the widest within-class directions.
 
-    What makes clips of one emotion differ most is the speaker and the words. With ``W`` the covariance of
-    features around their class's mean, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, ``a`` being
-    `SHRINKAGE` times the mean variance, and ``W`` taken along its `N_DIRECTIONS` widest directions alone.
-    Before that the inverse hyperbolic sine, the identity for small values and a logarithm for large ones,
-    keeps a few wild statistics of a clip from ruling its distances, as the value normalisation of [2]_ does.
+    Clips of one emotion differ mostly by speaker and words. With ``W`` the covariance of features around the
+    mean of their class, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_; ``a`` is `SHRINKAGE` times the
+    mean variance, and ``W`` is restricted to its `N_DIRECTIONS` widest directions. Before that, the inverse
+    hyperbolic sine, the identity for small values and a logarithm for large ones, limits the influence of a
+    few extreme statistics on the distances, as the value normalisation of [2]_ does.
 
     Parameters
     ----------
     mean, scale : of each column, shape (n_columns,).
     directions : orthonormal, float32, shape (n_directions, n_columns).
-    shortening : what is taken off each direction, from 0 to 1, shape (n_directions,).
+    shortening : share subtracted along each direction, from 0 to 1, shape (n_directions,).
 
     References
     ----------
