@@ -1,7 +1,7 @@
-"""A support vector machine with an RBF kernel: scikit-learn fits it, plain numpy applies it.
+"""A support vector machine with an RBF kernel: scikit-learn fits it, numpy alone predicts.
 
-Features pass `eavctl.classifiers.within_class` first. C and gamma are chosen, and the class probabilities
-calibrated (`eavctl.classifiers.calibration`), by folds of the training rows that keep groups whole.
+`eavctl.classifiers.within_class` normalises the features. Inner folds of the training rows, which keep groups
+whole, choose C and gamma and calibrate the class probabilities (`eavctl.classifiers.calibration`).
 """
 
 from __future__ import annotations
@@ -29,21 +29,21 @@ GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised train
 
 @dataclass(frozen=True)
 class SvmModel:
-    """A fitted support vector machine, equal to scikit-learn's to rounding.
+    """A fitted support vector machine; its decisions equal scikit-learn's to rounding.
 
     Parameters
     ----------
     classes_ : names of the classes, shape (n_classes,).
     normalizer : of the features.
-    support : support vectors, by class, as they came: not normalised, shape (n_support, n_columns).
+    support : support vectors, ordered by class, before normalisation, shape (n_support, n_columns).
     dual : dual coefficients as libsvm orders them, shape (n_classes - 1, n_support).
     n_support : support vectors of each class, shape (n_classes,).
     intercept : one a pair of classes, shape (n_classes * (n_classes - 1) / 2,).
     gamma : of the kernel ``exp(-gamma ||a - b||^2)``.
-    beta, bias : what calibrates: probabilities are the softmax of beta * decision values + bias; ``bias`` has
+    beta, bias : calibration: probabilities are the softmax of beta * decision values + bias; ``bias`` has
         shape (n_classes,).
     priors : shares of the classes among the training rows, shape (n_classes,).
-    chosen : C and gamma chosen, and the inner score of every choice.
+    chosen : the chosen C and gamma, and the inner score of every pair that was tried.
     """
 
     classes_: np.ndarray
@@ -59,10 +59,10 @@ class SvmModel:
     chosen: Mapping[str, Any]
 
     def decision_function(self, x: np.ndarray) -> np.ndarray:
-        """How far each row lies on each class's side: the soft votes of all pairs of classes.
+        """Decision values of each class: the sum of soft votes over all pairs of classes.
 
-        Each pair votes ``tanh`` of its decision for its first class and the opposite for its second. Counting
-        whole votes instead, as scikit-learn does, leaves nothing that tells sure answers from doubtful ones.
+        Each pair adds ``tanh`` of its decision to its first class and subtracts it from its second.
+        scikit-learn counts whole votes, which carry no confidence.
 
         Parameters
         ----------
@@ -90,7 +90,7 @@ class SvmModel:
         return support, _squared_norms(support)
 
     def _pairs(self, kernel: np.ndarray) -> np.ndarray:
-        """Decision of each pair of classes (i, j), above 0 for i; for the second where there are but two."""
+        """Decision of each pair of classes (i, j), positive for i; of two classes, for the second."""
         ends = np.cumsum(self.n_support)
         rows = [slice(end - n, end) for end, n in zip(ends, self.n_support, strict=True)]
         columns = []
@@ -111,21 +111,21 @@ class SvmModel:
         return Calibration(self.beta, self.bias)(self.decision_function(x))
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
-        """The answers to probabilities, class numbers: see `eavctl.classifiers.calibration.decide`."""
+        """Class numbers predicted from probabilities: see `eavctl.classifiers.calibration.decide`."""
         return decide(proba, self.priors)
 
     def predict(self, x: np.ndarray) -> np.ndarray:
-        """The answer for each row, a class name, shape (n_rows,)."""
+        """Predicted class name of each row, shape (n_rows,)."""
         answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
         return answers
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The numbers, for the model file; with `to_meta` they make the model again."""
+        """Arrays of the model file; `from_parts` rebuilds the model from them and `to_meta`."""
         own = {name: getattr(self, name) for name in ("support", "dual", "n_support", "intercept")}
         return own | vars(self.normalizer)
 
     def to_meta(self) -> dict[str, Any]:
-        """The JSON-able rest."""
+        """JSON-able values of the model file."""
         return {
             "classes": self.classes_.tolist(),
             "gamma": self.gamma,
@@ -186,17 +186,17 @@ def fit(
     ----------
     x : float array, shape (n_rows, n_columns).
     labels : shape (n_rows,).
-    groups : shape (n_rows,), people, say: no group stands on both sides of an inner fold, or a
-        `eavctl.errors.TrainingWarning` says why it must.
-    units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
+    groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
+        impossible, an `eavctl.errors.TrainingWarning` says why.
+    units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
     seed : of the inner folds.
-    c_grid, gamma_grid : what is tried; gamma over the total variance of the normalised rows.
-    jobs : processes; they change nothing in the result.
+    c_grid, gamma_grid : values to try; gamma is divided by the total variance of the normalised rows.
+    jobs : threads, at most one for each inner fold; the result does not depend on them.
 
     Raises
     ------
     DataError : fewer than two classes, a class of one row, values that are not finite, or shapes that do
-        not fit.
+        not match.
     """
     from threadpoolctl import threadpool_limits
 
@@ -294,7 +294,7 @@ def _fold_distances(x: np.ndarray, y: np.ndarray, fold: Fold) -> tuple[np.ndarra
 
 
 def _machine(c: float) -> SVC:
-    """A machine that takes kernels, so that it computes none of what the choices share."""
+    """An unfitted machine that takes kernel matrices, which the choices share."""
     from sklearn.svm import SVC
 
     return SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
@@ -323,7 +323,7 @@ def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndar
 
 
 def _total_variance(rows: np.ndarray) -> float:
-    """Mean squared distance from the mean row; 1 where no row differs."""
+    """Mean squared distance from the mean row; 1 if all rows are equal."""
     return float(rows.var(axis=0).sum()) or 1.0
 
 

@@ -17,7 +17,7 @@ TUNING_STEPS = 100
 
 
 def chroma(power: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
-    """Chroma of a power spectrum (n_bins, n_frames), shape (12, n_frames), each frame's highest being 1."""
+    """Chroma of a power spectrum (n_bins, n_frames), shape (12, n_frames); the maximum of each frame is 1."""
     raw = chroma_filters(rate, n_fft, tuning(power, rate, n_fft)).astype(power.dtype) @ power
     highest = raw.max(axis=0, keepdims=True)
     return np.asarray(raw / np.where(highest < np.finfo(raw.dtype).tiny, 1, highest))
@@ -26,8 +26,8 @@ def chroma(power: np.ndarray, rate: int, n_fft: int) -> np.ndarray:
 def tuning(power: np.ndarray, rate: int, n_fft: int) -> float:
     """Deviation of the recording's peaks from 440 Hz tuning, in semitones from -0.5 to 0.5.
 
-    Peaks of the spectrum are placed by parabolas through neighbouring bins; the commonest deviation among
-    the stronger half of them counts. Only the peaks are looked at, which is most of the speed.
+    Parabolas through neighbouring bins locate the peaks of the spectrum; the result is the most common
+    deviation among the stronger half of them. Working on peaks alone gives most of the speed.
     """
     hz = np.fft.rfftfreq(n_fft, 1 / rate)
     low, high = np.searchsorted(hz, [PEAK_RANGE_HZ[0], min(PEAK_RANGE_HZ[1], rate / 2)])

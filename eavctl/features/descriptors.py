@@ -19,8 +19,8 @@ FRAMES_PER_S = RATE / HOP
 DB = np.float32(10 / np.log(10))  # of a natural logarithm of power
 N_MELS, N_MFCC = 32, 20
 MEL_RANGE_HZ = (50.0, 7800.0)
-FLOOR = 1e-6  # of the loudest bin: what lies 60 dB below it is a room's or a microphone's noise, not speech
-ACTIVE_DB = 25.0  # frames that much below the loud ones are pauses; the floor in all bins is lower still
+FLOOR = 1e-6  # of the loudest bin: below -60 dB is noise of the room or the microphone, not speech
+ACTIVE_DB = 25.0  # below the level of the loud frames; quieter frames are pauses. The floor is lower still
 ROLLOFFS = (25, 50, 75, 90)
 ALPHA_HZ, HAMMARBERG_HZ = ((50, 1000), (1000, 5000)), ((0, 2000), (2000, 5000))
 SLOPES_HZ = ((0, 500), (500, 1500), (1500, 4000))
@@ -101,7 +101,7 @@ def describe(signal: np.ndarray) -> Descriptors:
 def _loud(energy_db: np.ndarray) -> float:
     """Level of the loud frames: the mean of frames' levels weighted by their power, dB.
 
-    Silence has no power: however much of it stands around speech, the level stays.
+    Silence has no power, so the level does not depend on how much of it surrounds the speech.
     """
     weights = 10 ** ((energy_db - energy_db.max()) / 10)
     return float((weights @ energy_db) / weights.sum())
@@ -164,7 +164,7 @@ def _zero_crossings(signal: np.ndarray) -> np.ndarray:
 def _moments(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Mean, and second to fourth moments about it, from sums weighted by powers of frequency, 0 to 4."""
     mean, second, third, fourth = (sums[:, 1:] / sums[:, :1]).T
-    square = mean * mean  # products: numpy raises to the third power and above by logarithms
+    square = mean * mean  # products take a fifth of the time of numpy's third and fourth powers
     return (
         mean,
         second - square,
@@ -185,14 +185,14 @@ def _bins_hz() -> np.ndarray:
 
 @cache
 def _band(low: float, high: float) -> slice:
-    """The bins from ``low`` up to, not with, ``high`` Hz."""
+    """The bins from ``low`` up to, but not including, ``high`` Hz."""
     first, last = np.searchsorted(_bins_hz(), [low, high])
     return slice(int(first), int(last))
 
 
 @cache
 def _power_weights() -> np.ndarray:
-    """Weights (n_bins, 7) that take power to its sums about 0 Hz and in the bands of the alpha ratio."""
+    """Weights (n_bins, 7): powers 0 to 4 of frequency, and the two bands of the alpha ratio."""
     hz = _bins_hz().astype(np.float64)
     bands = np.zeros((len(hz), len(ALPHA_HZ)))
     for column, band in zip(bands.T, ALPHA_HZ, strict=True):
@@ -202,7 +202,7 @@ def _power_weights() -> np.ndarray:
 
 @cache
 def _log_weights() -> np.ndarray:
-    """Weights (n_bins, 1 + n_slopes) that take log power to its mean and regression slopes, dB a kHz."""
+    """Weights (n_bins, 1 + n_slopes) of the mean of log power and of its regression slopes, dB per kHz."""
     weights = np.zeros((len(_bins_hz()), 1 + len(SLOPES_HZ)), np.float32)
     weights[:, 0] = 1 / len(weights)
     for column, band in zip(weights[:, 1:].T, SLOPES_HZ, strict=True):

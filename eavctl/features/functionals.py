@@ -79,14 +79,14 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
     """Statistics of low-level descriptors of speech.
 
     Energy, spectral shape, voice quality and 20 MFCC (see `eavctl.features.descriptors`), with their
-    deltas and the pitch, are reduced to moments, percentiles and slopes [1]_; over active frames, since
-    pauses say how a clip was cut, and over voiced frames where the voice is meant. Beside them stand the
-    modulation spectrum of the mel bands [2]_, the rhythm of voicing, how the spectrum changes as the voice
-    grows louder and higher, and which descriptors move together: the correlations of cepstra, their deltas,
-    pitch and energy, at once and an eighth and a quarter of a second later [3]_.
+    deltas and the pitch, are reduced to moments, percentiles and slopes [1]_: over active frames, because
+    pauses depend on how a clip was cut, and over voiced frames for voice quality. Added to them are the
+    modulation spectrum of the mel bands [2]_, the rhythm of voicing, the change of the spectrum as the voice
+    grows louder and higher, and the correlations of cepstra, their deltas, pitch and energy, without delay
+    and delayed by an eighth and a quarter of a second [3]_.
 
-    The level is kept (``energy_db``, ``mfcc0``): within a corpus it tells loud speech from soft. Length
-    is not: it says how a clip was cut.
+    The level is kept (``energy_db``, ``mfcc0``): within a corpus it separates loud from soft speech. The
+    length is not: it depends on how a clip was cut.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
 
     Returns
     -------
-    float32 array, one value a column of `names`; finite for every signal that is not constant.
+    float32 array, one value for each of `names`; finite for every signal that is not constant.
 
     Raises
     ------
@@ -142,9 +142,9 @@ def _blocks(found: Descriptors) -> list[Block]:
 
 
 def _over_active(found: Descriptors, change: np.ndarray) -> dict[str, Block]:
-    """Statistics over the active frames of descriptors, cepstra and their changes: all sorted in one go.
+    """Statistics over the active frames of descriptors, cepstra and their deltas, sorted in one call.
 
-    The slow changes are regressions over 210 ms: a syllable's movement, where other deltas see a sound's.
+    The slow deltas are regressions over 210 ms, a syllable; the others, over 50 ms, follow single sounds.
     """
     slow = delta(np.concatenate([found.mfcc[:N_CEPSTRA], found.spectral]), SLOW_WIDTH)
     groups = (found.spectral, found.mfcc, change, slow)
@@ -182,7 +182,7 @@ def _pitch(found: Descriptors) -> list[Block]:
 
 
 def _with_effort(found: Descriptors, pitch: np.ndarray, voiced: np.ndarray) -> list[Block]:
-    """How spectrum and cepstra of the voice change as it grows louder and higher."""
+    """Change of the voice's spectrum and cepstra with its level and its pitch."""
     names = (*SPECTRAL_NAMES[1:], *MFCC_NAMES[1:N_CEPSTRA])
     contours = np.concatenate([found.spectral[1:], found.mfcc[1:N_CEPSTRA]]).compress(voiced, axis=1)
     energy, pitch = found.spectral[0, voiced], pitch[voiced]
@@ -218,7 +218,7 @@ def _rhythm(found: Descriptors, spoken: slice) -> np.ndarray:
 
 
 def _modulation(found: Descriptors, spoken: slice) -> Block:
-    """Log power of each envelope around a few rates: syllables are at 2 to 8 Hz, roughness is above."""
+    """Log power of each envelope in bands of modulation rate: syllables at 2 to 8 Hz, roughness above."""
     groups = found.log_mel.reshape(-1, MELS_PER_GROUP, found.log_mel.shape[1]).mean(axis=1)
     envelopes = np.concatenate([groups, found.spectral[:1]])[:, spoken]
     envelopes = np.maximum(envelopes, envelopes.max(axis=1, keepdims=True) - ENVELOPE_RANGE_DB)
@@ -280,7 +280,7 @@ def _correlation_delayed(found: Descriptors, pitch: np.ndarray) -> list[Block]:
 
 
 def _centred_pitch(found: Descriptors) -> np.ndarray:
-    """F0 around its mean, 0 where there is no voice, so that unvoiced frames pull no correlation."""
+    """F0 minus its mean; 0 in unvoiced frames, so that they add nothing to a correlation."""
     if not found.voiced.any():
         return np.zeros_like(found.semitones)
     return np.where(found.voiced, found.semitones - found.semitones[found.voiced].mean(), 0)

@@ -1,4 +1,4 @@
-"""Fundamental frequency and harmonicity of speech, by autocorrelation, without a loop over frames."""
+"""Fundamental frequency and harmonicity of speech by autocorrelation, all frames at once."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from eavctl.signals.transforms import fast_length, irfft, rfft
 
 LOWEST_HZ, HIGHEST_HZ = 70.0, 500.0
 WINDOW_S = 0.04
-OCTAVE_COST = 0.02  # an octave lower must correlate by so much more: every multiple of a period is a period
-JUMP_COST = 0.1  # an octave away from the speaker's usual pitch must correlate by so much more
+OCTAVE_COST = 0.02  # correlation to gain for an octave lower, since a multiple of a period is a period too
+JUMP_COST = 0.1  # correlation to gain for an octave away from the speaker's median pitch
 VOICED = 0.45
-ISOLATED_SEMITONES = 6.0  # a frame this far from its neighbours is an error of the tracker, not a voice
+ISOLATED_SEMITONES = 6.0  # a frame this far from its neighbours is a tracking error
 NEIGHBOURS = 5
 REFERENCE_HZ = 100.0
-NEUTRAL_HZ = 150.0  # stands for the pitch of a clip without a voice: between men's and women's
+NEUTRAL_HZ = 150.0  # pitch assumed for a clip without voice, between men's and women's
 HNR_RANGE_DB = (-20.0, 30.0)
 
 
@@ -40,16 +40,16 @@ class Pitch:
 
 
 def track(signal: np.ndarray, rate: int, hop: int) -> Pitch:
-    """Follow the pitch of a clip.
+    """Track the pitch of a clip.
 
     The autocorrelation of windowed frames is divided by the window's own, so that its peaks measure
-    periodicity: r / (1 - r) is the ratio of harmonics to noise [1]_. A first pass finds each frame's best
-    lag; a second one chooses again with a small cost for lags far from the clip's median pitch.
+    periodicity: r / (1 - r) is the harmonics-to-noise ratio [1]_. A first pass finds the best lag of each
+    frame; a second one adds a small cost for lags far from the clip's median pitch.
 
     Parameters
     ----------
     signal : float32, shape (n_samples,), without offset.
-    rate, hop : samples a second, and from frame to frame; frame ``t`` is centred on sample ``t * hop``.
+    rate, hop : Hz, and samples between frames; frame ``t`` is centred on sample ``t * hop``.
 
     References
     ----------

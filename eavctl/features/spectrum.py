@@ -1,4 +1,4 @@
-"""Short-time spectra and what maps them: windows, mel bands, chroma, decibels. librosa's conventions."""
+"""Short-time spectra, windows, mel bands and decibels, by librosa's conventions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def short_time_spectrum(signal: np.ndarray, n_fft: int, hop: int, window: int | 
     Parameters
     ----------
     signal : float array, shape (n_samples,); the transform has its precision.
-    n_fft, hop : length of a transform and distance of frames, samples.
-    window : length of the periodic Hann window, ``n_fft`` if not given; shorter ones stand in the middle.
+    n_fft, hop : length of the transform and distance between frames, samples.
+    window : length of the periodic Hann window, ``n_fft`` if not given; a shorter one is centred.
 
     Returns
     -------
@@ -40,10 +40,10 @@ def short_time_spectrum(signal: np.ndarray, n_fft: int, hop: int, window: int | 
 def spectra(
     signal: np.ndarray, window: np.ndarray, hop: int, n_fft: int
 ) -> Iterator[tuple[slice, np.ndarray]]:
-    """Short-time Fourier transforms, some frames at a time: which, and their spectra, (n_frames, n_bins).
+    """Short-time Fourier transforms in batches: yields a slice of frames and its spectra (n_frames, n_bins).
 
-    Frame ``t`` is centred on sample ``t * hop``; the signal is taken as 0 beyond its ends. The window is
-    of the signal's precision and even in length, and what it lacks to ``n_fft`` samples is zeros.
+    Frame ``t`` is centred on sample ``t * hop``; the signal is taken as 0 beyond its ends. The window has
+    the signal's precision and an even length, and is padded with zeros to ``n_fft`` samples.
     """
     half = len(window) // 2
     padded = np.zeros(len(signal) + 2 * half, signal.dtype)
@@ -85,7 +85,7 @@ def mel_filters(rate: int, n_fft: int, n_mels: int) -> np.ndarray:
 def mel_bands(power: np.ndarray, rate: int, n_fft: int, n_mels: int) -> np.ndarray:
     """Energy in mel bands, shape (n_mels, n_frames), of a power spectrum (n_bins, n_frames).
 
-    Each few neighbouring filters multiply the few bins that they touch: a sixth of a full product's time.
+    Blocks of neighbouring filters multiply only the bins that they cover: a sixth of a full product's time.
     """
     energy = np.empty((n_mels, power.shape[1]), power.dtype)
     for start, (low, high), filters in _mel_blocks(rate, n_fft, n_mels, power.dtype.str):

@@ -1,4 +1,4 @@
-"""Statistics of contours: what a clip's descriptors do over time, as numbers."""
+"""Statistics of contours, the descriptors of a clip over time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEWEST_PAIRS = 20
 
 
 def distribution(contours: np.ndarray) -> np.ndarray:
-    """Statistics of each contour's values, whatever their order in time.
+    """Statistics of each contour's values that do not depend on their order in time.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ def distribution(contours: np.ndarray) -> np.ndarray:
     Shape (n_contours, 13), in the order of `SHAPE_NAMES`: mean, standard deviation, skewness and kurtosis
     (both 0 for a constant), percentiles, interquartile range and the range from the 1st to the 99th.
     """
-    first = contours[:, :1]  # taken off beforehand, so that a constant has no rounding to describe
+    first = contours[:, :1]  # subtracted first, so that a constant has no rounding error
     away = contours - first
     offset = away.mean(axis=1, keepdims=True)
     mean = (first + offset)[:, 0]
@@ -51,7 +51,7 @@ def median(values: np.ndarray) -> np.floating:
 
 
 def percentiles(contours: np.ndarray) -> np.ndarray:
-    """The `PERCENTILES` of each contour, linearly interpolated; sorted once for all of them."""
+    """The `PERCENTILES` of each contour, linearly interpolated, from one sort."""
     ordered = np.sort(contours, axis=1)
     position = np.array(PERCENTILES) / 100 * (contours.shape[1] - 1)
     below = position.astype(int)
@@ -61,13 +61,13 @@ def percentiles(contours: np.ndarray) -> np.ndarray:
 
 
 def slope(contours: np.ndarray) -> np.ndarray:
-    """Rise of each contour's regression line over half of the clip, shape (n_contours,)."""
+    """Rise of each contour's regression line over half the clip, shape (n_contours,)."""
     time = np.linspace(-1, 1, contours.shape[1], dtype=contours.dtype)
     return np.asarray(contours @ time / max(float(time @ time), LEAST_STD))
 
 
 def delta(contours: np.ndarray, width: int = 2) -> np.ndarray:
-    """Rate of change by regression over ``2 width + 1`` frames, the ends repeated; a frame's worth of change.
+    """Change per frame, by regression over ``2 width + 1`` frames; the end frames are repeated.
 
     The formula is the HTK Book's, section 5.9: sum_k k (c[t+k] - c[t-k]) / (2 sum_k k^2).
     """
@@ -86,8 +86,8 @@ def delta(contours: np.ndarray, width: int = 2) -> np.ndarray:
 def correlations(contours: np.ndarray) -> np.ndarray:
     """Fisher-transformed correlation of every pair of contours.
 
-    Which descriptors move together is nearly blind to the speaker's own averages: second-order pooling,
-    as in Tuzel et al., Region covariance, ECCV 2006, on correlations in place of covariances.
+    Correlations hardly depend on the speaker's averages: second-order pooling, as in Tuzel et al., Region
+    covariance, ECCV 2006, with correlations in place of covariances.
 
     Parameters
     ----------
@@ -104,19 +104,19 @@ def correlations(contours: np.ndarray) -> np.ndarray:
 def delayed_correlations(contours: np.ndarray, active: np.ndarray, delay: int) -> np.ndarray:
     """Fisher-transformed correlation of every contour with every contour ``delay`` frames later.
 
-    How long sounds last and how soon one descriptor follows another: the channel-delay correlations of
-    Williamson et al., Vocal biomarkers of depression based on motor incoordination, AVEC 2013.
+    They reflect how long sounds last and how one descriptor follows another: the channel-delay correlations
+    of Williamson et al., Vocal biomarkers of depression based on motor incoordination, AVEC 2013.
 
     Parameters
     ----------
     contours : shape (n_contours, n_frames).
-    active : bool, shape (n_frames,); pairs of frames count when both are active.
+    active : bool, shape (n_frames,); only pairs of active frames are used.
     delay : frames, at least 1.
 
     Returns
     -------
-    Shape (n_contours, n_contours), the earlier contour by rows; 0 for a constant contour, and all 0 where
-    fewer than `FEWEST_PAIRS` pairs of frames are left.
+    Shape (n_contours, n_contours), the earlier contour by rows; 0 for a constant contour, and all 0 if
+    fewer than `FEWEST_PAIRS` pairs of frames remain.
     """
     both = active[:-delay] & active[delay:]
     if np.count_nonzero(both) < FEWEST_PAIRS:
@@ -128,13 +128,13 @@ def delayed_correlations(contours: np.ndarray, active: np.ndarray, delay: int) -
 
 
 def regression_slopes(contours: np.ndarray, driver: np.ndarray, prior: float) -> np.ndarray:
-    """Change of each contour for a unit of the driver, by ridge regression over the frames.
+    """Change of each contour per unit of the driver, by ridge regression over the frames.
 
     Parameters
     ----------
     contours : shape (n_contours, n_frames).
     driver : shape (n_frames,), such as energy.
-    prior : what is added to the driver's sum of squares, so that a driver at rest gives 0.
+    prior : added to the driver's sum of squares, so that a constant driver gives 0.
     """
     drive = driver - driver.mean()
     centred = contours - contours.mean(axis=1, keepdims=True)
@@ -142,9 +142,9 @@ def regression_slopes(contours: np.ndarray, driver: np.ndarray, prior: float) ->
 
 
 def upper_minus_lower(contours: np.ndarray, driver: np.ndarray) -> np.ndarray:
-    """Mean of each contour in the quarter of frames where the driver is highest, less that where lowest."""
+    """Mean of each contour over the quarter of frames with the highest driver, minus that with the lowest."""
     ordered = np.sort(driver)
-    quarter = (len(driver) - 1) // 4  # what lies beyond the quartiles lies beyond these, and no more does
+    quarter = (len(driver) - 1) // 4  # a frame beyond the quartiles is beyond this one, and no other is
     low, high = (
         contours.compress(chosen, axis=1)
         for chosen in (driver <= ordered[quarter], driver >= ordered[-1 - quarter])
@@ -153,7 +153,7 @@ def upper_minus_lower(contours: np.ndarray, driver: np.ndarray) -> np.ndarray:
 
 
 def _unit(contours: np.ndarray) -> np.ndarray:
-    """Contours centred and brought to length 1; a constant one to 0."""
+    """Contours centred and scaled to length 1; a constant contour becomes 0."""
     centred = contours - contours.mean(axis=1, keepdims=True)
     norm = np.sqrt((centred * centred).sum(axis=1))
     return np.asarray(centred / np.maximum(norm, LEAST_STD * np.sqrt(contours.shape[1]))[:, None])

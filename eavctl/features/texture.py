@@ -1,4 +1,4 @@
-"""What small grey pictures look like, cell by cell: orientation of edges, and local binary patterns."""
+"""Texture of small grey pictures, cell by cell: oriented gradients and local binary patterns."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
 def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
-    """Histograms of oriented gradients: how strong edges of each orientation are in each cell.
+    """Histograms of oriented gradients: strength of the edges of each orientation in each cell.
 
-    Each histogram is scaled by the strength of all edges in its cell and the eight around it, so that
-    contrast and light cancel.
+    Each histogram is divided by the strength of all edges in its cell and the eight around it, which removes
+    contrast and illumination.
 
     Parameters
     ----------
@@ -28,8 +28,8 @@ def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
 
     Returns
     -------
-    float32, shape (n_pictures, grid, grid, N_BINS), 0 to 1. Bin k is for gradients at 180 k / N_BINS degrees
-    from the horizontal, counted clockwise on the screen: bin 0 for upright edges.
+    float32, shape (n_pictures, grid, grid, N_BINS), 0 to 1. Bin k holds gradients at 180 k / N_BINS degrees
+    from the horizontal, clockwise on the screen: bin 0 holds vertical edges.
 
     References
     ----------
@@ -49,7 +49,7 @@ def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
 
 
 def pattern_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
-    """Local binary patterns: how often each kind of point, such as spot, edge, corner, occurs in each cell.
+    """Local binary patterns: frequency of each kind of point, such as spot, edge or corner, in each cell.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def pattern_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
     Returns
     -------
     float32, shape (n_pictures, grid, grid, N_PATTERNS), which sum to 1: patterns 0 to 8 have that many
-    neighbours side by side that are at least as bright as the point; the last is of all other patterns.
+    adjacent neighbours at least as bright as the point; the last counts all other patterns.
 
     References
     ----------
@@ -87,7 +87,7 @@ def _kind_of_code() -> np.ndarray:
 def cell_means(maps: np.ndarray, grid: int) -> np.ndarray:
     """Means of (n, height, width, ...) over a grid of cells that overlap by half, (n, grid, grid, ...).
 
-    Each pixel is shared between the cells whose centres it lies between, so that small shifts matter little.
+    Each pixel is shared among the cells whose centres surround it, so that small shifts have little effect.
     """
     down, across = (_sharing(length, grid) for length in maps.shape[1:3])
     rows = np.tensordot(down, maps, axes=(1, 1))
