@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.measure import RUNS, Result, Taken, command_once
 from eavctl.classifiers.dnn import DnnModel, fit
-from eavctl.classifiers.memory import keep_freed_memory
 from eavctl.classifiers.network import as_batch
 from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.memory import keep_freed_memory
 from eavctl.storage.tables import FeatureTable, read_features
 from eavctl.synthetic.tones import synth_speech
 

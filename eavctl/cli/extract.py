@@ -105,6 +105,7 @@ def extract(
     """
     from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Recipe
+    from eavctl.memory import keep_freed_memory
     from eavctl.stages.extract import extract as run
     from eavctl.stages.extract import plan
 
@@ -117,6 +118,7 @@ def extract(
         planned = plan(source, out, recipe, choice=choice, force=force, strict=strict, rejected=rejected)
         _print_plan(planned, recipe, outputs, as_json)
         return
+    keep_freed_memory()
     with progress("extract", at_once=False) as tick:
         result = run(
             source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,

@@ -84,8 +84,10 @@ def predict(
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
     """
     from eavctl.datasets.choice import Choice
+    from eavctl.memory import keep_freed_memory
 
     check_stdout(as_json, out, rejected)
+    keep_freed_memory()
     judge(
         sources or [],
         model,

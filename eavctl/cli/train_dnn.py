@@ -105,7 +105,7 @@ def train_dnn(
     probabilities are calibrated. Run again after an interruption, it goes on where it stopped, to the same
     weights.
     """
-    from eavctl.classifiers.memory import keep_freed_memory
+    from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage
     from eavctl.training.cross_validation import Evaluation
 

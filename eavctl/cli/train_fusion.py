@@ -98,7 +98,7 @@ def train_fusion(
     its modalities; it is scored for every subset, and compared with the models of --init. Run again after an
     interruption, it continues from its checkpoint, to the same weights.
     """
-    from eavctl.classifiers.memory import keep_freed_memory
+    from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_fusion as stage
     from eavctl.training.cross_validation import Evaluation
 

@@ -73,9 +73,9 @@ def zero_shot(
     The first table is the query, such as EEG. A network on the other tables makes a space of embeddings, to
     which the query is aligned; a test row gets the class of the nearest centroid in that space.
     """
-    from eavctl.classifiers.memory import keep_freed_memory
     from eavctl.evaluation.zero_shot import lines
     from eavctl.fusion.networks.alignment import AlignmentSettings
+    from eavctl.memory import keep_freed_memory
     from eavctl.stages import zero_shot as stage
     from eavctl.training.cross_validation import Evaluation
 

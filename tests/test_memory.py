@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eavctl.classifiers.memory import keep_freed_memory
+from eavctl.memory import keep_freed_memory
 
 
 def test_glibc_is_told_both_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:

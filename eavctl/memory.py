@@ -1,0 +1,22 @@
+"""Reuse of memory between the steps of a training, or between recordings."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
+LARGEST_THRESHOLD = 32 << 20  # the maximum of glibc
+
+
+def keep_freed_memory() -> None:
+    """Make the C library keep the memory that arrays free, for the rest of the process and its forks.
+
+    By default glibc returns large blocks to the system at once, and getting new pages takes a fifth of the
+    time of training a small network on a CPU, and a tenth of an extraction. Without glibc, nothing happens.
+    Because this affects the whole process, only commands call it, never library functions.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        set_option = ctypes.CDLL(None).mallopt
+        set_option(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
+        set_option(M_TRIM_THRESHOLD, 2**31 - 1)
