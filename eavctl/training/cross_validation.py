@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,6 @@ from eavctl.progress import Tick, silent
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, with_classes
 from eavctl.training.fit_warnings import FitWarnings
-from eavctl.training.rows import TableFacts
 
 ALL_ROWS = "all rows"
 UNTESTED = -1  # the fold of a row that no fold tests
@@ -68,10 +66,6 @@ class Fit:
         """The name as a part of a file's."""
         return self.name.replace(" ", "-")
 
-    def file_beside(self, path: Path | None) -> Path | None:
-        """The path with the fit's name added to the file's; None where there is no path."""
-        return path and path.with_name(f"{path.name}-{self.slug}")
-
 
 class FittedClassifier(Protocol):
     """What a fitter returns."""
@@ -88,25 +82,7 @@ class FittedClassifier(Protocol):
 
 
 class Fitter(Protocol):
-    """Fits a predictor on training rows; `name` is for titles."""
-
-    @property
-    def kind(self) -> str:
-        """The kind of model, as `eavctl.storage.artifacts.PREDICTORS` knows it."""
-        ...
-
-    @property
-    def name(self) -> str:
-        """What people call the method."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """JSON-able settings: with the rows and the evaluation they determine the result."""
-        ...
-
-    def check_table(self, facts: TableFacts) -> None:
-        """Raise a DataError or UsageError if features of this kind cannot be fitted on."""
-        ...
+    """Fits a classifier on training rows."""
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """Raise a DataError, LeakError or UsageError if these rows, split so, cannot be fitted on."""
@@ -114,10 +90,6 @@ class Fitter(Protocol):
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
         """Fit on training rows; returns a `FittedClassifier`."""
-        ...
-
-    def with_checkpoints(self, path: Path) -> Self:
-        """The same fitter; a long fit keeps its state in a file of this name and the fit's, and resumes."""
         ...
 
 

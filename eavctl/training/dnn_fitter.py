@@ -31,7 +31,7 @@ class DnnFitter:
     settings : of the training.
     weights : folder of a public checkpoint that the encoder starts from.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
-    checkpoints : see `Fitter.with_checkpoints`.
+    checkpoints : see `eavctl.training.train.TableFitter`.
 
     Raises
     ------
@@ -57,7 +57,7 @@ class DnnFitter:
             )
 
     def describe(self) -> dict[str, Any]:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return {
             "encoder": self.encoder,
             "encoder_settings": self.encoder_settings,
@@ -66,7 +66,7 @@ class DnnFitter:
         }
 
     def check_table(self, facts: TableFacts) -> None:
-        """See `Fitter`; an encoder takes features of its own modality."""
+        """See `eavctl.training.train.TableFitter`; an encoder takes features of its own modality."""
         has_columns = facts.columns is not None
         check_modality(self.encoder, facts.features["modality"], has_columns)
         try:
@@ -76,7 +76,7 @@ class DnnFitter:
             raise DataError(f"{error}{hint}") from None
 
     def check(self, rows: Rows, plan: Plan) -> None:
-        """See `Fitter`; an encoder takes rows of certain shapes."""
+        """See `eavctl.training.train.TableFitter`; an encoder takes rows of certain shapes."""
         self._check_shape(rows.array.shape[1:])
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
@@ -85,7 +85,7 @@ class DnnFitter:
             registry.get("encoders", self.encoder).thing(shape, **self.encoder_settings)
 
     def fit(self, rows: Rows, fit: Fit) -> dnn.DnnModel:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return dnn.fit(
             rows.array,
             rows.labels,
@@ -95,14 +95,19 @@ class DnnFitter:
             encoder_settings=self.encoder_settings,
             settings=self.settings,
             weights=self.weights,
-            checkpoint=fit.file_beside(self.checkpoints),
+            checkpoint=checkpoint_file(self.checkpoints, fit),
             log_dir=self.log_dir / fit.slug if self.log_dir else None,
             on_epoch=lambda epoch: fit.note(str(epoch)),
         )
 
     def with_checkpoints(self, path: Path) -> DnnFitter:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return replace(self, checkpoints=path)
+
+
+def checkpoint_file(path: Path | None, fit: Fit) -> Path | None:
+    """The file of a fit: the path with the fit's name added; None where no checkpoints are kept."""
+    return path and path.with_name(f"{path.name}-{fit.slug}")
 
 
 def encoder_for(table: str | os.PathLike[str]) -> str:

@@ -25,6 +25,7 @@ from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import concatenated, with_classes
 from eavctl.training.cross_validation import Fit, FoldResult
+from eavctl.training.dnn_fitter import checkpoint_file
 from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.rows import TableFacts
 
@@ -72,7 +73,7 @@ class FusionFitter:
     starts : for each stream the trained model to start from, or None.
     settings : of the training.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
-    checkpoints : see `Fitter.with_checkpoints`.
+    checkpoints : see `eavctl.training.train.TableFitter`.
     """
 
     design: Design
@@ -88,15 +89,15 @@ class FusionFitter:
         return self.design.method
 
     def describe(self) -> dict[str, Any]:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         hashes = [start and start.whole.meta.training_hash for start in self.starts]
         return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
 
     def check_table(self, facts: TableFacts) -> None:
-        """See `Fitter`: encoders were chosen by the tables."""
+        """See `eavctl.training.train.TableFitter`: encoders were chosen by the tables."""
 
     def check(self, rows: Rows, plan: Plan) -> None:
-        """See `Fitter`; refuses a start that was trained on test rows of every one of its models."""
+        """Refuse a start whose models were all trained on test rows of a fold; see `TableFitter`."""
         with torch.device("meta"):  # checks the shapes; nothing is allocated
             self.design.build(len(rows.classes))
         for split in plan.folds:
@@ -117,7 +118,7 @@ class FusionFitter:
         return [start.clear_of(fit.test_keys, keys, fit.shares) if start else None for start in self.starts]
 
     def fit(self, rows: Rows, fit: Fit) -> FusionModel:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return model.fit(
             rows.streams,
             rows.labels,
@@ -127,14 +128,14 @@ class FusionFitter:
             starts=[each.predictor if each else None for each in self.models(rows, fit)],
             settings=self.settings,
             keeping=Keeping(
-                fit.file_beside(self.checkpoints),
+                checkpoint_file(self.checkpoints, fit),
                 self.log_dir / fit.slug if self.log_dir else None,
                 lambda epoch: fit.note(str(epoch)),
             ),
         )
 
     def with_checkpoints(self, path: Path) -> FusionFitter:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return replace(self, checkpoints=path)
 
 

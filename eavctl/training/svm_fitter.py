@@ -24,11 +24,11 @@ class SvmFitter:
     name: ClassVar[str] = "svm"
 
     def describe(self) -> dict[str, Any]:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return {"seed": self.seed}
 
     def check_table(self, facts: TableFacts) -> None:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         if facts.columns is None:
             raise DataError(
                 "the table holds tensors, not columns: use train-dnn; or extract functionals, eeg-bands or "
@@ -36,14 +36,14 @@ class SvmFitter:
             )
 
     def check(self, rows: Rows, plan: Plan) -> None:
-        """See `Fitter`: any rows of columns will do."""
+        """See `eavctl.training.train.TableFitter`: any rows with columns will do."""
 
     def fit(self, rows: Rows, fit: Fit) -> svm.SvmModel:
-        """See `Fitter`."""
+        """See `eavctl.training.train.TableFitter`."""
         return svm.fit(
             rows.array, rows.labels, groups=rows.groups, units=rows.units, seed=self.seed, jobs=self.jobs
         )
 
     def with_checkpoints(self, path: Path) -> SvmFitter:
-        """See `Fitter`: a fit is too short for checkpoints."""
+        """See `eavctl.training.train.TableFitter`: a fit is too short for checkpoints."""
         return self

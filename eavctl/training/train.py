@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
@@ -39,6 +39,32 @@ from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.rows import TableFacts, TrainingSet
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
+
+
+class TableFitter(Fitter, Protocol):
+    """A fitter whose model can be written to a file."""
+
+    @property
+    def kind(self) -> str:
+        """The kind of model, as `eavctl.storage.artifacts.PREDICTORS` has it."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Name of the method, for titles."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """JSON-able settings: with the table and the evaluation they determine the result."""
+        ...
+
+    def check_table(self, facts: TableFacts) -> None:
+        """Raise a DataError or UsageError if features of this kind cannot be fitted on."""
+        ...
+
+    def with_checkpoints(self, path: Path) -> Self:
+        """The same fitter; a long fit keeps its state in a file of this name and the fit's, and resumes."""
+        ...
 
 
 class FoldObserver(Protocol):
@@ -125,7 +151,9 @@ class Planned:
     up_to_date: bool = False
 
 
-def guard(targets: Targets, fitter: Fitter, inputs: Sequence[str | os.PathLike[str]], *, force: bool) -> None:
+def guard(
+    targets: Targets, fitter: TableFitter, inputs: Sequence[str | os.PathLike[str]], *, force: bool
+) -> None:
     """Check that the outputs can be written, before hours of training.
 
     Parameters
@@ -146,7 +174,7 @@ def guard(targets: Targets, fitter: Fitter, inputs: Sequence[str | os.PathLike[s
 def train(
     data: TrainingSet,
     targets: Targets,
-    fitter: Fitter,
+    fitter: TableFitter,
     evaluation: Evaluation,
     *,
     observer: FoldObserver | None = None,
@@ -203,7 +231,7 @@ def train(
 
 
 def plan(
-    data: TrainingSet, targets: Targets, fitter: Fitter, evaluation: Evaluation, *, force: bool = False
+    data: TrainingSet, targets: Targets, fitter: TableFitter, evaluation: Evaluation, *, force: bool = False
 ) -> Planned:
     """What `train` would do of the same parameters; nothing is fitted or written.
 
@@ -233,7 +261,7 @@ def protocol_meta(plan: Plan, normalize: str | None, warnings: Sequence[str]) ->
     }
 
 
-def _prepared(data: TrainingSet, fitter: Fitter, evaluation: Evaluation) -> Planned:
+def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) -> Planned:
     """The splits and what is known of the rows, once everything has been checked."""
     rows, facts = data.rows, data.facts
     fitter.check_table(facts)
@@ -258,7 +286,7 @@ class _Fitted:
 
 def _fit(
     data: TrainingSet,
-    fitter: Fitter,
+    fitter: TableFitter,
     plan: Plan,
     targets: Targets,
     observer: FoldObserver | None,
@@ -308,7 +336,7 @@ def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, A
     return {**summarize(predictions), "reliability": right}
 
 
-def _identity(facts: TableFacts, fitter: Fitter, evaluation: Evaluation) -> str:
+def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:
     """A hash of all that the result of a training depends on."""
     return hash_json(
         {
@@ -321,7 +349,7 @@ def _identity(facts: TableFacts, fitter: Fitter, evaluation: Evaluation) -> str:
     )
 
 
-def _prediction_meta(meta: Mapping[str, Any], fitter: Fitter, facts: TableFacts) -> dict[str, Any]:
+def _prediction_meta(meta: Mapping[str, Any], fitter: TableFitter, facts: TableFacts) -> dict[str, Any]:
     name = f"{fitter.name} on {facts.name}"
     return {
         "name": name + (" (speaker-normalised)" if facts.normalize else ""),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, ClassVar
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,7 +15,6 @@ from eavctl.evaluation.protocols import Plan
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
 from eavctl.training.cross_validation import Fit
-from eavctl.training.rows import TableFacts
 
 
 class NearestCentroid:
@@ -57,15 +54,6 @@ class ZeroShotFitter:
     held_out: str
     design: Design
     settings: AlignmentSettings
-    kind: ClassVar[str] = "zero-shot"
-    name: ClassVar[str] = "zero-shot"
-
-    def describe(self) -> dict[str, Any]:
-        """See `eavctl.training.cross_validation.Fitter`."""
-        return {"held_out": self.held_out, "design": self.design.to_meta(), "settings": asdict(self.settings)}
-
-    def check_table(self, facts: TableFacts) -> None:
-        """See `eavctl.training.cross_validation.Fitter`: the design was made for the tables."""
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """See `eavctl.training.cross_validation.Fitter`; each fold needs training rows of the class."""
@@ -81,10 +69,6 @@ class ZeroShotFitter:
         aligned = fit_without(rows, self.held_out, self.design, self.settings, fit.note)
         classes = [name for name in rows.classes if name in set(rows.labels)]
         return NearestCentroid(aligned, centroids_of(aligned, rows, classes), classes)
-
-    def with_checkpoints(self, path: Path) -> ZeroShotFitter:
-        """See `eavctl.training.cross_validation.Fitter`: a fit keeps no checkpoints."""
-        return self
 
 
 def fit_without(
