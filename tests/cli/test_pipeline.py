@@ -194,7 +194,7 @@ def test_training_says_scores_with_intervals_and_what_was_not_kept_apart(run, ma
     uar = summary["out_of_fold"]["uar"]
     assert uar["low"] <= uar["value"] <= uar["high"]
     assert "over clips" in result.err
-    assert "names no subjects" in result.err
+    assert "has no subjects" in result.err
     assert summary["protocol"]["name"] == "stratified"
 
 
