@@ -34,7 +34,9 @@ GROUPS = (SUBJECT, "session", RECORDING, "trial", CLIP, "task", "dataset", BLOCK
 SHARED_SPEAKERS = "speakers may be on both sides of the split: the score does not generalise to new speakers"
 NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split"
 SAME_SUBJECT = "each subject is tested by its own model: the score does not generalise to new people"
-ONE_SUBJECT = "the table has one subject, on both sides: the score does not generalise to new people"
+ONE_SUBJECT = (
+    "the table has one subject, who is on both sides of the split: the score does not generalise to others"
+)
 SHARED_RECORDINGS = (
     "epochs of one recording may be on both sides of the split, and those close in time are dependent: "
     "the score does not generalise to other recordings"
