@@ -12,10 +12,10 @@ from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages import train_fusion as stage
+from eavctl.stages.train_dnn import train_dnn
 from eavctl.stages.train_fusion import train_fusion
 from eavctl.storage import artifacts, tables
-from eavctl.training.cross_validation import Evaluation, Targets, train
-from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.cross_validation import Evaluation
 from eavctl.training.fusion_setup import FusionSetup
 
 RECIPES = {"eeg": Recipe("eeg-bands", {"channels": ["Fz", "Cz"]}), "audio": Recipe("seed33")}
@@ -47,8 +47,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tables.write_features(
             tables.FeatureTable(frame, x[order], tuple(columns), meta), folder / f"{modality}.parquet"
         )
-    targets = Targets(folder / "eeg.pt", folder / "eeg_preds.parquet", keep_folds=True)
-    train(folder / "eeg.parquet", targets, DnnFitter("mlp", {}, QUICK), EVALUATION)
+    train_dnn(
+        folder / "eeg.parquet", folder / "eeg.pt", predictions=folder / "eeg_preds.parquet", encoder="mlp",
+        settings=QUICK, evaluation=EVALUATION, keep_folds=True,
+    )  # fmt: skip
     return folder
 
 
@@ -62,7 +64,7 @@ def test_a_network_is_trained_by_one_call(folder: Path, tmp_path: Path) -> None:
     planned = stage.plan(inputs(folder), out, **choices)
     assert not list(tmp_path.iterdir())
     trained = train_fusion(inputs(folder), out, **choices)
-    assert len(planned.table) == trained.meta["out_of_fold"]["n_rows"] == N_ROWS
+    assert planned.n_rows == trained.meta["out_of_fold"]["n_rows"] == N_ROWS
     assert trained.meta["fusion"]["inputs"] == ["eeg", "audio"]
     assert [entry["inputs"] for entry in trained.meta["fusion"]["subsets"]] == [
         ["eeg", "audio"],
@@ -72,7 +74,7 @@ def test_a_network_is_trained_by_one_call(folder: Path, tmp_path: Path) -> None:
     assert trained.predictions is not None
     written = tables.read_predictions(predictions)
     np.testing.assert_array_equal(written.proba, trained.predictions.proba)
-    assert artifacts.read_meta(out)["kind"] == "fusion"
+    assert artifacts.read_meta(out).kind == "fusion"
     assert train_fusion(inputs(folder), out, **choices).up_to_date
     assert not train_fusion(inputs(folder), out, **choices, method="channel-attention").up_to_date
 
@@ -80,7 +82,7 @@ def test_a_network_is_trained_by_one_call(folder: Path, tmp_path: Path) -> None:
 def test_without_settings_a_fusion_of_trained_models_is_trained_shortly(folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "fusion.pt"
     trained = train_fusion(inputs(folder), out, init=[folder / "eeg.pt"], evaluation=EVALUATION)
-    used = artifacts.read_meta(out)["model"]["training"]["settings"]
+    used = artifacts.read_meta(out).json["model"]["training"]["settings"]
     assert (used["epochs"], used["lr"]) == (stage.INIT_SETTINGS.epochs, stage.INIT_SETTINGS.lr)
     assert used["epochs"] < TrainSettings().epochs
     assert trained.meta["fusion"]["versus"][0]["name"] == "eeg"
