@@ -14,6 +14,8 @@ try:
 except ImportError:
     from hashlib import blake2b
 
+from eavctl.signals.endings import BRAINVISION_ENDING, EEGLAB_ENDING
+
 DIGEST_BYTES = 8  # enough to tell recordings apart; no protection against forgery
 WHOLE_BYTES = 1 << 20
 N_BLOCKS, BLOCK_BYTES = 16, 1 << 16
@@ -69,11 +71,11 @@ def _add(digest: blake2b, file: BinaryIO) -> None:
 def _data_files(path: Path) -> Iterator[Path]:
     """The file of samples of a header, which itself may be equal for every recording."""
     ending = path.suffix.lower()
-    if ending == ".vhdr":
+    if ending == BRAINVISION_ENDING:
         with open(path, "rb") as file:
             named = DATA_FILE.search(file.read(HEADER_BYTES))
         data = path.with_name(Path(named[1].decode(errors="replace")).name) if named else path
-    elif ending == ".set":
+    elif ending == EEGLAB_ENDING:
         data = path.with_suffix(".fdt")
     else:
         return

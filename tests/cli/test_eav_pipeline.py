@@ -46,7 +46,7 @@ def test_each_subject_is_a_fold_and_the_output_says_what_that_means(eav):
     assert len(predictions) == 20  # half of each class's trials
     meta = artifacts.read_meta(eav / "bands.joblib")
     assert any("does not generalise to new people" in text for text in meta.protocol.warnings)
-    assert "cannot be compared" in meta.out_of_fold["published"]
+    assert "not comparable" in meta.out_of_fold["published"]
 
 
 @pytest.mark.parametrize("model", ["bands.joblib", "epochs.pt", "speech.joblib", "faces.pt"])

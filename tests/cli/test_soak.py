@@ -56,7 +56,7 @@ open("out", "w").write("new")
         ("open('out', 'w').write('half')", "out is neither old nor new"),
         ("open('.out.tmp', 'w')", "it left .out.tmp"),
         ("os.path.exists('out') and os.remove('out')", "out is gone"),
-        ("subprocess.Popen(['sleep', '20'], stderr=subprocess.DEVNULL)", "lives on"),
+        ("subprocess.Popen(['sleep', '20'], stderr=subprocess.DEVNULL)", "still running"),
         ("signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))", "ended with 1"),
         ("open('.out.parts', 'w')", ""),
     ],
