@@ -101,8 +101,8 @@ def train_dnn(
 ) -> None:
     """Train a network, scored on held-out folds.
 
-    Whole speakers of the training rows are kept for validation: on their rows training is stopped early and
-    probabilities are calibrated. Run again after an interruption, it goes on where it stopped, to the same
+    Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
+    are calibrated on them. After an interruption, the same command resumes from its checkpoint, to the same
     weights.
     """
     from eavctl.memory import keep_freed_memory

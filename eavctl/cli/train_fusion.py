@@ -95,8 +95,8 @@ def train_fusion(
     """Train one network on the features of several modalities (early fusion), scored on held-out folds.
 
     Tables are joined on sample_id, each a stream with its own encoder. The model predicts from any subset of
-    its modalities; it is scored for every subset, and compared with the models of --init. Run again after an
-    interruption, it continues from its checkpoint, to the same weights.
+    its modalities; it is scored for every subset, and compared with the models of --init. After an
+    interruption, the same command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_fusion as stage
