@@ -76,13 +76,13 @@ def _outcome(arguments: list[str]) -> int:
     """Run the command line, print the error, if any, and return the exit code."""
     try:
         return _dispatch(arguments)
-    except BrokenPipeError:  # the reader of the pipe has closed it
-        return DONE
     except KeyboardInterrupt:
         return _fail("interrupted", INTERRUPTED)
     except Exception as error:
         if _Signals.came:
             return _fail("interrupted", INTERRUPTED)
+        if isinstance(error, BrokenPipeError):  # the reader of the pipe has closed it
+            return DONE
         if isinstance(error, EavctlError):
             return _fail(f"error: {error}", error.exit_code)
         if hasattr(error, "format_message"):  # wrong usage, found by the parser

@@ -194,7 +194,8 @@ def _end_workers(out: Path) -> None:
     """Kill the workers, and remove their temporary files."""
     from joblib.externals.loky import get_reusable_executor
 
-    get_reusable_executor().shutdown(wait=True, kill_workers=True)
+    with contextlib.suppress(OSError):  # pipes to workers that have ended already
+        get_reusable_executor().shutdown(wait=True, kill_workers=True)
     for folder in out.glob("subject*/*"):
         files.clear_leftovers(folder)
 

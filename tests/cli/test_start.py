@@ -205,7 +205,10 @@ start.main({words})
     assert ("taken apart" in done.stderr) != ends_early
 
 
-@pytest.mark.parametrize("made_of_it", [ImportError("initialization failed"), DataError("m.pt: damaged")])
+@pytest.mark.parametrize(
+    "made_of_it",
+    [ImportError("initialization failed"), DataError("m.pt: damaged"), BrokenPipeError("to a worker")],
+)
 def test_an_interrupt_is_one_whatever_a_library_makes_of_it(monkeypatch, made_of_it, run):
     """A compiled module that is interrupted while it is imported fails with an error of its own."""
 
