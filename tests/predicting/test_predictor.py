@@ -81,7 +81,7 @@ def test_an_answer_does_not_depend_in_any_bit_on_the_other_recordings(
     clips = clips_of(made)
     alone = [predict(clip, made / model, segment=segment).rows for clip in clips]
     assert len({bits(rows[0]) for rows in alone}) == len(clips)
-    backwards = predict(clips[::-1], made / model, segment=segment, jobs=2, executor="fork").rows
+    backwards = predict(clips[::-1], made / model, segment=segment, jobs=2).rows
     for calls in (
         predict(clips, made / model, segment=segment).rows,
         backwards,
