@@ -1,17 +1,11 @@
-"""Whom a model has met: told by data set and content, wherever it is asked."""
+"""Which test rows a model to start from was trained on, by data set and content."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl.errors import DataError
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.predicting.segments import DescribedRecording, Segment
-from eavctl.predicting.speakers import speakers_of
 from eavctl.storage.artifacts import StoredModel
 from eavctl.storage.tables import key_frame
 from eavctl.training.fusion_fitter import Start
@@ -52,26 +46,3 @@ def test_what_the_split_itself_shares_is_not_the_starts_doing() -> None:
     tested, mine = keys(("one", "1", "run@9", "fa")), keys(("one", "1", "run@5", "fa"))
     assert start().clear_of(tested, mine, shares=True) is not None
     assert start().clear_of(tested, keys(("one", "1", "other", "fz")), shares=True) is None
-
-
-def clip(name: str, keys: dict[str, Any]) -> DescribedRecording:
-    return DescribedRecording(name, keys, (Segment(0.0, 1.0, ()),))
-
-
-def test_namesakes_of_two_data_sets_are_twospeakers_of() -> None:
-    def clips(n: int) -> list[DescribedRecording]:
-        return [
-            clip(f"{d}{i}", {"dataset": d, "subject": "1", "sample_id": f"{d}{i}"})
-            for d in ("one", "two")
-            for i in range(n)
-        ]
-
-    found = speakers_of(clips(4), "m.joblib")
-    assert len(np.unique(found)) == 2
-    with pytest.raises(DataError, match="1 has 3"):
-        speakers_of(clips(3), "m.joblib")
-
-
-def test_parts_of_one_file_are_several_recordings_of_a_speaker() -> None:
-    parts = [clip("talk.wav", {"subject": "1", "sample_id": f"talk:{i}"}) for i in range(4)]
-    assert set(speakers_of(parts, "m.joblib")) == {0}
