@@ -20,7 +20,10 @@ SABINE = 0.161  # s/m
 MIXING_S = 0.02  # from here on, reflections are too dense to be told apart
 STOP_DB = -80.0
 EDGE_OCTAVES = 1 / 6  # width of the edges of a band
-VOCODER_S = 0.064  # window of the phase vocoder
+VOCODER_S = (
+    0.064  # window of the phase vocoder: the harmonics of a deep voice are apart, transients still short
+)
+ENVELOPE_HZ = 100
 
 
 def active(signal: np.ndarray, rate: int) -> np.ndarray:
@@ -99,22 +102,22 @@ def babble(n_samples: int, rate: int, n_talkers: int, rng: np.random.Generator) 
     ----------
     .. [1] Byrne et al.: An international comparison of long-term average speech spectra, JASA 96, 1994.
     """
-    times = np.arange(n_samples, dtype=np.float32) * np.float32(2 * np.pi / rate)
-    power = np.zeros(n_samples, np.float32)  # of independent noises, powers add
-    for hz, phase in zip(rng.uniform(2, 8, n_talkers), rng.uniform(0, 2 * np.pi, n_talkers), strict=True):
-        power += np.square(1 + np.sin(times * np.float32(hz) + np.float32(phase)))
-    noise = rng.standard_normal(n_samples, dtype=np.float32) * np.sqrt(power)
+    times = np.arange(2 + int(n_samples / rate * ENVELOPE_HZ)) / ENVELOPE_HZ
+    syllables, phases = rng.uniform(2, 8, (n_talkers, 1)), rng.uniform(0, 2 * np.pi, (n_talkers, 1))
+    power = np.square(1 + np.sin(2 * np.pi * syllables * times + phases)).sum(axis=0)  # of independent noises
+    envelope = np.interp(np.arange(n_samples) / rate, times, np.sqrt(power))
+    noise = rng.standard_normal(n_samples, dtype=np.float32) * envelope.astype(np.float32)
     return shaped(noise, rate, lambda hz: -9.0 * np.log2(np.maximum(hz, 500.0) / 500.0))
 
 
 def hum(n_samples: int, rate: int, mains_hz: float, rng: np.random.Generator) -> np.ndarray:
     """Hum of the mains: its first harmonics with random phases, each 3 to 9 dB below the one before it."""
-    times = np.arange(n_samples) * (2 * np.pi * mains_hz / rate)
-    result, amplitude = np.zeros(n_samples), 1.0
+    phase = (np.arange(n_samples) * (mains_hz / rate) % 1 * (2 * np.pi)).astype(np.float32)
+    result, amplitude = np.zeros(n_samples, np.float32), 1.0
     for harmonic in range(1, 1 + min(8, int(rate / 2 / mains_hz))):
-        result += amplitude * np.sin(harmonic * times + rng.uniform(0, 2 * np.pi))
+        result += np.float32(amplitude) * np.sin(harmonic * phase + np.float32(rng.uniform(0, 2 * np.pi)))
         amplitude *= 10 ** (-rng.uniform(3, 9) / 20)
-    return result.astype(np.float32)
+    return result
 
 
 def room_response(
@@ -242,7 +245,7 @@ def clipped(signal: np.ndarray, share: float) -> np.ndarray:
 
 
 def stretched(signal: np.ndarray, rate: int, factor: float) -> np.ndarray:
-    """The signal ``factor`` times as fast, with the same pitch, by a phase vocoder.
+    """The signal ``factor`` times as fast, with the same pitch, by a phase vocoder [1]_.
 
     Parameters
     ----------
@@ -252,21 +255,59 @@ def stretched(signal: np.ndarray, rate: int, factor: float) -> np.ndarray:
 
     Returns
     -------
-    float32, shape (round(n_samples / factor),).
-    """
-    from librosa.effects import time_stretch
+    float32, shape (round(n_samples / factor),); as ``librosa.effects.time_stretch`` with the same window,
+    which takes each frame apart.
 
-    return np.asarray(time_stretch(signal, rate=factor, n_fft=_vocoder_window(rate)), np.float32)
+    References
+    ----------
+    .. [1] Flanagan, Golden: Phase vocoder, Bell System Technical Journal 45, 1966.
+    """
+    size = 4 * 2 ** round(np.log2(VOCODER_S * rate / 4))  # the hop is a quarter of it
+    window = (0.5 - 0.5 * np.cos(2 * np.pi / size * np.arange(size))).astype(np.float32)
+    padded = np.pad(signal, (size // 2, size // 2 + size))
+    spectra = rfft(np.lib.stride_tricks.sliding_window_view(padded, size)[:: size // 4] * window)
+    places = np.arange(0, 1 + len(signal) // (size // 4), factor)
+    before = places.astype(int)
+    later = spectra[before + 1]
+    share = (places - before).astype(np.float32)[:, None]
+    sizes = (1 - share) * np.abs(spectra[before]) + share * np.abs(later)
+    # The phases of a bin's centre advance by a quarter of a turn for each number of a bin, in each hop.
+    quarters = np.arange(spectra.shape[1]) % 4
+    turns = np.angle(later * spectra[before].conj()) / np.float32(2 * np.pi) - (quarters / 4).astype(
+        np.float32
+    )
+    turns -= np.round(turns)
+    total = np.cumsum(turns, axis=0, dtype=np.float64)
+    total += np.angle(spectra[0]) / (2 * np.pi) - turns
+    total += (np.arange(4)[:, None] * quarters / 4)[np.arange(len(places)) % 4]
+    phases = (total - np.floor(total)).astype(np.float32) * np.float32(2 * np.pi)
+    found = np.empty(sizes.shape, np.complex64)
+    found.real, found.imag = sizes * np.cos(phases), sizes * np.sin(phases)
+    n_samples = round(len(signal) / factor)
+    added = _overlapping(irfft(found, size) * window)[size // 2 :][:n_samples]
+    weights = _overlapping(np.broadcast_to(np.square(window), (len(places), size)))[size // 2 :][:n_samples]
+    added = added / np.maximum(weights, np.float32(1e-3))
+    return np.pad(added, (0, n_samples - len(added)))
+
+
+def _overlapping(frames: np.ndarray) -> np.ndarray:
+    """Add frames (n_frames, size), each a quarter of its size after the one before it."""
+    n_frames, size = frames.shape
+    quarters = frames.reshape(n_frames, 4, size // 4)
+    total = np.zeros((n_frames + 3, size // 4), np.float32)
+    for number in range(4):
+        total[number : number + n_frames] += quarters[:, number]
+    return total.reshape(-1)
 
 
 def repitched(signal: np.ndarray, rate: int, semitones: float) -> np.ndarray:
-    """The signal, float32 (n_samples,), higher by ``semitones``, at the same tempo."""
-    from librosa.effects import pitch_shift
+    """The signal, float32 (n_samples,), higher by ``semitones``, at the same tempo.
 
-    shifted = pitch_shift(signal, sr=rate, n_steps=semitones, res_type="soxr_hq", n_fft=_vocoder_window(rate))
-    return np.asarray(shifted, np.float32)
+    It is stretched, and then read faster.
+    """
+    import soxr
 
-
-def _vocoder_window(rate: int) -> int:
-    """The power of two nearest to 64 ms: long enough for the harmonics of a deep voice, and no longer."""
-    return int(2 ** round(np.log2(VOCODER_S * rate)))
+    ratio = 2 ** (semitones / 12)
+    slow = stretched(signal, rate, 1 / ratio)
+    found = np.asarray(soxr.resample(slow, rate * ratio, rate, quality="HQ"), np.float32)[: len(signal)]
+    return np.pad(found, (0, len(signal) - len(found)))

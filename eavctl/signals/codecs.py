@@ -93,6 +93,8 @@ def _through(codec: Codec, signal: np.ndarray, bit_rate: int) -> tuple[np.ndarra
     encoder.sample_rate, encoder.layout, encoder.format = codec.rate, "mono", codec.form
     if bit_rate:
         encoder.bit_rate = bit_rate
+    if codec.encoder == "libopus":
+        encoder.options = {"compression_level": "5"}  # as on a telephone: half the time of 10
     encoder.open()
     if codec.form == "s16":
         signal = np.minimum(np.round(signal * 32768), 32767).astype(np.int16)
