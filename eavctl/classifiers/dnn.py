@@ -123,6 +123,7 @@ def fit(
     *,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     encoder: str = "cnn-lstm",
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
@@ -146,6 +147,8 @@ def fit(
     groups : shape (n_rows,), such as the speaker of each row; no group is on both sides of the validation
         split, or a `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, and
+        neither validated on nor counted.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
     classes : ordered names; by default the labels, sorted.
@@ -167,7 +170,7 @@ def fit(
         frozen epochs for an encoder without a pretrained body.
     """
     settings = settings or TrainSettings()
-    rows = Rows.of(x, labels, groups, classes, units)
+    rows = Rows.of(x, labels, groups, classes, units, copies)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),

@@ -52,7 +52,7 @@ class Classification:
 
     Parameters
     ----------
-    counts : rows of each class among training and validation rows, shape (n_classes,).
+    counts : rows of each class among training and validation rows, without copies, shape (n_classes,).
     criterion : as the training weighs it.
     """
 
@@ -64,9 +64,8 @@ class Classification:
         cls, rows: Rows, train: np.ndarray, label_smoothing: float, device: torch.device
     ) -> Classification:
         """The objective for rows of which those with the numbers ``train`` are trained on."""
-        counts = np.bincount(rows.y, minlength=len(rows.classes))
         weights = torch.from_numpy(_balanced(rows.y[train], len(rows.classes))).to(device)
-        return cls(counts, Criterion(weights, label_smoothing))
+        return cls(rows.counts, Criterion(weights, label_smoothing))
 
     def loss(self, network: Any, x: Any, y: Tensor) -> Tensor:
         """See `Objective`; each network adds terms of its own to the cross entropy."""

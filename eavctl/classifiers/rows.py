@@ -28,6 +28,8 @@ class Rows:
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
     units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
     keys : one row each, with the columns of `eavctl.storage.keys.KEYS`, where the rows come from a table.
+    copies : bool, shape (n_rows,), altered copies of other rows, which are trained on and neither tested nor
+        counted; None where there are none.
     """
 
     x: Features
@@ -36,6 +38,7 @@ class Rows:
     groups: np.ndarray | None = None
     units: np.ndarray | None = None
     keys: pd.DataFrame | None = None
+    copies: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -45,6 +48,7 @@ class Rows:
         groups: Names | None = None,
         classes: Sequence[str] | None = None,
         units: Names | None = None,
+        copies: np.ndarray | None = None,
     ) -> Rows:
         """Bring features and the names of their classes together.
 
@@ -55,16 +59,18 @@ class Rows:
 
         Raises
         ------
-        DataError : numbers of rows, labels, groups and units differ, fewer than two classes, a label that is
-            not among the classes, or values that are not finite.
+        DataError : numbers of rows, labels, groups, units and copies differ, fewer than two classes, a label
+            that is not among the classes, or values that are not finite.
         """
-        for name, given in (("labels", labels), ("groups", groups), ("units", units)):
+        parts = {"labels": labels, "groups": groups, "units": units, "copies": copies}
+        for name, given in parts.items():
             if given is not None and len(given) != len(x):
                 raise DataError(f"{len(x)} rows, {len(given)} {name}: these must be equally many")
         known, y = _numbered(labels, classes) if labels is not None else ((), np.zeros(len(x), np.int64))
         if not all(np.isfinite(piece).all() for piece in pieces(x)):
             raise DataError("features that are not finite; extract them again")
-        return cls(x, y, known, *(None if names is None else np.asarray(names) for names in (groups, units)))
+        groups, units = (None if names is None else np.asarray(names) for names in (groups, units))
+        return cls(x, y, known, groups, units, copies=copies)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -114,15 +120,24 @@ class Rows:
     @property
     def inner(self) -> InnerRows:
         """The rows as inner splits take them."""
-        return InnerRows(self.y, self.classes, self.groups, self.units)
+        return InnerRows(self.y, self.classes, self.groups, self.units, self.copies)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of rows of each class, int, shape (n_classes,), without altered copies."""
+        return np.bincount(self.y[self.inner.own], minlength=len(self.classes))
 
     def taking(self, rows: np.ndarray) -> Rows:
         """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self  # pictures are not held twice
-        groups, units = (None if names is None else names[rows] for names in (self.groups, self.units))
+        groups, units, copies = (
+            None if part is None else part[rows] for part in (self.groups, self.units, self.copies)
+        )
         keys = None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True)
-        return replace(self, x=self.x[rows], y=self.y[rows], groups=groups, units=units, keys=keys)
+        return replace(
+            self, x=self.x[rows], y=self.y[rows], groups=groups, units=units, keys=keys, copies=copies
+        )
 
 
 def _numbered(

@@ -175,6 +175,7 @@ def fit(
     *,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     seed: int = 42,
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
@@ -189,6 +190,8 @@ def fit(
     groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
         impossible, an `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
+        C, gamma, calibration and priors are fitted without them.
     seed : of the inner folds.
     c_grid, gamma_grid : values to try; gamma is divided by the total variance of the normalised rows.
     jobs : threads, at most one for each inner fold; the result does not depend on them.
@@ -202,7 +205,8 @@ def fit(
 
     x, labels = _checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
-    folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
+    inner = InnerRows(y, classes.tolist(), groups, units, copies)
+    folds = inner.folds(seed)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
         votes = _try(x, y, folds, c_grid, gamma_grid, jobs)
@@ -216,8 +220,9 @@ def fit(
         gamma = relative_gamma / _total_variance(rows)
         distances = _squared_distances(rows, rows)
         machine = _machine(c).fit(_rbf(distances, gamma, out=distances), y)
-    counts = np.bincount(y)
-    calibration = fit_calibration(votes[best], y, counts)
+    own = inner.own
+    counts = np.bincount(y[own], minlength=len(classes))
+    calibration = fit_calibration(votes[best][own], y[own], counts)
     return SvmModel(
         classes_=classes,
         normalizer=normalizer,
@@ -228,7 +233,7 @@ def fit(
         gamma=gamma,
         beta=calibration.scale,
         bias=calibration.bias,
-        priors=counts / len(y),
+        priors=counts / len(own),
         chosen={
             "C": c,
             "gamma_times_variance": relative_gamma,

@@ -7,9 +7,10 @@ the codecs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from eavctl.signals.transforms import fast_length, irfft, rfft
 
@@ -123,9 +124,9 @@ def hum(n_samples: int, rate: int, mains_hz: float, rng: np.random.Generator) ->
 def room_response(
     rate: int,
     rt60: float,
-    size: Sequence[float],
-    source: Sequence[float],
-    microphone: Sequence[float],
+    size: ArrayLike,
+    source: ArrayLike,
+    microphone: ArrayLike,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Impulse response of a shoebox room whose walls absorb alike.
@@ -170,7 +171,7 @@ def room_response(
             if at < len(tail):
                 tail[at] += np.sqrt(1 - absorption) * direct / distance
     tail[0] += 1.0
-    return tail.astype(np.float32)
+    return np.asarray(tail, np.float32)
 
 
 def reverberate(signal: np.ndarray, rate: int, response: np.ndarray) -> np.ndarray:
@@ -209,7 +210,7 @@ def band_limited(signal: np.ndarray, rate: int, low_hz: float, high_hz: float) -
     return shaped(signal, rate, response)
 
 
-def equalized(signal: np.ndarray, rate: int, hz: Sequence[float], gains_db: Sequence[float]) -> np.ndarray:
+def equalized(signal: np.ndarray, rate: int, hz: ArrayLike, gains_db: ArrayLike) -> np.ndarray:
     """The signal with gains at some frequencies, and between them by linear interpolation over octaves.
 
     Parameters
@@ -219,8 +220,12 @@ def equalized(signal: np.ndarray, rate: int, hz: Sequence[float], gains_db: Sequ
     hz : ascending frequencies.
     gains_db : of each, dB.
     """
-    octaves = np.log2(np.asarray(hz))
-    return shaped(signal, rate, lambda found: np.interp(np.log2(np.maximum(found, 1.0)), octaves, gains_db))
+    octaves, gains = np.log2(np.asarray(hz, float)), np.asarray(gains_db, float)
+
+    def response(found: np.ndarray) -> np.ndarray:
+        return np.asarray(np.interp(np.log2(np.maximum(found, 1.0)), octaves, gains))
+
+    return shaped(signal, rate, response)
 
 
 def shaped(signal: np.ndarray, rate: int, response_db: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
@@ -235,7 +240,7 @@ def shaped(signal: np.ndarray, rate: int, response_db: Callable[[np.ndarray], np
 
 def amplified(signal: np.ndarray, gain_db: float) -> np.ndarray:
     """The signal, float32 (n_samples,), louder by ``gain_db``, and clipped at full scale."""
-    return np.clip(signal * np.float32(10 ** (gain_db / 20)), -1.0, 1.0)
+    return np.asarray(np.clip(signal * np.float32(10 ** (gain_db / 20)), -1.0, 1.0))
 
 
 def clipped(signal: np.ndarray, share: float) -> np.ndarray:

@@ -91,6 +91,7 @@ class DnnFitter:
             rows.labels,
             groups=rows.groups,
             units=rows.units,
+            copies=rows.copies,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,
             settings=self.settings,

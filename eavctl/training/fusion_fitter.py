@@ -125,6 +125,7 @@ class FusionFitter:
             self.design,
             groups=rows.groups,
             units=rows.units,
+            copies=rows.copies,
             starts=[each.predictor if each else None for each in self.models(rows, fit)],
             settings=self.settings,
             keeping=Keeping(

@@ -13,7 +13,7 @@ import pandas as pd
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import identify
+from eavctl.evaluation.groups import copies, identify
 from eavctl.features.normalize import bands_of, standardize_by_group
 from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable, read_features
 
@@ -109,10 +109,13 @@ def facts_of(features: FeatureTable) -> TableFacts:
     """What outputs say of a feature table."""
     meta = features.meta
     columns = list(features.columns) if features.columns is not None else None
+    about = {key: meta[key] for key in _FROM_FEATURES} | {"columns": columns}
+    if meta.get("augment"):
+        about["augment"] = meta["augment"]
     return TableFacts(
         meta["features"],
         (meta["modality"],),
-        {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns},
+        about,
         meta["content_hash"],
         () if meta["schema_version"] >= NAMES_RECORDINGS else (NO_RECORDINGS,),
         meta.get("distinct_names", False),
@@ -134,7 +137,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     if not has_label.any():
         raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
     if not has_label.all():
-        note = f"{int((~has_label).sum())} rows without a label were left out"
+        note = f"{int((~has_label & ~copies(keys)).sum())} rows without a label were left out"
         facts = replace(facts, notes=(*facts.notes, note))
         keys, x = keys[has_label].reset_index(drop=True), x[np.flatnonzero(has_label)]
     labels = keys["label"].to_numpy(dtype=str)
@@ -144,7 +147,8 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     names = tuple(str(name) for name in classes if name in there)
     number = {name: i for i, name in enumerate(names)}
     y = np.array([number[label] for label in labels], np.int64)
-    return TrainingSet(Rows(x, y, names, keys=keys), facts)
+    is_copy = copies(keys)
+    return TrainingSet(Rows(x, y, names, keys=keys, copies=is_copy if is_copy.any() else None), facts)
 
 
 def normalized(found: TrainingSet) -> TrainingSet:
@@ -163,6 +167,7 @@ def normalized(found: TrainingSet) -> TrainingSet:
     if rows.key_frame["subject"].isna().any():
         raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
     bands = bands_of(facts.features["features"])
-    x = standardize_by_group(rows.x, identify(rows.key_frame, "subject").astype(str), bands)
+    speakers = identify(rows.key_frame, "subject").astype(str)
+    x = standardize_by_group(rows.x, speakers, bands, copies=rows.copies)
     features = {**facts.features, "normalized": bands._asdict()}
     return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize="speaker"))

@@ -267,14 +267,15 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
     fitter.check_table(facts)
     plan = plan_folds(rows, replace(evaluation, distinct_names=facts.distinct_names))
     fitter.check(rows, plan)
-    people = Counter(zip(rows.labels, identify(rows.key_frame, "subject"), strict=True))
+    own = rows.inner.own
+    people = Counter(zip(rows.labels[own], identify(rows.key_frame, "subject")[own], strict=True))
     warnings = (
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
         *([SPEAKER_WARNING] if facts.normalize else []),
     )
-    return Planned(len(rows), facts.streams, plan, warnings, counts_of(people))
+    return Planned(len(own), facts.streams, plan, warnings, counts_of(people))
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,7 @@ def fit_without(
         settings,
         groups=kept.groups,
         units=kept.units,
+        copies=kept.copies,
         note=note,
     )
 

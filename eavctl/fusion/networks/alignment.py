@@ -253,6 +253,7 @@ def align(
     *,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     note: Note = lambda text: None,
 ) -> Aligned:
     """Train a space, then a query network, then align the query network to the space.
@@ -262,7 +263,7 @@ def align(
     Parameters
     ----------
     x : rows; the first stream is the query, the others make the space. Every row needs every stream.
-    labels, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
+    labels, groups, units, copies : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
@@ -272,7 +273,7 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = Rows.of(x.arrays[0], labels, groups, units=units)
+    rows = Rows.of(x.arrays[0], labels, groups, units=units, copies=copies)
     others = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         others,
@@ -280,6 +281,7 @@ def align(
         replace(design, streams=design.streams[1:]),
         groups=groups,
         units=units,
+        copies=copies,
         settings=settings.training,
         keeping=_noting(note, "space"),
     )
