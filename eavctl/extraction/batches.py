@@ -41,7 +41,7 @@ class Batch:
     n_recordings : including those rejected.
     rows : keys of each row, JSON-able.
     x : features, shape (n_rows, *shape).
-    accounts : what the feature set reports of each row, if it does.
+    accounts : what the feature set reports of each row that is not of an altered copy, if it does.
     rejected : recordings and segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings.
     """
@@ -60,9 +60,10 @@ class Batch:
         shape = found[0].shape
         fits = [each.shape == shape for each in found]
         pairs = zip(self.rows, found, strict=True)
-        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape]
+        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape and _is_own(row)]
         rows = list(itertools.compress(self.rows, fits))
-        accounts = list(itertools.compress(self.accounts, fits))
+        fits_of_own = [fit for row, fit in zip(self.rows, fits, strict=True) if _is_own(row)]
+        accounts = list(itertools.compress(self.accounts, fits_of_own))
         x = list(itertools.compress(found, fits))
         return replace(self, rows=rows, accounts=accounts, x=np.stack(x), rejected=self.rejected + bad)
 
@@ -70,7 +71,7 @@ class Batch:
         """The batch with all its rows rejected if they are of another shape than the table's."""
         if not self.rows or self.x.shape[1:] == shape:
             return self
-        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows]
+        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows if _is_own(row)]
         return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
 
 
@@ -257,6 +258,11 @@ def _describe_copies(
 def _without(path: Path, error: SignalError) -> str:
     """The error's text without the path: it is listed beside it, and differs between machines."""
     return str(error).removeprefix(f"{path}: ")
+
+
+def _is_own(row: Record) -> bool:
+    """Whether a row is of a recording itself, not of an altered copy."""
+    return AUGMENT not in row
 
 
 def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> Record:

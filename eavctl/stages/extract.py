@@ -38,6 +38,7 @@ PACKAGES = {
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
+ALTERING = ("av", "soxr")  # packages that altered copies need too
 
 __all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
@@ -281,7 +282,7 @@ def _compute(
         ):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
-                made_by = _versions(work.recipe.modality, parts)
+                made_by = _versions(work, parts)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
@@ -330,12 +331,12 @@ def _compute(
     return result
 
 
-def _versions(modality: str, parts: Path | None) -> dict[str, str]:
+def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
     """Versions of the packages that computed the features, including those of the runs that kept parts.
 
     Looking them up takes longer than starting the workers.
     """
-    ours = versions(*PACKAGES[modality])
+    ours = versions(*PACKAGES[work.recipe.modality], *(ALTERING if work.augmentation else ()))
     if not parts:
         return ours
     file = parts / "versions.json"
@@ -359,7 +360,7 @@ class _Order:
         if writer.copies:
             self._held += zip(batch.rows, batch.x, strict=True)
             self._held.sort(key=_id_of)
-            last = max(row["sample_id"] for row in batch.rows if AUGMENT not in row)
+            last = max((row["sample_id"] for row in batch.rows if AUGMENT not in row), default="")
             self._write(bisect_right(self._held, last, key=_id_of), writer)
         else:
             writer.write(tables.key_table(batch.rows), batch.x)
