@@ -27,7 +27,11 @@ def about(dtype="F32", shape=(2,), offsets=(0, 8)):
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", "uint8"])
 def test_safetensors_are_read_in_float32(dtype, tmp_path):
     rng = np.random.default_rng(0)
-    tensors = {"a": (50 * rng.random((3, 4))).astype(dtype), "b": np.ones((), dtype), "empty": np.ones((0, 2), dtype)}
+    tensors = {
+        "a": (50 * rng.random((3, 4))).astype(dtype),
+        "b": np.ones((), dtype),
+        "empty": np.ones((0, 2), dtype),
+    }
     save_file(tensors, tmp_path / "x")
     found = safetensors(tmp_path / "x")
     assert found.keys() == tensors.keys()
