@@ -4,19 +4,32 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eavctl.errors import DataError
-from eavctl.features.speech_encoders.checkpoint import Tensor
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000  # bytes, the limit of the format
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 BFLOAT = "BF16"
+
+
+class Tensor(NamedTuple):
+    """A tensor that is read when it is needed.
+
+    Parameters
+    ----------
+    shape : known without reading it.
+    read : gives it in float32.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
