@@ -120,12 +120,15 @@ def test_values_that_are_not_finite_are_an_error(bad, write_whisper, tmp_path):
         read_checkpoint(folder).tensors["embed_positions.weight"]
 
 
-def test_a_pickled_checkpoint_is_the_same(write_whisper, tmp_path):
+@pytest.mark.parametrize("is_archive", [True, False])  # as torch saves since 1.6, and as before
+def test_a_pickled_checkpoint_is_the_same(is_archive, write_whisper, tmp_path):
     import torch
 
     folder = write_whisper(tmp_path)
     kept = read_checkpoint(folder).tensors
-    torch.save({name: torch.tensor(kept[name]) for name in kept}, folder / "pytorch_model.bin")
+    state = {name: torch.tensor(kept[name]) for name in kept}
+    path = folder / "pytorch_model.bin"
+    torch.save(state, path, _use_new_zipfile_serialization=is_archive)
     (folder / "model.safetensors").unlink()
     found = read_checkpoint(folder).tensors
     assert found.keys() == kept.keys()
