@@ -73,8 +73,15 @@ def _mapped(data: np.ndarray, name: str, about: dict[str, Any]) -> Tensor:
 def _read(data: np.ndarray, dtype: np.dtype[Any], shape: tuple[int, ...], is_bfloat: bool) -> np.ndarray:
     # A view cannot be taken of bytes at an odd address, where the header's length leaves them.
     values = np.frombuffer(data, dtype).reshape(shape)
-    if is_bfloat:  # the upper half of a float32
-        return np.asarray(np.left_shift(values, 16, dtype=np.uint32).view(np.float32))
+    return _of_bfloat(values) if is_bfloat else _single(values)
+
+
+def _of_bfloat(halves: np.ndarray) -> np.ndarray:
+    """Values whose upper 16 bits are given."""
+    return np.asarray(np.left_shift(halves, 16, dtype=np.uint32).view(np.float32))
+
+
+def _single(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
         return np.asarray(values, np.float32)
 
@@ -98,4 +105,9 @@ def pickled(path: Path) -> dict[str, Tensor]:
 
 
 def _of_torch(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.detach().float().numpy())
+    # Converted by numpy: torch would start threads, after which a process must not fork.
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return _of_bfloat(tensor.detach().view(torch.int16).numpy().view(np.uint16))
+    return _single(tensor.detach().numpy())
