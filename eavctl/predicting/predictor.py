@@ -15,6 +15,7 @@ from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.doubts import Doubts
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import (
     Absence,
@@ -54,6 +55,14 @@ class Judged(NamedTuple):
     faults: tuple[str, ...]
 
 
+class _Judgement(NamedTuple):
+    """Of each segment: probabilities, weights of the streams, and distance from the training data."""
+
+    proba: np.ndarray
+    weights: np.ndarray
+    distances: np.ndarray
+
+
 class Predictor:
     """A model with the recipes of its streams, loaded once and used many times.
 
@@ -62,6 +71,7 @@ class Predictor:
     model : as `eavctl.storage.artifacts.load` gives it.
     path : its file, for errors.
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
+    abstain : answers of a lower probability are unsure, 0 to 1.
 
     Attributes
     ----------
@@ -73,7 +83,7 @@ class Predictor:
     ------
     DataError : the model fuses predictions and judges no recordings, or it is damaged.
     SettingsError : it takes features of another version of eavctl.
-    UsageError : a hop without a segment, or one of them is out of range.
+    UsageError : a hop without a segment, or one of the numbers is out of range.
     """
 
     def __init__(
@@ -82,6 +92,7 @@ class Predictor:
         path: str | os.PathLike[str],
         segment: float | None = None,
         hop: float | None = None,
+        abstain: float = 0.0,
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
@@ -91,14 +102,19 @@ class Predictor:
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
+        self._doubts = Doubts(model.novelty, abstain)
         self._check_streams()
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], segment: float | None = None, hop: float | None = None
+        cls,
+        path: str | os.PathLike[str],
+        segment: float | None = None,
+        hop: float | None = None,
+        abstain: float = 0.0,
     ) -> Predictor:
         """Read a model file; parameters and errors are those of the class."""
-        return cls(artifacts.load(path), path, segment, hop)
+        return cls(artifacts.load(path), path, segment, hop, abstain)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -226,14 +242,17 @@ class Predictor:
         segments, whole = recording.segments, recording.keys["sample_id"]
         x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
         proba, weights = self.model.predict_proba(x), self._weights(x)
+        distances = self._doubts.distances(x)
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
         if not each_segment:
-            yield self._row(recording, segments, proba, weights, whole)
+            yield self._row(recording, segments, _Judgement(proba, weights, distances), whole)
             return
         for i, segment in enumerate(segments):
             name = f"{whole}@{segment.start:09.3f}"
-            yield self._row(recording, [segment], proba[i : i + 1], weights[i : i + 1], name)
+            one = slice(i, i + 1)
+            judgement = _Judgement(proba[one], weights[one], distances[one])
+            yield self._row(recording, [segment], judgement, name)
 
     def _weights(self, x: Any) -> np.ndarray:
         """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
@@ -247,11 +266,10 @@ class Predictor:
         self,
         recording: DescribedRecording,
         segments: Sequence[Segment],
-        proba: np.ndarray,
-        weights: np.ndarray,
+        judgement: _Judgement,
         sample_id: str,
     ) -> Row:
-        mean_weights, absent = weights.mean(axis=0), []
+        mean_weights, absent = judgement.weights.mean(axis=0), []
         used: dict[str, float | None] = {}
         for i, stream in enumerate(self.streams):
             why = [x for segment in segments if isinstance(x := segment.inputs[i], Absence)]
@@ -260,16 +278,18 @@ class Predictor:
                 absent.append(AbsentStream(stream.name, "; ".join(reasons), len(why) / len(segments)))
             if len(why) < len(segments):
                 used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
-        mean = proba.mean(axis=0)
+        mean = judgement.proba.mean(axis=0)
+        answer = int(self.model.decide(mean))
         return Row(
             recording.name,
             {**recording.keys, "sample_id": sample_id},
             segments[0].start,
             segments[-1].end,
             mean,
-            str(self.model.classes_[self.model.decide(mean)]),
+            str(self.model.classes_[answer]),
             used,
             tuple(absent),
+            self._doubts.reasons(judgement.distances, float(mean[answer])),
         )
 
     # --- notes and JSON ---------------------------------------------------------------------------------
@@ -305,8 +325,9 @@ class Predictor:
 
         Returns
         -------
-        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class and ``right_out_of_fold`` (see
-        `Confidence.right`); of a fusion also ``modalities``, the weight of each stream used, and ``absent``.
+        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class, ``unsure``, the reasons for which the
+        answer cannot be relied on, and ``right_out_of_fold`` (see `Confidence.right`); of a fusion also
+        ``modalities``, the weight of each stream used, and ``absent``.
         """
         found = {
             "recording": row.recording,
@@ -314,6 +335,7 @@ class Predictor:
             "end": row.end,
             "pred": row.pred,
             "proba": dict(zip(self.classes, row.proba.tolist(), strict=True)),
+            "unsure": list(row.unsure),
             "right_out_of_fold": self.confidence.right(row),
         }
         if not self.is_fusion:

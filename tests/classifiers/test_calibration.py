@@ -176,9 +176,9 @@ def test_on_several_data_sets_the_scale_is_between_theirs_and_the_biases_are_tho
     assert found.bias == pytest.approx(expected - expected.mean(), abs=1e-4)
     assert 0.5 < found.scale < 2.0
     twice = np.concatenate([np.arange(4000), np.tile(np.arange(4000, 4400), 10)])
-    assert fit_calibration(
-        logits[twice], y[twice], np.bincount(y), np.ones(8000)
-    ).scale == pytest.approx(found.scale, rel=1e-3)
+    assert fit_calibration(logits[twice], y[twice], np.bincount(y), np.ones(8000)).scale == pytest.approx(
+        found.scale, rel=1e-3
+    )
 
 
 def test_weights_of_one_scale_find_it() -> None:
