@@ -9,8 +9,9 @@ deviation of an answer, so a calibrated model has about 0.05 on 600 rows.
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
-from eavctl.evaluation.intervals import DRAWS, SEED, Clusters, Interval, interval_of
+from eavctl.evaluation.intervals import DRAWS, SEED, Clusters, Interval, clusters_of, interval_of
 from eavctl.evaluation.metrics import CALIBRATION_BINS, bin_of
 
 
@@ -38,6 +39,28 @@ def calibration_interval(clusters: Clusters, truth: np.ndarray, proba: np.ndarra
     drawn = _drawn(rows.sum(axis=0), right.sum(axis=0), expected.sum(axis=0), clusters)
     value = _error(gaps.sum(axis=0), rows.sum())
     return interval_of(np.concatenate([value[None], left_out, drawn]), clusters)
+
+
+def calibration_by_dataset(
+    keys: pd.DataFrame, truth: np.ndarray, proba: np.ndarray, group: str | None
+) -> dict[str, dict[str, float | None]]:
+    """The error of each data set with its interval, by its name; empty for rows of one data set.
+
+    A model can be too sure on one data set and not sure enough on another: over all rows these cancel out.
+
+    Parameters
+    ----------
+    keys : one row per sample.
+    truth, proba : as in `calibration_interval`.
+    group : key that the protocol keeps whole.
+    """
+    names = keys["dataset"].fillna("").to_numpy(str)
+    found = {}
+    for name in np.unique(names):
+        rows = np.flatnonzero(names == name)
+        clusters = clusters_of(keys.iloc[rows].reset_index(drop=True), group)
+        found[str(name)] = calibration_interval(clusters, truth[rows], proba[rows]).to_json()
+    return found if len(found) > 1 else {}
 
 
 def _drawn(rows: np.ndarray, right: np.ndarray, expected: np.ndarray, clusters: Clusters) -> np.ndarray:

@@ -203,7 +203,7 @@ def _binned_error(proba: np.ndarray, occurred: np.ndarray) -> float:
 
 def bin_of(proba: np.ndarray) -> np.ndarray:
     """The bin of each probability, int, 0 to `CALIBRATION_BINS` - 1, shape (n_rows,)."""
-    return np.minimum((proba * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1)
+    return np.asarray(np.minimum((proba * CALIBRATION_BINS).astype(int), CALIBRATION_BINS - 1))
 
 
 def _diagonal(confusion: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def coverage_chart(found: Mapping[str, Any], chance: float) -> Markup:
 
 
 def _x(share: float) -> float:
-    return round(LEFT + share * (WIDTH - LEFT - 12), 2)
+    return round(LEFT + share * (WIDTH - LEFT - 20), 2)
 
 
 def _y(score: float) -> float:

@@ -118,3 +118,26 @@ def test_intervals_hold_the_error_of_ten_times_the_people() -> None:
 
 def test_too_few_people_have_no_interval() -> None:
     assert summarize(table(100, n_people=2))["calibration_error"]["low"] is None
+
+
+def test_errors_of_two_data_sets_that_cancel_out_over_all_rows_are_shown_for_each() -> None:
+    """On one data set the model is right 8 times in 10 at a confidence of 0.6, on the other 4 times."""
+    n = 400
+    right = np.concatenate([np.arange(n) % 10 < 8, np.arange(n) % 10 < 4])
+    names = [f"s{i:04d}" for i in range(2 * n)]
+    keys = key_frame(
+        pd.DataFrame(
+            {
+                "sample_id": names,
+                "clip_id": names,
+                "subject": [f"p{i % 20}" for i in range(2 * n)],
+                "dataset": np.repeat(["one", "two"], n),
+                "label": np.where(right, "a", "b"),
+            }
+        )
+    )
+    scores = summarize(PredictionTable(keys, np.tile([0.6, 0.4], (2 * n, 1)), ("a", "b")))
+    assert scores["calibration_error"]["value"] == pytest.approx(0, abs=1e-6)
+    each = scores["calibration_error_by_dataset"]
+    assert {name: entry["value"] for name, entry in each.items()} == pytest.approx({"one": 0.2, "two": 0.2})
+    assert summarize(table(60))["calibration_error_by_dataset"] == {}
