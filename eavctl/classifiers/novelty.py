@@ -20,9 +20,9 @@ import numpy as np
 
 N_DIRECTIONS = 4  # more take in what is common to other signals too, such as noise
 COLUMNS_PER_DIRECTION = 4  # at least: fewer columns leave no energy outside the directions
-MOST_ROWS = 1000  # to fit on: more hardly change the directions, and take the cube of their number
+MOST_ROWS = 600  # to fit on: more hardly change the directions, and take the cube of their number
 MOST_FOLDS = 10  # of more, evenly spaced ones are measured
-MOST_SCORED = 4000  # held-out rows of a fold
+MOST_SCORED = 1000  # held-out rows of a fold
 FEWEST_SCORED = 100  # held-out rows for a threshold: of fewer, 5 % are a matter of luck
 FALSE_ALARMS = 0.05
 STEPS = 127  # of a direction's values in the file, to either side of 0
@@ -39,8 +39,8 @@ class Novelty(NamedTuple):
     lengths : of these vectors, by which they are divided, float64, shape (n_directions,).
     energy : mean energy of the training rows outside the directions.
     threshold : distance above which a recording is unlike the training data.
-    measured : JSON-able: the share of ``false_alarms`` among ``n_rows`` held-out rows, that of ``each``
-        group, and what the groups are (``over``), such as ``datasets``.
+    measured : JSON-able: the share of ``false_alarms`` among ``n_rows`` held-out rows, that of ``each`` data
+        set, and what was held out (``over``), such as ``datasets`` or ``subjects``.
     """
 
     mean: np.ndarray
@@ -63,7 +63,7 @@ class Novelty(NamedTuple):
         rows = _compressed(x, self.mean, self.scale)
         inside = rows @ self.directions.T.astype(np.float32) / self.lengths
         energy = np.square(rows, dtype=np.float64).sum(axis=1) - np.square(inside).sum(axis=1)
-        return np.maximum(energy, 0)
+        return np.asarray(np.maximum(energy, 0))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """The arrays of a model file."""
@@ -89,13 +89,13 @@ class Novelty(NamedTuple):
         )
         n_directions, n_columns = found.directions.shape
         fits = found.mean.shape == found.scale.shape == (n_columns,)
-        if not (fits and found.lengths.shape == (n_directions,) and found.energy > 0):
+        if not (fits and found.lengths.shape == (n_directions,) and found.energy > 0 and found.threshold > 0):
             raise ValueError("the parts of its novelty do not fit each other")
         return found
 
 
 def fit(
-    x: np.ndarray, datasets: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], groups: np.ndarray
+    x: np.ndarray, datasets: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], over: str
 ) -> Novelty | None:
     """Fit the distance to all rows, and its threshold to the held-out rows of each fold.
 
@@ -104,11 +104,11 @@ def fit(
     x : features as the model gets them, shape (n_rows, n_columns).
     datasets : the data set of each row, shape (n_rows,); each counts equally.
     folds : pairs of row numbers: to fit a distance on, and held out, on which it is measured.
-    groups : what the folds keep whole, such as data sets or speakers, shape (n_rows,).
+    over : what the folds hold out, in the plural, such as ``datasets`` or ``subjects``.
 
     Returns
     -------
-    None where there are too few held-out rows, or all training rows are equal.
+    The distance; None where there are too few held-out rows, or all training rows are equal.
     """
     from threadpoolctl import threadpool_limits
 
@@ -130,9 +130,15 @@ def fit(
     rows, values = np.concatenate(held_out), np.concatenate(distances)
     weights = _equal_weights(datasets[rows])
     threshold = float(f"{_quantile(values, weights, 1 - FALSE_ALARMS):.6g}")
-    beyond = values > threshold
-    each = {str(name): float(beyond[groups[rows] == name].mean()) for name in np.unique(groups[rows])}
-    measured = {"false_alarms": float(weights @ beyond), "n_rows": len(rows), "each": each}
+    if threshold <= 0:
+        return None
+    beyond, of_row = values > threshold, datasets[rows]
+    measured = {
+        "false_alarms": float(weights @ beyond),
+        "n_rows": len(rows),
+        "each": {str(name): float(beyond[of_row == name].mean()) for name in np.unique(of_row)},
+        "over": over,
+    }
     return found._replace(threshold=threshold, measured=measured)
 
 
@@ -172,10 +178,10 @@ def _compressed(x: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarra
 
 
 def _drawn(rows: np.ndarray, datasets: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
-    """At most so many of the rows, ascending; as far as they go, equally many of each data set."""
+    """About so many of the rows at most, ascending, and equally many of each data set that has so many."""
     names = np.unique(datasets[rows])
     shuffled = [rng.permutation(rows[datasets[rows] == name]) for name in names]
-    kept = [each[: most // len(names)] for each in shuffled]
+    kept = [each[: -(-most // len(names))] for each in shuffled]
     return np.sort(np.concatenate(kept)) if kept else rows
 
 

@@ -168,7 +168,8 @@ def _lines(result: Predicted) -> list[str]:
     for row, answer in zip(result.rows, answers, strict=True):
         when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
         proba, right = row.proba[result.classes.index(row.pred)], _right(result.right(row))
-        lines.append(f"{when}{answer:<{width}}  {proba:.2f}  {right}  {row.recording}")
+        why = f"  ({'; '.join(row.unsure)})" if row.unsure else ""
+        lines.append(f"{when}{answer:<{width}}  {proba:.2f}  {right}  {row.recording}{why}")
     return lines
 
 

@@ -335,10 +335,7 @@ def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
     """The distance from the training rows, its threshold measured on the held-out rows of the folds."""
     datasets = data.rows.key_frame["dataset"].fillna("").to_numpy(str)
     folds = [(split.train, split.test) for split in plan.folds]
-    found = novelty.fit(data.rows.array, datasets, folds, plan.groups)
-    if found is None:
-        return None
-    return found._replace(measured={**found.measured, "over": f"{plan.group.removesuffix('_id')}s"})
+    return novelty.fit(data.rows.array, datasets, folds, f"{plan.group.removesuffix('_id')}s")
 
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
