@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = Path("svm.joblib")
 BAR = 32  # characters for a probability of 1
 BLOCK, ASCII_BLOCK = "█", "#"
-UNSURE = "unsure"
+UNSURE, WIDTH = "unsure", 80
 
 
 def judge(
@@ -193,8 +193,13 @@ def _card(result: Predicted, row: Row) -> list[str]:
     ]
     if row.pred != result.classes[order[0]]:
         lines += ["", f"  {_why_not_likeliest(result, row)}"]
-    if row.unsure:
-        lines += ["", *(f"  Unsure: {reason}." for reason in row.unsure)]
+    for reason in row.unsure:
+        import textwrap
+
+        lines += [
+            "",
+            *textwrap.wrap(f"Unsure: {reason}.", WIDTH, initial_indent="  ", subsequent_indent="  "),
+        ]
     right = result.right(row)
     if right is not None:
         lines += [

@@ -41,15 +41,15 @@ class Doubts:
             return np.zeros(len(x))
         return np.asarray(self._novelty.distance(x) / self._novelty.threshold)
 
-    def reasons(self, distances: np.ndarray, probability: float) -> tuple[str, ...]:
+    def reasons(self, distance: float, probability: float) -> tuple[str, ...]:
         """Why an answer is unsure, in words; empty where it is sure.
 
         Parameters
         ----------
-        distances : of the segments of the row, as `distances` gives them; their mean counts.
+        distance : mean over the segments of the row of what `distances` gives.
         probability : of the answer.
         """
-        found, distance = [], float(distances.mean())
+        found = []
         if distance > 1:
             measured = self._novelty.measured
             over = HELD_OUT.get(measured["over"], measured["over"])

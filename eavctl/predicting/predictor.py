@@ -279,7 +279,7 @@ class Predictor:
             if len(why) < len(segments):
                 used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
         mean = judgement.proba.mean(axis=0)
-        answer = int(self.model.decide(mean))
+        answer, distance = int(self.model.decide(mean)), float(judgement.distances.mean())
         return Row(
             recording.name,
             {**recording.keys, "sample_id": sample_id},
@@ -289,7 +289,8 @@ class Predictor:
             str(self.model.classes_[answer]),
             used,
             tuple(absent),
-            self._doubts.reasons(judgement.distances, float(mean[answer])),
+            distance > 1,
+            self._doubts.reasons(distance, float(mean[answer])),
         )
 
     # --- notes and JSON ---------------------------------------------------------------------------------
