@@ -32,6 +32,7 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict clip.wav",
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
+    "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
@@ -73,6 +74,10 @@ def predict(
     epoch: Epoch = None,
     segment: Segment = None,
     hop: Hop = None,
+    abstain: Annotated[
+        float,
+        typer.Option(help="Answer 'unsure' below this probability of the answer, 0 to 1, such as 0.5."),
+    ] = 0.0,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
@@ -87,7 +92,8 @@ def predict(
     """Predict which emotion recordings express, and with what confidence.
 
     Confidence is the share of right answers among out-of-fold recordings of the training that were judged
-    with about the same probability. A fusion model uses the modalities that a recording has; the output
+    with about the same probability. An answer is unsure where the recording is unlike the training data, or
+    its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
     """
     from eavctl.datasets.choice import Choice
@@ -105,6 +111,7 @@ def predict(
         trial=trial,
         segment=segment,
         hop=hop,
+        abstain=abstain,
         plot=plot,
         rejected=rejected,
         jobs=jobs,

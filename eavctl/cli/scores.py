@@ -12,6 +12,8 @@ from eavctl.evaluation import formatting
 def print_scores(scores: Mapping[str, Any]) -> None:
     """Print the scores, and published ones of the same data set and protocol, if there are any."""
     say(score_line(scores))
+    if isinstance(scores.get("calibration_error"), Mapping):  # one number in files of older versions
+        say(f"expected calibration error {formatting.calibration(scores)}")
     if scores["published"]:
         say(scores["published"])
 

@@ -15,6 +15,7 @@ from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.doubts import Doubts
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import (
     Absence,
@@ -54,6 +55,14 @@ class Judged(NamedTuple):
     faults: tuple[str, ...]
 
 
+class _Judgement(NamedTuple):
+    """Of each segment: probabilities, weights of the streams, and distance from the training data."""
+
+    proba: np.ndarray
+    weights: np.ndarray
+    distances: np.ndarray
+
+
 class Predictor:
     """A model with the recipes of its streams, loaded once and used many times.
 
@@ -64,6 +73,7 @@ class Predictor:
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
     weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
         them, recordings are described by the weights of an installed package.
+    abstain : answers of a lower probability are unsure, 0 to 1.
 
     Attributes
     ----------
@@ -76,8 +86,8 @@ class Predictor:
     DataError : the model fuses predictions and judges no recordings, or it is damaged; or ``weights`` are not
         those that it needs.
     SettingsError : it takes features of another version of eavctl.
-    UsageError : a hop without a segment, or one of them is out of range; or ``weights`` for a model that
-        needs none.
+    UsageError : a hop without a segment, or one of the numbers is out of range; or ``weights`` for a model
+        that needs none.
     """
 
     def __init__(
@@ -88,6 +98,7 @@ class Predictor:
         hop: float | None = None,
         *,
         weights: Sequence[str | os.PathLike[str]] = (),
+        abstain: float = 0.0,
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
@@ -99,6 +110,7 @@ class Predictor:
             self.streams = with_weights(self.streams, weights, path)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
+        self._doubts = Doubts(model.novelty, abstain)
         self._check_streams()
 
     @classmethod
@@ -109,9 +121,10 @@ class Predictor:
         hop: float | None = None,
         *,
         weights: Sequence[str | os.PathLike[str]] = (),
+        abstain: float = 0.0,
     ) -> Predictor:
         """Read a model file; parameters and errors are those of the class."""
-        return cls(artifacts.load(path), path, segment, hop, weights=weights)
+        return cls(artifacts.load(path), path, segment, hop, weights=weights, abstain=abstain)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -252,14 +265,17 @@ class Predictor:
         segments, whole = recording.segments, recording.keys["sample_id"]
         x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
         proba, weights = self.model.predict_proba(x), self._weights(x)
+        distances = self._doubts.distances(x)
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
         if not each_segment:
-            yield self._row(recording, segments, proba, weights, whole)
+            yield self._row(recording, segments, _Judgement(proba, weights, distances), whole)
             return
         for i, segment in enumerate(segments):
             name = f"{whole}@{segment.start:09.3f}"
-            yield self._row(recording, [segment], proba[i : i + 1], weights[i : i + 1], name)
+            one = slice(i, i + 1)
+            judgement = _Judgement(proba[one], weights[one], distances[one])
+            yield self._row(recording, [segment], judgement, name)
 
     def _weights(self, x: Any) -> np.ndarray:
         """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
@@ -273,11 +289,10 @@ class Predictor:
         self,
         recording: DescribedRecording,
         segments: Sequence[Segment],
-        proba: np.ndarray,
-        weights: np.ndarray,
+        judgement: _Judgement,
         sample_id: str,
     ) -> Row:
-        mean_weights, absent = weights.mean(axis=0), []
+        mean_weights, absent = judgement.weights.mean(axis=0), []
         used: dict[str, float | None] = {}
         for i, stream in enumerate(self.streams):
             why = [x for segment in segments if isinstance(x := segment.inputs[i], Absence)]
@@ -286,16 +301,19 @@ class Predictor:
                 absent.append(AbsentStream(stream.name, "; ".join(reasons), len(why) / len(segments)))
             if len(why) < len(segments):
                 used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
-        mean = proba.mean(axis=0)
+        mean = judgement.proba.mean(axis=0)
+        answer, distance = int(self.model.decide(mean)), float(judgement.distances.mean())
         return Row(
             recording.name,
             {**recording.keys, "sample_id": sample_id},
             segments[0].start,
             segments[-1].end,
             mean,
-            str(self.model.classes_[self.model.decide(mean)]),
+            str(self.model.classes_[answer]),
             used,
             tuple(absent),
+            distance > 1,
+            self._doubts.reasons(distance, float(mean[answer])),
         )
 
     # --- notes and JSON ---------------------------------------------------------------------------------
@@ -331,8 +349,9 @@ class Predictor:
 
         Returns
         -------
-        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class and ``right_out_of_fold`` (see
-        `Confidence.right`); of a fusion also ``modalities``, the weight of each stream used, and ``absent``.
+        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class, ``unsure``, the reasons for which the
+        answer cannot be relied on, and ``right_out_of_fold`` (see `Confidence.right`); of a fusion also
+        ``modalities``, the weight of each stream used, and ``absent``.
         """
         found = {
             "recording": row.recording,
@@ -340,6 +359,7 @@ class Predictor:
             "end": row.end,
             "pred": row.pred,
             "proba": dict(zip(self.classes, row.proba.tolist(), strict=True)),
+            "unsure": list(row.unsure),
             "right_out_of_fold": self.confidence.right(row),
         }
         if not self.is_fusion:

@@ -58,6 +58,7 @@ def predict(
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    abstain: float = 0.0,
     jobs: int = 1,
     executor: str = "loky",
     strict: bool = False,
@@ -77,6 +78,7 @@ def predict(
     choice, trial : which recordings of data sets and tables, all by default; and the only trial to judge.
         The spelling of labels and subjects is not checked.
     segment, hop : judge segments of this length instead of whole recordings, one every ``hop`` seconds.
+    abstain : answers of a lower probability are unsure, 0 to 1.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.
@@ -88,9 +90,9 @@ def predict(
         stream; or the model needs several recordings of a speaker and there are fewer.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
-        without a segment, or either out of range (see `eavctl.extraction.recipe.Recipe`).
+        without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`).
     """
-    predictor = Predictor.load(model, segment, hop, weights=weights)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
@@ -107,6 +109,7 @@ def plan(
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    abstain: float = 0.0,
     strict: bool = False,
 ) -> Planned:
     """What `predict` would do with the same parameters; no recording is read, and nothing written.
@@ -116,7 +119,7 @@ def plan(
     DataError, SettingsError, UsageError : where `predict` raises them before it reads recordings, or because
         files are missing.
     """
-    predictor = Predictor.load(model, segment, hop, weights=weights)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     if inputs.recordings:
         predictor.find_weights()

@@ -8,13 +8,14 @@ whole content detects damage.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
 import os
 import pickle
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ PREDICTORS = {
     "fusion": "eavctl.fusion.networks.model:FusionModel",
 }
 TORCH_KINDS = {"dnn", "fusion"}
+NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 
 
 class StoredModel:
@@ -79,11 +81,16 @@ class StoredModel:
 
 
 class Model(StoredModel):
-    """The classifier of all training rows, and what the file says of it."""
+    """The classifier of all training rows, and what the file says of it.
 
-    def __init__(self, meta: ModelMeta, predictor: Any) -> None:
+    Parameters
+    ----------
+    novelty : a `eavctl.classifiers.novelty.Novelty`; None where the training measured none.
+    """
+
+    def __init__(self, meta: ModelMeta, predictor: Any, novelty: Any = None) -> None:
         super().__init__(predictor, meta.trained_on)
-        self.meta = meta
+        self.meta, self.novelty = meta, novelty
 
 
 class FoldModel(StoredModel):
@@ -102,22 +109,32 @@ def check_name(path: str | os.PathLike[str], kind: str) -> None:
 
 
 def save(
-    path: str | os.PathLike[str], predictor: Any, meta: Mapping[str, Any], folds: Sequence[FoldModel] = ()
+    path: str | os.PathLike[str],
+    predictor: Any,
+    meta: Mapping[str, Any],
+    folds: Sequence[FoldModel] = (),
+    novelty: Any = None,
 ) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
 
     Parameters
     ----------
     folds : predictors of the training's folds that a ``.pt`` file keeps too, for `load_folds`.
+    novelty : a `eavctl.classifiers.novelty.Novelty` that a ``.joblib`` file keeps too.
 
     Raises
     ------
     UsageError : the ending is not the one for this model.
     """
     check_name(path, meta["kind"])
-    full = _plain({**meta, **({"kept_folds": len(folds)} if folds else {})}, predictor)
+    extra: dict[str, Any] = {"kept_folds": len(folds)} if folds else {}
+    if novelty is not None:
+        extra["novelty"] = novelty.to_meta()
+    full = _plain({**meta, **extra}, predictor)
     if meta["kind"] not in TORCH_KINDS:
-        arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
+        own = novelty.to_arrays() if novelty is not None else {}
+        named = predictor.to_arrays() | {NOVELTY_ARRAYS + name: array for name, array in own.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in named.items()}
         content = pickle.dumps(_checked({"meta": full, "arrays": arrays}), protocol=5)
     else:
         import torch
@@ -166,7 +183,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         which is not installed.
     """
     parts = _read(path)
-    return Model(ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts))
+    novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
+    return Model(
+        ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts), novelty
+    )
 
 
 def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
@@ -195,10 +215,30 @@ def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) 
 def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
     if kind not in PREDICTORS:
         raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
-    module, name = PREDICTORS[kind].split(":")
-    predictor = getattr(importlib.import_module(module), name)
+    predictor = _class_of(PREDICTORS[kind])
+    arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
+    with _blaming(path):
+        own = {name: array for name, array in arrays.items() if not name.startswith(NOVELTY_ARRAYS)}
+        return predictor.from_parts(own, parts["meta"]["model"])
+
+
+def _class_of(place: str) -> Any:
+    """A class by ``module:name``: classes of upper floors are imported where a file needs them."""
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _novelty(path: str | os.PathLike[str], parts: dict[str, Any]) -> Any:
+    with _blaming(path):
+        named = {name.removeprefix(NOVELTY_ARRAYS): array for name, array in parts["arrays"].items()}
+        return _class_of(NOVELTY).from_parts(named, parts["meta"]["novelty"])
+
+
+@contextlib.contextmanager
+def _blaming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Parts of a file that cannot be put together become a DataError."""
     try:
-        return predictor.from_parts(parts.get("arrays", parts.get("state_dict")), parts["meta"]["model"])
+        yield
     except UsageError as error:  # the file's fault, not the user's: this eavctl lacks what it names
         raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from eavctl.classifiers import novelty
+from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
@@ -224,7 +226,8 @@ def train(
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
         if targets.model:
-            artifacts.save(targets.model, found.final, meta, found.folds)
+            distance = _novelty(data, prepared.plan) if fitter.kind not in artifacts.TORCH_KINDS else None
+            artifacts.save(targets.model, found.final, meta, found.folds, distance)
         if targets.predictions:
             tables.write_predictions(predictions, targets.predictions)
     return Trained(meta, warnings, predictions)
@@ -326,6 +329,13 @@ def _fit(
         )
     on_fold(n_fits, n_fits, "")
     return _Fitted(validated, final, kept)
+
+
+def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
+    """The distance from the training rows, its threshold measured on the held-out rows of the folds."""
+    datasets = data.rows.key_frame["dataset"].fillna("").to_numpy(str)
+    folds = [(split.train, split.test) for split in plan.folds]
+    return novelty.fit(data.rows.array, datasets, folds, f"{plan.group.removesuffix('_id')}s")
 
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
