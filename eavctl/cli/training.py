@@ -1,4 +1,4 @@
-"""What train-svm, train-dnn, train-fusion and zero-shot share on the command line."""
+"""What the train- commands and zero-shot share on the command line."""
 
 from __future__ import annotations
 

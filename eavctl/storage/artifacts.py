@@ -32,6 +32,7 @@ FORMAT_VERSION = 2  # 1 had no checksum
 # Classes with `from_parts`, which rebuilds them from the parts in a file, by the kind that the file names.
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
+    "linear": "eavctl.classifiers.linear:LinearModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
     "fusion": "eavctl.fusion.networks.model:FusionModel",
