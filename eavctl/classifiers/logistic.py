@@ -190,7 +190,7 @@ class Problem:
 
     def _standardize(self, rows: np.ndarray) -> np.ndarray:
         """Rows of the table, by their numbers, standardised."""
-        z = self._x[rows].astype(self._dtype, copy=False)  # indexing has copied them already
+        z: np.ndarray = self._x[rows].astype(self._dtype, copy=False)  # indexing has copied them already
         z -= self._mean
         z *= self._factor
         return z
