@@ -10,14 +10,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
 from eavctl.classifiers.columns import check_shape, checked, chunks, mean_uar
 from eavctl.classifiers.inner_folds import InnerRows
-from eavctl.classifiers.logistic import Problem, threads
+
+if TYPE_CHECKING:
+    from eavctl.classifiers.logistic import Problem  # not needed to predict
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
 ROUGH, TIGHT = 1e-3, 1e-5  # largest slopes at which the trials, and the fit of all rows, end
@@ -168,6 +170,8 @@ def fit(
     DataError : fewer than two classes, a class of one row, values that are not finite, or shapes that do
         not match.
     """
+    from eavctl.classifiers.logistic import Problem, threads
+
     x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
     weights = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
