@@ -219,7 +219,10 @@ class Problem:
         variance, vectors = eigh(gram, subset_by_index=widest)
         kept = variance > LEAST_VARIANCE * max(variance[-1], LEAST_VARIANCE)
         variance, vectors = variance[kept], vectors[:, kept]
-        return variance, vectors.T if is_tall else vectors.T @ z / np.sqrt(n_sample * variance)[:, None]
+        if is_tall:
+            return variance, vectors.T
+        directions = vectors.T.astype(self._dtype) @ z / np.sqrt(n_sample * variance)[:, None]
+        return variance, directions.astype(np.float64)
 
 
 @dataclass(frozen=True)
