@@ -36,11 +36,6 @@ def test_other_commands_take_its_files(run, made, trained):
     assert shown["kind"] == "model: linear"
     assert shown["model"]["chosen"]["penalty"] > 0
     shutil.copy(made / "preds.parquet", trained)
-    for line in (
-        "predict linear_preds.parquet --model linear.joblib",
-        "fuse preds.parquet linear_preds.parquet -o preds.parquet",
-    ):
-        assert run(*line.split()).code != 0  # neither takes it for something else
     assert run("report", "linear_preds.parquet", "preds.parquet", "-o", "r.html").code == 0
     assert run("fuse", "preds.parquet", "linear_preds.parquet", "-o", "f.parquet").code == 0
     assert run("predict", made / "feats.parquet", "--model", "linear.joblib", "-o", "p.parquet").code == 0
