@@ -44,3 +44,7 @@ class RecordingWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """Training continued, but selection or calibration used other rows than it should."""
+
+
+class CostWarning(UserWarning):
+    """A computation that is about to start takes much time or memory."""

@@ -56,7 +56,7 @@ class InnerRows:
         if self._rows_of_class.min() < 2:
             raise DataError("a class has a single row in a training part; at least two are needed")
         folds, failed = self._cut(N_FOLDS, seed, lambda folds: sum(len(t) for _, t in folds) == len(self.y))
-        self._warn("C, gamma and calibration were chosen on inner folds", failed)
+        self._warn("settings and calibration were chosen on inner folds", failed)
         return folds
 
     def validation(self, share: float, seed: int) -> list[Fold]:

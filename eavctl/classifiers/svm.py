@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eavctl.classifiers import within_class
-from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of, uar
+from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
+from eavctl.classifiers.columns import check_shape, checked, mean_uar
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.within_class import Normalizer
-from eavctl.errors import DataError
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC  # not needed to predict
@@ -76,9 +76,7 @@ class SvmModel:
         ------
         DataError : ``x`` has another number of columns.
         """
-        n_columns = self.support.shape[1]
-        if x.ndim != 2 or x.shape[1] != n_columns:
-            raise DataError(f"the model takes {n_columns} features, the table has shape {x.shape[1:]}")
+        check_shape(x, self.support.shape[1])
         support, squares = self._normalized_support
         kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), support, squares))
         return soft_votes(self._pairs(kernel), len(self.classes_))
@@ -200,13 +198,13 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
-    x, labels = _checked(x, labels)
+    x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
     folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
         votes = _try(x, y, folds, c_grid, gamma_grid, jobs)
-        scores = [_mean_uar(each, y, folds) for each in votes]
+        scores = [mean_uar(each, y, folds) for each in votes]
         best = max(
             range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
         )
@@ -304,22 +302,6 @@ def _rbf(distances: np.ndarray, gamma: float, out: np.ndarray) -> np.ndarray:
     """Kernel ``exp(-gamma * squared distance)``, written to ``out``, which may be ``distances``."""
     np.multiply(distances, -gamma, out=out)
     return np.asarray(np.exp(out, out=out))
-
-
-def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
-    """Mean over folds of the mean recall of the classes present."""
-    return float(np.mean([uar(votes[test].argmax(axis=1), y[test]) for _, test in folds]))
-
-
-def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x), np.asarray(labels, dtype=str)
-    if x.ndim != 2 or len(x) != len(y) or not x.shape[1]:
-        raise DataError(f"features of shape {x.shape} and {len(y)} labels do not fit")
-    if not np.isfinite(x).all():
-        raise DataError("some features are not finite numbers")
-    if len(np.unique(y)) < 2:
-        raise DataError("a training part has a single class; at least two are needed")
-    return x, y
 
 
 def _total_variance(rows: np.ndarray) -> float:

@@ -1,9 +1,9 @@
 """Model files, and the only place that loads or saves them.
 
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
-``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
-by loaders that build arrays, texts and numbers only, so a downloaded file runs no code. A checksum of the
-whole content detects damage.
+``joblib.load`` reads too, for some kinds compressed by zlib; a ``.pt`` file is torch's archive of
+``{"meta", "state_dict"}``. Both are read by loaders that build arrays, texts and numbers only, so a
+downloaded file runs no code. A checksum of the whole content detects damage.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import pickle
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.storage import files
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
-from eavctl.storage.ownership import ARCHIVE, PICKLE, describe
+from eavctl.storage.ownership import ARCHIVE, PICKLE, ZLIB, describe
 from eavctl.storage.provenance import canonical_json
 
 FORMAT = "eavctl model"
@@ -33,12 +33,15 @@ FORMAT_VERSION = 2  # 1 had no checksum
 # Classes with `from_parts`, which rebuilds them from the parts in a file, by the kind that the file names.
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
+    "linear": "eavctl.classifiers.linear:LinearModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
     "fusion": "eavctl.fusion.networks.model:FusionModel",
 }
 TORCH_KINDS = {"dnn", "fusion"}
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
+COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
+MOST_BYTES = 1 << 28  # of a compressed file's content: a small file cannot fill the memory
 
 
 class StoredModel:
@@ -136,6 +139,8 @@ def save(
         named = predictor.to_arrays() | {NOVELTY_ARRAYS + name: array for name, array in own.items()}
         arrays = {name: np.asarray(array, order="C") for name, array in named.items()}
         content = pickle.dumps(_checked({"meta": full, "arrays": arrays}), protocol=5)
+        if meta["kind"] in COMPRESSED_KINDS:
+            content = zlib.compress(content)
     else:
         import torch
 
@@ -281,10 +286,10 @@ def require_fit(
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with files.opened(path) as handle:
         head = handle.read(len(ARCHIVE))
-    if head != ARCHIVE and not head.startswith(PICKLE):
+    if head != ARCHIVE and not head.startswith((PICKLE, ZLIB)):
         raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt) is wanted here")
     try:
-        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
+        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path, head.startswith(ZLIB))
     except (DataError, ImportError):
         raise
     except Exception as error:  # a damaged pickle can fail in any way
@@ -366,12 +371,21 @@ class _DataUnpickler(pickle.Unpickler):
         )
 
 
-def _read_pickle(path: str | os.PathLike[str]) -> Any:
+def _read_pickle(path: str | os.PathLike[str], is_compressed: bool) -> Any:
     with files.opened(path) as handle:
         try:
-            return _DataUnpickler(handle).load()
+            return _DataUnpickler(_decompressed(handle) if is_compressed else handle).load()
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+
+
+def _decompressed(handle: BinaryIO) -> BinaryIO:
+    """The whole content of a compressed file, of a limited size."""
+    decompressor = zlib.decompressobj()
+    content = decompressor.decompress(handle.read(MOST_BYTES), MOST_BYTES)
+    if not decompressor.eof:
+        raise DataError("the model is damaged (it is cut, or larger than any model); copy it again")
+    return io.BytesIO(content)
 
 
 def _read_torch(path: str | os.PathLike[str]) -> Any:

@@ -158,7 +158,7 @@ class ModelMeta(NamedTuple):
 
     Parameters
     ----------
-    kind : ``svm``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
+    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
     training_hash : of all that the training depended on.
     features : of a model of one table; None of a fusion.
     streams : the inputs of a fusion network.
