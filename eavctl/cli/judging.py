@@ -32,6 +32,7 @@ def judge(
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    adapt: bool = False,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -62,6 +63,7 @@ def judge(
         "trial": trial,
         "segment": segment,
         "hop": hop,
+        "adapt": adapt,
         "strict": strict,
     }
     if dry_run:

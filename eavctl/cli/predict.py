@@ -33,6 +33,7 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls/ --adapt -o preds.parquet",
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
@@ -66,6 +67,14 @@ def predict(
     epoch: Epoch = None,
     segment: Segment = None,
     hop: Hop = None,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Standardize features by the recordings at hand, 20 or more, without labels; for recordings "
+            "of one source, unlike the training's.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
@@ -97,6 +106,7 @@ def predict(
         trial=trial,
         segment=segment,
         hop=hop,
+        adapt=adapt,
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -159,7 +159,7 @@ def cross_validate(
     DataError : rows that do not fit the protocol or the fitter, or probabilities that are not finite.
     """
     plan = evaluation if isinstance(evaluation, Plan) else plan_folds(rows, evaluation)
-    rows = replace(rows, groups=plan.groups, units=plan.units)
+    rows = _grouped(rows, plan)
     fitter.check(rows, plan)
     keys, n_folds = rows.key_frame, len(plan.folds)
     proba = np.full((len(rows), len(rows.classes)), np.nan)
@@ -173,7 +173,7 @@ def cross_validate(
 
         train, test = rows.taking(split.train), rows.taking(split.test)
         fit = Fit(name, test.key_frame, plan.shares, note)
-        predictor = _fitted(fitter, train, fit, warnings)
+        predictor = _fitted(fitter, train.with_inner_groups(), fit, warnings)
         found = predictor.predict_proba(test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, rows.classes)
@@ -203,9 +203,13 @@ def fit_all(
     ------
     DataError : as the fitter.
     """
-    rows = replace(rows, groups=plan.groups, units=plan.units)
+    rows = _grouped(rows, plan).with_inner_groups()
     nothing = rows.key_frame.iloc[:0]
     return _fitted(fitter, rows, Fit(ALL_ROWS, nothing, plan.shares, note), warnings)
+
+
+def _grouped(rows: Rows, plan: Plan) -> Rows:
+    return replace(rows, groups=plan.groups, units=plan.units, people=plan.people)
 
 
 def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
