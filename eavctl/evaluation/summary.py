@@ -10,6 +10,7 @@ import numpy as np
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
+from eavctl.evaluation.by_dataset import by_dataset
 from eavctl.evaluation.groups import full, identify, named, short
 from eavctl.evaluation.intervals import (
     LEVEL,
@@ -31,8 +32,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``; the ends are None
     for too few clusters), the ``level`` of these intervals, the name of the clusters as ``over`` and their
     number as ``n_clusters``, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
-    the numbers of rows, clips and subjects, and the ``published`` scores for this data set and protocol, or
-    None.
+    ``per_dataset`` and ``over_datasets`` (see `eavctl.evaluation.by_dataset.by_dataset`), the numbers of rows,
+    clips and subjects, and the ``published`` scores for this data set and protocol, or None.
 
     Raises
     ------
@@ -70,6 +71,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "confusion": scores.confusion.tolist(),
         "published": published_line(table),
         "per_subject": _per_subject(subjects, truth, predicted, len(scores.classes)),
+        **by_dataset(keys, truth, predicted, len(scores.classes), protocol_group(table)),
     }
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
 from eavctl.progress import Tick, silent
-from eavctl.storage.paths import Paths, named
+from eavctl.storage.paths import Paths, listed
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
@@ -87,7 +87,7 @@ def train_dnn(
     UsageError : no such encoder or setting, an output that must not be overwritten, or whose name does not
         end in .pt.
     """
-    paths = named(tables)
+    paths = listed(tables)
     targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, log_dir)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
@@ -114,7 +114,7 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_dnn` raises them before it fits.
     """
-    paths = named(tables)
+    paths = listed(tables)
     targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, None)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
@@ -122,7 +122,7 @@ def plan(
 
 
 def _choices(
-    tables: Sequence[str],
+    tables: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str] | None,
     predictions: str | os.PathLike[str] | None,
     encoder: EncoderChoice | str | None,

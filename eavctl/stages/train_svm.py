@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from eavctl.progress import Tick, silent
-from eavctl.storage.paths import Paths, named
+from eavctl.storage.paths import Paths, listed
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.rows import EQUAL, read_training_set
@@ -46,7 +46,7 @@ def train_svm(
     DataError : a table that cannot be read, holds tensors, or does not fit the protocol.
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
-    paths, evaluation = named(tables), evaluation or Evaluation()
+    paths, evaluation = listed(tables), evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, jobs)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
@@ -70,7 +70,7 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_svm` raises them before it fits.
     """
-    paths, evaluation = named(tables), evaluation or Evaluation()
+    paths, evaluation = listed(tables), evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)

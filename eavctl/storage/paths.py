@@ -11,6 +11,11 @@ from eavctl.storage.files import STDIO
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+def listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    """Return the paths as a list; a single path gives a list of one."""
+    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+
+
 def named(paths: Paths) -> list[str]:
     """Return the paths as a list of str; a single path gives a list of one.
 
@@ -19,7 +24,7 @@ def named(paths: Paths) -> list[str]:
     UsageError : an empty path, such as an unset shell variable gives, or a value that is not a path.
     DataError : no such file or folder, except for ``-``.
     """
-    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    given = listed(paths)
     for path in given:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise UsageError(f"{path!r} is not the name of a file or folder; is a variable not set?")
