@@ -38,9 +38,9 @@ def by_dataset(
     -------
     dict with ``per_dataset``: for each data set its name as ``dataset``, ``uar``, ``macro_f1`` and
     ``accuracy`` over the classes that it has, with intervals as in `eavctl.evaluation.summary.summarize`,
-    ``level``, ``over``, ``n_clusters``, ``chance`` and ``n_rows``; and with ``over_datasets``: the mean ``uar``
-    with its interval over data sets, ``level``, ``over`` and ``n_clusters``. Empty and None for a table of
-    one data set, or with rows without one.
+    ``level``, ``over``, ``n_clusters``, ``chance`` and ``n_rows``; and with ``over_datasets``: the mean
+    ``uar`` with its interval over data sets, ``level``, ``over`` and ``n_clusters``. Empty and None for a
+    table of one data set, or with rows without one.
     """
     datasets = identify(keys, "dataset")
     names = named(datasets)

@@ -32,8 +32,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``; the ends are None
     for too few clusters), the ``level`` of these intervals, the name of the clusters as ``over`` and their
     number as ``n_clusters``, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
-    ``per_dataset`` and ``over_datasets`` (see `eavctl.evaluation.by_dataset.by_dataset`), the numbers of rows,
-    clips and subjects, and the ``published`` scores for this data set and protocol, or None.
+    ``per_dataset`` and ``over_datasets`` (see `eavctl.evaluation.by_dataset.by_dataset`), the numbers of
+    rows, clips and subjects, and the ``published`` scores for this data set and protocol, or None.
 
     Raises
     ------

@@ -75,7 +75,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     keys = key_frame(rows.iloc[order].reset_index(drop=True))
     x = _filled(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
     columns = tuple(metas[0].columns) if metas[0].columns is not None else None
-    about = _joint_meta([read_meta(name) for name in names])
+    about = _joint_meta([read_meta(name) for name in names], sorted(set(rows["dataset"])))
     return Stacked(FeatureTable(keys, x, columns, about), (*_shared_datasets(rows), *notes))
 
 
@@ -190,13 +190,13 @@ def _shared_datasets(rows: pd.DataFrame) -> list[str]:
     return notes
 
 
-def _joint_meta(metas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _joint_meta(metas: Sequence[dict[str, Any]], datasets: Sequence[str]) -> dict[str, Any]:
     """The metadata of the stacked table, whatever the order of the tables."""
     fullest = sorted((meta["classes"] for meta in metas), key=lambda names: (-len(names), names))
     return {
         **metas[0],
         "schema_version": min(meta["schema_version"] for meta in metas),
         "classes": list(dict.fromkeys(name for names in fullest for name in names)),
-        "content_hash": hash_json(sorted(meta["content_hash"] for meta in metas)),
+        "content_hash": hash_json([sorted(meta["content_hash"] for meta in metas), datasets]),
         "distinct_names": any(meta.get("distinct_names", False) for meta in metas),
     }
