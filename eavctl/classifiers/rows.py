@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -11,7 +12,7 @@ import numpy as np
 from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import InnerRows, Names
 from eavctl.classifiers.streams import Features, Streams, pieces
-from eavctl.errors import DataError
+from eavctl.errors import DataError, TrainingWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,13 +137,25 @@ class Rows:
     def with_inner_groups(self) -> Rows:
         """The rows with the groups that their inner splits keep whole: data sets where that is possible.
 
-        Where the groups are data sets, but some class has rows in only one of these, people are kept whole.
+        Where the groups are data sets, but only one, or one that alone has some class, people are kept whole;
+        the latter is a `eavctl.errors.TrainingWarning`.
         """
         if self.people is None or self.groups is None:
             return self
-        pairs = np.unique(np.stack([self.y.astype(str), self.groups]), axis=1)
-        is_possible = np.unique(pairs[0], return_counts=True)[1].min() > 1
-        return self if is_possible else replace(self, groups=self.people)
+        names = [np.unique(self.groups[self.y == number]) for number in range(len(self.classes))]
+        alone = {name: found[0] for name, found in zip(self.classes, names, strict=True) if len(found) == 1}
+        if not alone:
+            return self
+        if len(np.unique(self.groups)) > 1:
+            name, dataset = next(iter(alone.items()))
+            more = f", and {len(alone) - 1} more classes in one" if alone.keys() - {name} else ""
+            warnings.warn(
+                f"settings and calibration were chosen on people held out, not on data sets: class {name!r} "
+                f"occurs in one data set only ({dataset}){more}",
+                TrainingWarning,
+                stacklevel=2,
+            )
+        return replace(self, groups=self.people)
 
     def taking(self, rows: np.ndarray) -> Rows:
         """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""

@@ -173,7 +173,7 @@ def cross_validate(
 
         train, test = rows.taking(split.train), rows.taking(split.test)
         fit = Fit(name, test.key_frame, plan.shares, note)
-        predictor = _fitted(fitter, train.with_inner_groups(), fit, warnings)
+        predictor = _fitted(fitter, train, fit, warnings)
         found = predictor.predict_proba(test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, rows.classes)
@@ -203,7 +203,7 @@ def fit_all(
     ------
     DataError : as the fitter.
     """
-    rows = _grouped(rows, plan).with_inner_groups()
+    rows = _grouped(rows, plan)
     nothing = rows.key_frame.iloc[:0]
     return _fitted(fitter, rows, Fit(ALL_ROWS, nothing, plan.shares, note), warnings)
 
@@ -256,8 +256,8 @@ def _fitted(fitter: Fitter, rows: Rows, fit: Fit, warnings: FitWarnings | None) 
     fit.note("")
     try:
         if warnings is None:
-            return fitter.fit(rows, fit)
+            return fitter.fit(rows.with_inner_groups(), fit)
         with warnings.of(fit.name):
-            return fitter.fit(rows, fit)
+            return fitter.fit(rows.with_inner_groups(), fit)
     except DataError as error:
         raise type(error)(f"{fit.name}: {error}") from error

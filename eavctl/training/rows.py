@@ -23,7 +23,6 @@ from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable
 from eavctl.training.stacking import read_stacked
 
 EQUAL, ROWS = "equal", "rows"
-CORPORA = (EQUAL, ROWS)
 NO_RECORDINGS = (
     "the table was written by an older eavctl and does not name the recordings of its rows: clips that "
     "overlap in one recording are not detected; extract again"
@@ -107,9 +106,8 @@ def read_training_set(
         data set, by which to normalise.
     UsageError : features that cannot be normalised, or ``labels`` of a class that no row has.
     """
-    for option, value, known in (("normalize", normalize, NORMALIZATIONS), ("corpora", corpora, CORPORA)):
-        if value not in known and value is not None:
-            raise UsageError(f"--{option} takes {' or '.join(map(repr, known))}, not {value!r}")
+    if normalize not in (None, *NORMALIZATIONS):
+        raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
     stacked = read_stacked(named(tables))
     found = training_set_of(stacked.table)
     found = replace(found, facts=replace(found.facts, notes=(*found.facts.notes, *stacked.notes)))
@@ -208,7 +206,13 @@ def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
     Parameters
     ----------
     corpora : ``"equal"`` or ``"rows"``, see `read_training_set`.
+
+    Raises
+    ------
+    UsageError : another value of ``corpora``.
     """
+    if corpora not in (EQUAL, ROWS):
+        raise UsageError(f"--corpora takes {EQUAL} or {ROWS}, not {corpora!r}")
     rows, facts = found.rows, found.facts
     datasets = identify(rows.key_frame, "dataset")
     if None in datasets or len(names := named_groups(datasets)) < 2:
