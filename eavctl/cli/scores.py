@@ -31,13 +31,16 @@ def dataset_lines(scores: Mapping[str, Any]) -> list[str]:
     entries = scores.get("per_dataset")  # not in models of older versions
     if not entries:
         return []
-    lines = []
-    for entry in entries:
-        note, chance = formatting.intervals_over(entry, entry["uar"]), formatting.number(entry["chance"])
-        lines.append(f"{entry['dataset']}: UAR {formatting.score(entry['uar'])} ({note}); chance {chance}")
+    lines = list(map(dataset_line, entries))
     over = scores["over_datasets"]
     note = formatting.intervals_over(over, over["uar"])
     return [*lines, f"mean over {over['n_clusters']} data sets: UAR {formatting.score(over['uar'])} ({note})"]
+
+
+def dataset_line(entry: Mapping[str, Any]) -> str:
+    """The UAR of a data set with its interval, and chance; see `eavctl.evaluation.by_dataset`."""
+    note, chance = formatting.intervals_over(entry, entry["uar"]), formatting.number(entry["chance"])
+    return f"{entry['dataset']}: UAR {formatting.score(entry['uar'])} ({note}); chance {chance}"
 
 
 def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:

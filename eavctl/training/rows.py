@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -53,6 +53,7 @@ class TableFacts:
     content_hash : of all that the rows hold.
     notes : sentences on rows that were left out, and on what is not known of the rows.
     distinct_names : labels and subjects that differ in case or spacing alone are different ones.
+    choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
     normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     """
 
@@ -63,6 +64,7 @@ class TableFacts:
     notes: tuple[str, ...] = ()
     distinct_names: bool = False
     normalize: str | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -195,7 +197,8 @@ def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> Training
     note = f"{len(rows) - len(kept)} rows of {', '.join(left_out)} were left out"
     notes = (*facts.notes, *([note] if left_out else []))
     x = rows.x if len(kept) == len(rows) else rows.x[kept]
-    return labelled(keys, x, classes, replace(facts, content_hash=content, notes=notes))
+    choices = {**facts.choices, "labels": dict(labels)}
+    return labelled(keys, x, classes, replace(facts, content_hash=content, notes=notes, choices=choices))
 
 
 def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
@@ -220,7 +223,7 @@ def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
     classes_of = {name: set(rows.labels[datasets == name]) for name in names}
     lacks = {name: [each for each in rows.classes if each not in classes_of[name]] for name in names}
     notes = [f"the data set {name} has no rows of {', '.join(each)}" for name, each in lacks.items() if each]
-    facts = replace(facts, notes=(*facts.notes, *notes))
+    facts = replace(facts, notes=(*facts.notes, *notes), choices={**facts.choices, "corpora": corpora})
     if corpora == ROWS:
         return TrainingSet(rows, facts)
     content = hash_json([facts.content_hash, corpora])

@@ -211,6 +211,7 @@ def train(
             "class_counts": prepared.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
+            **data.facts.choices,
             "protocol": protocol_meta(prepared.plan, data.facts.normalize, warnings),
             "trained_on": {
                 "table": data.facts.content_hash,
