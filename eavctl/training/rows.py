@@ -110,11 +110,15 @@ def read_training_set(
     """
     if normalize not in (None, *NORMALIZATIONS):
         raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
-    stacked = read_stacked(named(tables))
-    found = training_set_of(stacked.table)
-    found = replace(found, facts=replace(found.facts, notes=(*found.facts.notes, *stacked.notes)))
-    found = of_corpora(relabelled(found, labels or {}), corpora)
+    found = of_corpora(relabelled(_read(named(tables)), labels or {}), corpora)
     return normalized(found, normalize) if normalize else found
+
+
+def _read(tables: Sequence[str]) -> TrainingSet:
+    """The labelled rows of stacked tables; on its own, so that its caller holds them once."""
+    stacked = read_stacked(tables)
+    found = training_set_of(stacked.table)
+    return replace(found, facts=replace(found.facts, notes=(*found.facts.notes, *stacked.notes)))
 
 
 def training_set_of(features: FeatureTable) -> TrainingSet:

@@ -12,10 +12,13 @@ import pandas as pd
 import pytest
 
 from eavctl.classifiers import svm, weighting
+from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, LeakError, SettingsError, UsageError
+from eavctl.evaluation.names import BETWEEN
 from eavctl.extraction.recipe import Recipe
+from eavctl.stages.train_dnn import train_dnn
 from eavctl.stages.train_svm import train_svm
-from eavctl.storage import tables
+from eavctl.storage import artifacts, tables
 from eavctl.storage.tables import FeatureTable, key_frame
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.rows import read_training_set
@@ -234,3 +237,17 @@ def test_evaluation_can_still_be_by_speaker(three: list[Path], tmp_path: Path) -
     trained = train_svm(three, None, predictions=tmp_path / "p.parquet", evaluation=evaluation)
     assert trained.meta["protocol"]["name"] == "group-kfold"
     assert [each["dataset"] for each in trained.meta["out_of_fold"]["per_dataset"]] == ["one", "three", "two"]
+
+
+def test_a_network_trains_on_all_data_sets_and_is_validated_on_people(
+    three: list[Path], tmp_path: Path
+) -> None:
+    few = TrainSettings(epochs=2, device="cpu")
+    trained = train_dnn(three, tmp_path / "m.pt", encoder="mlp", settings=few)
+    assert trained.meta["protocol"]["name"] == "lodo"
+    training = artifacts.load(tmp_path / "m.pt").predictor.to_meta()["training"]
+    assert len(training["groups"]) == 18
+    (member,) = training["members"]
+    assert 0 < len(member["validation_groups"]) < 9
+    kept = set(training["groups"]) - set(member["validation_groups"])
+    assert {name.split(BETWEEN)[0] for name in kept} == {"one", "two", "three"}
