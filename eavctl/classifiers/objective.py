@@ -69,10 +69,8 @@ class Classification:
         """The objective for rows of which those with the numbers ``train`` are trained on."""
         counts = np.bincount(rows.y, minlength=len(rows.classes))
         row_weights = weighting.taken(rows.weights, train)
-        weights = weighting.of_classes(rows.y[train], len(rows.classes), row_weights)
-        return cls(
-            counts, Criterion(torch.from_numpy(weights.astype(np.float32)).to(device), label_smoothing)
-        )
+        weights = weighting.of_classes(rows.y[train], len(rows.classes), row_weights).astype(np.float32)
+        return cls(counts, Criterion(torch.from_numpy(weights).to(device), label_smoothing))
 
     def weighing(self, weights: Tensor) -> Classification:
         """The objective for a batch of rows of these weights, float32 (batch,)."""

@@ -77,7 +77,6 @@ def _mean(recalls: Sequence[np.ndarray]) -> dict[str, Any]:
     values = np.array([each[0] for each in recalls])
     without = (values.sum() - values) / (n - 1)
     drawn = np.mean([each[-DRAWS:] for each in recalls], axis=0)
-    unused = np.arange(n)
-    clusters = Clusters(unused, n, "data sets", unused)
+    clusters = Clusters(np.arange(n), n, "data sets", np.arange(n))
     interval = interval_of(np.concatenate([[values.mean()], without, drawn]), clusters)
     return {"uar": interval.to_json(), "level": LEVEL, "over": clusters.over, "n_clusters": n}

@@ -49,11 +49,9 @@ def standardized(
     why = f"{model} was trained with --normalize {normalize} and"
     advice = "use a model trained without it"
     x, groups = rows_of(recordings, groups_of(recordings, by, why, advice))
-    return (
-        with_rows(recordings, standardize_by_group(x, groups, _bands(meta, model)))
-        if len(x)
-        else [*recordings]
-    )
+    if not len(x):
+        return [*recordings]
+    return with_rows(recordings, standardize_by_group(x, groups, _bands(meta, model)))
 
 
 def rows_of(recordings: Sequence[DescribedRecording], groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,8 +12,16 @@ Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
 def listed(paths: Paths) -> list[str | os.PathLike[str]]:
-    """Return the paths as a list; a single path gives a list of one."""
-    return [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    """Return one or more paths as a list; a single path gives a list of one.
+
+    Raises
+    ------
+    UsageError : no path.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not given:
+        raise UsageError("no file is named")
+    return given
 
 
 def named(paths: Paths) -> list[str]:
@@ -24,7 +32,7 @@ def named(paths: Paths) -> list[str]:
     UsageError : an empty path, such as an unset shell variable gives, or a value that is not a path.
     DataError : no such file or folder, except for ``-``.
     """
-    given = listed(paths)
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     for path in given:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise UsageError(f"{path!r} is not the name of a file or folder; is a variable not set?")

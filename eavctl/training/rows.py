@@ -17,7 +17,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.groups import named as named_groups
 from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
-from eavctl.storage.paths import Paths, named
+from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable
 from eavctl.training.stacking import read_stacked
@@ -110,7 +110,7 @@ def read_training_set(
     """
     if normalize not in (None, *NORMALIZATIONS):
         raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
-    found = of_corpora(relabelled(_read(named(tables)), labels or {}), corpora)
+    found = of_corpora(relabelled(_read(named(listed(tables))), labels or {}), corpora)
     return normalized(found, normalize) if normalize else found
 
 

@@ -176,6 +176,12 @@ def test_names_of_classes_are_brought_together(tmp_path: Path) -> None:
         read_training_set([one, two], labels={"boredm": None})
 
 
+def test_no_table_is_wrong_usage() -> None:
+    for train in (train_svm, train_dnn):
+        with pytest.raises(UsageError):
+            train([], None, predictions="p.parquet")
+
+
 def test_a_class_that_a_data_set_lacks_is_said(tmp_path: Path) -> None:
     one = write(tmp_path / "one.parquet", "one", ("happy", "sad", "calm"))
     two = write(tmp_path / "two.parquet", "two")
