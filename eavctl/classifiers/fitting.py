@@ -134,6 +134,8 @@ def _fingerprint(rows: Rows, facts: Mapping[str, Any]) -> str:
     """A hash of all that determines the weights."""
     kept = [None if names is None else [str(name) for name in names] for names in (rows.groups, rows.units)]
     known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "kept": kept, "layout": LAYOUT}
+    if rows.weights is not None:
+        known["weights"] = rows.weights.tolist()
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for _, numbers in present_rows(rows.x):
         digest.update(numbers.data)

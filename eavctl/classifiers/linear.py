@@ -174,20 +174,20 @@ def fit(
 
     x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
-    weights = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    alike = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
     tried = sorted(penalties, reverse=True)
     with threads(jobs) as run:
         logits = np.empty((len(tried), len(y), len(classes)))
         for train, test in folds:
-            problem = Problem(x, train, y[train], weights[train], run)
+            problem = Problem(x, train, y[train], alike[train], run)
             logits[:, test] = _try(problem, tried, x, test)
         scores = [mean_uar(each, y, folds) for each in logits]
         best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
-        problem = Problem(x, np.arange(len(y)), y, weights, run)
+        problem = Problem(x, np.arange(len(y)), y, alike, run)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
-    counts = np.bincount(y)
-    calibration = fit_calibration(logits[best], y, counts)
+    counts = np.bincount(y, weights)
+    calibration = fit_calibration(logits[best], y, counts, weights)
     return LinearModel(
         classes_=classes,
         coef=coef,
@@ -196,7 +196,7 @@ def fit(
         scale=problem.scaling.scale,
         beta=calibration.scale,
         bias=calibration.bias,
-        priors=counts / len(y),
+        priors=counts / counts.sum(),
         chosen={
             "penalty": tried[best],
             "inner_uar": [

@@ -36,6 +36,7 @@ def judge(
     segment: float | None = None,
     hop: float | None = None,
     abstain: float = 0.0,
+    adapt: bool = False,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -68,6 +69,7 @@ def judge(
         "segment": segment,
         "hop": hop,
         "abstain": abstain,
+        "adapt": adapt,
         "strict": strict,
     }
     if dry_run:

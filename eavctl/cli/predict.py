@@ -34,6 +34,7 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls/ --adapt -o preds.parquet",
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
@@ -78,6 +79,14 @@ def predict(
         float,
         typer.Option(help="Answer 'unsure' below this probability of the answer, 0 to 1, such as 0.5."),
     ] = 0.0,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Standardize features by the recordings at hand, 20 or more, without labels; for recordings "
+            "of one source, unlike the training's.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
@@ -112,6 +121,7 @@ def predict(
         segment=segment,
         hop=hop,
         abstain=abstain,
+        adapt=adapt,
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -10,6 +10,7 @@ import numpy as np
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
+from eavctl.evaluation.by_dataset import by_dataset
 from eavctl.evaluation.calibration_error import calibration_by_dataset, calibration_interval
 from eavctl.evaluation.groups import full, identify, named, short
 from eavctl.evaluation.intervals import (
@@ -32,9 +33,10 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     dict with ``uar``, ``macro_f1``, ``accuracy`` and ``calibration_error`` (each ``value``, ``low``,
     ``high``; the ends are None for too few clusters), the ``level`` of these intervals, the name of the
     clusters as ``over`` and their number as ``n_clusters``, ``chance`` and the other scores, among them the
-    ``calibration_error_by_dataset`` of each of several data sets, ``per_class``,
-    ``confusion``, ``per_subject``, the numbers of rows, clips and subjects, and the ``published`` scores for
-    this data set and protocol, or None.
+    ``calibration_error_by_dataset`` of each of several data sets, ``per_class``, ``confusion``,
+    ``per_subject``, ``per_dataset`` and ``over_datasets`` (see `eavctl.evaluation.by_dataset.by_dataset`),
+    the numbers of rows, clips and subjects, and the ``published`` scores for this data set and protocol, or
+    None.
 
     Raises
     ------
@@ -75,6 +77,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "confusion": scores.confusion.tolist(),
         "published": published_line(table),
         "per_subject": _per_subject(subjects, truth, predicted, len(scores.classes)),
+        **by_dataset(keys, truth, predicted, len(scores.classes), protocol_group(table)),
     }
 
 

@@ -92,6 +92,7 @@ class Predicted(NamedTuple):
                 "protocol": {
                     "name": "predict",
                     "normalize": meta.protocol.normalize,
+                    "adapted": self.predictor.adapts,
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,

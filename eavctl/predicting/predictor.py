@@ -74,6 +74,7 @@ class Predictor:
     weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
         them, recordings are described by the weights of an installed package.
     abstain : answers of a lower probability are unsure, 0 to 1.
+    adapt : adapt recordings to the model by all that are at hand: see `eavctl.predicting.adapting`.
 
     Attributes
     ----------
@@ -86,8 +87,8 @@ class Predictor:
     DataError : the model fuses predictions and judges no recordings, or it is damaged; or ``weights`` are not
         those that it needs.
     SettingsError : it takes features of another version of eavctl.
-    UsageError : a hop without a segment, or one of the numbers is out of range; or ``weights`` for a model
-        that needs none.
+    UsageError : a hop without a segment, or one of the numbers is out of range; ``weights`` for a model that
+        needs none; or a model to which recordings cannot be adapted.
     """
 
     def __init__(
@@ -99,12 +100,17 @@ class Predictor:
         *,
         weights: Sequence[str | os.PathLike[str]] = (),
         abstain: float = 0.0,
+        adapt: bool = False,
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
                 f"{path}: fuses predictions of other models; apply it with 'eavctl fuse --use {path}'"
             )
-        self.model, self.path = model, path
+        self.model, self.path, self.adapts = model, path, adapt
+        if adapt:
+            from eavctl.predicting import adapting
+
+            adapting.check(model, path)
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
         if weights:
             self.streams = with_weights(self.streams, weights, path)
@@ -122,9 +128,11 @@ class Predictor:
         *,
         weights: Sequence[str | os.PathLike[str]] = (),
         abstain: float = 0.0,
+        adapt: bool = False,
     ) -> Predictor:
         """Read a model file; parameters and errors are those of the class."""
-        return cls(artifacts.load(path), path, segment, hop, weights=weights, abstain=abstain)
+        model = artifacts.load(path)
+        return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -146,9 +154,9 @@ class Predictor:
         return bool(self.model.meta.streams)
 
     @property
-    def normalizes_speakers(self) -> bool:
-        """Whether features are standardised by speaker, which takes several recordings of each."""
-        return bool(self.model.meta.protocol.normalize)
+    def normalize(self) -> str | None:
+        """By what features are standardised, ``"speaker"`` or ``"dataset"``: several of each are needed."""
+        return self.model.meta.protocol.normalize
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -192,7 +200,8 @@ class Predictor:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
         Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
-        unless the model standardises features by speaker, for which all are described first.
+        unless the model standardises features by speaker or data set, or they are adapted to it; then all are
+        described first.
 
         Parameters
         ----------
@@ -201,8 +210,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : probabilities that are not finite; or, for a model that standardises by speaker, too few
-            recordings of one.
+        DataError : probabilities that are not finite; or too few recordings to standardise by them.
         """
         return self.judge_described(self.describe(recordings, jobs, executor))
 
@@ -216,10 +224,14 @@ class Predictor:
 
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Iterator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
-        if self.normalizes_speakers:
-            from eavctl.predicting.speakers import standardized
+        if self.normalize:
+            from eavctl.predicting.normalizing import standardized
 
-            recordings = standardized(list(recordings), self.streams[0].meta, self.path)
+            recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
+        elif self.adapts:
+            from eavctl.predicting.adapting import adapted
+
+            recordings = adapted(list(recordings), self.model.predictor)
         for each in recordings:
             rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
             yield Judged(each.name, rows, each.rejected, each.notes, each.faults)
@@ -239,17 +251,16 @@ class Predictor:
         ------
         SignalError : the model cannot judge by any of them.
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
-        DataError : the model standardises features by speaker.
+        DataError : the model standardises features by speaker or data set, or the predictor adapts.
         """
         unknown = [modality for modality in signals if modality not in self.modalities]
         if unknown:
             raise UsageError(
                 f"{self.path} takes {', '.join(self.modalities)}: it has no use for {unknown[0]}"
             )
-        if self.normalizes_speakers:
-            raise DataError(
-                f"{self.path} was trained with --normalize speaker: it cannot judge a single window"
-            )
+        if self.normalize or self.adapts:
+            why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
+            raise DataError(f"{self.path} {why}: it cannot judge a single window")
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
         window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts)
         (described,) = self.describe([window])
@@ -321,10 +332,14 @@ class Predictor:
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
         """Sentences on what limits the predictions: normalisation, overlap with the training, durations."""
         notes = []
-        if self.normalizes_speakers:
-            from eavctl.features.normalize import SPEAKER_WARNING
+        if self.normalize:
+            from eavctl.features.normalize import WARNINGS
 
-            notes.append(SPEAKER_WARNING)
+            notes.append(WARNINGS[self.normalize])
+        if self.adapts:
+            from eavctl.predicting.adapting import NOTE
+
+            notes.append(NOTE)
         return [*notes, *self._overlap_with_training(rows), *self.confidence.length_note(rows)]
 
     def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:

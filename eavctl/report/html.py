@@ -13,6 +13,7 @@ from eavctl.evaluation.intervals import FEWEST
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion.joining import table_names
 from eavctl.report.coverage import coverage_part
+from eavctl.report.datasets import dataset_table
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
@@ -169,6 +170,8 @@ def _protocol(model: dict[str, Any]) -> str:
         parts.append("one split" if protocol["folds"] == 1 else f"{protocol['folds']} folds")
     if protocol.get("normalize"):
         parts.append(f"normalised by {protocol['normalize']}")
+    if protocol.get("adapted"):
+        parts.append("adapted to the recordings at hand")
     return ", ".join(parts)
 
 
@@ -309,6 +312,7 @@ def _details(model: dict[str, Any]) -> Markup:
     return el(
         "section",
         el("h2", model["name"]),
+        dataset_table(model),
         el(
             "div",
             el("div", el("h3", "Each class"), _class_table(model)),

@@ -105,7 +105,7 @@ class ProtocolMeta(NamedTuple):
     group : key column whose values were kept together.
     folds : how many.
     shares : a subject may be on both sides of a split, by the protocol's name.
-    normalize : ``"speaker"`` where each speaker's features were standardised.
+    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     """
 
     name: str

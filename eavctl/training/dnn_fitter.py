@@ -89,7 +89,8 @@ class DnnFitter:
         return dnn.fit(
             rows.array,
             rows.labels,
-            groups=rows.groups,
+            row_weights=rows.weights,
+            groups=rows.speakers,
             units=rows.units,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,

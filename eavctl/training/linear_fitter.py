@@ -23,7 +23,7 @@ class LinearFitter(ColumnFitter):
         return linear.fit(
             rows.array,
             rows.labels,
-            weights=getattr(rows, "weights", None),
+            weights=rows.weights,
             groups=rows.groups,
             units=rows.units,
             seed=self.seed,

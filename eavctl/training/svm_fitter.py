@@ -59,5 +59,11 @@ class SvmFitter(ColumnFitter):
     def fit(self, rows: Rows, fit: Fit) -> svm.SvmModel:
         """See `eavctl.training.train.TableFitter`."""
         return svm.fit(
-            rows.array, rows.labels, groups=rows.groups, units=rows.units, seed=self.seed, jobs=self.jobs
+            rows.array,
+            rows.labels,
+            weights=rows.weights,
+            groups=rows.groups,
+            units=rows.units,
+            seed=self.seed,
+            jobs=self.jobs,
         )

@@ -21,7 +21,7 @@ from eavctl.evaluation.protocols import Plan
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.features import normalize
 from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
@@ -213,6 +213,7 @@ def train(
             "class_counts": prepared.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
+            **data.facts.choices,
             "protocol": protocol_meta(prepared.plan, data.facts.normalize, warnings),
             "trained_on": {
                 "table": data.facts.content_hash,
@@ -275,7 +276,7 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
-        *([SPEAKER_WARNING] if facts.normalize else []),
+        *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),
     )
     return Planned(len(rows), facts.streams, plan, warnings, counts_of(people))
 
@@ -362,7 +363,7 @@ def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) ->
 def _prediction_meta(meta: Mapping[str, Any], fitter: TableFitter, facts: TableFacts) -> dict[str, Any]:
     name = f"{fitter.name} on {facts.name}"
     return {
-        "name": name + (" (speaker-normalised)" if facts.normalize else ""),
+        "name": name + (f" ({facts.normalize}-normalised)" if facts.normalize else ""),
         "modalities": list(facts.modalities),
         "model_hashes": [meta["training_hash"]],
         "class_counts": meta["class_counts"],

@@ -90,7 +90,8 @@ def fit_without(
         design,
         affect,
         settings,
-        groups=kept.groups,
+        row_weights=kept.weights,
+        groups=kept.speakers,
         units=kept.units,
         note=note,
     )

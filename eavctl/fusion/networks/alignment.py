@@ -251,6 +251,7 @@ def align(
     affect: Mapping[str, np.ndarray],
     settings: AlignmentSettings,
     *,
+    row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     note: Note = lambda text: None,
@@ -262,7 +263,7 @@ def align(
     Parameters
     ----------
     x : rows; the first stream is the query, the others make the space. Every row needs every stream.
-    labels, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
+    labels, row_weights, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
@@ -272,12 +273,13 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = Rows.of(x.arrays[0], labels, groups, units=units)
+    rows = Rows.of(x.arrays[0], labels, groups, units=units, weights=row_weights)
     others = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         others,
         labels,
         replace(design, streams=design.streams[1:]),
+        row_weights=row_weights,
         groups=groups,
         units=units,
         settings=settings.training,
