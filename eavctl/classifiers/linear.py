@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from eavctl.classifiers.logistic import Problem  # not needed to predict
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
-ROUGH, TIGHT = 1e-3, 1e-5  # largest slopes at which the trials, and the fit of all rows, end
+ROUGH, TIGHT = 2e-3, 3e-5  # largest slopes at which the trials, and the fit of all rows, end
 
 
 @dataclass(frozen=True)
