@@ -101,7 +101,7 @@ class WaveformEncoder:
             if is_wavlm:  # the first block computes the bias of relative positions, which all blocks share
                 states, bias = block(states, position_bias=bias)
             else:
-                states = _first(block(states))
+                states = block(states)
             outputs.append(states)
         return outputs
 
