@@ -26,6 +26,7 @@ def judge(
     sources: Sequence[str],
     model: Path | None = None,
     *,
+    weights: Sequence[Path] = (),
     separate: Mapping[str, str] | None = None,
     out: str | None = None,
     choice: Choice | None = None,
@@ -54,9 +55,10 @@ def judge(
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
-    guard(outputs, [*sources, *separate.values(), found], force=force)
+    guard(outputs, [*sources, *separate.values(), found, *weights], force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {
+        "weights": weights,
         "separate": separate,
         "choice": choice,
         "trial": trial,

@@ -54,6 +54,13 @@ def predict(
         Path | None,
         typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it exists"),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder of the checkpoint with which the model's features were extracted; repeatable.",
+            show_default="those of pipecat-ai, if it is installed",
+        ),
+    ] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
@@ -91,6 +98,7 @@ def predict(
     judge(
         sources or [],
         model,
+        weights=weights or [],
         separate={k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         out=out,
         choice=Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),

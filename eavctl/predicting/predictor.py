@@ -25,7 +25,7 @@ from eavctl.predicting.segments import (
     streams_of,
 )
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
-from eavctl.predicting.streams import StreamInput, stream_inputs
+from eavctl.predicting.streams import StreamInput, stream_inputs, with_weights
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
 
@@ -62,6 +62,8 @@ class Predictor:
     model : as `eavctl.storage.artifacts.load` gives it.
     path : its file, for errors.
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
+    weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
+        them, recordings are described by the weights of an installed package.
 
     Attributes
     ----------
@@ -71,9 +73,11 @@ class Predictor:
 
     Raises
     ------
-    DataError : the model fuses predictions and judges no recordings, or it is damaged.
+    DataError : the model fuses predictions and judges no recordings, or it is damaged; or ``weights`` are not
+        those that it needs.
     SettingsError : it takes features of another version of eavctl.
-    UsageError : a hop without a segment, or one of them is out of range.
+    UsageError : a hop without a segment, or one of them is out of range; or ``weights`` for a model that
+        needs none.
     """
 
     def __init__(
@@ -82,6 +86,8 @@ class Predictor:
         path: str | os.PathLike[str],
         segment: float | None = None,
         hop: float | None = None,
+        *,
+        weights: Sequence[str | os.PathLike[str]] = (),
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
@@ -89,16 +95,23 @@ class Predictor:
             )
         self.model, self.path = model, path
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
+        if weights:
+            self.streams = with_weights(self.streams, weights, path)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
         self._check_streams()
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], segment: float | None = None, hop: float | None = None
+        cls,
+        path: str | os.PathLike[str],
+        segment: float | None = None,
+        hop: float | None = None,
+        *,
+        weights: Sequence[str | os.PathLike[str]] = (),
     ) -> Predictor:
         """Read a model file; parameters and errors are those of the class."""
-        return cls(artifacts.load(path), path, segment, hop)
+        return cls(artifacts.load(path), path, segment, hop, weights=weights)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -128,6 +141,17 @@ class Predictor:
     def confidence(self) -> Confidence:
         """How often answers were right in training."""
         return Confidence(self.classes, self.model.meta, self.each_segment)
+
+    def find_weights(self) -> None:
+        """Find the weights of pretrained encoders that the features need, if they need some.
+
+        Not done before there are recordings to describe: feature tables are judged without.
+
+        Raises
+        ------
+        DataError : they are nowhere.
+        """
+        self.streams = [each._replace(recipe=each.recipe.with_weights()) for each in self.streams]
 
     # --- finding ------------------------------------------------------------------------------------------
 
@@ -173,6 +197,8 @@ class Predictor:
         self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
     ) -> Iterator[DescribedRecording]:
         """Compute the features of recordings, as `judge` does."""
+        if recordings:
+            self.find_weights()
         return describe_recordings(recordings, self.streams, jobs, executor)
 
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Iterator[Judged]:

@@ -211,9 +211,11 @@ def _prepare(
     force: bool,
     rejected: str | os.PathLike[str] | None,
 ) -> tuple[_Work, list[str]]:
-    """Check that the outputs can be written, and find the recordings; with notes on what is odd."""
+    """Check that the outputs can be written, and find weights and recordings; with notes on what is odd."""
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
-    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
+    recipe = recipe.with_weights()
+    read = [recipe.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
     return work, oddities

@@ -52,6 +52,7 @@ def predict(
     sources: Paths,
     model: str | os.PathLike[str],
     *,
+    weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
@@ -71,6 +72,7 @@ def predict(
     sources : files, folders (read by their layout if it is known), manifests, feature tables, or ``-`` for a
         recording on stdin; one alone or several.
     model : a model file.
+    weights : see `eavctl.predicting.predictor.Predictor`.
     separate : one more recording, whose modalities are in separate files: a file by modality.
     choice, trial : which recordings of data sets and tables, all by default; and the only trial to judge.
         The spelling of labels and subjects is not checked.
@@ -88,7 +90,7 @@ def predict(
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
         without a segment, or either out of range (see `eavctl.extraction.recipe.Recipe`).
     """
-    predictor = Predictor.load(model, segment, hop)
+    predictor = Predictor.load(model, segment, hop, weights=weights)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
@@ -99,6 +101,7 @@ def plan(
     sources: Paths,
     model: str | os.PathLike[str],
     *,
+    weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
@@ -113,8 +116,10 @@ def plan(
     DataError, SettingsError, UsageError : where `predict` raises them before it reads recordings, or because
         files are missing.
     """
-    predictor = Predictor.load(model, segment, hop)
+    predictor = Predictor.load(model, segment, hop, weights=weights)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    if inputs.recordings:
+        predictor.find_weights()
     bad = [Rejection.of(each, fault) for each in inputs.recordings if (fault := known_fault(each))]
     _require_usable(inputs.n_recordings - len(bad), inputs.n_recordings, bad, strict)
     return Planned(

@@ -62,7 +62,7 @@ def signal_of(name, seconds):
 def described(name, seconds=1.5):
     chosen = recipe(name)
     signal, rate = signal_of(name, seconds)
-    found = chosen.entry.thing(signal, rate, **chosen.settings)
+    found = chosen.compute(signal, rate)
     return found[0] if isinstance(found, tuple) else found
 
 
@@ -130,7 +130,7 @@ def test_the_shape_does_not_depend_on_the_length(name):
 def test_sound_that_cannot_be_described_raises_a_signal_error(name, signal):
     entry = registry.get("features", name)
     with pytest.raises(SignalError):
-        entry.thing(signal.astype(np.float32), entry.facts["rate"] or 22050, **recipe(name).settings)
+        recipe(name).compute(signal.astype(np.float32), entry.facts["rate"] or 22050)
 
 
 @pytest.mark.parametrize(

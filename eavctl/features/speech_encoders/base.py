@@ -84,9 +84,19 @@ def load_encoder(folder: Path) -> SpeechEncoder:
     ------
     DataError : no such folder, a kind that is not known, or weights that do not fit their config.json.
     """
-    checkpoint = read_checkpoint(folder)
-    encoder: SpeechEncoder = module_of(checkpoint).load(checkpoint)
+    return load(read_checkpoint(folder))
+
+
+def load(checkpoint: Checkpoint) -> SpeechEncoder:
+    """Load the encoder of a checkpoint that is read; errors are those of `load_encoder`."""
+    encoder: SpeechEncoder = module_of(checkpoint).load(encoder_alone(checkpoint))
     return encoder
+
+
+def encoder_alone(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint with the encoder's tensors alone, by the names that they have without a head."""
+    prefixes = kind_of(checkpoint).prefixes
+    return checkpoint._replace(tensors=checkpoint.tensors.below(*prefixes))
 
 
 def module_of(checkpoint: Checkpoint) -> Any:
