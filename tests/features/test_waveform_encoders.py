@@ -13,9 +13,11 @@ import pytest
 import torch
 
 from eavctl.errors import DataError, UsageError
+from eavctl.features.speech_encoder import speech_encoder
 from eavctl.features.speech_encoders.base import SpeechEncoder, load_encoder
 from eavctl.features.speech_encoders.checkpoint import read_checkpoint
 from eavctl.features.speech_encoders.waveform import CLASSES, FIELDS, facts
+from eavctl.features.speech_encoders.weights import identify
 
 TINY = {
     "hidden_size": 24,
@@ -196,6 +198,18 @@ def test_signals_are_standardised_where_the_checkpoint_says_so(
     assert np.allclose(one, louder, atol=1e-3) == do_normalize
 
 
+def test_a_long_recording_is_pooled_over_windows(tmp_path: Path) -> None:
+    """45 s are three windows of 15 s, each encoded by itself; at a cut, no frame spans two windows."""
+    encoder = load_encoder(saved(tmp_path, "hubert"))
+    signal = np.random.default_rng(0).normal(0, 0.1, 45 * 16000).astype(np.float32)
+    assert encoder.longest_s == 20
+    windows = encoder.hidden_states(np.split(signal, 3), [2, 3])
+    frames = np.concatenate(windows, axis=1)
+    assert frames.shape == (2, 3 * 749, 24)
+    pooled = speech_encoder(signal, 16000, encoder, layers=[2, 3]).reshape(2, 2, 24)
+    np.testing.assert_allclose(pooled, [frames.mean(axis=1), frames.std(axis=1)], rtol=1e-4, atol=1e-4)
+
+
 # The files
 
 
@@ -218,6 +232,18 @@ def with_config(folder: Path, **changes: Any) -> Path:
 def same_outputs(one: SpeechEncoder, other: SpeechEncoder) -> bool:
     signal = voice(0.3)
     return np.array_equal(one.hidden_states([signal], [3])[0], other.hidden_states([signal], [3])[0])
+
+
+def test_a_head_does_not_change_the_identity_and_do_normalize_does(tmp_path: Path) -> None:
+    bare, headed = saved(tmp_path / "bare", "wavlm"), tmp_path / "headed"
+    model = public_model("wavlm", "ForCTC")
+    model.wavlm.load_state_dict(public_model("wavlm").state_dict())
+    model.save_pretrained(headed)
+    identity = identify(read_checkpoint(bare))
+    assert identity.startswith("wavlm-3x24-")
+    assert identify(read_checkpoint(headed)) == identity
+    (bare / "preprocessor_config.json").write_text(json.dumps({"do_normalize": False}))
+    assert identify(read_checkpoint(bare)) != identity
 
 
 def test_pickled_and_older_files_are_read_too(tmp_path: Path) -> None:

@@ -10,12 +10,11 @@ import torch
 
 from eavctl.encoders.pretrained import public, reach
 from eavctl.errors import DataError
-from eavctl.features.speech_encoders.base import KINDS
 from eavctl.features.speech_encoders.checkpoint import Checkpoint, Tensors
+from eavctl.features.speech_encoders.log_mel import standardized
 from eavctl.features.speech_encoders.waveform import CLASSES, RATE
 
 LONGEST_S = 20.0  # the longest recordings that the large public checkpoints were trained on
-VARIANCE_FLOOR = 1e-7  # that of transformers
 PARTS = (
     "feature_extractor",
     "feature_projection",
@@ -79,7 +78,7 @@ class WaveformEncoder:
             return [self._described(signal, layers) for signal in signals]
 
     def _described(self, signal: np.ndarray, layers: Sequence[int]) -> np.ndarray:
-        x = _standardised(signal) if self._do_normalize else signal
+        x = standardized(signal) if self._do_normalize else signal
         outputs = self._outputs(torch.tensor(x, dtype=torch.float32)[None], max(layers))
         states = np.stack([outputs[number - 1][0].numpy() for number in layers])
         if not np.isfinite(states).all():
@@ -107,10 +106,11 @@ class WaveformEncoder:
 
 
 def load_body(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Any:
-    """The network of `transformers` with the tensors of a checkpoint; heads are left out.
+    """The network of `transformers` with the tensors of a checkpoint.
 
     Parameters
     ----------
+    checkpoint : with the tensors of the encoder alone.
     config : ``config`` of `eavctl.features.speech_encoders.waveform.facts`.
 
     Raises
@@ -120,7 +120,7 @@ def load_body(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Any:
     UsageError : this version of `transformers` has no such network, or other names for its parts.
     """
     body = _empty_body(checkpoint, config)
-    tensors = checkpoint.tensors.below(*KINDS[config["model_type"]].prefixes)
+    tensors = checkpoint.tensors
     stored = {_renamed(name): name for name in tensors if not name.startswith(UNUSED)}
     shapes = {name: tuple(each.shape) for name, each in body.state_dict().items()}
     _check_names(stored, shapes, tensors)
@@ -181,11 +181,6 @@ def _renamed(name: str) -> str:
         if name.endswith(old):
             return name.removesuffix(old) + new
     return name
-
-
-def _standardised(signal: np.ndarray) -> np.ndarray:
-    """A signal of mean 0 and variance 1, as `transformers` computes it."""
-    return np.asarray((signal - signal.mean()) / np.sqrt(signal.var() + VARIANCE_FLOOR))
 
 
 def _first(output: Any) -> Any:
