@@ -21,11 +21,14 @@ help:
 
 # --- environment ------------------------------------------------------------------------------------------
 
+# pipecat-ai carries the weights of a speech encoder, which are read from its file: its dependencies are not needed.
+
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0
 	touch $@
 
 # --- demo: synth to report --------------------------------------------------------------------------------

@@ -57,7 +57,7 @@ def predict(
     weights: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Folder of the checkpoint with which the model's features were extracted; repeatable.",
+            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
             show_default="those of pipecat-ai, if it is installed",
         ),
     ] = None,

@@ -17,7 +17,7 @@ from eavctl.settings import Within
 
 RATE = 16000
 BLOCKS: Sequence[int] = [1, 2, 3]  # of Whisper tiny; later blocks are nearer to words
-SPEECH_RANGE_DB, LOUD_PERCENTILE = 25.0, 95
+SPEECH_RANGE_DB, LOUD_SHARE = 25.0, 0.95
 SILENCE = 1e-12
 STATISTICS = ("mean", "std")
 
@@ -123,7 +123,15 @@ def _speech_frames(signal: np.ndarray, hop: int) -> np.ndarray:
     frames = signal[: n_frames * hop].reshape(n_frames, hop)
     power = np.einsum("ij,ij->i", frames, frames, dtype=np.float64) / hop
     level = 10 * np.log10(power + SILENCE)
-    return np.asarray(level > np.percentile(level, LOUD_PERCENTILE) - SPEECH_RANGE_DB)
+    return np.asarray(level > _quantile(level, LOUD_SHARE) - SPEECH_RANGE_DB)
+
+
+def _quantile(values: np.ndarray, share: float) -> float:
+    """Quantile of values (n_values,) by linear interpolation; ``np.quantile`` imports ``numpy.ma``: 20 ms."""
+    ordered, place = np.sort(values), share * (len(values) - 1)
+    low = int(place)
+    high = min(low + 1, len(values) - 1)
+    return float(ordered[low] + (place - low) * (ordered[high] - ordered[low]))
 
 
 def _windows(is_speech: np.ndarray, longest: int) -> Iterator[slice]:

@@ -13,6 +13,7 @@ from eavctl.storage.metadata import FeatureMeta
 
 SETS = registry.names("features")
 CHANNELS = ["F3", "F4", "Cz"]
+WEIGHTS = []  # the folder of a tiny checkpoint, for sets that need one
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,17 @@ def brain(rate, seconds):
     return 10 * np.random.default_rng(0).normal(size=(len(CHANNELS), int(rate * seconds)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _weights(tmp_path_factory, write_whisper):
+    WEIGHTS.append(write_whisper(tmp_path_factory.mktemp("whisper")))
+
+
 def recipe(name):
     modality = registry.get("features", name).facts["modality"]
     settings = {"eeg": {"channels": CHANNELS}, "audio": {}, "video": {"crop": "frame"}}[modality]
     known = Recipe(name).settings
-    return Recipe(name, {key: value for key, value in settings.items() if key in known})
+    found = Recipe(name, {key: value for key, value in settings.items() if key in known})
+    return found.with_weights(WEIGHTS[0]) if found.needs_weights else found
 
 
 def signal_of(name, seconds):

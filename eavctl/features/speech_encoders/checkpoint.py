@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from eavctl.errors import DataError
+from eavctl.features.speech_encoders.tensor_files import Tensor, pickled, safetensors
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
-
-
-class Tensor(NamedTuple):
-    """A tensor that is read when it is needed.
-
-    Parameters
-    ----------
-    shape : known without reading it.
-    read : gives it in float32.
-    """
-
-    shape: tuple[int, ...]
-    read: Callable[[], np.ndarray]
 
 
 class Tensors(Mapping[str, np.ndarray]):
@@ -107,9 +95,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _tensors(folder: Path) -> Tensors:
-    from eavctl.features.speech_encoders import tensor_files
-
-    for name, read in ((SAFETENSORS, tensor_files.safetensors), (PICKLED, tensor_files.pickled)):
+    for name, read in ((SAFETENSORS, safetensors), (PICKLED, pickled)):
         if (folder / name).is_file():
             return Tensors(folder / name, read(folder / name))
     raise DataError(f"{folder}: has neither {SAFETENSORS} nor {PICKLED}")

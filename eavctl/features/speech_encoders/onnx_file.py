@@ -6,6 +6,7 @@ value. Only the fields that hold constants are read, and only those types of the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -50,7 +51,10 @@ def _tensor(content: memoryview) -> tuple[str, np.ndarray] | None:
             data = _bytes(value)
     if dtype not in DTYPES or not data:  # integers that are not raw: zero points
         return None
-    return name, np.frombuffer(data, DTYPES[dtype]).reshape(dims)
+    kind = np.dtype(DTYPES[dtype])
+    if math.prod(dims) * kind.itemsize != len(data):
+        raise ValueError(f"{name} has {len(data)} bytes for a shape of {dims}")
+    return name, np.frombuffer(data, kind).reshape(dims)
 
 
 def _fields(content: memoryview) -> Iterator[tuple[int, Value]]:

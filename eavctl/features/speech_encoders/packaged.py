@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from eavctl.errors import DataError
-from eavctl.features.speech_encoders.checkpoint import Checkpoint, Tensor, Tensors
+from eavctl.features.speech_encoders.checkpoint import Checkpoint, Tensors
 from eavctl.features.speech_encoders.onnx_file import initializers
+from eavctl.features.speech_encoders.tensor_files import Tensor
 
 try:
     from _blake2 import blake2b  # hashlib loads OpenSSL too: 4 MB that a cold prediction saves

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import is_zipfile
 
 import numpy as np
 
 from eavctl.errors import DataError
-from eavctl.features.speech_encoders.checkpoint import Tensor
 
 LENGTH_BYTES = 8
 LONGEST_HEADER = 100_000_000  # bytes, the limit of the format
 DTYPES = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "I64": "<i8", "I32": "<i4", "U8": "u1"}
 BFLOAT = "BF16"
+
+
+class Tensor(NamedTuple):
+    """A tensor that is read when it is needed.
+
+    Parameters
+    ----------
+    shape : known without reading it.
+    read : gives it in float32.
+    """
+
+    shape: tuple[int, ...]
+    read: Callable[[], np.ndarray]
 
 
 def safetensors(path: Path) -> dict[str, Tensor]:
@@ -59,8 +73,15 @@ def _mapped(data: np.ndarray, name: str, about: dict[str, Any]) -> Tensor:
 def _read(data: np.ndarray, dtype: np.dtype[Any], shape: tuple[int, ...], is_bfloat: bool) -> np.ndarray:
     # A view cannot be taken of bytes at an odd address, where the header's length leaves them.
     values = np.frombuffer(data, dtype).reshape(shape)
-    if is_bfloat:  # the upper half of a float32
-        return np.asarray(np.left_shift(values, 16, dtype=np.uint32).view(np.float32))
+    return _of_bfloat(values) if is_bfloat else _single(values)
+
+
+def _of_bfloat(halves: np.ndarray) -> np.ndarray:
+    """Values whose upper 16 bits are given."""
+    return np.asarray(np.left_shift(halves, 16, dtype=np.uint32).view(np.float32))
+
+
+def _single(values: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore"):  # becomes infinite, and is refused as such
         return np.asarray(values, np.float32)
 
@@ -75,7 +96,7 @@ def pickled(path: Path) -> dict[str, Tensor]:
     import torch
 
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=is_zipfile(path))
         return {
             str(name): Tensor(tuple(each.shape), partial(_of_torch, each)) for name, each in state.items()
         }
@@ -84,4 +105,9 @@ def pickled(path: Path) -> dict[str, Tensor]:
 
 
 def _of_torch(tensor: Any) -> np.ndarray:
-    return np.asarray(tensor.detach().float().numpy())
+    # Converted by numpy: torch would start threads, after which a process must not fork.
+    import torch
+
+    if tensor.dtype == torch.bfloat16:
+        return _of_bfloat(tensor.detach().view(torch.int16).numpy().view(np.uint16))
+    return _single(tensor.detach().numpy())

@@ -136,8 +136,11 @@ def _of_package() -> list[Weights]:
 
 
 def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
-    found = [file.stat() for file in files if file.is_file()]
+    try:
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        found = [file.stat() for file in files]
+    except OSError:  # reading them will report what is wrong
+        return ()
     return tuple((each.st_size, each.st_mtime_ns) for each in found)
 
 

@@ -17,6 +17,7 @@ from eavctl.features.speech_encoders.log_mel import HOP, N_FFT, RATE, log_mel, s
 
 STRIDE = 2  # of the second convolution: mel frames for each frame of the encoder
 KERNEL = 3
+LARGEST = 10_000  # of the numbers in config.json, so that a damaged one is refused at once
 PUBLISHED_PLACES = 1500  # of the published checkpoints: 30 s
 SAMPLES = HOP * STRIDE  # a frame
 SIZES = (
@@ -44,8 +45,10 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
     config, preprocessor, folder = checkpoint.config, checkpoint.preprocessor, checkpoint.folder
     sizes: dict[str, Any] = {name: config.get(name) for name in SIZES}
     for name, size in sizes.items():
-        if not isinstance(size, int) or isinstance(size, bool) or size < 1:
-            raise DataError(f"{folder}: config.json needs a whole number above 0 for {name}, not {size!r}")
+        if not isinstance(size, int) or isinstance(size, bool) or not 1 <= size <= LARGEST:
+            raise DataError(
+                f"{folder}: config.json needs a whole number from 1 to {LARGEST} for {name}, not {size!r}"
+            )
     if sizes["d_model"] % sizes["encoder_attention_heads"]:
         raise DataError(f"{folder}: d_model of config.json is not a multiple of encoder_attention_heads")
     if (activation := config.get("activation_function", "gelu")) != "gelu":
