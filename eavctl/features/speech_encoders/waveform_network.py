@@ -124,7 +124,7 @@ def load_body(checkpoint: Checkpoint, config: Mapping[str, Any]) -> Any:
     stored = {_renamed(name): name for name in tensors if not name.startswith(UNUSED)}
     shapes = {name: tuple(each.shape) for name, each in body.state_dict().items()}
     _check_names(stored, shapes, tensors)
-    state = {ours: torch.tensor(tensors[theirs]) for ours, theirs in stored.items()}
+    state = {ours: torch.from_numpy(np.array(tensors[theirs])) for ours, theirs in stored.items()}
     body.load_state_dict(state, strict=False, assign=True)
     return body.eval()
 
