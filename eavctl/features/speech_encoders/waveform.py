@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from eavctl.errors import DataError
 from eavctl.features.speech_encoders.checkpoint import CONFIG, PREPROCESSOR, Checkpoint
+from eavctl.features.speech_encoders.log_mel import RATE
 
 if TYPE_CHECKING:
     from eavctl.features.speech_encoders.waveform_network import WaveformEncoder
 
-RATE = 16000  # Hz
 SHORTEST_S = 0.1  # of signals: one frame must fit
 MOST_BLOCKS = 1000  # so that a damaged config.json cannot build networks without end
 
@@ -38,11 +38,6 @@ FIELDS: dict[str, dict[str, Any]] = {
     "wav2vec2": SHARED | {"adapter_attn_dim": None},
     "hubert": SHARED | {"feat_proj_layer_norm": True, "conv_pos_batch_norm": False},
     "wavlm": SHARED | {"num_buckets": 320, "max_bucket_distance": 800},
-}
-CLASSES = {
-    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2Model"),
-    "hubert": ("HubertConfig", "HubertModel"),
-    "wavlm": ("WavLMConfig", "WavLMModel"),
 }
 
 

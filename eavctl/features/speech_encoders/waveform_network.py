@@ -11,8 +11,7 @@ import torch
 from eavctl.encoders.pretrained import public, reach
 from eavctl.errors import DataError
 from eavctl.features.speech_encoders.checkpoint import Checkpoint, Tensors
-from eavctl.features.speech_encoders.log_mel import standardized
-from eavctl.features.speech_encoders.waveform import CLASSES, RATE
+from eavctl.features.speech_encoders.log_mel import RATE, standardized
 
 LONGEST_S = 20.0  # the longest recordings that the large public checkpoints were trained on
 PARTS = (
@@ -22,6 +21,11 @@ PARTS = (
     "encoder.layer_norm",
     "encoder.layers",
 )
+CLASSES = {
+    "wav2vec2": ("Wav2Vec2Config", "Wav2Vec2Model"),
+    "hubert": ("HubertConfig", "HubertModel"),
+    "wavlm": ("WavLMConfig", "WavLMModel"),
+}
 UNUSED = ("masked_spec_embed", "adapter.")  # for training, and after the last block
 COUNTERS = "num_batches_tracked"  # of batch norms: no effect, and not in every checkpoint
 # Names of a weight-normalised convolution: those of the public files, and those of newer versions of torch.

@@ -16,7 +16,8 @@ from eavctl.errors import DataError, UsageError
 from eavctl.features.speech_encoder import speech_encoder
 from eavctl.features.speech_encoders.base import SpeechEncoder, load_encoder
 from eavctl.features.speech_encoders.checkpoint import read_checkpoint
-from eavctl.features.speech_encoders.waveform import CLASSES, FIELDS, facts
+from eavctl.features.speech_encoders.waveform import FIELDS, facts
+from eavctl.features.speech_encoders.waveform_network import CLASSES
 from eavctl.features.speech_encoders.weights import identify
 
 TINY = {
