@@ -65,6 +65,9 @@ class Kind(NamedTuple):
 
 
 KINDS = {
+    "hubert": Kind("eavctl.features.speech_encoders.waveform", ("hubert.",)),
+    "wav2vec2": Kind("eavctl.features.speech_encoders.waveform", ("wav2vec2.",)),
+    "wavlm": Kind("eavctl.features.speech_encoders.waveform", ("wavlm.",)),
     "whisper": Kind("eavctl.features.speech_encoders.whisper", ("model.encoder.", "encoder.")),
 }
 
