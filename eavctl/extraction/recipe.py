@@ -118,8 +118,9 @@ class Recipe:
         DataError : this eavctl has no such feature set, or it does not take the settings.
         """
         seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
+        only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
-            recipe = cls(meta.features, dict(meta.settings), seconds, hop, bool(meta.speech))
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
