@@ -120,7 +120,7 @@ class Recipe:
         seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
         only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
-            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech)
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech=only_speech)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()

@@ -37,6 +37,7 @@ FLAT_SEMITONES, JUMP_SEMITONES = 0.05, 2.0  # steps of pitch in 20 ms: below, of
 LAGS = (2, 4, 8, 16, 30)  # frames over which changes are measured: from a sound's to a syllable's length
 RANGE_DB = 35.0  # below the loud frames, of what counts as a change
 LEAST_CHANGE_DB2, LEAST_STEP, LEAST_STD_DB, TINY = 0.1, 0.01, 0.3, 1e-6  # added, or the least to divide by
+LEAST_PEAK, LEAST_POWER = 1e-20, 1e-30
 FEWEST_PAIRS = 3
 NEUTRAL_SEMITONES = 7.0  # above 100 Hz, of a signal without voice
 
@@ -96,9 +97,10 @@ def holds_speech(signal: np.ndarray, rate: float) -> bool:
     Parameters
     ----------
     signal : float32, shape (n_samples,), of any level. One shorter than `SHORTEST_S` passes.
-    rate : Hz; 8000 and more.
+    rate : Hz. A recording of less than 7200 Hz, which lacks a part of the band, passes.
     """
-    if len(signal) < SHORTEST_S * rate:
+    rate = round(rate)
+    if len(signal) < SHORTEST_S * rate or rate < 2 * BAND_HZ[1]:
         return True
     if len(signal) <= LONGEST_S * rate:
         return _is_speech(signal, rate)
@@ -113,7 +115,6 @@ def holds_speech(signal: np.ndarray, rate: float) -> bool:
 def _is_speech(signal: np.ndarray, rate: int) -> bool:
     if np.ptp(signal) == 0:
         return False
-    signal = signal / np.abs(signal).max()  # squares of very large or small values leave float32's range
     weights = np.concatenate([_LINEAR, _SQUARE])
     logit = float(terms(measures(signal, rate), _MEAN, _SCALE) @ weights) + CONSTANT
     return logit >= float(least_logit(len(signal) / rate, AT_SHORT, AT_LONG))
@@ -136,7 +137,7 @@ def measures(signal: np.ndarray, rate: int) -> np.ndarray:
     Parameters
     ----------
     signal : float32, shape (n_samples,), at least `SHORTEST_S`, not constant.
-    rate : Hz; 8000 and more.
+    rate : Hz, at least 7200.
 
     Returns
     -------
@@ -155,6 +156,7 @@ def measures(signal: np.ndarray, rate: int) -> np.ndarray:
       at once, notes by steps or hardly, speech with its syllables.
     """
     signal = signal - signal.mean(dtype=np.float64).astype(np.float32)
+    signal /= max(np.abs(signal).max(), LEAST_PEAK)  # squares of very small values are 0 in float32
     frames = _frames(signal, rate)
     return np.array([*_voice(frames), *_spectrum(frames)], np.float64)
 
@@ -279,7 +281,7 @@ def _power(signal: np.ndarray, rate: int, hop: int) -> np.ndarray:
     for part, spectrum in spectra(signal, window, hop, n_fft):
         within = spectrum[:, bins]
         np.add(np.square(within.real), np.square(within.imag), out=power[part])
-    power += FLOOR * power.max()
+    power += max(FLOOR * power.max(), LEAST_POWER)
     return power
 
 

@@ -81,6 +81,19 @@ def test_too_short_to_tell_is_left_to_the_features() -> None:
     assert holds_speech(short[:0], RATE)
 
 
+@pytest.mark.filterwarnings("error")
+def test_odd_signals_are_no_speech_and_raise_no_warning() -> None:
+    rng = np.random.default_rng(5)
+    one = np.zeros(RATE, np.float32)
+    one[RATE // 2] = 1e-30
+    for odd in (one, 1e9 * noise(0), 0.5 + 1e-7 * noise(0), np.sign(rng.normal(size=RATE)), -tone(7900)):
+        assert not holds_speech(odd.astype(np.float32), RATE)
+
+
+def test_a_rate_too_low_for_the_band_is_left_to_the_features() -> None:
+    assert holds_speech(tone(300).astype(np.float32), 4000)
+
+
 # --- real speech ------------------------------------------------------------------------------------------
 
 ALTERATIONS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
