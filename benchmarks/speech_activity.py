@@ -30,8 +30,8 @@ ALTERATIONS_A_CLIP = 3
 SOUNDS_A_KIND = 60
 PENALTY = 0.1  # C of the logistic regression
 LOST = {"as it is": 0.001, "noise 10 dB": 0.004, "telephone": 0.004, "room": 0.004}  # share of long clips
-LOST_SHORT = 0.005  # of short ones
-MARGIN = 0.75  # log odds below that: corpora can differ more than these do from each other
+LOST_SHORT = 0.01  # of short ones
+MARGINS = 3.0, 0.75  # log odds below that, short and long: corpora can differ more than these do
 SEED = 9
 
 Alteration = Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -167,7 +167,7 @@ def evaluate(voices: Sequence[Example], others: Sequence[Example]) -> tuple[floa
     )
     at_long = min(float(np.quantile(logits[alterations == name], share)) for name, share in LOST.items())
     at_short = float(np.quantile(logits[np.char.startswith(alterations, "short")], LOST_SHORT))
-    at_short, at_long = at_short - MARGIN, at_long - MARGIN
+    at_short, at_long = at_short - MARGINS[0], at_long - MARGINS[1]
     seconds = np.array([example.seconds for example in voices])
     lost = logits < speech_activity.least_logit(seconds, at_short, at_long)
     for name in dict.fromkeys(alterations.tolist()):
