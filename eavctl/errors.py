@@ -30,6 +30,10 @@ class SignalError(DataError):
     """A recording cannot be used: unreadable, silent, too short, or not finite."""
 
 
+class AbsentError(SignalError):
+    """A recording is intact, but has no sound, or no picture."""
+
+
 class SettingsError(DataError):
     """The features have other settings than those that the model was trained on."""
 

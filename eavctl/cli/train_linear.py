@@ -33,7 +33,7 @@ from eavctl.cli.values import read_labels
     "eavctl train-linear feats.parquet -o linear.joblib",
     "eavctl train-linear feats.parquet -o linear.joblib --protocol loso --predictions preds.parquet",
     "eavctl train-linear feats.parquet -o linear.joblib --folds 4 --normalize speaker",
-    "eavctl train-linear emodb.parquet ravdess.parquet -o linear.joblib --labels anger=angry,happiness=happy,calm=",
+    "eavctl train-linear emodb.parquet ravdess.parquet -o linear.joblib --labels anger=angry,calm=",
 )
 def train_linear(
     tables: Tables,

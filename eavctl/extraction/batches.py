@@ -25,6 +25,7 @@ from eavctl.storage.keys import KEYS
 from eavctl.storage.provenance import hash_json
 
 BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
+CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 Record = dict[str, Any]
 
@@ -41,6 +42,7 @@ class Batch:
     accounts : what the feature set reports of each row, if it does.
     rejected : recordings and segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings.
+    speech : whether there is speech, of each recording with the key `CHECKED`.
     """
 
     n_recordings: int
@@ -49,6 +51,7 @@ class Batch:
     accounts: list[Record] = field(default_factory=list)
     rejected: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    speech: list[bool] = field(default_factory=list)
 
     def with_features(self, found: list[np.ndarray]) -> Batch:
         """The batch with its rows' features; rows of another shape than the first are rejected."""
@@ -68,7 +71,7 @@ class Batch:
         if not self.rows or self.x.shape[1:] == shape:
             return self
         bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows]
-        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
+        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes, speech=self.speech)
 
 
 def sample_id(name: str, recipe: Recipe, start: float) -> str:
@@ -182,6 +185,8 @@ def _describe_one(
     try:
         stretch = stretch_of(record["trial_index"])
         samples = recipe.describe(stretch, record.get("start"), record.get("end"))
+        if record.get(CHECKED):
+            batch.speech.append(recipe.holds_speech(stretch, record.get("start"), record.get("end")))
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []

@@ -53,6 +53,7 @@ class Recipe:
     settings : keyword settings of the set; those left out have their defaults.
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
+    only_speech : compute no features of audio without speech.
 
     Raises
     ------
@@ -70,6 +71,7 @@ class Recipe:
     segment: float | None = None
     hop: float | None = None
     weights: Weights | None = field(default=None, compare=False)
+    only_speech: bool = False
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
@@ -124,8 +126,9 @@ class Recipe:
         DataError : this eavctl has no such feature set, or it does not take the settings.
         """
         seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
+        only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
-            recipe = cls(meta.features, dict(meta.settings), seconds, hop)
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech=only_speech)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
@@ -221,6 +224,13 @@ class Recipe:
         """
         return [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
 
+    def holds_speech(self, stretch: Stretch, start: float | None = None, end: float | None = None) -> bool:
+        """Whether the part of a recording with audio from ``start`` to ``end``, in seconds, holds speech."""
+        from eavctl.features.speech_activity import holds_speech
+
+        last = stretch.duration if end is None else min(end, stretch.duration)
+        return holds_speech(stretch.cut(max(start or 0.0, 0.0), last), stretch.rate)
+
     def _spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
         """Starts and ends of the samples in the part from ``start`` to ``end``, in seconds."""
         wanted = stretch.duration if end is None else end
@@ -245,7 +255,12 @@ class Recipe:
 
     def _sample(self, stretch: Stretch, start: float, end: float) -> Sample:
         try:
-            found = self.compute(stretch.cut(start, end), stretch.rate)
+            part = stretch.cut(start, end)
+            if self.only_speech:
+                from eavctl.features.speech_activity import require_speech
+
+                require_speech(part, stretch.rate)
+            found = self.compute(part, stretch.rate)
         except SignalError as error:
             return Sample(start, end, None, str(error))
         x, account = found if isinstance(found, tuple) else (found, None)

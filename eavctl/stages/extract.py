@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +15,7 @@ from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.extraction.batches import Record, batches, sample_id
+from eavctl.extraction.batches import CHECKED, Record, batches, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
@@ -30,6 +30,8 @@ PACKAGES = {
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
+MOST_CHECKED = 20  # recordings that are searched for speech
+LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 
 __all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
@@ -116,6 +118,14 @@ class _Work:
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
         }
+
+    def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records; of audio up to `MOST_CHECKED`, evenly spaced, have the key `CHECKED`."""
+        n = len(self.manifest)
+        few = min(n, MOST_CHECKED) if self.recipe.modality == "audio" else 0
+        chosen = {i * n // few for i in range(few)}
+        for i, record in enumerate(records):
+            yield {**record, CHECKED: True} if i in chosen else record
 
     def inputs(self) -> InputHash:
         """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
@@ -251,11 +261,13 @@ def _compute(
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
     people: Counter[tuple[str, str | None]] = Counter()
+    speech: list[bool] = []
     n_done = n_rows = 0
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
         inputs, writer = work.inputs(), None
-        for batch in batches(work.recipe, work.manifest.root, inputs.records(), jobs, parts, executor):
+        records = work.checking_speech(inputs.records())
+        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
                 made_by = _versions(work.recipe.modality, parts)
@@ -269,6 +281,7 @@ def _compute(
             bad, notes = bad + batch.rejected, notes + batch.notes
             account.add(batch.accounts)
             copies.add(batch.rows)
+            speech += batch.speech
             people.update((row["label"], row.get("subject")) for row in batch.rows if "label" in row)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
@@ -295,6 +308,7 @@ def _compute(
             "account": account.found(),
             "class_counts": counts_of(people),
             "notes": findings,
+            **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result

@@ -44,6 +44,8 @@ class FeatureMeta(NamedTuple):
     shape : of one row.
     columns : names of the features; None of tensors.
     normalized : the bands that a training standardised by speaker; None where it did not.
+    speech : the recordings of the table held speech, so that a model judges no others (see
+        `eavctl.features.speech_activity`); None where that is not known.
     """
 
     modality: str
@@ -57,6 +59,7 @@ class FeatureMeta(NamedTuple):
     shape: Sequence[int] = ()
     columns: Sequence[str] | None = None
     normalized: Mapping[str, Any] | None = None
+    speech: bool | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:

@@ -138,7 +138,7 @@ def facts_of(features: FeatureTable) -> TableFacts:
     return TableFacts(
         meta["features"],
         (meta["modality"],),
-        {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns},
+        {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")},
         meta["content_hash"],
         () if meta["schema_version"] >= NAMES_RECORDINGS else (NO_RECORDINGS,),
         meta.get("distinct_names", False),

@@ -352,6 +352,7 @@ def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) ->
     return hash_json(
         {
             "table": facts.content_hash,
+            "speech": [each.get("speech") for each in facts.features.get("streams", [facts.features])],
             "kind": fitter.kind,
             "fitter": fitter.describe(),
             "evaluation": evaluation_meta(evaluation, facts.normalize),
