@@ -21,11 +21,14 @@ help:
 
 # --- environment ------------------------------------------------------------------------------------------
 
+# pipecat-ai carries the weights of a speech encoder, which are read from its file: its dependencies are not needed.
+
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
+	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0
 	touch $@
 
 # --- demo: synth to report --------------------------------------------------------------------------------
@@ -134,6 +137,11 @@ bench-memory: install
 check-statistics: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
 
+SPEECH ?= ../shared/data/emodb ../shared/data/nemo ../shared/data/ravdess-speech
+
+fit-speech-activity: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speech_activity $(SPEECH)
+
 fuzz: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.fuzz
 
@@ -143,4 +151,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test test-commands test-library lint type bench bench-memory check-statistics fuzz soak clean
+.PHONY: help install demo demo-eav eav test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

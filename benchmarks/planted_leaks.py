@@ -282,6 +282,29 @@ def _one_recording_of_two_people(rng: np.random.Generator, _: Path) -> bool:
     return found(replace(made, keys=keys, truth=truth), str(rng.choice([*BY_PERSON, *SHARING])))
 
 
+def _two_data_sets(rng: np.random.Generator) -> Corpus:
+    while True:
+        made = corpus(rng)
+        if made.keys["dataset"].nunique() == 2:
+            return made
+
+
+def _clean_data_sets(rng: np.random.Generator, _: Path) -> bool:
+    made = _two_data_sets(rng)
+    plan = split(made, str(rng.choice(["auto", "lodo"])))
+    return plan.name == "lodo" and passes(made, "lodo")
+
+
+def _one_recording_in_two_data_sets(rng: np.random.Generator, _: Path) -> bool:
+    made = _two_data_sets(rng)
+    one, other = (rng.choice(np.flatnonzero(made.keys["dataset"] == name)) for name in ("one", "two"))
+    keys, truth = made.keys.copy(), made.truth.copy()
+    for frame in (keys, truth):
+        for column in ("recording", "start", "end"):
+            frame.loc[other, column] = frame[column][one]
+    return found(replace(made, keys=keys, truth=truth), str(rng.choice(["auto", "lodo"])))
+
+
 def _classes_of_one_person(rng: np.random.Generator, _: Path) -> bool:
     made = corpus(rng)
     pairs = Counter((f"spk{s[1:]}", None) for s in made.keys["subject"])
@@ -384,6 +407,8 @@ CASES: dict[str, Case] = {
     "clean altered copies": _clean_copies,
     "altered copies of one recording of two people": _copies_of_a_shared_recording,
     "one recording of two people": _one_recording_of_two_people,
+    "clean data sets": _clean_data_sets,
+    "one recording in two data sets": _one_recording_in_two_data_sets,
     "classes that are people": _classes_of_one_person,
     "manifest: clean parts": _clean_parts,
     "manifest: overlapping parts": _overlapping_parts,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
     from eavctl.stages.train_dnn import train_dnn as train_dnn
     from eavctl.stages.train_fusion import train_fusion as train_fusion
+    from eavctl.stages.train_linear import train_linear as train_linear
     from eavctl.stages.train_svm import train_svm as train_svm
     from eavctl.stages.zero_shot import zero_shot as zero_shot
     from eavctl.storage.tables import read_features as read_features
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from eavctl.training.cross_validation import Evaluation as Evaluation
     from eavctl.training.cross_validation import cross_validate as cross_validate
     from eavctl.training.dnn_fitter import DnnFitter as DnnFitter
+    from eavctl.training.linear_fitter import LinearFitter as LinearFitter
     from eavctl.training.rows import read_training_set as read_training_set
     from eavctl.training.svm_fitter import SvmFitter as SvmFitter
 
@@ -37,6 +39,7 @@ _HOMES = {
     "DnnFitter": "training.dnn_fitter",
     "EncoderChoice": "stages.train_dnn",
     "Evaluation": "training.cross_validation",
+    "LinearFitter": "training.linear_fitter",
     "Predictor": "predicting.predictor",
     "Recipe": "extraction.recipe",
     "SvmFitter": "training.svm_fitter",
@@ -52,6 +55,7 @@ _HOMES = {
     "show": "stages.show",
     "train_dnn": "stages.train_dnn",
     "train_fusion": "stages.train_fusion",
+    "train_linear": "stages.train_linear",
     "train_svm": "stages.train_svm",
     "zero_shot": "stages.zero_shot",
 }

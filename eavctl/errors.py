@@ -30,6 +30,10 @@ class SignalError(DataError):
     """A recording cannot be used: unreadable, silent, too short, or not finite."""
 
 
+class AbsentError(SignalError):
+    """A recording is intact, but has no sound, or no picture."""
+
+
 class SettingsError(DataError):
     """The features have other settings than those that the model was trained on."""
 
@@ -44,3 +48,7 @@ class RecordingWarning(UserWarning):
 
 class TrainingWarning(UserWarning):
     """Training continued, but selection or calibration used other rows than it should."""
+
+
+class CostWarning(UserWarning):
+    """A computation that is about to start takes much time or memory."""

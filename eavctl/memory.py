@@ -1,12 +1,15 @@
-"""Reuse of memory between the steps of a training, or between recordings."""
+"""The size of the memory, and its reuse between the steps of a training, or between recordings."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import os
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of malloc.h
 LARGEST_THRESHOLD = 32 << 20  # the maximum of glibc
+CONTROL_GROUP = Path("/sys/fs/cgroup/memory.max")
 
 
 def keep_freed_memory() -> None:
@@ -20,3 +23,14 @@ def keep_freed_memory() -> None:
         set_option = ctypes.CDLL(None).mallopt
         set_option(M_MMAP_THRESHOLD, LARGEST_THRESHOLD)
         set_option(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def total_memory() -> float:
+    """Bytes of memory that processes of this machine or container can have; infinity where unknown."""
+    try:
+        total = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (ValueError, OSError, AttributeError):  # AttributeError: Windows has no sysconf
+        return float("inf")
+    with contextlib.suppress(OSError, ValueError):  # no such file, or "max"
+        total = min(total, float(CONTROL_GROUP.read_text()))
+    return total

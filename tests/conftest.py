@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 # One thread a test process: nested pools on two cores cost more than they give, and sums stay the same.
@@ -52,6 +54,60 @@ def model_meta() -> Callable[..., dict[str, Any]]:
         return {**shared, **features, "settings": {}, "rate": 16000, "features_hash": "aa", **facts}
 
     return make
+
+
+WHISPER = {
+    "model_type": "whisper",
+    "d_model": 16,
+    "encoder_layers": 3,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "max_source_positions": 50,
+    "num_mel_bins": 20,
+    "activation_function": "gelu",
+}
+
+
+@pytest.fixture(scope="session")
+def write_whisper() -> Callable[..., Path]:
+    """Writes a tiny checkpoint of Whisper's encoder with random weights, as transformers does, without it.
+
+    ``write_whisper(folder, seed=0, preprocessor={}, **config)`` returns the folder.
+    """
+
+    from safetensors.numpy import save_file
+
+    def write(folder: Path, seed: int = 0, preprocessor: Any = None, **config: Any) -> Path:
+        about, rng = {**WHISPER, **config}, np.random.default_rng(seed)
+        width, inner = about["d_model"], about["encoder_ffn_dim"]
+        shapes = {
+            "conv1.weight": (width, about["num_mel_bins"], 3),
+            "conv1.bias": (width,),
+            "conv2.weight": (width, width, 3),
+            "conv2.bias": (width,),
+            "embed_positions.weight": (about["max_source_positions"], width),
+            "layer_norm.weight": (width,),
+            "layer_norm.bias": (width,),
+        }
+        for block in (f"layers.{i}" for i in range(about["encoder_layers"])):
+            for part in ("q", "k", "v", "out"):
+                shapes[f"{block}.self_attn.{part}_proj.weight"] = (width, width)
+            for part in ("q", "v", "out"):
+                shapes[f"{block}.self_attn.{part}_proj.bias"] = (width,)
+            for norm in ("self_attn_layer_norm", "final_layer_norm"):
+                shapes |= {f"{block}.{norm}.{part}": (width,) for part in ("weight", "bias")}
+            shapes |= {f"{block}.fc1.weight": (inner, width), f"{block}.fc1.bias": (inner,)}
+            shapes |= {f"{block}.fc2.weight": (width, inner), f"{block}.fc2.bias": (width,)}
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").write_text(json.dumps(about))
+        if preprocessor is not None:
+            (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor))
+        tensors = {name: rng.normal(scale=0.3, size=shape) for name, shape in shapes.items()}
+        tensors = {name: values.astype(np.float32) for name, values in tensors.items()}
+        save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+        return folder
+
+    return write
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

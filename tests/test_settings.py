@@ -6,7 +6,8 @@ import contextlib
 import inspect
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -38,6 +39,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "video": {"n_frames": 2, "crop": "frame"},
     "audio": {"n_frames": 8},
 }
+WEIGHTS: list[Path] = []  # the folder of a tiny checkpoint, for feature sets that need one
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _weights(tmp_path_factory: pytest.TempPathFactory, write_whisper: Callable[..., Path]) -> None:
+    WEIGHTS.append(write_whisper(tmp_path_factory.mktemp("whisper")))
 
 
 class Frames:
@@ -51,14 +58,15 @@ def describe(name: str, settings: dict[str, Any]) -> None:
     """Compute a feature set on a second of something."""
     entry = registry.get("features", name)
     known = {key: value for key, value in SMALL[entry.facts["modality"]].items() if key in entry.settings}
-    chosen = Recipe(name, known | settings).settings
+    recipe = Recipe(name, known | settings)
+    recipe = recipe.with_weights(WEIGHTS[0]) if recipe.needs_weights else recipe
     noise = np.random.default_rng(0).normal(size=(2, 500))
     signals = {"audio": noise[0].repeat(40).astype(np.float32), "eeg": 10 * noise, "video": Frames()}
     signal, rate = signals[entry.facts["modality"]], entry.facts["rate"] or 250
     if prepare := entry.facts.get("prepare"):
-        filtering = {key: value for key, value in chosen.items() if key != "channels"}
+        filtering = {key: value for key, value in recipe.settings.items() if key != "channels"}
         signal, rate = prepare(signal, 250.0, **filtering)
-    entry.thing(signal, rate, **chosen)
+    recipe.compute(signal, rate)
 
 
 def embed(name: str, settings: dict[str, Any]) -> None:

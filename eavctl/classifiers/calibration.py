@@ -19,6 +19,7 @@ from eavctl.errors import DataError
 BIAS_DEVIATION = 0.3  # of the prior of a bias: with few held-out people, a wider prior overfits them
 SCALE_DEVIATION = 10.0  # of the prior of the scale, for logits with a root mean square of 1
 LEAST_SCALE = 1e-4  # above 0, so that uninformative logits keep their order
+LEAST_PROBABILITY = 1e-300  # of the true class, so that its logarithm is finite
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -69,7 +70,9 @@ class Calibration:
         return softmax(self.scale * logits + self.bias)
 
 
-def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Calibration:
+def fit_calibration(
+    logits: np.ndarray, y: np.ndarray, counts: np.ndarray, weights: np.ndarray | None = None
+) -> Calibration:
     """Fit a scale and a bias for each class by maximum a posteriori estimation with weak priors.
 
     One scale for all classes is temperature scaling [1]_; with biases it is bias-corrected temperature
@@ -77,13 +80,18 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
     logarithms of the class frequencies in the training rows; it dominates for few rows, or none. The prior of
     the scale is so wide that it only prevents an infinite scale for logits that separate all classes.
 
+    With weights, the rows are of several data sets, each held out from the classifier that gave its logits.
+    Only the scale is fitted to them, and the biases stay at the logarithms of the class frequencies: biases
+    that fit some data sets do not fit the next one, and raise its calibration error.
+
     Parameters
     ----------
     logits : shape (n_rows, n_classes), of rows that the classifier was not trained on; without rows the
         scale is 1.
     y : class indices, int, shape (n_rows,).
-    counts : number of training rows per class, shape (n_classes,); a class without rows counts as half a
-        row.
+    counts : number of training rows per class, or sum of their weights, shape (n_classes,); a class without
+        rows counts as half a row.
+    weights : of the rows, shape (n_rows,), by which several data sets count equally; None for one data set.
 
     Returns
     -------
@@ -104,6 +112,9 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
 
     size = float(np.sqrt((logits - logits.mean(axis=1, keepdims=True)).var())) or 1.0
     x, rows = logits / size, np.arange(len(y))
+    if weights is not None:
+        scale = _common_scale(x, y, expected, weights)
+        return Calibration(float(_rounded(np.array([scale / size]))[0]), _rounded(expected))
     centre = np.array([0.0, *expected])  # of the scale, then of the biases, as in all arrays below
     deviation = np.array([SCALE_DEVIATION, *[BIAS_DEVIATION] * len(counts)])
 
@@ -124,9 +135,24 @@ def fit_calibration(logits: np.ndarray, y: np.ndarray, counts: np.ndarray) -> Ca
     return Calibration(float(_rounded(found[:1] / size)[0]), _rounded(bias))
 
 
+def _common_scale(x: np.ndarray, y: np.ndarray, bias: np.ndarray, weights: np.ndarray) -> float:
+    """The scale of largest posterior for weighted rows; parameters as in `fit_calibration`, bias fixed."""
+    from scipy.optimize import minimize_scalar
+
+    rows, shares = np.arange(len(y)), weights / weights.sum()
+
+    def loss(log_scale: float) -> float:
+        scale = np.exp(log_scale)
+        log_likelihood = np.log(np.maximum(softmax(scale * x + bias)[rows, y], LEAST_PROBABILITY))
+        return float((scale / SCALE_DEVIATION) ** 2 / 2 / len(y) - shares @ log_likelihood)
+
+    limits = np.log([LEAST_SCALE, SCALE_DEVIATION * 10])
+    return float(np.exp(minimize_scalar(loss, bounds=limits, method="bounded", options={"xatol": 1e-9}).x))
+
+
 def nll(proba: np.ndarray, y: np.ndarray) -> float:
     """Mean negative log likelihood of the true classes, (n_rows,), for probabilities (n_rows, n_classes)."""
-    return -float(np.log(np.maximum(proba[np.arange(len(y)), y], 1e-300)).mean())
+    return -float(np.log(np.maximum(proba[np.arange(len(y)), y], LEAST_PROBABILITY)).mean())
 
 
 def balanced(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:

@@ -16,6 +16,7 @@ from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, 
 from eavctl.classifiers.network import Network, build_network, forward
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
+from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError, UsageError
 from eavctl.storage.provenance import hash_folder
 
@@ -73,6 +74,29 @@ class DnnModel:
         encoders = [network.encoder for network in self._networks]
         return np.concatenate([forward(encoder, x) for encoder in encoders], axis=1).astype(np.float32)
 
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of each column in the training rows, shape (n_columns,), of an encoder of columns.
+
+        Raises
+        ------
+        AttributeError : an encoder of tensors.
+        """
+        return self._of_columns("mean")
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviation of each column in the training rows, as `mean`; 1 of a constant column."""
+        return self._of_columns("std")
+
+    def _of_columns(self, name: str) -> np.ndarray:
+        """A statistic of the columns, as a mean over the members, each of which has rows of its own."""
+        encoders = [network.encoder for network in self._networks]
+        if not all(isinstance(encoder, VectorRows) for encoder in encoders):
+            raise AttributeError(f"{self._meta['encoder']} takes tensors: its input has no columns")
+        means: np.ndarray = np.mean([getattr(each, name).double().numpy() for each in encoders], axis=0)
+        return means
+
     def member(self, number: int) -> tuple[Network, Calibration]:
         """A member, its number taken modulo their count, and its calibration."""
         number %= len(self._networks)
@@ -121,6 +145,7 @@ def fit(
     x: np.ndarray,
     labels: Sequence[str] | np.ndarray,
     *,
+    row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
@@ -144,6 +169,8 @@ def fit(
     ----------
     x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
     labels : shape (n_rows,).
+    row_weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike. Copies divide
+        the weight of their unit.
     groups : shape (n_rows,), such as the speaker of each row; no group is on both sides of the validation
         split, or a `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
@@ -170,7 +197,7 @@ def fit(
         frozen epochs for an encoder without a pretrained body.
     """
     settings = settings or TrainSettings()
-    rows = Rows.of(x, labels, groups, classes, units, copies)
+    rows = Rows.of(x, labels, groups, classes, units, weights=row_weights, copies=copies)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),

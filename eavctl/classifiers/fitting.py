@@ -136,6 +136,8 @@ def _fingerprint(rows: Rows, facts: Mapping[str, Any]) -> str:
     known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "kept": kept, "layout": LAYOUT}
     if rows.copies is not None:
         known["copies"] = np.flatnonzero(rows.copies).tolist()
+    if rows.weights is not None:
+        known["weights"] = rows.weights.tolist()
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for _, numbers in present_rows(rows.x):
         digest.update(numbers.data)

@@ -54,6 +54,31 @@ class InnerRows:
         """Numbers of the rows that are not copies: those that `folds` tests, and that priors count."""
         return np.arange(len(self.y)) if self.copies is None else np.flatnonzero(~self.copies)
 
+    def divided(self, weights: np.ndarray | None) -> np.ndarray | None:
+        """Weights by which a unit counts as much with its copies as it would without them.
+
+        Parameters
+        ----------
+        weights : of the rows, shape (n_rows,), a copy's as large as its clip's; None where all are equal.
+
+        Returns
+        -------
+        float64, shape (n_rows,), mean 1; without copies, the weights as they are.
+        """
+        if self.copies is None:
+            return weights
+        unit_of_row = np.unique(self._followed.astype(str), return_inverse=True)[1]
+        n_rows, n_own = np.bincount(unit_of_row), np.bincount(unit_of_row, ~self.copies)
+        shares = (np.maximum(n_own, 1) / n_rows)[unit_of_row]
+        divided = shares if weights is None else shares * weights
+        return np.asarray(divided / divided.mean())
+
+    @property
+    def _followed(self) -> np.ndarray:
+        """What a copy shares with the rows that it follows into the parts of a fold, shape (n_rows,)."""
+        names = self.units if self.units is not None else self.groups
+        return np.arange(len(self.y)) if names is None else np.asarray(names)
+
     def _without_copies(self) -> InnerRows:
         own = self.own
         kept = (None if names is None else np.asarray(names)[own] for names in (self.groups, self.units))
@@ -64,8 +89,7 @@ class InnerRows:
         own = self.own
         train, test = (own[part] for part in fold)
         copied = np.setdiff1d(np.arange(len(self.y)), own)
-        names = self.units if self.units is not None else self.groups
-        kept = np.arange(len(self.y)) if names is None else np.asarray(names)
+        kept = self._followed
         follows = np.isin(kept[copied], kept[train]) & ~np.isin(kept[copied], kept[test])
         return np.sort(np.concatenate([train, copied[follows]])), test
 
@@ -81,7 +105,7 @@ class InnerRows:
         if self._rows_of_class.min() < 2:
             raise DataError("a class has a single row in a training part; at least two are needed")
         folds, failed = self._cut(N_FOLDS, seed, lambda folds: sum(len(t) for _, t in folds) == len(self.y))
-        self._warn("C, gamma and calibration were chosen on inner folds", failed)
+        self._warn("settings and calibration were chosen on inner folds", failed)
         return folds
 
     def validation(self, share: float, seed: int) -> list[Fold]:

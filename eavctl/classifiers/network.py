@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,14 +59,25 @@ class Criterion:
     ----------
     class_weights : (n_classes,).
     label_smoothing : share of every target spread over all classes.
+    row_weights : of the rows of a batch, (n_rows,); None where all count alike.
     """
 
     class_weights: Tensor
     label_smoothing: float
+    row_weights: Tensor | None = None
 
     def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Mean over rows, of logits (n_rows, n_classes) and class numbers (n_rows,)."""
-        return F.cross_entropy(logits, y, self.class_weights, label_smoothing=self.label_smoothing)
+        """Weighted mean over rows, of logits (n_rows, n_classes) and class numbers (n_rows,)."""
+        if self.row_weights is None:
+            return F.cross_entropy(logits, y, self.class_weights, label_smoothing=self.label_smoothing)
+        losses = F.cross_entropy(
+            logits, y, self.class_weights, label_smoothing=self.label_smoothing, reduction="none"
+        )
+        return self.row_weights @ losses / (self.row_weights @ self.class_weights[y])
+
+    def taking(self, rows: Tensor) -> Criterion:
+        """The criterion for some rows of a batch, by their numbers."""
+        return self if self.row_weights is None else replace(self, row_weights=self.row_weights[rows])
 
 
 class Trainable(Protocol):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eavctl.classifiers import weighting
 from eavctl.classifiers.calibration import decide, fit_calibration, nll, uar
 from eavctl.classifiers.network import Criterion, forward
 from eavctl.classifiers.rows import Rows
@@ -43,6 +44,8 @@ class Objective(Protocol):
         """Validate a network in evaluation mode on the validation rows, of which there may be none."""
         ...
 
+    # Optional: ``weighing(weights)`` is the objective for a batch of rows of these weights (batch,).
+
 
 class Classification:
     """Cross entropy with balanced class weights, validated by the loss of calibrated probabilities.
@@ -64,8 +67,13 @@ class Classification:
         cls, rows: Rows, train: np.ndarray, label_smoothing: float, device: torch.device
     ) -> Classification:
         """The objective for rows of which those with the numbers ``train`` are trained on."""
-        weights = torch.from_numpy(_balanced(rows.y[train], len(rows.classes))).to(device)
-        return cls(rows.counts, Criterion(weights, label_smoothing))
+        row_weights = weighting.taken(rows.fit_weights, train)
+        weights = weighting.of_classes(rows.y[train], len(rows.classes), row_weights).astype(np.float32)
+        return cls(rows.counts, Criterion(torch.from_numpy(weights).to(device), label_smoothing))
+
+    def weighing(self, weights: Tensor) -> Classification:
+        """The objective for a batch of rows of these weights, float32 (batch,)."""
+        return Classification(self.counts, replace(self.criterion, row_weights=weights))
 
     def loss(self, network: Any, x: Any, y: Tensor) -> Tensor:
         """See `Objective`; each network adds terms of its own to the cross entropy."""
@@ -80,13 +88,7 @@ class Classification:
         logits = forward(network, rows.x, self.criterion.class_weights.device)
         if not np.isfinite(logits).all():
             return Validation(math.nan)
-        calibration = fit_calibration(logits, rows.y, self.counts)
+        calibration = fit_calibration(logits, rows.y, self.counts, rows.weights)
         proba = calibration(logits)
         recall = uar(decide(proba, self.counts / self.counts.sum()), rows.y)
         return Validation(nll(proba, rows.y), {"UAR": recall}, calibration.to_meta())
-
-
-def _balanced(y: np.ndarray, n_classes: int) -> np.ndarray:
-    """Weights float32 (n_classes,) inverse to the classes' numbers of rows; 0 for a class without rows."""
-    counts = np.bincount(y, minlength=n_classes)
-    return np.where(counts, len(y) / (np.count_nonzero(counts) * np.maximum(counts, 1)), 0).astype(np.float32)

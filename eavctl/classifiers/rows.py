@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import InnerRows, Names
 from eavctl.classifiers.streams import Features, Streams, pieces
-from eavctl.errors import DataError
+from eavctl.errors import DataError, TrainingWarning
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,6 +30,9 @@ class Rows:
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
     units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
     keys : one row each, with the columns of `eavctl.storage.keys.KEYS`, where the rows come from a table.
+    weights : float64, shape (n_rows,), mean 1: how much each row counts; None where all count alike. A copy
+        has the weight of its clip, and `fit_weights` divides it among both.
+    people : shape (n_rows,), where the groups are data sets: the people in them; else None.
     copies : bool, shape (n_rows,), altered copies of other rows, which are trained on and neither tested nor
         counted; None where there are none.
     """
@@ -38,6 +43,8 @@ class Rows:
     groups: np.ndarray | None = None
     units: np.ndarray | None = None
     keys: pd.DataFrame | None = None
+    weights: np.ndarray | None = None
+    people: np.ndarray | None = None
     copies: np.ndarray | None = None
 
     @classmethod
@@ -48,6 +55,8 @@ class Rows:
         groups: Names | None = None,
         classes: Sequence[str] | None = None,
         units: Names | None = None,
+        *,
+        weights: np.ndarray | None = None,
         copies: np.ndarray | None = None,
     ) -> Rows:
         """Bring features and the names of their classes together.
@@ -59,18 +68,18 @@ class Rows:
 
         Raises
         ------
-        DataError : numbers of rows, labels, groups, units and copies differ, fewer than two classes, a label
-            that is not among the classes, or values that are not finite.
+        DataError : numbers of rows, labels, groups, units, weights and copies differ, fewer than two classes,
+            a label that is not among the classes, or values that are not finite.
         """
-        parts = {"labels": labels, "groups": groups, "units": units, "copies": copies}
+        parts = {"labels": labels, "groups": groups, "units": units, "weights": weights, "copies": copies}
         for name, given in parts.items():
             if given is not None and len(given) != len(x):
                 raise DataError(f"{len(x)} rows, {len(given)} {name}: these must be equally many")
         known, y = _numbered(labels, classes) if labels is not None else ((), np.zeros(len(x), np.int64))
         if not all(np.isfinite(piece).all() for piece in pieces(x)):
             raise DataError("features that are not finite; extract them again")
-        groups, units = (None if names is None else np.asarray(names) for names in (groups, units))
-        return cls(x, y, known, groups, units, copies=copies)
+        kept, whole = (None if names is None else np.asarray(names) for names in (groups, units))
+        return cls(x, y, known, kept, whole, weights=weights, copies=copies)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -124,19 +133,64 @@ class Rows:
 
     @property
     def counts(self) -> np.ndarray:
-        """Number of rows of each class, int, shape (n_classes,), without altered copies."""
-        return np.bincount(self.y[self.inner.own], minlength=len(self.classes))
+        """Number of rows of each class, or sum of their weights, without copies, shape (n_classes,)."""
+        own = self.inner.own
+        weights = None if self.weights is None else self.weights[own]
+        return np.bincount(self.y[own], weights, minlength=len(self.classes))
+
+    @property
+    def fit_weights(self) -> np.ndarray | None:
+        """Weights in a fit: `weights`, of clips with copies divided among both, shape (n_rows,)."""
+        return self.inner.divided(self.weights)
+
+    @property
+    def speakers(self) -> np.ndarray | None:
+        """The groups that a network is validated on: people, also where the groups are data sets.
+
+        A network is not trained on the rows that it is validated on, and a data set would be too much to
+        lose.
+        """
+        return self.groups if self.people is None else self.people
+
+    def with_inner_groups(self) -> Rows:
+        """The rows with the groups that their inner splits keep whole: data sets where that is possible.
+
+        Where the groups are data sets, but only one, or one that alone has some class, people are kept whole;
+        the latter is a `eavctl.errors.TrainingWarning`.
+        """
+        if self.people is None or self.groups is None:
+            return self
+        names = [np.unique(self.groups[self.y == number]) for number in range(len(self.classes))]
+        alone = {name: found[0] for name, found in zip(self.classes, names, strict=True) if len(found) == 1}
+        if not alone:
+            return self
+        if len(np.unique(self.groups)) > 1:
+            name, dataset = next(iter(alone.items()))
+            more = f", and {len(alone) - 1} more classes in one" if alone.keys() - {name} else ""
+            warnings.warn(
+                f"settings and calibration were chosen on people held out, not on data sets: class {name!r} "
+                f"occurs in one data set only ({dataset}){more}",
+                TrainingWarning,
+                stacklevel=2,
+            )
+        return replace(self, groups=self.people)
 
     def taking(self, rows: np.ndarray) -> Rows:
         """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self  # pictures are not held twice
-        groups, units, copies = (
-            None if part is None else part[rows] for part in (self.groups, self.units, self.copies)
-        )
-        keys = None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True)
+        parts = (self.groups, self.units, self.people, self.copies)
+        groups, units, people, copies = (None if part is None else part[rows] for part in parts)
         return replace(
-            self, x=self.x[rows], y=self.y[rows], groups=groups, units=units, keys=keys, copies=copies
+            self,
+            x=self.x[rows],
+            y=self.y[rows],
+            keys=None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True),
+            weights=weighting.taken(self.weights, rows),
+            groups=groups,
+            units=units,
+            people=people,
+            copies=copies,
         )
 
 

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eavctl.classifiers import within_class
-from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of, uar
+from eavctl.classifiers import weighting, within_class
+from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
+from eavctl.classifiers.columns import check_shape, checked, mean_uar
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.within_class import Normalizer
-from eavctl.errors import DataError
 
 if TYPE_CHECKING:
     from sklearn.svm import SVC  # not needed to predict
@@ -58,6 +58,16 @@ class SvmModel:
     priors: np.ndarray
     chosen: Mapping[str, Any]
 
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean of each column in the training rows, shape (n_columns,)."""
+        return self.normalizer.mean
+
+    @property
+    def scale(self) -> np.ndarray:
+        """Standard deviation of each column in the training rows, shape (n_columns,); 1 of a constant one."""
+        return self.normalizer.scale
+
     def decision_function(self, x: np.ndarray) -> np.ndarray:
         """Decision values of each class: the sum of soft votes over all pairs of classes.
 
@@ -76,9 +86,7 @@ class SvmModel:
         ------
         DataError : ``x`` has another number of columns.
         """
-        n_columns = self.support.shape[1]
-        if x.ndim != 2 or x.shape[1] != n_columns:
-            raise DataError(f"the model takes {n_columns} features, the table has shape {x.shape[1:]}")
+        check_shape(x, self.support.shape[1])
         support, squares = self._normalized_support
         kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), support, squares))
         return soft_votes(self._pairs(kernel), len(self.classes_))
@@ -173,6 +181,7 @@ def fit(
     x: np.ndarray,
     labels: Sequence[str] | np.ndarray,
     *,
+    weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
@@ -187,6 +196,8 @@ def fit(
     ----------
     x : float array, shape (n_rows, n_columns).
     labels : shape (n_rows,).
+    weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike. Copies divide the
+        weight of their unit.
     groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
         impossible, an `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
@@ -203,26 +214,26 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
-    x, labels = _checked(x, labels)
+    x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
     inner = InnerRows(y, classes.tolist(), groups, units, copies)
-    folds = inner.folds(seed)
+    folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
-        votes = _try(x, y, folds, c_grid, gamma_grid, jobs)
-        scores = [_mean_uar(each, y, folds) for each in votes]
+        votes = _try(x, y, divided, folds, c_grid, gamma_grid, jobs)
+        scores = [mean_uar(each, y, folds) for each in votes]
         best = max(
             range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
         )
         c, relative_gamma = choices[best]
-        normalizer = within_class.learn(x, y)
+        normalizer = within_class.learn(x, y, divided)
         rows = normalizer(x)
-        gamma = relative_gamma / _total_variance(rows)
+        gamma = relative_gamma / _total_variance(rows, divided)
         distances = _squared_distances(rows, rows)
-        machine = _machine(c).fit(_rbf(distances, gamma, out=distances), y)
-    own = inner.own
-    counts = np.bincount(y[own], minlength=len(classes))
-    calibration = fit_calibration(votes[best][own], y[own], counts)
+        machine = _fitted_machine(c, _rbf(distances, gamma, out=distances), y, divided)
+    weights_of_own = None if weights is None else weights[own]
+    counts = np.bincount(y[own], weights_of_own)
+    calibration = fit_calibration(votes[best][own], y[own], counts, weights_of_own)
     return SvmModel(
         classes_=classes,
         normalizer=normalizer,
@@ -233,7 +244,7 @@ def fit(
         gamma=gamma,
         beta=calibration.scale,
         bias=calibration.bias,
-        priors=counts / len(own),
+        priors=counts / counts.sum(),
         chosen={
             "C": c,
             "gamma_times_variance": relative_gamma,
@@ -248,6 +259,7 @@ def fit(
 def _try(
     x: np.ndarray,
     y: np.ndarray,
+    weights: np.ndarray | None,
     folds: list[Fold],
     c_grid: Sequence[float],
     gamma_grid: Sequence[float],
@@ -261,7 +273,7 @@ def _try(
 
     from eavctl.jobs import useful
 
-    tasks = (delayed(_try_fold)(x, y, fold, c_grid, gamma_grid) for fold in folds)
+    tasks = (delayed(_try_fold)(x, y, weights, fold, c_grid, gamma_grid) for fold in folds)
     votes = np.empty((len(c_grid) * len(gamma_grid), len(y), len(np.unique(y))))
     run = Parallel(n_jobs=min(useful(jobs), len(folds)), prefer="threads")
     for (_, test), found in zip(folds, run(tasks), strict=True):
@@ -270,39 +282,55 @@ def _try(
 
 
 def _try_fold(
-    x: np.ndarray, y: np.ndarray, fold: Fold, c_grid: Sequence[float], gamma_grid: Sequence[float]
+    x: np.ndarray,
+    y: np.ndarray,
+    weights: np.ndarray | None,
+    fold: Fold,
+    c_grid: Sequence[float],
+    gamma_grid: Sequence[float],
 ) -> np.ndarray:
     """Decisions of every choice on the test rows of one inner fold, (n_choices, n_test, n_classes).
 
     All choices share the distances, and all C of one gamma share its kernel.
     """
     train, test = fold
-    inside, across, variance = _fold_distances(x, y, fold)
+    weights = weighting.taken(weights, train)
+    inside, across, variance = _fold_distances(x, y, weights, fold)
     kernel, kernel_across = np.empty_like(inside), np.empty_like(across)
     votes = np.empty((len(c_grid), len(gamma_grid), len(test), len(np.unique(y))))
     for j, gamma in enumerate(gamma_grid):
         _rbf(inside, gamma / variance, out=kernel)
         _rbf(across, gamma / variance, out=kernel_across)
         for i, c in enumerate(c_grid):
-            pairs = _machine(c).fit(kernel, y[train]).decision_function(kernel_across)
+            pairs = _fitted_machine(c, kernel, y[train], weights).decision_function(kernel_across)
             votes[i, j] = soft_votes(pairs.reshape(len(test), -1), votes.shape[-1])
     return votes.reshape(-1, *votes.shape[2:])
 
 
-def _fold_distances(x: np.ndarray, y: np.ndarray, fold: Fold) -> tuple[np.ndarray, np.ndarray, float]:
-    """Squared distances among training rows and from test to training rows; variance of the training rows."""
+def _fold_distances(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, fold: Fold
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Squared distances among training rows and from test to training rows; variance of the training rows.
+
+    ``weights`` are those of the training rows.
+    """
     train, test = fold
-    normalizer = within_class.learn(x[train], y[train])
+    normalizer = within_class.learn(x[train], y[train], weights)
     rows = normalizer(x[train])
     inside, across = _squared_distances(rows, rows), _squared_distances(normalizer(x[test]), rows)
-    return inside, across, _total_variance(rows)
+    return inside, across, _total_variance(rows, weights)
 
 
-def _machine(c: float) -> SVC:
-    """An unfitted machine that takes kernel matrices, which the choices share."""
+def _fitted_machine(c: float, kernel: np.ndarray, y: np.ndarray, weights: np.ndarray | None) -> SVC:
+    """A machine fitted to a kernel matrix, in which classes count alike."""
     from sklearn.svm import SVC
 
-    return SVC(C=c, kernel="precomputed", class_weight="balanced", decision_function_shape="ovo")
+    shared: dict[str, Any] = {"C": c, "kernel": "precomputed", "decision_function_shape": "ovo"}
+    if weights is None:
+        return SVC(class_weight="balanced", **shared).fit(kernel, y)
+    # scikit-learn balances the numbers of rows; here it is their weights.
+    balanced = weights * weighting.of_classes(y, int(y.max()) + 1, weights)[y]
+    return SVC(**shared).fit(kernel, y, sample_weight=balanced)
 
 
 def _rbf(distances: np.ndarray, gamma: float, out: np.ndarray) -> np.ndarray:
@@ -311,25 +339,12 @@ def _rbf(distances: np.ndarray, gamma: float, out: np.ndarray) -> np.ndarray:
     return np.asarray(np.exp(out, out=out))
 
 
-def _mean_uar(votes: np.ndarray, y: np.ndarray, folds: list[Fold]) -> float:
-    """Mean over folds of the mean recall of the classes present."""
-    return float(np.mean([uar(votes[test].argmax(axis=1), y[test]) for _, test in folds]))
-
-
-def _checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    x, y = np.asarray(x), np.asarray(labels, dtype=str)
-    if x.ndim != 2 or len(x) != len(y) or not x.shape[1]:
-        raise DataError(f"features of shape {x.shape} and {len(y)} labels do not fit")
-    if not np.isfinite(x).all():
-        raise DataError("some features are not finite numbers")
-    if len(np.unique(y)) < 2:
-        raise DataError("a training part has a single class; at least two are needed")
-    return x, y
-
-
-def _total_variance(rows: np.ndarray) -> float:
+def _total_variance(rows: np.ndarray, weights: np.ndarray | None) -> float:
     """Mean squared distance from the mean row; 1 if all rows are equal."""
-    return float(rows.var(axis=0).sum()) or 1.0
+    if weights is None:
+        return float(rows.var(axis=0).sum()) or 1.0
+    mean = np.average(rows, axis=0, weights=weights)
+    return float(np.average(_squared_norms(rows - mean), weights=weights)) or 1.0
 
 
 def _squared_norms(rows: np.ndarray) -> np.ndarray:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import Fold
 from eavctl.classifiers.network import as_batch
 from eavctl.classifiers.objective import Objective, Validation
@@ -131,6 +132,8 @@ class Training:
         self.train, self.validation = fold
         self.device = settings.torch_device()
         self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
+        weights = weighting.taken(rows.fit_weights, self.train)
+        self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         with _seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         with torch.no_grad():
@@ -196,7 +199,7 @@ class Training:
         # Rows are converted batch by batch: all of them as floats could be many times as large.
         x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
         x = self.network.augment(x, generator)
-        loss = self.objective.loss(self.network, x, self.y[batch])
+        loss = self._objective(batch).loss(self.network, x, self.y[batch])
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
@@ -204,6 +207,14 @@ class Training:
         self.network.after_step()
         self.average.update_parameters(self.network)
         return float(loss.item())
+
+    def _objective(self, batch: Tensor) -> Objective:
+        """The objective for a batch of row numbers, which weighs its rows where they have weights."""
+        weighing = getattr(self.objective, "weighing", None)
+        if self.weights is None or weighing is None:
+            return self.objective
+        weighed: Objective = weighing(self.weights[batch])
+        return weighed
 
     def _validate(self) -> Validation:
         """Validate the mean weights, which become the best where the loss is lowest."""

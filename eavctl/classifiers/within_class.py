@@ -48,14 +48,23 @@ class Normalizer:
         return rows
 
 
-def learn(x: np.ndarray, y: np.ndarray) -> Normalizer:
-    """Fit a normaliser to training rows, (n_rows, n_columns), and their classes, (n_rows,)."""
+def learn(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Normalizer:
+    """Fit a normaliser to training rows, (n_rows, n_columns), and their classes, (n_rows,).
+
+    Parameters
+    ----------
+    weights : of the rows, shape (n_rows,), mean 1; None where all count alike.
+    """
     rows = np.array(x, np.float64)
-    mean, scale = rows.mean(axis=0), rows.std(axis=0)
+    mean = np.average(rows, axis=0, weights=weights)
+    scale = rows.std(axis=0) if weights is None else np.sqrt(weights @ (rows - mean) ** 2 / len(rows))
     scale = np.where(scale > np.finfo(np.float32).eps * np.abs(mean), scale, 1)
     rows = _compressed(rows, mean, scale)
     for name in np.unique(y):
-        rows[y == name] -= rows[y == name].mean(axis=0)
+        mine = y == name
+        rows[mine] -= np.average(rows[mine], axis=0, weights=None if weights is None else weights[mine])
+    if weights is not None:
+        rows *= np.sqrt(weights)[:, None]
     variance, directions = _widest(rows)
     strength = SHRINKAGE * (rows * rows).sum() / len(rows) / min(rows.shape)
     return Normalizer(mean, scale, directions.astype(np.float32), 1 - 1 / np.sqrt(1 + variance / strength))

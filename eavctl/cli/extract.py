@@ -54,6 +54,7 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ --features logmel -o logmel.parquet --jobs 2",
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
+    "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
 )
@@ -65,9 +66,9 @@ def extract(
     features: Annotated[
         str,
         typer.Option(
-            help="Compute this feature set. Of audio: functionals, seed33, means180 (columns), logmel, fbank "
-            "(tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: face-stats (columns), "
-            "faces (tensor)."
+            help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
+            "(columns), logmel, fbank (tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: "
+            "face-stats (columns), faces (tensor)."
         ),
     ] = "functionals",
     fast: Annotated[
@@ -84,6 +85,13 @@ def extract(
     face_model: Annotated[
         Path | None,
         typer.Option(help="Detect faces by this YuNet model (.onnx).", show_default="built-in detector"),
+    ] = None,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Encode speech by the public checkpoint (config.json and weights) in this folder.",
+            show_default="those of pipecat-ai, if it is installed",
+        ),
     ] = None,
     segment: Segment = None,
     hop: Hop = None,
@@ -130,6 +138,7 @@ def extract(
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
+    recipe = recipe.with_weights(*([weights] if weights else []))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
 from eavctl.errors import UsageError
+from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
@@ -20,18 +21,22 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = Path("svm.joblib")
 BAR = 32  # characters for a probability of 1
 BLOCK, ASCII_BLOCK = "█", "#"
+UNSURE, WIDTH = "unsure", 80
 
 
 def judge(
     sources: Sequence[str],
     model: Path | None = None,
     *,
+    weights: Sequence[Path] = (),
     separate: Mapping[str, str] | None = None,
     out: str | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    abstain: float = 0.0,
+    adapt: bool = False,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -54,14 +59,17 @@ def judge(
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
-    guard(outputs, [*sources, *separate.values(), found], force=force)
+    guard(outputs, [*sources, *separate.values(), found, *weights], force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {
+        "weights": weights,
         "separate": separate,
         "choice": choice,
         "trial": trial,
         "segment": segment,
         "hop": hop,
+        "abstain": abstain,
+        "adapt": adapt,
         "strict": strict,
     }
     if dry_run:
@@ -125,12 +133,12 @@ def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
 def _title(result: Predicted) -> str:
     """The title of a picture: the answer, or how many segments have each."""
     if len(result.rows) > 1:
-        counts = Counter(row.pred for row in result.rows)
+        counts = Counter(UNSURE if row.unsure else row.pred for row in result.rows)
         return f"{len(result.rows)} segments: " + ", ".join(f"{name} {n}" for name, n in counts.most_common())
     (row,) = result.rows
-    right = result.right(row)
-    known = f", right {right['right']:.0%} out of fold" if right else ""
-    return f"{row.pred} {row.proba[result.classes.index(row.pred)]:.0%}{known}"
+    right, answer = result.right(row), f"{row.pred} {row.proba[result.classes.index(row.pred)]:.0%}"
+    known = f", right {right['right']:.0%} on {measured_on(right['measured_on'])}" if right else ""
+    return f"{UNSURE} (likeliest: {answer})" if row.unsure else answer + known
 
 
 def _find(model: Path | None) -> Path:
@@ -157,13 +165,15 @@ def _facts(result: Predicted) -> dict[str, Any]:
 
 
 def _lines(result: Predicted) -> list[str]:
-    width = max(len(name) for name in result.classes)
+    answers = [f"{UNSURE} ({row.pred})" if row.unsure else row.pred for row in result.rows]
+    width = max(len(name) for name in (*result.classes, *answers))
     is_cut = len({row.recording for row in result.rows}) < len(result.rows)
     lines = []
-    for row in result.rows:
+    for row, answer in zip(result.rows, answers, strict=True):
         when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
         proba, right = row.proba[result.classes.index(row.pred)], _right(result.right(row))
-        lines.append(f"{when}{row.pred:<{width}}  {proba:.2f}  {right}  {row.recording}")
+        why = f"  ({'; '.join(row.unsure)})" if row.unsure else ""
+        lines.append(f"{when}{answer:<{width}}  {proba:.2f}  {right}  {row.recording}{why}")
     return lines
 
 
@@ -179,20 +189,31 @@ def _card(result: Predicted, row: Row) -> list[str]:
     width = max(len(name) for name in result.classes)
     order = sorted(range(len(result.classes)), key=lambda i: -row.proba[i])
     block = BLOCK if can_show(BLOCK, sys.stdout) else ASCII_BLOCK
-    lines = [f"{row.recording}: {row.pred}", ""]
+    answer = f"{UNSURE} (likeliest: {row.pred})" if row.unsure else row.pred
+    lines = [f"{row.recording}: {answer}", ""]
     lines += [
         f"  {result.classes[i]:<{width}}  {row.proba[i]:5.1%}  {block * round(row.proba[i] * BAR)}".rstrip()
         for i in order
     ]
     if row.pred != result.classes[order[0]]:
         lines += ["", f"  {_why_not_likeliest(result, row)}"]
+    for reason in row.unsure:
+        import textwrap
+
+        lines += [
+            "",
+            *textwrap.wrap(f"Unsure: {reason}.", WIDTH, initial_indent="  ", subsequent_indent="  "),
+        ]
     right = result.right(row)
     if right is not None:
         lines += [
             "",
             f"  Of {right['n_rows']} out-of-fold answers {row.pred!r} of about this probability,",
-            f"  {right['right']:.0%} [{right['low']:.0%}, {right['high']:.0%}] were right.",
+            f"  {right['right']:.0%} [{right['low']:.0%}, {right['high']:.0%}] were right, measured on",
+            f"  {measured_on(right['measured_on'])}.",
         ]
+        if not is_cross_corpus(right["measured_on"]):
+            lines.append("  The figure holds for such recordings only; on others fewer may be right.")
     if result.is_fusion:
         lines += ["", f"  {_streams(row)}"]
         expected = result.predictor.confidence.expected_uar(row)

@@ -84,7 +84,7 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, ravdess, eav, eeg or csv.",
+        help="Read the data set by this layout: folder, ravdess, emodb, nemo, eav, eeg or csv.",
         show_default="recognised",
     ),
 ]
@@ -121,13 +121,29 @@ Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any recor
 
 # --- training and evaluation ------------------------------------------------------------------------------
 
-Table = Annotated[Path, typer.Argument(help="Feature table (.parquet), or - for stdin.")]
+Tables = Annotated[
+    list[str],
+    typer.Argument(metavar="TABLE...", help="Feature table (.parquet), or - for stdin; several are stacked."),
+]
+Labels = Annotated[
+    str | None,
+    typer.Option(
+        help="Rename classes, as NAME=CLASS, such as anger=angry,happiness=happy; NAME= leaves a class out."
+    ),
+]
+Corpora = Annotated[
+    str,
+    typer.Option(
+        help="Let data sets count alike in the training, and the classes in each (equal), or all rows (rows)."
+    ),
+]
 Protocol = Annotated[
     str,
     typer.Option(
-        help="Split rows by this protocol: auto, random, stratified, group-kfold, loso, eav-70-30, eav-50-50 "
-        "(each subject apart) or given (the table's own split or fold column). auto takes group-kfold where "
-        "the table names subjects or has epochs of several recordings, else stratified."
+        help="Split rows by this protocol: auto, random, stratified, group-kfold, loso, lodo (one data set "
+        "left out at a time), eav-70-30, eav-50-50 (each subject apart) or given (the table's own split or "
+        "fold column). auto takes lodo of several data sets, group-kfold where the table names subjects or "
+        "has epochs of several recordings, else stratified."
     ),
 ]
 Folds = Annotated[int, typer.Option(min=2, help="Split into this many folds.")]
@@ -142,8 +158,9 @@ Group = Annotated[
 Normalize = Annotated[
     str | None,
     typer.Option(
-        help="'speaker': standardize features by the speaker's own clips, without labels. Prediction then "
-        "needs several clips of each speaker, and every output says so.",
+        help="Standardize features without labels by the clips of the same speaker, or of the same dataset. "
+        "Prediction then needs several clips of each speaker, or 20 of each data set, and every output says "
+        "so.",
         show_default="none",
     ),
 ]

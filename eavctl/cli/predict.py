@@ -32,7 +32,9 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict clip.wav",
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
+    "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls/ --adapt -o preds.parquet",
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
@@ -54,6 +56,13 @@ def predict(
         Path | None,
         typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it exists"),
     ] = None,
+    weights: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
+            show_default="those of pipecat-ai, if it is installed",
+        ),
+    ] = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
@@ -66,6 +75,18 @@ def predict(
     epoch: Epoch = None,
     segment: Segment = None,
     hop: Hop = None,
+    abstain: Annotated[
+        float,
+        typer.Option(help="Answer 'unsure' below this probability of the answer, 0 to 1, such as 0.5."),
+    ] = 0.0,
+    adapt: Annotated[
+        bool,
+        typer.Option(
+            "--adapt",
+            help="Standardize features by the recordings at hand, 20 or more, without labels; for recordings "
+            "of one source, unlike the training's.",
+        ),
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
@@ -80,7 +101,8 @@ def predict(
     """Predict which emotion recordings express, and with what confidence.
 
     Confidence is the share of right answers among out-of-fold recordings of the training that were judged
-    with about the same probability. A fusion model uses the modalities that a recording has; the output
+    with about the same probability. An answer is unsure where the recording is unlike the training data, or
+    its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
     """
     from eavctl.datasets.choice import Choice
@@ -91,12 +113,15 @@ def predict(
     judge(
         sources or [],
         model,
+        weights=weights or [],
         separate={k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         out=out,
         choice=Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),
         trial=trial,
         segment=segment,
         hop=hop,
+        abstain=abstain,
+        adapt=adapt,
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -12,6 +12,10 @@ from eavctl.evaluation import formatting
 def print_scores(scores: Mapping[str, Any]) -> None:
     """Print the scores, and published ones of the same data set and protocol, if there are any."""
     say(score_line(scores))
+    if isinstance(scores.get("calibration_error"), Mapping):  # one number in files of older versions
+        say(f"expected calibration error {formatting.calibration(scores)}")
+    for line in dataset_lines(scores):
+        say(line)
     if scores["published"]:
         say(scores["published"])
 
@@ -22,6 +26,23 @@ def score_line(scores: Mapping[str, Any]) -> str:
     parts = ", ".join(f"{title} {formatting.score(scores[key])}" for title, key in titles)
     note = formatting.intervals_over(scores, scores["uar"])
     return f"{parts} ({note}); chance {formatting.number(scores['chance'])}"
+
+
+def dataset_lines(scores: Mapping[str, Any]) -> list[str]:
+    """The UAR of each data set, and their mean, where there are several."""
+    entries = scores.get("per_dataset")  # not in models of older versions
+    if not entries:
+        return []
+    lines = list(map(dataset_line, entries))
+    over = scores["over_datasets"]
+    note = formatting.intervals_over(over, over["uar"])
+    return [*lines, f"mean over {over['n_clusters']} data sets: UAR {formatting.score(over['uar'])} ({note})"]
+
+
+def dataset_line(entry: Mapping[str, Any]) -> str:
+    """The UAR of a data set with its interval, and chance; see `eavctl.evaluation.by_dataset`."""
+    note, chance = formatting.intervals_over(entry, entry["uar"]), formatting.number(entry["chance"])
+    return f"{entry['dataset']}: UAR {formatting.score(entry['uar'])} ({note}); chance {chance}"
 
 
 def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:

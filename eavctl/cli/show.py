@@ -38,7 +38,7 @@ def show(
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        if key in ("subsets", "versus", "zero_shot") and value:
+        if key in ("subsets", "versus", "zero_shot", "per_dataset") and value:
             lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
         elif _is_interval(value):
             written = formatting.difference if key == "difference" else formatting.score
@@ -53,12 +53,14 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
 
 def _scores(key: str, value: Any) -> list[str]:
     """Scores as the command that made them prints them."""
-    from eavctl.cli.scores import verdict
+    from eavctl.cli.scores import dataset_line, verdict
     from eavctl.evaluation import zero_shot
     from eavctl.fusion import subsets
 
     if key == "versus":
         return [verdict(each) for each in value]
+    if key == "per_dataset":
+        return [dataset_line(each) for each in value]
     return subsets.lines(value) if key == "subsets" else zero_shot.lines(value)
 
 

@@ -1,4 +1,4 @@
-"""``eavctl train-dnn``: a feature table of tensors to a network."""
+"""``eavctl train-dnn``: feature tables of tensors to a network."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.options import (
     Batch,
+    Corpora,
     Device,
     DryRun,
     Epochs,
@@ -18,19 +19,20 @@ from eavctl.cli.options import (
     FreezeRate,
     Group,
     Json,
+    Labels,
     Members,
     Normalize,
     Predictions,
     Protocol,
     Rate,
     Seed,
-    Table,
+    Tables,
     TensorBoard,
     Threads,
     check_stdout,
 )
 from eavctl.cli.training import run_training, torch_threads, train_settings
-from eavctl.cli.values import read_settings
+from eavctl.cli.values import read_labels, read_settings
 
 
 @command(
@@ -42,7 +44,7 @@ from eavctl.cli.values import read_settings
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
 )
 def train_dnn(
-    table: Table,
+    tables: Tables,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.pt).")],
     encoder: Annotated[
         str | None,
@@ -88,6 +90,8 @@ def train_dnn(
     folds: Folds = 5,
     group: Group = None,
     normalize: Normalize = None,
+    labels: Labels = None,
+    corpora: Corpora = "equal",
     predictions: Predictions = None,
     keep_folds: Annotated[
         bool,
@@ -119,6 +123,8 @@ def train_dnn(
         ),
         "evaluation": Evaluation(protocol, folds, group, seed),
         "normalize": normalize,
+        "labels": read_labels(labels),
+        "corpora": corpora,
         "keep_folds": keep_folds,
         "force": force,
     }  # fmt: skip
@@ -126,10 +132,10 @@ def train_dnn(
     with torch_threads(jobs):
         run_training(
             "train-dnn",
-            f"a network on {table}",
+            f"a network on {', '.join(tables)}",
             [out, predictions],
-            lambda: stage.plan(table, out, **options),
-            lambda tick: stage.train_dnn(table, out, log_dir=tensorboard, on_fold=tick, **options),
+            lambda: stage.plan(tables, out, **options),
+            lambda tick: stage.train_dnn(tables, out, log_dir=tensorboard, on_fold=tick, **options),
             dry_run=dry_run,
             as_json=as_json,
         )

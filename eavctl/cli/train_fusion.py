@@ -11,6 +11,7 @@ from eavctl.cli.app import command
 from eavctl.cli.options import (
     Batch,
     Contrastive,
+    Corpora,
     Device,
     DryRun,
     Encoders,
@@ -21,6 +22,7 @@ from eavctl.cli.options import (
     FreezeRate,
     Group,
     Json,
+    Labels,
     Members,
     NetworkSettings,
     Predictions,
@@ -33,7 +35,7 @@ from eavctl.cli.options import (
     check_stdout,
 )
 from eavctl.cli.training import run_training, torch_threads, train_settings
-from eavctl.cli.values import network_settings
+from eavctl.cli.values import network_settings, read_labels
 from eavctl.errors import UsageError
 
 MODEL_ENDINGS = (".pt", ".joblib")
@@ -85,6 +87,8 @@ def train_fusion(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    labels: Labels = None,
+    corpora: Corpora = "equal",
     predictions: Predictions = None,
     jobs: Threads = None,
     seed: Seed = 42,
@@ -118,6 +122,8 @@ def train_fusion(
         "init": starts,
         "partial": partial,
         "network_settings": network_settings(set_, contrastive),
+        "labels": read_labels(labels),
+        "corpora": corpora,
         "settings": settings,
         "evaluation": Evaluation(protocol, folds, group, seed),
         "predictions": predictions,

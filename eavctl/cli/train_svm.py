@@ -1,4 +1,4 @@
-"""``eavctl train-svm``: a feature table to a support vector machine."""
+"""``eavctl train-svm``: feature tables to a support vector machine."""
 
 from __future__ import annotations
 
@@ -9,20 +9,23 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import (
+    Corpora,
     DryRun,
     Folds,
     Force,
     Group,
     Jobs,
     Json,
+    Labels,
     Normalize,
     Predictions,
     Protocol,
     Seed,
-    Table,
+    Tables,
     check_stdout,
 )
 from eavctl.cli.training import run_training
+from eavctl.cli.values import read_labels
 
 
 @command(
@@ -30,14 +33,17 @@ from eavctl.cli.training import run_training
     "eavctl train-svm feats.parquet -o svm.joblib",
     "eavctl train-svm feats.parquet -o svm.joblib --protocol loso --predictions preds.parquet",
     "eavctl train-svm feats.parquet -o svm.joblib --folds 4 --normalize speaker",
+    "eavctl train-svm emodb.parquet ravdess.parquet -o svm.joblib --labels anger=angry,happiness=happy,calm=",
 )
 def train_svm(
-    table: Table,
+    tables: Tables,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
     normalize: Normalize = None,
+    labels: Labels = None,
+    corpora: Corpora = "equal",
     predictions: Predictions = None,
     jobs: Jobs = 1,
     seed: Seed = 42,
@@ -59,14 +65,16 @@ def train_svm(
         "predictions": predictions,
         "evaluation": Evaluation(protocol, folds, group, seed),
         "normalize": normalize,
+        "labels": read_labels(labels),
+        "corpora": corpora,
         "force": force,
     }
     run_training(
         "train-svm",
-        f"a support vector machine on {table}",
+        f"a support vector machine on {', '.join(tables)}",
         [out, predictions],
-        lambda: stage.plan(table, out, **options),
-        lambda tick: stage.train_svm(table, out, jobs=jobs, on_fold=tick, **options),
+        lambda: stage.plan(tables, out, **options),
+        lambda tick: stage.train_svm(tables, out, jobs=jobs, on_fold=tick, **options),
         dry_run=dry_run,
         as_json=as_json,
     )

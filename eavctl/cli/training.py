@@ -1,9 +1,10 @@
-"""What train-svm, train-dnn, train-fusion and zero-shot share on the command line."""
+"""What the train- commands and zero-shot share on the command line."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,9 +41,11 @@ def run_training(
 
     files = [path for path in outputs if path is not None]
     if dry_run:
-        print_plan(command, f"train {what}", plan(), files, as_json)
+        with _costs_shown():
+            planned = plan()
+        print_plan(command, f"train {what}", planned, files, as_json)
         return
-    with progress(f"train {what}") as tick:
+    with progress(f"train {what}") as tick, _costs_shown():
         trained = train(tick)
     for text in trained.warnings:
         warn(text)
@@ -57,6 +60,27 @@ def run_training(
     say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
     if as_json:
         emit_result(command, files, _summary(meta), up_to_date=trained.up_to_date)
+
+
+@contextlib.contextmanager
+def _costs_shown() -> Iterator[None]:
+    """Print each `CostWarning` of the block once, before the work that it is about."""
+    from eavctl.errors import CostWarning
+
+    shown = set[str]()
+    with warnings.catch_warnings():  # restores `showwarning`, too
+        warnings.simplefilter("always", CostWarning)
+        show = warnings.showwarning
+
+        def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
+            if not issubclass(category, CostWarning):
+                show(message, category, *where)
+            elif str(message) not in shown:
+                shown.add(str(message))
+                warn(str(message))
+
+        warnings.showwarning = tell  # type: ignore[assignment]
+        yield
 
 
 def print_plan(command: str, work: str, planned: Planned, outputs: Outputs, as_json: bool) -> None:

@@ -29,6 +29,25 @@ def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def read_labels(text: str | None) -> dict[str, str | None]:
+    """New names of classes, given as ``anger=angry,calm=``; None for a class that is left out.
+
+    Raises
+    ------
+    UsageError : a part is not of that form, or a class is given two names.
+    """
+    found: dict[str, str | None] = {}
+    for pair in (text or "").split(","):
+        name, equals, new = (part.strip() for part in pair.partition("="))
+        if pair.strip() and not (name and equals):
+            raise UsageError(
+                f"--labels takes NAME=CLASS, or NAME= to leave a class out, not {pair.strip()!r}"
+            )
+        if name and found.setdefault(name, new or None) != (new or None):
+            raise UsageError(f"--labels gives {name} two names: leave one out")
+    return found
+
+
 def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
     """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
 

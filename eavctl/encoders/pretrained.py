@@ -60,7 +60,7 @@ class Pretrained(nn.Module):
     def __init__(self, size: str, body: nn.Module, embedding_dim: int, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         for part in self.parts:
-            _reach(body, part, f"no {part} in its {type(body).__name__}")
+            reach(body, part, f"no {part} in its {type(body).__name__}")
         self.size = size
         self.body = body
         self.embedding_dim = embedding_dim
@@ -163,11 +163,16 @@ def public(config: str, network: str) -> tuple[Any, Any]:
         import transformers
     except ImportError as error:
         raise UsageError(f"transformers cannot be imported ({error}): pip install '{TESTED}'") from error
-    return _reach(transformers, config, f"no {config}"), _reach(transformers, network, f"no {network}")
+    return reach(transformers, config, f"no {config}"), reach(transformers, network, f"no {network}")
 
 
-def _reach(whole: Any, name: str, missing: str) -> Any:
-    """The attribute with a dotted name, or a UsageError if this version of `transformers` lacks it."""
+def reach(whole: Any, name: str, missing: str) -> Any:
+    """The attribute with a dotted name.
+
+    Raises
+    ------
+    UsageError : this version of `transformers` lacks it, which ``missing`` describes.
+    """
     try:
         return attrgetter(name)(whole)
     except (AttributeError, ImportError) as error:

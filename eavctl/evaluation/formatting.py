@@ -28,6 +28,21 @@ def score(entry: Mapping[str, Any]) -> str:
     return f"{number(entry['value'])} [{number(entry['low'])}, {number(entry['high'])}]"
 
 
+def calibration(scores: Mapping[str, Any]) -> str:
+    """Format the expected calibration error; of several data sets also that of each, and their mean.
+
+    Parameters
+    ----------
+    scores : as `eavctl.evaluation.summary.summarize` gives them.
+    """
+    text, each = score(scores["calibration_error"]), scores["calibration_error_by_dataset"]
+    if not each:
+        return text
+    mean = number(sum(entry["value"] for entry in each.values()) / len(each))
+    parts = ", ".join(f"{name} {score(entry)}" for name, entry in each.items())
+    return f"{text} over all rows, {mean} as the mean of each data set ({parts})"
+
+
 def difference(entry: Mapping[str, Any]) -> str:
     """Format a signed difference and its interval, if it has one; see `score`."""
     if entry["low"] is None:

@@ -17,6 +17,7 @@ from eavctl.storage.keys import AUGMENT
 
 # A name is unique only within these keys: trial 3 of one person is not trial 3 of another.
 UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
+    "sample_id": ("dataset",),
     "clip_id": ("dataset",),
     "subject": ("dataset",),
     "session": ("dataset", "subject"),

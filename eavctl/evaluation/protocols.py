@@ -30,7 +30,9 @@ RANDOM_PARTS = 5  # one of five is the test part: 80/20
 TEST_SPLIT = "test"
 CLIP = "clip_id"
 SUBJECT = "subject"
-GROUPS = (SUBJECT, "session", RECORDING, "trial", CLIP, "task", "dataset", BLOCK)
+DATASET = "dataset"
+LODO = "lodo"  # the protocol, leave one data set out
+GROUPS = (SUBJECT, "session", RECORDING, "trial", CLIP, "task", DATASET, BLOCK)
 
 SHARED_SPEAKERS = "speakers may be on both sides of the split: the score does not generalise to new speakers"
 NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split"
@@ -73,6 +75,7 @@ class Plan:
     groups : shape (n_rows,), str: groups that inner splits keep whole if there are at least two; the unit for
         rows without a group.
     units : shape (n_rows,), str: units, which are never divided (see `eavctl.evaluation.groups.units`).
+    people : shape (n_rows,), str: of ``lodo``, whose groups are data sets, the subjects; else None.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Plan:
     shares: bool = False
     groups: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
     units: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
+    people: np.ndarray | None = None
 
     @property
     def allow(self) -> tuple[str, ...]:
@@ -116,14 +120,16 @@ def splits(
 
         - ``group-kfold``: k folds of whole groups;
         - ``loso``: leave one group out;
+        - ``lodo``: leave one data set out;
         - ``stratified``: k folds of whole clips;
         - ``random``: one split of whole clips, 80/20;
         - ``eav-70-30``, ``eav-50-50``: within each subject, train on the first trials of every class and test
           on the rest;
         - ``given``: the column ``split`` or ``fold`` of the table;
-        - ``auto``: ``group-kfold`` if the table has at least two groups, else ``stratified``. If it has fewer
-          than two subjects and clips are epochs of one recording, the groups are sessions, or recordings if
-          there are fewer than two sessions.
+        - ``auto``: ``lodo`` if the table has at least two data sets and no group is given; else
+          ``group-kfold`` if it has at least two groups, else ``stratified``. If it has fewer than two
+          subjects and clips are epochs of one recording, the groups are sessions, or recordings if there are
+          fewer than two sessions.
     folds : number of folds of ``group-kfold`` and ``stratified``.
     group : key column whose values are kept whole, or ``block`` (see `eavctl.evaluation.groups.blocks`); by
         default ``subject``. Any other allows a subject on both sides.
@@ -159,11 +165,18 @@ def splits(
 
 
 def _with_names(plan: Plan, keys: pd.DataFrame, units_of: np.ndarray) -> Plan:
-    """The plan with the groups and units of all rows of a key table."""
-    groups = identify(keys, plan.group)
+    """The plan with the groups, units and people of all rows of a key table."""
+    people = _kept_whole(keys, SUBJECT, units_of) if plan.name == LODO else None
+    groups = _kept_whole(keys, plan.group, units_of)
+    return replace(plan, groups=groups, units=units_of.astype(str), people=people)
+
+
+def _kept_whole(keys: pd.DataFrame, group: str, units_of: np.ndarray) -> np.ndarray:
+    """The group of each row, str; the unit of a row without a group; merged where groups share units."""
+    groups = identify(keys, group)
     whole = np.where(groups == None, units_of, groups)  # noqa: E711  (elementwise)
-    whole = connected(whole, (np.arange(len(keys)), whole), (np.arange(len(keys)), units_of))
-    return replace(plan, groups=whole.astype(str), units=units_of.astype(str))
+    rows = np.arange(len(whole))
+    return connected(whole, (rows, whole), (rows, units_of)).astype(str)
 
 
 def _with_copies(plan: Plan, keys: pd.DataFrame, is_copy: np.ndarray) -> Plan:
@@ -211,7 +224,9 @@ class _Request:
 
 
 def _choose(request: _Request, *, is_asked: bool) -> tuple[str, _Request]:
-    """Choose group k-fold if there are groups, with at most one fold per group, else stratified."""
+    """Choose lodo of several data sets, else group k-fold, one fold a group at most, else stratified."""
+    if not is_asked and request.n_groups(DATASET) > 1 and None not in identify(request.keys, DATASET):
+        return LODO, request
     if request.n_groups(request.group) < 2 and not is_asked:
         if not epochs_share_recordings(request.keys):
             return "stratified", request
@@ -243,6 +258,14 @@ def _loso(request: _Request) -> Plan:
     groups, request = _whole_groups(request)
     number = {name: i + 1 for i, name in enumerate(named(groups))}
     return _grouped_plan("loso", request, _by_fold(np.array([number[name] for name in groups])))
+
+
+def _lodo(request: _Request) -> Plan:
+    """Leave one data set out: people of different data sets are different people."""
+    groups, request = _whole_groups(replace(request, group=DATASET))
+    number = {name: i + 1 for i, name in enumerate(named(groups))}
+    parts = _by_fold(np.array([number[name] for name in groups]))
+    return Plan(LODO, DATASET, parts, request.notes)
 
 
 def _stratified(request: _Request) -> Plan:
@@ -334,6 +357,7 @@ def _within_subjects(request: _Request, name: str, share: float) -> Plan:
 _PROTOCOLS: dict[str, Callable[[_Request], Plan]] = {
     "group-kfold": _group_kfold,
     "loso": _loso,
+    LODO: _lodo,
     "stratified": _stratified,
     "random": _random,
     "eav-70-30": functools.partial(_within_subjects, name="eav-70-30", share=0.7),
@@ -440,7 +464,7 @@ def _sharing(keys: pd.DataFrame, group: str = CLIP) -> tuple[str, ...]:
     """Warnings about what may be on both sides of a split that keeps only these groups whole."""
     n_subjects = len(named(identify(keys, SUBJECT)))
     people = (NO_SUBJECTS, ONE_SUBJECT)[n_subjects] if n_subjects < 2 else SHARED_SPEAKERS
-    is_divided = group not in ("session", RECORDING, "dataset") and epochs_share_recordings(keys)
+    is_divided = group not in ("session", RECORDING, DATASET) and epochs_share_recordings(keys)
     return (people, SHARED_RECORDINGS) if is_divided else (people,)
 
 

@@ -28,7 +28,8 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
     JSON-able dictionary: ``seconds``, the shortest and longest duration of a row, or None if times are not
     known; ``classes``, for each class predicted often enough its bins by ascending confidence: ``up_to`` (the
     highest confidence in it; 1 in the last), ``right`` (accuracy) with ``low`` and ``high``, ``n_rows``, and
-    ``over``, the clusters of the interval.
+    ``over``, the clusters of the interval; and ``measured_on``: the key whose values the protocol held out
+    (``held_out``, such as ``dataset`` or ``subject``; None if unknown) and the names of the ``datasets``.
     """
     import numpy as np
 
@@ -67,7 +68,12 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
         if len(found) == len(parts):
             found[-1]["up_to"] = 1.0
             classes[name] = found
-    return {"seconds": _lengths(keys["start"], keys["end"]), "classes": classes}
+    names = sorted({str(name) for name in keys["dataset"].dropna()})
+    return {
+        "seconds": _lengths(keys["start"], keys["end"]),
+        "classes": classes,
+        "measured_on": {"held_out": table.about.protocol.group, "datasets": names},
+    }
 
 
 def _lengths(start: Any, end: Any) -> list[float] | None:
@@ -100,3 +106,24 @@ def look_up(level: Mapping[str, Any], answer: str, confidence: float) -> dict[st
     """
     parts: Sequence[dict[str, Any]] = level["classes"].get(answer, ())
     return next((part for part in parts if confidence <= part["up_to"]), None)
+
+
+def measured_on(measured: Mapping[str, Any]) -> str:
+    """What accuracies were measured on, in words.
+
+    Parameters
+    ----------
+    measured : ``measured_on`` of a `reliability`; empty in files of older versions.
+    """
+    names, held_out = measured.get("datasets", ()), measured.get("held_out")
+    if is_cross_corpus(measured):
+        return f"{len(names)} data sets, each held out"
+    what = "held-out speakers" if held_out == "subject" else "held-out recordings"
+    if not names:
+        return f"{what} of the training data"
+    return f"{what} of the data set{'s' if len(names) > 1 else ''} {', '.join(names)}"
+
+
+def is_cross_corpus(measured: Mapping[str, Any]) -> bool:
+    """Whether accuracies were measured on data sets held out, so that they hold for other data sets."""
+    return measured.get("held_out") == "dataset" and len(measured["datasets"]) > 1

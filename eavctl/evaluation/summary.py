@@ -10,6 +10,8 @@ import numpy as np
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
+from eavctl.evaluation.by_dataset import by_dataset
+from eavctl.evaluation.calibration_error import calibration_by_dataset, calibration_interval
 from eavctl.evaluation.groups import full, identify, named, short
 from eavctl.evaluation.intervals import (
     LEVEL,
@@ -28,9 +30,11 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
 
     Returns
     -------
-    dict with ``uar``, ``macro_f1`` and ``accuracy`` (each ``value``, ``low``, ``high``; the ends are None
-    for too few clusters), the ``level`` of these intervals, the name of the clusters as ``over`` and their
-    number as ``n_clusters``, ``chance`` and the other scores, ``per_class``, ``confusion``, ``per_subject``,
+    dict with ``uar``, ``macro_f1``, ``accuracy`` and ``calibration_error`` (each ``value``, ``low``,
+    ``high``; the ends are None for too few clusters), the ``level`` of these intervals, the name of the
+    clusters as ``over`` and their number as ``n_clusters``, ``chance`` and the other scores, among them the
+    ``calibration_error_by_dataset`` of each of several data sets, ``per_class``, ``confusion``,
+    ``per_subject``, ``per_dataset`` and ``over_datasets`` (see `eavctl.evaluation.by_dataset.by_dataset`),
     the numbers of rows, clips and subjects, and the ``published`` scores for this data set and protocol, or
     None.
 
@@ -46,6 +50,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     pred = table.pred[known]
     scores = metrics.score(labels, pred, table.proba[known], table.classes)
     truth, predicted = metrics.indices(labels, scores.classes), metrics.indices(pred, scores.classes)
+    padded = np.zeros((len(keys), len(scores.classes)))
+    padded[:, : len(table.classes)] = table.proba[known]
     clusters = clusters_of(keys, protocol_group(table))
     intervals = score_intervals(clusters, truth, predicted, len(scores.classes))
     subjects = identify(keys, "subject")
@@ -59,7 +65,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "weighted_f1": scores.weighted_f1,
         "log_loss": scores.log_loss,
         "brier": scores.brier,
-        "calibration_error": scores.calibration_error,
+        "calibration_error": calibration_interval(clusters, truth, padded).to_json(),
+        "calibration_error_by_dataset": calibration_by_dataset(keys, truth, padded, protocol_group(table)),
         "classwise_calibration_error": scores.classwise_calibration_error,
         "n_rows": len(keys),
         "n_unlabelled": int((~known).sum()),
@@ -70,6 +77,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "confusion": scores.confusion.tolist(),
         "published": published_line(table),
         "per_subject": _per_subject(subjects, truth, predicted, len(scores.classes)),
+        **by_dataset(keys, truth, predicted, len(scores.classes), protocol_group(table)),
     }
 
 

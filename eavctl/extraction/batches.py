@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
 BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
+CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 Record = dict[str, Any]
 
@@ -44,6 +45,7 @@ class Batch:
     accounts : what the feature set reports of each row that is not of an altered copy, if it does.
     rejected : recordings and segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings.
+    speech : whether there is speech, of each recording with the key `CHECKED`.
     """
 
     n_recordings: int
@@ -52,6 +54,7 @@ class Batch:
     accounts: list[Record] = field(default_factory=list)
     rejected: list[Record] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    speech: list[bool] = field(default_factory=list)
 
     def with_features(self, found: list[np.ndarray]) -> Batch:
         """The batch with its rows' features; rows of another shape than the first are rejected."""
@@ -72,7 +75,7 @@ class Batch:
         if not self.rows or self.x.shape[1:] == shape:
             return self
         bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows if _is_own(row)]
-        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes)
+        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes, speech=self.speech)
 
 
 def sample_id(name: str, recipe: Recipe, start: float) -> str:
@@ -205,6 +208,8 @@ def _describe_one(
     try:
         stretch = stretch_of(record["trial_index"])
         samples = recipe.describe(stretch, record.get("start"), record.get("end"))
+        if record.get(CHECKED):
+            batch.speech.append(recipe.holds_speech(stretch, record.get("start"), record.get("end")))
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []

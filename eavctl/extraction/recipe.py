@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -22,6 +23,7 @@ from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
+    from eavctl.features.speech_encoders.weights import Weights
 
 
 class Sample(NamedTuple):
@@ -51,17 +53,25 @@ class Recipe:
     settings : keyword settings of the set; those left out have their defaults.
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
+    only_speech : compute no features of audio without speech.
 
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
         or either not between 0.01 s and 100000 s.
+
+    Attributes
+    ----------
+    weights : the weights of a pretrained encoder, as `with_weights` found them; None before, and for feature
+        sets without. Their place is no part of the recipe; their identity is, as the setting ``weights``.
     """
 
     features: str = "functionals"
     settings: dict[str, Any] = field(default_factory=dict)
     segment: float | None = None
     hop: float | None = None
+    weights: Weights | None = field(default=None, compare=False)
+    only_speech: bool = False
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
@@ -116,8 +126,9 @@ class Recipe:
         DataError : this eavctl has no such feature set, or it does not take the settings.
         """
         seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
+        only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
-            recipe = cls(meta.features, dict(meta.settings), seconds, hop)
+            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech=only_speech)
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
         identity = recipe.identity()
@@ -140,6 +151,39 @@ class Recipe:
                 channels = list(channels_of(manifest.root / path))
                 return replace(self, settings={**self.settings, "channels": channels})
         return self
+
+    @property
+    def needs_weights(self) -> bool:
+        """Whether the feature set computes by the weights of a pretrained encoder."""
+        return "weights" in self.entry.facts
+
+    def with_weights(self, *folders: str | os.PathLike[str]) -> Recipe:
+        """The recipe with the weights found that its feature set needs, if it needs some.
+
+        Parameters
+        ----------
+        folders : of checkpoints, as transformers writes them; without them, the weights of an installed
+            package are taken.
+
+        Raises
+        ------
+        DataError : the weights are nowhere, or a folder is no checkpoint.
+        UsageError : folders for a feature set that takes no weights; or a setting does not fit the weights.
+        """
+        if not self.needs_weights:
+            if folders:
+                raise UsageError(f"features {self.features!r} take no --weights, which name {folders[0]}")
+            return self
+        if self.weights and not folders:
+            return self
+        found = self.entry.facts["weights"](folders, self.settings["weights"])
+        return replace(self, settings={**self.settings, "weights": found.identity}, weights=found)
+
+    def compute(self, signal: Any, rate: float) -> Any:
+        """What the feature set gives for a signal, which is not cut: an array, or one with an account."""
+        found = self.with_weights().weights
+        encoder = [found.load()] if found else []
+        return self.entry.thing(signal, rate, *encoder, **self.settings)
 
     def open(self, source: Source) -> AbstractContextManager[StretchOf]:
         """Open a recording: ``with recipe.open(path) as stretch_of: recipe.describe(stretch_of())``.
@@ -180,6 +224,13 @@ class Recipe:
         """
         return [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
 
+    def holds_speech(self, stretch: Stretch, start: float | None = None, end: float | None = None) -> bool:
+        """Whether the part of a recording with audio from ``start`` to ``end``, in seconds, holds speech."""
+        from eavctl.features.speech_activity import holds_speech
+
+        last = stretch.duration if end is None else min(end, stretch.duration)
+        return holds_speech(stretch.cut(max(start or 0.0, 0.0), last), stretch.rate)
+
     def _spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
         """Starts and ends of the samples in the part from ``start`` to ``end``, in seconds."""
         wanted = stretch.duration if end is None else end
@@ -204,7 +255,12 @@ class Recipe:
 
     def _sample(self, stretch: Stretch, start: float, end: float) -> Sample:
         try:
-            found = self.entry.thing(stretch.cut(start, end), stretch.rate, **self.settings)
+            part = stretch.cut(start, end)
+            if self.only_speech:
+                from eavctl.features.speech_activity import require_speech
+
+                require_speech(part, stretch.rate)
+            found = self.compute(part, stretch.rate)
         except SignalError as error:
             return Sample(start, end, None, str(error))
         x, account = found if isinstance(found, tuple) else (found, None)

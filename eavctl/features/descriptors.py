@@ -92,13 +92,13 @@ def describe(signal: np.ndarray) -> Descriptors:
     track = pitch.track(signal, RATE, HOP)
     spectral = _spectral(power, signal, track.hnr_db)
     energy = spectral[0]
-    active = energy > _loud(energy) - ACTIVE_DB
+    active = energy > loud_level(energy) - ACTIVE_DB
     log_mel = DB * np.log(_mel_filters() @ power.T)
     mfcc = _cosines() @ log_mel
     return Descriptors(spectral, mfcc, log_mel, track.semitones, track.voiced & active, active)
 
 
-def _loud(energy_db: np.ndarray) -> float:
+def loud_level(energy_db: np.ndarray) -> float:
     """Level of the loud frames: the mean of frames' levels weighted by their power, dB.
 
     Silence has no power, so the level does not depend on how much of it surrounds the speech.
@@ -214,12 +214,21 @@ def _log_weights() -> np.ndarray:
 
 @cache
 def _mel_filters() -> np.ndarray:
-    """Triangular filters (n_mels, n_bins), evenly spaced on the mel scale 2595 log10(1 + f / 700)."""
-    low, high = (2595 * np.log10(1 + edge / 700) for edge in MEL_RANGE_HZ)
-    edges = 700 * (10 ** (np.linspace(low, high, N_MELS + 2) / 2595) - 1)
-    hz = _bins_hz()[None]
+    return mel_triangles(_bins_hz(), N_MELS, MEL_RANGE_HZ)
+
+
+def mel_triangles(hz: np.ndarray, n_mels: int, band_hz: tuple[float, float]) -> np.ndarray:
+    """Triangular filters (n_mels, n_bins), evenly spaced on the mel scale 2595 log10(1 + f / 700).
+
+    Parameters
+    ----------
+    hz : frequencies of the bins, shape (n_bins,).
+    band_hz : lower edge of the first filter and upper edge of the last.
+    """
+    low, high = (2595 * np.log10(1 + edge / 700) for edge in band_hz)
+    edges = 700 * (10 ** (np.linspace(low, high, n_mels + 2) / 2595) - 1)
     left, centre, right = edges[:-2, None], edges[1:-1, None], edges[2:, None]
-    filters = np.minimum((hz - left) / (centre - left), (right - hz) / (right - centre))
+    filters = np.minimum((hz[None] - left) / (centre - left), (right - hz[None]) / (right - centre))
     return np.asarray(np.maximum(filters, 0), np.float32)
 
 

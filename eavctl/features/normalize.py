@@ -1,4 +1,4 @@
-"""Standardisation of features by speaker."""
+"""Standardisation of features by speaker, or by data set."""
 
 from __future__ import annotations
 
@@ -9,10 +9,13 @@ import numpy as np
 from eavctl import registry
 from eavctl.errors import UsageError
 
-SPEAKER_WARNING = (
-    "features are standardised by speaker: predicting a recording needs several others of the same speaker "
-    "(no labels are used)"
-)
+NORMALIZATIONS = {"speaker": "subject", "dataset": "dataset"}  # value of the option, key of rows
+WARNINGS = {
+    "speaker": "features are standardised by speaker: predicting a recording needs several others of the "
+    "same speaker (no labels are used)",
+    "dataset": "features are standardised by data set: predicting a recording needs 20 or more of its "
+    "data set (no labels are used)",
+}
 RELATIVE_FLOOR = 1e-6
 
 
@@ -45,7 +48,7 @@ def bands_of(features: str) -> Bands:
         return Bands(axis, padding)
     if entry.facts["columns"] is not None:
         return COLUMNS
-    raise UsageError(f"--normalize speaker does not apply to {features!r}, which has no bands; omit it")
+    raise UsageError(f"--normalize does not apply to {features!r}, which has no bands; omit it")
 
 
 def standardize_by_group(
@@ -57,7 +60,7 @@ def standardize_by_group(
     ----------
     x : float32 array, shape (n_rows, n_columns); or (n_rows, n_bands, n_times) with the axes of a sample in
         either order, where the statistics of a band are taken over rows and unpadded times.
-    groups : shape (n_rows,), the speaker of each row.
+    groups : shape (n_rows,), the speaker of each row, or its data set.
     bands : axis of the bands, and value of the padding.
     copies : bool, shape (n_rows,), rows that are standardised by the mean and the standard deviation of the
         others; None where there are none.

@@ -41,11 +41,13 @@ class Confidence:
 
         Such answers are out-of-fold answers of the same class and of similar probability (see
         `eavctl.evaluation.reliability`). They had all streams, so nothing is known of a row that lacks some;
-        nor of one that is much longer or shorter.
+        nor of one that is much longer or shorter, or unlike the training data. ``measured_on`` says on which
+        recordings this was measured.
         """
-        if self._level is None or row.absent or not fits(self._level, row.seconds):
+        if self._level is None or row.absent or row.is_novel or not fits(self._level, row.seconds):
             return None
-        return look_up(self._level, row.pred, row.proba[self._classes.index(row.pred)])
+        part = look_up(self._level, row.pred, row.proba[self._classes.index(row.pred)])
+        return part and {**part, "measured_on": self._level.get("measured_on", {})}
 
     def expected_uar(self, row: Row) -> float | None:
         """Out-of-fold UAR of the training with the row's streams; None where it was not measured."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from typing import NamedTuple
 
-from eavctl.errors import SignalError
+from eavctl.errors import AbsentError, SignalError
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.extraction.executors import map_in_order
 from eavctl.extraction.fingerprint import fingerprint, of_trial
@@ -25,8 +25,6 @@ from eavctl.predicting.segments import (
 from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage.provenance import canonical_json
-
-LACKING = ("has no sound", "has no picture")  # a file that is whole but lacks the modality
 
 
 class _Task(NamedTuple):
@@ -100,7 +98,7 @@ def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_
 
 
 def _identity(recipe: Recipe) -> str:
-    return canonical_json([recipe.identity(), recipe.segment, recipe.hop])
+    return canonical_json([recipe.identity(), recipe.segment, recipe.hop, recipe.only_speech])
 
 
 def _with_content(recording: Recording, contents: set[str]) -> Recording:
@@ -150,4 +148,4 @@ def _samples(recording: Recording, recipe: Recipe, stretch_of: StretchOf) -> Sam
 
 def _absence(file: Source, error: SignalError) -> Absence:
     reason = str(error).removeprefix(f"{name_of(file)}: ")
-    return Absence(name_of(file), reason, is_fault=reason not in LACKING)
+    return Absence(name_of(file), reason, is_fault=not isinstance(error, AbsentError))

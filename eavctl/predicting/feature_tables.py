@@ -51,14 +51,14 @@ def read_tables(
         for keys, x in _chosen(table, choice, source):
             sample = samples.setdefault(keys["sample_id"], _TableSample(keys, len(streams)))
             sample.add(keys, x, takers, source)
-    clips: dict[str, list[_TableSample]] = {}
+    clips: dict[tuple[str, str], list[_TableSample]] = {}
     for sample in samples.values():
-        clips.setdefault(sample.keys["clip_id"], []).append(sample)
+        clips.setdefault((sample.keys.get("dataset", ""), sample.keys["clip_id"]), []).append(sample)
     return [
         DescribedRecording(
             clip, {**rows[0].keys, "sample_id": clip}, tuple(each.to_segment() for each in rows)
         )
-        for clip, rows in clips.items()
+        for (_, clip), rows in clips.items()
     ]
 
 

@@ -85,12 +85,14 @@ class Predicted(NamedTuple):
             self.classes,
             pred=np.array([row.pred for row in rows], dtype=object),
             right=[self.right(row) for row in rows],
+            unsure=["; ".join(row.unsure) or None for row in rows],
             meta={
                 **(self._fused() if self.is_fusion else self._single()),
                 "model_hashes": [meta.training_hash],
                 "protocol": {
                     "name": "predict",
                     "normalize": meta.protocol.normalize,
+                    "adapted": self.predictor.adapts,
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,

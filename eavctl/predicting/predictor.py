@@ -15,6 +15,7 @@ from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.doubts import Doubts
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import (
     Absence,
@@ -25,7 +26,7 @@ from eavctl.predicting.segments import (
     streams_of,
 )
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
-from eavctl.predicting.streams import StreamInput, stream_inputs
+from eavctl.predicting.streams import StreamInput, stream_inputs, with_weights
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
 
@@ -54,6 +55,14 @@ class Judged(NamedTuple):
     faults: tuple[str, ...]
 
 
+class _Judgement(NamedTuple):
+    """Of each segment: probabilities, weights of the streams, and distance from the training data."""
+
+    proba: np.ndarray
+    weights: np.ndarray
+    distances: np.ndarray
+
+
 class Predictor:
     """A model with the recipes of its streams, loaded once and used many times.
 
@@ -62,6 +71,10 @@ class Predictor:
     model : as `eavctl.storage.artifacts.load` gives it.
     path : its file, for errors.
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
+    weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
+        them, recordings are described by the weights of an installed package.
+    abstain : answers of a lower probability are unsure, 0 to 1.
+    adapt : adapt recordings to the model by all that are at hand: see `eavctl.predicting.adapting`.
 
     Attributes
     ----------
@@ -71,9 +84,11 @@ class Predictor:
 
     Raises
     ------
-    DataError : the model fuses predictions and judges no recordings, or it is damaged.
+    DataError : the model fuses predictions and judges no recordings, or it is damaged; or ``weights`` are not
+        those that it needs.
     SettingsError : it takes features of another version of eavctl.
-    UsageError : a hop without a segment, or one of them is out of range.
+    UsageError : a hop without a segment, or one of the numbers is out of range; ``weights`` for a model that
+        needs none; or a model to which recordings cannot be adapted.
     """
 
     def __init__(
@@ -82,23 +97,42 @@ class Predictor:
         path: str | os.PathLike[str],
         segment: float | None = None,
         hop: float | None = None,
+        *,
+        weights: Sequence[str | os.PathLike[str]] = (),
+        abstain: float = 0.0,
+        adapt: bool = False,
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
                 f"{path}: fuses predictions of other models; apply it with 'eavctl fuse --use {path}'"
             )
-        self.model, self.path = model, path
+        self.model, self.path, self.adapts = model, path, adapt
+        if adapt:
+            from eavctl.predicting import adapting
+
+            adapting.check(model, path)
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
+        if weights:
+            self.streams = with_weights(self.streams, weights, path)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
+        self._doubts = Doubts(model.novelty, abstain)
         self._check_streams()
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], segment: float | None = None, hop: float | None = None
+        cls,
+        path: str | os.PathLike[str],
+        segment: float | None = None,
+        hop: float | None = None,
+        *,
+        weights: Sequence[str | os.PathLike[str]] = (),
+        abstain: float = 0.0,
+        adapt: bool = False,
     ) -> Predictor:
         """Read a model file; parameters and errors are those of the class."""
-        return cls(artifacts.load(path), path, segment, hop)
+        model = artifacts.load(path)
+        return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]
@@ -120,14 +154,25 @@ class Predictor:
         return bool(self.model.meta.streams)
 
     @property
-    def normalizes_speakers(self) -> bool:
-        """Whether features are standardised by speaker, which takes several recordings of each."""
-        return bool(self.model.meta.protocol.normalize)
+    def normalize(self) -> str | None:
+        """By what features are standardised, ``"speaker"`` or ``"dataset"``: several of each are needed."""
+        return self.model.meta.protocol.normalize
 
     @cached_property
     def confidence(self) -> Confidence:
         """How often answers were right in training."""
         return Confidence(self.classes, self.model.meta, self.each_segment)
+
+    def find_weights(self) -> None:
+        """Find the weights of pretrained encoders that the features need, if they need some.
+
+        Not done before there are recordings to describe: feature tables are judged without.
+
+        Raises
+        ------
+        DataError : they are nowhere.
+        """
+        self.streams = [each._replace(recipe=each.recipe.with_weights()) for each in self.streams]
 
     # --- finding ------------------------------------------------------------------------------------------
 
@@ -155,7 +200,8 @@ class Predictor:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
         Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
-        unless the model standardises features by speaker, for which all are described first.
+        unless the model standardises features by speaker or data set, or they are adapted to it; then all are
+        described first.
 
         Parameters
         ----------
@@ -164,8 +210,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : probabilities that are not finite; or, for a model that standardises by speaker, too few
-            recordings of one.
+        DataError : probabilities that are not finite; or too few recordings to standardise by them.
         """
         return self.judge_described(self.describe(recordings, jobs, executor))
 
@@ -173,14 +218,20 @@ class Predictor:
         self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
     ) -> Iterator[DescribedRecording]:
         """Compute the features of recordings, as `judge` does."""
+        if recordings:
+            self.find_weights()
         return describe_recordings(recordings, self.streams, jobs, executor)
 
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Iterator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
-        if self.normalizes_speakers:
-            from eavctl.predicting.speakers import standardized
+        if self.normalize:
+            from eavctl.predicting.normalizing import standardized
 
-            recordings = standardized(list(recordings), self.streams[0].meta, self.path)
+            recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
+        elif self.adapts:
+            from eavctl.predicting.adapting import adapted
+
+            recordings = adapted(list(recordings), self.model.predictor)
         for each in recordings:
             rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
             yield Judged(each.name, rows, each.rejected, each.notes, each.faults)
@@ -200,17 +251,16 @@ class Predictor:
         ------
         SignalError : the model cannot judge by any of them.
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
-        DataError : the model standardises features by speaker.
+        DataError : the model standardises features by speaker or data set, or the predictor adapts.
         """
         unknown = [modality for modality in signals if modality not in self.modalities]
         if unknown:
             raise UsageError(
                 f"{self.path} takes {', '.join(self.modalities)}: it has no use for {unknown[0]}"
             )
-        if self.normalizes_speakers:
-            raise DataError(
-                f"{self.path} was trained with --normalize speaker: it cannot judge a single window"
-            )
+        if self.normalize or self.adapts:
+            why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
+            raise DataError(f"{self.path} {why}: it cannot judge a single window")
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
         window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts)
         (described,) = self.describe([window])
@@ -226,14 +276,17 @@ class Predictor:
         segments, whole = recording.segments, recording.keys["sample_id"]
         x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
         proba, weights = self.model.predict_proba(x), self._weights(x)
+        distances = self._doubts.distances(x)
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
         if not each_segment:
-            yield self._row(recording, segments, proba, weights, whole)
+            yield self._row(recording, segments, _Judgement(proba, weights, distances), whole)
             return
         for i, segment in enumerate(segments):
             name = f"{whole}@{segment.start:09.3f}"
-            yield self._row(recording, [segment], proba[i : i + 1], weights[i : i + 1], name)
+            one = slice(i, i + 1)
+            judgement = _Judgement(proba[one], weights[one], distances[one])
+            yield self._row(recording, [segment], judgement, name)
 
     def _weights(self, x: Any) -> np.ndarray:
         """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
@@ -247,11 +300,10 @@ class Predictor:
         self,
         recording: DescribedRecording,
         segments: Sequence[Segment],
-        proba: np.ndarray,
-        weights: np.ndarray,
+        judgement: _Judgement,
         sample_id: str,
     ) -> Row:
-        mean_weights, absent = weights.mean(axis=0), []
+        mean_weights, absent = judgement.weights.mean(axis=0), []
         used: dict[str, float | None] = {}
         for i, stream in enumerate(self.streams):
             why = [x for segment in segments if isinstance(x := segment.inputs[i], Absence)]
@@ -260,16 +312,19 @@ class Predictor:
                 absent.append(AbsentStream(stream.name, "; ".join(reasons), len(why) / len(segments)))
             if len(why) < len(segments):
                 used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
-        mean = proba.mean(axis=0)
+        mean = judgement.proba.mean(axis=0)
+        answer, distance = int(self.model.decide(mean)), float(judgement.distances.mean())
         return Row(
             recording.name,
             {**recording.keys, "sample_id": sample_id},
             segments[0].start,
             segments[-1].end,
             mean,
-            str(self.model.classes_[self.model.decide(mean)]),
+            str(self.model.classes_[answer]),
             used,
             tuple(absent),
+            distance > 1,
+            self._doubts.reasons(distance, float(mean[answer])),
         )
 
     # --- notes and JSON ---------------------------------------------------------------------------------
@@ -277,10 +332,14 @@ class Predictor:
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
         """Sentences on what limits the predictions: normalisation, overlap with the training, durations."""
         notes = []
-        if self.normalizes_speakers:
-            from eavctl.features.normalize import SPEAKER_WARNING
+        if self.normalize:
+            from eavctl.features.normalize import WARNINGS
 
-            notes.append(SPEAKER_WARNING)
+            notes.append(WARNINGS[self.normalize])
+        if self.adapts:
+            from eavctl.predicting.adapting import NOTE
+
+            notes.append(NOTE)
         return [*notes, *self._overlap_with_training(rows), *self.confidence.length_note(rows)]
 
     def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
@@ -305,8 +364,9 @@ class Predictor:
 
         Returns
         -------
-        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class and ``right_out_of_fold`` (see
-        `Confidence.right`); of a fusion also ``modalities``, the weight of each stream used, and ``absent``.
+        ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class, ``unsure``, the reasons for which the
+        answer cannot be relied on, and ``right_out_of_fold`` (see `Confidence.right`); of a fusion also
+        ``modalities``, the weight of each stream used, and ``absent``.
         """
         found = {
             "recording": row.recording,
@@ -314,6 +374,7 @@ class Predictor:
             "end": row.end,
             "pred": row.pred,
             "proba": dict(zip(self.classes, row.proba.tolist(), strict=True)),
+            "unsure": list(row.unsure),
             "right_out_of_fold": self.confidence.right(row),
         }
         if not self.is_fusion:

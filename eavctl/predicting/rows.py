@@ -28,6 +28,8 @@ class Row(NamedTuple):
     weights : for each stream that was used its weight, as a mean over the segments; None where the model has
         no weights.
     absent : streams that were absent from some or all segments.
+    is_novel : whether it is unlike the training data.
+    unsure : why the answer cannot be relied on, in words; empty where it is sure.
     """
 
     recording: str
@@ -38,6 +40,8 @@ class Row(NamedTuple):
     pred: str
     weights: dict[str, float | None]
     absent: tuple[AbsentStream, ...]
+    is_novel: bool = False
+    unsure: tuple[str, ...] = ()
 
     @property
     def clip_id(self) -> str:

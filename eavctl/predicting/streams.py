@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
+from eavctl.errors import DataError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
@@ -51,6 +55,38 @@ def stream_inputs(
         StreamInput(name, _recipe(features, segment, hop), features, tuple(features.shape))
         for name, features, *_ in meta.streams
     ]
+
+
+def with_weights(
+    streams: Sequence[StreamInput],
+    folders: Sequence[str | os.PathLike[str]],
+    model: str | os.PathLike[str],
+) -> list[StreamInput]:
+    """Give the streams that need weights of pretrained encoders those that are in the folders.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    DataError : a stream's weights are nowhere, or no stream needs those of a folder.
+    UsageError : no stream needs any.
+    """
+    needing = [each for each in streams if each.recipe.needs_weights]
+    if not needing:
+        raise UsageError(f"{model}: its features need no --weights, which name {folders[0]}")
+    found = [
+        each._replace(recipe=each.recipe.with_weights(*folders)) if each in needing else each
+        for each in streams
+    ]
+    used = {each.recipe.weights.path for each in found if each.recipe.weights}
+    for folder in folders:
+        if Path(folder).absolute() not in used:
+            ours = Recipe(needing[0].recipe.features).with_weights(folder).settings["weights"]
+            wanted = ", ".join(each.recipe.settings["weights"] for each in needing)
+            raise DataError(f"{folder}: has the weights {ours}; {model} needs {wanted}")
+    return found
 
 
 def _recipe(meta: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:

@@ -8,9 +8,12 @@ from typing import Any
 
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import formatting
+from eavctl.evaluation.coverage import coverage
 from eavctl.evaluation.intervals import FEWEST
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion.joining import table_names
+from eavctl.report.coverage import coverage_part
+from eavctl.report.datasets import dataset_table
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
 from eavctl.report.style import STYLE
@@ -110,6 +113,7 @@ def _model(table: PredictionTable, name: str) -> dict[str, Any]:
         "warnings": warnings,
         "fusion": about.fusion,
         **scores,
+        "coverage": coverage(table),
     }
 
 
@@ -166,6 +170,8 @@ def _protocol(model: dict[str, Any]) -> str:
         parts.append("one split" if protocol["folds"] == 1 else f"{protocol['folds']} folds")
     if protocol.get("normalize"):
         parts.append(f"normalised by {protocol['normalize']}")
+    if protocol.get("adapted"):
+        parts.append("adapted to the recordings at hand")
     return ", ".join(parts)
 
 
@@ -183,7 +189,13 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
         "pairs of models (Holm). A model is called better if p is below 0.05 and the interval of the "
         "difference excludes 0."
     )
-    return [el("p", scores), el("p", comparisons) if len(models) > 1 else None]
+    confidence = (
+        "Confidence is the probability of the predicted class. The expected calibration error is the mean "
+        "difference between confidence and accuracy over 15 bins of confidence. Coverage is the share of the "
+        "rows that are answered, those of highest confidence first; the area is the mean score over all "
+        "coverages."
+    )
+    return [el("p", scores), el("p", confidence), el("p", comparisons) if len(models) > 1 else None]
 
 
 # --- the parts of the page --------------------------------------------------------------------------------
@@ -202,7 +214,7 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         ),
         "log loss": lambda m: formatting.number(m["log_loss"]),
         "Brier score": lambda m: formatting.number(m["brier"]),
-        "calibration error": lambda m: formatting.number(m["calibration_error"]),
+        "expected calibration error": formatting.calibration,
         "class-wise calibration error": lambda m: formatting.number(m["classwise_calibration_error"]),
         "fusion": _fusion,
     }
@@ -300,6 +312,7 @@ def _details(model: dict[str, Any]) -> Markup:
     return el(
         "section",
         el("h2", model["name"]),
+        dataset_table(model),
         el(
             "div",
             el("div", el("h3", "Each class"), _class_table(model)),
@@ -311,6 +324,7 @@ def _details(model: dict[str, Any]) -> Markup:
             class_="pair",
         ),
         strip,
+        coverage_part(model),
         subset_table(subsets, model["chance"]) if subsets else None,
     )
 

@@ -60,6 +60,12 @@ svg .mean { stroke: var(--ink); stroke-width: 1.5; }
 svg .tick { font-size: 11px; fill: var(--soft); text-anchor: middle; }
 svg.strip { width: 100%; height: auto; display: block; }
 svg.strip .dot { fill-opacity: 0.85; }
+svg.coverage { max-width: 100%; height: auto; --series: var(--deep); }
+svg.coverage .uar { --series: #b25d00; }
+svg.coverage .curve { fill: none; stroke: var(--series); stroke-width: 2; }
+svg.coverage .uar .curve { stroke-dasharray: 6 3; }
+svg.coverage .interval { stroke: var(--series); stroke-width: 4; stroke-opacity: 0.35; }
+svg.coverage .name { font-size: 12px; fill: var(--ink); }
 footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--soft);
   font-size: 12.5px; }
 @media print {

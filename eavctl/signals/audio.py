@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from eavctl.errors import RecordingWarning, SignalError
+from eavctl.errors import AbsentError, RecordingWarning, SignalError
 
 LONGEST_S = 4 * 3600.0  # bounds memory: a small file can claim, or unpack to, days of audio
 MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the header's rate is wrong or very high
@@ -273,7 +273,7 @@ def _read_ffmpeg(file: BinaryIO, name: str) -> tuple[np.ndarray, int]:
         raise _UnknownFormatError from None
     with container:
         if not container.streams.audio:
-            raise SignalError(f"{name}: has no sound")
+            raise AbsentError(f"{name}: has no sound")
         rate = int(getattr(container.streams.audio[0], "rate", 0) or 0)  # absent without a codec
         if not rate:
             raise SignalError(f"{name}: no decoder for its audio codec")

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
-from eavctl.errors import RecordingWarning, SignalError
+from eavctl.errors import AbsentError, RecordingWarning, SignalError
 
 LONGEST_S = 4 * 3600.0  # bounds time and memory: a small file can claim, or unpack to, much more
 MOST_FRAMES = int(LONGEST_S) * 240
@@ -299,7 +299,7 @@ def _opened_container(file: BinaryIO, name: str) -> tuple[Any, Any]:
     streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
     if not streams:
         container.close()
-        raise SignalError(f"{name}: has no picture")
+        raise AbsentError(f"{name}: has no picture")
     stream = streams[0]
     problem = _problem(container, stream)
     if problem:

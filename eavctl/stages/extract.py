@@ -6,7 +6,7 @@ import json
 import os
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,7 +19,7 @@ from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.extraction.batches import Batch, Record, batches, sample_id
+from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
@@ -39,6 +39,8 @@ PACKAGES = {
     "video": ("numpy", "av"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
+MOST_CHECKED = 20  # recordings that are searched for speech
+LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 
 __all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
 
@@ -131,6 +133,14 @@ class _Work:
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
         }
+
+    def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
+        """The records; of audio up to `MOST_CHECKED`, evenly spaced, have the key `CHECKED`."""
+        n = len(self.manifest)
+        few = min(n, MOST_CHECKED) if self.recipe.modality == "audio" else 0
+        chosen = {i * n // few for i in range(few)}
+        for i, record in enumerate(records):
+            yield {**record, CHECKED: True} if i in chosen else record
 
     def inputs(self) -> InputHash:
         """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
@@ -230,11 +240,13 @@ def _prepare(
     force: bool,
     rejected: str | os.PathLike[str] | None,
 ) -> tuple[_Work, list[str]]:
-    """Check that the outputs can be written, and find the recordings; with notes on what is odd."""
+    """Check that the outputs can be written, and find weights and recordings; with notes on what is odd."""
     if augmentation and recipe.modality != "audio":
         raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
-    guard(outputs, [source, *filter(None, [recipe.settings.get("face_model")])], force=force)
+    recipe = recipe.with_weights()
+    read = [recipe.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
@@ -271,15 +283,14 @@ def _compute(
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
     people: Counter[tuple[str, str | None]] = Counter()
+    speech: list[bool] = []
     n_done = n_rows = n_copies = 0
     order = _Order()
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
         inputs, writer = work.inputs(), None
-        augmentation = work.augmentation
-        for batch in batches(
-            work.recipe, work.manifest.root, inputs.records(), jobs, parts, executor, augmentation
-        ):
+        records, augmentation = work.checking_speech(inputs.records()), work.augmentation
+        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor, augmentation):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
                 made_by = _versions(work, parts)
@@ -297,6 +308,7 @@ def _compute(
             bad, notes = bad + batch.rejected, notes + batch.notes
             account.add(batch.accounts)
             copies.add(own)
+            speech += batch.speech
             people.update((row["label"], row.get("subject")) for row in own if "label" in row)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
@@ -326,6 +338,7 @@ def _compute(
             "account": account.found(),
             "class_counts": counts_of(people),
             "notes": findings,
+            **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result

@@ -52,11 +52,14 @@ def predict(
     sources: Paths,
     model: str | os.PathLike[str],
     *,
+    weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    abstain: float = 0.0,
+    adapt: bool = False,
     jobs: int = 1,
     executor: str = "loky",
     strict: bool = False,
@@ -71,10 +74,14 @@ def predict(
     sources : files, folders (read by their layout if it is known), manifests, feature tables, or ``-`` for a
         recording on stdin; one alone or several.
     model : a model file.
+    weights : see `eavctl.predicting.predictor.Predictor`.
     separate : one more recording, whose modalities are in separate files: a file by modality.
     choice, trial : which recordings of data sets and tables, all by default; and the only trial to judge.
         The spelling of labels and subjects is not checked.
     segment, hop : judge segments of this length instead of whole recordings, one every ``hop`` seconds.
+    abstain : answers of a lower probability are unsure, 0 to 1.
+    adapt : standardise the features by the recordings at hand, 20 of a data set or more, without labels, and
+        map them to the scale of the model's training rows: see `eavctl.predicting.adapting`.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.
@@ -83,12 +90,12 @@ def predict(
     Raises
     ------
     DataError : no such source; no recording can be used, or, with ``strict``, one cannot, or not by every
-        stream; or the model needs several recordings of a speaker and there are fewer.
+        stream; or there are fewer recordings of a speaker or data set than standardising by them needs.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
-        without a segment, or either out of range (see `eavctl.extraction.recipe.Recipe`).
+        without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`).
     """
-    predictor = Predictor.load(model, segment, hop)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
@@ -99,11 +106,14 @@ def plan(
     sources: Paths,
     model: str | os.PathLike[str],
     *,
+    weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
     segment: float | None = None,
     hop: float | None = None,
+    abstain: float = 0.0,
+    adapt: bool = False,
     strict: bool = False,
 ) -> Planned:
     """What `predict` would do with the same parameters; no recording is read, and nothing written.
@@ -113,8 +123,10 @@ def plan(
     DataError, SettingsError, UsageError : where `predict` raises them before it reads recordings, or because
         files are missing.
     """
-    predictor = Predictor.load(model, segment, hop)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
     inputs = _find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    if inputs.recordings:
+        predictor.find_weights()
     bad = [Rejection.of(each, fault) for each in inputs.recordings if (fault := known_fault(each))]
     _require_usable(inputs.n_recordings - len(bad), inputs.n_recordings, bad, strict)
     return Planned(

@@ -1,9 +1,9 @@
-"""A feature table to a network, an encoder with a linear head."""
+"""Feature tables to a network, an encoder with a linear head."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,11 @@ from typing import Any
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
 from eavctl.progress import Tick, silent
+from eavctl.storage.paths import Paths, listed
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
-from eavctl.training.rows import read_training_set
+from eavctl.training.rows import EQUAL, read_training_set
 from eavctl.training.train import Planned, Targets, Trained
 
 
@@ -46,7 +47,7 @@ class EncoderChoice:
 
 
 def train_dnn(
-    table: str | os.PathLike[str],
+    tables: Paths,
     out: str | os.PathLike[str] | None,
     *,
     predictions: str | os.PathLike[str] | None = None,
@@ -54,6 +55,8 @@ def train_dnn(
     settings: TrainSettings | None = None,
     evaluation: Evaluation | None = None,
     normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     keep_folds: bool = False,
     log_dir: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -65,13 +68,13 @@ def train_dnn(
 
     Parameters
     ----------
-    table : feature table.
+    tables : feature table, or several, which are stacked.
     out : model file (.pt) to write; None writes no model.
     predictions : prediction table (.parquet) to write, out of fold.
     encoder : the encoder or its name; by default the one for the table's feature set.
     settings : of the training, with its seed.
     evaluation : how rows are split.
-    normalize : ``"speaker"`` standardises the features of each speaker by that speaker's own rows.
+    normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
     keep_folds : keep each fold's network in the model file, for `train_fusion` to start from.
     log_dir : folder for TensorBoard scalars.
     force : overwrite files that eavctl did not write, and train even if up to date.
@@ -84,14 +87,15 @@ def train_dnn(
     UsageError : no such encoder or setting, an output that must not be overwritten, or whose name does not
         end in .pt.
     """
-    targets, fitter = _choices(table, out, predictions, encoder, settings, keep_folds, log_dir)
-    training.guard(targets, fitter, [table], force=force)
-    data = read_training_set(table, normalize=normalize)
+    paths = listed(tables)
+    targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, log_dir)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
     return training.train(data, targets, fitter, evaluation or Evaluation(), force=force, on_fold=on_fold)
 
 
 def plan(
-    table: str | os.PathLike[str],
+    tables: Paths,
     out: str | os.PathLike[str] | None,
     *,
     predictions: str | os.PathLike[str] | None = None,
@@ -99,6 +103,8 @@ def plan(
     settings: TrainSettings | None = None,
     evaluation: Evaluation | None = None,
     normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     keep_folds: bool = False,
     force: bool = False,
 ) -> Planned:
@@ -108,14 +114,15 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_dnn` raises them before it fits.
     """
-    targets, fitter = _choices(table, out, predictions, encoder, settings, keep_folds, None)
-    training.guard(targets, fitter, [table], force=force)
-    data = read_training_set(table, normalize=normalize)
+    paths = listed(tables)
+    targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, None)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
     return training.plan(data, targets, fitter, evaluation or Evaluation(), force=force)
 
 
 def _choices(
-    table: str | os.PathLike[str],
+    tables: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str] | None,
     predictions: str | os.PathLike[str] | None,
     encoder: EncoderChoice | str | None,
@@ -124,5 +131,5 @@ def _choices(
     log_dir: str | os.PathLike[str] | None,
 ) -> tuple[Targets, DnnFitter]:
     choice = encoder if isinstance(encoder, EncoderChoice) else EncoderChoice(encoder)
-    fitter = choice.fitter(table, settings or TrainSettings(), log_dir)
+    fitter = choice.fitter(tables[0], settings or TrainSettings(), log_dir)
     return Targets(out, predictions, keep_folds), fitter

@@ -15,7 +15,7 @@ from eavctl.training.cross_validation import Evaluation
 from eavctl.training.fusion_fitter import FusionFitter, FusionScores
 from eavctl.training.fusion_setup import FusionSetup
 from eavctl.training.joined_tables import JoinedTables
-from eavctl.training.rows import TrainingSet
+from eavctl.training.rows import EQUAL, TrainingSet
 from eavctl.training.train import Planned, Targets, Trained
 
 INIT_SETTINGS = TrainSettings(epochs=10, lr=5e-4)
@@ -32,6 +32,8 @@ def train_fusion(
     init: Sequence[str | os.PathLike[str]] = (),
     partial: bool = False,
     network_settings: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     settings: TrainSettings | None = None,
     evaluation: Evaluation | None = None,
     predictions: str | os.PathLike[str] | None = None,
@@ -51,6 +53,7 @@ def train_fusion(
     init : models of train-dnn from which streams start, each matched to a table by its features.
     partial : also train on samples with a missing modality.
     network_settings : keywords of the method's class, such as ``{"contrastive": 0.1}``.
+    labels, corpora : as in `eavctl.training.rows.read_training_set`.
     settings : of the training; by default `TrainSettings`, or `INIT_SETTINGS` with ``init``.
     evaluation : the protocol of the folds; by default `Evaluation`.
     predictions : also write the out-of-fold predictions to this table.
@@ -70,7 +73,9 @@ def train_fusion(
     DataError, UsageError : tables that do not fit together, encoders that do not fit the tables or the
         method, or an output that cannot be written.
     """
-    setup = FusionSetup(tables, method, encoders, size, init, partial, network_settings or {})
+    setup = FusionSetup(
+        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
+    )
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
     joined, fitter = _prepared(setup, targets, settings, log_dir, force)
     return training.train(
@@ -94,6 +99,8 @@ def plan(
     init: Sequence[str | os.PathLike[str]] = (),
     partial: bool = False,
     network_settings: Mapping[str, Any] | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     settings: TrainSettings | None = None,
     evaluation: Evaluation | None = None,
     predictions: str | os.PathLike[str] | None = None,
@@ -105,7 +112,9 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_fusion` raises them before it fits.
     """
-    setup = FusionSetup(tables, method, encoders, size, init, partial, network_settings or {})
+    setup = FusionSetup(
+        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
+    )
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
     joined, fitter = _prepared(setup, targets, settings, None, force)
     return training.plan(joined.data, targets, fitter, evaluation or Evaluation(), force=force)

@@ -1,24 +1,28 @@
-"""A feature table to a support vector machine."""
+"""Feature tables to a support vector machine."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 
 from eavctl.progress import Tick, silent
+from eavctl.storage.paths import Paths, listed
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
-from eavctl.training.rows import read_training_set
+from eavctl.training.rows import EQUAL, read_training_set
 from eavctl.training.svm_fitter import SvmFitter
 from eavctl.training.train import Planned, Targets, Trained
 
 
 def train_svm(
-    table: str | os.PathLike[str],
+    tables: Paths,
     out: str | os.PathLike[str] | None,
     *,
     predictions: str | os.PathLike[str] | None = None,
     evaluation: Evaluation | None = None,
     normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     jobs: int = 1,
     force: bool = False,
     on_fold: Tick = silent,
@@ -27,11 +31,11 @@ def train_svm(
 
     Parameters
     ----------
-    table : feature table with columns, one a feature.
+    tables : feature table with columns, one a feature; or several, which are stacked.
     out : model file (.joblib) to write; None writes no model.
     predictions : prediction table (.parquet) to write, out of fold.
     evaluation : how rows are split, and the seed.
-    normalize : ``"speaker"`` standardises the features of each speaker by that speaker's own rows.
+    normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
     jobs : processes; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -42,20 +46,22 @@ def train_svm(
     DataError : a table that cannot be read, holds tensors, or does not fit the protocol.
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
-    evaluation = evaluation or Evaluation()
+    paths, evaluation = listed(tables), evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, jobs)
-    training.guard(targets, fitter, [table], force=force)
-    data = read_training_set(table, normalize=normalize)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
 def plan(
-    table: str | os.PathLike[str],
+    tables: Paths,
     out: str | os.PathLike[str] | None,
     *,
     predictions: str | os.PathLike[str] | None = None,
     evaluation: Evaluation | None = None,
     normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
     force: bool = False,
 ) -> Planned:
     """What `train_svm` would do of the same parameters; nothing is fitted or written.
@@ -64,8 +70,8 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_svm` raises them before it fits.
     """
-    evaluation = evaluation or Evaluation()
+    paths, evaluation = listed(tables), evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed)
-    training.guard(targets, fitter, [table], force=force)
-    data = read_training_set(table, normalize=normalize)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
     return training.plan(data, targets, fitter, evaluation, force=force)

@@ -1,29 +1,30 @@
 """Model files, and the only place that loads or saves them.
 
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
-``joblib.load`` reads too; a ``.pt`` file is torch's archive of ``{"meta", "state_dict"}``. Both are read
-by loaders that build arrays, texts and numbers only, so a downloaded file runs no code. A checksum of the
-whole content detects damage.
+``joblib.load`` reads too, for some kinds compressed by zlib; a ``.pt`` file is torch's archive of
+``{"meta", "state_dict"}``. Both are read by loaders that build arrays, texts and numbers only, so a
+downloaded file runs no code. A checksum of the whole content detects damage.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import io
 import json
 import os
 import pickle
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.storage import files
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
-from eavctl.storage.ownership import ARCHIVE, PICKLE, describe
+from eavctl.storage.ownership import ARCHIVE, PICKLE, ZLIB, describe
 from eavctl.storage.provenance import canonical_json
 
 FORMAT = "eavctl model"
@@ -32,11 +33,15 @@ FORMAT_VERSION = 2  # 1 had no checksum
 # Classes with `from_parts`, which rebuilds them from the parts in a file, by the kind that the file names.
 PREDICTORS = {
     "svm": "eavctl.classifiers.svm:SvmModel",
+    "linear": "eavctl.classifiers.linear:LinearModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
     "fusion": "eavctl.fusion.networks.model:FusionModel",
 }
 TORCH_KINDS = {"dnn", "fusion"}
+NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
+COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
+MOST_BYTES = 1 << 28  # of a compressed file's content: a small file cannot fill the memory
 
 
 class StoredModel:
@@ -79,11 +84,16 @@ class StoredModel:
 
 
 class Model(StoredModel):
-    """The classifier of all training rows, and what the file says of it."""
+    """The classifier of all training rows, and what the file says of it.
 
-    def __init__(self, meta: ModelMeta, predictor: Any) -> None:
+    Parameters
+    ----------
+    novelty : a `eavctl.classifiers.novelty.Novelty`; None where the training measured none.
+    """
+
+    def __init__(self, meta: ModelMeta, predictor: Any, novelty: Any = None) -> None:
         super().__init__(predictor, meta.trained_on)
-        self.meta = meta
+        self.meta, self.novelty = meta, novelty
 
 
 class FoldModel(StoredModel):
@@ -102,23 +112,35 @@ def check_name(path: str | os.PathLike[str], kind: str) -> None:
 
 
 def save(
-    path: str | os.PathLike[str], predictor: Any, meta: Mapping[str, Any], folds: Sequence[FoldModel] = ()
+    path: str | os.PathLike[str],
+    predictor: Any,
+    meta: Mapping[str, Any],
+    folds: Sequence[FoldModel] = (),
+    novelty: Any = None,
 ) -> None:
     """Write a model file, whole or absent; the name's ending must fit the kind of model.
 
     Parameters
     ----------
     folds : predictors of the training's folds that a ``.pt`` file keeps too, for `load_folds`.
+    novelty : a `eavctl.classifiers.novelty.Novelty` that a ``.joblib`` file keeps too.
 
     Raises
     ------
     UsageError : the ending is not the one for this model.
     """
     check_name(path, meta["kind"])
-    full = _plain({**meta, **({"kept_folds": len(folds)} if folds else {})}, predictor)
+    extra: dict[str, Any] = {"kept_folds": len(folds)} if folds else {}
+    if novelty is not None:
+        extra["novelty"] = novelty.to_meta()
+    full = _plain({**meta, **extra}, predictor)
     if meta["kind"] not in TORCH_KINDS:
-        arrays = {name: np.asarray(array, order="C") for name, array in predictor.to_arrays().items()}
+        own = novelty.to_arrays() if novelty is not None else {}
+        named = predictor.to_arrays() | {NOVELTY_ARRAYS + name: array for name, array in own.items()}
+        arrays = {name: np.asarray(array, order="C") for name, array in named.items()}
         content = pickle.dumps(_checked({"meta": full, "arrays": arrays}), protocol=5)
+        if meta["kind"] in COMPRESSED_KINDS:
+            content = zlib.compress(content)
     else:
         import torch
 
@@ -166,7 +188,10 @@ def load(path: str | os.PathLike[str]) -> Model:
         which is not installed.
     """
     parts = _read(path)
-    return Model(ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts))
+    novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
+    return Model(
+        ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts), novelty
+    )
 
 
 def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
@@ -195,10 +220,30 @@ def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) 
 def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
     if kind not in PREDICTORS:
         raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
-    module, name = PREDICTORS[kind].split(":")
-    predictor = getattr(importlib.import_module(module), name)
+    predictor = _class_of(PREDICTORS[kind])
+    arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
+    with _blaming(path):
+        own = {name: array for name, array in arrays.items() if not name.startswith(NOVELTY_ARRAYS)}
+        return predictor.from_parts(own, parts["meta"]["model"])
+
+
+def _class_of(place: str) -> Any:
+    """A class by ``module:name``: classes of upper floors are imported where a file needs them."""
+    module, name = place.split(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def _novelty(path: str | os.PathLike[str], parts: dict[str, Any]) -> Any:
+    with _blaming(path):
+        named = {name.removeprefix(NOVELTY_ARRAYS): array for name, array in parts["arrays"].items()}
+        return _class_of(NOVELTY).from_parts(named, parts["meta"]["novelty"])
+
+
+@contextlib.contextmanager
+def _blaming(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Parts of a file that cannot be put together become a DataError."""
     try:
-        return predictor.from_parts(parts.get("arrays", parts.get("state_dict")), parts["meta"]["model"])
+        yield
     except UsageError as error:  # the file's fault, not the user's: this eavctl lacks what it names
         raise DataError(f"{path}: this eavctl cannot build the model: {error}") from error
     except (KeyError, ValueError, TypeError, RuntimeError, IndexError, AttributeError) as error:
@@ -241,10 +286,10 @@ def require_fit(
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with files.opened(path) as handle:
         head = handle.read(len(ARCHIVE))
-    if head != ARCHIVE and not head.startswith(PICKLE):
+    if head != ARCHIVE and not head.startswith((PICKLE, ZLIB)):
         raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt) is wanted here")
     try:
-        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path)
+        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path, head.startswith(ZLIB))
     except (DataError, ImportError):
         raise
     except Exception as error:  # a damaged pickle can fail in any way
@@ -326,12 +371,21 @@ class _DataUnpickler(pickle.Unpickler):
         )
 
 
-def _read_pickle(path: str | os.PathLike[str]) -> Any:
+def _read_pickle(path: str | os.PathLike[str], is_compressed: bool) -> Any:
     with files.opened(path) as handle:
         try:
-            return _DataUnpickler(handle).load()
+            return _DataUnpickler(_decompressed(handle) if is_compressed else handle).load()
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
+
+
+def _decompressed(handle: BinaryIO) -> BinaryIO:
+    """The whole content of a compressed file, of a limited size."""
+    decompressor = zlib.decompressobj()
+    content = decompressor.decompress(handle.read(MOST_BYTES), MOST_BYTES)
+    if not decompressor.eof:
+        raise DataError("the model is damaged (it is cut, or larger than any model); copy it again")
+    return io.BytesIO(content)
 
 
 def _read_torch(path: str | os.PathLike[str]) -> Any:

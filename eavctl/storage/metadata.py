@@ -44,6 +44,8 @@ class FeatureMeta(NamedTuple):
     shape : of one row.
     columns : names of the features; None of tensors.
     normalized : the bands that a training standardised by speaker; None where it did not.
+    speech : the recordings of the table held speech, so that a model judges no others (see
+        `eavctl.features.speech_activity`); None where that is not known.
     """
 
     modality: str
@@ -57,6 +59,7 @@ class FeatureMeta(NamedTuple):
     shape: Sequence[int] = ()
     columns: Sequence[str] | None = None
     normalized: Mapping[str, Any] | None = None
+    speech: bool | None = None
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], path: str | os.PathLike[str]) -> Self:
@@ -105,7 +108,7 @@ class ProtocolMeta(NamedTuple):
     group : key column whose values were kept together.
     folds : how many.
     shares : a subject may be on both sides of a split, by the protocol's name.
-    normalize : ``"speaker"`` where each speaker's features were standardised.
+    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     """
 
     name: str
@@ -158,7 +161,7 @@ class ModelMeta(NamedTuple):
 
     Parameters
     ----------
-    kind : ``svm``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
+    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
     training_hash : of all that the training depended on.
     features : of a model of one table; None of a fusion.
     streams : the inputs of a fusion network.

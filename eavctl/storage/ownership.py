@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -29,7 +30,7 @@ ENDINGS = {
 }
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
-PARQUET, ARCHIVE, PICKLE = b"PAR1", b"PK\x03\x04", b"\x80"  # first bytes
+PARQUET, ARCHIVE, PICKLE, ZLIB = b"PAR1", b"PK\x03\x04", b"\x80", b"\x78\x9c"  # first bytes
 
 # Kind, offset and bytes of each mark: in a pickle after its frame, in torch's archive after the name of its
 # first member, in a PNG after the header.
@@ -44,7 +45,7 @@ _MARKS = (
     ("picture", 37, b"tEXtSoftware\0eavctl"),
     ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),
 )
-HEAD_BYTES = 256
+HEAD_BYTES = 1024  # a compressed pickle begins with its code table
 
 
 class Output(NamedTuple):
@@ -65,7 +66,16 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
         head = handle.read(HEAD_BYTES)
     if head.startswith(PARQUET):
         return _kind_of_table(path)
+    head = _decompressed(head)
     return next((kind for kind, at, mark in _MARKS if head[at : at + len(mark)] == mark), None)
+
+
+def _decompressed(head: bytes) -> bytes:
+    """The first bytes of what a file compresses; those of other files are returned as they are."""
+    try:
+        return zlib.decompressobj().decompress(head, HEAD_BYTES) if head.startswith(ZLIB) else head
+    except zlib.error:
+        return head
 
 
 def _kind_of_table(path: str | os.PathLike[str]) -> str | None:

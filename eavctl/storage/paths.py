@@ -11,6 +11,19 @@ from eavctl.storage.files import STDIO
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
 
 
+def listed(paths: Paths) -> list[str | os.PathLike[str]]:
+    """Return one or more paths as a list; a single path gives a list of one.
+
+    Raises
+    ------
+    UsageError : no path.
+    """
+    given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
+    if not given:
+        raise UsageError("no file is named")
+    return given
+
+
 def named(paths: Paths) -> list[str]:
     """Return the paths as a list of str; a single path gives a list of one.
 

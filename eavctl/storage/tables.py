@@ -40,7 +40,7 @@ SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the re
 NAMES_RECORDINGS = 3
 META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 TENSOR = "x"
-PRED, PROBA = "pred", "proba_"
+PRED, PROBA, UNSURE = "pred", "proba_", "unsure"
 # Columns with the out-of-fold accuracy of such predictions: key in `reliability`'s bins, and type.
 RIGHT = {
     "right_out_of_fold": ("right", pa.float64()),
@@ -99,6 +99,7 @@ class PredictionTable:
         most probable class.
     right : out-of-fold accuracy of such predictions, for each row a bin of `eavctl.evaluation.reliability`,
         or None if unknown; empty for out-of-fold rows.
+    unsure : for each row why its prediction cannot be relied on, None where it can; empty if not judged.
     """
 
     keys: pd.DataFrame
@@ -107,6 +108,7 @@ class PredictionTable:
     meta: dict[str, Any] = field(default_factory=dict)
     pred: np.ndarray = None  # type: ignore[assignment]  # __post_init__ puts an array here
     right: Sequence[Mapping[str, Any] | None] = ()
+    unsure: Sequence[str | None] = ()
 
     def __post_init__(self) -> None:
         if self.pred is None:
@@ -279,13 +281,15 @@ def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
-    """Write a prediction table: keys, ``pred``, ``proba_<class>`` for each class, and `RIGHT` if known."""
+    """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known."""
     arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
     arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
         arrays[PROBA + name] = numbers(shares.astype(np.float64))
     for name, (key, kind) in RIGHT.items() if table.right else ():
         arrays[name] = column([part and part[key] for part in table.right], kind)
+    if table.unsure:
+        arrays[UNSURE] = column(table.unsure, pa.string())
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
     meta["classes"] = list(table.classes)
     _write(pa.table(arrays), meta, path)
@@ -420,12 +424,13 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
         classes = tuple(meta["classes"])
         proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
         pred = np.array(arrow[PRED].to_pylist(), dtype=object)
+        unsure = arrow[UNSURE].to_pylist() if UNSURE in arrow.column_names else ()
     if not np.allclose(proba.sum(axis=1), 1.0, atol=1e-6) or (proba < 0).any():
         raise DataError(f"{path}: the probabilities of some rows are negative or do not sum to 1")
     unknown = [name for name in dict.fromkeys(pred) if name not in classes]
     if unknown:
         raise DataError(f"{path}: {unknown[0]!r} in the column {PRED!r} is not one of the classes")
-    return PredictionTable(keys, proba, classes, meta, pred)
+    return PredictionTable(keys, proba, classes, meta, pred, unsure=unsure)
 
 
 def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:

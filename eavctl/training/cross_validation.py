@@ -159,7 +159,7 @@ def cross_validate(
     DataError : rows that do not fit the protocol or the fitter, or probabilities that are not finite.
     """
     plan = evaluation if isinstance(evaluation, Plan) else plan_folds(rows, evaluation)
-    rows = replace(rows, groups=plan.groups, units=plan.units)
+    rows = _grouped(rows, plan)
     fitter.check(rows, plan)
     keys, n_folds = rows.key_frame, len(plan.folds)
     proba = np.full((len(rows), len(rows.classes)), np.nan)
@@ -203,9 +203,13 @@ def fit_all(
     ------
     DataError : as the fitter.
     """
-    rows = replace(rows, groups=plan.groups, units=plan.units)
+    rows = _grouped(rows, plan)
     nothing = rows.key_frame.iloc[:0]
     return _fitted(fitter, rows, Fit(ALL_ROWS, nothing, plan.shares, note), warnings)
+
+
+def _grouped(rows: Rows, plan: Plan) -> Rows:
+    return replace(rows, groups=plan.groups, units=plan.units, people=plan.people)
 
 
 def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
@@ -252,8 +256,8 @@ def _fitted(fitter: Fitter, rows: Rows, fit: Fit, warnings: FitWarnings | None) 
     fit.note("")
     try:
         if warnings is None:
-            return fitter.fit(rows, fit)
+            return fitter.fit(rows.with_inner_groups(), fit)
         with warnings.of(fit.name):
-            return fitter.fit(rows, fit)
+            return fitter.fit(rows.with_inner_groups(), fit)
     except DataError as error:
         raise type(error)(f"{fit.name}: {error}") from error

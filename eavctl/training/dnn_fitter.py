@@ -89,7 +89,8 @@ class DnnFitter:
         return dnn.fit(
             rows.array,
             rows.labels,
-            groups=rows.groups,
+            row_weights=rows.weights,
+            groups=rows.speakers,
             units=rows.units,
             copies=rows.copies,
             encoder=self.encoder,

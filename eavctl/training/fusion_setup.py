@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from eavctl.storage.ownership import NAMES, kind_of
 from eavctl.storage.paths import named
 from eavctl.training.fusion_fitter import Start
 from eavctl.training.joined_tables import JoinedTables, join_features
+from eavctl.training.rows import EQUAL, of_corpora, relabelled
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class FusionSetup:
     init : models of train-dnn from which streams start, each matched to a table by its features.
     partial : keep samples with a missing modality.
     network_settings : keywords of the method's class.
+    labels, corpora : as in `eavctl.training.rows.read_training_set`.
 
     Raises
     ------
@@ -47,6 +49,8 @@ class FusionSetup:
     init: Sequence[str | os.PathLike[str]] = ()
     partial: bool = False
     network_settings: Mapping[str, Any] = field(default_factory=dict)
+    labels: Mapping[str, str | None] = field(default_factory=dict)
+    corpora: str = EQUAL
 
     def __post_init__(self) -> None:
         if self.method in registry.names("fusers"):
@@ -119,13 +123,14 @@ class FusionSetup:
         return tuple(chosen)
 
     def join(self) -> JoinedTables:
-        """The rows of all tables, joined on ``sample_id``.
+        """The rows of all tables, joined on ``sample_id``, with the classes and weights asked for.
 
         Raises
         ------
         UsageError, DataError : as `eavctl.training.joined_tables.join_features`.
         """
-        return join_features(self.tables, [name for name, _ in self.stream_encoders], partial=self.partial)
+        joined = join_features(self.tables, [name for name, _ in self.stream_encoders], partial=self.partial)
+        return replace(joined, data=of_corpora(relabelled(joined.data, self.labels), self.corpora))
 
     def design(self, joined: JoinedTables) -> Design:
         """The network for the joined rows.

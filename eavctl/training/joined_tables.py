@@ -68,6 +68,7 @@ def join_features(
     rows_of = [{sample: i for i, sample in enumerate(table.keys["sample_id"])} for table in tables]
     common = set(rows_of[0]).intersection(*rows_of[1:])
     if not common:
+        _check_no_stack(tables, names)
         raise DataError(
             f"{', '.join(once)}: no sample_id in common (for example {next(iter(rows_of[0]), 'none')} and "
             f"{next(iter(rows_of[1]), 'none')}); extract them from the same recordings, with the same "
@@ -114,6 +115,19 @@ def _with_rows_of(table: FeatureTable, of_clip: Sequence[tuple[str, str, str]]) 
     )
     keys = pd.concat([table.keys.assign(**{AUGMENT: None}), lent], ignore_index=True)
     return replace(table, keys=keys, x=np.concatenate([table.x, table.x[numbers]]))
+
+
+def _check_no_stack(tables: Sequence[FeatureTable], names: Sequence[str]) -> None:
+    """Raise a DataError if two tables have equal features of different recordings."""
+    first: dict[str, int] = {}
+    for number, table in enumerate(tables):
+        other = first.setdefault(table.meta["features_hash"], number)
+        if not set(table.keys["sample_id"]) & set(tables[other].keys["sample_id"]):
+            raise DataError(
+                f"{names[other]} and {names[number]} have the same features of different recordings, and a "
+                "fusion takes one table a stream.\n"
+                "Extract the data sets together, from a manifest with a column 'dataset'."
+            )
 
 
 def _joined_facts(tables: Sequence[TableFacts], streams: Sequence[str], partial: bool) -> TableFacts:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import os
+import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from eavctl.classifiers import weighting
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies, identify
-from eavctl.features.normalize import bands_of, standardize_by_group
-from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable, read_features
+from eavctl.evaluation.groups import named as named_groups
+from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
+from eavctl.storage.paths import Paths, listed, named
+from eavctl.storage.provenance import hash_json
+from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable
+from eavctl.training.stacking import read_stacked
 
+EQUAL, ROWS = "equal", "rows"
 NO_RECORDINGS = (
     "the table was written by an older eavctl and does not name the recordings of its rows: clips that "
     "overlap in one recording are not detected; extract again"
@@ -47,7 +53,8 @@ class TableFacts:
     content_hash : of all that the rows hold.
     notes : sentences on rows that were left out, and on what is not known of the rows.
     distinct_names : labels and subjects that differ in case or spacing alone are different ones.
-    normalize : ``"speaker"`` where each speaker's features were standardised.
+    choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
+    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     """
 
     name: str
@@ -57,6 +64,7 @@ class TableFacts:
     notes: tuple[str, ...] = ()
     distinct_names: bool = False
     normalize: str | None = None
+    choices: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -77,22 +85,40 @@ class TrainingSet:
     facts: TableFacts
 
 
-def read_training_set(path: str | os.PathLike[str], *, normalize: str | None = None) -> TrainingSet:
-    """Read the labelled rows of a feature table.
+def read_training_set(
+    tables: Paths,
+    *,
+    normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
+) -> TrainingSet:
+    """Read the labelled rows of a feature table, or of several that are stacked.
 
     Parameters
     ----------
-    normalize : ``"speaker"`` standardises the features of each speaker by that speaker's own rows.
+    tables : one feature table, or several of equal features (see `eavctl.training.stacking.read_stacked`).
+    normalize : ``"speaker"`` or ``"dataset"`` standardises the features of each speaker, or of each data set,
+        by its own rows.
+    labels : new names of classes, such as ``{"anger": "angry"}``; None leaves out the rows of a class.
+    corpora : ``"equal"``: data sets count alike in the training, and classes in each; ``"rows"``: rows do.
 
     Raises
     ------
-    DataError : no feature table, no labels; or no subjects, by which to normalise.
-    UsageError : features that cannot be normalised.
+    DataError : no feature table, no labels, tables that cannot be stacked, or rows without a subject or a
+        data set, by which to normalise.
+    UsageError : features that cannot be normalised, or ``labels`` of a class that no row has.
     """
-    if normalize not in (None, "speaker"):
-        raise UsageError(f"--normalize takes 'speaker', not {normalize!r}")
-    found = training_set_of(read_features(path))
-    return normalized(found) if normalize else found
+    if normalize not in (None, *NORMALIZATIONS):
+        raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
+    found = of_corpora(relabelled(_read(named(listed(tables))), labels or {}), corpora)
+    return normalized(found, normalize) if normalize else found
+
+
+def _read(tables: Sequence[str]) -> TrainingSet:
+    """The labelled rows of stacked tables; on its own, so that its caller holds them once."""
+    stacked = read_stacked(tables)
+    found = training_set_of(stacked.table)
+    return replace(found, facts=replace(found.facts, notes=(*found.facts.notes, *stacked.notes)))
 
 
 def training_set_of(features: FeatureTable) -> TrainingSet:
@@ -109,7 +135,7 @@ def facts_of(features: FeatureTable) -> TableFacts:
     """What outputs say of a feature table."""
     meta = features.meta
     columns = list(features.columns) if features.columns is not None else None
-    about = {key: meta[key] for key in _FROM_FEATURES} | {"columns": columns}
+    about = {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")}
     if meta.get("augment"):
         about["augment"] = meta["augment"]
     return TableFacts(
@@ -151,23 +177,87 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     return TrainingSet(Rows(x, y, names, keys=keys, copies=is_copy if is_copy.any() else None), facts)
 
 
-def normalized(found: TrainingSet) -> TrainingSet:
-    """The rows with each speaker's features standardised.
+def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> TrainingSet:
+    """The rows with other names of classes; rows of a class whose new name is None are left out.
+
+    Raises
+    ------
+    UsageError : a class that no row has.
+    DataError : no row is left.
+    """
+    if not labels:
+        return found
+    rows, facts = found.rows, found.facts
+    for name in labels:
+        if name not in rows.classes:
+            near = difflib.get_close_matches(name, rows.classes, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"--labels {name}: the tables have {', '.join(rows.classes)}{hint}")
+    new = {name: labels.get(name, name) for name in rows.classes}
+    kept = np.flatnonzero([new[name] is not None for name in rows.labels.tolist()])
+    if not len(kept):
+        raise DataError("--labels leaves every class out")
+    keys = rows.key_frame.iloc[kept].reset_index(drop=True)
+    keys = keys.assign(label=keys["label"].map(new).astype(object))
+    classes = tuple(dict.fromkeys(name for name in new.values() if name is not None))
+    content = hash_json([facts.content_hash, {name: labels[name] for name in sorted(labels)}])
+    left_out = [name for name, other in new.items() if other is None]
+    note = f"{np.setdiff1d(rows.inner.own, kept).size} rows of {', '.join(left_out)} were left out"
+    notes = (*facts.notes, *([note] if left_out else []))
+    x = rows.x if len(kept) == len(rows) else rows.x[kept]
+    choices = {**facts.choices, "labels": dict(labels)}
+    return labelled(keys, x, classes, replace(facts, content_hash=content, notes=notes, choices=choices))
+
+
+def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
+    """The rows with the weights of their data sets, where there are two or more.
+
+    A note names the classes that a data set lacks.
+
+    Parameters
+    ----------
+    corpora : ``"equal"`` or ``"rows"``, see `read_training_set`.
+
+    Raises
+    ------
+    UsageError : another value of ``corpora``.
+    """
+    if corpora not in (EQUAL, ROWS):
+        raise UsageError(f"--corpora takes {EQUAL} or {ROWS}, not {corpora!r}")
+    rows, facts = found.rows, found.facts
+    datasets = identify(rows.key_frame, "dataset")
+    if None in datasets or len(names := named_groups(datasets)) < 2:
+        return found
+    classes_of = {name: set(rows.labels[datasets == name]) for name in names}
+    lacks = {name: [each for each in rows.classes if each not in classes_of[name]] for name in names}
+    notes = [f"the data set {name} has no rows of {', '.join(each)}" for name, each in lacks.items() if each]
+    facts = replace(facts, notes=(*facts.notes, *notes), choices={**facts.choices, "corpora": corpora})
+    if corpora == ROWS:
+        return TrainingSet(rows, facts)
+    content = hash_json([facts.content_hash, corpora])
+    weights = weighting.of_corpora(datasets, rows.y, rows.copies)
+    return TrainingSet(replace(rows, weights=weights), replace(facts, content_hash=content))
+
+
+def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
+    """The rows with the features of each speaker, or of each data set, standardised.
+
+    Parameters
+    ----------
+    by : ``"speaker"`` or ``"dataset"``.
 
     Raises
     ------
     UsageError : features of several tables, or pictures.
-    DataError : a row without a subject.
+    DataError : a row without a subject, or a data set.
     """
-    rows, facts = found.rows, found.facts
+    rows, facts, key = found.rows, found.facts, NORMALIZATIONS[by]
     if not isinstance(rows.x, np.ndarray) or rows.x.dtype == np.uint8:
-        raise UsageError(
-            "--normalize speaker is for the signals of one table, not for pictures; leave it out"
-        )
-    if rows.key_frame["subject"].isna().any():
-        raise DataError("--normalize speaker needs a subject for every row; this table lacks some or all")
+        raise UsageError(f"--normalize {by} is for the signals of one table, not for pictures; leave it out")
+    if rows.key_frame[key].isna().any():
+        raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
     bands = bands_of(facts.features["features"])
-    speakers = identify(rows.key_frame, "subject").astype(str)
-    x = standardize_by_group(rows.x, speakers, bands, copies=rows.copies)
+    groups = identify(rows.key_frame, key).astype(str)
+    x = standardize_by_group(rows.x, groups, bands, copies=rows.copies)
     features = {**facts.features, "normalized": bands._asdict()}
-    return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize="speaker"))
+    return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize=by))

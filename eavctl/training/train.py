@@ -12,6 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+
+from eavctl.classifiers import novelty
+from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
@@ -19,7 +23,7 @@ from eavctl.evaluation.protocols import Plan
 from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.features.normalize import SPEAKER_WARNING
+from eavctl.features import normalize
 from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
@@ -211,6 +215,7 @@ def train(
             "class_counts": prepared.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
+            **data.facts.choices,
             "protocol": protocol_meta(prepared.plan, data.facts.normalize, warnings),
             "trained_on": {
                 "table": data.facts.content_hash,
@@ -224,7 +229,8 @@ def train(
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
         if targets.model:
-            artifacts.save(targets.model, found.final, meta, found.folds)
+            distance = _novelty(data, prepared.plan) if fitter.kind not in artifacts.TORCH_KINDS else None
+            artifacts.save(targets.model, found.final, meta, found.folds, distance)
         if targets.predictions:
             tables.write_predictions(predictions, targets.predictions)
     return Trained(meta, warnings, predictions)
@@ -273,7 +279,7 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
-        *([SPEAKER_WARNING] if facts.normalize else []),
+        *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),
     )
     return Planned(len(own), facts.streams, plan, warnings, counts_of(people))
 
@@ -329,6 +335,20 @@ def _fit(
     return _Fitted(validated, final, kept)
 
 
+def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
+    """The distance from the training rows, its threshold measured on the held-out rows of the folds.
+
+    Altered copies have no part in it: what resembles them alone is unlike the recordings.
+    """
+    rows = data.rows.taking(data.rows.inner.own)
+    datasets = rows.key_frame["dataset"].fillna("").to_numpy(str)
+    place = np.full(len(data.rows), -1)
+    place[data.rows.inner.own] = np.arange(len(rows))
+    folds = [(place[split.train], place[split.test]) for split in plan.folds]
+    own = [(train[train >= 0], test) for train, test in folds]
+    return novelty.fit(rows.array, datasets, own, f"{plan.group.removesuffix('_id')}s")
+
+
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
     """Out-of-fold scores, and how often answers of a confidence were right."""
     right = {"rows": reliability(predictions)}
@@ -342,6 +362,7 @@ def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) ->
     return hash_json(
         {
             "table": facts.content_hash,
+            "speech": [each.get("speech") for each in facts.features.get("streams", [facts.features])],
             "kind": fitter.kind,
             "fitter": fitter.describe(),
             "evaluation": evaluation_meta(evaluation, facts.normalize),
@@ -353,7 +374,7 @@ def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) ->
 def _prediction_meta(meta: Mapping[str, Any], fitter: TableFitter, facts: TableFacts) -> dict[str, Any]:
     name = f"{fitter.name} on {facts.name}"
     return {
-        "name": name + (" (speaker-normalised)" if facts.normalize else ""),
+        "name": name + (f" ({facts.normalize}-normalised)" if facts.normalize else ""),
         "modalities": list(facts.modalities),
         "model_hashes": [meta["training_hash"]],
         "class_counts": meta["class_counts"],

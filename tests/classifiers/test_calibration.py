@@ -163,3 +163,25 @@ def test_parts_that_do_not_fit_are_refused(damage: dict[str, list[float]]) -> No
     meta = json.loads(json.dumps({"classes": ["a", "b"], "temperatures": [2.0, 0.5], **damage}))
     with pytest.raises(ValueError, match="."):
         (members_of(meta), priors_of(meta))
+
+
+def test_on_several_data_sets_the_scale_is_between_theirs_and_the_biases_are_those_of_the_shares() -> None:
+    """Two data sets of unequal shares and unequal scales; one row count is ten times the other's."""
+    one, y_one = balanced_logits(4000, scale=0.5)
+    other, y_other = balanced_logits(400, seed=1, scale=2.0)
+    logits, y = np.concatenate([one, other]), np.concatenate([y_one, y_other])
+    weights = np.repeat([1 / 4000, 1 / 400], [4000, 400])
+    found = fit_calibration(logits, y, np.bincount(y), weights)
+    expected = np.log(np.bincount(y))
+    assert found.bias == pytest.approx(expected - expected.mean(), abs=1e-4)
+    assert 0.5 < found.scale < 2.0
+    twice = np.concatenate([np.arange(4000), np.tile(np.arange(4000, 4400), 10)])
+    assert fit_calibration(logits[twice], y[twice], np.bincount(y), np.ones(8000)).scale == pytest.approx(
+        found.scale, rel=1e-3
+    )
+
+
+def test_weights_of_one_scale_find_it() -> None:
+    logits, y = balanced_logits(20_000, scale=3.0)
+    found = fit_calibration(logits, y, np.bincount(y), np.ones(len(y)))
+    assert found.scale == pytest.approx(1 / 3, rel=0.05)

@@ -289,7 +289,7 @@ def test_a_class_in_one_group_alone_still_works():
     x, y, _ = make(n_classes=3, per_class=10)
     groups = np.where(y == "c0", "only", np.array([f"g{i % 4}" for i in range(len(y))]))
     with pytest.warns(
-        TrainingWarning, match=r"C, gamma and calibration.*'c0' occurs in one group only \(only\)"
+        TrainingWarning, match=r"settings and calibration.*'c0' occurs in one group only \(only\)"
     ):
         model = svm.fit(x, y, groups=groups)
     assert set(model.classes_) == {"c0", "c1", "c2"}

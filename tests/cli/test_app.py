@@ -93,7 +93,10 @@ SOMETIMES = {
     "force": {"-f", "--force"},
     **{name: {f"--{name}"} for name in ("segment", "hop", "where", "events", "epoch", "rejected", "layout")},
 }
-COMPUTING = ("extract", "synth", "train-svm", "train-dnn", "train-fusion", "zero-shot", "fuse", "predict")
+COMPUTING = (
+    *("extract", "synth", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot", "fuse"),
+    "predict",
+)
 
 
 def test_options_are_called_alike_on_every_command():

@@ -14,6 +14,7 @@ LINES = {
     "train-svm {made}/seed33.parquet --folds 2 -o m.joblib --predictions p.parquet": {
         "class_counts", "protocol",
     },
+    "train-linear {made}/seed33.parquet --folds 2 -o m.joblib": {"class_counts", "protocol"},
     "train-dnn {made}/seed33.parquet --folds 2 --epochs 1 --jobs 1 -o m.pt": {"class_counts", "protocol"},
     "fuse {made}/preds.parquet {made}/seed33_preds.parquet --method mean -o f.parquet": {"rows"},
     "train-fusion {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 -o f.pt "
@@ -49,7 +50,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
     outputs = done["out"] if isinstance(done["out"], list) else [done["out"]]
     assert all((tmp_path / each).exists() for each in outputs if each)
     assert (again["up_to_date"], done["up_to_date"]) == (
-        words[0] in ("extract", "train-svm", "train-dnn", "train-fusion", "zero-shot"),
+        words[0] in ("extract", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot"),
         False,
     )
 

@@ -235,3 +235,39 @@ def test_impossible_segments_are_named_by_their_line(tmp_path, times):
     (tmp_path / "m.csv").write_text(f"path,start,end\nx.wav,0,1\ny.wav,{times}\n")
     with pytest.raises(DataError, match="line 3"):
         manifest.find(tmp_path / "m.csv")
+
+
+def test_emodb_reads_speaker_and_emotion_from_the_name(tmp_path):
+    touch(tmp_path, "wav/03a01Fa.wav", "wav/16b10Wb.wav", "wav/11a07Ld.wav")
+    found = manifest.find(tmp_path)
+    assert found.layout == "emodb"
+    assert found.rows["clip_id"].tolist() == ["03a01Fa", "11a07Ld", "16b10Wb"]
+    assert found.rows["subject"].tolist() == ["03", "11", "16"]
+    assert found.rows["label"].tolist() == ["happiness", "boredom", "anger"]
+    assert set(found.rows["dataset"]) == {"emodb"}
+
+
+def test_nemo_reads_speaker_and_emotion_from_the_name(tmp_path):
+    touch(tmp_path, "EB0_anger_12.flac", "WR0_surprised_3.flac")
+    found = manifest.find(tmp_path)
+    assert found.layout == "nemo"
+    assert found.rows["subject"].tolist() == ["EB0", "WR0"]
+    assert found.rows["label"].tolist() == ["anger", "surprised"]
+    assert set(found.rows["dataset"]) == {"nemo"}
+
+
+@pytest.mark.parametrize("stranger", ["04a01Fa.wav", "03a03Fa.wav", "EB0_calm_12.flac", "notes.wav"])
+def test_other_names_are_neither_emodb_nor_nemo(tmp_path, stranger):
+    touch(tmp_path, stranger)
+    for layout in ("emodb", "nemo"):
+        assert not registry.get("layouts", layout).facts["recognise"](tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layout", "n_clips", "n_speakers", "n_classes"), [("emodb", 535, 10, 7), ("nemo", 1493, 9, 6)]
+)
+def test_published_corpora_are_read_whole(shared_data, layout, n_clips, n_speakers, n_classes):
+    found = manifest.find(shared_data / layout)
+    assert (found.layout, len(found), found.rejected) == (layout, n_clips, ())
+    assert found.rows["subject"].nunique() == n_speakers
+    assert len(found.classes) == found.rows["label"].nunique() == n_classes

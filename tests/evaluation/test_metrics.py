@@ -94,8 +94,8 @@ def test_classwise_calibration_error_is_that_of_the_paper() -> None:
     truth, proba = rng.integers(0, 3, 500), rng.dirichlet(np.ones(3), 500)
     error = 0.0
     for c in range(3):
-        for b in range(10):
-            rows = [i for i in range(500) if b / 10 <= proba[i, c] < (b + 1) / 10]
+        for b in range(15):
+            rows = [i for i in range(500) if b / 15 <= proba[i, c] < (b + 1) / 15]
             if rows:
                 gap = np.mean(truth[rows] == c) - np.mean(proba[rows, c])
                 error += len(rows) / 500 * abs(gap) / 3

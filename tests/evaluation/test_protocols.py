@@ -250,8 +250,8 @@ def test_a_plan_describes_itself() -> None:
         == "group-kfold by subject, 3 folds, 72 rows tested"
     )
     assert "one split" in splits(corpus(), "random").describe()
-    names = {"auto", "group-kfold", "loso", "stratified", "random", "given", "eav-70-30", "eav-50-50"}
-    assert set(NAMES) == names
+    names = {"auto", "group-kfold", "loso", "lodo", "stratified", "random", "given"}
+    assert set(NAMES) == names | {"eav-70-30", "eav-50-50"}
 
 
 EAV_ORDER = "nnnnnaaccsshachhssaacchhs"  # blocks of EAV: neutral apart, then its pseudo-random sequence
@@ -467,3 +467,47 @@ def test_names_that_differ_only_in_case_or_spacing_stop_unless_accepted() -> Non
     assert len(splits(torn, "loso", distinct_names=True).folds) == 12
     spaced = key_frame(keys.assign(subject=[f"{s} " if i % 2 else s for i, s in enumerate(keys["subject"])]))
     assert len(splits(spaced, "loso").folds) == 6
+
+
+@st.composite
+def corpora(draw: st.DrawFn) -> pd.DataFrame:
+    """Any rows of two to four data sets, whose subjects and clips share their names."""
+    rows = []
+    for d in range(draw(st.integers(2, 4))):
+        for s in range(draw(st.integers(1, 4))):
+            labels = ["a", "b", *draw(st.lists(st.sampled_from("abc"), max_size=5))]
+            for i, label in enumerate(labels):
+                sample = {"sample_id": f"{d}-{s}-{i}", "clip_id": f"{s}-{i}", "subject": f"s{s}"}
+                rows.append({**sample, "dataset": f"d{d}", "label": label})
+    return key_frame(pd.DataFrame(rows))
+
+
+@given(corpora(), st.sampled_from(["auto", "lodo"]))
+@settings(max_examples=40, deadline=None)
+def test_no_data_set_is_on_both_sides_and_each_is_tested_once(keys: pd.DataFrame, protocol: str) -> None:
+    try:
+        plan = splits(keys, protocol)
+    except DataError:  # a class of one data set cannot be tested without leaving it untrained
+        return
+    assert (plan.name, plan.group, plan.shares) == ("lodo", "dataset", False)
+    tested = [set(keys["dataset"][split.test]) for split in plan.folds]
+    assert sorted(name for names in tested for name in names) == sorted(set(keys["dataset"]))
+    for split, names in zip(plan.folds, tested, strict=True):
+        assert len(names) == 1
+        assert not names & set(keys["dataset"][split.train])
+        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+    assert set(plan.groups) == set(keys["dataset"])
+    assert plan.people is not None
+    assert len(set(plan.people)) == len(keys.groupby(["dataset", "subject"]))
+
+
+def test_auto_leaves_data_sets_out_only_where_rows_name_several() -> None:
+    keys = corpus()
+    assert splits(keys, "auto").name == "group-kfold"
+    several = keys.assign(dataset=["d", "e", "f"] * 24)
+    several = several.assign(clip_id=several["clip_id"] + several["dataset"])
+    assert splits(several, "auto").name == "lodo"
+    assert splits(several, "auto", group="subject").name == "group-kfold"
+    assert splits(several.assign(dataset=[None, *several["dataset"][1:]]), "auto").name == "group-kfold"
+    with pytest.raises(DataError, match="dataset"):
+        splits(keys, "lodo")

@@ -8,7 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl.evaluation.reliability import FEWEST, fits, look_up, reliability
+from eavctl.evaluation.reliability import (
+    FEWEST,
+    fits,
+    is_cross_corpus,
+    look_up,
+    measured_on,
+    reliability,
+)
 from eavctl.storage.tables import PredictionTable, key_frame
 
 
@@ -88,3 +95,30 @@ def test_lengths_that_were_not_measured_do_not_fit() -> None:
         False,
     ]
     assert fits(reliability(table(100, 0.75, seconds=np.nan)), 125.0)
+
+
+@pytest.mark.parametrize(
+    ("group", "names", "is_cross"),
+    [
+        ("dataset", ["one", "two"], True),
+        ("dataset", ["one"], False),
+        ("subject", ["one", "two"], False),
+        ("subject", ["one"], False),
+        ("subject", [], False),
+    ],
+)
+def test_it_says_on_which_recordings_it_was_measured(group: str, names: list[str], is_cross: bool) -> None:
+    bare = table(200, 0.75)
+    datasets = [names[i % len(names)] if names else None for i in range(200)]
+    meta = {"protocol": {"name": "lodo", "group": group}}
+    found = reliability(PredictionTable(bare.keys.assign(dataset=datasets), bare.proba, bare.classes, meta))
+    measured = json.loads(json.dumps(found))["measured_on"]
+    assert measured == {"held_out": group, "datasets": names}
+    assert is_cross_corpus(measured) is is_cross
+    assert all(name in measured_on(measured) for name in names) is not is_cross
+    assert ("speakers" in measured_on(measured)) is (group == "subject")
+
+
+def test_of_files_of_older_versions_it_is_not_known_on_which() -> None:
+    assert not is_cross_corpus({})
+    assert measured_on({})

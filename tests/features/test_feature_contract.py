@@ -13,6 +13,7 @@ from eavctl.storage.metadata import FeatureMeta
 
 SETS = registry.names("features")
 CHANNELS = ["F3", "F4", "Cz"]
+WEIGHTS = []  # the folder of a tiny checkpoint, for sets that need one
 
 
 @dataclass(frozen=True)
@@ -41,11 +42,17 @@ def brain(rate, seconds):
     return 10 * np.random.default_rng(0).normal(size=(len(CHANNELS), int(rate * seconds)))
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _weights(tmp_path_factory, write_whisper):
+    WEIGHTS.append(write_whisper(tmp_path_factory.mktemp("whisper")))
+
+
 def recipe(name):
     modality = registry.get("features", name).facts["modality"]
     settings = {"eeg": {"channels": CHANNELS}, "audio": {}, "video": {"crop": "frame"}}[modality]
     known = Recipe(name).settings
-    return Recipe(name, {key: value for key, value in settings.items() if key in known})
+    found = Recipe(name, {key: value for key, value in settings.items() if key in known})
+    return found.with_weights(WEIGHTS[0]) if found.needs_weights else found
 
 
 def signal_of(name, seconds):
@@ -62,7 +69,7 @@ def signal_of(name, seconds):
 def described(name, seconds=1.5):
     chosen = recipe(name)
     signal, rate = signal_of(name, seconds)
-    found = chosen.entry.thing(signal, rate, **chosen.settings)
+    found = chosen.compute(signal, rate)
     return found[0] if isinstance(found, tuple) else found
 
 
@@ -130,7 +137,7 @@ def test_the_shape_does_not_depend_on_the_length(name):
 def test_sound_that_cannot_be_described_raises_a_signal_error(name, signal):
     entry = registry.get("features", name)
     with pytest.raises(SignalError):
-        entry.thing(signal.astype(np.float32), entry.facts["rate"] or 22050, **recipe(name).settings)
+        recipe(name).compute(signal.astype(np.float32), entry.facts["rate"] or 22050)
 
 
 @pytest.mark.parametrize(

@@ -486,3 +486,28 @@ def test_a_model_that_knows_no_weights_and_no_reliability_still_judges(judge, tw
 def test_training_subjects_are_told(judge, twin):
     model = model_of(STREAMS, trained_on={"subjects": ["subject01"], "clips": []})
     assert "was trained on subject01" in judge(twin / "twin", model=model).notes[0]
+
+
+def test_sound_without_speech_is_absent_from_a_model_of_speech(judge, twin, tmp_path):
+    """A model whose audio was speech judges a hum by the picture alone; another one takes the hum too."""
+    time = np.arange(40000) / 16000
+    soundfile.write(tmp_path / "hum.wav", 0.3 * np.sin(2 * np.pi * 120 * time), 16000)
+    files = {"audio": str(tmp_path / "hum.wav"), "video": files_of(twin, 2)["video"]}
+    of_speech = [each | {"speech": each["name"] == "audio"} for each in STREAMS]
+    result = judge(separate=files, model=model_of(of_speech))
+    (row,) = result.rows
+    assert list(row.weights) == ["video"]
+    (reason,) = [each.reason for each in row.absent if each.name == "audio"]
+    assert "no speech" in reason
+    assert result.notes == (f"{files['audio']}: {reason}; judged without audio",)
+    assert row.proba == pytest.approx(judge(separate={"video": files["video"]}).rows[0].proba)
+    assert list(judge(separate=files).rows[0].weights) == ["audio", "video"]
+    with pytest.raises(DataError, match="no speech"):
+        judge(separate={"audio": files["audio"]}, model=model_of(of_speech))
+
+
+def test_streams_of_one_recipe_of_which_one_is_of_speech_are_described_apart(judge, twin, tmp_path):
+    soundfile.write(tmp_path / "hum.wav", 0.3 * np.sin(2 * np.pi * 120 * np.arange(40000) / 16000), 16000)
+    streams = [stream("voice", AUDIO, (33,)) | {"speech": True}, stream("sound", AUDIO, (33,))]
+    (row,) = judge(tmp_path / "hum.wav", model=model_of(streams)).rows
+    assert list(row.weights) == ["sound"]

@@ -16,6 +16,7 @@ from eavctl.errors import DataError
 from eavctl.storage import tables
 from eavctl.training.cross_validation import Evaluation, Fit, FoldResult, cross_validate
 from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import TableFacts, TrainingSet, labelled
 from eavctl.training.svm_fitter import SvmFitter
 from eavctl.training.train import Targets, train
@@ -118,7 +119,7 @@ def test_rows_taken_keep_features_classes_groups_and_keys_together() -> None:
 
 def fitters() -> list[Any]:
     settings = TrainSettings(epochs=3, members=2)
-    return [SvmFitter(), DnnFitter("mlp", {"units": 8}, settings)]
+    return [SvmFitter(), LinearFitter(), DnnFitter("mlp", {"units": 8}, settings)]
 
 
 @pytest.mark.parametrize("fitter", fitters(), ids=lambda fitter: fitter.kind)

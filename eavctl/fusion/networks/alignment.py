@@ -251,6 +251,7 @@ def align(
     affect: Mapping[str, np.ndarray],
     settings: AlignmentSettings,
     *,
+    row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
@@ -263,7 +264,7 @@ def align(
     Parameters
     ----------
     x : rows; the first stream is the query, the others make the space. Every row needs every stream.
-    labels, groups, units, copies : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
+    labels, row_weights, groups, units, copies : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
@@ -273,12 +274,13 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = Rows.of(x.arrays[0], labels, groups, units=units, copies=copies)
+    rows = Rows.of(x.arrays[0], labels, groups, units=units, weights=row_weights, copies=copies)
     others = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         others,
         labels,
         replace(design, streams=design.streams[1:]),
+        row_weights=row_weights,
         groups=groups,
         units=units,
         copies=copies,

@@ -132,7 +132,9 @@ class Bottleneck(FusionNetwork):
     def cross_entropy(self, output: FusionOutput, y: Tensor, criterion: Criterion) -> Tensor:
         """The mean of the heads' cross entropies, each over the rows that have its stream."""
         assert output.heads is not None
-        terms = [criterion(head.values, y[head.rows]) for head in output.heads if len(head.rows)]
+        terms = [
+            criterion.taking(head.rows)(head.values, y[head.rows]) for head in output.heads if len(head.rows)
+        ]
         return torch.stack(terms).mean()
 
     def _embedded(self, x: StreamBatch) -> list[StreamOutput]:

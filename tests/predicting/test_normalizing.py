@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from eavctl.errors import DataError
+from eavctl.predicting.normalizing import SPEAKER, groups_of
 from eavctl.predicting.segments import DescribedRecording, Segment
-from eavctl.predicting.speakers import speakers_of
 
 
 def clip(name: str, keys: dict[str, Any]) -> DescribedRecording:
@@ -24,18 +24,18 @@ def test_namesakes_of_two_data_sets_are_two_speakers() -> None:
             for i in range(n)
         ]
 
-    found = speakers_of(clips(4), "m.joblib")
+    found = groups_of(clips(4), SPEAKER, "m.joblib", "")
     assert len(np.unique(found)) == 2
     with pytest.raises(DataError, match="1 has 3"):
-        speakers_of(clips(3), "m.joblib")
+        groups_of(clips(3), SPEAKER, "m.joblib", "")
 
 
 def test_parts_of_one_file_are_several_recordings_of_a_speaker() -> None:
     parts = [clip("talk.wav", {"subject": "1", "sample_id": f"talk:{i}"}) for i in range(4)]
-    assert set(speakers_of(parts, "m.joblib")) == {0}
+    assert set(groups_of(parts, SPEAKER, "m.joblib", "")) == {0}
 
 
 def test_recordings_that_cannot_be_used_do_not_count() -> None:
     parts = [clip("talk.wav", {"subject": "1", "sample_id": f"talk:{i}"}) for i in range(4)]
     with pytest.raises(DataError, match="1 has 3"):
-        speakers_of([*parts[:3], parts[3]._replace(segments=())], "m.joblib")
+        groups_of([*parts[:3], parts[3]._replace(segments=())], SPEAKER, "m.joblib", "")

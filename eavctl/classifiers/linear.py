@@ -1,0 +1,233 @@
+"""Multinomial logistic regression with an L2 penalty: scipy fits it, numpy alone predicts.
+
+Columns are standardised, and all classes weigh the same (`eavctl.classifiers.logistic`). Inner folds of the
+training rows, which keep groups whole, choose the penalty and calibrate the class probabilities
+(`eavctl.classifiers.calibration`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
+from eavctl.classifiers.columns import check_shape, checked, chunks, mean_uar
+from eavctl.classifiers.inner_folds import InnerRows
+
+if TYPE_CHECKING:
+    from eavctl.classifiers.logistic import Problem  # not needed to predict
+
+PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
+ROUGH, TIGHT = 2e-3, 3e-5  # largest slopes at which the trials, and the fit of all rows, end
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    """A fitted logistic regression.
+
+    Parameters
+    ----------
+    classes_ : names of the classes, shape (n_classes,).
+    coef : weights of the columns as they are in a table, float32, shape (n_classes, n_columns); 0 for columns
+        that did not vary.
+    intercept : shape (n_classes,).
+    mean, scale : mean and deviation of the columns of the training rows, float32, shape (n_columns,), which
+        ``coef`` and ``intercept`` allow for; the deviation is 1 for columns that did not vary.
+    beta, bias : calibration: probabilities are the softmax of beta * decision values + bias; ``bias`` has
+        shape (n_classes,).
+    priors : shares of the classes among the training rows, shape (n_classes,).
+    chosen : the chosen penalty, and the inner score of every penalty that was tried.
+    """
+
+    classes_: np.ndarray
+    coef: np.ndarray
+    intercept: np.ndarray
+    mean: np.ndarray
+    scale: np.ndarray
+    beta: float
+    bias: np.ndarray
+    priors: np.ndarray
+    chosen: Mapping[str, Any]
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        """Logits of each class for equally frequent classes, before calibration.
+
+        Parameters
+        ----------
+        x : shape (n_rows, n_columns).
+
+        Returns
+        -------
+        float64 array, shape (n_rows, n_classes).
+
+        Raises
+        ------
+        DataError : ``x`` has another number of columns.
+        """
+        check_shape(x, self.coef.shape[1])
+        return _logits(x, np.arange(len(x)), self._columns, self.intercept)
+
+    @cached_property
+    def _columns(self) -> np.ndarray:
+        """The weights, float64 (n_columns, n_classes): sums over columns of large means need the digits."""
+        return self.coef.T.astype(np.float64)
+
+    def predict_proba(self, x: np.ndarray) -> np.ndarray:
+        """Calibrated class probabilities, float64 (n_rows, n_classes), of features (n_rows, n_columns).
+
+        Raises
+        ------
+        DataError : ``x`` has another number of columns, or values that are not finite.
+        """
+        return Calibration(self.beta, self.bias)(self.decision_function(x))
+
+    def decide(self, proba: np.ndarray) -> np.ndarray:
+        """Class numbers predicted from probabilities: see `eavctl.classifiers.calibration.decide`."""
+        return decide(proba, self.priors)
+
+    def predict(self, x: np.ndarray) -> np.ndarray:
+        """Predicted class name of each row, shape (n_rows,)."""
+        answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
+        return answers
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays of the model file; `from_parts` rebuilds the model from them and `to_meta`."""
+        return {name: getattr(self, name) for name in ("coef", "intercept", "mean", "scale")}
+
+    def to_meta(self) -> dict[str, Any]:
+        """JSON-able values of the model file."""
+        return {
+            "classes": self.classes_.tolist(),
+            "beta": self.beta,
+            "bias": self.bias.tolist(),
+            "priors": self.priors.tolist(),
+            "chosen": dict(self.chosen),
+        }
+
+    @classmethod
+    def from_parts(cls, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> LinearModel:
+        """Rebuild a model from `to_arrays` and `to_meta`.
+
+        Raises
+        ------
+        KeyError, ValueError, TypeError : parts are missing or do not fit each other.
+        """
+        n_classes = len(meta["classes"])
+        model = cls(
+            classes_=np.array(meta["classes"]),
+            beta=float(meta["beta"]),
+            bias=bias_of(meta["bias"], n_classes),
+            priors=priors_of(meta),
+            chosen=meta["chosen"],
+            **arrays,
+        )
+        n_columns = model.mean.size
+        fits = (
+            model.coef.shape == (n_classes, n_columns)
+            and model.intercept.shape == (n_classes,)
+            and model.mean.shape == model.scale.shape == (n_columns,)
+        )
+        if not fits:
+            raise ValueError("its arrays do not fit each other")
+        return model
+
+
+def fit(
+    x: np.ndarray,
+    labels: Sequence[str] | np.ndarray,
+    *,
+    weights: np.ndarray | None = None,
+    groups: Sequence[str] | np.ndarray | None = None,
+    units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
+    seed: int = 42,
+    penalties: Sequence[float] = PENALTIES,
+    jobs: int = 1,
+) -> LinearModel:
+    """Fit a logistic regression: choose the penalty, calibrate, fit on all rows.
+
+    The objective is the weighted mean of the loss plus half the penalty times the sum of squared weights of
+    the standardised columns: for n rows the penalty is ``1 / (C n)`` of scikit-learn's C. Large tables are
+    standardised a few rows at a time, so that no second table is made.
+
+    Parameters
+    ----------
+    x : float array, shape (n_rows, n_columns).
+    labels : shape (n_rows,).
+    weights : of the rows, above 0, shape (n_rows,); by default all are equal. Copies divide the weight of
+        their unit.
+    groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
+        impossible, an `eavctl.errors.TrainingWarning` says why.
+    units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
+        mean and deviation of the columns, the penalty, calibration and priors are of the other rows.
+    seed : of the inner folds.
+    penalties : values to try, as shares of the total variance of the standardised rows.
+    jobs : threads; the result does not depend on them.
+
+    Raises
+    ------
+    DataError : fewer than two classes, a class of one row, values that are not finite, or shapes that do
+        not match.
+    """
+    from eavctl.classifiers.logistic import Problem, threads
+
+    x, labels = checked(x, labels)
+    classes, y = np.unique(labels, return_inverse=True)
+    inner = InnerRows(y, classes.tolist(), groups, units, copies)
+    folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
+    alike = np.ones(len(y)) if divided is None else np.asarray(divided, np.float64)
+    tried = sorted(penalties, reverse=True)
+    with threads(jobs) as run:
+        logits = np.empty((len(tried), len(y), len(classes)))
+        for train, test in folds:
+            problem = Problem(x, train, y[train], alike[train], run, copies)
+            logits[:, test] = _try(problem, tried, x, test)
+        scores = [mean_uar(each, y, folds) for each in logits]
+        best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
+        problem = Problem(x, np.arange(len(y)), y, alike, run, copies)
+        coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
+    weights_of_own = None if weights is None else np.asarray(weights, np.float64)[own]
+    counts = np.bincount(y[own], weights_of_own)
+    calibration = fit_calibration(logits[best][own], y[own], counts, weights_of_own)
+    return LinearModel(
+        classes_=classes,
+        coef=coef,
+        intercept=intercept,
+        mean=problem.scaling.mean,
+        scale=problem.scaling.scale,
+        beta=calibration.scale,
+        bias=calibration.bias,
+        priors=counts / counts.sum(),
+        chosen={
+            "penalty": tried[best],
+            "inner_uar": [
+                {"penalty": penalty, "uar": score} for penalty, score in zip(tried, scores, strict=True)
+            ],
+        },
+    )
+
+
+def _try(problem: Problem, penalties: Sequence[float], x: np.ndarray, test: np.ndarray) -> np.ndarray:
+    """Logits of the test rows of an inner fold for each penalty, (n_penalties, n_test, n_classes).
+
+    From the strongest penalty to the weakest, each fit starts at the solution of the one before.
+    """
+    found, logits = problem.start, []
+    for penalty in penalties:
+        found = problem.solve(penalty, found, ROUGH)
+        coef, intercept = problem.scaling.unscaled(found)
+        logits.append(_logits(x, test, coef.T.astype(np.float64), intercept))
+    return np.array(logits)
+
+
+def _logits(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """Logits, float64 (n_rows, n_classes), of rows by their numbers, with weights (n_columns, n_classes)."""
+    logits = np.empty((len(rows), len(intercept)))
+    for part in chunks(len(rows)):
+        logits[part] = x[rows[part]].astype(np.float64) @ columns + intercept
+    return logits

@@ -1,0 +1,80 @@
+"""``eavctl train-linear``: feature tables to a logistic regression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.options import (
+    Corpora,
+    DryRun,
+    Folds,
+    Force,
+    Group,
+    Jobs,
+    Json,
+    Labels,
+    Normalize,
+    Predictions,
+    Protocol,
+    Seed,
+    Tables,
+    check_stdout,
+)
+from eavctl.cli.training import run_training
+from eavctl.cli.values import read_labels
+
+
+@command(
+    "train-linear",
+    "eavctl train-linear feats.parquet -o linear.joblib",
+    "eavctl train-linear feats.parquet -o linear.joblib --protocol loso --predictions preds.parquet",
+    "eavctl train-linear feats.parquet -o linear.joblib --folds 4 --normalize speaker",
+    "eavctl train-linear emodb.parquet ravdess.parquet -o linear.joblib --labels anger=angry,calm=",
+)
+def train_linear(
+    tables: Tables,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
+    protocol: Protocol = "auto",
+    folds: Folds = 5,
+    group: Group = None,
+    normalize: Normalize = None,
+    labels: Labels = None,
+    corpora: Corpora = "equal",
+    predictions: Predictions = None,
+    jobs: Jobs = 1,
+    seed: Seed = 42,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Train a logistic regression, scored on held-out folds: for large tables and small models.
+
+    Scaling, the choice of the penalty and the calibration of probabilities are fitted on training speakers
+    only, inside each fold; the model in the file is fitted on all rows. Feature tables of tensors are for
+    train-dnn.
+    """
+    from eavctl.stages import train_linear as stage
+    from eavctl.training.cross_validation import Evaluation
+
+    check_stdout(as_json, out, predictions)
+    options: dict[str, Any] = {
+        "predictions": predictions,
+        "evaluation": Evaluation(protocol, folds, group, seed),
+        "normalize": normalize,
+        "labels": read_labels(labels),
+        "corpora": corpora,
+        "force": force,
+    }
+    run_training(
+        "train-linear",
+        f"a logistic regression on {', '.join(tables)}",
+        [out, predictions],
+        lambda: stage.plan(tables, out, **options),
+        lambda tick: stage.train_linear(tables, out, jobs=jobs, on_fold=tick, **options),
+        dry_run=dry_run,
+        as_json=as_json,
+    )

@@ -1,0 +1,77 @@
+"""Feature tables to a logistic regression."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from eavctl.progress import Tick, silent
+from eavctl.storage.paths import Paths, listed
+from eavctl.training import train as training
+from eavctl.training.cross_validation import Evaluation
+from eavctl.training.linear_fitter import LinearFitter
+from eavctl.training.rows import EQUAL, read_training_set
+from eavctl.training.train import Planned, Targets, Trained
+
+
+def train_linear(
+    tables: Paths,
+    out: str | os.PathLike[str] | None,
+    *,
+    predictions: str | os.PathLike[str] | None = None,
+    evaluation: Evaluation | None = None,
+    normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
+    jobs: int = 1,
+    force: bool = False,
+    on_fold: Tick = silent,
+) -> Trained:
+    """Train a logistic regression, scored on held-out folds.
+
+    Parameters
+    ----------
+    tables : feature table with columns, one a feature; or several, which are stacked.
+    out : model file (.joblib) to write; None writes no model.
+    predictions : prediction table (.parquet) to write, out of fold.
+    evaluation : how rows are split, and the seed.
+    normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
+    jobs : threads; the result does not depend on it.
+    force : overwrite files that eavctl did not write, and train even if up to date.
+    on_fold : called with the number of fits done, of all, and what comes next.
+
+    Raises
+    ------
+    LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
+    DataError : a table that cannot be read, holds tensors, or does not fit the protocol.
+    UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
+    """
+    paths, evaluation = listed(tables), evaluation or Evaluation()
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
+
+
+def plan(
+    tables: Paths,
+    out: str | os.PathLike[str] | None,
+    *,
+    predictions: str | os.PathLike[str] | None = None,
+    evaluation: Evaluation | None = None,
+    normalize: str | None = None,
+    labels: Mapping[str, str | None] | None = None,
+    corpora: str = EQUAL,
+    force: bool = False,
+) -> Planned:
+    """What `train_linear` would do of the same parameters; nothing is fitted or written.
+
+    Raises
+    ------
+    LeakError, DataError, UsageError : where `train_linear` raises them before it fits.
+    """
+    paths, evaluation = listed(tables), evaluation or Evaluation()
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed)
+    training.guard(targets, fitter, paths, force=force)
+    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    return training.plan(data, targets, fitter, evaluation, force=force)
