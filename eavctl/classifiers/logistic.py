@@ -107,7 +107,7 @@ class Problem:
     y : their classes, numbers from 0, shape (n_rows,); every class occurs.
     weights : of the training rows, shape (n_rows,).
     run : see `threads`.
-    copies : bool, shape (n_table,), rows that do not count in the mean and deviation of the columns.
+    counted : weights in the mean and deviation of the columns, shape (n_rows,); by default ``weights``.
     """
 
     def __init__(
@@ -117,13 +117,13 @@ class Problem:
         y: np.ndarray,
         weights: np.ndarray,
         run: Map,
-        copies: np.ndarray | None = None,
+        counted: np.ndarray | None = None,
     ) -> None:
         self._x, self._rows, self._y, self._run = x, rows, y, run
         class_weights = np.bincount(y, weights)
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
-        self.scaling = Scaling.of(x, rows, weights if copies is None else weights * ~copies[rows], run)
+        self.scaling = Scaling.of(x, rows, weights if counted is None else counted, run)
         self._dtype = np.float64 if x.size < EXACT_VALUES else np.float32
         self._mean, self._factor = (
             each.astype(self._dtype) for each in (self.scaling.mean, self.scaling.factor)
