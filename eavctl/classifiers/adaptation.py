@@ -6,6 +6,7 @@ probabilities of the classes are shifted half of the way to where their means ar
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,7 +15,9 @@ from eavctl.classifiers.calibration import LEAST_PROBABILITY, softmax
 from eavctl.features.normalize import SHRINKAGE, standardize_by_speaker
 
 DATASET, SPEAKER = "dataset", "speaker"
-BALANCE = 0.5  # share of the way to the training's shares of the classes
+# Share of the way to the training's shares of the classes. On three corpora held out, half gains 0.007 of UAR
+# and costs 0.006 to 0.027 where two of four emotions are missing; all gains 0.011 and costs 0.02 to 0.07.
+BALANCE = 0.5
 MOST_STEPS, TOLERANCE = 500, 1e-7  # of the shift of a logarithm
 
 
@@ -72,12 +75,11 @@ class Origin(NamedTuple):
 
         A speaker of `SHRINKAGE` recordings or more weighs at least as much as the data set.
         """
-        by = np.full(len(self.speakers), DATASET)
-        for dataset, speaker in {*zip(self.datasets.tolist(), self.speakers.tolist(), strict=True)}:
-            mine = (self.datasets == dataset) & (self.speakers == speaker)
-            if speaker and len(np.unique(self.recordings[mine])) >= SHRINKAGE:
-                by[mine] = SPEAKER
-        return by
+        datasets, speakers, recordings = (names.tolist() for names in self)
+        people = [*zip(datasets, speakers, strict=True)]
+        counts = Counter(person for person, _ in {*zip(people, recordings, strict=True)})
+        by = [SPEAKER if person[1] and counts[person] >= SHRINKAGE else DATASET for person in people]
+        return np.array(by)
 
 
 class Adapted(NamedTuple):

@@ -20,7 +20,7 @@ WARNINGS = {
 RELATIVE_FLOOR = 1e-6
 COLUMNS_AT_ONCE = 256  # in double precision: a second table of many rows is large
 LEAST_OF_DATASET = 20  # recordings; fewer say more about their classes than about the data set
-SHRINKAGE = 10  # recordings of the whole data set that a speaker's statistics are mixed with
+SHRINKAGE = 10  # recordings of a speaker whose own statistics weigh as much as those of the data set
 
 
 class Bands(NamedTuple):
@@ -125,8 +125,9 @@ def standardize_by_speaker(
 
 def _members(speakers: np.ndarray, recordings: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
     """Row numbers of each speaker, and the weight of their own statistics, 0 to 1."""
-    for speaker in np.unique(speakers):
-        rows = np.flatnonzero(speakers == speaker)
+    names, numbers, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+    parts = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
+    for speaker, rows in zip(names, parts, strict=True):
         n = len(np.unique(recordings[rows])) if speaker else 0
         yield rows, n / (n + SHRINKAGE)
 

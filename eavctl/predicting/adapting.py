@@ -83,6 +83,6 @@ def note(rows: Sequence[Row]) -> str:
         by = f"by data set, as no speaker is named who has {SHRINKAGE} or more"
     return (
         f"--adapt used all recordings at hand, without labels: it standardised features ({by}) and moved the "
-        "mean probability of each class towards its share of the training. This assumes a mixture of "
+        "mean probability of each class towards its share in the training. This assumes a mixture of "
         "emotions like the training's; leave --adapt out where some of the emotions hardly occur"
     )

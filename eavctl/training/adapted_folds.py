@@ -11,11 +11,10 @@ import pandas as pd
 
 from eavctl.classifiers.adaptation import DATASET, SPEAKER, ModelOfColumns, Origin, adapt
 from eavctl.evaluation.groups import identify
-from eavctl.evaluation.reliability import reliability
 from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import LEAST_OF_DATASET
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.clips import clips_of, concatenated
+from eavctl.training.clips import clips_of, concatenated, reliability_of
 from eavctl.training.cross_validation import FoldResult
 
 KEPT = (
@@ -85,14 +84,6 @@ class AdaptedFolds:
         for level in levels.values():
             level["measured_on"]["adapted_by"] = by
         return {**{key: found[key] for key in KEPT}, "reliability": levels}
-
-
-def reliability_of(rows: PredictionTable, clips: PredictionTable) -> dict[str, dict[str, Any]]:
-    """How often answers of a confidence were right, of rows, and of clips where these are segments."""
-    right = {"rows": reliability(rows)}
-    if len(clips) < len(rows):  # rows are segments, of which predict takes the mean
-        right["clips"] = reliability(clips)
-    return right
 
 
 def _origin(keys: pd.DataFrame) -> Origin:

@@ -26,7 +26,8 @@ from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.adapted_folds import AdaptedFolds, reliability_of
+from eavctl.training.adapted_folds import AdaptedFolds
+from eavctl.training.clips import reliability_of
 from eavctl.training.cross_validation import (
     CrossValidation,
     Evaluation,
