@@ -37,6 +37,7 @@ class LinearFitter(ColumnFitter):
             weights=rows.weights,
             groups=rows.groups,
             units=rows.units,
+            copies=rows.copies,
             datasets=identify(rows.key_frame, "dataset").astype(str) if self.centred else None,
             seed=self.seed,
             jobs=self.jobs,
