@@ -152,7 +152,7 @@ def _find(model: Path | None, weights: Sequence[Path]) -> str | os.PathLike[str]
     """The model file that is named, that of the working folder, or a packaged model, which is introduced."""
     if model is None and DEFAULT_MODEL.is_file():
         return DEFAULT_MODEL
-    found = packaged.find(model) if model else packaged.best(with_weights=bool(weights))
+    found = packaged.best(with_weights=bool(weights)) if model is None else packaged.find(model)
     if isinstance(found, packaged.PackagedModel):
         _introduce(found)
         if model is None:

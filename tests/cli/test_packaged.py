@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+import eavctl
 from eavctl import Predictor
 from eavctl.features.speech_encoders import packaged as encoder
 from eavctl.packaged import models
@@ -192,6 +193,8 @@ def test_the_library_answers_as_the_command(run, default, speech):
     (row,) = json.loads(run("predict", speech, "--json").out)["predictions"]
     assert predictor.answer(judged.rows[0]) == row
     assert str(predictor.path) == default
+    result = eavctl.predict(speech)
+    assert [result.predictor.answer(each) for each in result.rows] == [row]
 
 
 @pytest.mark.parametrize("name", models.NAMES)
