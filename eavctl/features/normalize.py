@@ -55,7 +55,9 @@ def bands_of(features: str) -> Bands:
     raise UsageError(f"--normalize does not apply to {features!r}, which has no bands; omit it")
 
 
-def standardize_by_group(x: np.ndarray, groups: np.ndarray, bands: Bands = COLUMNS) -> np.ndarray:
+def standardize_by_group(
+    x: np.ndarray, groups: np.ndarray, bands: Bands = COLUMNS, *, copies: np.ndarray | None = None
+) -> np.ndarray:
     """Standardise the rows of each group to mean 0 and standard deviation 1, band by band.
 
     Parameters
@@ -64,6 +66,8 @@ def standardize_by_group(x: np.ndarray, groups: np.ndarray, bands: Bands = COLUM
         either order, where the statistics of a band are taken over rows and unpadded times.
     groups : shape (n_rows,), the speaker of each row, or its data set.
     bands : axis of the bands, and value of the padding.
+    copies : bool, shape (n_rows,), rows that are standardised by the mean and the standard deviation of the
+        others; None where there are none.
 
     Returns
     -------
@@ -78,11 +82,20 @@ def standardize_by_group(x: np.ndarray, groups: np.ndarray, bands: Bands = COLUM
         rows = groups == group
         values = x[rows].astype(np.float64)
         valid = np.array(True) if bands.padding is None else _unpadded(values, band_axis, bands.padding)
-        mean = values.mean(axis=axes, keepdims=True, where=valid)
-        std = values.std(axis=axes, keepdims=True, where=valid)
+        counted = valid if copies is None else _without(valid, copies[rows])
+        mean = values.mean(axis=axes, keepdims=True, where=counted)
+        std = values.std(axis=axes, keepdims=True, where=counted)
         varies = _varies(std, mean)
         result[rows] = np.where(varies & valid, (values - mean) / np.where(varies, std, 1.0), 0.0)
     return result
+
+
+def _without(valid: np.ndarray, copies: np.ndarray) -> np.ndarray:
+    """The mask without the rows of copies; with them in a group that has no other rows."""
+    if copies.all():
+        return valid
+    own = ~copies.reshape(-1, *[1] * max(valid.ndim - 1, 1))
+    return np.asarray(valid & own)
 
 
 def standardize_by_speaker(

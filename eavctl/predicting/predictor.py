@@ -13,6 +13,7 @@ import numpy as np
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
+from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings
 from eavctl.predicting.doubts import Doubts
@@ -69,7 +70,7 @@ class Predictor:
     Parameters
     ----------
     model : as `eavctl.storage.artifacts.load` gives it.
-    path : its file, for errors.
+    path : its file, or a packaged model, for errors.
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
     weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
         them, recordings are described by the weights of an installed package.
@@ -122,7 +123,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         segment: float | None = None,
         hop: float | None = None,
         *,
@@ -130,7 +131,14 @@ class Predictor:
         abstain: float = 0.0,
         adapt: bool = False,
     ) -> Predictor:
-        """Read a model file; parameters and errors are those of the class."""
+        """Read a model; parameters and errors are those of the class.
+
+        Parameters
+        ----------
+        path : a model file, or the name of a packaged model (see `eavctl.packaged.models`); None for the
+            better packaged one that can run.
+        """
+        path = packaged.best(with_weights=bool(weights)) if path is None else packaged.find(path)
         model = artifacts.load(path)
         return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
 

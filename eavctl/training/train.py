@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from eavctl.classifiers import novelty
 from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
@@ -274,14 +276,15 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
     fitter.check_table(facts)
     plan = plan_folds(rows, replace(evaluation, distinct_names=facts.distinct_names))
     fitter.check(rows, plan)
-    people = Counter(zip(rows.labels, identify(rows.key_frame, "subject"), strict=True))
+    own = rows.inner.own
+    people = Counter(zip(rows.labels[own], identify(rows.key_frame, "subject")[own], strict=True))
     warnings = (
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
         *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),
     )
-    return Planned(len(rows), facts.streams, plan, warnings, counts_of(people))
+    return Planned(len(own), facts.streams, plan, warnings, counts_of(people))
 
 
 @dataclass(frozen=True)
@@ -340,10 +343,17 @@ def _fit(
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
-    """The distance from the training rows, its threshold measured on the held-out rows of the folds."""
-    datasets = data.rows.key_frame["dataset"].fillna("").to_numpy(str)
-    folds = [(split.train, split.test) for split in plan.folds]
-    return novelty.fit(data.rows.array, datasets, folds, f"{plan.group.removesuffix('_id')}s")
+    """The distance from the training rows, its threshold measured on the held-out rows of the folds.
+
+    Altered copies have no part in it: what resembles them alone is unlike the recordings.
+    """
+    rows = data.rows.taking(data.rows.inner.own)
+    datasets = rows.key_frame["dataset"].fillna("").to_numpy(str)
+    place = np.full(len(data.rows), -1)
+    place[data.rows.inner.own] = np.arange(len(rows))
+    folds = [(place[split.train], place[split.test]) for split in plan.folds]
+    own = [(train[train >= 0], test) for train, test in folds]
+    return novelty.fit(rows.array, datasets, own, f"{plan.group.removesuffix('_id')}s")
 
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
