@@ -184,19 +184,24 @@ def fit(
     classes, y = np.unique(labels, return_inverse=True)
     inner = InnerRows(y, classes.tolist(), groups, units, copies)
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
-    alike = np.ones(len(y)) if divided is None else np.asarray(divided, np.float64)
+    alike, given = (
+        np.ones(len(y)) if each is None else np.asarray(each, np.float64) for each in (divided, weights)
+    )
+    counted = given if copies is None else given * ~copies
     tried = sorted(penalties, reverse=True)
     with threads(jobs) as run:
         logits = np.empty((len(tried), len(y), len(classes)))
         for train, test in folds:
-            problem = Problem(x, train, y[train], alike[train], run, _numbers(datasets, train), copies)
+            problem = Problem(
+                x, train, y[train], alike[train], run, _numbers(datasets, train), counted[train]
+            )
             logits[:, test] = _try(problem, tried, x, test)
         scores = [mean_uar(each, y, folds) for each in logits]
         best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
         everything = np.arange(len(y))
-        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), copies)
+        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
-    weights_of_own = None if weights is None else np.asarray(weights, np.float64)[own]
+    weights_of_own = None if weights is None else given[own]
     counts = np.bincount(y[own], weights_of_own)
     calibration = fit_calibration(logits[best][own], y[own], counts, weights_of_own)
     return LinearModel(

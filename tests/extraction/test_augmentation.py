@@ -1,5 +1,6 @@
 """Altered copies in feature tables: reproducible, beside their clip, not in the features' identity."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -82,10 +83,20 @@ def test_the_clips_themselves_are_what_they_are_without_copies(data: Path, tmp_p
     assert np.array_equal(found.x[own], plain.x)
     assert "augment" not in plain.keys
     assert found.keys[own].drop(columns="augment").reset_index(drop=True).equals(plain.keys)
-    for name in ("features_hash", "settings", "n_rows", "class_counts", "rejected", "notes"):
+    for name in ("features_hash", "settings", "n_rows", "class_counts", "rejected", "notes", "speech"):
         assert found.meta[name] == plain.meta[name]
     assert found.meta["n_copies"] == len(plain)
     assert found.meta["augment"]["alterations"] == list(ALTERATIONS)
+
+
+def test_copies_are_described_by_a_speech_encoder_too(
+    data: Path, write_whisper: Callable[..., Path], tmp_path: Path
+) -> None:
+    recipe = Recipe("speech-encoder").with_weights(write_whisper(tmp_path / "weights"))
+    found = table_of(data, tmp_path / "t.parquet", parse("noise", 1, 1), recipe)
+    is_copy = found.keys["augment"].notna().to_numpy()
+    assert is_copy.sum() == (~is_copy).sum() == 12
+    assert len(np.unique(found.x, axis=0)) == len(found)
 
 
 def test_other_settings_are_extracted_again_and_equal_ones_are_not(data: Path, tmp_path: Path) -> None:

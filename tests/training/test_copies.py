@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl.classifiers import svm
+from eavctl.classifiers import linear, svm, weighting
 from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import TrainingWarning
@@ -192,6 +192,64 @@ def test_an_svm_is_chosen_and_calibrated_on_clips() -> None:
     assert [uneven[test].tolist() for _, test in inner.folds(42)] == [test.tolist() for _, test in expected]
 
 
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_unit_counts_as_much_with_copies_as_without(is_weighted: bool) -> None:
+    n = 40
+    clip = np.repeat(np.arange(n), 1 + np.arange(n) % 3)
+    copy = np.r_[False, clip[1:] == clip[:-1]]
+    weights = np.random.default_rng(0).uniform(0.2, 2, n) if is_weighted else None
+    shared = None if weights is None else weights[clip]
+    rows = Rows(clip[:, None], clip % 2, ("a", "b"), units=clip, weights=shared, copies=copy)
+    assert rows.fit_weights is not None
+    assert rows.fit_weights.mean() == pytest.approx(1)
+    totals = np.bincount(clip, rows.fit_weights)
+    expected = np.ones(n) if weights is None else weights
+    assert totals / totals.sum() == pytest.approx(expected / expected.sum())
+    assert rows.counts.tolist() == pytest.approx([expected[::2].sum(), expected[1::2].sum()])
+
+
+def test_data_sets_are_weighed_by_their_clips() -> None:
+    """Also where one of them alone has copies."""
+    y, datasets = np.arange(60) % 3, np.array(["x"] * 40 + ["y"] * 20)
+    clip = np.repeat(np.arange(60), np.where(datasets == "x", 3, 1))
+    copy = np.r_[False, clip[1:] == clip[:-1]]
+    found = weighting.of_corpora(datasets[clip], y[clip], copy)
+    assert found == pytest.approx(weighting.of_corpora(datasets, y)[clip])
+
+
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_a_linear_model_of_clips_and_equal_copies_is_that_of_the_clips(is_weighted: bool) -> None:
+    rng, n = np.random.default_rng(1), 180
+    y = np.arange(n) % 3
+    x = rng.normal(size=(n, 6)) + np.eye(3)[y] @ rng.normal(size=(3, 6))
+    people, labels = np.arange(n) // 18, np.array(CLASSES)[y]
+    weights = rng.uniform(0.5, 1.5, n) if is_weighted else None
+    clip = np.repeat(np.arange(n), 1 + np.arange(n) % 4)
+    copy = np.r_[False, clip[1:] == clip[:-1]]
+    plain = linear.fit(x, labels, weights=weights, groups=people, units=np.arange(n), penalties=[1e-3])
+    found = linear.fit(
+        x[clip], labels[clip], weights=None if weights is None else weights[clip], groups=people[clip],
+        units=clip, copies=copy, penalties=[1e-3],
+    )  # fmt: skip
+    assert found.priors == pytest.approx(plain.priors)
+    assert found.mean == pytest.approx(plain.mean)
+    assert found.decision_function(x) == pytest.approx(plain.decision_function(x), abs=1e-3)
+    assert found.beta == pytest.approx(plain.beta, rel=0.05)
+    assert found.bias == pytest.approx(plain.bias, abs=0.02)
+
+
+def test_a_linear_model_keeps_mean_and_deviation_of_the_clips() -> None:
+    """By which ``predict --adapt`` maps recordings."""
+    rng = np.random.default_rng(0)
+    x, clip = rng.normal(size=(60, 4)), np.repeat(np.arange(30), 2)
+    copy = np.arange(60) % 2 == 1
+    x[copy] += 100
+    labels = np.array(CLASSES)[clip % 3]
+    found = linear.fit(x, labels, groups=clip // 5, units=clip, copies=copy)
+    assert found.mean == pytest.approx(x[~copy].mean(axis=0), abs=1e-5)
+    assert found.scale == pytest.approx(x[~copy].std(axis=0), abs=1e-5)
+
+
 def test_speakers_are_standardised_by_their_clips() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(40, 5)).astype(np.float32)
@@ -232,8 +290,9 @@ def test_a_training_counts_clips_alone(noise: FeatureTable, tmp_path: Path, norm
     shown = show(tmp_path / "whole.parquet")
     assert (shown["rows"], shown["copies"]) == (len(plain), N_COPIES * len(plain))
     assert shown["labels"] == show(tmp_path / "plain.parquet")["labels"]
-    model = artifacts.load(tmp_path / "whole.joblib")
+    model, other = (artifacts.load(tmp_path / f"{name}.joblib") for name in ("whole", "plain"))
     assert model.predictor.priors == pytest.approx(np.full(3, 1 / 3))
+    assert model.novelty.to_meta() == other.novelty.to_meta()
 
 
 def test_a_fusion_pairs_copies_with_what_other_tables_have_of_the_clip(

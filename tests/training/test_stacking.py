@@ -81,6 +81,28 @@ def test_the_order_of_tables_makes_no_difference(three: list[Path]) -> None:
         assert other.notes == first.notes
 
 
+def test_copies_are_stacked_with_their_clips(tmp_path: Path) -> None:
+    """Also where the names of clips have to be told apart, and one table has no copies."""
+    plain = write(tmp_path / "plain.parquet", "one")
+    other = write(tmp_path / "other.parquet", "two")
+    table = tables.read_features(other)
+    copied = table.keys.assign(augment="1-noise", sample_id=table.keys["sample_id"] + "#1-noise")
+    both = pd.concat([table.keys.assign(augment=None), copied], ignore_index=True).sort_values("sample_id")
+    rows = both.index.to_numpy() % len(table)
+    whole = FeatureTable(both.reset_index(drop=True), table.x[rows], table.columns, table.meta)
+    tables.write_features(whole, other)
+    stacked = read_stacked([other, plain])
+    again = read_stacked([plain, other]).table
+    keys = stacked.table.keys
+    pd.testing.assert_frame_equal(again.keys, keys)
+    is_copy = keys["augment"].notna()
+    assert is_copy.sum() == len(table)
+    assert set(keys["dataset"][is_copy]) == {"two"}
+    clips = keys[~is_copy & (keys["dataset"] == "two")]
+    assert set(keys["sample_id"][is_copy]) == set(clips["sample_id"] + "#1-noise")
+    assert keys["sample_id"].is_unique
+
+
 def test_stacked_tables_train_as_one_table_of_all_rows(three: list[Path], tmp_path: Path) -> None:
     whole = read_stacked(three).table
     facts = {key: value for key, value in whole.meta.items() if key != "content_hash"}
