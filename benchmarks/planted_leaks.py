@@ -214,6 +214,40 @@ def _no_such_group(rng: np.random.Generator, _: Path) -> bool:
     return False
 
 
+def augmented(made: Corpus) -> Corpus:
+    """The corpus with two altered copies of each row, by content the row itself; one equals it."""
+    names = (None, "1-gain", "2-noise")
+    rows = np.repeat(np.arange(len(made.keys)), len(names))
+    keys = made.keys.iloc[rows].reset_index(drop=True).assign(augment=list(names) * len(made.keys))
+    copied = keys["augment"].notna()
+    keys.loc[copied, "sample_id"] += "#" + keys.loc[copied, "augment"]
+    x = made.x[rows]
+    x[2 :: len(names)] *= 1.01
+    return Corpus(keys, x, made.truth.iloc[rows].reset_index(drop=True))
+
+
+def _tests_copies(made: Corpus, plan: Plan) -> bool:
+    return any(made.keys["augment"].iloc[each.test].notna().any() for each in plan.folds)
+
+
+def _clean_copies(rng: np.random.Generator, _: Path) -> bool:
+    """Altered copies: on the side of their clip, tested nowhere, and no reason to refuse the table."""
+    made, protocol = augmented(corpus(rng)), str(rng.choice([*BY_PERSON, *SHARING]))
+    return passes(made, protocol) and not _tests_copies(made, split(made, protocol))
+
+
+def _copies_of_a_shared_recording(rng: np.random.Generator, _: Path) -> bool:
+    """Copies of a recording that two people have: the recording is found through them as without them."""
+    made = corpus(rng)
+    one, other = rng.choice(len(made.keys), 2, replace=False)
+    keys, truth = made.keys.copy(), made.truth.copy()
+    for frame in (keys, truth):
+        for column in ("recording", "start", "end"):
+            frame.loc[other, column] = frame[column][one]
+    planted = augmented(replace(made, keys=keys, truth=truth))
+    return found(planted, str(rng.choice([*BY_PERSON, *SHARING])))
+
+
 def _given_with_a_shared_person(rng: np.random.Generator, _: Path) -> bool:
     made = corpus(rng)
     names = sorted(set(made.truth["person"]))
@@ -370,6 +404,8 @@ CASES: dict[str, Case] = {
     "person on both sides of a given split": _given_with_a_shared_person,
     "clean given split": _clean_given,
     "copied features": _copied_features,
+    "clean altered copies": _clean_copies,
+    "altered copies of one recording of two people": _copies_of_a_shared_recording,
     "one recording of two people": _one_recording_of_two_people,
     "clean data sets": _clean_data_sets,
     "one recording in two data sets": _one_recording_in_two_data_sets,

@@ -148,6 +148,7 @@ def fit(
     row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     encoder: str = "cnn-lstm",
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
@@ -168,10 +169,13 @@ def fit(
     ----------
     x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
     labels : shape (n_rows,).
-    row_weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike.
+    row_weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike. Copies divide
+        the weight of their unit.
     groups : shape (n_rows,), such as the speaker of each row; no group is on both sides of the validation
         split, or a `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, which are kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, and
+        neither validated on nor counted.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
     classes : ordered names; by default the labels, sorted.
@@ -193,7 +197,7 @@ def fit(
         frozen epochs for an encoder without a pretrained body.
     """
     settings = settings or TrainSettings()
-    rows = Rows.of(x, labels, groups, classes, units, row_weights)
+    rows = Rows.of(x, labels, groups, classes, units, weights=row_weights, copies=copies)
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),

@@ -109,7 +109,7 @@ def _folds(rows: Rows, settings: TrainSettings, validate_on: Sequence[frozenset[
 
 def calibrations_meta(rows: Rows, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Calibration of each member, and the shares of the classes, as a model's meta keeps them."""
-    counts = np.bincount(rows.y, minlength=len(rows.classes))
+    counts = rows.counts
     return {
         "temperatures": [result["temperature"] for result in results],
         "biases": [result["bias"] for result in results],
@@ -134,6 +134,8 @@ def _fingerprint(rows: Rows, facts: Mapping[str, Any]) -> str:
     """A hash of all that determines the weights."""
     kept = [None if names is None else [str(name) for name in names] for names in (rows.groups, rows.units)]
     known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "kept": kept, "layout": LAYOUT}
+    if rows.copies is not None:
+        known["copies"] = np.flatnonzero(rows.copies).tolist()
     if rows.weights is not None:
         known["weights"] = rows.weights.tolist()
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())

@@ -39,20 +39,69 @@ class InnerRows:
     classes : names of the classes.
     groups : shape (n_rows,), groups of the protocol, such as people; None if unknown.
     units : shape (n_rows,), units that are not divided if possible, such as clips; None: single rows.
+    copies : bool, shape (n_rows,), rows of altered copies, which no fold tests: they are training rows where
+        the other rows of their unit are, or, without units, of their group; None: there are none.
     """
 
     y: np.ndarray
     classes: Sequence[str]
     groups: Names | None = None
     units: Names | None = None
+    copies: np.ndarray | None = None
+
+    @property
+    def own(self) -> np.ndarray:
+        """Numbers of the rows that are not copies: those that `folds` tests, and that priors count."""
+        return np.arange(len(self.y)) if self.copies is None else np.flatnonzero(~self.copies)
+
+    def divided(self, weights: np.ndarray | None) -> np.ndarray | None:
+        """Weights by which a unit counts as much with its copies as it would without them.
+
+        Parameters
+        ----------
+        weights : of the rows, shape (n_rows,), a copy's as large as its clip's; None where all are equal.
+
+        Returns
+        -------
+        float64, shape (n_rows,), mean 1; without copies, the weights as they are.
+        """
+        if self.copies is None:
+            return weights
+        unit_of_row = np.unique(self._followed.astype(str), return_inverse=True)[1]
+        n_rows, n_own = np.bincount(unit_of_row), np.bincount(unit_of_row, ~self.copies)
+        shares = (np.maximum(n_own, 1) / n_rows)[unit_of_row]
+        divided = shares if weights is None else shares * weights
+        return np.asarray(divided / divided.mean())
+
+    @property
+    def _followed(self) -> np.ndarray:
+        """What a copy shares with the rows that it follows into the parts of a fold, shape (n_rows,)."""
+        names = self.units if self.units is not None else self.groups
+        return np.arange(len(self.y)) if names is None else np.asarray(names)
+
+    def _without_copies(self) -> InnerRows:
+        own = self.own
+        kept = (None if names is None else np.asarray(names)[own] for names in (self.groups, self.units))
+        return InnerRows(self.y[own], self.classes, *kept)
+
+    def _with_copies(self, fold: Fold) -> Fold:
+        """A fold of the rows that are not copies, with the copies of its training rows."""
+        own = self.own
+        train, test = (own[part] for part in fold)
+        copied = np.setdiff1d(np.arange(len(self.y)), own)
+        kept = self._followed
+        follows = np.isin(kept[copied], kept[train]) & ~np.isin(kept[copied], kept[test])
+        return np.sort(np.concatenate([train, copied[follows]])), test
 
     def folds(self, seed: int) -> list[Fold]:
-        """Folds for selection and calibration, which test every row once.
+        """Folds for selection and calibration, which test every row once, but for copies.
 
         Raises
         ------
         DataError : a class has a single row.
         """
+        if self.copies is not None:
+            return [self._with_copies(fold) for fold in self._without_copies().folds(seed)]
         if self._rows_of_class.min() < 2:
             raise DataError("a class has a single row in a training part; at least two are needed")
         folds, failed = self._cut(N_FOLDS, seed, lambda folds: sum(len(t) for _, t in folds) == len(self.y))
@@ -72,6 +121,8 @@ class InnerRows:
         At most 1 / share folds whose training parts have every class, with disjoint test parts; or, if the
         share is 0 or the rows cannot be split, a single fold with an empty test part.
         """
+        if self.copies is not None:
+            return [self._with_copies(fold) for fold in self._without_copies().validation(share, seed)]
         failed: list[_Level] = []
         if share:
             folds, failed = self._cut(round(1 / share), seed, bool)
@@ -91,7 +142,7 @@ class InnerRows:
         if self.groups is None:
             return None
         held = np.isin(np.asarray(self.groups), list(names))
-        fold = np.flatnonzero(~held), np.flatnonzero(held)
+        fold = np.flatnonzero(~held), np.intersect1d(np.flatnonzero(held), self.own)
         return fold if self._is_whole(fold) else None
 
     def groups_tested(self, fold: Fold) -> list[str]:

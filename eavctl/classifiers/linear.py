@@ -143,6 +143,8 @@ def fit(
     weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
+    datasets: Sequence[str] | np.ndarray | None = None,
     seed: int = 42,
     penalties: Sequence[float] = PENALTIES,
     jobs: int = 1,
@@ -157,10 +159,16 @@ def fit(
     ----------
     x : float array, shape (n_rows, n_columns).
     labels : shape (n_rows,).
-    weights : of the rows, above 0, shape (n_rows,); by default all are equal.
+    weights : of the rows, above 0, shape (n_rows,); by default all are equal. Copies divide the weight of
+        their unit.
     groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
         impossible, an `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
+        mean and deviation of the columns, the penalty, calibration and priors are of the other rows.
+    datasets : shape (n_rows,): the rows of each data set are centred by their own mean, so that nothing is
+        learned from how data sets differ, such as in their microphones. The rows to predict are not centred;
+        they count from the mean of the data sets' means.
     seed : of the inner folds.
     penalties : values to try, as shares of the total variance of the standardised rows.
     jobs : threads; the result does not depend on them.
@@ -174,20 +182,23 @@ def fit(
 
     x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
-    alike = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
-    folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
+    inner = InnerRows(y, classes.tolist(), groups, units, copies)
+    folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
+    alike = np.ones(len(y)) if divided is None else np.asarray(divided, np.float64)
     tried = sorted(penalties, reverse=True)
     with threads(jobs) as run:
         logits = np.empty((len(tried), len(y), len(classes)))
         for train, test in folds:
-            problem = Problem(x, train, y[train], alike[train], run)
+            problem = Problem(x, train, y[train], alike[train], run, _numbers(datasets, train), copies)
             logits[:, test] = _try(problem, tried, x, test)
         scores = [mean_uar(each, y, folds) for each in logits]
         best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
-        problem = Problem(x, np.arange(len(y)), y, alike, run)
+        everything = np.arange(len(y))
+        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), copies)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
-    counts = np.bincount(y, weights)
-    calibration = fit_calibration(logits[best], y, counts, weights)
+    weights_of_own = None if weights is None else np.asarray(weights, np.float64)[own]
+    counts = np.bincount(y[own], weights_of_own)
+    calibration = fit_calibration(logits[best][own], y[own], counts, weights_of_own)
     return LinearModel(
         classes_=classes,
         coef=coef,
@@ -204,6 +215,11 @@ def fit(
             ],
         },
     )
+
+
+def _numbers(names: Sequence[str] | np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """A number from 0 for the name of each row, shape (n_rows,), in the order of the names."""
+    return None if names is None else np.unique(np.asarray(names)[rows], return_inverse=True)[1]
 
 
 def _try(problem: Problem, penalties: Sequence[float], x: np.ndarray, test: np.ndarray) -> np.ndarray:

@@ -55,7 +55,7 @@ class Classification:
 
     Parameters
     ----------
-    counts : rows of each class among training and validation rows, shape (n_classes,).
+    counts : rows of each class among training and validation rows, without copies, shape (n_classes,).
     criterion : as the training weighs it.
     """
 
@@ -67,10 +67,9 @@ class Classification:
         cls, rows: Rows, train: np.ndarray, label_smoothing: float, device: torch.device
     ) -> Classification:
         """The objective for rows of which those with the numbers ``train`` are trained on."""
-        counts = np.bincount(rows.y, rows.weights, minlength=len(rows.classes))
-        row_weights = weighting.taken(rows.weights, train)
+        row_weights = weighting.taken(rows.fit_weights, train)
         weights = weighting.of_classes(rows.y[train], len(rows.classes), row_weights).astype(np.float32)
-        return cls(counts, Criterion(torch.from_numpy(weights).to(device), label_smoothing))
+        return cls(rows.counts, Criterion(torch.from_numpy(weights).to(device), label_smoothing))
 
     def weighing(self, weights: Tensor) -> Classification:
         """The objective for a batch of rows of these weights, float32 (batch,)."""

@@ -30,8 +30,11 @@ class Rows:
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
     units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
     keys : one row each, with the columns of `eavctl.storage.keys.KEYS`, where the rows come from a table.
-    weights : float64, shape (n_rows,), mean 1: how much each row counts in a fit; None where all count alike.
+    weights : float64, shape (n_rows,), mean 1: how much each row counts; None where all count alike. A copy
+        has the weight of its clip, and `fit_weights` divides it among both.
     people : shape (n_rows,), where the groups are data sets: the people in them; else None.
+    copies : bool, shape (n_rows,), altered copies of other rows, which are trained on and neither tested nor
+        counted; None where there are none.
     """
 
     x: Features
@@ -42,6 +45,7 @@ class Rows:
     keys: pd.DataFrame | None = None
     weights: np.ndarray | None = None
     people: np.ndarray | None = None
+    copies: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -51,7 +55,9 @@ class Rows:
         groups: Names | None = None,
         classes: Sequence[str] | None = None,
         units: Names | None = None,
+        *,
         weights: np.ndarray | None = None,
+        copies: np.ndarray | None = None,
     ) -> Rows:
         """Bring features and the names of their classes together.
 
@@ -62,10 +68,10 @@ class Rows:
 
         Raises
         ------
-        DataError : numbers of rows, labels, groups, units and weights differ, fewer than two classes, a label
-            that is not among the classes, or values that are not finite.
+        DataError : numbers of rows, labels, groups, units, weights and copies differ, fewer than two classes,
+            a label that is not among the classes, or values that are not finite.
         """
-        parts = {"labels": labels, "groups": groups, "units": units, "weights": weights}
+        parts = {"labels": labels, "groups": groups, "units": units, "weights": weights, "copies": copies}
         for name, given in parts.items():
             if given is not None and len(given) != len(x):
                 raise DataError(f"{len(x)} rows, {len(given)} {name}: these must be equally many")
@@ -73,7 +79,7 @@ class Rows:
         if not all(np.isfinite(piece).all() for piece in pieces(x)):
             raise DataError("features that are not finite; extract them again")
         kept, whole = (None if names is None else np.asarray(names) for names in (groups, units))
-        return cls(x, y, known, kept, whole, weights=weights)
+        return cls(x, y, known, kept, whole, weights=weights, copies=copies)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -123,7 +129,19 @@ class Rows:
     @property
     def inner(self) -> InnerRows:
         """The rows as inner splits take them."""
-        return InnerRows(self.y, self.classes, self.groups, self.units)
+        return InnerRows(self.y, self.classes, self.groups, self.units, self.copies)
+
+    @property
+    def counts(self) -> np.ndarray:
+        """Number of rows of each class, or sum of their weights, without copies, shape (n_classes,)."""
+        own = self.inner.own
+        weights = None if self.weights is None else self.weights[own]
+        return np.bincount(self.y[own], weights, minlength=len(self.classes))
+
+    @property
+    def fit_weights(self) -> np.ndarray | None:
+        """Weights in a fit: `weights`, of clips with copies divided among both, shape (n_rows,)."""
+        return self.inner.divided(self.weights)
 
     @property
     def speakers(self) -> np.ndarray | None:
@@ -161,8 +179,8 @@ class Rows:
         """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
             return self  # pictures are not held twice
-        named = (self.groups, self.units, self.people)
-        groups, units, people = (None if names is None else names[rows] for names in named)
+        parts = (self.groups, self.units, self.people, self.copies)
+        groups, units, people, copies = (None if part is None else part[rows] for part in parts)
         return replace(
             self,
             x=self.x[rows],
@@ -172,6 +190,7 @@ class Rows:
             groups=groups,
             units=units,
             people=people,
+            copies=copies,
         )
 
 

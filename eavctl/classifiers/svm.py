@@ -184,6 +184,7 @@ def fit(
     weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     seed: int = 42,
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
@@ -195,10 +196,13 @@ def fit(
     ----------
     x : float array, shape (n_rows, n_columns).
     labels : shape (n_rows,).
-    weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike.
+    weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike. Copies divide the
+        weight of their unit.
     groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
         impossible, an `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
+    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
+        C, gamma, calibration and priors are fitted without them.
     seed : of the inner folds.
     c_grid, gamma_grid : values to try; gamma is divided by the total variance of the normalised rows.
     jobs : threads, at most one for each inner fold; the result does not depend on them.
@@ -212,22 +216,24 @@ def fit(
 
     x, labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
-    folds = InnerRows(y, classes.tolist(), groups, units).folds(seed)
+    inner = InnerRows(y, classes.tolist(), groups, units, copies)
+    folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
-        votes = _try(x, y, weights, folds, c_grid, gamma_grid, jobs)
+        votes = _try(x, y, divided, folds, c_grid, gamma_grid, jobs)
         scores = [mean_uar(each, y, folds) for each in votes]
         best = max(
             range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
         )
         c, relative_gamma = choices[best]
-        normalizer = within_class.learn(x, y, weights)
+        normalizer = within_class.learn(x, y, divided)
         rows = normalizer(x)
-        gamma = relative_gamma / _total_variance(rows, weights)
+        gamma = relative_gamma / _total_variance(rows, divided)
         distances = _squared_distances(rows, rows)
-        machine = _fitted_machine(c, _rbf(distances, gamma, out=distances), y, weights)
-    counts = np.bincount(y, weights)
-    calibration = fit_calibration(votes[best], y, counts, weights)
+        machine = _fitted_machine(c, _rbf(distances, gamma, out=distances), y, divided)
+    weights_of_own = None if weights is None else weights[own]
+    counts = np.bincount(y[own], weights_of_own)
+    calibration = fit_calibration(votes[best][own], y[own], counts, weights_of_own)
     return SvmModel(
         classes_=classes,
         normalizer=normalizer,

@@ -132,7 +132,7 @@ class Training:
         self.train, self.validation = fold
         self.device = settings.torch_device()
         self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
-        weights = weighting.taken(rows.weights, self.train)
+        weights = weighting.taken(rows.fit_weights, self.train)
         self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         with _seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)

@@ -5,23 +5,25 @@ from __future__ import annotations
 import numpy as np
 
 
-def of_corpora(datasets: np.ndarray, y: np.ndarray) -> np.ndarray:
+def of_corpora(datasets: np.ndarray, y: np.ndarray, copies: np.ndarray | None = None) -> np.ndarray:
     """Weights by which each data set counts alike, and in it each of its classes.
 
     Parameters
     ----------
     datasets, y : shape (n_rows,), the name of each row's data set, and the number of its class.
+    copies : bool, shape (n_rows,), altered copies, which are not counted; None where there are none.
 
     Returns
     -------
-    float64, shape (n_rows,), mean 1.
+    float64, shape (n_rows,), with mean 1 over the counted rows; a copy's is as large as its clip's.
     """
+    own = np.ones(len(y), bool) if copies is None else ~copies
     _, dataset_of_row = np.unique(datasets.astype(str), return_inverse=True)
     counts = np.zeros((dataset_of_row.max() + 1, y.max() + 1))
-    np.add.at(counts, (dataset_of_row, y), 1)
+    np.add.at(counts, (dataset_of_row[own], y[own]), 1)
     n_classes = np.count_nonzero(counts, axis=1)
     weights = 1 / (n_classes[dataset_of_row] * counts[dataset_of_row, y])
-    return np.asarray(weights / weights.mean())
+    return np.asarray(weights / weights[own].mean())
 
 
 def taken(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from eavctl.cli.options import (
     Json,
     Layout,
     Rejected,
+    Seed,
     Segment,
     Strict,
     Where,
@@ -29,6 +30,7 @@ from eavctl.cli.values import read_epochs, read_pairs, read_settings
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from eavctl.extraction.augmentation import Augmentation
     from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import Extracted, Planned
 
@@ -51,6 +53,7 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ -o feats.parquet",
     "eavctl extract dataset/ --features logmel -o logmel.parquet --jobs 2",
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
+    "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
@@ -92,6 +95,20 @@ def extract(
     ] = None,
     segment: Segment = None,
     hop: Hop = None,
+    augment: Annotated[
+        str | None,
+        typer.Option(
+            help="Add altered copies of each recording, which only training rows take: noise, room, band, "
+            "codec, gain, tempo, pitch, several such as noise,room, or all. A copy gets each with a chance "
+            "of one half.",
+            show_default="none",
+        ),
+    ] = None,
+    copies: Annotated[
+        int | None,
+        typer.Option(min=1, max=100, help="Make this many altered copies.", show_default="1"),
+    ] = None,
+    seed: Seed = 42,
     rejected: Rejected = None,
     strict: Strict = False,
     distinct_names: Annotated[
@@ -119,21 +136,36 @@ def extract(
 
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
+    augmentation = _augmentation(augment, copies, seed)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
-        planned = plan(source, out, recipe, choice=choice, force=force, strict=strict, rejected=rejected)
+        planned = plan(
+            source, out, recipe, choice=choice, augmentation=augmentation, force=force, strict=strict,
+            rejected=rejected,
+        )  # fmt: skip
         _print_plan(planned, recipe, outputs, as_json)
         return
     keep_freed_memory()
     with progress("extract", at_once=False) as tick:
         result = run(
-            source, out, recipe, choice=choice, jobs=jobs, executor="fork", force=force, strict=strict,
-            rejected=rejected, on_clip=tick,
+            source, out, recipe, choice=choice, augmentation=augmentation, jobs=jobs, executor="fork",
+            force=force, strict=strict, rejected=rejected, on_clip=tick,
         )  # fmt: skip
     _print_result(result, recipe, outputs, as_json)
+
+
+def _augmentation(names: str | None, copies: int | None, seed: int) -> Augmentation | None:
+    """The altered copies that are asked for, if any."""
+    if names is None:
+        if copies is not None:
+            raise UsageError("--copies needs --augment, such as --augment all")
+        return None
+    from eavctl.extraction.augmentation import parse
+
+    return parse(names, copies or 1, seed)
 
 
 def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
@@ -167,11 +199,13 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     if result.class_counts:
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
-    say(f"{done}{result.n_rows} rows, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
+    rows = f"{result.n_rows} rows" + (f" and {result.n_copies} of altered copies" if result.n_copies else "")
+    say(f"{done}{rows}, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
     if as_json:
         facts = {
             "features": recipe.features,
             "rows": result.n_rows,
+            "copies": result.n_copies,
             "shape": list(result.shape),
             "recordings": result.n_recordings,
             "without": result.n_without,

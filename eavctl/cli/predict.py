@@ -87,8 +87,8 @@ def predict(
         bool,
         typer.Option(
             "--adapt",
-            help="Standardize features by the recordings at hand, 20 or more, without labels; for recordings "
-            "of one source, unlike the training's.",
+            help="Standardize features by the recordings at hand, 20 or more, without labels, and by the "
+            "speakers that are named; for recordings of one source, unlike the training's.",
         ),
     ] = False,
     plot: Annotated[

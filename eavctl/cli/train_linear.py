@@ -9,7 +9,6 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import (
-    Corpora,
     DryRun,
     Folds,
     Force,
@@ -43,7 +42,13 @@ def train_linear(
     group: Group = None,
     normalize: Normalize = None,
     labels: Labels = None,
-    corpora: Corpora = "equal",
+    corpora: Annotated[
+        str,
+        typer.Option(
+            help="Let data sets count alike in the training, and the classes in each (equal); the same, with "
+            "each data set centred by its own mean (centred); or let all rows count alike (rows)."
+        ),
+    ] = "equal",
     predictions: Predictions = None,
     jobs: Jobs = 1,
     seed: Seed = 42,

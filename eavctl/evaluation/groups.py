@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 
 from eavctl.evaluation.names import BETWEEN
 from eavctl.evaluation.trained_on import JOINED
+from eavctl.storage.keys import AUGMENT
 
 # A name is unique only within these keys: trial 3 of one person is not trial 3 of another.
 UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
@@ -25,6 +26,13 @@ UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
 BLOCK = "block"
 RECORDING = "recording"
 TOLERANCE_S = 1e-6  # seconds; a shorter overlap does not count
+
+
+def copies(keys: pd.DataFrame) -> np.ndarray:
+    """Mask of the rows of altered copies, which are trained on and never tested; bool, shape (n_rows,)."""
+    if AUGMENT not in keys:
+        return np.zeros(len(keys), bool)
+    return np.asarray(keys[AUGMENT].notna(), bool)
 
 
 def identify(keys: pd.DataFrame, name: str) -> np.ndarray:

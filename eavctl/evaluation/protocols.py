@@ -15,6 +15,7 @@ from eavctl.evaluation.groups import (
     BLOCK,
     RECORDING,
     connected,
+    copies,
     epochs_share_recordings,
     identify,
     named,
@@ -109,7 +110,8 @@ def splits(
 ) -> Plan:
     """Split the rows of a key table by a protocol.
 
-    The split does not depend on the order of the rows.
+    The split does not depend on the order of the rows, nor on altered copies: these are training rows in the
+    folds in which their clip is one, and tested in none.
 
     Parameters
     ----------
@@ -146,24 +148,49 @@ def splits(
     if folds < 2:
         raise UsageError(f"--folds {folds}: at least 2 are needed")
     _check_group(protocol, group)
+    is_copy = copies(keys)
+    if is_copy.any():
+        plan = splits(
+            keys[~is_copy].reset_index(drop=True), protocol, folds=folds, group=group, seed=seed,
+            distinct_names=distinct_names,
+        )  # fmt: skip
+        return _with_copies(plan, keys, is_copy)
     labels = _labels(keys)
     if not distinct_names:
         check_spelling(labels, identify(keys, SUBJECT))
     request = _Request(keys, labels, folds, group or SUBJECT, seed, units(keys))
     if protocol == "auto":
         protocol, request = _choose(request, is_asked=group is not None)
-    plan = _verified(_PROTOCOLS[protocol](request), request.labels)
-    people = _kept_whole(request, SUBJECT) if plan.name == LODO else None
-    groups = _kept_whole(request, plan.group)
-    return replace(plan, groups=groups, units=request.units.astype(str), people=people)
+    return _with_names(_verified(_PROTOCOLS[protocol](request), request.labels), keys, request.units)
 
 
-def _kept_whole(request: _Request, group: str) -> np.ndarray:
+def _with_names(plan: Plan, keys: pd.DataFrame, units_of: np.ndarray) -> Plan:
+    """The plan with the groups, units and people of all rows of a key table."""
+    people = _kept_whole(keys, SUBJECT, units_of) if plan.name == LODO else None
+    groups = _kept_whole(keys, plan.group, units_of)
+    return replace(plan, groups=groups, units=units_of.astype(str), people=people)
+
+
+def _kept_whole(keys: pd.DataFrame, group: str, units_of: np.ndarray) -> np.ndarray:
     """The group of each row, str; the unit of a row without a group; merged where groups share units."""
-    groups = identify(request.keys, group)
-    whole = np.where(groups == None, request.units, groups)  # noqa: E711  (elementwise)
+    groups = identify(keys, group)
+    whole = np.where(groups == None, units_of, groups)  # noqa: E711  (elementwise)
     rows = np.arange(len(whole))
-    return connected(whole, (rows, whole), (rows, request.units)).astype(str)
+    return connected(whole, (rows, whole), (rows, units_of)).astype(str)
+
+
+def _with_copies(plan: Plan, keys: pd.DataFrame, is_copy: np.ndarray) -> Plan:
+    """A plan of the clips themselves, with their altered copies added to the training rows."""
+    own, copied, unit_of = np.flatnonzero(~is_copy), np.flatnonzero(is_copy), units(keys)
+    unit_names = unit_of.astype(str)
+    folds = []
+    for split in plan.folds:
+        train, test = own[split.train], own[split.test]
+        follows = np.isin(unit_names[copied], unit_names[train]) & ~np.isin(
+            unit_names[copied], unit_names[test]
+        )
+        folds.append(Split(split.fold, np.sort(np.concatenate([train, copied[follows]])), test))
+    return _with_names(replace(plan, folds=tuple(folds)), keys, unit_of)
 
 
 def _check_group(protocol: str, group: str | None) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
@@ -18,11 +18,14 @@ import numpy as np
 from eavctl.errors import SignalError
 from eavctl.extraction.executors import map_in_order
 from eavctl.extraction.fingerprint import fingerprint, of_trial
-from eavctl.extraction.open_recording import StretchOf
+from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.storage import files
-from eavctl.storage.keys import KEYS
+from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
+
+if TYPE_CHECKING:
+    from eavctl.extraction.augmentation import Augmentation
 
 BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
 CHECKED = "checked"  # key of a record whose recording is searched for speech
@@ -39,7 +42,7 @@ class Batch:
     n_recordings : including those rejected.
     rows : keys of each row, JSON-able.
     x : features, shape (n_rows, *shape).
-    accounts : what the feature set reports of each row, if it does.
+    accounts : what the feature set reports of each row that is not of an altered copy, if it does.
     rejected : recordings and segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings.
     speech : whether there is speech, of each recording with the key `CHECKED`.
@@ -60,9 +63,10 @@ class Batch:
         shape = found[0].shape
         fits = [each.shape == shape for each in found]
         pairs = zip(self.rows, found, strict=True)
-        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape]
+        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape and _is_own(row)]
         rows = list(itertools.compress(self.rows, fits))
-        accounts = list(itertools.compress(self.accounts, fits))
+        fits_of_own = [fit for row, fit in zip(self.rows, fits, strict=True) if _is_own(row)]
+        accounts = list(itertools.compress(self.accounts, fits_of_own))
         x = list(itertools.compress(found, fits))
         return replace(self, rows=rows, accounts=accounts, x=np.stack(x), rejected=self.rejected + bad)
 
@@ -70,7 +74,7 @@ class Batch:
         """The batch with all its rows rejected if they are of another shape than the table's."""
         if not self.rows or self.x.shape[1:] == shape:
             return self
-        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows]
+        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows if _is_own(row)]
         return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes, speech=self.speech)
 
 
@@ -86,6 +90,7 @@ def batches(
     jobs: int,
     parts: Path | None,
     executor: str = "loky",
+    augmentation: Augmentation | None = None,
 ) -> Iterator[Batch]:
     """Yield batches in order, read from an earlier run's parts where these are whole, else computed.
 
@@ -95,22 +100,30 @@ def batches(
     jobs : processes, each with one thread.
     parts : existing folder in which finished batches are kept; None keeps none.
     executor : see `eavctl.extraction.executors.map_in_order`.
+    augmentation : the altered copies to make of each recording, whose rows follow the recording's own.
     """
     root = root.absolute()  # a worker process may have another working folder
     stream = iter(records)
     chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])
-    arguments = ((recipe, root, chunk, parts) for chunk in chunks)
+    arguments = ((recipe, root, chunk, parts, augmentation) for chunk in chunks)
     try:
         yield from map_in_order(_describe_batch, arguments, jobs, executor)
     finally:
         _last.close()
 
 
-def _describe_batch(recipe: Recipe, root: Path, records: list[Record], parts: Path | None) -> Batch:
+def _describe_batch(
+    recipe: Recipe,
+    root: Path,
+    records: list[Record],
+    parts: Path | None,
+    augmentation: Augmentation | None = None,
+) -> Batch:
     """Compute one batch, or read it from its part file; runs in a worker process."""
     from threadpoolctl import threadpool_limits
 
-    part = parts / f"{hash_json([recipe.meta(), records])}.npz" if parts else None
+    known = [recipe.meta(), records, augmentation and augmentation.identity()]
+    part = parts / f"{hash_json(known)}.npz" if parts else None
     if part and (kept := _read_part(part)):
         return kept
     batch, x = Batch(len(records)), []
@@ -118,7 +131,7 @@ def _describe_batch(recipe: Recipe, root: Path, records: list[Record], parts: Pa
         1
     ):  # one thread a process: nested pools are slower, and sums depend on the number of threads
         for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
-            x += _describe_file(recipe, root, path, list(mine), batch)
+            x += _describe_file(recipe, root, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)
     if part:
         _write_part(part, batch)
@@ -155,7 +168,12 @@ _last = _LastOpened()
 
 
 def _describe_file(
-    recipe: Recipe, root: Path, path: str, records: list[Record], batch: Batch
+    recipe: Recipe,
+    root: Path,
+    path: str,
+    records: list[Record],
+    batch: Batch,
+    augmentation: Augmentation | None,
 ) -> list[np.ndarray]:
     """Add the rows and faults of one file to the batch; return the rows' features."""
     found: list[np.ndarray] = []
@@ -165,7 +183,12 @@ def _describe_file(
             content = fingerprint(root / path)
             for record in records:
                 named = record | {"recording": of_trial(content, record["trial_index"])}
-                found += _describe_one(recipe, root, named, stretch_of, batch)
+                own = _describe_one(recipe, root, named, stretch_of, batch)
+                found += own
+                if own and augmentation:
+                    stretch = stretch_of(record["trial_index"])
+                    rows = batch.rows[-len(own) :]
+                    found += _describe_copies(recipe, named, stretch, rows, own[0].shape, batch, augmentation)
         except SignalError as error:
             reason = _without(root / path, error)
             more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
@@ -204,9 +227,47 @@ def _describe_one(
     return found
 
 
+def _describe_copies(
+    recipe: Recipe,
+    record: Record,
+    stretch: Stretch,
+    rows: list[Record],
+    shape: tuple[int, ...],
+    batch: Batch,
+    augmentation: Augmentation,
+) -> list[np.ndarray]:
+    """Add the rows of a recording's altered copies to the batch; return their features.
+
+    A copy has a row for each of the recording's ``rows``. What cannot be described of it is left out with a
+    note: the recording itself can be used.
+    """
+    row_of = {row["start"]: row for row in rows}
+    span = record.get("start"), record.get("end")
+    found = []
+    for name, copy in augmentation.copies_of(stretch, record["sample_id"], *span):
+        with noting():  # what is odd about the recording has been noted once
+            samples = recipe.describe(copy, *span)
+        for sample in samples:
+            row = row_of.get(sample.start)
+            if row is None:
+                continue
+            if sample.x is None or sample.x.shape != shape:
+                reason = sample.reason or "its features have another shape"
+                batch.notes.append(f"{row['sample_id']}: its altered copy {name} is left out: {reason}")
+                continue
+            batch.rows.append({**row, "sample_id": f"{row['sample_id']}{COPY}{name}", AUGMENT: name})
+            found.append(sample.x)
+    return found
+
+
 def _without(path: Path, error: SignalError) -> str:
     """The error's text without the path: it is listed beside it, and differs between machines."""
     return str(error).removeprefix(f"{path}: ")
+
+
+def _is_own(row: Record) -> bool:
+    """Whether a row is of a recording itself, not of an altered copy."""
+    return AUGMENT not in row
 
 
 def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> Record:

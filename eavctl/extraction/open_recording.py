@@ -122,7 +122,7 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
         signal, rate = audio.checked(_mono(source), round(source.rate), wanted, source.name)
     else:
         signal, rate = audio.read(source, wanted)
-    whole = _sampled(name_of(source), signal, rate)
+    whole = sampled(name_of(source), signal, rate)
     yield lambda trial=None: whole
 
 
@@ -140,7 +140,7 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
             try:
                 signal = file.read(trial, channels)
                 dropouts = Dropouts.of(signal, file.sfreq, channels)
-                whole = _sampled(file.path, *entry.facts["prepare"](signal, file.sfreq, **filtering))
+                whole = sampled(file.path, *entry.facts["prepare"](signal, file.sfreq, **filtering))
             except SignalError as error:
                 return str(error)  # the error itself would hold the signal
 
@@ -200,8 +200,8 @@ _OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContext
 }
 
 
-def _sampled(name: str, signal: np.ndarray, rate: float) -> Stretch:
-    """A signal whose last axis is time."""
+def sampled(name: str, signal: np.ndarray, rate: float) -> Stretch:
+    """A stretch of a signal whose last axis is time, shape (..., n_times)."""
     n_times = signal.shape[-1]
 
     def cut(start: float, end: float) -> np.ndarray:

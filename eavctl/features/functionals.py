@@ -1,7 +1,8 @@
-"""Feature set ``functionals``: statistics of speech descriptors over a clip, for classical classifiers."""
+"""Feature sets ``functionals`` and ``functionals-core``: statistics of speech descriptors over a clip."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from itertools import pairwise
 from typing import NamedTuple
@@ -61,9 +62,19 @@ class Block(NamedTuple):
 
 @cache
 def names() -> tuple[str, ...]:
-    """Names of the columns."""
+    """Names of the columns of `functionals`."""
+    return _names(_blocks)
+
+
+@cache
+def core_names() -> tuple[str, ...]:
+    """Names of the columns of `functionals_core`."""
+    return _names(_core_blocks)
+
+
+def _names(blocks: Callable[[Descriptors], list[Block]]) -> tuple[str, ...]:
     noise = np.random.default_rng(0).normal(size=RATE).astype(np.float32)
-    return tuple(name for block in _blocks(descriptors.describe(noise)) for name in block.names)
+    return tuple(name for block in blocks(descriptors.describe(noise)) for name in block.names)
 
 
 @register(
@@ -108,18 +119,53 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
        Communication 53(5), 2011.
     .. [3] Williamson et al.: Vocal biomarkers of depression based on motor incoordination, AVEC 2013.
     """
+    return _described(signal, rate, _blocks)
+
+
+@register(
+    "features",
+    "functionals-core",
+    modality="audio",
+    version=1,
+    rate=RATE,
+    columns=core_names,
+    units="see the names: dB, Hz, semitones, log Hz",
+)
+def functionals_core(signal: np.ndarray, rate: int) -> np.ndarray:
+    """Those of the `functionals` that hold across data sets: 2341 of 3415 columns.
+
+    Left out are the delayed correlations, by which alone a classifier of one corpus is at chance on another,
+    and the correlations over voiced frames, which the microphone and the room change more than those over
+    all active frames. Inside a corpus both help.
+
+    Parameters, result and errors are those of `functionals`.
+    """
+    return _described(signal, rate, _core_blocks)
+
+
+def _described(signal: np.ndarray, rate: int, blocks: Callable[[Descriptors], list[Block]]) -> np.ndarray:
+    """Check a signal, and compute the values of its blocks."""
     if rate != RATE:
         raise ValueError(f"functionals takes {RATE} Hz, not {rate}")
     if len(signal) < SHORTEST_S * rate:
         raise SignalError(f"too short: {len(signal) / rate:.3f} s, and {SHORTEST_S} s are needed")
     if np.ptp(signal) == 0:
         raise SignalError("constant: every sample is the same")
-    blocks = _blocks(descriptors.describe(signal))
-    return np.concatenate([block.values.ravel() for block in blocks]).astype(np.float32)
+    found = blocks(descriptors.describe(signal))
+    return np.concatenate([block.values.ravel() for block in found]).astype(np.float32)
 
 
 def _blocks(found: Descriptors) -> list[Block]:
-    voiced = found.voiced if found.voiced.sum() >= FEWEST_VOICED else found.active
+    change, pitch = delta(found.mfcc), _centred_pitch(found)
+    return [
+        *_core_blocks(found),
+        _correlation_voiced(found, change, pitch, _voiced(found)),
+        *_correlation_delayed(found, pitch),
+    ]
+
+
+def _core_blocks(found: Descriptors) -> list[Block]:
+    voiced = _voiced(found)
     first, last = np.flatnonzero(found.active)[[0, -1]]
     spoken = slice(int(first), int(last) + 1)
     change, pitch = delta(found.mfcc), _centred_pitch(found)
@@ -136,9 +182,12 @@ def _blocks(found: Descriptors) -> list[Block]:
         Block(RHYTHM_NAMES, _rhythm(found, spoken)),
         _modulation(found, spoken),
         _correlation_active(found, change, pitch),
-        _correlation_voiced(found, change, pitch, voiced),
-        *_correlation_delayed(found, pitch),
     ]
+
+
+def _voiced(found: Descriptors) -> np.ndarray:
+    """The voiced frames; all active ones where too few are voiced."""
+    return found.voiced if found.voiced.sum() >= FEWEST_VOICED else found.active
 
 
 def _over_active(found: Descriptors, change: np.ndarray) -> dict[str, Block]:

@@ -13,7 +13,7 @@ from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage import artifacts
-from eavctl.storage.keys import AGREEING_KEYS
+from eavctl.storage.keys import AGREEING_KEYS, AUGMENT
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.tables import FeatureTable, read_feature_meta, read_features
 
@@ -25,6 +25,8 @@ def read_tables(
     choice: Choice,
 ) -> list[DescribedRecording]:
     """Read feature tables, each for the streams whose features it has; rows of one clip are its segments.
+
+    Altered copies are left out: they are for training.
 
     Parameters
     ----------
@@ -68,7 +70,7 @@ def _chosen(table: FeatureTable, choice: Choice, source: str) -> list[tuple[dict
         ({str(key): value for key, value in row.items() if not pd.isna(value)}, x)
         for row, x in zip(table.keys.to_dict("records"), table.x, strict=True)
     ]
-    kept = [row for row in rows if choice.takes(row[0])]
+    kept = [row for row in rows if choice.takes(row[0]) and AUGMENT not in row[0]]
     if rows and not kept:
         wanted = ", ".join(f"{key}={value}" for key, value in choice.where.items())
         raise DataError(f"{source}: no row has {wanted}")

@@ -4,32 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.extraction.batches import CHECKED, Record, batches, sample_id
+from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
+from eavctl.storage.keys import AUGMENT
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
+
+if TYPE_CHECKING:
+    from eavctl.extraction.augmentation import Augmentation
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
     "eeg": ("numpy", "scipy", "mne"),
     "video": ("numpy", "av"),
 }
+ALTERING = ("av", "soxr")  # packages that altered copies need too
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 
@@ -42,7 +51,7 @@ class Extracted:
 
     Parameters
     ----------
-    n_rows, shape : rows of the table, and the shape of one row's features.
+    n_rows, shape : rows of the recordings themselves, and the shape of one row's features.
     n_recordings : of the modality, including those rejected.
     rejected : recordings or segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings or the data set, in sentences.
@@ -51,6 +60,7 @@ class Extracted:
         which a face was found.
     class_counts : rows of each class.
     up_to_date : an earlier run had left the table, and nothing was computed.
+    n_copies : rows of altered copies.
     """
 
     n_rows: int
@@ -62,6 +72,7 @@ class Extracted:
     account: Record = field(default_factory=dict)
     class_counts: Mapping[str, int] = field(default_factory=dict)
     up_to_date: bool = False
+    n_copies: int = 0
 
 
 @dataclass(frozen=True)
@@ -93,15 +104,18 @@ class _Work:
     manifest: Manifest
     n_found: int
     distinct_names: bool
+    augmentation: Augmentation | None
 
     @classmethod
-    def of(cls, found: Manifest, recipe: Recipe, *, distinct_names: bool) -> _Work:
+    def of(
+        cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, *, distinct_names: bool
+    ) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
         if recipe.segment:  # else the samples have the names of the clips, which are sorted
             ids = [sample_id(name, recipe, 0.0) for name in manifest.table["sample_id"].to_pylist()]
             manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
-        return cls(recipe, manifest, len(found), distinct_names)
+        return cls(recipe, manifest, len(found), distinct_names, augmentation)
 
     @cached_property
     def identity(self) -> Record:
@@ -117,6 +131,7 @@ class _Work:
             "distinct_names": self.distinct_names,
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
+            "augment": self.augmentation and self.augmentation.identity(),
         }
 
     def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
@@ -138,6 +153,7 @@ def extract(
     recipe: Recipe,
     *,
     choice: Choice | None = None,
+    augmentation: Augmentation | None = None,
     jobs: int = 1,
     executor: str = "loky",
     force: bool = False,
@@ -154,6 +170,7 @@ def extract(
     Parameters
     ----------
     source, choice : the data set, and which recordings of it; all by default.
+    augmentation : the altered copies to make of each recording, for training; audio only.
     out : the table to write, or ``-``.
     jobs : processes, each with one thread.
     executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program.
@@ -168,7 +185,7 @@ def extract(
         another process is writing it.
     UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
     """
-    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
 
     def settle(result: Extracted) -> None:
         if rejected:
@@ -190,6 +207,7 @@ def plan(
     recipe: Recipe,
     *,
     choice: Choice | None = None,
+    augmentation: Augmentation | None = None,
     force: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
@@ -200,7 +218,7 @@ def plan(
     ------
     DataError, UsageError : where `extract` raises them before it computes.
     """
-    work, oddities = _prepare(source, out, recipe, choice or Choice(), force, rejected)
+    work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
     n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
     earlier = None if force else _up_to_date(out, work)
     if earlier:
@@ -218,17 +236,21 @@ def _prepare(
     out: str | os.PathLike[str],
     recipe: Recipe,
     choice: Choice,
+    augmentation: Augmentation | None,
     force: bool,
     rejected: str | os.PathLike[str] | None,
 ) -> tuple[_Work, list[str]]:
     """Check that the outputs can be written, and find weights and recordings; with notes on what is odd."""
+    if augmentation and recipe.modality != "audio":
+        raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
     read = [recipe.settings.get("face_model"), recipe.weights and recipe.weights.path]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
-        work = _Work.of(choice.of(source), recipe, distinct_names=choice.distinct_names)
-    return work, oddities
+        found = choice.of(source)
+        work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+    return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
 def _require_usable(
@@ -262,30 +284,35 @@ def _compute(
     account, copies = _Account(), Copies(work.manifest)
     people: Counter[tuple[str, str | None]] = Counter()
     speech: list[bool] = []
-    n_done = n_rows = 0
+    n_done = n_rows = n_copies = 0
+    order = _Order()
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
         inputs, writer = work.inputs(), None
-        records = work.checking_speech(inputs.records())
-        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor):
+        records, augmentation = work.checking_speech(inputs.records()), work.augmentation
+        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor, augmentation):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
-                made_by = _versions(work.recipe.modality, parts)
+                made_by = _versions(work, parts)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
                 writer = stack.enter_context(
-                    tables.FeatureWriter(out, work.recipe.columns, shape, batch.x.dtype)
+                    tables.FeatureWriter(
+                        out, work.recipe.columns, shape, batch.x.dtype, copies=augmentation is not None
+                    )
                 )
             batch = batch.fitting(shape)
-            n_done, n_rows = n_done + batch.n_recordings, n_rows + len(batch.rows)
+            own = [row for row in batch.rows if AUGMENT not in row]
+            n_done, n_rows = n_done + batch.n_recordings, n_rows + len(own)
+            n_copies += len(batch.rows) - len(own)
             bad, notes = bad + batch.rejected, notes + batch.notes
             account.add(batch.accounts)
-            copies.add(batch.rows)
+            copies.add(own)
             speech += batch.speech
-            people.update((row["label"], row.get("subject")) for row in batch.rows if "label" in row)
+            people.update((row["label"], row.get("subject")) for row in own if "label" in row)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
-                writer.write(tables.key_table(batch.rows), batch.x)
+                order.write(batch, writer)
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         findings = [*copies.notes(), *suspicions(people)]
         result = Extracted(
@@ -297,13 +324,16 @@ def _compute(
             n_without,
             account.found(),
             counts_of(people),
+            n_copies=n_copies,
         )
         settle(result)
         assert writer is not None  # settle has raised for a table without rows
+        order.finish(writer)
         inputs.check()
         facts = {
             "shape": list(shape),
             "n_rows": n_rows,
+            "n_copies": n_copies,
             "rejected": bad,
             "account": account.found(),
             "class_counts": counts_of(people),
@@ -314,18 +344,53 @@ def _compute(
     return result
 
 
-def _versions(modality: str, parts: Path | None) -> dict[str, str]:
+def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
     """Versions of the packages that computed the features, including those of the runs that kept parts.
 
     Looking them up takes longer than starting the workers.
     """
-    ours = versions(*PACKAGES[modality])
+    ours = versions(*PACKAGES[work.recipe.modality], *(ALTERING if work.augmentation else ()))
     if not parts:
         return ours
     file = parts / "versions.json"
     runs = [*(json.loads(file.read_text()) if file.is_file() else []), ours]
     files.write_bytes(file, json.dumps(runs).encode())
     return {name: ", ".join(sorted({run.get(name, "none") for run in runs})) for name in ours}
+
+
+class _Order:
+    """Writes rows in the order of their ``sample_id``.
+
+    Recordings come in that order, and so do their rows, but not the altered copies: ``a#1`` belongs after
+    ``a (2)``. The copies are held back until no later recording can come before them.
+    """
+
+    def __init__(self) -> None:
+        self._held: list[tuple[Record, np.ndarray]] = []
+
+    def write(self, batch: Batch, writer: tables.FeatureWriter) -> None:
+        """Add a batch, and write all rows up to its last row of a recording itself."""
+        if writer.copies:
+            self._held += zip(batch.rows, batch.x, strict=True)
+            self._held.sort(key=_id_of)
+            last = max((row["sample_id"] for row in batch.rows if AUGMENT not in row), default="")
+            self._write(bisect_right(self._held, last, key=_id_of), writer)
+        else:
+            writer.write(tables.key_table(batch.rows), batch.x)
+
+    def finish(self, writer: tables.FeatureWriter) -> None:
+        """Write the rows that are held back."""
+        self._write(len(self._held), writer)
+
+    def _write(self, n_rows: int, writer: tables.FeatureWriter) -> None:
+        ready, self._held = self._held[:n_rows], self._held[n_rows:]
+        if ready:
+            keys = tables.key_table([row for row, _ in ready], copies=True)
+            writer.write(keys, np.stack([x for _, x in ready]))
+
+
+def _id_of(held: tuple[Record, np.ndarray]) -> str:
+    return str(held[0]["sample_id"])
 
 
 class _Account:
@@ -367,4 +432,7 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
     notes, counts = tuple(meta["notes"]), meta["class_counts"]
-    return Extracted(*size, rejected, notes, meta["n_without"], meta["account"], counts, up_to_date=True)
+    n_copies = meta.get("n_copies", 0)
+    return Extracted(
+        *size, rejected, notes, meta["n_without"], meta["account"], counts, up_to_date=True, n_copies=n_copies
+    )

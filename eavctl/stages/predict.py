@@ -84,8 +84,8 @@ def predict(
         The spelling of labels and subjects is not checked.
     segment, hop : judge segments of this length instead of whole recordings, one every ``hop`` seconds.
     abstain : answers of a lower probability are unsure, 0 to 1.
-    adapt : standardise the features by the recordings at hand, 20 of a data set or more, without labels, and
-        map them to the scale of the model's training rows: see `eavctl.predicting.adapting`.
+    adapt : standardise the features by the recordings at hand, 20 of a data set or more, and by speaker where
+        speakers are named, without labels; see `eavctl.classifiers.adaptation`.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.

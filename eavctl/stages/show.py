@@ -32,15 +32,18 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.evaluation.groups import identify, named
+    from eavctl.evaluation.groups import copies, identify, named
     from eavctl.storage import tables
 
     meta = tables.read_meta(path)
     keys = tables.read_keys(path) if meta["kind"] in ("features", "predictions") else None
     facts: dict[str, Any] = {"file": str(path), "kind": f"table of {meta['kind']}"}
     if keys is not None:
+        is_copy = copies(keys)
+        keys = keys[~is_copy]
         facts |= {
             "rows": len(keys),
+            "copies": int(is_copy.sum()) or None,
             "clips": len(named(identify(keys, "clip_id"))),
             "subjects": len(named(identify(keys, "subject"))),
             "labels": {str(name): int(n) for name, n in keys["label"].value_counts().sort_index().items()},

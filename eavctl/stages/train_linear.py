@@ -13,6 +13,8 @@ from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import EQUAL, read_training_set
 from eavctl.training.train import Planned, Targets, Trained
 
+CENTRED = "centred"
+
 
 def train_linear(
     tables: Paths,
@@ -35,7 +37,8 @@ def train_linear(
     out : model file (.joblib) to write; None writes no model.
     predictions : prediction table (.parquet) to write, out of fold.
     evaluation : how rows are split, and the seed.
-    normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
+    normalize, labels : see `eavctl.training.rows.read_training_set`.
+    corpora : as there, or ``"centred"``: data sets count alike, and each is centred by its own mean.
     jobs : threads; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -47,9 +50,11 @@ def train_linear(
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
     paths, evaluation = listed(tables), evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs)
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = read_training_set(
+        paths, normalize=normalize, labels=labels, corpora=EQUAL if fitter.centred else corpora
+    )
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
@@ -71,7 +76,9 @@ def plan(
     LeakError, DataError, UsageError : where `train_linear` raises them before it fits.
     """
     paths, evaluation = listed(tables), evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed)
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, centred=corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = read_training_set(
+        paths, normalize=normalize, labels=labels, corpora=EQUAL if fitter.centred else corpora
+    )
     return training.plan(data, targets, fitter, evaluation, force=force)

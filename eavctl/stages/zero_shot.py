@@ -144,8 +144,9 @@ def plan(
     splits = _splits(run, evaluation)
     rows, facts = run.data.rows, run.data.facts
     warnings = (*facts.notes, *splits.warnings, *_unknown(run.classes))
-    counts = dict(sorted(Counter(rows.labels.tolist()).items()))
-    return Planned(len(rows), facts.streams, splits, warnings, counts, up_to_date=earlier is not None)
+    own = rows.inner.own
+    counts = dict(sorted(Counter(rows.labels[own].tolist()).items()))
+    return Planned(len(own), facts.streams, splits, warnings, counts, up_to_date=earlier is not None)
 
 
 def _splits(run: _Run, evaluation: Evaluation) -> Plan:

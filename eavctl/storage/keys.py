@@ -20,6 +20,9 @@ KEYS = (
     "split",
     "fold",
 )
+# Only in tables with altered copies: the name of a copy, null for the recordings themselves. The sample_id of
+# a copy is that of its recording, COPY and the name; all other keys are those of its recording.
+AUGMENT, COPY = "augment", "#"
 AGREEING_KEYS = ("label", "subject", "clip_id")  # equal in every table that has the sample
 PATHS = ("eeg_path", "audio_path", "video_path")
 # The recording of a row is identified by the content of its file, never by a manifest.

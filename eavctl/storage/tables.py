@@ -28,7 +28,7 @@ from eavctl.errors import DataError, EavctlError
 from eavctl.storage import files
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
-from eavctl.storage.keys import KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
 from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
 from eavctl.storage.provenance import canonical_json
@@ -68,7 +68,8 @@ class FeatureTable:
 
     Parameters
     ----------
-    keys : the columns `KEYS`, one row per sample, sorted by ``sample_id``.
+    keys : the columns `KEYS`, and `AUGMENT` if the table has altered copies, one row per sample, sorted by
+        ``sample_id``.
     x : float32 array, shape (n_rows, n_columns); or, for a tensor column, shape (n_rows, *shape), float32, or
         uint8 for pictures.
     columns : names of the columns, or None for a tensor column.
@@ -142,18 +143,28 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
     return keys
 
 
-def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame) -> pa.Table:
+def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame, *, copies: bool = False) -> pa.Table:
     """The key columns as an Arrow table, from a data frame or from records that may lack some keys.
+
+    Parameters
+    ----------
+    copies : also the column `AUGMENT`, of tables with altered copies.
 
     Raises
     ------
     ValueError : a value is not a number where one is needed.
     """
+    types = key_types(copies=copies)
     if isinstance(rows, Sequence):
-        return of_records(rows, KEY_TYPES)
+        return of_records(rows, types)
     known = rows.astype(object).where(rows.notna(), None)
-    arrays = [column(known[name].tolist(), kind) for name, kind in KEY_TYPES.items()]
-    return pa.Table.from_arrays(arrays, schema=pa.schema([*KEY_TYPES.items()]))
+    arrays = [column(known[name].tolist(), kind) for name, kind in types.items()]
+    return pa.Table.from_arrays(arrays, schema=pa.schema([*types.items()]))
+
+
+def key_types(*, copies: bool) -> dict[str, pa.DataType]:
+    """Names and types of the key columns, with `AUGMENT` where a table has altered copies."""
+    return KEY_TYPES | ({AUGMENT: pa.string()} if copies else {})
 
 
 # --- writing ----------------------------------------------------------------------------------------------
@@ -171,6 +182,7 @@ class FeatureWriter:
     path : file to write, or ``-`` for stdout.
     columns : names of the feature columns, or None for one tensor column ``x``.
     shape, dtype : shape and type of the features of a sample; columns are always float32.
+    copies : the table has altered copies.
     """
 
     def __init__(
@@ -179,13 +191,16 @@ class FeatureWriter:
         columns: Sequence[str] | None,
         shape: Sequence[int],
         dtype: DTypeLike = np.float32,
+        *,
+        copies: bool = False,
     ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
-        self.dtype = np.dtype(dtype)
+        self.dtype, self.copies = np.dtype(dtype), copies
         self._fields = [tensor_field(TENSOR, self.dtype, self.shape)]
         if columns is not None:
             self._fields = [pa.field(name, pa.float32()) for name in columns]
-        self.schema = pa.schema([*(pa.field(*each) for each in KEY_TYPES.items()), *self._fields])
+        keys = key_types(copies=copies)
+        self.schema = pa.schema([*(pa.field(*each) for each in keys.items()), *self._fields])
         self.n_rows = 0
         self._last_id = ""
         row_bytes = self.dtype.itemsize * math.prod(self.shape)
@@ -259,8 +274,9 @@ class FeatureWriter:
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
     """Write a feature table that is in memory; see `FeatureWriter` for larger ones."""
-    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype) as writer:
-        writer.write(key_table(table.keys), table.x)
+    copies = AUGMENT in table.keys
+    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype, copies=copies) as writer:
+        writer.write(key_table(table.keys, copies=copies), table.x)
         writer.close(table.meta)
 
 
@@ -363,7 +379,7 @@ def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
     DataError : as `read_features`.
     """
     with _opened(path, "features") as source:
-        columns = [name for name in source.schema_arrow.names if name not in KEYS]
+        columns = _feature_names(source)
         is_tensor = columns == [TENSOR]
         return FeatureMeta.from_json({**_meta(source), "columns": None if is_tensor else columns}, path)
 
@@ -388,7 +404,7 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     """
     with _opened(path, "features") as source:
         meta, keys = _meta(source), _read_keys(source)
-        names = [name for name in source.schema_arrow.names if name not in KEYS]
+        names = _feature_names(source)
         groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
         if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
             return FeatureTable(keys, stacked(groups, len(keys), field), None, meta)
@@ -514,9 +530,16 @@ def _meta(source: pq.ParquetFile) -> dict[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
+def _feature_names(source: pq.ParquetFile) -> list[str]:
+    """The columns that are not keys."""
+    return [name for name in source.schema_arrow.names if name not in (*KEYS, AUGMENT)]
+
+
 def _read_keys(source: pq.ParquetFile) -> pd.DataFrame:
-    names = [name for name in KEYS if name in source.schema_arrow.names]
-    keys = key_frame(source.read(columns=names).to_pandas())
+    """The columns `KEYS`, and `AUGMENT` if the table has it."""
+    has = source.schema_arrow.names
+    names = [name for name in (*KEYS, AUGMENT) if name in has]
+    keys = key_frame(source.read(columns=names).to_pandas(), (*KEYS, AUGMENT) if AUGMENT in has else KEYS)
     if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys

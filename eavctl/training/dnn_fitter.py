@@ -92,6 +92,7 @@ class DnnFitter:
             row_weights=rows.weights,
             groups=rows.speakers,
             units=rows.units,
+            copies=rows.copies,
             encoder=self.encoder,
             encoder_settings=self.encoder_settings,
             settings=self.settings,

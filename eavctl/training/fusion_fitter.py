@@ -126,6 +126,7 @@ class FusionFitter:
             row_weights=rows.weights,
             groups=rows.speakers,
             units=rows.units,
+            copies=rows.copies,
             starts=[each.predictor if each else None for each in self.models(rows, fit)],
             settings=self.settings,
             keeping=Keeping(

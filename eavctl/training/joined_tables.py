@@ -13,8 +13,9 @@ import pandas as pd
 
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.groups import copies
 from eavctl.evaluation.trained_on import JOINED
-from eavctl.storage.keys import AGREEING_KEYS
+from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import FeatureTable, key_frame, read_features
 from eavctl.training.rows import TableFacts, TrainingSet, facts_of, labelled
@@ -44,6 +45,8 @@ def join_features(
 ) -> JoinedTables:
     """Join feature tables on the samples that they have in common.
 
+    A table without altered copies gives a clip's own features to the copies that other tables have of it.
+
     Parameters
     ----------
     paths : two or more feature tables; one may be named twice, for two encoders.
@@ -61,7 +64,7 @@ def join_features(
     once = {name: read_features(name) for name in dict.fromkeys(os.fspath(path) for path in paths)}
     facts = {name: facts_of(table) for name, table in once.items()}
     names = [os.fspath(path) for path in paths]
-    tables = [once[name] for name in names]
+    tables = _lent_to_copies([once[name] for name in names])
     rows_of = [{sample: i for i, sample in enumerate(table.keys["sample_id"])} for table in tables]
     common = set(rows_of[0]).intersection(*rows_of[1:])
     if not common:
@@ -78,13 +81,40 @@ def join_features(
     left_out = {name: len(rows) - n for name, rows, n in zip(streams, rows_of, kept, strict=True)}
     numbers = [np.array([rows.get(sample, 0) for sample in samples]) for rows in rows_of]
     x = Streams(tuple(_taken(t.x, rows) for t, rows in zip(tables, numbers, strict=True)), present)
-    keys = key_frame(_keys(tables, names).loc[samples].reset_index())
+    kept_keys = (*KEYS, AUGMENT) if any(AUGMENT in table.keys for table in tables) else KEYS
+    keys = key_frame(_keys(tables, names).loc[samples].reset_index(), kept_keys)
     joined = _joined_facts([facts[name] for name in names], streams, partial)
     notes = tuple(dict.fromkeys(text for each in facts.values() for text in each.notes))
     joined = replace(joined, notes=(*notes, *_notes(left_out, streams, present)))
     fullest = sorted(tables, key=lambda table: -len(table.meta["classes"]))  # its order of classes is kept
     classes = dict.fromkeys(name for table in fullest for name in table.meta["classes"])
     return JoinedTables(labelled(keys, x, tuple(classes), joined), left_out)
+
+
+def _lent_to_copies(tables: Sequence[FeatureTable]) -> list[FeatureTable]:
+    """The tables, those without altered copies with a row for each copy that another table has of a clip."""
+    names = {
+        (sample, name)
+        for table in tables
+        if AUGMENT in table.keys
+        for sample, name in table.keys.loc[copies(table.keys), ["sample_id", AUGMENT]].itertuples(index=False)
+    }
+    of_clip = [(sample.removesuffix(f"{COPY}{name}"), sample, name) for sample, name in sorted(names)]
+    return [table if copies(table.keys).any() else _with_rows_of(table, of_clip) for table in tables]
+
+
+def _with_rows_of(table: FeatureTable, of_clip: Sequence[tuple[str, str, str]]) -> FeatureTable:
+    """The table with a row for each copy of its samples: ``of_clip`` has sample, copy and its name."""
+    rows = {sample: i for i, sample in enumerate(table.keys["sample_id"])}
+    known = [(rows[sample], copy, name) for sample, copy, name in of_clip if sample in rows]
+    if not known:
+        return table
+    numbers = np.array([row for row, _, _ in known])
+    lent = table.keys.iloc[numbers].assign(
+        sample_id=[copy for _, copy, _ in known], **{AUGMENT: [name for _, _, name in known]}
+    )
+    keys = pd.concat([table.keys.assign(**{AUGMENT: None}), lent], ignore_index=True)
+    return replace(table, keys=keys, x=np.concatenate([table.x, table.x[numbers]]))
 
 
 def _check_no_stack(tables: Sequence[FeatureTable], names: Sequence[str]) -> None:

@@ -14,7 +14,7 @@ from eavctl.classifiers import weighting
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import identify
+from eavctl.evaluation.groups import copies, identify
 from eavctl.evaluation.groups import named as named_groups
 from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
 from eavctl.storage.paths import Paths, listed, named
@@ -135,10 +135,13 @@ def facts_of(features: FeatureTable) -> TableFacts:
     """What outputs say of a feature table."""
     meta = features.meta
     columns = list(features.columns) if features.columns is not None else None
+    about = {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")}
+    if meta.get("augment"):
+        about["augment"] = meta["augment"]
     return TableFacts(
         meta["features"],
         (meta["modality"],),
-        {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")},
+        about,
         meta["content_hash"],
         () if meta["schema_version"] >= NAMES_RECORDINGS else (NO_RECORDINGS,),
         meta.get("distinct_names", False),
@@ -160,7 +163,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     if not has_label.any():
         raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
     if not has_label.all():
-        note = f"{int((~has_label).sum())} rows without a label were left out"
+        note = f"{int((~has_label & ~copies(keys)).sum())} rows without a label were left out"
         facts = replace(facts, notes=(*facts.notes, note))
         keys, x = keys[has_label].reset_index(drop=True), x[np.flatnonzero(has_label)]
     labels = keys["label"].to_numpy(dtype=str)
@@ -170,7 +173,8 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     names = tuple(str(name) for name in classes if name in there)
     number = {name: i for i, name in enumerate(names)}
     y = np.array([number[label] for label in labels], np.int64)
-    return TrainingSet(Rows(x, y, names, keys=keys), facts)
+    is_copy = copies(keys)
+    return TrainingSet(Rows(x, y, names, keys=keys, copies=is_copy if is_copy.any() else None), facts)
 
 
 def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> TrainingSet:
@@ -198,7 +202,7 @@ def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> Training
     classes = tuple(dict.fromkeys(name for name in new.values() if name is not None))
     content = hash_json([facts.content_hash, {name: labels[name] for name in sorted(labels)}])
     left_out = [name for name, other in new.items() if other is None]
-    note = f"{len(rows) - len(kept)} rows of {', '.join(left_out)} were left out"
+    note = f"{np.setdiff1d(rows.inner.own, kept).size} rows of {', '.join(left_out)} were left out"
     notes = (*facts.notes, *([note] if left_out else []))
     x = rows.x if len(kept) == len(rows) else rows.x[kept]
     choices = {**facts.choices, "labels": dict(labels)}
@@ -231,7 +235,7 @@ def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
     if corpora == ROWS:
         return TrainingSet(rows, facts)
     content = hash_json([facts.content_hash, corpora])
-    weights = weighting.of_corpora(datasets, rows.y)
+    weights = weighting.of_corpora(datasets, rows.y, rows.copies)
     return TrainingSet(replace(rows, weights=weights), replace(facts, content_hash=content))
 
 
@@ -253,6 +257,7 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
     if rows.key_frame[key].isna().any():
         raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
     bands = bands_of(facts.features["features"])
-    x = standardize_by_group(rows.x, identify(rows.key_frame, key).astype(str), bands)
+    groups = identify(rows.key_frame, key).astype(str)
+    x = standardize_by_group(rows.x, groups, bands, copies=rows.copies)
     features = {**facts.features, "normalized": bands._asdict()}
     return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize=by))

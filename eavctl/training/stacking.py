@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, LeakError, SettingsError
-from eavctl.evaluation.groups import identify, short
+from eavctl.evaluation.groups import copies, identify, short
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.storage.files import STDIO
+from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import (
@@ -72,7 +73,8 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     order = rows["sample_id"].argsort(kind="stable").to_numpy()
     place = np.empty(len(rows), int)
     place[order] = np.arange(len(rows))
-    keys = key_frame(rows.iloc[order].reset_index(drop=True))
+    kept = (*KEYS, AUGMENT) if AUGMENT in rows else KEYS
+    keys = key_frame(rows.iloc[order].reset_index(drop=True), kept)
     x = _filled(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
     columns = tuple(metas[0].columns) if metas[0].columns is not None else None
     about = _joint_meta([read_meta(name) for name in names], sorted(set(rows["dataset"])))
@@ -166,8 +168,14 @@ def _check_apart(rows: pd.DataFrame) -> None:
 
 
 def _renamed(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
-    """The rows with a ``sample_id`` each of its own, and a note where some had to be renamed."""
-    repeated = rows["sample_id"].duplicated(keep=False)
+    """The rows with a ``sample_id`` each of its own, and a note where some had to be renamed.
+
+    Altered copies are renamed with their clips.
+    """
+    is_copy = copies(rows)
+    clips = rows["sample_id"].where(~is_copy, rows["sample_id"].str.rpartition(COPY)[0])
+    twice = rows["sample_id"][~is_copy & rows["sample_id"].duplicated(keep=False)]
+    repeated = clips.isin(twice)
     if not repeated.any():
         return rows, []
     own = rows["dataset"] + "/" + rows["sample_id"]
@@ -175,9 +183,7 @@ def _renamed(rows: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     if rows["sample_id"].duplicated().any():
         name = rows["sample_id"][rows["sample_id"].duplicated()].iloc[0]
         raise DataError(f"two rows of different data sets would be named {name}; rename one data set")
-    note = (
-        f"{int(repeated.sum())} samples have the name of one in another data set, and get that of their own"
-    )
+    note = f"{len(twice)} samples have the name of one in another data set, and get that of their own"
     return rows, [note]
 
 
@@ -192,11 +198,15 @@ def _shared_datasets(rows: pd.DataFrame) -> list[str]:
 
 def _joint_meta(metas: Sequence[dict[str, Any]], datasets: Sequence[str]) -> dict[str, Any]:
     """The metadata of the stacked table, whatever the order of the tables."""
+    augments = {hash_json(each): each for each in (meta.get("augment") for meta in metas)}
+    several = [augments[key] for key in sorted(augments)]
     fullest = sorted((meta["classes"] for meta in metas), key=lambda names: (-len(names), names))
     return {
         **metas[0],
         "schema_version": min(meta["schema_version"] for meta in metas),
         "classes": list(dict.fromkeys(name for names in fullest for name in names)),
+        "speech": all(meta.get("speech") for meta in metas),
+        "augment": several if len(several) > 1 else several[0],
         "content_hash": hash_json([sorted(meta["content_hash"] for meta in metas), datasets]),
         "distinct_names": any(meta.get("distinct_names", False) for meta in metas),
     }

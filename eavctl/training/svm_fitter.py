@@ -64,6 +64,7 @@ class SvmFitter(ColumnFitter):
             weights=rows.weights,
             groups=rows.groups,
             units=rows.units,
+            copies=rows.copies,
             seed=self.seed,
             jobs=self.jobs,
         )

@@ -12,13 +12,14 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+import numpy as np
+
 from eavctl.classifiers import novelty
 from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.evaluation.protocols import Plan
-from eavctl.evaluation.reliability import reliability
+from eavctl.evaluation.protocols import LODO, Plan
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features import normalize
@@ -27,6 +28,7 @@ from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
+from eavctl.training.adapted_folds import AdaptedFolds, reliability_of
 from eavctl.training.cross_validation import (
     CrossValidation,
     Evaluation,
@@ -226,6 +228,8 @@ def train(
         findings = observer.meta(predictions) if observer else {}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
+        if adapted := found.adapted.scores(predictions.meta):
+            meta["out_of_fold_adapted"] = adapted
         if targets.model:
             distance = _novelty(data, prepared.plan) if fitter.kind not in artifacts.TORCH_KINDS else None
             artifacts.save(targets.model, found.final, meta, found.folds, distance)
@@ -271,14 +275,15 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
     fitter.check_table(facts)
     plan = plan_folds(rows, replace(evaluation, distinct_names=facts.distinct_names))
     fitter.check(rows, plan)
-    people = Counter(zip(rows.labels, identify(rows.key_frame, "subject"), strict=True))
+    own = rows.inner.own
+    people = Counter(zip(rows.labels[own], identify(rows.key_frame, "subject")[own], strict=True))
     warnings = (
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
         *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),
     )
-    return Planned(len(rows), facts.streams, plan, warnings, counts_of(people))
+    return Planned(len(own), facts.streams, plan, warnings, counts_of(people))
 
 
 @dataclass(frozen=True)
@@ -286,6 +291,7 @@ class _Fitted:
     validated: CrossValidation
     final: Any
     folds: list[artifacts.FoldModel]
+    adapted: AdaptedFolds
 
 
 def _fit(
@@ -307,6 +313,9 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
+    adapted = AdaptedFolds(data.rows.classes)
+    if plan.name == LODO and not data.facts.normalize:
+        callbacks.append(adapted)
     if observer:
         callbacks.append(observer)
     if targets.keep_folds:
@@ -329,22 +338,27 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return _Fitted(validated, final, kept)
+    return _Fitted(validated, final, kept, adapted)
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
-    """The distance from the training rows, its threshold measured on the held-out rows of the folds."""
-    datasets = data.rows.key_frame["dataset"].fillna("").to_numpy(str)
-    folds = [(split.train, split.test) for split in plan.folds]
-    return novelty.fit(data.rows.array, datasets, folds, f"{plan.group.removesuffix('_id')}s")
+    """The distance from the training rows, its threshold measured on the held-out rows of the folds.
+
+    Altered copies have no part in it: what resembles them alone is unlike the recordings.
+    """
+    rows = data.rows.taking(data.rows.inner.own)
+    datasets = rows.key_frame["dataset"].fillna("").to_numpy(str)
+    place = np.full(len(data.rows), -1)
+    place[data.rows.inner.own] = np.arange(len(rows))
+    folds = [(place[split.train], place[split.test]) for split in plan.folds]
+    own = [(train[train >= 0], test) for train, test in folds]
+    return novelty.fit(rows.array, datasets, own, f"{plan.group.removesuffix('_id')}s")
 
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
     """Out-of-fold scores, and how often answers of a confidence were right."""
-    right = {"rows": reliability(predictions)}
-    if len(found.clips) < len(predictions):  # rows are segments, of which predict takes the mean
-        right["clips"] = reliability(replace(found.clips, meta=predictions.meta))
-    return {**summarize(predictions), "reliability": right}
+    clips = replace(found.clips, meta=predictions.meta)
+    return {**summarize(predictions), "reliability": reliability_of(predictions, clips)}
 
 
 def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:

@@ -93,6 +93,7 @@ def fit_without(
         row_weights=kept.weights,
         groups=kept.speakers,
         units=kept.units,
+        copies=kept.copies,
         note=note,
     )
 

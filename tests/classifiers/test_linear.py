@@ -251,3 +251,34 @@ def test_features_that_do_not_fit_are_refused():
     x[1, 2] = np.nan
     with pytest.raises(DataError, match="not finite"):
         model.predict_proba(x)
+
+
+def test_centred_data_sets_give_the_weights_of_rows_without_their_offsets():
+    """Shifts of whole data sets change no weight, and logits by the mean of the shifts alone."""
+    x, labels, groups = make(3)
+    datasets = np.tile(["a", "b"], len(x) // 2)
+    shift = np.where(datasets[:, None] == "a", 5.0, -3.0) * x.std(axis=0)
+    options = {"groups": groups, "penalties": [1e-3], "datasets": datasets}
+    plain = linear.fit(x, labels, **options)
+    shifted = linear.fit((x + shift).astype(np.float32), labels, **options)
+    assert shifted.coef == pytest.approx(plain.coef, rel=2e-3, abs=1e-3 * float(np.abs(plain.coef).max()))
+    assert shifted.scale == pytest.approx(plain.scale, rel=1e-4)
+    new = make(3, seed=1)[0]
+    moved = (new + x.std(axis=0)).astype(np.float32)  # the mean of the two shifts
+    assert shifted.decision_function(moved) == pytest.approx(plain.decision_function(new), abs=0.02)
+
+
+def test_data_sets_that_differ_in_their_means_alone_teach_a_centred_model_nothing():
+    """Column 0 tells the data sets apart, and one data set has more of one class: a false clue."""
+    rng = np.random.default_rng(0)
+    datasets = np.repeat(["a", "b"], 300)
+    labels = np.where(rng.random(600) < np.where(datasets == "a", 0.8, 0.2), "x", "y")
+    x = rng.normal(size=(600, 2))
+    x[:, 0] += np.where(datasets == "a", 10, -10)
+    x[:, 1] += np.where(labels == "x", 1, -1)
+    groups = np.array([f"g{i % 10}" for i in range(600)])
+    plain = linear.fit(x, labels, groups=groups, penalties=[1e-3])
+    centred = linear.fit(x, labels, groups=groups, penalties=[1e-3], datasets=datasets)
+    clue = [np.abs(np.diff(standardized(model)[:, 0]))[0] for model in (plain, centred)]
+    assert clue[0] > 0.5
+    assert clue[1] < 0.15

@@ -115,16 +115,16 @@ def test_one_segment_that_lacks_a_frame_is_whole(
 
 def test_what_a_segment_lacks_is_taken_before_it_and_never_made_up() -> None:
     signal = np.arange(2000.0)[None]
-    stretch = recordings._sampled("a", signal[:, :1999], 100.0)
+    stretch = recordings.sampled("a", signal[:, :1999], 100.0)
     assert np.array_equal(stretch.cut(15.0, 20.0), signal[:, 1499:1999])
     assert np.array_equal(stretch.cut(10.0, 15.0), signal[:, 1000:1500])
     assert np.array_equal(stretch.cut(-0.02, 4.98), signal[:, :500])
-    short = recordings._sampled("a", signal[:, :498], 100.0).cut(0.0, 5.0)
+    short = recordings.sampled("a", signal[:, :498], 100.0).cut(0.0, 5.0)
     assert np.array_equal(short, np.concatenate([signal[:, :498], [[497.0, 497.0]]], axis=1))
 
 
 def test_half_a_sample_is_rounded_alike_in_every_segment() -> None:
-    stretch = recordings._sampled("a", np.zeros((1, 10_000)), 100.0)
+    stretch = recordings.sampled("a", np.zeros((1, 10_000)), 100.0)
     onsets = 4.2 * np.arange(20) + 0.3
     assert len({stretch.cut(onset, onset + 0.135).shape for onset in onsets}) == 1
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eavctl.errors import SignalError
 from eavctl.features import functionals as module
 from eavctl.features.descriptors import RATE, SPECTRAL_NAMES, describe
-from eavctl.features.functionals import functionals, names
+from eavctl.features.functionals import core_names, functionals, functionals_core, names
 from eavctl.features.statistics import delta
 
 TIME = np.arange(2 * RATE) / RATE
@@ -45,6 +45,16 @@ def contour(signal, name):
 
 def test_names_are_unique_and_as_many_as_values():
     assert len(set(names())) == len(names()) == len(functionals(speechlike(), RATE))
+
+
+def test_the_core_is_a_part_of_all_columns_without_delays_and_correlations_in_the_voice():
+    everything, core = (
+        as_dict(speechlike()),
+        dict(zip(core_names(), functionals_core(speechlike(), RATE), strict=True)),
+    )
+    assert core == {name: everything[name] for name in core}
+    left_out = everything.keys() - core.keys()
+    assert left_out == {name for name in everything if name.startswith(("voicedcorr_", "delay"))}
 
 
 @pytest.mark.parametrize("hz", [300, 1000, 3000])

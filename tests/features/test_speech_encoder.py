@@ -50,11 +50,20 @@ def test_mean_and_deviation_over_the_loud_frames_alone():
 
 
 def test_the_columns_are_named_in_their_order():
-    found = names(LAYERS, "whisper-4x2-0123456789abcdef")
+    found = names(LAYERS, weights="whisper-4x2-0123456789abcdef")
     assert found == (
         *("block1_mean_0", "block1_mean_1", "block2_mean_0", "block2_mean_1"),
         *("block1_std_0", "block1_std_1", "block2_std_0", "block2_std_1"),
     )
+
+
+def test_one_statistic_alone_is_that_part_of_both():
+    signal = np.random.default_rng(3).normal(size=RATE).astype(np.float32)
+    both = speech_encoder(signal, RATE, Levels(), layers=LAYERS)
+    alone = [
+        speech_encoder(signal, RATE, Levels(), layers=LAYERS, statistics=[name]) for name in ("mean", "std")
+    ]
+    np.testing.assert_array_equal(np.concatenate(alone), both)
 
 
 @pytest.mark.parametrize("n_frames", [50, 51, 99, 100, 101, 437])

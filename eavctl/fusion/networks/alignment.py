@@ -254,6 +254,7 @@ def align(
     row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     note: Note = lambda text: None,
 ) -> Aligned:
     """Train a space, then a query network, then align the query network to the space.
@@ -263,7 +264,7 @@ def align(
     Parameters
     ----------
     x : rows; the first stream is the query, the others make the space. Every row needs every stream.
-    labels, row_weights, groups, units : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
+    labels, row_weights, groups, units, copies : shape (n_rows,); see `eavctl.classifiers.dnn.fit`.
     design : of method ``attention``, with the streams of ``x``.
     affect : valence and arousal of each class, shape (2,), NaN where they are not known.
     settings : of the trainings.
@@ -273,7 +274,7 @@ def align(
     ------
     DataError, UsageError : as `eavctl.classifiers.dnn.fit`.
     """
-    rows = Rows.of(x.arrays[0], labels, groups, units=units, weights=row_weights)
+    rows = Rows.of(x.arrays[0], labels, groups, units=units, weights=row_weights, copies=copies)
     others = Streams(x.arrays[1:], x.present[:, 1:])
     space = fit(
         others,
@@ -282,6 +283,7 @@ def align(
         row_weights=row_weights,
         groups=groups,
         units=units,
+        copies=copies,
         settings=settings.training,
         keeping=_noting(note, "space"),
     )

@@ -182,6 +182,7 @@ def fit(
     row_weights: np.ndarray | None = None,
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
+    copies: np.ndarray | None = None,
     starts: Sequence[DnnModel | None] = (),
     settings: TrainSettings | None = None,
     keeping: Keeping | None = None,
@@ -195,7 +196,7 @@ def fit(
     Parameters
     ----------
     x : rows; each needs one stream or more.
-    labels, row_weights, groups, units : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
+    labels, row_weights, groups, units, copies : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
     design : method, streams and settings.
     starts : for each stream the trained model from which its encoder starts, and its head if the method has
         heads; None to train from scratch.
@@ -214,7 +215,7 @@ def fit(
     settings = settings or TrainSettings()
     starts = starts or [None] * len(design.streams)
     _check(x, design)
-    rows = Rows.of(x, labels, groups, units=units, weights=row_weights)
+    rows = Rows.of(x, labels, groups, units=units, weights=row_weights, copies=copies)
     validate_on = _validated(starts, settings.members) if settings.validation else ()
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
