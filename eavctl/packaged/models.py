@@ -24,7 +24,7 @@ class PackagedModel(NamedTuple):
     name : by which ``--model`` takes it.
     use : what it is for, one sentence.
     languages : of its training recordings.
-    classes : names, in the order of the model's.
+    classes : names, in the model's order.
     licence, licence_reason : of its weights, and why it is this one.
     sources : the corpora, and the encoder if there is one, by name: ``licence`` and ``citation`` of each.
     weights : identity of the encoder's weights that its features need; None of features that need none.
