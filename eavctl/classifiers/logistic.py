@@ -119,8 +119,8 @@ class Problem:
     weights : of the training rows, shape (n_rows,).
     run : see `threads`.
     datasets : of the training rows, numbers from 0, shape (n_rows,), each of which gets a centre of its own;
-        None for a common centre.
-    counted : weights in the mean and deviation of the columns, shape (n_rows,); by default ``weights``.
+        all 0 for a common centre.
+    counted : weights in the mean and deviation of the columns, shape (n_rows,).
     """
 
     def __init__(
@@ -130,15 +130,15 @@ class Problem:
         y: np.ndarray,
         weights: np.ndarray,
         run: Map,
-        datasets: np.ndarray | None = None,
-        counted: np.ndarray | None = None,
+        datasets: np.ndarray,
+        counted: np.ndarray,
     ) -> None:
         self._x, self._rows, self._y, self._run = x, rows, y, run
-        self._datasets = np.zeros(len(rows), np.int64) if datasets is None else datasets
+        self._datasets = datasets
         class_weights = np.bincount(y, weights)
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
-        self.scaling = Scaling.of(x, rows, self._datasets, weights if counted is None else counted, run)
+        self.scaling = Scaling.of(x, rows, self._datasets, counted, run)
         self._dtype = np.float64 if x.size < EXACT_VALUES else np.float32
         self._centres, self._factor = (
             each.astype(self._dtype) for each in (self.scaling.centres, self.scaling.factor)

@@ -37,6 +37,14 @@ from eavctl.cli.values import read_labels
 def train_linear(
     tables: Tables,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer these classes only, such as angry,happy,neutral,sad; rows of others are trained on, "
+            "and never tested.",
+            show_default="all",
+        ),
+    ] = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
@@ -72,6 +80,7 @@ def train_linear(
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,
+        "answers": [name.strip() for name in answers.split(",")] if answers else [],
         "force": force,
     }
     run_training(

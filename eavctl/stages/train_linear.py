@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from eavctl.progress import Tick, silent
 from eavctl.storage.paths import Paths, listed
@@ -25,6 +25,7 @@ def train_linear(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    answers: Sequence[str] = (),
     jobs: int = 1,
     force: bool = False,
     on_fold: Tick = silent,
@@ -39,6 +40,7 @@ def train_linear(
     evaluation : how rows are split, and the seed.
     normalize, labels : see `eavctl.training.rows.read_training_set`.
     corpora : as there, or ``"centred"``: data sets count alike, and each is centred by its own mean.
+    answers : classes that the model answers, by default all; the others are trained on, and never tested.
     jobs : threads; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -53,7 +55,11 @@ def train_linear(
     targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(
-        paths, normalize=normalize, labels=labels, corpora=EQUAL if fitter.centred else corpora
+        paths,
+        normalize=normalize,
+        labels=labels,
+        corpora=EQUAL if fitter.centred else corpora,
+        answers=answers,
     )
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
@@ -67,6 +73,7 @@ def plan(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    answers: Sequence[str] = (),
     force: bool = False,
 ) -> Planned:
     """What `train_linear` would do of the same parameters; nothing is fitted or written.
@@ -79,6 +86,10 @@ def plan(
     targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, centred=corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
     data = read_training_set(
-        paths, normalize=normalize, labels=labels, corpora=EQUAL if fitter.centred else corpora
+        paths,
+        normalize=normalize,
+        labels=labels,
+        corpora=EQUAL if fitter.centred else corpora,
+        answers=answers,
     )
     return training.plan(data, targets, fitter, evaluation, force=force)

@@ -212,7 +212,7 @@ def train(
         meta = {
             "kind": fitter.kind,
             **data.facts.features,
-            "classes": list(data.rows.classes),
+            "classes": list(data.rows.answered),
             "class_counts": prepared.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
@@ -314,7 +314,7 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
-    adapted = AdaptedFolds(data.rows.classes)
+    adapted = AdaptedFolds(data.rows.answered)
     if plan.name == LODO and not data.facts.normalize:
         callbacks.append(adapted)
     if observer:

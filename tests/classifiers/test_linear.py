@@ -56,7 +56,7 @@ def test_weights_are_those_of_scikit_learn(n_classes, n_columns, penalty):
     logits = pipeline.decision_function(new.astype(float))
     logits -= logits.mean(axis=1, keepdims=True)
     found = model.decision_function(new)
-    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(logits, abs=5e-3 * np.abs(logits).max())
+    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(logits, abs=5e-3 * float(np.abs(logits).max()))
 
 
 @pytest.mark.parametrize("penalty", [1e-2, 1e-4])
@@ -282,3 +282,24 @@ def test_data_sets_that_differ_in_their_means_alone_teach_a_centred_model_nothin
     clue = [np.abs(np.diff(standardized(model)[:, 0]))[0] for model in (plain, centred)]
     assert clue[0] > 0.5
     assert clue[1] < 0.15
+
+
+def test_classes_that_are_not_answered_are_ruled_out():
+    """The answered classes' probabilities are those of all classes, given that it is none of the others."""
+    x, labels, groups = make(4)
+    untested = np.isin(labels, ["c1"])
+    options = {"groups": groups, "penalties": [1e-3]}
+    some = linear.fit(x, labels, copies=untested, **options)
+    assert some.classes_.tolist() == ["c0", "c2", "c3"]
+    # The same rows and scales, of which the reference answers all classes.
+    own = ~untested
+    scaled = (x - x[own].mean(axis=0)) / x[own].std(axis=0)
+    reference = LogisticRegression(
+        C=1 / (1e-3 * x.shape[1] * len(x)), tol=1e-10, max_iter=10000, class_weight="balanced"
+    ).fit(scaled, labels)
+    logits = reference.decision_function(scaled)[:, [0, 2, 3]]
+    found = some.decision_function(x)
+    centred = [each - each.mean(axis=1, keepdims=True) for each in (found, logits)]
+    assert centred[0] == pytest.approx(centred[1], abs=5e-3 * float(np.abs(logits).max()))
+    assert some.predict_proba(x).sum(axis=1) == pytest.approx(1)
+    assert some.priors == pytest.approx([1 / 3] * 3)
