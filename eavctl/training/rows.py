@@ -217,6 +217,7 @@ def answering(found: TrainingSet, answers: Sequence[str]) -> TrainingSet:
     Raises
     ------
     UsageError : a class that no row has, or fewer than two.
+    DataError : a data set has none of the classes.
     """
     rows, facts = found.rows, found.facts
     _check_names("--answers", answers, rows.classes)
@@ -228,13 +229,18 @@ def answering(found: TrainingSet, answers: Sequence[str]) -> TrainingSet:
     untested = np.isin(rows.labels, others)
     note = f"{untested.sum()} rows of {', '.join(others)} are trained on, and are never an answer"
     copies = untested if rows.copies is None else untested | rows.copies
+    datasets = identify(rows.key_frame, "dataset")
+    lacking = set(datasets) - set(datasets[~copies])
+    if rows.weights is not None and lacking:
+        raise DataError(f"the data set {sorted(lacking)[0]} has no row of {', '.join(answers)}; leave it out")
+    weights = None if rows.weights is None else weighting.alike(rows.weights, datasets, ~copies)
     facts = replace(
         facts,
         notes=(*facts.notes, note),
         content_hash=hash_json([facts.content_hash, sorted(answers)]),
         choices={**facts.choices, "answers": list(answers)},
     )
-    return TrainingSet(replace(rows, copies=copies), facts)
+    return TrainingSet(replace(rows, copies=copies, weights=weights), facts)
 
 
 def _check_names(option: str, names: Iterable[str], classes: Sequence[str]) -> None:

@@ -56,7 +56,9 @@ def test_weights_are_those_of_scikit_learn(n_classes, n_columns, penalty):
     logits = pipeline.decision_function(new.astype(float))
     logits -= logits.mean(axis=1, keepdims=True)
     found = model.decision_function(new)
-    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(logits, abs=5e-3 * float(np.abs(logits).max()))
+    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(
+        logits, abs=5e-3 * float(np.abs(logits).max())
+    )
 
 
 @pytest.mark.parametrize("penalty", [1e-2, 1e-4])

@@ -30,7 +30,7 @@ class Recorder(LinearFitter):
     """Keeps the training rows of each fold beside the keys of its test rows."""
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
-        folds.append((rows.key_frame, fit.test))
+        folds.append((rows.key_frame, fit.test_keys))
         return super().fit(rows, fit)
 
 
