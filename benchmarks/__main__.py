@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measure import Result
 from eavctl.storage.provenance import versions
 
-NAMES = ("recordings", "sound", "eeg", "eegnet", "faces", "loading", "fusion")
+NAMES = ("recordings", "packaged", "sound", "eeg", "eegnet", "faces", "loading", "fusion")
 BY_NAME_ONLY = ("memory",)
 PACKAGES = ("numpy", "scipy", "librosa", "scikit-learn", "torch", "pyarrow")
 TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal", "")

@@ -17,7 +17,7 @@ FLOORS = (  # from the lowest; rooms of one floor may import each other
     ("features", "encoders", "pretraining", "datasets", "evaluation", "classifiers"),
     ("extraction",),
     ("report", "fusion", "grounding", "export", "synthetic"),
-    ("training",),
+    ("training", "packaged"),
     ("predicting",),
     ("live", "serving"),
     ("stages",),

@@ -29,6 +29,26 @@ class _Level(NamedTuple):
     many: str
 
 
+def follows(
+    rows: np.ndarray, train: np.ndarray, test: np.ndarray, units: np.ndarray, groups: np.ndarray
+) -> np.ndarray:
+    """Which rows that are never tested, such as altered copies, join the training rows of a fold.
+
+    Parameters
+    ----------
+    rows, train, test : numbers of those rows, and of the training and test rows among the others.
+    units, groups : of all rows, shape (n_rows,).
+
+    Returns
+    -------
+    bool, shape (len(rows),): those of a unit that is trained on; those of a unit that is neither trained on
+        nor tested, unless a row of their group is tested.
+    """
+    is_known = np.isin(units[rows], units[train])
+    is_tested = np.isin(units[rows], units[test])
+    return np.asarray(~is_tested & (is_known | ~np.isin(groups[rows], groups[test])))
+
+
 @dataclass(frozen=True)
 class InnerRows:
     """Training rows to split; a fold is a pair of arrays of row indices (training part, test part).
@@ -39,8 +59,9 @@ class InnerRows:
     classes : names of the classes.
     groups : shape (n_rows,), groups of the protocol, such as people; None if unknown.
     units : shape (n_rows,), units that are not divided if possible, such as clips; None: single rows.
-    copies : bool, shape (n_rows,), rows of altered copies, which no fold tests: they are training rows where
-        the other rows of their unit are, or, without units, of their group; None: there are none.
+    copies : bool, shape (n_rows,), rows that no fold tests, such as altered copies: they are training rows
+        where the other rows of their unit are, or, without units, of their group; those of a unit that has
+        no other rows, where no row of their group is tested. None: there are none.
     """
 
     y: np.ndarray
@@ -88,10 +109,10 @@ class InnerRows:
         """A fold of the rows that are not copies, with the copies of its training rows."""
         own = self.own
         train, test = (own[part] for part in fold)
+        groups = self._followed if self.groups is None else np.asarray(self.groups)
         copied = np.setdiff1d(np.arange(len(self.y)), own)
-        kept = self._followed
-        follows = np.isin(kept[copied], kept[train]) & ~np.isin(kept[copied], kept[test])
-        return np.sort(np.concatenate([train, copied[follows]])), test
+        joins = follows(copied, train, test, self._followed, groups)
+        return np.sort(np.concatenate([train, copied[joins]])), test
 
     def folds(self, seed: int) -> list[Fold]:
         """Folds for selection and calibration, which test every row once, but for copies.

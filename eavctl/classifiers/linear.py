@@ -144,6 +144,7 @@ def fit(
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
+    datasets: Sequence[str] | np.ndarray | None = None,
     seed: int = 42,
     penalties: Sequence[float] = PENALTIES,
     jobs: int = 1,
@@ -163,8 +164,13 @@ def fit(
     groups : shape (n_rows,), such as people: no group is in both parts of an inner fold. Where that is
         impossible, an `eavctl.errors.TrainingWarning` says why.
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
-    copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
-        mean and deviation of the columns, the penalty, calibration and priors are of the other rows.
+    copies : bool, shape (n_rows,), rows that are only trained on, such as altered copies of others of their
+        unit: mean and deviation of the columns, the penalty, calibration and priors are of the other rows. A
+        class that has no other rows is not answered: the probabilities are those given that it is none of
+        these.
+    datasets : shape (n_rows,): the rows of each data set are centred by their own mean, so that nothing is
+        learned from how data sets differ, such as in their microphones. The rows to predict are not centred;
+        they count from the mean of the data sets' means.
     seed : of the inner folds.
     penalties : values to try, as shares of the total variance of the standardised rows.
     jobs : threads; the result does not depend on them.
@@ -177,7 +183,7 @@ def fit(
     from eavctl.classifiers.logistic import Problem, threads
 
     x, labels = checked(x, labels)
-    classes, y = np.unique(labels, return_inverse=True)
+    classes, y, n_answered = _answered_first(labels, copies)
     inner = InnerRows(y, classes.tolist(), groups, units, copies)
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
     alike, given = (
@@ -186,21 +192,24 @@ def fit(
     counted = given if copies is None else given * ~copies
     tried = sorted(penalties, reverse=True)
     with threads(jobs) as run:
-        logits = np.empty((len(tried), len(y), len(classes)))
+        logits = np.empty((len(tried), len(y), n_answered))
         for train, test in folds:
-            problem = Problem(x, train, y[train], alike[train], run, counted[train])
-            logits[:, test] = _try(problem, tried, x, test)
+            problem = Problem(
+                x, train, _numbers(y, train), alike[train], run, _numbers(datasets, train), counted[train]
+            )
+            logits[:, test] = _try(problem, tried, x, test)[..., :n_answered]
         scores = [mean_uar(each, y, folds) for each in logits]
         best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
-        problem = Problem(x, np.arange(len(y)), y, alike, run, counted)
+        everything = np.arange(len(y))
+        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
     weights_of_own = None if weights is None else given[own]
     counts = np.bincount(y[own], weights_of_own)
     calibration = fit_calibration(logits[best][own], y[own], counts, weights_of_own)
     return LinearModel(
-        classes_=classes,
-        coef=coef,
-        intercept=intercept,
+        classes_=classes[:n_answered],
+        coef=coef[:n_answered],
+        intercept=intercept[:n_answered],
         mean=problem.scaling.mean,
         scale=problem.scaling.scale,
         beta=calibration.scale,
@@ -213,6 +222,24 @@ def fit(
             ],
         },
     )
+
+
+def _answered_first(labels: np.ndarray, copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:
+    """Names of the classes, each row's number among them, and how many are answered, which come first.
+
+    A class whose rows are all ``copies``, which are trained on and never tested, is not answered.
+    """
+    classes, y = np.unique(labels, return_inverse=True)
+    n_own = np.bincount(y if copies is None else y[~copies], minlength=len(classes))
+    order = np.argsort(n_own == 0, kind="stable")
+    return classes[order], np.argsort(order)[y], int(np.count_nonzero(n_own))
+
+
+def _numbers(names: Sequence[str] | np.ndarray | None, rows: np.ndarray) -> np.ndarray:
+    """A number from 0 for the name of each row, shape (n_rows,), in the order of those that occur."""
+    if names is None:
+        return np.zeros(len(rows), np.int64)
+    return np.unique(np.asarray(names)[rows], return_inverse=True)[1]
 
 
 def _try(problem: Problem, penalties: Sequence[float], x: np.ndarray, test: np.ndarray) -> np.ndarray:

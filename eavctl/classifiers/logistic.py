@@ -47,35 +47,46 @@ class Scaling:
     ----------
     mean, scale : float32, shape (n_columns,); the scale of a column that does not vary is 1.
     varies : bool, shape (n_columns,).
+    centres : of the data sets, float32, shape (n_datasets, n_columns): what is subtracted from their rows.
     """
 
     mean: np.ndarray
     scale: np.ndarray
     varies: np.ndarray
+    centres: np.ndarray
 
     @classmethod
-    def of(cls, x: np.ndarray, rows: np.ndarray, weights: np.ndarray, run: Map) -> Scaling:
+    def of(
+        cls, x: np.ndarray, rows: np.ndarray, datasets: np.ndarray, weights: np.ndarray, run: Map
+    ) -> Scaling:
         """Compute the weighted mean and deviation of each column over some rows of a table.
 
         Parameters
         ----------
         x : shape (n_table, n_columns).
         rows : numbers of the rows, shape (n_rows,).
+        datasets : the data set of each row, numbers from 0, shape (n_rows,), where each has a centre of its
+            own: the deviation is that from its centre. All 0 for a common centre.
         weights : of the rows, shape (n_rows,).
         run : see `threads`.
         """
         weights = weights / weights.sum()
+        shares = np.bincount(datasets, weights)
 
-        def mean_of(part: slice) -> np.ndarray:
-            return np.asarray(weights[part] @ x[rows[part]].astype(np.float64))
+        def sums_of(part: slice) -> np.ndarray:
+            of_dataset = np.where(datasets[part] == np.arange(len(shares))[:, None], weights[part], 0)
+            return np.asarray(of_dataset @ x[rows[part]].astype(np.float64))
 
         def variance_of(part: slice) -> np.ndarray:
-            return np.asarray(weights[part] @ np.square(x[rows[part]].astype(np.float64) - mean))
+            away = x[rows[part]].astype(np.float64) - centres[datasets[part]]
+            return np.asarray(weights[part] @ np.square(away))
 
-        mean = sum(run(mean_of, chunks(len(rows))), np.zeros(x.shape[1]))
+        sums = sum(run(sums_of, chunks(len(rows))), np.zeros((len(shares), x.shape[1])))
+        centres, mean = sums / shares[:, None], sums.sum(axis=0)
         scale = np.sqrt(sum(run(variance_of, chunks(len(rows))), np.zeros(x.shape[1])))
         varies = scale > LEAST_SCALE * np.abs(mean)
-        return cls(mean.astype(np.float32), np.where(varies, scale, 1).astype(np.float32), varies)
+        scale = np.where(varies, scale, 1)
+        return cls(mean.astype(np.float32), scale.astype(np.float32), varies, centres.astype(np.float32))
 
     @property
     def factor(self) -> np.ndarray:
@@ -107,7 +118,9 @@ class Problem:
     y : their classes, numbers from 0, shape (n_rows,); every class occurs.
     weights : of the training rows, shape (n_rows,).
     run : see `threads`.
-    counted : weights in the mean and deviation of the columns, shape (n_rows,); by default ``weights``.
+    datasets : of the training rows, numbers from 0, shape (n_rows,), each of which gets a centre of its own;
+        all 0 for a common centre.
+    counted : weights in the mean and deviation of the columns, shape (n_rows,).
     """
 
     def __init__(
@@ -117,16 +130,18 @@ class Problem:
         y: np.ndarray,
         weights: np.ndarray,
         run: Map,
-        counted: np.ndarray | None = None,
+        datasets: np.ndarray,
+        counted: np.ndarray,
     ) -> None:
         self._x, self._rows, self._y, self._run = x, rows, y, run
+        self._datasets = datasets
         class_weights = np.bincount(y, weights)
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
-        self.scaling = Scaling.of(x, rows, weights if counted is None else counted, run)
+        self.scaling = Scaling.of(x, rows, self._datasets, counted, run)
         self._dtype = np.float64 if x.size < EXACT_VALUES else np.float32
-        self._mean, self._factor = (
-            each.astype(self._dtype) for each in (self.scaling.mean, self.scaling.factor)
+        self._centres, self._factor = (
+            each.astype(self._dtype) for each in (self.scaling.centres, self.scaling.factor)
         )
 
     @property
@@ -195,12 +210,12 @@ class Problem:
 
     def _standardized(self, part: slice) -> np.ndarray:
         """Some training rows, standardised."""
-        return self._standardize(self._rows[part]) if self._kept is None else self._kept[part]
+        return self._standardize(part) if self._kept is None else self._kept[part]
 
-    def _standardize(self, rows: np.ndarray) -> np.ndarray:
-        """Rows of the table, by their numbers, standardised."""
-        z: np.ndarray = self._x[rows].astype(self._dtype, copy=False)  # indexing has copied them already
-        z -= self._mean
+    def _standardize(self, part: slice | np.ndarray) -> np.ndarray:
+        """Some training rows, standardised anew."""
+        z: np.ndarray = self._x[self._rows[part]].astype(self._dtype, copy=False)  # indexing copied them
+        z -= self._centres[self._datasets[part]] if len(self._centres) > 1 else self._centres
         z *= self._factor
         return z
 
@@ -212,7 +227,7 @@ class Problem:
             return None
         kept = np.empty(shape, self._dtype)
         for part in chunks(len(kept)):
-            kept[part] = self._standardize(self._rows[part])
+            kept[part] = self._standardize(part)
         return kept
 
     @cached_property
@@ -221,7 +236,7 @@ class Problem:
         from scipy.linalg import eigh
 
         n_sample = min(SAMPLE_ROWS, len(self._rows))
-        z = self._standardize(self._rows[np.linspace(0, len(self._rows) - 1, n_sample).astype(int)])
+        z = self._standardize(np.linspace(0, len(self._rows) - 1, n_sample).astype(int))
         is_tall = n_sample > z.shape[1]
         gram = (z.T @ z if is_tall else z @ z.T).astype(np.float64) / n_sample
         widest = (max(len(gram) - N_DIRECTIONS, 0), len(gram) - 1)

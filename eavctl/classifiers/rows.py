@@ -33,8 +33,8 @@ class Rows:
     weights : float64, shape (n_rows,), mean 1: how much each row counts; None where all count alike. A copy
         has the weight of its clip, and `fit_weights` divides it among both.
     people : shape (n_rows,), where the groups are data sets: the people in them; else None.
-    copies : bool, shape (n_rows,), altered copies of other rows, which are trained on and neither tested nor
-        counted; None where there are none.
+    copies : bool, shape (n_rows,), altered copies of other rows, and rows of classes that are not answered,
+        which are trained on and neither tested nor counted; None where there are none.
     """
 
     x: Features
@@ -139,6 +139,11 @@ class Rows:
         return np.bincount(self.y[own], weights, minlength=len(self.classes))
 
     @property
+    def answered(self) -> tuple[str, ...]:
+        """Names of the classes that a classifier of the rows answers: those of rows that can be tested."""
+        return tuple(name for name, count in zip(self.classes, self.counts, strict=True) if count)
+
+    @property
     def fit_weights(self) -> np.ndarray | None:
         """Weights in a fit: `weights`, of clips with copies divided among both, shape (n_rows,)."""
         return self.inner.divided(self.weights)
@@ -160,7 +165,9 @@ class Rows:
         """
         if self.people is None or self.groups is None:
             return self
-        names = [np.unique(self.groups[self.y == number]) for number in range(len(self.classes))]
+        own = self.inner.own
+        groups, y = self.groups[own], self.y[own]
+        names = [np.unique(groups[y == number]) for number in range(len(self.classes))]
         alone = {name: found[0] for name, found in zip(self.classes, names, strict=True) if len(found) == 1}
         if not alone:
             return self

@@ -26,6 +26,24 @@ def of_corpora(datasets: np.ndarray, y: np.ndarray, copies: np.ndarray | None = 
     return np.asarray(weights / weights[own].mean())
 
 
+def alike(weights: np.ndarray, datasets: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Weights by which the counted rows of each data set weigh the same, in the ratios of the given ones.
+
+    Parameters
+    ----------
+    weights, datasets : shape (n_rows,); every data set has a counted row.
+    counted : bool, shape (n_rows,).
+
+    Returns
+    -------
+    float64, shape (n_rows,), with mean 1 over the counted rows.
+    """
+    _, dataset_of_row = np.unique(datasets.astype(str), return_inverse=True)
+    totals = np.bincount(dataset_of_row, weights * counted)
+    scaled = weights / totals[dataset_of_row]
+    return np.asarray(scaled / scaled[counted].mean())
+
+
 def taken(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
     """The weights of some rows, by their numbers, with mean 1; None where all rows count alike."""
     if weights is None:

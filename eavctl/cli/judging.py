@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
 from eavctl.errors import UsageError
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
+from eavctl.packaged import models as packaged
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
@@ -55,7 +57,7 @@ def judge(
             + (", not both" if sources else "")
         )
     drawn = _drawn(sources, separate) if plot else ""
-    found = _find(model)
+    found = _find(model, weights)
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
@@ -99,7 +101,11 @@ def judge(
 
 
 def _print_plan(
-    sources: Sequence[str], model: Path, options: Mapping[str, Any], outputs: Sequence[Any], as_json: bool
+    sources: Sequence[str],
+    model: str | os.PathLike[str],
+    options: Mapping[str, Any],
+    outputs: Sequence[Any],
+    as_json: bool,
 ) -> None:
     """Print what would be judged."""
     from eavctl.stages.predict import plan
@@ -109,6 +115,7 @@ def _print_plan(
     say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
         facts = {
+            "model": str(model),
             "recordings": planned.n_recordings,
             "classes": list(planned.classes),
             "rejected": list(planned.rejected),
@@ -141,12 +148,34 @@ def _title(result: Predicted) -> str:
     return f"{UNSURE} (likeliest: {answer})" if row.unsure else answer + known
 
 
-def _find(model: Path | None) -> Path:
-    if model or DEFAULT_MODEL.is_file():
-        return model or DEFAULT_MODEL
-    raise UsageError(
-        "no model: train one with 'eavctl train-svm feats.parquet -o svm.joblib', or name it with --model"
+def _find(model: Path | None, weights: Sequence[Path]) -> str | os.PathLike[str]:
+    """The model file that is named, that of the working folder, or a packaged model, which is introduced."""
+    if model is None and DEFAULT_MODEL.is_file():
+        return DEFAULT_MODEL
+    found = packaged.best(with_weights=bool(weights)) if model is None else packaged.find(model)
+    if isinstance(found, packaged.PackagedModel):
+        _introduce(found)
+        if model is None:
+            _say_what_is_better(found)
+    return found
+
+
+def _introduce(model: packaged.PackagedModel) -> None:
+    say(
+        f"packaged model {model}: {', '.join(model.languages)} speech; {', '.join(model.classes)}; "
+        f"{model.licence}, for research only"
     )
+
+
+def _say_what_is_better(model: packaged.PackagedModel) -> None:
+    """How to have a better answer than that of a packaged model that the user did not choose."""
+    own = "train your own: eavctl train-svm feats.parquet -o svm.joblib"
+    if model.name == packaged.NAMES[0]:
+        say(own)
+        return
+    from eavctl.features.speech_encoders.packaged import INSTALL
+
+    say(f"for the better model {packaged.NAMES[0]}: {INSTALL}; or {own}")
 
 
 def _used(result: Predicted) -> str:
@@ -157,6 +186,7 @@ def _used(result: Predicted) -> str:
 def _facts(result: Predicted) -> dict[str, Any]:
     """What ``--json`` prints."""
     return {
+        "model": str(result.predictor.path),
         "recordings": result.n_recordings,
         "classes": list(result.classes),
         "predictions": [result.predictor.answer(row) for row in result.rows],

@@ -30,6 +30,7 @@ from eavctl.cli.values import read_epochs, read_pairs
 @command(
     "predict",
     "eavctl predict clip.wav",
+    "eavctl predict clip.wav --model speech-small",
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
@@ -54,7 +55,10 @@ def predict(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="Judge by this model (.joblib, .pt).", show_default="svm.joblib, if it exists"),
+        typer.Option(
+            help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
+            show_default="svm.joblib, if it exists, else the better packaged model that can run",
+        ),
     ] = None,
     weights: Annotated[
         list[Path] | None,
@@ -83,8 +87,8 @@ def predict(
         bool,
         typer.Option(
             "--adapt",
-            help="Standardize features by the recordings at hand, 20 or more, without labels; for recordings "
-            "of one source, unlike the training's.",
+            help="Standardize features by the recordings at hand, 20 or more, without labels, and by the "
+            "speakers that are named; for recordings of one source, unlike the training's.",
         ),
     ] = False,
     plot: Annotated[
@@ -104,6 +108,9 @@ def predict(
     with about the same probability. An answer is unsure where the recording is unlike the training data, or
     its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
+
+    The packaged models are for speech, and for research; 'speech', the better one, needs the weights of
+    pipecat-ai. 'eavctl show speech' prints its card.
     """
     from eavctl.datasets.choice import Choice
     from eavctl.memory import keep_freed_memory

@@ -45,6 +45,18 @@ def dataset_line(entry: Mapping[str, Any]) -> str:
     return f"{entry['dataset']}: UAR {formatting.score(entry['uar'])} ({note}); chance {chance}"
 
 
+def adapted_lines(adapted: Mapping[str, Any]) -> list[str]:
+    """UAR and calibration error of answers with --adapt, by what rows were standardised by."""
+    titles, lines = {"dataset": "data set", "speaker": "speaker"}, []
+    for by, scores in adapted.items():
+        uar = formatting.score(scores["over_datasets"]["uar"])
+        error = formatting.calibration(scores)
+        lines.append(
+            f"adapted by {titles[by]} without labels: mean UAR {uar}, expected calibration error {error}"
+        )
+    return lines
+
+
 def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) -> None:
     """Print a fusion's weights and scores, those of every subset of its inputs, and its comparisons."""
     from eavctl.fusion.subsets import lines, warnings_of

@@ -16,9 +16,14 @@ from eavctl.evaluation.names import BETWEEN
 LONGEST = 6  # entries of a list that are shown; --json shows all
 
 
-@command("show", "eavctl show feats.parquet", "eavctl show svm.joblib --json")
+@command("show", "eavctl show feats.parquet", "eavctl show svm.joblib --json", "eavctl show speech-small")
 def show(
-    file: Annotated[Path, typer.Argument(help="Table (.parquet) or model (.joblib, .pt).")],
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Table (.parquet), model (.joblib, .pt), or packaged model: speech or speech-small."
+        ),
+    ],
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:

@@ -9,7 +9,6 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import (
-    Corpora,
     DryRun,
     Folds,
     Force,
@@ -38,12 +37,26 @@ from eavctl.cli.values import read_labels
 def train_linear(
     tables: Tables,
     out: Annotated[Path, typer.Option("--out", "-o", help="Write this model file (.joblib).")],
+    answers: Annotated[
+        str | None,
+        typer.Option(
+            help="Answer these classes only, such as angry,happy,neutral,sad; rows of others are trained on, "
+            "and never tested.",
+            show_default="all",
+        ),
+    ] = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
     normalize: Normalize = None,
     labels: Labels = None,
-    corpora: Corpora = "equal",
+    corpora: Annotated[
+        str,
+        typer.Option(
+            help="Let data sets count alike in the training, and the classes in each (equal); the same, with "
+            "each data set centred by its own mean (centred); or let all rows count alike (rows)."
+        ),
+    ] = "equal",
     predictions: Predictions = None,
     jobs: Jobs = 1,
     seed: Seed = 42,
@@ -67,6 +80,7 @@ def train_linear(
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,
+        "answers": [name.strip() for name in answers.split(",")] if answers else [],
         "force": force,
     }
     run_training(

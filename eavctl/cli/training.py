@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
-from eavctl.cli.scores import print_fusion, print_scores
+from eavctl.cli.scores import adapted_lines, print_fusion, print_scores
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
@@ -55,6 +55,8 @@ def run_training(
         print_fusion(fusion, meta["out_of_fold"])
     else:
         print_scores(meta["out_of_fold"])
+    for line in adapted_lines(meta.get("out_of_fold_adapted") or {}):
+        say(line)
     done = "is up to date: " if trained.up_to_date else ""
     where = " and ".join(map(str, files))
     say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
@@ -125,5 +127,5 @@ def torch_threads(jobs: int | None) -> Iterator[None]:
 
 def _summary(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a trained model that ``--json`` shows."""
-    keys = ("classes", "class_counts", "protocol", "out_of_fold", "fusion")
+    keys = ("classes", "class_counts", "protocol", "out_of_fold", "out_of_fold_adapted", "fusion")
     return {key: meta[key] for key in keys if key in meta}

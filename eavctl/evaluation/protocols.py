@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
+from eavctl.classifiers.inner_folds import follows
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import (
     BLOCK,
@@ -107,6 +108,7 @@ def splits(
     group: str | None = None,
     seed: int = 42,
     distinct_names: bool = False,
+    untested: np.ndarray | None = None,
 ) -> Plan:
     """Split the rows of a key table by a protocol.
 
@@ -135,6 +137,8 @@ def splits(
         default ``subject``. Any other allows a subject on both sides.
     seed : seed of the order in which groups or clips of equal size are assigned to folds.
     distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
+    untested : bool, shape (n_rows,), rows that are training rows only, as altered copies always are: in folds
+        that test no row of their unit or group.
 
     Raises
     ------
@@ -148,13 +152,13 @@ def splits(
     if folds < 2:
         raise UsageError(f"--folds {folds}: at least 2 are needed")
     _check_group(protocol, group)
-    is_copy = copies(keys)
-    if is_copy.any():
+    untested = copies(keys) if untested is None else untested | copies(keys)
+    if untested.any():
         plan = splits(
-            keys[~is_copy].reset_index(drop=True), protocol, folds=folds, group=group, seed=seed,
+            keys[~untested].reset_index(drop=True), protocol, folds=folds, group=group, seed=seed,
             distinct_names=distinct_names,
         )  # fmt: skip
-        return _with_copies(plan, keys, is_copy)
+        return _with_untested(plan, keys, untested)
     labels = _labels(keys)
     if not distinct_names:
         check_spelling(labels, identify(keys, SUBJECT))
@@ -179,18 +183,17 @@ def _kept_whole(keys: pd.DataFrame, group: str, units_of: np.ndarray) -> np.ndar
     return connected(whole, (rows, whole), (rows, units_of)).astype(str)
 
 
-def _with_copies(plan: Plan, keys: pd.DataFrame, is_copy: np.ndarray) -> Plan:
-    """A plan of the clips themselves, with their altered copies added to the training rows."""
-    own, copied, unit_of = np.flatnonzero(~is_copy), np.flatnonzero(is_copy), units(keys)
-    unit_names = unit_of.astype(str)
+def _with_untested(plan: Plan, keys: pd.DataFrame, untested: np.ndarray) -> Plan:
+    """A plan of the tested rows, with the others, such as altered copies, added to the training rows."""
+    own, others = np.flatnonzero(~untested), np.flatnonzero(untested)
+    complete = _with_names(plan, keys, units(keys))
+    groups = np.zeros(len(keys), int) if plan.shares else complete.groups  # no group can be kept apart
     folds = []
     for split in plan.folds:
         train, test = own[split.train], own[split.test]
-        follows = np.isin(unit_names[copied], unit_names[train]) & ~np.isin(
-            unit_names[copied], unit_names[test]
-        )
-        folds.append(Split(split.fold, np.sort(np.concatenate([train, copied[follows]])), test))
-    return _with_names(replace(plan, folds=tuple(folds)), keys, unit_of)
+        joins = follows(others, train, test, complete.units, groups)
+        folds.append(Split(split.fold, np.sort(np.concatenate([train, others[joins]])), test))
+    return replace(complete, folds=tuple(folds))
 
 
 def _check_group(protocol: str, group: str | None) -> None:

@@ -113,11 +113,13 @@ def measured_on(measured: Mapping[str, Any]) -> str:
 
     Parameters
     ----------
-    measured : ``measured_on`` of a `reliability`; empty in files of older versions.
+    measured : ``measured_on`` of a `reliability`, with ``adapted_by``, ``"dataset"`` or ``"speaker"``, where
+        rows were adapted to the model; empty in files of older versions.
     """
     names, held_out = measured.get("datasets", ()), measured.get("held_out")
     if is_cross_corpus(measured):
-        return f"{len(names)} data sets, each held out"
+        by = {"dataset": " and adapted by data set", "speaker": " and adapted by speaker"}
+        return f"{len(names)} data sets, each held out{by.get(measured.get('adapted_by', ''), '')}"
     what = "held-out speakers" if held_out == "subject" else "held-out recordings"
     if not names:
         return f"{what} of the training data"

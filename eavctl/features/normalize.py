@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,9 @@ WARNINGS = {
     "data set (no labels are used)",
 }
 RELATIVE_FLOOR = 1e-6
+COLUMNS_AT_ONCE = 256  # in double precision: a second table of many rows is large
+LEAST_OF_DATASET = 20  # recordings; fewer say more about their classes than about the data set
+SHRINKAGE = 10  # recordings of a speaker whose own statistics weigh as much as those of the data set
 
 
 class Bands(NamedTuple):
@@ -81,7 +85,7 @@ def standardize_by_group(
         counted = valid if copies is None else _without(valid, copies[rows])
         mean = values.mean(axis=axes, keepdims=True, where=counted)
         std = values.std(axis=axes, keepdims=True, where=counted)
-        varies = std > RELATIVE_FLOOR * np.maximum(np.abs(mean), RELATIVE_FLOOR)
+        varies = _varies(std, mean)
         result[rows] = np.where(varies & valid, (values - mean) / np.where(varies, std, 1.0), 0.0)
     return result
 
@@ -92,6 +96,58 @@ def _without(valid: np.ndarray, copies: np.ndarray) -> np.ndarray:
         return valid
     own = ~copies.reshape(-1, *[1] * max(valid.ndim - 1, 1))
     return np.asarray(valid & own)
+
+
+def standardize_by_speaker(
+    x: np.ndarray, datasets: np.ndarray, speakers: np.ndarray, recordings: np.ndarray
+) -> np.ndarray:
+    """Standardise columns by the statistics of each speaker, shrunk towards those of the data set.
+
+    With n recordings of a speaker, and k = `SHRINKAGE`, the mean is ``(n * own + k * all) / (n + k)``, and
+    so is the variance, where each is about its own mean. So a speaker of few recordings is standardised by
+    the data set, and one of many by their own. Scaling and shifting a column of a data set changes nothing.
+
+    Parameters
+    ----------
+    x : shape (n_rows, n_columns).
+    datasets, speakers : names, str, shape (n_rows,); a speaker of the name ``""`` is not known, and is
+        standardised by the data set alone.
+    recordings : what each row is a part of, shape (n_rows,).
+
+    Returns
+    -------
+    float32 array of the shape of ``x``. A column that is constant in a data set becomes 0.
+    """
+    result = np.empty(x.shape, np.float32)
+    for dataset in np.unique(datasets):
+        rows = np.flatnonzero(datasets == dataset)
+        members = list(_members(speakers[rows], recordings[rows]))
+        for start in range(0, x.shape[1], COLUMNS_AT_ONCE):
+            columns = slice(start, start + COLUMNS_AT_ONCE)
+            values = x[rows, columns].astype(np.float64)
+            mean, variance = values.mean(axis=0), values.var(axis=0)
+            varies = _varies(np.sqrt(variance), mean)
+            for mine, share in members:
+                own = values[mine]
+                centre = share * own.mean(axis=0) + (1 - share) * mean
+                spread = np.sqrt(share * own.var(axis=0) + (1 - share) * variance)
+                standard = (own - centre) / np.where(varies, spread, 1.0)
+                result[rows[mine], columns] = np.where(varies, standard, 0.0)
+    return result
+
+
+def _members(speakers: np.ndarray, recordings: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
+    """Row numbers of each speaker, and the weight of their own statistics, 0 to 1."""
+    names, numbers, counts = np.unique(speakers, return_inverse=True, return_counts=True)
+    parts = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
+    for speaker, rows in zip(names, parts, strict=True):
+        n = len(np.unique(recordings[rows])) if speaker else 0
+        yield rows, n / (n + SHRINKAGE)
+
+
+def _varies(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """Whether features of these statistics vary by more than rounding."""
+    return np.asarray(std > RELATIVE_FLOOR * np.maximum(np.abs(mean), RELATIVE_FLOOR))
 
 
 def _unpadded(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:

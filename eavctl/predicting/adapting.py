@@ -1,47 +1,40 @@
-"""Adapt recordings to a model of columns: bring their features to the scale of the training rows."""
+"""Adapt recordings to a model of columns by all that are at hand."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
+from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt
 from eavctl.errors import UsageError
-from eavctl.features.normalize import standardize_by_group
+from eavctl.features.normalize import SHRINKAGE
 from eavctl.predicting.normalizing import DATASET, groups_of, rows_of, with_rows
+from eavctl.predicting.rows import Row
 from eavctl.predicting.segments import DescribedRecording
 from eavctl.storage.artifacts import Model
 
-NOTE = (
-    "features were standardised by the recordings at hand (--adapt): an answer depends on the other "
-    "recordings, which should express the emotions in the usual mixture (no labels are used)"
-)
 
-
-@runtime_checkable
-class ModelOfColumns(Protocol):
-    """A classifier of columns that knows the scale of its training rows.
+class AdaptedRecording(NamedTuple):
+    """A recording that was adapted.
 
     Parameters
     ----------
-    mean, scale : mean and standard deviation of each column, shape (n_columns,).
+    recording : with adapted features.
+    proba : class probabilities of its segments, shape (n_segments, n_classes).
+    by : ``"speaker"`` or ``"dataset"``, what its features were mostly standardised by; empty for a recording
+        without segments.
     """
 
-    @property
-    def mean(self) -> np.ndarray:
-        """Mean of each column, shape (n_columns,)."""
-        ...
-
-    @property
-    def scale(self) -> np.ndarray:
-        """Standard deviation of each column, shape (n_columns,)."""
-        ...
+    recording: DescribedRecording
+    proba: np.ndarray
+    by: str
 
 
-def check(model: Model, path: str | os.PathLike[str]) -> ModelOfColumns:
-    """The classifier of a model, if recordings can be adapted to it.
+def check(model: Model, path: str | os.PathLike[str]) -> None:
+    """Check that recordings can be adapted to a model.
 
     Raises
     ------
@@ -56,15 +49,10 @@ def check(model: Model, path: str | os.PathLike[str]) -> ModelOfColumns:
         raise UsageError(
             f"{path}: --adapt is for models of columns, such as those of train-svm; leave it out"
         )
-    return model.predictor
 
 
-def adapted(recordings: Sequence[DescribedRecording], model: ModelOfColumns) -> list[DescribedRecording]:
-    """Bring each column to the mean and the standard deviation of the training rows.
-
-    ``x' = (x - mean of those at hand) / their deviation * deviation in training + mean in training``, within
-    each data set. So nothing changes where all features at hand are scaled and shifted, as another microphone
-    does to some of them [1]_. A column that is constant at hand gets the mean in training.
+def adapted(recordings: Sequence[DescribedRecording], model: ModelOfColumns) -> list[AdaptedRecording]:
+    """Adapt recordings within each data set, by `eavctl.classifiers.adaptation.adapt`.
 
     Parameters
     ----------
@@ -73,14 +61,28 @@ def adapted(recordings: Sequence[DescribedRecording], model: ModelOfColumns) -> 
     Raises
     ------
     DataError : fewer than 20 usable recordings of a data set.
-
-    References
-    ----------
-    .. [1] Schuller et al.: Cross-corpus acoustic emotion recognition: variances and strategies, IEEE
-       Transactions on Affective Computing 1(2), 2010.
     """
-    x, groups = rows_of(recordings, groups_of(recordings, DATASET, "--adapt", "leave --adapt out"))
+    groups = groups_of(recordings, DATASET, "--adapt", "leave --adapt out")
+    x, of_row = rows_of(recordings, np.arange(len(recordings)))
     if not len(x):
-        return [*recordings]
-    rows = standardize_by_group(x, groups).astype(np.float64) * model.scale + model.mean
-    return with_rows(recordings, rows.astype(np.float32))
+        return [AdaptedRecording(each, np.empty((0, len(model.priors))), "") for each in recordings]
+    speakers = np.array([str(each.keys.get("subject", "")) for each in recordings])
+    origin = Origin(groups[of_row], speakers[of_row], of_row)
+    found, by = adapt(x, origin, model), origin.by
+    return [
+        AdaptedRecording(each, found.proba[of_row == i], "".join(by[of_row == i][:1]))
+        for i, each in enumerate(with_rows(recordings, found.x))
+    ]
+
+
+def note(rows: Sequence[Row]) -> str:
+    """A sentence on what --adapt assumed for these rows."""
+    n = sum(row.adapted_by == SPEAKER for row in rows)
+    by = "by speaker" if n == len(rows) else f"by speaker for {n} of {len(rows)} answers, else by data set"
+    if not n:
+        by = f"by data set, as no speaker is named who has {SHRINKAGE} or more"
+    return (
+        f"--adapt used all recordings at hand, without labels: it standardised features ({by}) and moved the "
+        "mean probability of each class towards its share in the training. This assumes a mixture of "
+        "emotions like the training's; leave --adapt out where some of the emotions hardly occur"
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eavctl.evaluation.reliability import fits, look_up
@@ -27,12 +27,13 @@ class Confidence:
     """
 
     def __init__(self, classes: Sequence[str], meta: ModelMeta, each_segment: bool) -> None:
-        levels = (meta.out_of_fold or {}).get("reliability")
-        levels = levels if isinstance(levels, dict) else {}  # models of older versions have none
+        levels = _levels(meta.out_of_fold)
         self._classes, self._each_segment = list(classes), each_segment
         self._subsets = (meta.fusion or {}).get("subsets") or []
         self.by_segments = not each_segment and "clips" in levels
-        self._level: dict[str, Any] | None = levels.get("clips" if self.by_segments else "rows")
+        level = "clips" if self.by_segments else "rows"
+        self._level: dict[str, Any] | None = levels.get(level)
+        self._adapted = {by: _levels(each).get(level) for by, each in meta.out_of_fold_adapted.items()}
         seconds = self._level["seconds"] if self._level else None
         self.lengths: tuple[float, float] | None = tuple(seconds) if seconds else None
 
@@ -41,13 +42,28 @@ class Confidence:
 
         Such answers are out-of-fold answers of the same class and of similar probability (see
         `eavctl.evaluation.reliability`). They had all streams, so nothing is known of a row that lacks some;
-        nor of one that is much longer or shorter, or unlike the training data. ``measured_on`` says on which
-        recordings this was measured.
+        nor of one that is much longer or shorter, or unlike the training data; nor of an adapted one, unless
+        the training measured answers to adapted rows. ``measured_on`` says on which recordings this was
+        measured.
         """
-        if self._level is None or row.absent or row.is_novel or not fits(self._level, row.seconds):
+        level = self._level_of(row)
+        if level is None or row.absent or row.is_novel or not fits(level, row.seconds):
             return None
-        part = look_up(self._level, row.pred, row.proba[self._classes.index(row.pred)])
-        return part and {**part, "measured_on": self._level.get("measured_on", {})}
+        part = look_up(level, row.pred, row.proba[self._classes.index(row.pred)])
+        return part and {**part, "measured_on": level.get("measured_on", {})}
+
+    def _level_of(self, row: Row) -> dict[str, Any] | None:
+        """What was measured of rows that were standardised as this one was."""
+        return self._level if row.adapted_by is None else self._adapted.get(row.adapted_by)
+
+    def adaptation_note(self, rows: Sequence[Row]) -> list[str]:
+        """A sentence where the training measured the accuracy of answers, but not of adapted ones."""
+        if self._level is None or all(self._level_of(row) is not None for row in rows):
+            return []
+        return [
+            "how often answers are right is known without --adapt only: for figures with it, train on two or "
+            "more data sets of 20 clips or more (--protocol lodo)"
+        ]
 
     def expected_uar(self, row: Row) -> float | None:
         """Out-of-fold UAR of the training with the row's streams; None where it was not measured."""
@@ -72,3 +88,9 @@ class Confidence:
             f"{first.recording}{others} lasts {first.seconds:.1f} s, and the model was trained on {usual} s: "
             f"{misfit}how often such answers are right is not known{advice}"
         ]
+
+
+def _levels(scores: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """The reliability in scores, by ``rows`` and ``clips``; empty in models of older versions."""
+    levels = (scores or {}).get("reliability")
+    return levels if isinstance(levels, dict) else {}

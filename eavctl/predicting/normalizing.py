@@ -9,11 +9,9 @@ from typing import NamedTuple
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError
-from eavctl.features.normalize import COLUMNS, Bands, bands_of, standardize_by_group
+from eavctl.features.normalize import COLUMNS, LEAST_OF_DATASET, Bands, bands_of, standardize_by_group
 from eavctl.predicting.segments import DescribedRecording, features_of
 from eavctl.storage.metadata import FeatureMeta
-
-LEAST_OF_DATASET = 20  # fewer say more about their classes than about the data set
 
 
 class By(NamedTuple):

@@ -13,6 +13,7 @@ import numpy as np
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
+from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings
 from eavctl.predicting.doubts import Doubts
@@ -69,12 +70,12 @@ class Predictor:
     Parameters
     ----------
     model : as `eavctl.storage.artifacts.load` gives it.
-    path : its file, for errors.
+    path : its file, or a packaged model, for errors.
     segment, hop : judge segments of this length and hop, in seconds, instead of whole recordings.
     weights : folders of checkpoints, for a model whose features pretrained encoders gave; without
         them, recordings are described by the weights of an installed package.
     abstain : answers of a lower probability are unsure, 0 to 1.
-    adapt : adapt recordings to the model by all that are at hand: see `eavctl.predicting.adapting`.
+    adapt : adapt recordings to the model by all that are at hand: see `eavctl.classifiers.adaptation`.
 
     Attributes
     ----------
@@ -122,7 +123,7 @@ class Predictor:
     @classmethod
     def load(
         cls,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
         segment: float | None = None,
         hop: float | None = None,
         *,
@@ -130,7 +131,14 @@ class Predictor:
         abstain: float = 0.0,
         adapt: bool = False,
     ) -> Predictor:
-        """Read a model file; parameters and errors are those of the class."""
+        """Read a model; parameters and errors are those of the class.
+
+        Parameters
+        ----------
+        path : a model file, or the name of a packaged model (see `eavctl.packaged.models`); None for the
+            better packaged one that can run.
+        """
+        path = packaged.best(with_weights=bool(weights)) if path is None else packaged.find(path)
         model = artifacts.load(path)
         return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
 
@@ -228,13 +236,15 @@ class Predictor:
             from eavctl.predicting.normalizing import standardized
 
             recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
-        elif self.adapts:
+        if self.adapts:
             from eavctl.predicting.adapting import adapted
 
-            recordings = adapted(list(recordings), self.model.predictor)
+            for found in adapted(list(recordings), self.model.predictor):
+                rows = self._rows(found.recording, self.each_segment, found.proba)
+                yield _judged(found.recording, (row._replace(adapted_by=found.by) for row in rows))
+            return
         for each in recordings:
-            rows = tuple(self._rows(each, self.each_segment)) if each.segments else ()
-            yield Judged(each.name, rows, each.rejected, each.notes, each.faults)
+            yield _judged(each, self._rows(each, self.each_segment))
 
     def judge_window(self, signals: Mapping[str, Signal | tuple[Any, ...]]) -> Row:
         """Judge one window of arrays, such as ``{"audio": (signal, rate)}``, as a whole recording.
@@ -271,11 +281,21 @@ class Predictor:
         (row,) = self._rows(described, each_segment=False)
         return row
 
-    def _rows(self, recording: DescribedRecording, each_segment: bool) -> Iterator[Row]:
-        """The row of a recording, the mean over its segments, or one for each segment."""
+    def _rows(
+        self, recording: DescribedRecording, each_segment: bool, proba: np.ndarray | None = None
+    ) -> Iterator[Row]:
+        """The row of a recording, the mean over its segments, or one for each segment.
+
+        Parameters
+        ----------
+        proba : of the segments, (n_segments, n_classes), where they are known; else the model gives them.
+        """
+        if not recording.segments:
+            return
         segments, whole = recording.segments, recording.keys["sample_id"]
         x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
-        proba, weights = self.model.predict_proba(x), self._weights(x)
+        proba = self.model.predict_proba(x) if proba is None else proba
+        weights = self._weights(x)
         distances = self._doubts.distances(x)
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
@@ -337,10 +357,11 @@ class Predictor:
 
             notes.append(WARNINGS[self.normalize])
         if self.adapts:
-            from eavctl.predicting.adapting import NOTE
+            from eavctl.predicting.adapting import note
 
-            notes.append(NOTE)
-        return [*notes, *self._overlap_with_training(rows), *self.confidence.length_note(rows)]
+            notes.append(note(rows))
+        notes += self._overlap_with_training(rows)
+        return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
 
     def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
         """A sentence if the model was trained on these people or recordings, under these or other names."""
@@ -381,3 +402,7 @@ class Predictor:
             return found
         absent = [{"name": s.name, "reason": s.reason or None, "share": s.share} for s in row.absent]
         return {**found, "modalities": row.weights, "absent": absent}
+
+
+def _judged(recording: DescribedRecording, rows: Iterable[Row]) -> Judged:
+    return Judged(recording.name, tuple(rows), recording.rejected, recording.notes, recording.faults)

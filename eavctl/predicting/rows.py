@@ -30,6 +30,8 @@ class Row(NamedTuple):
     absent : streams that were absent from some or all segments.
     is_novel : whether it is unlike the training data.
     unsure : why the answer cannot be relied on, in words; empty where it is sure.
+    adapted_by : ``"speaker"`` or ``"dataset"``, what its features were mostly standardised by; None where
+        recordings are not adapted to the model.
     """
 
     recording: str
@@ -42,6 +44,7 @@ class Row(NamedTuple):
     absent: tuple[AbsentStream, ...]
     is_novel: bool = False
     unsure: tuple[str, ...] = ()
+    adapted_by: str | None = None
 
     @property
     def clip_id(self) -> str:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.extraction.recipe import noting
+from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.segments import DescribedRecording, Rejection
@@ -23,12 +24,15 @@ from eavctl.predicting.sources import (
     without_repeats,
 )
 from eavctl.printable import printable, utf8
+from eavctl.signals.endings import modalities_of
 from eavctl.storage import files
 from eavctl.storage.ownership import PARQUET
 from eavctl.storage.paths import Paths, named
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice  # judging single recordings makes none
+
+NOT_SPEECH = "EEG, and the packaged models are for speech: train a model of EEG, and name it with --model"
 
 
 class Planned(NamedTuple):
@@ -50,7 +54,7 @@ class Planned(NamedTuple):
 
 def predict(
     sources: Paths,
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     *,
     weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
@@ -73,15 +77,15 @@ def predict(
     ----------
     sources : files, folders (read by their layout if it is known), manifests, feature tables, or ``-`` for a
         recording on stdin; one alone or several.
-    model : a model file.
+    model : a model file, or the name of a packaged model; None for the better packaged one that can run.
     weights : see `eavctl.predicting.predictor.Predictor`.
     separate : one more recording, whose modalities are in separate files: a file by modality.
     choice, trial : which recordings of data sets and tables, all by default; and the only trial to judge.
         The spelling of labels and subjects is not checked.
     segment, hop : judge segments of this length instead of whole recordings, one every ``hop`` seconds.
     abstain : answers of a lower probability are unsure, 0 to 1.
-    adapt : standardise the features by the recordings at hand, 20 of a data set or more, without labels, and
-        map them to the scale of the model's training rows: see `eavctl.predicting.adapting`.
+    adapt : standardise the features by the recordings at hand, 20 of a data set or more, and by speaker where
+        speakers are named, without labels; see `eavctl.classifiers.adaptation`.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.
@@ -104,7 +108,7 @@ def predict(
 
 def plan(
     sources: Paths,
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None = None,
     *,
     weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
@@ -153,6 +157,8 @@ class _Inputs(NamedTuple):
 def _find_inputs(
     predictor: Predictor, sources: Paths, separate: Mapping[str, str], selected: Selection
 ) -> _Inputs:
+    if "eeg" in separate and isinstance(predictor.path, PackagedModel):
+        raise UsageError(f"{separate['eeg']}: {NOT_SPEECH}")
     paths = named(sources)
     tables = [path for path in paths if _is_feature_table(path)]
     with noting() as notes:
@@ -160,6 +166,8 @@ def _find_inputs(
         for path in paths:
             if path not in tables:
                 recordings += find_recordings(path, selected)
+    if isinstance(predictor.path, PackagedModel):
+        recordings = [_for_speech_model(each) for each in recordings]
     clips = []
     if tables:
         from eavctl.datasets.choice import Choice
@@ -167,6 +175,13 @@ def _find_inputs(
 
         clips = read_tables(tables, predictor.streams, predictor.path, selected.choice or Choice())
     return _Inputs(without_repeats(recordings), clips, notes)
+
+
+def _for_speech_model(recording: Recording) -> Recording:
+    """The recording as a packaged model takes it: a file of EEG cannot be used."""
+    if any("eeg" in modalities_of(str(part.file)) for part in recording.parts.values()):
+        return recording._replace(parts={}, fault=NOT_SPEECH)
+    return recording
 
 
 def _is_feature_table(source: str) -> bool:

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from eavctl.errors import DataError
+from eavctl.packaged.models import PackagedModel, find
 from eavctl.storage import artifacts
 from eavctl.storage.ownership import describe, kind_of
 
@@ -15,12 +16,13 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     Parameters
     ----------
-    path : a table or a model, or ``-`` for stdin.
+    path : a table, a model, the name of a packaged model, or ``-`` for stdin.
 
     Raises
     ------
     DataError : no such file, a damaged one, or neither a table nor a model of eavctl.
     """
+    path = find(path)
     kind = kind_of(path)
     if kind == "model":
         return _model(path)
@@ -52,5 +54,7 @@ def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _model(path: str | os.PathLike[str]) -> dict[str, Any]:
     meta = artifacts.read_meta(path).json
-    facts = {"file": str(path), "kind": f"model: {meta['kind']}"}
+    facts: dict[str, Any] = {"file": str(path), "kind": f"model: {meta['kind']}"}
+    if isinstance(path, PackagedModel):
+        facts |= {"file": os.fspath(path), "card": path.card}
     return facts | {key: value for key, value in meta.items() if key != "kind"}

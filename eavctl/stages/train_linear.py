@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from eavctl.progress import Tick, silent
 from eavctl.storage.paths import Paths, listed
@@ -12,6 +12,8 @@ from eavctl.training.cross_validation import Evaluation
 from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import EQUAL, read_training_set
 from eavctl.training.train import Planned, Targets, Trained
+
+CENTRED = "centred"
 
 
 def train_linear(
@@ -23,6 +25,7 @@ def train_linear(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    answers: Sequence[str] = (),
     jobs: int = 1,
     force: bool = False,
     on_fold: Tick = silent,
@@ -35,7 +38,9 @@ def train_linear(
     out : model file (.joblib) to write; None writes no model.
     predictions : prediction table (.parquet) to write, out of fold.
     evaluation : how rows are split, and the seed.
-    normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
+    normalize, labels : see `eavctl.training.rows.read_training_set`.
+    corpora : as there, or ``"centred"``: data sets count alike, and each is centred by its own mean.
+    answers : classes that the model answers, by default all; the others are trained on, and never tested.
     jobs : threads; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -47,9 +52,15 @@ def train_linear(
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
     paths, evaluation = listed(tables), evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs)
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = read_training_set(
+        paths,
+        normalize=normalize,
+        labels=labels,
+        corpora=EQUAL if fitter.centred else corpora,
+        answers=answers,
+    )
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
@@ -62,6 +73,7 @@ def plan(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    answers: Sequence[str] = (),
     force: bool = False,
 ) -> Planned:
     """What `train_linear` would do of the same parameters; nothing is fitted or written.
@@ -71,7 +83,13 @@ def plan(
     LeakError, DataError, UsageError : where `train_linear` raises them before it fits.
     """
     paths, evaluation = listed(tables), evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed)
+    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, centred=corpora == CENTRED)
     training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = read_training_set(
+        paths,
+        normalize=normalize,
+        labels=labels,
+        corpora=EQUAL if fitter.centred else corpora,
+        answers=answers,
+    )
     return training.plan(data, targets, fitter, evaluation, force=force)

@@ -168,6 +168,8 @@ class ModelMeta(NamedTuple):
     protocol : of the training.
     trained_on : its subjects, clips and recordings (see `eavctl.evaluation.trained_on`).
     out_of_fold : scores and reliability; None where rows had no labels.
+    out_of_fold_adapted : the same of answers to adapted rows, by what these were standardised by,
+        ``dataset`` or ``speaker``; empty where it was not measured.
     fusion : weights, scores of the subsets and comparisons.
     method : of a fusion.
     kept_folds : how many models of folds the file holds too.
@@ -182,6 +184,7 @@ class ModelMeta(NamedTuple):
     streams: tuple[StreamMeta, ...] = ()
     trained_on: Mapping[str, Any] = {}
     out_of_fold: Mapping[str, Any] | None = None
+    out_of_fold_adapted: Mapping[str, Any] = {}
     fusion: Mapping[str, Any] | None = None
     method: str = ""
     kept_folds: int = 0

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.evaluation.groups import identify
+from eavctl.evaluation.reliability import reliability
 from eavctl.storage.tables import PredictionTable
 
 
@@ -30,6 +31,14 @@ def clips_of(keys: pd.DataFrame, proba: np.ndarray, predictor: Any) -> Predictio
     means = pd.DataFrame(proba).groupby(clips).mean().to_numpy()
     answers = predictor.classes_.astype(object)[predictor.decide(means)]
     return PredictionTable(whole.reset_index(drop=True), means, tuple(predictor.classes_), pred=answers)
+
+
+def reliability_of(rows: PredictionTable, clips: PredictionTable) -> dict[str, dict[str, Any]]:
+    """How often answers of a confidence were right, of rows, and of clips where these are segments."""
+    right = {"rows": reliability(rows)}
+    if len(clips) < len(rows):  # rows are segments, of which predict takes the mean
+        right["clips"] = reliability(clips)
+    return right
 
 
 def concatenated(tables: Sequence[PredictionTable], classes: Sequence[str]) -> PredictionTable:

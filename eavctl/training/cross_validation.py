@@ -161,8 +161,8 @@ def cross_validate(
     plan = evaluation if isinstance(evaluation, Plan) else plan_folds(rows, evaluation)
     rows = _grouped(rows, plan)
     fitter.check(rows, plan)
-    keys, n_folds = rows.key_frame, len(plan.folds)
-    proba = np.full((len(rows), len(rows.classes)), np.nan)
+    keys, classes, n_folds = rows.key_frame, rows.answered, len(plan.folds)
+    proba = np.full((len(rows), len(classes)), np.nan)
     pred, fold = np.full(len(rows), None, dtype=object), np.full(len(rows), UNTESTED)
     clips: list[PredictionTable] = []
     for number, split in enumerate(plan.folds):
@@ -176,7 +176,7 @@ def cross_validate(
         predictor = _fitted(fitter, train, fit, warnings)
         found = predictor.predict_proba(test.x)
         check_finite(found, name)
-        proba[split.test] = with_classes(found, predictor.classes_, rows.classes)
+        proba[split.test] = with_classes(found, predictor.classes_, classes)
         pred[split.test] = predictor.classes_[predictor.decide(found)]
         fold[split.test] = split.fold
         clips.append(clips_of(test.key_frame, found, predictor))
@@ -185,8 +185,8 @@ def cross_validate(
     on_fold(n_folds, n_folds, "")
     tested = np.flatnonzero(fold != UNTESTED)
     tested_keys = keys.iloc[tested].reset_index(drop=True).assign(fold=pd.array(fold[tested], "Int64"))
-    predictions = PredictionTable(tested_keys, proba[tested], rows.classes, pred=pred[tested])
-    return CrossValidation(predictions, concatenated(clips, rows.classes), plan)
+    predictions = PredictionTable(tested_keys, proba[tested], classes, pred=pred[tested])
+    return CrossValidation(predictions, concatenated(clips, classes), plan)
 
 
 def fit_all(
@@ -228,6 +228,7 @@ def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
         group=evaluation.group,
         seed=evaluation.seed,
         distinct_names=evaluation.distinct_names,
+        untested=rows.copies,
     )
     for split in plan.folds:
         leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)

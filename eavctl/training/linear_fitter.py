@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from eavctl.classifiers import linear
 from eavctl.classifiers.rows import Rows
+from eavctl.evaluation.groups import identify
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Fit
 
 
 @dataclass(frozen=True)
 class LinearFitter(ColumnFitter):
-    """Fits `eavctl.classifiers.linear.fit`; the result does not depend on ``jobs``."""
+    """Fits `eavctl.classifiers.linear.fit`; the result does not depend on ``jobs``.
 
+    Parameters
+    ----------
+    centred : the rows of each data set are centred by their own mean.
+    """
+
+    centred: bool = False
     kind: ClassVar[str] = "linear"
     name: ClassVar[str] = "linear"
+
+    def describe(self) -> dict[str, Any]:
+        """See `eavctl.training.train.TableFitter`."""
+        return {**super().describe(), **({"centred": True} if self.centred else {})}
 
     def fit(self, rows: Rows, fit: Fit) -> linear.LinearModel:
         """See `eavctl.training.train.TableFitter`."""
@@ -27,6 +38,7 @@ class LinearFitter(ColumnFitter):
             groups=rows.groups,
             units=rows.units,
             copies=rows.copies,
+            datasets=identify(rows.key_frame, "dataset").astype(str) if self.centred else None,
             seed=self.seed,
             jobs=self.jobs,
         )

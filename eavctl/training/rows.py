@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -91,6 +91,7 @@ def read_training_set(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    answers: Sequence[str] = (),
 ) -> TrainingSet:
     """Read the labelled rows of a feature table, or of several that are stacked.
 
@@ -101,16 +102,18 @@ def read_training_set(
         by its own rows.
     labels : new names of classes, such as ``{"anger": "angry"}``; None leaves out the rows of a class.
     corpora : ``"equal"``: data sets count alike in the training, and classes in each; ``"rows"``: rows do.
+    answers : see `answering`; by default all classes.
 
     Raises
     ------
     DataError : no feature table, no labels, tables that cannot be stacked, or rows without a subject or a
         data set, by which to normalise.
-    UsageError : features that cannot be normalised, or ``labels`` of a class that no row has.
+    UsageError : features that cannot be normalised, or ``labels`` or ``answers`` of a class that no row has.
     """
     if normalize not in (None, *NORMALIZATIONS):
         raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
     found = of_corpora(relabelled(_read(named(listed(tables))), labels or {}), corpora)
+    found = answering(found, answers) if answers else found
     return normalized(found, normalize) if normalize else found
 
 
@@ -188,11 +191,7 @@ def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> Training
     if not labels:
         return found
     rows, facts = found.rows, found.facts
-    for name in labels:
-        if name not in rows.classes:
-            near = difflib.get_close_matches(name, rows.classes, n=1, cutoff=0.5)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"--labels {name}: the tables have {', '.join(rows.classes)}{hint}")
+    _check_names("--labels", labels, rows.classes)
     new = {name: labels.get(name, name) for name in rows.classes}
     kept = np.flatnonzero([new[name] is not None for name in rows.labels.tolist()])
     if not len(kept):
@@ -207,6 +206,49 @@ def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> Training
     x = rows.x if len(kept) == len(rows) else rows.x[kept]
     choices = {**facts.choices, "labels": dict(labels)}
     return labelled(keys, x, classes, replace(facts, content_hash=content, notes=notes, choices=choices))
+
+
+def answering(found: TrainingSet, answers: Sequence[str]) -> TrainingSet:
+    """The rows, of which those of other classes than ``answers`` are trained on, and are never tested.
+
+    A classifier learns more of how speech varies from all classes of a corpus, although data sets share only
+    some of them. It answers the shared ones, as if the others had been ruled out.
+
+    Raises
+    ------
+    UsageError : a class that no row has, or fewer than two.
+    DataError : a data set has none of the classes.
+    """
+    rows, facts = found.rows, found.facts
+    _check_names("--answers", answers, rows.classes)
+    if len(set(answers)) < 2:
+        raise UsageError(f"--answers {','.join(answers)}: at least two classes are needed")
+    others = [name for name in rows.classes if name not in answers]
+    if not others:
+        return found
+    untested = np.isin(rows.labels, others)
+    note = f"{untested.sum()} rows of {', '.join(others)} are trained on, and are never an answer"
+    copies = untested if rows.copies is None else untested | rows.copies
+    datasets = identify(rows.key_frame, "dataset")
+    lacking = set(datasets) - set(datasets[~copies])
+    if rows.weights is not None and lacking:
+        raise DataError(f"the data set {sorted(lacking)[0]} has no row of {', '.join(answers)}; leave it out")
+    weights = None if rows.weights is None else weighting.alike(rows.weights, datasets, ~copies)
+    facts = replace(
+        facts,
+        notes=(*facts.notes, note),
+        content_hash=hash_json([facts.content_hash, sorted(answers)]),
+        choices={**facts.choices, "answers": list(answers)},
+    )
+    return TrainingSet(replace(rows, copies=copies, weights=weights), facts)
+
+
+def _check_names(option: str, names: Iterable[str], classes: Sequence[str]) -> None:
+    for name in names:
+        if name not in classes:
+            near = difflib.get_close_matches(name, classes, n=1, cutoff=0.5)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UsageError(f"{option} {name}: the tables have {', '.join(classes)}{hint}")
 
 
 def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:

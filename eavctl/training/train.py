@@ -19,8 +19,7 @@ from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.evaluation.protocols import Plan
-from eavctl.evaluation.reliability import reliability
+from eavctl.evaluation.protocols import LODO, Plan
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features import normalize
@@ -29,6 +28,8 @@ from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
+from eavctl.training.adapted_folds import AdaptedFolds
+from eavctl.training.clips import reliability_of
 from eavctl.training.cross_validation import (
     CrossValidation,
     Evaluation,
@@ -211,7 +212,7 @@ def train(
         meta = {
             "kind": fitter.kind,
             **data.facts.features,
-            "classes": list(data.rows.classes),
+            "classes": list(data.rows.answered),
             "class_counts": prepared.class_counts,
             "seed": evaluation.seed,
             "fitter": fitter.describe(),
@@ -228,6 +229,8 @@ def train(
         findings = observer.meta(predictions) if observer else {}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
+        if adapted := found.adapted.scores(predictions.meta):
+            meta["out_of_fold_adapted"] = adapted
         if targets.model:
             distance = _novelty(data, prepared.plan) if fitter.kind not in artifacts.TORCH_KINDS else None
             artifacts.save(targets.model, found.final, meta, found.folds, distance)
@@ -289,6 +292,7 @@ class _Fitted:
     validated: CrossValidation
     final: Any
     folds: list[artifacts.FoldModel]
+    adapted: AdaptedFolds
 
 
 def _fit(
@@ -310,6 +314,9 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
+    adapted = AdaptedFolds(data.rows.answered)
+    if plan.name == LODO and not data.facts.normalize:
+        callbacks.append(adapted)
     if observer:
         callbacks.append(observer)
     if targets.keep_folds:
@@ -332,7 +339,7 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return _Fitted(validated, final, kept)
+    return _Fitted(validated, final, kept, adapted)
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
@@ -351,10 +358,8 @@ def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:
     """Out-of-fold scores, and how often answers of a confidence were right."""
-    right = {"rows": reliability(predictions)}
-    if len(found.clips) < len(predictions):  # rows are segments, of which predict takes the mean
-        right["clips"] = reliability(replace(found.clips, meta=predictions.meta))
-    return {**summarize(predictions), "reliability": right}
+    clips = replace(found.clips, meta=predictions.meta)
+    return {**summarize(predictions), "reliability": reliability_of(predictions, clips)}
 
 
 def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:

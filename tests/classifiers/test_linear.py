@@ -56,7 +56,9 @@ def test_weights_are_those_of_scikit_learn(n_classes, n_columns, penalty):
     logits = pipeline.decision_function(new.astype(float))
     logits -= logits.mean(axis=1, keepdims=True)
     found = model.decision_function(new)
-    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(logits, abs=5e-3 * np.abs(logits).max())
+    assert found - found.mean(axis=1, keepdims=True) == pytest.approx(
+        logits, abs=5e-3 * float(np.abs(logits).max())
+    )
 
 
 @pytest.mark.parametrize("penalty", [1e-2, 1e-4])
@@ -251,3 +253,55 @@ def test_features_that_do_not_fit_are_refused():
     x[1, 2] = np.nan
     with pytest.raises(DataError, match="not finite"):
         model.predict_proba(x)
+
+
+def test_centred_data_sets_give_the_weights_of_rows_without_their_offsets():
+    """Shifts of whole data sets change no weight, and logits by the mean of the shifts alone."""
+    x, labels, groups = make(3)
+    datasets = np.tile(["a", "b"], len(x) // 2)
+    shift = np.where(datasets[:, None] == "a", 5.0, -3.0) * x.std(axis=0)
+    options = {"groups": groups, "penalties": [1e-3], "datasets": datasets}
+    plain = linear.fit(x, labels, **options)
+    shifted = linear.fit((x + shift).astype(np.float32), labels, **options)
+    assert shifted.coef == pytest.approx(plain.coef, rel=2e-3, abs=1e-3 * float(np.abs(plain.coef).max()))
+    assert shifted.scale == pytest.approx(plain.scale, rel=1e-4)
+    new = make(3, seed=1)[0]
+    moved = (new + x.std(axis=0)).astype(np.float32)  # the mean of the two shifts
+    assert shifted.decision_function(moved) == pytest.approx(plain.decision_function(new), abs=0.02)
+
+
+def test_data_sets_that_differ_in_their_means_alone_teach_a_centred_model_nothing():
+    """Column 0 tells the data sets apart, and one data set has more of one class: a false clue."""
+    rng = np.random.default_rng(0)
+    datasets = np.repeat(["a", "b"], 300)
+    labels = np.where(rng.random(600) < np.where(datasets == "a", 0.8, 0.2), "x", "y")
+    x = rng.normal(size=(600, 2))
+    x[:, 0] += np.where(datasets == "a", 10, -10)
+    x[:, 1] += np.where(labels == "x", 1, -1)
+    groups = np.array([f"g{i % 10}" for i in range(600)])
+    plain = linear.fit(x, labels, groups=groups, penalties=[1e-3])
+    centred = linear.fit(x, labels, groups=groups, penalties=[1e-3], datasets=datasets)
+    clue = [np.abs(np.diff(standardized(model)[:, 0]))[0] for model in (plain, centred)]
+    assert clue[0] > 0.5
+    assert clue[1] < 0.15
+
+
+def test_classes_that_are_not_answered_are_ruled_out():
+    """The answered classes' probabilities are those of all classes, given that it is none of the others."""
+    x, labels, groups = make(4)
+    untested = np.isin(labels, ["c1"])
+    options = {"groups": groups, "penalties": [1e-3]}
+    some = linear.fit(x, labels, copies=untested, **options)
+    assert some.classes_.tolist() == ["c0", "c2", "c3"]
+    # The same rows and scales, of which the reference answers all classes.
+    own = ~untested
+    scaled = (x - x[own].mean(axis=0)) / x[own].std(axis=0)
+    reference = LogisticRegression(
+        C=1 / (1e-3 * x.shape[1] * len(x)), tol=1e-10, max_iter=10000, class_weight="balanced"
+    ).fit(scaled, labels)
+    logits = reference.decision_function(scaled)[:, [0, 2, 3]]
+    found = some.decision_function(x)
+    centred = [each - each.mean(axis=1, keepdims=True) for each in (found, logits)]
+    assert centred[0] == pytest.approx(centred[1], abs=5e-3 * float(np.abs(logits).max()))
+    assert some.predict_proba(x).sum(axis=1) == pytest.approx(1)
+    assert some.priors == pytest.approx([1 / 3] * 3)

@@ -58,6 +58,8 @@ def test_two_corpora_are_trained_on_and_a_third_is_judged(
     assert scores["over_datasets"]["n_clusters"] == 2
     assert set(found["class_counts"]) == {"angry", "sad"}
     assert "nemo: UAR" in result.err
+    assert list(found["out_of_fold_adapted"]) == ["dataset"]  # 8 clips of a speaker are too few
+    assert "adapted by data set" in result.err
 
     third = ("predict", corpora / "emodb.csv", "--model", "m.joblib")
     uar = {}

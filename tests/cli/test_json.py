@@ -22,7 +22,7 @@ LINES = {
     "zero-shot {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 --held-out sad "
     "-o z.parquet": set(),
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
-        "recordings", "classes", "rejected",
+        "model", "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "show {made}/seed33.parquet": {"file", "kind"},

@@ -17,7 +17,7 @@ from eavctl.errors import SettingsError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.audio import logmel
 from eavctl.features.audio_networks import fbank
-from eavctl.features.normalize import bands_of, standardize_by_group
+from eavctl.features.normalize import SHRINKAGE, bands_of, standardize_by_group, standardize_by_speaker
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
 from eavctl.storage.metadata import ModelMeta
@@ -38,6 +38,72 @@ def test_standardising_constants_and_single_rows_gives_zeros():
     x = np.array([[1.0, 2.0], [1.0, 4.0], [9.0, 9.0]], np.float32)
     found = standardize_by_group(x, np.array(["a", "a", "b"]))
     assert found.tolist() == [[0, -1], [0, 1], [0, 0]]
+
+
+def of_two_speakers(n, other=30):
+    """Rows of a speaker, of another one, and the names; 300 columns, which are more than one block."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(n + other, 300)) + 1
+    x[:n] = x[:n] * 2 + 2
+    return (x * rng.uniform(0.1, 9, 300)).astype(np.float32), np.array(["a"] * n + ["b"] * other)
+
+
+def by_speaker(x, speakers, datasets=None, recordings=None):
+    datasets = np.zeros(len(x)) if datasets is None else datasets
+    return standardize_by_speaker(
+        x, datasets, speakers, np.arange(len(x)) if recordings is None else recordings
+    )
+
+
+@pytest.mark.parametrize("n", [1, 4, 10, 200])
+def test_statistics_of_a_speaker_are_shrunk_towards_those_of_the_data_set(n):
+    x, speakers = of_two_speakers(n)
+    own, k = x[:n].astype(float), SHRINKAGE
+    mean = (n * own.mean(axis=0) + k * x.mean(axis=0, dtype=float)) / (n + k)
+    variance = (n * own.var(axis=0) + k * x.var(axis=0, dtype=float)) / (n + k)
+    np.testing.assert_allclose(by_speaker(x, speakers)[:n], (own - mean) / np.sqrt(variance), atol=1e-4)
+
+
+def test_many_recordings_of_a_speaker_count_alone_and_none_leaves_the_data_set():
+    x, speakers = of_two_speakers(5_000, other=5_000)
+    alone = standardize_by_group(x, speakers)
+    np.testing.assert_allclose(by_speaker(x, speakers), alone, atol=0.03)
+    x, speakers = of_two_speakers(12)
+    together = standardize_by_group(x, np.zeros(len(x)))
+    assert np.allclose(by_speaker(x, np.full(len(x), "")), together, atol=1e-5)  # of no known speaker
+    assert np.allclose(by_speaker(x, np.full(len(x), "only")), together, atol=1e-5)
+    unknown = np.where(speakers == "a", "", "b")
+    assert np.allclose(by_speaker(x, unknown)[:12], together[:12], atol=1e-5)
+
+
+def test_segments_of_a_recording_count_as_one():
+    x, speakers = of_two_speakers(12)
+    one = np.where(speakers == "a", 0, np.arange(len(x)))
+    share, own = 1 / (1 + SHRINKAGE), x[:12].astype(float)
+    mean = share * own.mean(axis=0) + (1 - share) * x.mean(axis=0, dtype=float)
+    variance = share * own.var(axis=0) + (1 - share) * x.var(axis=0, dtype=float)
+    found = by_speaker(x, speakers, recordings=one)[:12]
+    np.testing.assert_allclose(found, (own - mean) / np.sqrt(variance), atol=1e-4)
+
+
+def test_scaling_and_shifting_a_data_set_changes_nothing_by_speaker():
+    x, speakers = of_two_speakers(15)
+    datasets = np.arange(len(x)) % 2
+    rng = np.random.default_rng(5)
+    factors, offsets = rng.uniform(0.5, 4, (2, 300)), rng.normal(size=(2, 300))
+    changed = (x * factors[datasets] + offsets[datasets]).astype(np.float32)
+    found = by_speaker(changed, speakers, datasets)
+    np.testing.assert_allclose(found, by_speaker(x, speakers, datasets), atol=1e-3)
+
+
+def test_a_column_that_is_constant_in_the_data_set_becomes_zero_by_speaker():
+    x, speakers = of_two_speakers(5)
+    x[:, 7] = 1e4
+    x[:5, 8] = 2.0  # constant for one speaker only
+    found = by_speaker(x, speakers)
+    assert not found[:, 7].any()
+    assert np.isfinite(found).all()
+    assert np.ptp(found[:5, 8]) == 0
 
 
 def test_tensors_are_standardised_by_band_over_rows_and_time():

@@ -12,7 +12,7 @@ import pytest
 from eavctl.classifiers import dnn, svm
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.recipe import Recipe
-from eavctl.predicting.adapting import adapted
+from eavctl.predicting.adapting import AdaptedRecording, adapted
 from eavctl.predicting.segments import DescribedRecording, Segment, features_of
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
@@ -29,19 +29,19 @@ def fitted(seed: int = 0) -> tuple[svm.SvmModel, np.ndarray]:
     return svm.fit(x, labels, c_grid=(1.0,), gamma_grid=(0.1,)), x
 
 
-def recordings(x: np.ndarray, datasets: list[str] | None = None) -> list[DescribedRecording]:
+def recordings(x: np.ndarray, **keys: list[str]) -> list[DescribedRecording]:
     return [
         DescribedRecording(
             f"r{i}",
-            {"sample_id": f"r{i}", "clip_id": f"r{i}", **({"dataset": datasets[i]} if datasets else {})},
+            {"sample_id": f"r{i}", "clip_id": f"r{i}", **{key: names[i] for key, names in keys.items()}},
             (Segment(0.0, 1.0, (row,)),),
         )
         for i, row in enumerate(x)
     ]
 
 
-def rows_of(found: list[DescribedRecording]) -> np.ndarray:
-    return features_of([segment for each in found for segment in each.segments])
+def rows_of(found: list[AdaptedRecording]) -> np.ndarray:
+    return features_of([segment for each in found for segment in each.recording.segments])
 
 
 def test_an_affine_change_of_every_feature_changes_no_answer() -> None:
@@ -73,7 +73,9 @@ def test_the_training_rows_themselves_stay_as_they_are() -> None:
 def test_each_data_set_is_adapted_by_its_own_recordings() -> None:
     model, _ = fitted()
     x = np.random.default_rng(3).normal(size=(40, N_COLUMNS)).astype(np.float32)
-    both = adapted(recordings(np.concatenate([x[:20], x[20:] * 9 + 4]), ["one"] * 20 + ["two"] * 20), model)
+    both = adapted(
+        recordings(np.concatenate([x[:20], x[20:] * 9 + 4]), dataset=["one"] * 20 + ["two"] * 20), model
+    )
     apart = [*adapted(recordings(x[:20]), model), *adapted(recordings(x[20:]), model)]
     np.testing.assert_allclose(rows_of(both), rows_of(apart), rtol=1e-4, atol=1e-4)
 
@@ -82,7 +84,34 @@ def test_few_recordings_of_a_data_set_are_an_error_that_names_it() -> None:
     model, _ = fitted()
     x = np.zeros((39, N_COLUMNS), np.float32)
     with pytest.raises(DataError, match="20 or more(?s:.*)two has 19"):
-        adapted(recordings(x, ["one"] * 20 + ["two"] * 19), model)
+        adapted(recordings(x, dataset=["one"] * 20 + ["two"] * 19), model)
+
+
+def test_named_speakers_of_ten_recordings_are_standardised_by_their_own() -> None:
+    model, _ = fitted()
+    x = np.random.default_rng(5).normal(size=(200, N_COLUMNS)).astype(np.float32)
+    x[:100] += 2
+    named = adapted(recordings(x, subject=["a"] * 100 + ["b"] * 100), model)
+    means = [rows_of(part).mean(axis=0) for part in (named[:100], named[100:])]
+    unnamed = adapted(recordings(x), model)
+    apart = [rows_of(part).mean(axis=0) for part in (unnamed[:100], unnamed[100:])]
+    assert (np.abs(means[0] - means[1]) < 0.2 * np.abs(apart[0] - apart[1])).all()
+    assert {each.by for each in named} == {"speaker"}
+    assert {each.by for each in unnamed} == {"dataset"}
+    few = adapted(recordings(x[:30], subject=[f"s{i // 9}" for i in range(30)]), model)
+    assert {each.by for each in few} == {"dataset"}
+
+
+def test_a_recording_without_segments_takes_no_part() -> None:
+    model, _ = fitted()
+    given = recordings(np.random.default_rng(6).normal(size=(21, N_COLUMNS)).astype(np.float32))
+    empty = given[4]._replace(segments=())
+    found = adapted([*given[:4], empty, *given[5:]], model)
+    alone = adapted([*given[:4], *given[5:]], model)
+    assert found[4].recording == empty
+    assert np.array_equal(rows_of(found), rows_of(alone))
+    assert [len(each.proba) for each in found] == [1] * 4 + [0] + [1] * 16
+    assert not any(len(each.proba) for each in adapted([empty], model))
 
 
 def test_a_network_of_columns_can_be_adapted_to_and_one_of_tensors_cannot() -> None:
@@ -125,7 +154,7 @@ def test_every_output_says_that_recordings_were_adapted(stored: Path) -> None:
     plain = predict(stored / "here.parquet", stored / "plain.joblib")
     found = predict(stored / "here.parquet", stored / "plain.joblib", adapt=True)
     assert not any("--adapt" in note for note in plain.notes)
-    assert any("--adapt" in note for note in found.notes)
+    assert any("--adapt" in note and "by data set" in note for note in found.notes)
     assert found.to_table().meta["protocol"]["adapted"] is True
     assert plain.to_table().meta["protocol"]["adapted"] is False
     assert not np.allclose(plain.rows[0].proba, found.rows[0].proba)
