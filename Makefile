@@ -17,7 +17,7 @@ PROTOCOL ?= eav-70-30
 SIZE   ?= tiny
 
 help:
-	@echo "make install | demo | demo-eav | eav EAV=folder | test | lint | type | bench | check-statistics | fuzz | soak | clean"
+	@echo "make install | demo | demo-eav | eav EAV=folder | model EMODB=folder NEMO=folder RAVDESS=folder | test | lint | type | bench | check-statistics | fuzz | soak | clean"
 
 # --- environment ------------------------------------------------------------------------------------------
 
@@ -109,6 +109,38 @@ $(OUT)/fused.parquet: $(MODELS)
 $(OUT)/report.html: $(OUT)/fused.parquet
 	$(BIN)/eavctl report $(PREDS) $< -o $@
 
+# --- the packaged models, byte for byte, from the folders of three corpora ---------------------------------
+
+MODEL    := model
+PACKAGED ?= eavctl/packaged
+CORPORA  := emodb nemo ravdess
+emodb    := $(EMODB)
+nemo     := $(NEMO)
+ravdess  := $(RAVDESS)
+NAMES    := anger=angry,happiness=happy,sadness=sad,fearful=fear
+
+model: $(MODEL)/small.done $(MODEL)/encoder.done
+
+$(MODEL)/small.done:   OUT_MODEL := speech-small.joblib
+$(MODEL)/encoder.done: OUT_MODEL := speech.joblib
+$(MODEL)/small.done:   AS := --corpora centred
+$(MODEL)/encoder.done: AS := --corpora equal
+$(MODEL)/%.done: $(foreach c,$(CORPORA),$(MODEL)/%-$(c).parquet)
+	$(BIN)/eavctl train-linear $^ --labels $(NAMES) --answers angry,happy,neutral,sad --protocol lodo $(AS) \
+	  -o $(PACKAGED)/$(OUT_MODEL) --predictions $(MODEL)/$*-out-of-fold.parquet --jobs $(JOBS)
+	touch $@
+
+EXTRACT = mkdir -p $(MODEL) && $(BIN)/eavctl extract $(or $($*),$(error name the folder of $*: make model EMODB=... NEMO=... RAVDESS=...)) \
+	  --augment noise,band --copies 2 -o $@ --jobs $(JOBS)
+
+$(MODEL)/small-%.parquet: $(VENV)/installed
+	$(EXTRACT) --features functionals-core
+
+$(MODEL)/encoder-%.parquet: $(VENV)/installed
+	$(EXTRACT) --features speech-encoder --set statistics=mean
+
+.PRECIOUS: $(MODEL)/small-%.parquet $(MODEL)/encoder-%.parquet
+
 # --- checks -----------------------------------------------------------------------------------------------
 
 # In two processes, which take about as long as each other on two cores.
@@ -149,6 +181,6 @@ soak: install
 	$(BIN)/python -m benchmarks.soak
 
 clean:
-	rm -rf $(VENV) $(DEMO) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) $(MODEL) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eavctl.classifiers.untested import follows
 from eavctl.errors import DataError, TrainingWarning
 
 N_FOLDS = 4  # for selection and calibration
@@ -27,26 +28,6 @@ class _Level(NamedTuple):
     kept: np.ndarray
     one: str
     many: str
-
-
-def follows(
-    rows: np.ndarray, train: np.ndarray, test: np.ndarray, units: np.ndarray, groups: np.ndarray
-) -> np.ndarray:
-    """Which rows that are never tested, such as altered copies, join the training rows of a fold.
-
-    Parameters
-    ----------
-    rows, train, test : numbers of those rows, and of the training and test rows among the others.
-    units, groups : of all rows, shape (n_rows,).
-
-    Returns
-    -------
-    bool, shape (len(rows),): those of a unit that is trained on; those of a unit that is neither trained on
-        nor tested, unless a row of their group is tested.
-    """
-    is_known = np.isin(units[rows], units[train])
-    is_tested = np.isin(units[rows], units[test])
-    return np.asarray(~is_tested & (is_known | ~np.isin(groups[rows], groups[test])))
 
 
 @dataclass(frozen=True)

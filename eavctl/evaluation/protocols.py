@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from eavctl.classifiers.inner_folds import follows
+from eavctl.classifiers.untested import follows
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import (
     BLOCK,
