@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eavctl.classifiers.untested import follows
 from eavctl.errors import DataError, TrainingWarning
+from eavctl.evaluation.untested import follows
 
 N_FOLDS = 4  # for selection and calibration
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from eavctl.classifiers.untested import follows
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import (
     BLOCK,
@@ -25,6 +24,7 @@ from eavctl.evaluation.groups import (
     units,
 )
 from eavctl.evaluation.names import check_spelling
+from eavctl.evaluation.untested import follows
 
 SHOWN = 3  # names in a message
 RANDOM_PARTS = 5  # one of five is the test part: 80/20
