@@ -244,6 +244,7 @@ def test_the_packaged_weights_are_used_without_importing_the_package(here, run, 
     done = run(*EXTRACT, "-o", tmp_path / "f.parquet", "--where", "label=sad")
     assert done.code == 0, done.err
     meta = tables.read_meta(tmp_path / "f.parquet")
-    assert meta["settings"] == {"layers": [1, 2, 3], "weights": packaged.IDENTITY}
+    chosen = {"layers": [1, 2, 3], "statistics": ["mean", "std"]}
+    assert meta["settings"] == {**chosen, "weights": packaged.IDENTITY}
     assert meta["shape"] == [2 * 3 * 384]
     assert packaged.FOLDER not in sys.modules
