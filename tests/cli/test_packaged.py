@@ -167,7 +167,7 @@ def test_of_eeg_it_is_said_that_the_models_are_for_speech(run, speech, shared_da
 
 
 def test_a_table_is_judged_by_a_packaged_model(run, speech):
-    assert run("extract", speech.parent, "-o", "f.parquet").code == 0
+    assert run("extract", speech.parent, "--features", "functionals-core", "-o", "f.parquet").code == 0
     done = run("predict", "f.parquet", *SMALL, "-o", "p.parquet")
     assert done.code == 0, done.err
     assert tables.read_predictions("p.parquet").classes == tuple(models.packaged("speech-small").classes)
