@@ -130,6 +130,12 @@ $(MODEL)/%.done: $(foreach c,$(CORPORA),$(MODEL)/%-$(c).parquet)
 	  -o $(PACKAGED)/$(OUT_MODEL) --predictions $(MODEL)/$*-out-of-fold.parquet --jobs $(JOBS)
 	touch $@
 
+check-model:
+	rm -rf model-check
+	$(MAKE) --no-print-directory model MODEL=model-check PACKAGED=model-check
+	cmp model-check/speech.joblib eavctl/packaged/speech.joblib
+	cmp model-check/speech-small.joblib eavctl/packaged/speech-small.joblib
+
 EXTRACT = mkdir -p $(MODEL) && $(BIN)/eavctl extract $(or $($*),$(error name the folder of $*: make model EMODB=... NEMO=... RAVDESS=...)) \
 	  --augment noise,band --copies 2 -o $@ --jobs $(JOBS)
 
@@ -181,6 +187,6 @@ soak: install
 	$(BIN)/python -m benchmarks.soak
 
 clean:
-	rm -rf $(VENV) $(DEMO) $(MODEL) demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model check-model test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

@@ -14,7 +14,8 @@ from eavctl.classifiers import weighting
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import copies, identify
+from eavctl.evaluation.groups import copies as altered
+from eavctl.evaluation.groups import identify
 from eavctl.evaluation.groups import named as named_groups
 from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
 from eavctl.storage.paths import Paths, listed, named
@@ -166,7 +167,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     if not has_label.any():
         raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
     if not has_label.all():
-        note = f"{int((~has_label & ~copies(keys)).sum())} rows without a label were left out"
+        note = f"{int((~has_label & ~altered(keys)).sum())} rows without a label were left out"
         facts = replace(facts, notes=(*facts.notes, note))
         keys, x = keys[has_label].reset_index(drop=True), x[np.flatnonzero(has_label)]
     labels = keys["label"].to_numpy(dtype=str)
@@ -176,7 +177,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     names = tuple(str(name) for name in classes if name in there)
     number = {name: i for i, name in enumerate(names)}
     y = np.array([number[label] for label in labels], np.int64)
-    is_copy = copies(keys)
+    is_copy = altered(keys)
     return TrainingSet(Rows(x, y, names, keys=keys, copies=is_copy if is_copy.any() else None), facts)
 
 
@@ -227,7 +228,8 @@ def answering(found: TrainingSet, answers: Sequence[str]) -> TrainingSet:
     if not others:
         return found
     untested = np.isin(rows.labels, others)
-    note = f"{untested.sum()} rows of {', '.join(others)} are trained on, and are never an answer"
+    n_clips = int((untested & ~altered(rows.key_frame)).sum())
+    note = f"{n_clips} rows of {', '.join(others)} are trained on, and are never an answer"
     copies = untested if rows.copies is None else untested | rows.copies
     datasets = identify(rows.key_frame, "dataset")
     lacking = set(datasets) - set(datasets[~copies])

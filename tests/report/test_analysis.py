@@ -121,11 +121,12 @@ def test_a_line_of_the_title_is_one_line_that_fits():
 
 
 def test_the_title_gives_the_answer_its_probability_and_how_often_it_is_right():
-    row = SimpleNamespace(pred="sad", proba=np.array([0.25, 0.75]))
-    known = SimpleNamespace(rows=[row], classes=("joy", "sad"), right=lambda row: {"right": 0.6})
+    row = SimpleNamespace(pred="sad", proba=np.array([0.25, 0.75]), unsure=())
+    right = {"right": 0.6, "measured_on": {"held_out": "subject", "datasets": ["emodb"]}}
+    known = SimpleNamespace(rows=[row], classes=("joy", "sad"), right=lambda row: right)
     assert re.findall(r"sad|\d+%", _title(known)) == ["sad", "75%", "60%"]
     unknown = SimpleNamespace(rows=[row], classes=("joy", "sad"), right=lambda row: None)
     assert re.findall(r"\d+%", _title(unknown)) == ["75%"]
-    other = SimpleNamespace(pred="joy")
+    other = SimpleNamespace(pred="joy", unsure=())
     windows = SimpleNamespace(rows=[row, other, row], classes=("joy", "sad"))
     assert re.findall(r"\d+|sad|joy", _title(windows)) == ["3", "sad", "2", "joy", "1"]
