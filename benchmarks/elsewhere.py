@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pandas as pd
 import soundfile
@@ -60,11 +61,11 @@ def evaluate(name: str, folders: Sequence[str]) -> pd.DataFrame:
     def judge(fold: FoldResult) -> None:
         keys = fold.test.key_frame
         corpus = str(keys["dataset"].iloc[0])
-        signals = [soundfile.read(files[corpus][clip], dtype="float32") for clip in keys["clip_id"]]
+        clips = [files[corpus][clip] for clip in keys["clip_id"]]
         origin = Origin(*(keys[key].to_numpy(str) for key in ("dataset", "subject", "clip_id")))
         y = np.searchsorted(fold.predictor.classes_, fold.test.labels)
-        for condition, alter in CONDITIONS.items():
-            x = np.stack([recipe.compute(alter(s, r, i), r) for i, (s, r) in enumerate(signals)])
+        for condition in CONDITIONS:
+            x = _features(recipe, clips, condition)
             probas = [fold.predictor.predict_proba(x)]
             probas += [adapt(x, each, fold.predictor).proba for each in (origin.without_speakers(), origin)]
             scores = [uar(fold.predictor.decide(proba), y) for proba in probas]
@@ -75,6 +76,18 @@ def evaluate(name: str, folders: Sequence[str]) -> pd.DataFrame:
 
     cross_validate(rows, LinearFitter(centred=MODELS[name]), Evaluation("lodo"), callbacks=[judge])
     return pd.DataFrame(found)
+
+
+def _features(recipe: Recipe, clips: Sequence[Path], condition: str) -> np.ndarray:
+    """Features of altered clips, (n_clips, n_columns)."""
+
+    def described(number: int) -> np.ndarray:
+        signal, rate = soundfile.read(clips[number], dtype="float32")
+        return recipe.compute(CONDITIONS[condition](signal, rate, number), rate)
+
+    return np.stack(
+        joblib.Parallel(n_jobs=-1, batch_size=32)(map(joblib.delayed(described), range(len(clips))))
+    )
 
 
 def _files(folder: str) -> dict[str, Path]:
