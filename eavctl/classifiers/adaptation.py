@@ -7,11 +7,12 @@ probabilities of the classes are shifted half of the way to where their means ar
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from eavctl.classifiers.calibration import LEAST_PROBABILITY, softmax
+from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, softmax
 from eavctl.features.normalize import SHRINKAGE, standardize_by_speaker
 
 DATASET, SPEAKER = "dataset", "speaker"
@@ -28,6 +29,7 @@ class ModelOfColumns(Protocol):
     Parameters
     ----------
     mean, scale : mean and standard deviation of each column, shape (n_columns,).
+    calibration : from decision values to probabilities.
     priors : shares of the classes in the training, shape (n_classes,).
     """
 
@@ -42,12 +44,17 @@ class ModelOfColumns(Protocol):
         ...
 
     @property
+    def calibration(self) -> Calibration:
+        """From decision values to probabilities."""
+        ...
+
+    @property
     def priors(self) -> np.ndarray:
         """Shares of the classes in the training, shape (n_classes,)."""
         ...
 
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        """Class probabilities, float64 (n_rows, n_classes)."""
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        """Decision values before calibration, float64 (n_rows, n_classes)."""
         ...
 
 
@@ -89,17 +96,30 @@ class Adapted(NamedTuple):
     proba: np.ndarray
 
 
-def adapt(x: np.ndarray, origin: Origin, model: ModelOfColumns) -> Adapted:
+def adapt(
+    x: np.ndarray, origin: Origin, model: ModelOfColumns, scales: Mapping[str, float] | None = None
+) -> Adapted:
     """Adapt rows to a classifier, within each data set.
-
-    Columns are standardised by the rows (`standardize_by_speaker`) and get the deviation and the mean of the
-    training rows [1]_. So nothing changes where a column is scaled and shifted, as another microphone does to
-    some. One that is constant in a data set gets the mean in training. Then probabilities are balanced (see
-    `balanced_means`).
 
     Parameters
     ----------
     x : features, shape (n_rows, n_columns).
+    scales : of the decision values of rows by `SPEAKER` and by `DATASET`, as the training measured them on
+        adapted rows; by default, or where one is missing, the model's own.
+    """
+    rows = standardized(x, origin, model)
+    known = scales or {}
+    scale = np.array([known.get(by, model.calibration.scale) for by in origin.by.tolist()])
+    decisions = scale[:, None] * model.decision_function(rows)
+    return Adapted(rows, probabilities(decisions, origin, model.calibration.bias, model.priors))
+
+
+def standardized(x: np.ndarray, origin: Origin, model: ModelOfColumns) -> np.ndarray:
+    """Bring rows to the mean and deviation of a classifier's training rows, float32 (n_rows, n_columns).
+
+    Columns are standardised by the rows (`standardize_by_speaker`) and get the deviation and the mean of the
+    training rows [1]_. So nothing changes where a column is scaled and shifted, as another microphone does to
+    some. One that is constant in a data set gets the mean in training.
 
     References
     ----------
@@ -109,11 +129,22 @@ def adapt(x: np.ndarray, origin: Origin, model: ModelOfColumns) -> Adapted:
     rows = standardize_by_speaker(x, *origin)
     rows *= model.scale.astype(np.float32)
     rows += model.mean.astype(np.float32)
-    proba = np.array(model.predict_proba(rows), np.float64)
+    return rows
+
+
+def probabilities(decisions: np.ndarray, origin: Origin, bias: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Class probabilities of standardised rows, balanced within each data set (`balanced_means`).
+
+    Parameters
+    ----------
+    decisions : scaled decision values, shape (n_rows, n_classes).
+    bias, priors : of the classes, shape (n_classes,).
+    """
+    proba = Calibration(1.0, bias)(decisions)
     for dataset in np.unique(origin.datasets):
         mine = origin.datasets == dataset
-        proba[mine] = balanced_means(proba[mine], np.asarray(model.priors))
-    return Adapted(rows, proba)
+        proba[mine] = balanced_means(proba[mine], priors)
+    return proba
 
 
 def balanced_means(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:

@@ -110,11 +110,10 @@ def fit_calibration(
         return Calibration(1.0, _rounded(expected))
     from scipy.optimize import minimize
 
-    size = float(np.sqrt((logits - logits.mean(axis=1, keepdims=True)).var())) or 1.0
-    x, rows = logits / size, np.arange(len(y))
     if weights is not None:
-        scale = _common_scale(x, y, expected, weights)
-        return Calibration(float(_rounded(np.array([scale / size]))[0]), _rounded(expected))
+        return Calibration(fit_scale(logits, y, expected, weights), _rounded(expected))
+    size = _size(logits)
+    x, rows = logits / size, np.arange(len(y))
     centre = np.array([0.0, *expected])  # of the scale, then of the biases, as in all arrays below
     deviation = np.array([SCALE_DEVIATION, *[BIAS_DEVIATION] * len(counts)])
 
@@ -135,11 +134,18 @@ def fit_calibration(
     return Calibration(float(_rounded(found[:1] / size)[0]), _rounded(bias))
 
 
-def _common_scale(x: np.ndarray, y: np.ndarray, bias: np.ndarray, weights: np.ndarray) -> float:
-    """The scale of largest posterior for weighted rows; parameters as in `fit_calibration`, bias fixed."""
+def fit_scale(logits: np.ndarray, y: np.ndarray, bias: np.ndarray, weights: np.ndarray) -> float:
+    """The scale of largest posterior for weighted rows and fixed biases, rounded to six digits.
+
+    Parameters
+    ----------
+    logits, y, weights : as in `fit_calibration`.
+    bias : of the classes, shape (n_classes,), or of each row, shape (n_rows, n_classes).
+    """
     from scipy.optimize import minimize_scalar
 
-    rows, shares = np.arange(len(y)), weights / weights.sum()
+    size = _size(logits)
+    x, rows, shares = logits / size, np.arange(len(y)), weights / weights.sum()
 
     def loss(log_scale: float) -> float:
         scale = np.exp(log_scale)
@@ -147,7 +153,13 @@ def _common_scale(x: np.ndarray, y: np.ndarray, bias: np.ndarray, weights: np.nd
         return float((scale / SCALE_DEVIATION) ** 2 / 2 / len(y) - shares @ log_likelihood)
 
     limits = np.log([LEAST_SCALE, SCALE_DEVIATION * 10])
-    return float(np.exp(minimize_scalar(loss, bounds=limits, method="bounded", options={"xatol": 1e-9}).x))
+    found = minimize_scalar(loss, bounds=limits, method="bounded", options={"xatol": 1e-9}).x
+    return float(_rounded(np.array([np.exp(found) / size]))[0])
+
+
+def _size(logits: np.ndarray) -> float:
+    """Root mean square of logits (n_rows, n_classes) about the mean of their row; 1 where they are equal."""
+    return float(np.sqrt((logits - logits.mean(axis=1, keepdims=True)).var())) or 1.0
 
 
 def nll(proba: np.ndarray, y: np.ndarray) -> float:

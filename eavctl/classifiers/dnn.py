@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
+from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decide, members_of, priors_of
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import Network, build_network, forward
 from eavctl.classifiers.rows import Rows
@@ -58,6 +58,19 @@ class DnnModel:
         members = zip(self._networks, self._calibrations, strict=True)
         mean: np.ndarray = np.mean([calibrate(forward(net, x)) for net, calibrate in members], axis=0)
         return mean
+
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        """Logarithms of the probabilities relative to the priors, float64 (n_rows, n_classes).
+
+        They are 0 for a class that was not trained. `calibration` takes them back to the probabilities.
+        """
+        proba = np.maximum(self.predict_proba(x), LEAST_PROBABILITY)
+        return np.where(self.priors > 0, np.log(proba) - self.calibration.bias, 0)
+
+    @property
+    def calibration(self) -> Calibration:
+        """From `decision_function` to probabilities: its scale is 1, as each member has one of its own."""
+        return Calibration(1.0, np.log(np.maximum(self.priors, LEAST_PROBABILITY)))
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
         """The class numbers that probabilities decide for: see `eavctl.classifiers.calibration.decide`."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from eavctl.classifiers.logistic import Problem  # not needed to predict
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
+USUAL, MARGIN = 1e-3, 0.02  # the penalty, unless the UAR of another one is better by more than the margin
 ROUGH, TIGHT = 2e-3, 3e-5  # largest slopes at which the trials, and the fit of all rows, end
 
 
@@ -83,7 +84,12 @@ class LinearModel:
         ------
         DataError : ``x`` has another number of columns, or values that are not finite.
         """
-        return Calibration(self.beta, self.bias)(self.decision_function(x))
+        return self.calibration(self.decision_function(x))
+
+    @property
+    def calibration(self) -> Calibration:
+        """From decision values to probabilities."""
+        return Calibration(self.beta, self.bias)
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
         """Class numbers predicted from probabilities: see `eavctl.classifiers.calibration.decide`."""
@@ -199,7 +205,7 @@ def fit(
             )
             logits[:, test] = _try(problem, tried, x, test)[..., :n_answered]
         scores = [mean_uar(each, y, folds) for each in logits]
-        best = max(range(len(tried)), key=lambda i: (round(scores[i], 6), tried[i]))
+        best = _chosen(tried, scores)
         everything = np.arange(len(y))
         problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
@@ -222,6 +228,21 @@ def fit(
             ],
         },
     )
+
+
+def _chosen(penalties: Sequence[float], scores: Sequence[float]) -> int:
+    """Number of the penalty to use: inner scores differ by chance, the more the fewer people are in them.
+
+    Parameters
+    ----------
+    penalties : in descending order, so that the strongest of equally good ones is chosen.
+    scores : the inner UAR of each.
+    """
+    best = max(range(len(penalties)), key=lambda i: round(scores[i], 6))
+    if USUAL not in penalties:
+        return best
+    usual = penalties.index(USUAL)
+    return usual if scores[best] - scores[usual] <= MARGIN else best
 
 
 def _answered_first(labels: np.ndarray, copies: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, int]:

@@ -116,7 +116,12 @@ class SvmModel:
         ------
         DataError : ``x`` has another number of columns, or values that are not finite.
         """
-        return Calibration(self.beta, self.bias)(self.decision_function(x))
+        return self.calibration(self.decision_function(x))
+
+    @property
+    def calibration(self) -> Calibration:
+        """From decision values to probabilities."""
+        return Calibration(self.beta, self.bias)
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
         """Class numbers predicted from probabilities: see `eavctl.classifiers.calibration.decide`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,12 +51,17 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
         )
 
 
-def adapted(recordings: Sequence[DescribedRecording], model: ModelOfColumns) -> list[AdaptedRecording]:
+def adapted(
+    recordings: Sequence[DescribedRecording],
+    model: ModelOfColumns,
+    scales: Mapping[str, float] | None = None,
+) -> list[AdaptedRecording]:
     """Adapt recordings within each data set, by `eavctl.classifiers.adaptation.adapt`.
 
     Parameters
     ----------
     recordings : for a model of one stream.
+    scales : as `eavctl.classifiers.adaptation.adapt` takes them.
 
     Raises
     ------
@@ -68,7 +73,7 @@ def adapted(recordings: Sequence[DescribedRecording], model: ModelOfColumns) -> 
         return [AdaptedRecording(each, np.empty((0, len(model.priors))), "") for each in recordings]
     speakers = np.array([str(each.keys.get("subject", "")) for each in recordings])
     origin = Origin(groups[of_row], speakers[of_row], of_row)
-    found, by = adapt(x, origin, model), origin.by
+    found, by = adapt(x, origin, model, scales), origin.by
     return [
         AdaptedRecording(each, found.proba[of_row == i], "".join(by[of_row == i][:1]))
         for i, each in enumerate(with_rows(recordings, found.x))

@@ -239,7 +239,8 @@ class Predictor:
         if self.adapts:
             from eavctl.predicting.adapting import adapted
 
-            for found in adapted(list(recordings), self.model.predictor):
+            scales = self.model.meta.adapted_scales
+            for found in adapted(list(recordings), self.model.predictor, scales):
                 rows = self._rows(found.recording, self.each_segment, found.proba)
                 yield _judged(found.recording, (row._replace(adapted_by=found.by) for row in rows))
             return

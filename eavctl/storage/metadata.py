@@ -168,8 +168,8 @@ class ModelMeta(NamedTuple):
     protocol : of the training.
     trained_on : its subjects, clips and recordings (see `eavctl.evaluation.trained_on`).
     out_of_fold : scores and reliability; None where rows had no labels.
-    out_of_fold_adapted : the same of answers to adapted rows, by what these were standardised by,
-        ``dataset`` or ``speaker``; empty where it was not measured.
+    out_of_fold_adapted : the same of answers to adapted rows, and the scale of their decision values, by what
+        these were standardised by, ``dataset`` or ``speaker``; empty where it was not measured.
     fusion : weights, scores of the subsets and comparisons.
     method : of a fusion.
     kept_folds : how many models of folds the file holds too.
@@ -213,3 +213,9 @@ class ModelMeta(NamedTuple):
         return tuple(stream.features for stream in self.streams) or (
             (self.features,) if self.features else ()
         )
+
+    @property
+    def adapted_scales(self) -> dict[str, float]:
+        """Scales of the decision values of adapted rows, by what these were standardised by, where known."""
+        scales = {by: each.get("scale") for by, each in self.out_of_fold_adapted.items()}
+        return {by: float(scale) for by, scale in scales.items() if scale}

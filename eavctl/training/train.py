@@ -29,7 +29,6 @@ from eavctl.storage.ownership import Output
 from eavctl.storage.paths import Paths, listed
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.adapted_folds import AdaptedFolds
 from eavctl.training.clips import reliability_of
 from eavctl.training.cross_validation import (
     CrossValidation,
@@ -42,6 +41,7 @@ from eavctl.training.cross_validation import (
     plan_folds,
 )
 from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.left_out import LeftOutDatasets
 from eavctl.training.rows import TableFacts, TrainingSet, read_training_set
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
@@ -248,7 +248,7 @@ def train(
         findings = observer.meta(predictions) if observer else {}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
-        if adapted := found.adapted.scores(predictions.meta):
+        if adapted := found.left_out.adapted(predictions.meta):
             meta["out_of_fold_adapted"] = adapted
         if targets.model:
             distance = _novelty(data, prepared.plan) if fitter.kind not in artifacts.TORCH_KINDS else None
@@ -311,7 +311,7 @@ class _Fitted:
     validated: CrossValidation
     final: Any
     folds: list[artifacts.FoldModel]
-    adapted: AdaptedFolds
+    left_out: LeftOutDatasets
 
 
 def _fit(
@@ -333,9 +333,9 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
-    adapted = AdaptedFolds(data.rows.answered)
-    if plan.name == LODO and not data.facts.normalize:
-        callbacks.append(adapted)
+    left_out = LeftOutDatasets(data.rows.answered, adapts=not data.facts.normalize)
+    if plan.name == LODO:
+        callbacks.append(left_out)
     if observer:
         callbacks.append(observer)
     if targets.keep_folds:
@@ -358,7 +358,7 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return _Fitted(validated, final, kept, adapted)
+    return _Fitted(left_out.rescaled(validated), final, kept, left_out)
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from eavctl.classifiers.adaptation import BALANCE, DATASET, SPEAKER, Origin, adapt, balanced_means
-from eavctl.classifiers.calibration import softmax
+from eavctl.classifiers.calibration import Calibration, softmax
 
 EVEN = np.full(3, 1 / 3)
 
@@ -26,15 +26,16 @@ def origin(n_rows: int, speakers: list[str] | None = None, datasets: list[str] |
 
 @dataclass
 class Constant:
-    """Gives these probabilities whatever the features are."""
+    """Gives these probabilities whatever the features are, by decision values twice as large."""
 
     proba: np.ndarray
     priors: np.ndarray
     mean: np.ndarray
     scale: np.ndarray
+    calibration = Calibration(0.5, np.zeros(3))
 
-    def predict_proba(self, x: np.ndarray) -> np.ndarray:
-        return self.proba
+    def decision_function(self, x: np.ndarray) -> np.ndarray:
+        return np.asarray(2 * np.log(self.proba))
 
 
 @pytest.mark.parametrize("priors", [EVEN, np.array([0.5, 0.3, 0.2]), np.array([0.6, 0.4, 0])])
@@ -73,6 +74,15 @@ def test_each_data_set_is_balanced_by_itself() -> None:
     found = adapt(np.zeros((60, 2), np.float32), origin(60, datasets=["a"] * 30 + ["b"] * 30), model).proba
     expected = np.concatenate([balanced_means(one, EVEN), balanced_means(two, EVEN)])
     np.testing.assert_allclose(found, expected)
+
+
+def test_rows_by_speaker_and_by_data_set_have_a_scale_each() -> None:
+    proba, names = skewed(), ["a"] * 30 + [""] * 30
+    model = Constant(proba, proba.mean(axis=0), np.zeros(2), np.ones(2))
+    found = adapt(np.zeros((60, 2), np.float32), origin(60, names), model, {SPEAKER: 1.5, DATASET: 0.5}).proba
+    shifts = np.log(found) - np.repeat([3.0, 1.0], 30)[:, None] * np.log(proba)
+    shifts -= shifts[:, :1]
+    np.testing.assert_allclose(shifts, np.broadcast_to(shifts[0], shifts.shape), atol=1e-9)
 
 
 def test_rows_are_by_speaker_where_the_speaker_has_ten_recordings() -> None:

@@ -16,6 +16,7 @@ from eavctl.classifiers.calibration import (
     balanced,
     decide,
     fit_calibration,
+    fit_scale,
     members_of,
     nll,
     priors_of,
@@ -185,3 +186,10 @@ def test_weights_of_one_scale_find_it() -> None:
     logits, y = balanced_logits(20_000, scale=3.0)
     found = fit_calibration(logits, y, np.bincount(y), np.ones(len(y)))
     assert found.scale == pytest.approx(1 / 3, rel=0.05)
+
+
+def test_a_scale_is_found_whatever_the_bias_of_each_row_is() -> None:
+    logits, y = balanced_logits(20_000, scale=3.0)
+    bias = np.random.default_rng(0).normal(size=logits.shape)
+    found = fit_scale(logits - 3.0 * bias, y, bias, np.ones(len(y)))
+    assert found == pytest.approx(1 / 3, rel=0.05)

@@ -86,6 +86,16 @@ def test_weights_of_rows_are_those_of_scikit_learn():
     )
 
 
+def test_another_penalty_than_the_usual_one_must_be_better_by_a_margin():
+    x, labels, groups = make(4, noise=3)
+    for seed in range(4):
+        chosen = linear.fit(x, labels, groups=groups, seed=seed).chosen
+        scores = {each["penalty"]: each["uar"] for each in chosen["inner_uar"]}
+        gain = scores[chosen["penalty"]] - scores[linear.USUAL]
+        assert chosen["penalty"] == linear.USUAL or gain > linear.MARGIN
+        assert max(scores.values()) - scores[chosen["penalty"]] <= linear.MARGIN
+
+
 def test_penalty_and_calibration_are_those_of_a_plain_search():
     """Written anew: scikit-learn fitted for every penalty in every inner fold."""
     x, labels, groups = make(4, noise=3)
@@ -103,9 +113,11 @@ def test_penalty_and_calibration_are_those_of_a_plain_search():
     tried = model.chosen["inner_uar"]
     assert [each["penalty"] for each in tried] == list(linear.PENALTIES)
     assert [each["uar"] for each in tried] == pytest.approx(scores, abs=0.02)
-    best = max(range(len(tried)), key=lambda i: tried[i]["uar"])
-    assert model.chosen["penalty"] == linear.PENALTIES[best]
-    calibration = fit_calibration(found[best], y, np.bincount(y))
+    usual, best = tried[3], max(tried, key=lambda each: each["uar"])
+    assert usual["penalty"] == linear.USUAL
+    expected = best if best["uar"] > usual["uar"] + linear.MARGIN else usual
+    assert model.chosen["penalty"] == expected["penalty"]
+    calibration = fit_calibration(found[tried.index(expected)], y, np.bincount(y))
     assert model.beta == pytest.approx(calibration.scale, rel=0.02)
     assert model.bias == pytest.approx(calibration.bias, abs=0.02)
 
