@@ -19,7 +19,8 @@ from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.evaluation.protocols import LODO, Plan
+from eavctl.evaluation.plan import Plan
+from eavctl.evaluation.schemes import LODO
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features import normalize
