@@ -99,7 +99,7 @@ def extract(
     augment: Annotated[
         str | None,
         typer.Option(
-            help="Add altered copies of each recording, which only training rows take: noise, room, band, "
+            help="Add altered copies of each recording, for training only: noise, room, band, "
             "codec, gain, tempo, pitch, several such as noise,room, or all. A copy gets each with a chance "
             "of one half.",
             show_default="none",

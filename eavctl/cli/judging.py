@@ -231,12 +231,7 @@ def _card(result: Predicted, row: Row) -> list[str]:
     if row.pred != result.classes[order[0]]:
         lines += ["", f"  {_why_not_likeliest(result, row)}"]
     for reason in row.unsure:
-        import textwrap
-
-        lines += [
-            "",
-            *textwrap.wrap(f"Unsure: {reason}.", WIDTH, initial_indent="  ", subsequent_indent="  "),
-        ]
+        lines += ["", *_wrapped(f"Unsure: {reason}.")]
     right = result.right(row)
     if right is not None:
         lines += [
@@ -253,6 +248,13 @@ def _card(result: Predicted, row: Row) -> list[str]:
         if row.absent and expected is not None:
             lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
     return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    """A sentence as indented lines."""
+    import textwrap  # most answers need none
+
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _why_not_likeliest(result: Predicted, row: Row) -> str:

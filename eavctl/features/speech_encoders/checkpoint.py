@@ -50,7 +50,7 @@ class Tensors(Mapping[str, np.ndarray]):
         return self._tensors[name].shape
 
     def below(self, *prefixes: str) -> Tensors:
-        """The tensors whose names begin with the first of the prefixes that any has, without it; else all."""
+        """The tensors below the first prefix that any name has, named without it; all if there is none."""
         for prefix in prefixes:
             inner = {n.removeprefix(prefix): t for n, t in self._tensors.items() if n.startswith(prefix)}
             if inner:
