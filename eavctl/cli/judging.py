@@ -80,13 +80,13 @@ def judge(
     from eavctl.stages.predict import predict as run
 
     result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **options)
-    _introduce(found, is_named=model is not None)
-    _warn(result)
     if plot:
         from eavctl.report.analysis import draw_analysis
 
         draw_analysis(drawn, plot, _title(result))
         say(f"picture -> {plot}")
+    _introduce(found, is_named=model is not None)
+    _warn(result)
     if out:
         from eavctl.storage.tables import write_predictions
 
@@ -136,7 +136,7 @@ def _warn(found: Predicted | Planned) -> None:
 def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
     """The one audio file that ``--plot`` draws."""
     sounds = [separate["audio"]] if "audio" in separate else sources
-    if len(sounds) != 1 or sounds[0] == "-":
+    if len(sounds) != 1 or sounds[0] == "-" or os.path.isdir(sounds[0]):
         raise UsageError("--plot draws one recording; name its file")
     return sounds[0]
 

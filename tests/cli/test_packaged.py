@@ -190,6 +190,21 @@ def test_an_error_stands_alone(run, source, more, tmp_path):
     assert len(rest) <= 1
 
 
+def test_a_folder_cannot_be_drawn(run, speech, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(speech, tmp_path / "in/a.wav")
+    done = run("predict", "in", *SMALL, "--plot", "p.png")
+    assert (done.code, done.out) == (2, "")
+    assert [line.startswith("error: ") for line in done.err.splitlines()] == [True]
+
+
+@pytest.mark.parametrize("words", [("predict", "a.wav", "--model"), ("show",)])
+def test_a_mistyped_name_gives_those_of_the_packaged_models(run, words):
+    done = run(*words, "spech")
+    assert done.code == 3
+    assert all(name in done.err for name in ("spech", *models.NAMES))
+
+
 @pytest.mark.parametrize("name", models.NAMES)
 def test_show_prints_the_card(run, name):
     card = models.packaged(name)
