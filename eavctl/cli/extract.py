@@ -11,6 +11,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
 from eavctl.cli.options import (
+    SEED,
     DryRun,
     Epoch,
     Events,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from eavctl.stages.extract import Extracted, Planned
 
 FAST = "-fast"  # ends the names of variants in single precision
-SEED = 42
 
 
 def _fast(features: str) -> str:

@@ -89,6 +89,6 @@ def find(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
     name = os.fspath(model)
     if name in NAMES:
         return model if os.path.isfile(name) else packaged(name)
-    if name.isidentifier() and not os.path.exists(name):
+    if name.replace("-", "").isidentifier() and not os.path.exists(name):
         raise DataError(f"{name}: no such file, nor a packaged model; these are {', '.join(NAMES)}")
     return model

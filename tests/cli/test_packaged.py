@@ -198,11 +198,12 @@ def test_a_folder_cannot_be_drawn(run, speech, tmp_path):
     assert [line.startswith("error: ") for line in done.err.splitlines()] == [True]
 
 
+@pytest.mark.parametrize("name", ["sound", "sound-small"])
 @pytest.mark.parametrize("words", [("predict", "a.wav", "--model"), ("show",)])
-def test_a_mistyped_name_gives_those_of_the_packaged_models(run, words):
-    done = run(*words, "spech")
+def test_a_mistyped_name_gives_those_of_the_packaged_models(run, words, name):
+    done = run(*words, name)
     assert done.code == 3
-    assert all(name in done.err for name in ("spech", *models.NAMES))
+    assert all(each in done.err for each in (name, *models.NAMES))
 
 
 @pytest.mark.parametrize("name", models.NAMES)

@@ -13,10 +13,7 @@ from eavctl.errors import DataError
 from eavctl.features.speech_encoders.tensor_files import Tensor, pickled, safetensors
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
-PROCESSOR, EXTRACTOR = (
-    "processor_config.json",
-    "feature_extractor",
-)  # since transformers 5: the file and its key
+PROCESSOR, EXTRACTOR = "processor_config.json", "feature_extractor"  # the file, and its key for the latter
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
 FILES = (CONFIG, PREPROCESSOR, PROCESSOR, SAFETENSORS, PICKLED)
 
