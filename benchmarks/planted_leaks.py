@@ -21,7 +21,7 @@ import soundfile
 
 from eavctl.errors import EavctlError
 from eavctl.evaluation.names import suspicions
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import Choice, extract
 from eavctl.storage import tables

@@ -27,7 +27,8 @@ from eavctl.encoders.choice import settings_of_size
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import clusters_of, paired_difference, score_intervals
 from eavctl.evaluation.metrics import confusion_matrix, indices, uar
-from eavctl.evaluation.protocols import Split, splits
+from eavctl.evaluation.plan import Split
+from eavctl.evaluation.protocols import splits
 from eavctl.fusion.networks.model import Design, StreamDesign, fit
 from eavctl.fusion.subsets import subsets_of
 from eavctl.storage import files

@@ -11,6 +11,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
 from eavctl.cli.options import (
+    SEED,
     DryRun,
     Epoch,
     Events,
@@ -20,7 +21,7 @@ from eavctl.cli.options import (
     Json,
     Layout,
     Rejected,
-    Seed,
+    SeedIfGiven,
     Segment,
     Strict,
     Where,
@@ -98,7 +99,7 @@ def extract(
     augment: Annotated[
         str | None,
         typer.Option(
-            help="Add altered copies of each recording, which only training rows take: noise, room, band, "
+            help="Add altered copies of each recording, for training only: noise, room, band, "
             "codec, gain, tempo, pitch, several such as noise,room, or all. A copy gets each with a chance "
             "of one half.",
             show_default="none",
@@ -108,7 +109,7 @@ def extract(
         int | None,
         typer.Option(min=1, max=100, help="Make this many altered copies.", show_default="1"),
     ] = None,
-    seed: Seed = 42,
+    seed: SeedIfGiven = None,
     rejected: Rejected = None,
     strict: Strict = False,
     distinct_names: Annotated[
@@ -157,15 +158,16 @@ def extract(
     _print_result(result, recipe, outputs, as_json)
 
 
-def _augmentation(names: str | None, copies: int | None, seed: int) -> Augmentation | None:
+def _augmentation(names: str | None, copies: int | None, seed: int | None) -> Augmentation | None:
     """The altered copies that are asked for, if any."""
     if names is None:
-        if copies is not None:
-            raise UsageError("--copies needs --augment, such as --augment all")
+        for option, value in (("--copies", copies), ("--seed", seed)):
+            if value is not None:
+                raise UsageError(f"{option} needs --augment, such as --augment all")
         return None
     from eavctl.extraction.augmentation import parse
 
-    return parse(names, copies or 1, seed)
+    return parse(names, copies or 1, SEED if seed is None else seed)
 
 
 def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:

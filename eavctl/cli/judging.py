@@ -75,17 +75,18 @@ def judge(
         "strict": strict,
     }
     if dry_run:
-        _print_plan(sources, found, options, written, as_json)
+        _print_plan(sources, found, options, written, is_named=model is not None, as_json=as_json)
         return
     from eavctl.stages.predict import predict as run
 
     result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **options)
-    _warn(result)
     if plot:
         from eavctl.report.analysis import draw_analysis
 
         draw_analysis(drawn, plot, _title(result))
         say(f"picture -> {plot}")
+    _introduce(found, is_named=model is not None)
+    _warn(result)
     if out:
         from eavctl.storage.tables import write_predictions
 
@@ -105,12 +106,15 @@ def _print_plan(
     model: str | os.PathLike[str],
     options: Mapping[str, Any],
     outputs: Sequence[Any],
+    *,
+    is_named: bool,
     as_json: bool,
 ) -> None:
     """Print what would be judged."""
     from eavctl.stages.predict import plan
 
     planned = plan(sources, model, **options)
+    _introduce(model, is_named=is_named)
     _warn(planned)
     say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
@@ -132,7 +136,7 @@ def _warn(found: Predicted | Planned) -> None:
 def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
     """The one audio file that ``--plot`` draws."""
     sounds = [separate["audio"]] if "audio" in separate else sources
-    if len(sounds) != 1 or sounds[0] == "-":
+    if len(sounds) != 1 or sounds[0] == "-" or os.path.isdir(sounds[0]):
         raise UsageError("--plot draws one recording; name its file")
     return sounds[0]
 
@@ -149,33 +153,32 @@ def _title(result: Predicted) -> str:
 
 
 def _find(model: Path | None, weights: Sequence[Path]) -> str | os.PathLike[str]:
-    """The model file that is named, that of the working folder, or a packaged model, which is introduced."""
-    if model is None and DEFAULT_MODEL.is_file():
-        return DEFAULT_MODEL
-    found = packaged.best(with_weights=bool(weights)) if model is None else packaged.find(model)
-    if isinstance(found, packaged.PackagedModel):
-        _introduce(found)
-        if model is None:
-            _say_what_is_better(found)
-    return found
+    """The model that is named, that of the working folder, or the better packaged one."""
+    if model is not None:
+        return packaged.find(model)
+    return DEFAULT_MODEL if DEFAULT_MODEL.is_file() else packaged.best(with_weights=bool(weights))
 
 
-def _introduce(model: packaged.PackagedModel) -> None:
+def _introduce(model: str | os.PathLike[str], *, is_named: bool) -> None:
+    """Say what a packaged model is for; called after the judgement, so that an error stands alone."""
+    if not isinstance(model, packaged.PackagedModel):
+        return
     say(
         f"packaged model {model}: {', '.join(model.languages)} speech; {', '.join(model.classes)}; "
         f"{model.licence}, for research only"
     )
+    if not is_named:
+        _say_what_is_better(model)
 
 
 def _say_what_is_better(model: packaged.PackagedModel) -> None:
     """How to have a better answer than that of a packaged model that the user did not choose."""
-    own = "train your own: eavctl train-svm feats.parquet -o svm.joblib"
-    if model.name == packaged.NAMES[0]:
-        say(own)
-        return
-    from eavctl.features.speech_encoders.packaged import INSTALL
+    own = "for other classes or recordings: eavctl train-linear one.parquet other.parquet -o own.joblib"
+    if model.name != packaged.NAMES[0]:
+        from eavctl.features.speech_encoders.packaged import INSTALL
 
-    say(f"for the better model {packaged.NAMES[0]}: {INSTALL}; or {own}")
+        own = f"for the better model {packaged.NAMES[0]}: {INSTALL}; {own}"
+    say(own)
 
 
 def _used(result: Predicted) -> str:
@@ -228,12 +231,7 @@ def _card(result: Predicted, row: Row) -> list[str]:
     if row.pred != result.classes[order[0]]:
         lines += ["", f"  {_why_not_likeliest(result, row)}"]
     for reason in row.unsure:
-        import textwrap
-
-        lines += [
-            "",
-            *textwrap.wrap(f"Unsure: {reason}.", WIDTH, initial_indent="  ", subsequent_indent="  "),
-        ]
+        lines += ["", *_wrapped(f"Unsure: {reason}.")]
     right = result.right(row)
     if right is not None:
         lines += [
@@ -250,6 +248,13 @@ def _card(result: Predicted, row: Row) -> list[str]:
         if row.absent and expected is not None:
             lines.append(f"  With these alone, the UAR of training's out-of-fold test was {expected:.3f}.")
     return lines
+
+
+def _wrapped(text: str) -> list[str]:
+    """A sentence as indented lines."""
+    import textwrap  # most answers need none
+
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _why_not_likeliest(result: Predicted, row: Row) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,9 +39,10 @@ Version = Annotated[
     bool,
     typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
 ]
-Seed = Annotated[
-    int, typer.Option("--seed", "-s", min=0, max=MOST_SEED, help="Draw all random numbers from this seed.")
-]
+SEED = 42
+_SEED: dict[str, Any] = {"min": 0, "max": MOST_SEED, "help": "Draw all random numbers from this seed."}
+Seed = Annotated[int, typer.Option("--seed", "-s", **_SEED)]
+SeedIfGiven = Annotated[int | None, typer.Option("--seed", "-s", **_SEED, show_default=str(SEED))]
 Force = Annotated[
     bool,
     typer.Option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -21,9 +21,8 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Tables,
-    check_stdout,
 )
-from eavctl.cli.training import run_training
+from eavctl.cli.training import run_on_columns
 from eavctl.cli.values import read_labels
 
 
@@ -73,22 +72,21 @@ def train_linear(
     from eavctl.stages import train_linear as stage
     from eavctl.training.cross_validation import Evaluation
 
-    check_stdout(as_json, out, predictions)
-    options: dict[str, Any] = {
-        "predictions": predictions,
-        "evaluation": Evaluation(protocol, folds, group, seed),
-        "normalize": normalize,
-        "labels": read_labels(labels),
-        "corpora": corpora,
-        "answers": [name.strip() for name in answers.split(",")] if answers else [],
-        "force": force,
-    }
-    run_training(
+    run_on_columns(
         "train-linear",
-        f"a logistic regression on {', '.join(tables)}",
-        [out, predictions],
-        lambda: stage.plan(tables, out, **options),
-        lambda tick: stage.train_linear(tables, out, jobs=jobs, on_fold=tick, **options),
+        "a logistic regression",
+        tables,
+        out,
+        stage.plan,
+        stage.train_linear,
+        predictions=predictions,
+        evaluation=Evaluation(protocol, folds, group, seed),
+        normalize=normalize,
+        labels=read_labels(labels),
+        corpora=corpora,
+        answers=[name.strip() for name in answers.split(",")] if answers else [],
+        jobs=jobs,
+        force=force,
         dry_run=dry_run,
         as_json=as_json,
     )

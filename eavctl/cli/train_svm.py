@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,9 +22,8 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Tables,
-    check_stdout,
 )
-from eavctl.cli.training import run_training
+from eavctl.cli.training import run_on_columns
 from eavctl.cli.values import read_labels
 
 
@@ -60,21 +59,20 @@ def train_svm(
     from eavctl.stages import train_svm as stage
     from eavctl.training.cross_validation import Evaluation
 
-    check_stdout(as_json, out, predictions)
-    options: dict[str, Any] = {
-        "predictions": predictions,
-        "evaluation": Evaluation(protocol, folds, group, seed),
-        "normalize": normalize,
-        "labels": read_labels(labels),
-        "corpora": corpora,
-        "force": force,
-    }
-    run_training(
+    run_on_columns(
         "train-svm",
-        f"a support vector machine on {', '.join(tables)}",
-        [out, predictions],
-        lambda: stage.plan(tables, out, **options),
-        lambda tick: stage.train_svm(tables, out, jobs=jobs, on_fold=tick, **options),
+        "a support vector machine",
+        tables,
+        out,
+        stage.plan,
+        stage.train_svm,
+        predictions=predictions,
+        evaluation=Evaluation(protocol, folds, group, seed),
+        normalize=normalize,
+        labels=read_labels(labels),
+        corpora=corpora,
+        jobs=jobs,
+        force=force,
         dry_run=dry_run,
         as_json=as_json,
     )

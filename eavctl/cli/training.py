@@ -6,9 +6,11 @@ import contextlib
 import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
+from eavctl.cli.options import check_stdout
 from eavctl.cli.scores import adapted_lines, print_fusion, print_scores
 
 if TYPE_CHECKING:
@@ -62,6 +64,41 @@ def run_training(
     say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
     if as_json:
         emit_result(command, files, _summary(meta), up_to_date=trained.up_to_date)
+
+
+def run_on_columns(
+    command: str,
+    name: str,
+    tables: Sequence[str],
+    out: Path,
+    plan: Callable[..., Planned],
+    train: Callable[..., Trained],
+    *,
+    predictions: Path | None,
+    jobs: int,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Train a classifier of columns, or plan it, and print the outcome.
+
+    Parameters
+    ----------
+    name : of the classifier, with its article.
+    plan, train : of the stage.
+    options : keywords of both.
+    """
+    check_stdout(as_json, out, predictions)
+    options["predictions"] = predictions
+    run_training(
+        command,
+        f"{name} on {', '.join(tables)}",
+        [out, predictions],
+        lambda: plan(tables, out, **options),
+        lambda tick: train(tables, out, jobs=jobs, on_fold=tick, **options),
+        dry_run=dry_run,
+        as_json=as_json,
+    )
 
 
 @contextlib.contextmanager

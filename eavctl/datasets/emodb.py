@@ -8,13 +8,13 @@ first letter of the emotion in German, and the version.
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.file_names import acted_speech, recogniser
+from eavctl.datasets.manifest import Manifest
 from eavctl.registry import register
 
-NAME = re.compile(r"(03|08|09|1[0-6])(?:a0[12457]|b0[1239]|b10)([WLEAFTN])[a-f]")
+NAME = re.compile(r"(?P<speaker>03|08|09|1[0-6])(?:a0[12457]|b0[1239]|b10)(?P<emotion>[WLEAFTN])[a-f]")
 EMOTIONS = {
     "W": "anger",  # Wut
     "L": "boredom",  # Langeweile
@@ -24,16 +24,9 @@ EMOTIONS = {
     "T": "sadness",  # Trauer
     "N": "neutral",
 }
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
-def recognise(root: Path) -> bool:
-    """Whether the recordings below ``root`` have names of EmoDB."""
-    first = list(islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
-    return bool(first) and all(NAME.fullmatch(path.stem) for path in first)
-
-
-@register("layouts", "emodb", recognise=recognise, priority=1)
+@register("layouts", "emodb", recognise=recogniser(NAME), priority=1)
 def scan(root: Path) -> Manifest:
     """Read every recording below ``root`` that has a name of EmoDB, in any folder.
 
@@ -41,17 +34,4 @@ def scan(root: Path) -> Manifest:
     ------
     DataError : no such recordings.
     """
-    records = []
-    for path in media_files(root):
-        if parts := NAME.fullmatch(path.stem):
-            speaker, emotion = parts.groups()
-            records.append(
-                {
-                    "clip_id": path.stem,
-                    "dataset": "emodb",
-                    "subject": speaker,
-                    "label": EMOTIONS[emotion],
-                    "audio_path": path.relative_to(root).as_posix(),
-                }
-            )
-    return build(records, root, "emodb", classes=tuple(EMOTIONS.values()))
+    return acted_speech(root, "emodb", NAME, EMOTIONS)

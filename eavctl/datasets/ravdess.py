@@ -8,26 +8,19 @@ Reference: Livingstone and Russo, The Ryerson Audio-Visual Database of Emotional
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.file_names import matching, recogniser
+from eavctl.datasets.manifest import Manifest, build
 from eavctl.registry import register
 
 NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(\d\d)")
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgust", "surprised")
 TASKS = {"01": "speech", "02": "song"}
 HOLDS = {"01": ("audio_path", "video_path"), "02": ("video_path",), "03": ("audio_path",)}
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
-def recognise(root: Path) -> bool:
-    """Whether the recordings below ``root`` have names of RAVDESS."""
-    first = list(islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
-    return bool(first) and all(NAME.fullmatch(path.stem) for path in first)
-
-
-@register("layouts", "ravdess", recognise=recognise, priority=1)
+@register("layouts", "ravdess", recognise=recogniser(NAME), priority=1)
 def scan(root: Path) -> Manifest:
     """Read every recording below ``root`` that has a name of RAVDESS, in any folder.
 
@@ -40,9 +33,9 @@ def scan(root: Path) -> Manifest:
     """
     clips: dict[str, dict[str, str]] = {}
     repeated = []
-    named = [path for path in media_files(root) if NAME.fullmatch(path.stem)]
-    for path in sorted(named, key=lambda p: p.stem, reverse=True):  # audio alone first, then video
-        modality, channel, emotion, *_, actor = path.stem.split("-")
+    named = sorted(matching(root, NAME), key=lambda each: each[0].stem, reverse=True)
+    for path, match in named:  # audio alone first, then video
+        modality, channel, emotion, *_, actor = match.groups()
         facts = {
             "clip_id": path.stem[3:],
             "dataset": "ravdess",

@@ -23,8 +23,8 @@ UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
     "session": ("dataset", "subject"),
     "trial": ("dataset", "subject", "session"),
 }
+SUBJECT, CLIP, DATASET, RECORDING = "subject", "clip_id", "dataset", "recording"  # keys
 BLOCK = "block"
-RECORDING = "recording"
 TOLERANCE_S = 1e-6  # seconds; a shorter overlap does not count
 
 

@@ -198,7 +198,7 @@ def parse(text: str, copies: int, seed: int) -> Augmentation:
 def _in_place(stretch: Stretch, altered: np.ndarray, first: float, last: float) -> Stretch:
     """The altered part of a recording from ``first`` to ``last`` seconds, cut by the recording's times.
 
-    Of a part with another tempo, a segment has its own length, and begins where the same words do.
+    If the tempo was altered, a segment keeps its length and begins at the same words.
     """
     inner = sampled(stretch.name, altered, stretch.rate)
     factor = (last - first) / inner.duration

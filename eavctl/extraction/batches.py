@@ -127,9 +127,8 @@ def _describe_batch(
     if part and (kept := _read_part(part)):
         return kept
     batch, x = Batch(len(records)), []
-    with threadpool_limits(
-        1
-    ):  # one thread a process: nested pools are slower, and sums depend on the number of threads
+    # One thread a process: nested pools are slower, and sums depend on the number of threads.
+    with threadpool_limits(1):
         for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
             x += _describe_file(recipe, root, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)

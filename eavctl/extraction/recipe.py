@@ -180,7 +180,7 @@ class Recipe:
         return replace(self, settings={**self.settings, "weights": found.identity}, weights=found)
 
     def compute(self, signal: Any, rate: float) -> Any:
-        """What the feature set gives for a signal, which is not cut: an array, or one with an account."""
+        """The features of a whole signal: an array, or an array with an account."""
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
         return self.entry.thing(signal, rate, *encoder, **self.settings)

@@ -80,7 +80,12 @@ _MEAN, _SCALE, _LINEAR, _SQUARE = np.array(list(RULE.values())).T
 
 
 def require_speech(signal: np.ndarray, rate: float) -> None:
-    """Raise a SignalError if a recording, of parameters as in `holds_speech`, holds no speech."""
+    """Refuse a recording without speech; parameters are those of `holds_speech`.
+
+    Raises
+    ------
+    SignalError : no speech was found, or the recording is silent.
+    """
     if holds_speech(signal, rate):
         return
     power = np.mean(np.square(signal - signal.mean(dtype=np.float64)))
@@ -144,8 +149,8 @@ def measures(signal: np.ndarray, rate: int) -> np.ndarray:
     float64, one value for each of `NAMES`:
 
     - share of active frames, and of voiced ones among them;
-    - harmonics-to-noise ratio: mean, deviation, and correlation with the level, for in speech the loud sounds
-      are voiced;
+    - harmonics-to-noise ratio: mean, deviation, and correlation with the level, because loud sounds of
+      speech are voiced;
     - pitch: logarithm of the median step in 20 ms, shares of steps that are very small (instruments and
       machines hold their pitch) and large, deviation and median in semitones, and logarithm of the mean
       length of voiced runs;
@@ -167,9 +172,11 @@ class _Frames(NamedTuple):
     Parameters
     ----------
     power : shape (n_frames, n_bins), with a floor.
+    mel_db : dB, shape (n_frames, n_mels).
     level : dB, shape (n_frames,).
     loud : dB, the level of the loud frames.
     active : bool, shape (n_frames,): not in a pause.
+    track : pitch, every second frame.
     """
 
     power: np.ndarray

@@ -55,7 +55,7 @@ def check(layers: Sequence[int], statistics: Sequence[Statistic], weights: str |
         n_blocks = size_of(weights).n_blocks
     except ValueError:
         raise UsageError(
-            f"'speech-encoder': weights is set by their content, and is not {weights!r}; name their folder "
+            f"'speech-encoder': {weights!r} does not identify weights by their content; name their folder "
             "with --weights"
         ) from None
     if layers[-1] > n_blocks:

@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from eavctl.errors import DataError
+
 FOLDER = Path(__file__).parent
 NAMES = ("speech", "speech-small")  # the better one first
 
@@ -78,6 +80,15 @@ def best(*, with_weights: bool = False) -> PackagedModel:
 
 
 def find(model: str | os.PathLike[str]) -> str | os.PathLike[str]:
-    """The packaged model of this name, unless there is a file of the name; else the path itself."""
+    """The packaged model of this name, unless there is a file of the name; else the path itself.
+
+    Raises
+    ------
+    DataError : a name without an ending, of neither a packaged model nor a file.
+    """
     name = os.fspath(model)
-    return packaged(name) if name in NAMES and not os.path.isfile(name) else model
+    if name in NAMES:
+        return model if os.path.isfile(name) else packaged(name)
+    if name.replace("-", "").isidentifier() and not os.path.exists(name):
+        raise DataError(f"{name}: no such file, nor a packaged model; these are {', '.join(NAMES)}")
+    return model

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eavctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from eavctl.classifiers.novelty import Novelty
 
 HELD_OUT = {"datasets": "data sets", "clips": "recordings", "subjects": "speakers"}
 
@@ -16,8 +19,7 @@ class Doubts:
 
     Parameters
     ----------
-    novelty : a `eavctl.classifiers.novelty.Novelty` of the model; None judges no recording as unlike the
-        training data.
+    novelty : of the model; None judges no recording as unlike the training data.
     abstain : answers of a lower probability are unsure, 0 to 1.
 
     Raises
@@ -25,7 +27,7 @@ class Doubts:
     UsageError : ``abstain`` is out of range.
     """
 
-    def __init__(self, novelty: Any, abstain: float) -> None:
+    def __init__(self, novelty: Novelty | None, abstain: float) -> None:
         if not 0 <= abstain <= 1:
             raise UsageError(f"--abstain is a probability, 0 to 1, not {abstain:g}")
         self._novelty, self._abstain = novelty, abstain
@@ -50,7 +52,7 @@ class Doubts:
         probability : of the answer.
         """
         found = []
-        if distance > 1:
+        if self._novelty and distance > 1:
             measured = self._novelty.measured
             over = HELD_OUT.get(measured["over"], measured["over"])
             found.append(

@@ -163,7 +163,7 @@ class Predictor:
 
     @property
     def normalize(self) -> str | None:
-        """By what features are standardised, ``"speaker"`` or ``"dataset"``: several of each are needed."""
+        """``"speaker"`` or ``"dataset"`` where features are standardised by several recordings of one."""
         return self.model.meta.protocol.normalize
 
     @cached_property

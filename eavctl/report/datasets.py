@@ -9,12 +9,14 @@ from eavctl.evaluation import formatting
 from eavctl.report.markup import Markup, el
 from eavctl.report.pictures import score_cell
 
+SCORES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
+
 
 def dataset_table(model: Mapping[str, Any]) -> Markup | None:
     """A row for each data set, and one for their mean; None for predictions of a single data set."""
     if not model["per_dataset"]:
         return None
-    titles = ("UAR", "macro F1", "accuracy", "chance (UAR)", "rows")
+    titles = (*SCORES.values(), "chance (UAR)", "rows")
     head = el("tr", el("th", ""), [el("th", title, scope="col") for title in titles])
     rows = [_row(entry) for entry in model["per_dataset"]]
     over = model["over_datasets"]
@@ -30,10 +32,7 @@ def dataset_table(model: Mapping[str, Any]) -> Markup | None:
 
 
 def _row(entry: Mapping[str, Any]) -> Markup:
-    scores = [score_cell(entry[key], entry["chance"] if key == "uar" else None) for key in _SCORES]
+    scores = [score_cell(entry[key], entry["chance"] if key == "uar" else None) for key in SCORES]
     facts = (formatting.number(entry["chance"]), f"{entry['n_rows']:,}")
     cells = [el("td", cell) for cell in (*scores, *facts)]
     return el("tr", el("th", entry["dataset"], scope="row"), cells)
-
-
-_SCORES = ("uar", "macro_f1", "accuracy")

@@ -21,9 +21,8 @@ SABINE = 0.161  # s/m
 MIXING_S = 0.02  # from here on, reflections are too dense to be told apart
 STOP_DB = -80.0
 EDGE_OCTAVES = 1 / 6  # width of the edges of a band
-VOCODER_S = (
-    0.064  # window of the phase vocoder: the harmonics of a deep voice are apart, transients still short
-)
+# Window of the phase vocoder: the harmonics of a deep voice are apart, and transients still short.
+VOCODER_S = 0.064
 ENVELOPE_HZ = 100
 
 
@@ -230,9 +229,7 @@ def equalized(signal: np.ndarray, rate: int, hz: ArrayLike, gains_db: ArrayLike)
 
 def shaped(signal: np.ndarray, rate: int, response_db: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
     """The signal through a filter without delay, given by its response in dB at frequencies in Hz."""
-    n_fft = fast_length(
-        len(signal) + rate // 10
-    )  # what the filter spreads to one end must not reach the other
+    n_fft = fast_length(len(signal) + rate // 10)  # the filter must not spread from one end to the other
     hz = np.arange(n_fft // 2 + 1) * (rate / n_fft)
     gains = (10 ** (response_db(hz) / 20)).astype(np.float32)
     return np.asarray(irfft(rfft(signal, n_fft) * gains, n_fft)[: len(signal)], np.float32)
@@ -278,9 +275,8 @@ def stretched(signal: np.ndarray, rate: int, factor: float) -> np.ndarray:
     sizes = (1 - share) * np.abs(spectra[before]) + share * np.abs(later)
     # The phases of a bin's centre advance by a quarter of a turn for each number of a bin, in each hop.
     quarters = np.arange(spectra.shape[1]) % 4
-    turns = np.angle(later * spectra[before].conj()) / np.float32(2 * np.pi) - (quarters / 4).astype(
-        np.float32
-    )
+    turns = np.angle(later * spectra[before].conj()) / np.float32(2 * np.pi)
+    turns -= (quarters / 4).astype(np.float32)
     turns -= np.round(turns)
     total = np.cumsum(turns, axis=0, dtype=np.float64)
     total += np.angle(spectra[0]) / (2 * np.pi) - turns

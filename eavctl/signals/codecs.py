@@ -1,4 +1,4 @@
-"""Audio codecs at low bit rates, there and back in memory: what a call or a message does to a voice."""
+"""Encode and decode audio in memory at low bit rates, as a call or a message does to a voice."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from eavctl.storage.paths import Paths, listed
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
-from eavctl.training.rows import EQUAL, read_training_set
+from eavctl.training.rows import EQUAL
 from eavctl.training.train import Planned, Targets, Trained
 
 
@@ -89,8 +89,9 @@ def train_dnn(
     """
     paths = listed(tables)
     targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, log_dir)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = training.guarded_rows(
+        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+    )
     return training.train(data, targets, fitter, evaluation or Evaluation(), force=force, on_fold=on_fold)
 
 
@@ -116,8 +117,9 @@ def plan(
     """
     paths = listed(tables)
     targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, None)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = training.guarded_rows(
+        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+    )
     return training.plan(data, targets, fitter, evaluation or Evaluation(), force=force)
 
 

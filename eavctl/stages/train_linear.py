@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from eavctl.progress import Tick, silent
-from eavctl.storage.paths import Paths, listed
+from eavctl.storage.paths import Paths
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.linear_fitter import LinearFitter
-from eavctl.training.rows import EQUAL, read_training_set
+from eavctl.training.rows import EQUAL, TrainingSet
 from eavctl.training.train import Planned, Targets, Trained
 
 CENTRED = "centred"
@@ -51,16 +52,9 @@ def train_linear(
     DataError : a table that cannot be read, holds tensors, or does not fit the protocol.
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
-    paths, evaluation = listed(tables), evaluation or Evaluation()
+    evaluation = evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(
-        paths,
-        normalize=normalize,
-        labels=labels,
-        corpora=EQUAL if fitter.centred else corpora,
-        answers=answers,
-    )
+    data = _rows(tables, targets, fitter, force, corpora, normalize=normalize, labels=labels, answers=answers)
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
@@ -82,14 +76,15 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_linear` raises them before it fits.
     """
-    paths, evaluation = listed(tables), evaluation or Evaluation()
+    evaluation = evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, centred=corpora == CENTRED)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(
-        paths,
-        normalize=normalize,
-        labels=labels,
-        corpora=EQUAL if fitter.centred else corpora,
-        answers=answers,
-    )
+    data = _rows(tables, targets, fitter, force, corpora, normalize=normalize, labels=labels, answers=answers)
     return training.plan(data, targets, fitter, evaluation, force=force)
+
+
+def _rows(
+    tables: Paths, targets: Targets, fitter: LinearFitter, force: bool, corpora: str, **choices: Any
+) -> TrainingSet:
+    """The rows of the tables; data sets that are centred count alike."""
+    corpora = EQUAL if fitter.centred else corpora
+    return training.guarded_rows(tables, targets, fitter, force=force, corpora=corpora, **choices)

@@ -6,10 +6,10 @@ import os
 from collections.abc import Mapping
 
 from eavctl.progress import Tick, silent
-from eavctl.storage.paths import Paths, listed
+from eavctl.storage.paths import Paths
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
-from eavctl.training.rows import EQUAL, read_training_set
+from eavctl.training.rows import EQUAL
 from eavctl.training.svm_fitter import SvmFitter
 from eavctl.training.train import Planned, Targets, Trained
 
@@ -46,10 +46,11 @@ def train_svm(
     DataError : a table that cannot be read, holds tensors, or does not fit the protocol.
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
-    paths, evaluation = listed(tables), evaluation or Evaluation()
+    evaluation = evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, jobs)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = training.guarded_rows(
+        tables, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+    )
     return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
 
 
@@ -70,8 +71,9 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train_svm` raises them before it fits.
     """
-    paths, evaluation = listed(tables), evaluation or Evaluation()
+    evaluation = evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed)
-    training.guard(targets, fitter, paths, force=force)
-    data = read_training_set(paths, normalize=normalize, labels=labels, corpora=corpora)
+    data = training.guarded_rows(
+        tables, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+    )
     return training.plan(data, targets, fitter, evaluation, force=force)

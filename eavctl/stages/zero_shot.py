@@ -19,7 +19,7 @@ from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import metrics
 from eavctl.evaluation.intervals import clusters_of
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.zero_shot import score
 from eavctl.fusion.networks.alignment import AlignmentSettings
 from eavctl.fusion.networks.model import Design

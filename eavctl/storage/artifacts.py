@@ -296,7 +296,9 @@ def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise DataError(f"{path}: not a model file, or damaged ({type(error).__name__})") from error
     meta = parts.get("meta") if isinstance(parts, dict) else None
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise DataError(f"{path}: not an eavctl model; train one with 'eavctl train-svm' or 'train-dnn'")
+        raise DataError(
+            f"{path}: not an eavctl model; train one with 'eavctl train-linear', 'train-svm' or 'train-dnn'"
+        )
     if not isinstance(version := meta.get("format_version"), int) or version > FORMAT_VERSION:
         raise DataError(f"{path}: written by a newer eavctl; upgrade")
     return _verified(path, {str(key): value for key, value in parts.items()})

@@ -9,10 +9,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import math
 import os
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,13 +22,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
-from eavctl.errors import DataError, EavctlError
-from eavctl.storage import files
+from eavctl.errors import DataError
+from eavctl.storage import files, parquet
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
 from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
-from eavctl.storage.ownership import NAMES, PARQUET, REJECTED_COLUMNS, describe
+from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS
 from eavctl.storage.provenance import canonical_json
 
 if TYPE_CHECKING:
@@ -38,7 +36,6 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the recording of a row
 NAMES_RECORDINGS = 3
-META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 TENSOR = "x"
 PRED, PROBA, UNSURE = "pred", "proba_", "unsure"
 # Columns with the out-of-fold accuracy of such predictions: key in `reliability`'s bins, and type.
@@ -212,7 +209,7 @@ class FeatureWriter:
     def __enter__(self) -> FeatureWriter:
         with ExitStack() as stack:
             handle = stack.enter_context(files.atomic_write(self.path))
-            self._writer = pq.ParquetWriter(handle, self.schema, **_parquet_options(self.schema))
+            self._writer = pq.ParquetWriter(handle, self.schema, **parquet.options(self.schema))
             self._file = stack.pop_all()
         return self
 
@@ -259,7 +256,7 @@ class FeatureWriter:
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
         full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
-        self._writer.add_key_value_metadata(_metadata(full, self.schema, self.n_rows))
+        self._writer.add_key_value_metadata(parquet.with_checksum(full, self.schema, self.n_rows))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -308,41 +305,10 @@ def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
 
 
 def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
-    arrow = arrow.replace_schema_metadata(_metadata(meta, arrow.schema, len(arrow)))
+    arrow = arrow.replace_schema_metadata(parquet.with_checksum(meta, arrow.schema, len(arrow)))
     buffer = io.BytesIO()
-    pq.write_table(arrow, buffer, **_parquet_options(arrow.schema))
+    pq.write_table(arrow, buffer, **parquet.options(arrow.schema))
     files.write_bytes(path, buffer.getvalue())
-
-
-def _metadata(meta: dict[str, Any], schema: pa.Schema, n_rows: int) -> dict[bytes, bytes]:
-    """The metadata of a table with their checksum; Parquet's own checksums cover only pages."""
-    content = canonical_json(meta).encode()
-    return {META_KEY: content, CHECKSUM_KEY: _checksum(content, schema, n_rows)}
-
-
-def _checksum(content: bytes, schema: pa.Schema, n_rows: int) -> bytes:
-    """CRC-32 of the metadata, the columns with their types, and the number of rows, as text."""
-    columns = [[field.name, str(field.type), *_dtype_and_shape(field)] for field in schema]
-    return b"%08x" % zlib.crc32(json.dumps([columns, n_rows]).encode(), zlib.crc32(content))
-
-
-def _dtype_and_shape(field: pa.Field) -> list[str]:
-    """Dtype and shape in the metadata of a tensor field; empty for other fields."""
-    about = field.metadata or {}
-    return [about[key].decode("latin-1") for key in (b"dtype", b"shape") if key in about]
-
-
-def _parquet_options(schema: pa.Schema) -> dict[str, Any]:
-    """Options of Parquet: dictionaries and zstd for text, fast lz4 for tensors, which may be padded."""
-    texts = [name for name in schema.names if schema.field(name).type == pa.string()]
-    packed = {name: "lz4" if holds_tensors(schema.field(name)) else "none" for name in schema.names}
-    return {
-        "compression": packed | dict.fromkeys(texts, "zstd"),
-        "use_dictionary": texts,
-        "write_statistics": texts,
-        "store_schema": True,
-        "write_page_checksum": True,
-    }
 
 
 # --- reading ----------------------------------------------------------------------------------------------
@@ -356,7 +322,7 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     DataError : no such file, not a Parquet file, or damaged.
     """
     with _opened(path) as source:
-        return _meta(source)
+        return parquet.meta_of(source)
 
 
 def verify(path: str | os.PathLike[str]) -> None:
@@ -380,8 +346,8 @@ def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
     """
     with _opened(path, "features") as source:
         columns = _feature_names(source)
-        is_tensor = columns == [TENSOR]
-        return FeatureMeta.from_json({**_meta(source), "columns": None if is_tensor else columns}, path)
+        named = None if columns == [TENSOR] else columns
+        return FeatureMeta.from_json({**parquet.meta_of(source), "columns": named}, path)
 
 
 def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -403,7 +369,7 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     DataError : no such file, damaged, not a feature table, or of a newer schema version.
     """
     with _opened(path, "features") as source:
-        meta, keys = _meta(source), _read_keys(source)
+        meta, keys = parquet.meta_of(source), _read_keys(source)
         names = _feature_names(source)
         groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
         if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
@@ -420,7 +386,7 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
         class that is not in the classes.
     """
     with _opened(path, "predictions") as source:
-        meta, keys, arrow = _meta(source), _read_keys(source), source.read()
+        meta, keys, arrow = parquet.meta_of(source), _read_keys(source), source.read()
         classes = tuple(meta["classes"])
         proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
         pred = np.array(arrow[PRED].to_pylist(), dtype=object)
@@ -476,35 +442,15 @@ _HINTS = {
 @contextlib.contextmanager
 def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
     """Open a Parquet file, of the given kind if any; exceptions on damaged files become a DataError."""
-    with files.opened(path) as handle:
-        if handle.read(len(PARQUET)) != PARQUET:
-            wanted = NAMES[kind] if kind else "a table (.parquet)"
-            raise DataError(f"{path}: this is {describe(path)}; {wanted} is needed")
-        handle.seek(0)
-        try:
-            file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
-            with pq.ParquetFile(file, page_checksum_verification=True) as source:
-                _check(source, path, kind)
-                yield source
-        except EavctlError:
-            raise
-        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{path}: damaged, create it again ({reason})") from error
-        except MemoryError:
-            raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
+    with parquet.opened(path, NAMES[kind] if kind else "a table (.parquet)") as source:
+        if kind:
+            _check(source, path, kind)
+        yield source
 
 
-def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | None) -> None:
-    """Verify the checksum of a table, and that it is of the given kind, if any."""
-    found = source.metadata.metadata or {}
-    if CHECKSUM_KEY in found:
-        checksum = _checksum(found[META_KEY], source.schema_arrow, source.metadata.num_rows)
-        if found[CHECKSUM_KEY] != checksum:
-            raise DataError(f"{path}: damaged, create it again (its checksum does not match)")
-    if kind is None:
-        return
-    meta = _meta(source)
+def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> None:
+    """Check that a table is of the given kind, and has what this kind needs."""
+    meta = parquet.meta_of(source)
     if meta.get("kind") != kind:
         is_ours = isinstance(meta.get("kind"), str)
         name = (
@@ -523,11 +469,6 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str | Non
     invalid = [name for name, kinds in _NEEDED[kind].items() if not isinstance(meta.get(name), kinds)]
     if invalid or (kind == "predictions" and not meta["classes"]):
         raise DataError(f"{path}: the metadata of the table lack {', '.join(invalid) or 'classes'}")
-
-
-def _meta(source: pq.ParquetFile) -> dict[str, Any]:
-    meta = json.loads((source.metadata.metadata or {}).get(META_KEY, b"{}"))
-    return meta if isinstance(meta, dict) else {}
 
 
 def _feature_names(source: pq.ParquetFile) -> list[str]:

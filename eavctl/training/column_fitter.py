@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.training.rows import TableFacts
 
 

@@ -17,7 +17,8 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import present_rows
 from eavctl.errors import DataError
 from eavctl.evaluation import leakage
-from eavctl.evaluation.protocols import Plan, Split, splits
+from eavctl.evaluation.plan import Plan, Split
+from eavctl.evaluation.protocols import splits
 from eavctl.progress import Tick, silent
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, with_classes

@@ -14,7 +14,7 @@ from eavctl.classifiers import dnn
 from eavctl.classifiers.rows import Rows
 from eavctl.encoders.choice import check_modality, default_encoder
 from eavctl.errors import DataError
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.storage.provenance import hash_folder
 from eavctl.storage.tables import read_feature_meta
 from eavctl.training.cross_validation import Fit

@@ -15,7 +15,7 @@ from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import LeakError
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks import model

@@ -12,7 +12,7 @@ from eavctl.classifiers import svm, svm_cost
 from eavctl.classifiers.inner_folds import N_FOLDS
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import CostWarning, DataError
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.jobs import useful
 from eavctl.memory import total_memory
 from eavctl.training.column_fitter import ColumnFitter

@@ -19,13 +19,15 @@ from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.names import counts_of, suspicions
-from eavctl.evaluation.protocols import LODO, Plan
+from eavctl.evaluation.plan import Plan
+from eavctl.evaluation.schemes import LODO
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features import normalize
 from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
+from eavctl.storage.paths import Paths, listed
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import reliability_of
@@ -41,7 +43,7 @@ from eavctl.training.cross_validation import (
 )
 from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.left_out import LeftOutDatasets
-from eavctl.training.rows import TableFacts, TrainingSet
+from eavctl.training.rows import TableFacts, TrainingSet, read_training_set
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
 
@@ -174,6 +176,24 @@ def guard(
         artifacts.check_name(targets.model, fitter.kind)
     if targets.keep_folds and fitter.kind not in artifacts.TORCH_KINDS:
         raise UsageError(f"a model of kind {fitter.kind!r} cannot keep its folds; only networks can")
+
+
+def guarded_rows(
+    tables: Paths, targets: Targets, fitter: TableFitter, *, force: bool, **choices: Any
+) -> TrainingSet:
+    """Check that the outputs can be written, then read the rows of feature tables.
+
+    Parameters
+    ----------
+    tables, choices : see `eavctl.training.rows.read_training_set`.
+
+    Raises
+    ------
+    DataError, UsageError : as `guard` and `eavctl.training.rows.read_training_set`.
+    """
+    paths = listed(tables)
+    guard(targets, fitter, paths, force=force)
+    return read_training_set(paths, **choices)
 
 
 def train(

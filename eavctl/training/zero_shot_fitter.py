@@ -11,7 +11,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.fusion.networks.alignment import Aligned, AlignmentSettings, Note, align, class_means
 from eavctl.fusion.networks.model import Design
 from eavctl.training.cross_validation import Fit

@@ -61,7 +61,7 @@ def test_an_empty_folder_gives_an_answer_and_says_by_which_model(run, default, s
     assert introduced(done.err) == default
     assert done.out.splitlines()[0].split()[-1] in models.packaged(default).classes
     hints = "\n".join(done.err.splitlines()[1:2])
-    assert "eavctl train-" in hints
+    assert "eavctl train-linear" in hints
     assert (encoder.INSTALL in hints) == (default == "speech-small")
     assert list(tmp_path.iterdir()) == []
     planned = run("predict", speech, "-n")
@@ -174,6 +174,36 @@ def test_a_table_is_judged_by_a_packaged_model(run, speech):
     other = run("predict", "f.parquet", "--model", "speech")
     assert other.code == 3
     assert "speech was trained on features 'speech-encoder'" in other.err
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+@pytest.mark.parametrize("source", ["absent.wav", "empty", "text.wav", "in"])
+def test_an_error_stands_alone(run, source, more, tmp_path):
+    for folder in ("empty", "in"):
+        (tmp_path / folder).mkdir()
+    for path in ("text.wav", "in/text.wav"):
+        (tmp_path / path).write_text("not a sound")
+    done = run("predict", source, *more)
+    assert (done.code, done.out) == (3, "")
+    first, *rest = done.err.splitlines()
+    assert first.startswith("error: ")
+    assert len(rest) <= 1
+
+
+def test_a_folder_cannot_be_drawn(run, speech, tmp_path):
+    (tmp_path / "in").mkdir()
+    shutil.copy(speech, tmp_path / "in/a.wav")
+    done = run("predict", "in", *SMALL, "--plot", "p.png")
+    assert (done.code, done.out) == (2, "")
+    assert [line.startswith("error: ") for line in done.err.splitlines()] == [True]
+
+
+@pytest.mark.parametrize("name", ["sound", "sound-small"])
+@pytest.mark.parametrize("words", [("predict", "a.wav", "--model"), ("show",)])
+def test_a_mistyped_name_gives_those_of_the_packaged_models(run, words, name):
+    done = run(*words, name)
+    assert done.code == 3
+    assert all(each in done.err for each in (name, *models.NAMES))
 
 
 @pytest.mark.parametrize("name", models.NAMES)

@@ -13,7 +13,7 @@ import pytest
 from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
-from eavctl.evaluation.protocols import Split
+from eavctl.evaluation.plan import Split
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion.subsets import table_of
 from eavctl.report.html import page, summary

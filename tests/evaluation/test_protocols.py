@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identify
-from eavctl.evaluation.protocols import NAMES, Plan, splits
+from eavctl.evaluation.plan import Plan
+from eavctl.evaluation.protocols import NAMES, splits
 from eavctl.evaluation.published import published_line
 from eavctl.storage.tables import PredictionTable, key_frame
 

@@ -11,6 +11,7 @@ import pytest
 
 from eavctl.errors import DataError
 from eavctl.storage import tables
+from eavctl.storage.parquet import META_KEY
 
 FEATURES_META = {
     "modality": "audio",
@@ -88,7 +89,7 @@ def test_tables_of_the_standard_arrow_tensor_are_still_read(tmp_path, dtype):
 def test_tensors_without_dtype_and_shape_are_refused(tmp_path):
     write(tmp_path / "t.parquet", np.zeros((2, 4, 3), np.float32), None)
     arrow = pq.read_table(tmp_path / "t.parquet")
-    meta = {tables.META_KEY: pq.read_metadata(tmp_path / "t.parquet").metadata[tables.META_KEY]}
+    meta = {META_KEY: pq.read_metadata(tmp_path / "t.parquet").metadata[META_KEY]}
     bare = pa.schema([field.remove_metadata() for field in arrow.schema], meta)
     pq.write_table(arrow.cast(bare), tmp_path / "bare.parquet")
     with pytest.raises(DataError, match="'x' has no dtype and shape"):
@@ -186,7 +187,7 @@ def test_a_table_without_answers_is_refused(tmp_path):
     table = tables.PredictionTable(make_keys(1), np.ones((1, 1)), ("x",), PREDICTIONS_META)
     tables.write_predictions(table, tmp_path / "p")
     arrow = pq.read_table(tmp_path / "p").drop_columns(["pred"])
-    meta = {tables.META_KEY: arrow.schema.metadata[tables.META_KEY]}
+    meta = {META_KEY: arrow.schema.metadata[META_KEY]}
     pq.write_table(arrow.replace_schema_metadata(meta), tmp_path / "p")
     with pytest.raises(DataError, match="p: .*lacks .*pred"):
         tables.read_predictions(tmp_path / "p")

@@ -13,7 +13,8 @@ from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import TrainingWarning
 from eavctl.evaluation.groups import copies
-from eavctl.evaluation.protocols import Plan, splits
+from eavctl.evaluation.plan import Plan
+from eavctl.evaluation.protocols import splits
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.normalize import standardize_by_group
 from eavctl.stages.show import show

@@ -15,7 +15,7 @@ from eavctl.classifiers.calibration import Calibration, decide
 from eavctl.classifiers.rows import Rows
 from eavctl.cli.scores import adapted_lines
 from eavctl.evaluation.metrics import confusion_matrix, uar
-from eavctl.evaluation.protocols import Plan
+from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.evaluation.summary import summarize
 from eavctl.extraction.recipe import Recipe

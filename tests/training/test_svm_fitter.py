@@ -12,7 +12,7 @@ import pytest
 from eavctl.classifiers import svm_cost
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import CostWarning, DataError
-from eavctl.evaluation.protocols import Plan, Split
+from eavctl.evaluation.plan import Plan, Split
 from eavctl.storage.tables import key_frame
 from eavctl.training import svm_fitter
 from eavctl.training.cross_validation import Evaluation, cross_validate

@@ -78,7 +78,7 @@ def load_encoder(folder: Path) -> SpeechEncoder:
     Parameters
     ----------
     folder : as transformers' ``save_pretrained`` writes it: config.json, and model.safetensors or
-        pytorch_model.bin; preprocessor_config.json where there is one.
+        pytorch_model.bin; preprocessor_config.json or processor_config.json where there is one.
 
     Raises
     ------

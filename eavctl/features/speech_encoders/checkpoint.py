@@ -13,8 +13,9 @@ from eavctl.errors import DataError
 from eavctl.features.speech_encoders.tensor_files import Tensor, pickled, safetensors
 
 CONFIG, PREPROCESSOR = "config.json", "preprocessor_config.json"
+PROCESSOR, EXTRACTOR = "processor_config.json", "feature_extractor"  # the file, and its key for the latter
 SAFETENSORS, PICKLED = "model.safetensors", "pytorch_model.bin"
-FILES = (CONFIG, PREPROCESSOR, SAFETENSORS, PICKLED)
+FILES = (CONFIG, PREPROCESSOR, PROCESSOR, SAFETENSORS, PICKLED)
 
 
 class Tensors(Mapping[str, np.ndarray]):
@@ -46,7 +47,7 @@ class Tensors(Mapping[str, np.ndarray]):
         return self._tensors[name].shape
 
     def below(self, *prefixes: str) -> Tensors:
-        """The tensors whose names begin with the first of the prefixes that any has, without it; else all."""
+        """The tensors below the first prefix that any name has, named without it; all if there is none."""
         for prefix in prefixes:
             inner = {n.removeprefix(prefix): t for n, t in self._tensors.items() if n.startswith(prefix)}
             if inner:
@@ -60,8 +61,8 @@ class Checkpoint(NamedTuple):
     Parameters
     ----------
     folder : where it is.
-    config, preprocessor : content of config.json and preprocessor_config.json; empty where the latter is
-        absent.
+    config : content of config.json.
+    preprocessor : content of `preprocessor_file`; empty where there is none.
     tensors : by the names in the file.
     """
 
@@ -69,6 +70,12 @@ class Checkpoint(NamedTuple):
     config: Mapping[str, Any]
     preprocessor: Mapping[str, Any]
     tensors: Tensors
+
+    @property
+    def preprocessor_file(self) -> Path:
+        """preprocessor_config.json, or processor_config.json, which newer checkpoints have in its place."""
+        file = self.folder / PREPROCESSOR
+        return file if file.is_file() else self.folder / PROCESSOR
 
 
 def read_checkpoint(folder: Path) -> Checkpoint:
@@ -79,8 +86,18 @@ def read_checkpoint(folder: Path) -> Checkpoint:
     DataError : not a folder as ``save_pretrained`` writes it, or a damaged one.
     """
     config = _json(folder / CONFIG)
-    preprocessor = _json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
-    return Checkpoint(folder, config, preprocessor, _tensors(folder))
+    return Checkpoint(folder, config, _preprocessor(folder), _tensors(folder))
+
+
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    if (folder / PREPROCESSOR).is_file():
+        return _json(folder / PREPROCESSOR)
+    if not (folder / PROCESSOR).is_file():
+        return {}
+    found = _json(folder / PROCESSOR).get(EXTRACTOR, {})
+    if not isinstance(found, dict):
+        raise DataError(f"{folder / PROCESSOR}: {EXTRACTOR} is not a JSON object")
+    return found
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from eavctl.errors import DataError
-from eavctl.features.speech_encoders.checkpoint import CONFIG, PREPROCESSOR, Checkpoint
+from eavctl.features.speech_encoders.checkpoint import CONFIG, Checkpoint
 from eavctl.features.speech_encoders.log_mel import RATE
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
 
     Raises
     ------
-    DataError : config.json or preprocessor_config.json has an invalid value, the encoder takes another
+    DataError : config.json or the preprocessor's file has an invalid value, the encoder takes another
         sampling rate, or its frames are longer than the shortest signal.
     """
     config = _config(checkpoint)
@@ -118,7 +118,7 @@ def _samples_of_a_frame(config: dict[str, Any]) -> int:
 
 def _do_normalize(checkpoint: Checkpoint) -> bool:
     """Whether signals are standardised; yes where the checkpoint does not say, as in transformers."""
-    path = checkpoint.folder / PREPROCESSOR
+    path = checkpoint.preprocessor_file
     rate = checkpoint.preprocessor.get("sampling_rate", RATE)
     if rate != RATE:
         raise DataError(f"{path}: the encoder takes {rate} Hz; only those of {RATE} Hz can be used")

@@ -28,7 +28,7 @@ SIZES = (
     "max_source_positions",
     "num_mel_bins",
 )
-FIXED = {"sampling_rate": RATE, "n_fft": N_FFT, "hop_length": HOP}  # values of preprocessor_config.json
+FIXED = {"sampling_rate": RATE, "n_fft": N_FFT, "hop_length": HOP}  # values of the preprocessor
 
 
 def facts(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def facts(checkpoint: Checkpoint) -> dict[str, Any]:
         raise DataError(f"{folder}: activation_function {activation!r}; only 'gelu' is known")
     for name, value in {**FIXED, "feature_size": sizes["num_mel_bins"]}.items():
         if preprocessor.get(name, value) != value:
-            raise DataError(f"{folder}: {name} of preprocessor_config.json must be {value}")
+            raise DataError(f"{checkpoint.preprocessor_file}: {name} must be {value}")
     is_short = sizes["max_source_positions"] < PUBLISHED_PLACES
     return {
         **sizes,

@@ -13,6 +13,7 @@ from eavctl.errors import DataError
 from eavctl.features.speech_encoders.base import KINDS, load_encoder
 from eavctl.features.speech_encoders.checkpoint import read_checkpoint
 from eavctl.features.speech_encoders.tensor_files import safetensors
+from eavctl.features.speech_encoders.weights import identify
 
 
 def written(path, header, data=b"", length=None):
@@ -163,6 +164,24 @@ def test_folders_that_hold_no_checkpoint_are_named(write_whisper, tmp_path):
         (tmp_path / "bare" / "config.json").write_bytes(content.encode(errors="surrogateescape"))
         with pytest.raises(DataError, match=r"bare.*config\.json"):
             read_checkpoint(tmp_path / "bare")
+
+
+def test_the_preprocessor_is_read_from_either_of_its_files(write_whisper, tmp_path):
+    facts = {"do_normalize": True, "sampling_rate": 16000}
+    older = identify(read_checkpoint(write_whisper(tmp_path / "older", preprocessor=facts)))
+    newer = write_whisper(tmp_path / "newer")
+    assert identify(read_checkpoint(newer)) != older
+    (newer / "processor_config.json").write_text(json.dumps({"processor_class": "WhisperProcessor"}))
+    assert read_checkpoint(newer).preprocessor == {}
+    (newer / "processor_config.json").write_text(json.dumps({"feature_extractor": facts}))
+    assert identify(read_checkpoint(newer)) == older
+
+
+@pytest.mark.parametrize("content", [[1], {"feature_extractor": [1]}, {"feature_extractor": {"n_fft": 5}}])
+def test_a_processor_that_does_not_fit_is_named(content, write_whisper, tmp_path):
+    (write_whisper(tmp_path) / "processor_config.json").write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"/processor_config\.json"):
+        load_encoder(tmp_path)
 
 
 def test_an_unknown_kind_names_the_known_ones(write_whisper, tmp_path):
