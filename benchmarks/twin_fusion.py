@@ -32,7 +32,7 @@ from eavctl.evaluation.protocols import splits
 from eavctl.fusion.networks.model import Design, StreamDesign, fit
 from eavctl.fusion.subsets import subsets_of
 from eavctl.storage import files
-from eavctl.training.clips import in_order
+from eavctl.training.clips import with_classes
 from eavctl.training.joined_tables import join_features
 
 # Chosen on a twin of another seed.
@@ -99,7 +99,10 @@ def _fold(
         for subset in subsets_of(range(len(streams))):
             name = "+".join(streams[i].name for i in subset)
             proba = model.predict_proba(test.only(subset))
-            yield f"{method}:{name}", in_order(proba, model.classes_, classes)  # it has an order of its own
+            yield (
+                f"{method}:{name}",
+                with_classes(proba, model.classes_, classes),
+            )  # it has an order of its own
 
 
 def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict[str, np.ndarray]:

@@ -1,8 +1,12 @@
 """Every benchmark runs in its smallest size, finds the same numbers on both sides, and no time is judged."""
 
+import importlib
+import pkgutil
+
 import pytest
 import torch
 
+import benchmarks
 import benchmarks.__main__ as bench
 from benchmarks import fusion, measure
 
@@ -17,6 +21,11 @@ def test_the_smallest_size_of_each_runs(name):
         assert result.theirs.seconds > 0
         assert "\n" not in result.note
         assert len(bench._cells(result)) == len(bench.TITLES)
+
+
+@pytest.mark.parametrize("name", [module.name for module in pkgutil.iter_modules(benchmarks.__path__)])
+def test_those_that_run_by_hand_find_what_they_import(name):
+    importlib.import_module(f"benchmarks.{name}")
 
 
 def test_a_process_is_measured_by_itself(tmp_path):

@@ -84,7 +84,7 @@ def train_linear(
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,
-        answers=[name.strip() for name in answers.split(",")] if answers else [],
+        answers=[name.strip() for name in (answers or "").split(",") if name.strip()],
         jobs=jobs,
         force=force,
         dry_run=dry_run,
