@@ -47,7 +47,8 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
         )
     if not isinstance(model.predictor, ModelOfColumns):
         raise UsageError(
-            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; leave it out"
+            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; "
+            "leave it out"
         )
 
 
