@@ -26,7 +26,7 @@ from eavctl.training.fit_warnings import FitWarnings
 
 ALL_ROWS = "all rows"
 UNTESTED = -1  # the fold of a row that no fold tests
-PREDICTED_ROWS = 4096  # at a time: the test rows of a large table are not held twice
+PREDICTED_ROWS = 2048  # at a time: the test rows of a large table are not held twice
 
 
 @dataclass(frozen=True)
