@@ -8,26 +8,27 @@ import numpy as np
 
 from eavctl.classifiers.calibration import uar
 from eavctl.classifiers.inner_folds import Fold
+from eavctl.classifiers.streams import Table
 from eavctl.errors import DataError
 
 CHUNK = 512  # rows worked on at a time: they fit in a processor's cache, and a second table is never needed
 
 
-def checked(x: np.ndarray, labels: Sequence[str] | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Features (n_rows, n_columns) and labels (n_rows,) that a classifier can be fitted on.
+def checked(x: Table, labels: Sequence[str] | np.ndarray) -> np.ndarray:
+    """Labels (n_rows,) that a classifier of features (n_rows, n_columns) can be fitted on.
 
     Raises
     ------
     DataError : fewer than two classes, values that are not finite, or shapes that do not match.
     """
-    x, y = np.asarray(x), np.asarray(labels, dtype=str)
-    if x.ndim != 2 or len(x) != len(y) or not x.shape[1]:
+    y = np.asarray(labels, dtype=str)
+    if len(x.shape) != 2 or len(x) != len(y) or not x.shape[1]:
         raise DataError(f"features of shape {x.shape} and {len(y)} labels do not fit")
     if not all(np.isfinite(x[rows]).all() for rows in chunks(len(x))):
         raise DataError("some features are not finite numbers")
     if len(np.unique(y)) < 2:
         raise DataError("a training part has a single class; at least two are needed")
-    return x, y
+    return y
 
 
 def check_shape(x: np.ndarray, n_columns: int) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
 from eavctl.classifiers.columns import check_shape, checked, chunks, mean_uar
 from eavctl.classifiers.inner_folds import InnerRows
+from eavctl.classifiers.streams import Table
 
 if TYPE_CHECKING:
     from eavctl.classifiers.logistic import Problem  # not needed to predict
@@ -143,7 +144,7 @@ class LinearModel:
 
 
 def fit(
-    x: np.ndarray,
+    x: Table,
     labels: Sequence[str] | np.ndarray,
     *,
     weights: np.ndarray | None = None,
@@ -163,7 +164,7 @@ def fit(
 
     Parameters
     ----------
-    x : float array, shape (n_rows, n_columns).
+    x : float array, shape (n_rows, n_columns), or some rows of one.
     labels : shape (n_rows,).
     weights : of the rows, above 0, shape (n_rows,); by default all are equal. Copies divide the weight of
         their unit.
@@ -188,7 +189,7 @@ def fit(
     """
     from eavctl.classifiers.logistic import Problem, threads
 
-    x, labels = checked(x, labels)
+    labels = checked(x, labels)
     classes, y, n_answered = _answered_first(labels, copies)
     inner = InnerRows(y, classes.tolist(), groups, units, copies)
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
@@ -263,7 +264,7 @@ def _numbers(names: Sequence[str] | np.ndarray | None, rows: np.ndarray) -> np.n
     return np.unique(np.asarray(names)[rows], return_inverse=True)[1]
 
 
-def _try(problem: Problem, penalties: Sequence[float], x: np.ndarray, test: np.ndarray) -> np.ndarray:
+def _try(problem: Problem, penalties: Sequence[float], x: Table, test: np.ndarray) -> np.ndarray:
     """Logits of the test rows of an inner fold for each penalty, (n_penalties, n_test, n_classes).
 
     From the strongest penalty to the weakest, each fit starts at the solution of the one before.
@@ -276,7 +277,7 @@ def _try(problem: Problem, penalties: Sequence[float], x: np.ndarray, test: np.n
     return np.array(logits)
 
 
-def _logits(x: np.ndarray, rows: np.ndarray, columns: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+def _logits(x: Table, rows: np.ndarray, columns: np.ndarray, intercept: np.ndarray) -> np.ndarray:
     """Logits, float64 (n_rows, n_classes), of rows by their numbers, with weights (n_columns, n_classes)."""
     logits = np.empty((len(rows), len(intercept)))
     for part in chunks(len(rows)):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from eavctl.classifiers.columns import chunks
+from eavctl.classifiers.streams import Table
 from eavctl.jobs import useful
 
 LEAST_SCALE = float(np.finfo(np.float32).eps)  # of a column that varies, relative to its mean
@@ -56,9 +57,7 @@ class Scaling:
     centres: np.ndarray
 
     @classmethod
-    def of(
-        cls, x: np.ndarray, rows: np.ndarray, datasets: np.ndarray, weights: np.ndarray, run: Map
-    ) -> Scaling:
+    def of(cls, x: Table, rows: np.ndarray, datasets: np.ndarray, weights: np.ndarray, run: Map) -> Scaling:
         """Compute the weighted mean and deviation of each column over some rows of a table.
 
         Parameters
@@ -125,7 +124,7 @@ class Problem:
 
     def __init__(
         self,
-        x: np.ndarray,
+        x: Table,
         rows: np.ndarray,
         y: np.ndarray,
         weights: np.ndarray,
@@ -139,7 +138,7 @@ class Problem:
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
         self.scaling = Scaling.of(x, rows, self._datasets, counted, run)
-        self._dtype = np.float64 if x.size < EXACT_VALUES else np.float32
+        self._dtype = np.float64 if len(x) * x.shape[1] < EXACT_VALUES else np.float32
         self._centres, self._factor = (
             each.astype(self._dtype) for each in (self.scaling.centres, self.scaling.factor)
         )

@@ -38,7 +38,7 @@ class StreamBatch:
 Batch = Tensor | StreamBatch
 
 
-def as_batch(x: Features, device: torch.device) -> Batch:
+def as_batch(x: np.ndarray | Streams, device: torch.device) -> Batch:
     """Rows as a network takes them: pictures stay bytes, all else is float32."""
     if isinstance(x, Streams):
         tensors = tuple(_as_tensor(array).to(device) for array in x.arrays)

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eavctl.classifiers.streams import Table
+
 N_DIRECTIONS = 4  # more take in what is common to other signals too, such as noise
 COLUMNS_PER_DIRECTION = 4  # at least: fewer columns leave no energy outside the directions
 MOST_ROWS = 600  # to fit on: more hardly change the directions, and take the cube of their number
@@ -95,7 +97,7 @@ class Novelty(NamedTuple):
 
 
 def fit(
-    x: np.ndarray, datasets: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], over: str
+    x: Table, datasets: np.ndarray, folds: Sequence[tuple[np.ndarray, np.ndarray]], over: str
 ) -> Novelty | None:
     """Fit the distance to all rows, and its threshold to the held-out rows of each fold.
 

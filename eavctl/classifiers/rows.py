@@ -11,7 +11,7 @@ import numpy as np
 
 from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import InnerRows, Names
-from eavctl.classifiers.streams import Features, Streams, pieces
+from eavctl.classifiers.streams import Features, RowsOf, Streams, Table, pieces, taken
 from eavctl.errors import DataError, TrainingWarning
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ class Rows:
 
     Parameters
     ----------
-    x : features, float32 or, for pictures, uint8, shape (n_rows, *shape); or `Streams`.
+    x : features, float32 or, for pictures, uint8, shape (n_rows, *shape); an array, `RowsOf` one that holds
+        more rows, or `Streams`.
     y : class numbers, int64, shape (n_rows,); all 0 where rows have no labels.
     classes : names of the classes, in the order of their numbers; empty where rows have no labels.
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
@@ -91,16 +92,26 @@ class Rows:
         return np.asarray(names[self.y])
 
     @property
-    def array(self) -> np.ndarray:
-        """The features, where they are one array.
+    def table(self) -> Table:
+        """The features, where they are of one modality, to be read some rows at a time.
 
         Raises
         ------
         DataError : they are streams of several modalities.
         """
-        if not isinstance(self.x, np.ndarray):
+        if isinstance(self.x, Streams):
             raise DataError("rows of several modalities, and the classifier takes one: use train-fusion")
         return self.x
+
+    @property
+    def array(self) -> np.ndarray:
+        """The features as one array, which is a copy of rows that were taken from others.
+
+        Raises
+        ------
+        DataError : they are streams of several modalities.
+        """
+        return self.table[:] if isinstance(self.table, RowsOf) else self.table
 
     @property
     def streams(self) -> Streams:
@@ -183,14 +194,14 @@ class Rows:
         return replace(self, groups=self.people)
 
     def taking(self, rows: np.ndarray) -> Rows:
-        """These rows, by their numbers (n_taken,), in that order; all of them in order are not copied."""
+        """These rows, by their numbers (n_taken,), in that order; those of an array are not copied."""
         if len(rows) == len(self) and np.array_equal(rows, np.arange(len(self))):
-            return self  # pictures are not held twice
+            return self
         parts = (self.groups, self.units, self.people, self.copies)
         groups, units, people, copies = (None if part is None else part[rows] for part in parts)
         return replace(
             self,
-            x=self.x[rows],
+            x=taken(self.x, rows),
             y=self.y[rows],
             keys=None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True),
             weights=weighting.taken(self.weights, rows),

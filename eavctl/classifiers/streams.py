@@ -1,4 +1,4 @@
-"""Features of several modalities for the same samples, any of which can be missing in a row."""
+"""Features of rows: an array, some rows of one, or several modalities, any of which a row can lack."""
 
 from __future__ import annotations
 
@@ -41,10 +41,43 @@ class Streams:
         return replace(self, present=self.present & kept)
 
 
-Features = np.ndarray | Streams
+@dataclass(frozen=True)
+class RowsOf:
+    """Some rows of a large array, of which only those that are indexed are copied.
+
+    Parameters
+    ----------
+    base : shape (n_base, *shape).
+    numbers : of the rows, shape (n_rows,).
+    """
+
+    base: np.ndarray
+    numbers: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray:
+        return np.asarray(self.base[self.numbers[rows]])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array that these rows would be."""
+        return len(self), *self.base.shape[1:]
 
 
-def present_rows(x: Features) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+Table = np.ndarray | RowsOf
+Features = Table | Streams
+
+
+def taken(x: Features, rows: np.ndarray) -> Features:
+    """Some rows, by their numbers; those of an array are not copied."""
+    if isinstance(x, RowsOf):
+        return RowsOf(x.base, x.numbers[rows])
+    return RowsOf(x, rows) if isinstance(x, np.ndarray) else x[rows]
+
+
+def present_rows(x: Features) -> Iterator[tuple[Table, np.ndarray]]:
     """Yield each array of the features, and the numbers of the rows that have it."""
     if isinstance(x, Streams):
         yield from zip(x.arrays, map(np.flatnonzero, x.present.T), strict=True)

@@ -219,7 +219,7 @@ def fit(
     """
     from threadpoolctl import threadpool_limits
 
-    x, labels = checked(x, labels)
+    labels = checked(x, labels)
     classes, y = np.unique(labels, return_inverse=True)
     inner = InnerRows(y, classes.tolist(), groups, units, copies)
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from eavctl.errors import DataError
 from eavctl.storage.arrow import numbers
+
+COLUMNS_AT_ONCE = 128  # of a row group that are read: all of them would take the memory of thousands of rows
 
 
 def tensor_field(name: str, dtype: np.dtype[Any], shape: Sequence[int]) -> pa.Field:
@@ -70,45 +73,53 @@ class RowGroup:
         return [numbers(values[:n_rows]) for values in self._x]
 
 
-def side_by_side(groups: Iterable[pa.Table], n_rows: int, names: Sequence[str]) -> np.ndarray:
-    """Read numeric columns into one array, float32 (n_rows, n_columns), group by group."""
-    x = np.empty((n_rows, len(names)), np.float32)
+def empty(source: pq.ParquetFile, names: Sequence[str], n_rows: int) -> np.ndarray:
+    """An array for the features of so many rows, (n_rows, *shape), of the shape and type of a table's.
+
+    Raises
+    ------
+    DataError : a column of tensors has no dtype and shape, because another program rewrote the table.
+    """
+    field = source.schema_arrow.field(names[0])
+    dtype, shape = _kind(field) if holds_tensors(field) else (np.dtype(np.float32), (len(names),))
+    return np.empty((n_rows, *shape), dtype)
+
+
+def fill(source: pq.ParquetFile, names: Sequence[str], x: np.ndarray, places: np.ndarray) -> None:
+    """Read the features of a table into rows of an array, a few megabytes at a time.
+
+    Parameters
+    ----------
+    source : the table.
+    names : of its feature columns.
+    x : as `empty` makes it.
+    places : the row of ``x`` for each row of the table, shape (n_rows,).
+    """
+    is_tensor = holds_tensors(source.schema_arrow.field(names[0]))
     end = 0
-    for group in groups:
-        start, end = end, end + len(group)
-        columns = np.empty((len(names), len(group)), np.float32)
-        for values, name in zip(columns, names, strict=True):
-            values[:] = group[name].to_numpy()
-        x[start:end] = columns.T
-    return x
+    for number in range(source.num_row_groups):
+        start, end = end, end + source.metadata.row_group(number).num_rows
+        rows = places[start:end]
+        if is_tensor:
+            _fill_tensors(source.read_row_group(number, columns=names)[names[0]], x, rows)
+            continue
+        for first in range(0, len(names), COLUMNS_AT_ONCE):
+            some = names[first : first + COLUMNS_AT_ONCE]
+            group = source.read_row_group(number, columns=some)
+            values = np.array([group[name].to_numpy() for name in some], np.float32)
+            x[rows, first : first + len(some)] = values.T
+
+
+def _fill_tensors(column: pa.ChunkedArray, x: np.ndarray, rows: np.ndarray) -> None:
+    end = 0
+    for chunk in column.chunks:
+        start, end = end, end + len(chunk)
+        x[rows[start:end]] = _numbers(chunk, x.dtype).reshape(-1, *x.shape[1:])
 
 
 def holds_tensors(field: pa.Field) -> bool:
     """Whether a column holds tensors."""
     return isinstance(field.type, (pa.FixedSizeBinaryType, pa.FixedShapeTensorType))
-
-
-def stacked(groups: Iterable[pa.Table], n_rows: int, field: pa.Field) -> np.ndarray:
-    """Read the tensors of all rows, (n_rows, *shape), group by group, so that memory holds them once.
-
-    Parameters
-    ----------
-    groups : consecutive row groups with the tensor column.
-    n_rows : number of rows in all groups.
-    field : the tensor column.
-
-    Raises
-    ------
-    DataError : the column has no dtype and shape, because another program rewrote the table.
-    """
-    dtype, shape = _kind(field)
-    x = np.empty((n_rows, *shape), dtype)
-    end = 0
-    for group in groups:
-        for chunk in group[field.name].chunks:
-            start, end = end, end + len(chunk)
-            x[start:end] = _numbers(chunk, dtype).reshape(-1, *shape)
-    return x
 
 
 def _kind(field: pa.Field) -> tuple[np.dtype[Any], tuple[int, ...]]:

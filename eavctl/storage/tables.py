@@ -25,7 +25,7 @@ from numpy.typing import DTypeLike
 from eavctl.errors import DataError
 from eavctl.storage import files, parquet
 from eavctl.storage.arrow import column, numbers, of_records
-from eavctl.storage.feature_columns import RowGroup, holds_tensors, side_by_side, stacked, tensor_field
+from eavctl.storage.feature_columns import RowGroup, empty, fill, holds_tensors, tensor_field
 from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
 from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS
@@ -371,10 +371,32 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     with _opened(path, "features") as source:
         meta, keys = parquet.meta_of(source), _read_keys(source)
         names = _feature_names(source)
-        groups = (source.read_row_group(i, columns=names) for i in range(source.num_row_groups))
-        if names == [TENSOR] and holds_tensors(field := source.schema_arrow.field(TENSOR)):
-            return FeatureTable(keys, stacked(groups, len(keys), field), None, meta)
-        return FeatureTable(keys, side_by_side(groups, len(keys), names), tuple(names), meta)
+        x = empty(source, names, len(keys))
+        fill(source, names, x, np.arange(len(keys)))
+        is_tensor = names == [TENSOR] and holds_tensors(source.schema_arrow.field(TENSOR))
+        return FeatureTable(keys, x, None if is_tensor else tuple(names), meta)
+
+
+def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarray]) -> np.ndarray:
+    """Read the features of tables of equal features into one array, (n_rows of all, *shape).
+
+    Parameters
+    ----------
+    paths : the tables, one at least.
+    places : for each table, the row of the array for each of its rows, shape (n_rows of the table,).
+
+    Raises
+    ------
+    DataError : as `read_features`.
+    """
+    x: np.ndarray | None = None
+    for path, place in zip(paths, places, strict=True):
+        with _opened(path, "features") as source:
+            names = _feature_names(source)
+            x = empty(source, names, sum(map(len, places))) if x is None else x
+            fill(source, names, x, place)
+    assert x is not None
+    return x
 
 
 def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:

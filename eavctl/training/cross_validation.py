@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import present_rows
+from eavctl.classifiers.streams import Features, present_rows
 from eavctl.errors import DataError
 from eavctl.evaluation import leakage
 from eavctl.evaluation.plan import Plan, Split
@@ -26,6 +26,7 @@ from eavctl.training.fit_warnings import FitWarnings
 
 ALL_ROWS = "all rows"
 UNTESTED = -1  # the fold of a row that no fold tests
+PREDICTED_ROWS = 2048  # at a time: the test rows of a large table are not held twice
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ def cross_validate(
         train, test = rows.taking(split.train), rows.taking(split.test)
         fit = Fit(name, test.key_frame, plan.shares, note)
         predictor = _fitted(fitter, train, fit, warnings)
-        found = predictor.predict_proba(test.x)
+        found = _predicted(predictor, test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, classes)
         pred[split.test] = predictor.classes_[predictor.decide(found)]
@@ -235,7 +236,7 @@ def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
         leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
         for array, present in present_rows(rows.x):
             train, test = (each[np.isin(each, present)] for each in (split.train, split.test))
-            leakage.content_check(array, keys, train, test)
+            leakage.content_check(array[:], keys, train, test)
     return plan
 
 
@@ -252,6 +253,12 @@ def check_finite(proba: np.ndarray, where: str) -> None:
             f"{where}: the probabilities of {bad} of {len(proba)} rows are not finite.\n"
             "Train with a lower --lr; where that does not help, look for features of enormous values."
         )
+
+
+def _predicted(predictor: Any, x: Features) -> np.ndarray:
+    """Class probabilities of features, float64 (n_rows, n_classes)."""
+    parts = [slice(start, start + PREDICTED_ROWS) for start in range(0, len(x), PREDICTED_ROWS)]
+    return np.concatenate([predictor.predict_proba(x[part]) for part in parts])
 
 
 def _fitted(fitter: Fitter, rows: Rows, fit: Fit, warnings: FitWarnings | None) -> Any:

@@ -32,7 +32,7 @@ class LinearFitter(ColumnFitter):
     def fit(self, rows: Rows, fit: Fit) -> linear.LinearModel:
         """See `eavctl.training.train.TableFitter`."""
         return linear.fit(
-            rows.array,
+            rows.table,
             rows.labels,
             weights=rows.weights,
             groups=rows.groups,

@@ -12,7 +12,7 @@ import pandas as pd
 
 from eavctl.classifiers import weighting
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import Features
+from eavctl.classifiers.streams import Features, Streams
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies as altered
 from eavctl.evaluation.groups import identify
@@ -296,12 +296,12 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
     DataError : a row without a subject, or a data set.
     """
     rows, facts, key = found.rows, found.facts, NORMALIZATIONS[by]
-    if not isinstance(rows.x, np.ndarray) or rows.x.dtype == np.uint8:
+    if isinstance(rows.x, Streams) or rows.array.dtype == np.uint8:
         raise UsageError(f"--normalize {by} is for the signals of one table, not for pictures; leave it out")
     if rows.key_frame[key].isna().any():
         raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
     bands = bands_of(facts.features["features"])
     groups = identify(rows.key_frame, key).astype(str)
-    x = standardize_by_group(rows.x, groups, bands, copies=rows.copies)
+    x = standardize_by_group(rows.array, groups, bands, copies=rows.copies)
     features = {**facts.features, "normalized": bands._asdict()}
     return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize=by))

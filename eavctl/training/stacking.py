@@ -25,6 +25,7 @@ from eavctl.storage.tables import (
     read_features,
     read_keys,
     read_meta,
+    read_rows,
 )
 
 FILE = "file"  # the column of keys that names the table of a row, while tables are stacked
@@ -75,22 +76,10 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     place[order] = np.arange(len(rows))
     kept = (*KEYS, AUGMENT) if AUGMENT in rows else KEYS
     keys = key_frame(rows.iloc[order].reset_index(drop=True), kept)
-    x = _filled(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
+    x = read_rows(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
     columns = tuple(metas[0].columns) if metas[0].columns is not None else None
     about = _joint_meta([read_meta(name) for name in names], sorted(set(rows["dataset"])))
     return Stacked(FeatureTable(keys, x, columns, about), (*_shared_datasets(rows), *notes))
-
-
-def _filled(names: Sequence[str], places: Sequence[np.ndarray]) -> np.ndarray:
-    """The features of all rows, each table's at its places; one table at a time is in memory besides."""
-    n_rows = sum(len(place) for place in places)
-    x: np.ndarray | None = None
-    for name, place in zip(names, places, strict=True):
-        mine = read_features(name).x
-        x = np.empty((n_rows, *mine.shape[1:]), mine.dtype) if x is None else x
-        x[place] = mine
-    assert x is not None  # there are two tables or more
-    return x
 
 
 def _check_agree(first: str, ours: FeatureMeta, second: str, theirs: FeatureMeta) -> None:

@@ -6,11 +6,10 @@ import warnings
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from eavctl.classifiers import svm, svm_cost
 from eavctl.classifiers.inner_folds import N_FOLDS
 from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.streams import Streams
 from eavctl.errors import CostWarning, DataError
 from eavctl.evaluation.plan import Plan
 from eavctl.jobs import useful
@@ -36,7 +35,7 @@ class SvmFitter(ColumnFitter):
         ------
         DataError : the rows need more memory than the machine has.
         """
-        if not isinstance(rows.x, np.ndarray) or rows.x.ndim != 2:
+        if isinstance(rows.x, Streams) or len(rows.x.shape) != 2:
             return
         n_rows, n_columns = rows.x.shape
         jobs = min(useful(self.jobs), N_FOLDS)

@@ -373,7 +373,7 @@ def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
     place[data.rows.inner.own] = np.arange(len(rows))
     folds = [(place[split.train], place[split.test]) for split in plan.folds]
     own = [(train[train >= 0], test) for train, test in folds]
-    return novelty.fit(rows.array, datasets, own, f"{plan.group.removesuffix('_id')}s")
+    return novelty.fit(rows.table, datasets, own, f"{plan.group.removesuffix('_id')}s")
 
 
 def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from eavctl.classifiers import columns, linear, logistic
 from eavctl.classifiers.calibration import fit_calibration
 from eavctl.classifiers.inner_folds import InnerRows
+from eavctl.classifiers.streams import taken
 from eavctl.errors import DataError, TrainingWarning
 
 
@@ -317,3 +318,14 @@ def test_classes_that_are_not_answered_are_ruled_out():
     assert centred[0] == pytest.approx(centred[1], abs=5e-3 * float(np.abs(logits).max()))
     assert some.predict_proba(x).sum(axis=1) == pytest.approx(1)
     assert some.priors == pytest.approx([1 / 3] * 3)
+
+
+def test_some_rows_of_a_table_give_the_model_of_their_copy():
+    x, labels, groups = make(3)
+    first = np.random.default_rng(0).permutation(len(x))[:100]
+    rows = taken(taken(x, first), np.arange(10, 100))
+    numbers = first[10:]
+    found = linear.fit(rows, labels[numbers], groups=groups[numbers])
+    expected = linear.fit(x[numbers], labels[numbers], groups=groups[numbers])
+    np.testing.assert_array_equal(found.coef, expected.coef)
+    np.testing.assert_array_equal(found.predict_proba(x), expected.predict_proba(x))

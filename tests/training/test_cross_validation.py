@@ -96,7 +96,7 @@ def test_cross_validation_writes_no_file_and_gives_what_a_training_writes(tmp_pa
     assert [fold.fit.name for fold in folds] == ["fold 1", "fold 2"]
     for fold in folds:
         assert set(fold.train.key_frame["subject"]).isdisjoint(fold.test.key_frame["subject"])
-        np.testing.assert_array_equal(fold.predictor.predict_proba(fold.test.x), fold.proba)
+        np.testing.assert_array_equal(fold.predictor.predict_proba(fold.test.array), fold.proba)
 
 
 def test_rows_without_keys_cannot_be_split() -> None:
@@ -113,7 +113,7 @@ def test_rows_taken_keep_features_classes_groups_and_keys_together() -> None:
     assert taken.labels.tolist() == taken.key_frame["label"].tolist()
     assert taken.groups is not None
     assert taken.groups.tolist() == ["g7", "g3", "g30"]
-    np.testing.assert_array_equal(taken.x, rows.array[picked])
+    np.testing.assert_array_equal(taken.array, rows.array[picked])
     assert rows.taking(np.arange(N)).x is rows.x
 
 
