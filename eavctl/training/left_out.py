@@ -24,10 +24,11 @@ from eavctl.classifiers.adaptation import (
 )
 from eavctl.classifiers.calibration import Calibration, decide, fit_scale
 from eavctl.evaluation.groups import identify
+from eavctl.evaluation.metrics import indices
 from eavctl.evaluation.summary import summarize
 from eavctl.features.normalize import LEAST_OF_DATASET
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.clips import clips_of, concatenated, reliability_of, with_classes
+from eavctl.training.clips import clips_of, concatenated, reliability_of
 from eavctl.training.cross_validation import CrossValidation, FoldResult
 
 PLAIN = "plain"
@@ -125,26 +126,14 @@ class LeftOutDatasets:
                 self._parts[by].append(plain._replace(origin=each, decisions=decisions).taking(mine))
 
     def rescaled(self, found: CrossValidation) -> CrossValidation:
-        """The predictions, with the scale of each data set from the others; they stay if that is not known.
-
-        The classes predicted for rows stay as they are.
-        """
+        """The predictions, with the scale of each data set from the others, where these are known."""
         parts = self._parts[PLAIN]
         if len(parts) < max(FEWEST_DATASETS, len(found.plan.folds)):
             return found
-        proba, place = found.predictions.proba.copy(), np.full(1 + max(p.rows.max() for p in parts), -1)
-        tested = np.sort(np.concatenate([part.rows for part in parts]))
-        place[tested] = np.arange(len(tested))
-        clips = []
-        for part in parts:
-            own = self._probabilities(PLAIN, part)
-            proba[place[part.rows]] = with_classes(own, part.classes_, self._classes)
-            clips.append(clips_of(part.keys, own, part))
-        return replace(
-            found,
-            predictions=replace(found.predictions, proba=proba),
-            clips=concatenated(clips, self._classes),
-        )
+        rows, clips = self._predictions(PLAIN)
+        order = np.argsort(np.concatenate([part.rows for part in parts]))
+        predictions = replace(found.predictions, proba=rows.proba[order], pred=rows.pred[order])
+        return replace(found, predictions=predictions, clips=clips)
 
     def adapted(self, meta: Mapping[str, Any]) -> dict[str, Any]:
         """What is known of adapted answers by what rows were standardised by, ``dataset`` and ``speaker``.
@@ -160,20 +149,22 @@ class LeftOutDatasets:
         return {by: self._scores(by, meta) for by in measured}
 
     def _scores(self, by: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-        rows, clips = [], []
-        for part in self._parts[by]:
-            proba = self._probabilities(by, part)
-            pred = part.classes_.astype(object)[part.decide(proba)]
-            rows.append(PredictionTable(part.keys, proba, tuple(part.classes_), pred=pred))
-            clips.append(clips_of(part.keys, proba, part))
-        by_row, by_clip = (
-            replace(concatenated(tables, self._classes), meta=dict(meta)) for tables in (rows, clips)
-        )
-        found, levels = summarize(by_row), reliability_of(by_row, by_clip)
+        rows, clips = (replace(table, meta=dict(meta)) for table in self._predictions(by))
+        found, levels = summarize(rows), reliability_of(rows, clips)
         for level in levels.values():
             level["measured_on"]["adapted_by"] = by
         kept = {key: found[key] for key in KEPT}
         return {**kept, "reliability": levels, "scale": _scale(self._parts[by])}
+
+    def _predictions(self, way: str) -> tuple[PredictionTable, PredictionTable]:
+        """Rows, and clips, of all data sets as they are judged in one way, in the order of the folds."""
+        rows, clips = [], []
+        for part in self._parts[way]:
+            proba = self._probabilities(way, part)
+            pred = part.classes_.astype(object)[part.decide(proba)]
+            rows.append(PredictionTable(part.keys, proba, tuple(part.classes_), pred=pred))
+            clips.append(clips_of(part.keys, proba, part))
+        return concatenated(rows, self._classes), concatenated(clips, self._classes)
 
     def _probabilities(self, way: str, part: _Part) -> np.ndarray:
         """Class probabilities of a part, scaled by the others of its way, (n_rows, n_classes)."""
@@ -190,7 +181,7 @@ def _scale(parts: Sequence[_Part]) -> float | None:
     known = [part.taking(np.flatnonzero(np.isin(part.labels, part.classes_))) for part in parts]
     if not any(len(part.rows) for part in known):
         return None
-    y = np.concatenate([np.searchsorted(part.classes_, part.labels) for part in known])
+    y = np.concatenate([indices(part.labels, part.classes_.tolist()) for part in known])
     decisions = np.concatenate([part.decisions for part in known])
     weights = np.concatenate([part.weights for part in known])
     biases = np.concatenate([np.broadcast_to(part.calibration.bias, part.decisions.shape) for part in known])
