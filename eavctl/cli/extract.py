@@ -21,7 +21,7 @@ from eavctl.cli.options import (
     Json,
     Layout,
     Rejected,
-    SeedIfGiven,
+    Seed,
     Segment,
     Strict,
     Where,
@@ -109,7 +109,7 @@ def extract(
         int | None,
         typer.Option(min=1, max=100, help="Make this many altered copies.", show_default="1"),
     ] = None,
-    seed: SeedIfGiven = None,
+    seed: Seed = 42,
     rejected: Rejected = None,
     strict: Strict = False,
     distinct_names: Annotated[
@@ -158,16 +158,15 @@ def extract(
     _print_result(result, recipe, outputs, as_json)
 
 
-def _augmentation(names: str | None, copies: int | None, seed: int | None) -> Augmentation | None:
+def _augmentation(names: str | None, copies: int | None, seed: int) -> Augmentation | None:
     """The altered copies that are asked for, if any."""
     if names is None:
-        for option, value in (("--copies", copies), ("--seed", seed)):
-            if value is not None:
-                raise UsageError(f"{option} needs --augment, such as --augment all")
+        if copies is not None:
+            raise UsageError("--copies needs --augment, such as --augment all")
         return None
     from eavctl.extraction.augmentation import parse
 
-    return parse(names, copies or 1, SEED if seed is None else seed)
+    return parse(names, copies or 1, seed)
 
 
 def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:

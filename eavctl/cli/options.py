@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -39,10 +39,9 @@ Version = Annotated[
     bool,
     typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
 ]
-SEED = 42
-_SEED: dict[str, Any] = {"min": 0, "max": MOST_SEED, "help": "Draw all random numbers from this seed."}
-Seed = Annotated[int, typer.Option("--seed", "-s", **_SEED)]
-SeedIfGiven = Annotated[int | None, typer.Option("--seed", "-s", **_SEED, show_default=str(SEED))]
+Seed = Annotated[
+    int, typer.Option("--seed", "-s", min=0, max=MOST_SEED, help="Draw all random numbers from this seed.")
+]
 Force = Annotated[
     bool,
     typer.Option(
