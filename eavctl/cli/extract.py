@@ -11,7 +11,6 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
 from eavctl.cli.options import (
-    SEED,
     DryRun,
     Epoch,
     Events,

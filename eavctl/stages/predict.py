@@ -236,10 +236,10 @@ def _require_usable(n_usable: int, n_recordings: int, rejected: Sequence[Rejecti
     """Raise DataError if nothing can be judged, or, where ``strict``, not everything can."""
     if rejected and (strict or not n_usable):
         n_bad, first = len({each.path for each in rejected}), rejected[0]
-        raise DataError(
-            f"{n_bad} of {n_recordings} recordings cannot be used; the first is "
-            f"{printable(first.path)}: {printable(first.reason)}"
-        )
+        fault = f"{printable(first.path)}: {printable(first.reason)}"
+        if n_recordings == 1:
+            raise DataError(fault)
+        raise DataError(f"{n_bad} of {n_recordings} recordings cannot be used; the first is {fault}")
 
 
 def _write_rejected(rejected: Sequence[Rejection], path: str | os.PathLike[str]) -> None:

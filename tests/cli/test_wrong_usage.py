@@ -42,6 +42,7 @@ def check(result, code, told):
         ((*EXTRACT, "--events", "T1=a", "--epoch", "nan,4"), "epoch"),
         ((*EXTRACT, "--events", "T1=a", "--epoch", "0,inf"), "epoch"),
         ((*EXTRACT, "--events", ","), "events"),
+        ((*EXTRACT, "--copies", "2"), "--augment"),
         ((*EXTRACT, "--events", "T1=a,T1=b"), "T1"),
         ((*EXTRACT, "--where", "task=a", "--where", "task=b"), "task"),
         ((*DNN, "--set", "f1=-3"), "f1"),

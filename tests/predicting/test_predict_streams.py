@@ -246,7 +246,7 @@ def test_a_file_without_the_modality_is_no_fault(judge, twin, shared_data):
     result = judge(separate={"audio": sound, "video": sound}, strict=True)
     assert (list(result.rows[0].weights), result.notes) == (["audio"], ())
     assert result.rows[0].absent[1].reason == "has no picture"
-    with pytest.raises(DataError, match="1 of 1 recordings cannot be used.*has no picture"):
+    with pytest.raises(DataError, match="has no picture"):
         judge(separate={"video": sound})
 
 
@@ -317,7 +317,7 @@ def test_segments_that_no_stream_knows_are_told_by_their_time(judge, shared_data
         assert "no face found" in bad["reason"]
     times = {bad["start"] for bad in result.rejected} | {row.start for row in result.rows}
     assert times == set(range(6))
-    with pytest.raises(DataError, match=r"^1 of 1 recordings cannot be used"):
+    with pytest.raises(DataError, match=r"face_noface\.mov.*no face found"):
         judge(clip, model=model_of(streams), segment=1.0, strict=True)
 
 
