@@ -159,6 +159,10 @@ test-commands: install
 test-library: install
 	$(BIN)/python -m pytest --ignore=tests/cli --ignore-glob='tests/test_*.py'
 
+# The packaged models made again from the test recordings and compared; five minutes.
+test-model: install
+	$(BIN)/python -m pytest -m slow tests/packaged
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -189,4 +193,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model check-model test test-commands test-library lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

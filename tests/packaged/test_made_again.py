@@ -1,4 +1,4 @@
-"""A packaged model is what `make model` gives."""
+"""The packaged models are what `make model` gives; minutes of work, which `make test-model` does."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDERS = {"EMODB": "emodb", "NEMO": "nemo", "RAVDESS": "ravdess-speech"}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not (REPOSITORY / ".venv" / "installed").exists(), reason="make would install first: make install"
 )
-def test_the_small_model_is_what_make_model_gives(shared_data: Path, tmp_path: Path) -> None:
-    """Where sums are rounded in the same order the bytes are equal, which `make check-model` asks of both."""
+@pytest.mark.parametrize(("name", "target"), [("speech-small", "small"), ("speech", "encoder")])
+def test_a_model_is_what_make_model_gives(shared_data: Path, tmp_path: Path, name: str, target: str) -> None:
+    """Where sums are rounded in the same order the bytes are equal, for which `make check-model` asks."""
     corpora = [f"{name}={shared_data / folder}" for name, folder in FOLDERS.items()]
     outputs = [f"MODEL={tmp_path}", f"PACKAGED={tmp_path}"]
-    command = ["make", "--no-print-directory", *outputs, *corpora, str(tmp_path / "small.done")]
-    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=600)
-    ours, packaged = (
-        artifacts.load(path) for path in (tmp_path / "speech-small.joblib", models.packaged("speech-small"))
-    )
+    command = ["make", "--no-print-directory", *outputs, *corpora, str(tmp_path / f"{target}.done")]
+    subprocess.run(command, cwd=REPOSITORY, check=True, capture_output=True, timeout=1200)
+    ours, packaged = (artifacts.load(path) for path in (tmp_path / f"{name}.joblib", models.packaged(name)))
     assert ours.meta.json["fitter"] == packaged.meta.json["fitter"]
     assert ours.meta.json["labels"] == packaged.meta.json["labels"]
     assert ours.meta.trained_on == packaged.meta.trained_on
