@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, TypeGuard, runtime_checkable
 
 import numpy as np
 
@@ -56,6 +56,14 @@ class ModelOfColumns(Protocol):
     def decision_function(self, x: np.ndarray) -> np.ndarray:
         """Decision values before calibration, float64 (n_rows, n_classes)."""
         ...
+
+
+def is_of_columns(model: object) -> TypeGuard[ModelOfColumns]:
+    """Whether recordings can be adapted to a classifier; not to a network of tensors, whose mean is an error.
+
+    ``isinstance`` alone asks only whether a class has the properties, from Python 3.12 on.
+    """
+    return isinstance(model, ModelOfColumns) and hasattr(model, "mean")
 
 
 class Origin(NamedTuple):

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt
+from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt, is_of_columns
 from eavctl.errors import UsageError
 from eavctl.features.normalize import SHRINKAGE
 from eavctl.predicting.normalizing import DATASET, groups_of, rows_of, with_rows
@@ -45,7 +45,7 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
             f"{path} was trained with --normalize {model.meta.protocol.normalize}, which standardises by the "
             "recordings at hand: leave --adapt out"
         )
-    if not isinstance(model.predictor, ModelOfColumns):
+    if not is_of_columns(model.predictor):
         raise UsageError(
             f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; "
             "leave it out"

@@ -17,8 +17,8 @@ import pandas as pd
 from eavctl.classifiers.adaptation import (
     DATASET,
     SPEAKER,
-    ModelOfColumns,
     Origin,
+    is_of_columns,
     probabilities,
     standardized,
 )
@@ -102,7 +102,7 @@ class LeftOutDatasets:
     def __call__(self, fold: FoldResult) -> None:
         """Judge the test rows of a fold: plain, by data set, and by speakers of enough clips."""
         model, test = fold.predictor, fold.test
-        if not isinstance(model, ModelOfColumns):
+        if not is_of_columns(model):
             return
         origin = _origin(test.key_frame)
         plain = _Part(
