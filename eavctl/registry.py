@@ -25,6 +25,7 @@ PACKAGES = {
     "fusers": "eavctl.fusion",
     "fusion networks": "eavctl.fusion.networks",  # separate, because late fusion does not need torch
     "executors": "eavctl.extraction",
+    "live sources": "eavctl.live.sources",
 }
 
 GROUP = "eavctl"  # of entry points
