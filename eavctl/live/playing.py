@@ -10,7 +10,7 @@ import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.live.sources.files import SampledPlayer
-from eavctl.live.sources.uri import open_source
+from eavctl.live.sources.uri import FILE, open_source, scheme_of
 from eavctl.signals.endings import modalities_of
 
 TABLE_ENDING = ".parquet"
@@ -80,9 +80,9 @@ def _opened(path: str) -> SampledPlayer:
     if path.lower().endswith(TABLE_ENDING):
         return _table(path)
     modality = "eeg" if "eeg" in modalities_of(path.partition("?")[0]) else "audio"
-    source = open_source(path, modality)
+    source = open_source(path, modality) if scheme_of(path) == FILE else None
     if not isinstance(source, SampledPlayer):
-        raise UsageError(f"{path}: play takes a file")
+        raise UsageError(f"{path}: no file; play takes EEG, sound, or a table of {PLAYED_FEATURES!r}")
     return source
 
 
