@@ -68,7 +68,7 @@ class LslStream(DeviceSource[Any]):
         )
         try:
             info = inlet.info(DESCRIBE_S)
-        except (self._lsl.util.LostError, TimeoutError):
+        except RuntimeError:  # of pylsl's own: lost, or no answer in time
             raise SourceError(f"{self.name}: the stream does not answer") from None
         self.rate = float(info.nominal_srate())
         if self.rate <= 0 or info.channel_format() == self._lsl.cf_string:
@@ -112,7 +112,7 @@ class LslStream(DeviceSource[Any]):
         while not self._closed.is_set():
             try:
                 _, stamps = handle.pull_chunk(PULL_S, len(buffer), buffer)
-            except self._lsl.util.LostError:
+            except RuntimeError:  # of pylsl's own
                 raise SourceError(f"{self.name}: the stream is lost") from None
             now, lsl_now = clock.now(), self._lsl.local_clock()
             for run in self._runs(np.asarray(stamps)):

@@ -55,7 +55,7 @@ def fake(lsl, info, *blocks, modality="eeg"):
         resolve_bypred=lambda *_: [info],
         StreamInlet=lambda info, *_, **__: Inlet(info, blocks),
         local_clock=lambda: LSL_NOW,
-        **{name: getattr(lsl, name) for name in ("util", "proc_clocksync", "cf_string")},
+        **{name: getattr(lsl, name) for name in ("proc_clocksync", "cf_string")},
     )
     return LslStream(Wanted("lsl:x", "x", modality), library)
 
