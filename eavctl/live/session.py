@@ -1,0 +1,156 @@
+"""A live session: one thread a source, the synchroniser between them, and answers window by window."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from eavctl.live.answering import Judge, LiveAnswer
+from eavctl.live.chunk import Source, SourceError
+from eavctl.live.clocks import MonotonicClock
+from eavctl.live.latencies import Latencies
+from eavctl.live.quality import Quality, QualityController
+from eavctl.live.synchroniser import Status, Synchroniser
+from eavctl.live.window import Window
+
+IDLE_S = 0.1  # between looks at the clock while nothing arrives
+RETRY_S = 0.5  # before a device that was unplugged is awaited
+
+LEAVE_S = 1.0  # for a thread to end
+
+
+class Answered(NamedTuple):
+    """An answer, with what the session knows of it.
+
+    Parameters
+    ----------
+    answer : of one window.
+    latency_s : from the capture of the window's last sample to the answer.
+    quality : that the window had; None where it is fixed.
+    changed : a sentence, where the quality changes with this answer; else empty.
+    """
+
+    answer: LiveAnswer
+    latency_s: float
+    quality: Quality | None
+    changed: str
+
+
+class Session:
+    """Runs sources in threads, and yields the answers.
+
+    Parameters
+    ----------
+    sources : open ones, one a modality.
+    synchroniser : for these modalities.
+    clock : of the session.
+    controller : steers the quality; None keeps it.
+
+    Attributes
+    ----------
+    latencies : by stage, of the last windows.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        synchroniser: Synchroniser,
+        clock: MonotonicClock,
+        controller: QualityController | None = None,
+    ) -> None:
+        self._sources, self._synchroniser, self._clock = sources, synchroniser, clock
+        self._controller = controller
+        self._changed, self._is_over = threading.Condition(), False
+        self._quality = controller.quality if controller else None
+        self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
+        self._begin = clock.now()
+        self.latencies = Latencies()
+
+    @property
+    def begin(self) -> float:
+        """The session's begin on its clock."""
+        return self._begin
+
+    def status(self) -> Status:
+        """What the synchroniser knows of each source, and its counts."""
+        with self._changed:
+            return self._synchroniser.status(self._clock.now())
+
+    def answers(self, judge: Judge) -> Iterator[Answered]:
+        """Yield an answer a window, until all sources have ended; closes them at the end.
+
+        Raises
+        ------
+        SourceError : every source broke before there was any window.
+        """
+        for feeder in self._feeders:
+            feeder.start()
+        try:
+            while (window := self._next_window()) is not None:
+                yield self._answered(judge(window))
+        finally:
+            self.close()
+
+    # --- windows ------------------------------------------------------------------------------------------
+
+    def _next_window(self) -> Window | None:
+        """Wait for the next window; None when all sources have ended."""
+        with self._changed:
+            while True:
+                now = self._clock.now()
+                window = self._synchroniser.poll(now)
+                if window is not None or self._is_exhausted(now):
+                    return window
+                deadline = self._synchroniser.next_deadline(now)
+                wait = IDLE_S if deadline is None else min(deadline - now, IDLE_S)
+                self._changed.wait(max(wait, 0.0) / self._clock.speed)
+
+    def _is_exhausted(self, now: float) -> bool:
+        """Whether nothing will come: a device that broke is awaited by its thread."""
+        return self._synchroniser.exhausted(now) and not any(each.is_alive() for each in self._feeders)
+
+    def _answered(self, answer: LiveAnswer) -> Answered:
+        window, quality, changed = answer.window, self._quality, ""
+        latency_s = (self._clock.now() - window.end) / self._clock.speed
+        self.latencies.add(
+            {"wait": (window.ready - window.end) / self._clock.speed, **answer.seconds, "total": latency_s}
+        )
+        if self._controller is not None:
+            changed = self._controller.observe(latency_s, answer.seconds) or ""
+            with self._changed:
+                self._synchroniser.set_quality(self._controller.quality)
+        return Answered(answer, latency_s, quality, changed)
+
+    # --- sources ------------------------------------------------------------------------------------------
+
+    def _feed(self, source: Source) -> None:
+        """Push a source's chunks, in a thread of its own; a device that broke is awaited."""
+        while not self._is_over:
+            try:
+                for chunk in source.chunks(self._clock, self._begin):
+                    with self._changed:
+                        self._synchroniser.push(source.modality, chunk)
+                        self._changed.notify()
+                self._tell_end(source.modality, "")
+                return
+            except SourceError as error:
+                self._tell_end(source.modality, str(error))
+                self._clock.wait(RETRY_S)
+            except Exception as error:  # of a driver or a library: the other sources go on
+                self._tell_end(source.modality, f"{type(error).__name__}: {error}")
+                return
+
+    def _tell_end(self, modality: str, reason: str) -> None:
+        with self._changed:
+            self._synchroniser.ended(modality, reason, self._clock.now())
+            self._changed.notify()
+
+    def close(self) -> None:
+        """End the sources and their threads."""
+        self._is_over = True
+        self._clock.stop()
+        for source in self._sources:
+            source.close()
+        for feeder in filter(threading.Thread.is_alive, self._feeders):
+            feeder.join(timeout=LEAVE_S)
