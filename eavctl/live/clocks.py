@@ -14,6 +14,7 @@ LASTING_S = 0.25  # a delay that rose by this much, and lasted LEVEL_S, is one t
 LEVEL_S = 20.0  # the least delay of so many seconds is the offset
 LINE_S = 60  # the drift is that of so many seconds
 SHORTEST_LINE_S = 10.0
+LINE_EVERY_S = 5
 MOST_DRIFT = 2e-3  # clocks of devices differ by less; a slope beyond is that of a growing queue
 SETTLED_S = 2  # seconds of stamps after which a jump can be told from delays at the start
 SMOOTHING = 0.05
@@ -170,7 +171,8 @@ class SourceClock:
 
     def _fit(self, now: float) -> None:
         points = [*self._past, self._current]
-        if points[-1].captured - points[0].captured >= SHORTEST_LINE_S:
+        is_due = not int(now) % LINE_EVERY_S
+        if is_due and now - points[0].captured >= SHORTEST_LINE_S:
             captured, _, lead = np.array(points).T  # captured ascends, whatever the stamps do
             self._slope = float(np.clip(_median_slope(captured, lead), -MOST_DRIFT, MOST_DRIFT))
         self._level = min(self._lead(each) for each in points if each.captured > now - LEVEL_S)

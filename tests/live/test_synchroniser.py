@@ -283,6 +283,15 @@ def test_a_poll_at_the_deadline_gives_a_window_though_nothing_came():
     assert set(synchroniser.poll(deadline + 1e-6).absent) == {"audio", "eeg"}
 
 
+def test_the_next_deadline_is_the_end_of_a_window_for_which_all_is_there():
+    synchroniser = _synchroniser("audio")
+    for delivery in sampled("audio", BEGIN, 2.5):
+        synchroniser.push("audio", delivery.chunk)
+    assert synchroniser.next_deadline(BEGIN + 1.0) == pytest.approx(BEGIN + WINDOW_S)
+    assert synchroniser.poll(BEGIN + 1.9) is None  # the end is in the future
+    assert synchroniser.poll(BEGIN + WINDOW_S) is not None
+
+
 def test_quality_takes_effect_on_the_windows_that_follow():
     synchroniser = _synchroniser("audio", "video")
     run(synchroniser, delivered(sampled("audio", BEGIN, 4.0), frames(BEGIN, 4.0)))
@@ -383,3 +392,12 @@ def test_windows_are_in_order_whole_and_never_of_the_future(deliveries, skip):
                 values = np.atleast_2d(signal.data)[0]
                 assert len(values) == n_margin + WINDOW_S * RATE
                 assert (np.diff(values) >= 0).all()
+    now = deliveries[-1].arrival
+    for _ in range(3):  # whatever happened, the next window comes at the deadline, without any more data
+        deadline = synchroniser.next_deadline(now)
+        now = max(now, deadline + 1e-5)
+        assert synchroniser.poll(now) is not None
+    for modality in ("audio", "eeg", "video"):
+        synchroniser.ended(modality, "", now)
+    finish(synchroniser, now + 10.0)
+    assert synchroniser.exhausted(now + 10.0)
