@@ -1,8 +1,12 @@
-"""The number of worker processes."""
+"""The number of worker processes, and of threads in each."""
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
 
 from eavctl.errors import UsageError
 
@@ -24,3 +28,20 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep the libraries of linear algebra to one thread in a block.
+
+    Sums then are the same in any process, and nested pools are slower.
+    """
+    # Finding the loaded libraries takes up to 3 ms, and only imports load others.
+    return _libraries(len(sys.modules)).limit(limits=1)  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> Any:
+    """The libraries that are loaded while so many modules are imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
