@@ -21,6 +21,7 @@ DESCRIBE_S = 5.0
 BUFFERED_S = 10  # beyond, the library drops the oldest
 PULL_S = 0.02
 MOST_SAMPLES = 4096  # a pull
+SILENT_S = 3.0  # then a stream is lost: some versions of the library do not notice the end of one
 GAP_S, GAP_SAMPLES = 0.02, 2  # stamps that advance by more than both have a gap between them
 # Powers of ten, of which some programs write the exponent alone.
 MICROVOLTS = {
@@ -68,7 +69,7 @@ class LslStream(DeviceSource[Any]):
         )
         try:
             info = inlet.info(DESCRIBE_S)
-        except (self._lsl.util.LostError, TimeoutError):
+        except RuntimeError:  # of pylsl's own: lost, or no answer in time
             raise SourceError(f"{self.name}: the stream does not answer") from None
         self.rate = float(info.nominal_srate())
         if self.rate <= 0 or info.channel_format() == self._lsl.cf_string:
@@ -109,12 +110,16 @@ class LslStream(DeviceSource[Any]):
 
     def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
         buffer = np.empty((MOST_SAMPLES, handle.channel_count), handle.value_type)
+        last = clock.now()
         while not self._closed.is_set():
             try:
                 _, stamps = handle.pull_chunk(PULL_S, len(buffer), buffer)
-            except self._lsl.util.LostError:
+            except RuntimeError:  # of pylsl's own
                 raise SourceError(f"{self.name}: the stream is lost") from None
             now, lsl_now = clock.now(), self._lsl.local_clock()
+            if not stamps and now - last > SILENT_S:
+                raise SourceError(f"{self.name}: the stream is lost, no data for {SILENT_S:g} s")
+            last = now if stamps else last
             for run in self._runs(np.asarray(stamps)):
                 stamp = float(stamps[run.start])
                 yield Chunk(self._converted(buffer[run]), now - max(lsl_now - stamp, 0.0), stamp)

@@ -35,7 +35,8 @@ class Inlet:
 
     def pull_chunk(self, timeout, max_samples, buffer):
         samples, stamps = next(self.blocks, ([], []))
-        buffer[: len(samples)] = samples
+        if len(samples):
+            buffer[: len(samples)] = samples
         return None, list(stamps)
 
 
@@ -55,7 +56,7 @@ def fake(lsl, info, *blocks, modality="eeg"):
         resolve_bypred=lambda *_: [info],
         StreamInlet=lambda info, *_, **__: Inlet(info, blocks),
         local_clock=lambda: LSL_NOW,
-        **{name: getattr(lsl, name) for name in ("util", "proc_clocksync", "cf_string")},
+        **{name: getattr(lsl, name) for name in ("proc_clocksync", "cf_string")},
     )
     return LslStream(Wanted("lsl:x", "x", modality), library)
 
@@ -116,6 +117,15 @@ def test_streams_that_cannot_be_used(lsl):
         fake(lsl, stream_info(lsl, rate=0.0))
     with pytest.raises(SourceError, match="no EEG"):
         fake(lsl, stream_info(lsl, channels=[("EOG", "", "")]))
+
+
+def test_silence_is_a_loss(lsl, clock):
+    source = fake(lsl, stream_info(lsl), ([[1.0]], stamps(0)))
+    chunks = source.chunks(clock, clock.now())
+    next(chunks)
+    clock.time += 10
+    with pytest.raises(SourceError, match="lsl:x: .*lost"):
+        next(chunks)
 
 
 def test_no_such_stream_is_named(lsl, monkeypatch):
