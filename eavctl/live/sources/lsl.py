@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ RESOLVE_S = 3.0
 DESCRIBE_S = 5.0
 BUFFERED_S = 10  # beyond, the library drops the oldest
 PULL_S = 0.02
-MOST_SAMPLES = 4096  # a pull
+MOST_SAMPLES = 8192  # in a chunk; more than 20 ms of any stream
 SILENT_S = 3.0  # then a stream is lost: some versions of the library do not notice the end of one
 GAP_S, GAP_SAMPLES = 0.02, 2  # stamps that advance by more than both have a gap between them
 # Powers of ten, of which some programs write the exponent alone.
@@ -109,7 +110,7 @@ class LslStream(BaseSource):
         last = clock.now()
         while not self._closed.is_set():
             try:
-                _, stamps = self._inlet.pull_chunk(PULL_S, len(buffer), buffer)
+                stamps = self._pulled(buffer)
             except RuntimeError:  # of pylsl's own
                 raise SourceError(f"{self.name}: the stream is lost") from None
             lsl_now, now = self._lsl.local_clock(), clock.now()  # in this order, so that no time is too early
@@ -119,6 +120,14 @@ class LslStream(BaseSource):
             for run in self._runs(np.asarray(stamps)):
                 stamp = float(stamps[run.start])
                 yield Chunk(self._converted(buffer[run]), now - max(lsl_now - stamp, 0.0), stamp)
+
+    def _pulled(self, buffer: np.ndarray) -> list[float]:
+        """Wait for 20 ms, or that many samples; fill the buffer with all that came and return its stamps."""
+        stamps: list[float] = self._inlet.pull_chunk(PULL_S, max(round(PULL_S * self.rate), 1), buffer)[1]
+        with suppress(RuntimeError):  # lost; the next call says so, when these samples are used
+            n = len(stamps)
+            stamps = stamps + self._inlet.pull_chunk(0.0, len(buffer) - n, buffer[n:])[1]
+        return stamps
 
     def _runs(self, stamps: np.ndarray) -> list[slice]:
         """The runs of samples without a gap between them."""
