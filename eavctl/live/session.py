@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
+from eavctl.errors import DataError
 from eavctl.live.answering import Judge, LiveAnswer
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -16,7 +18,7 @@ from eavctl.live.synchroniser import Synchroniser
 from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
-RETRY_S = 0.5  # before a device that was unplugged is awaited
+RETRY_S = 0.5  # before a device that was unplugged is opened again
 
 LEAVE_S = 1.0  # for a thread to end
 
@@ -46,6 +48,7 @@ class Session:
     sources : open ones, one a modality.
     synchroniser : for these modalities.
     clock : of the session.
+    reopen : opens a device again that was unplugged; None leaves it away.
     controller : steers the quality; None keeps it.
 
     Attributes
@@ -58,10 +61,11 @@ class Session:
         sources: Sequence[Source],
         synchroniser: Synchroniser,
         clock: MonotonicClock,
+        reopen: Callable[[Source], Source] | None = None,
         controller: QualityController | None = None,
     ) -> None:
-        self._sources, self._synchroniser, self._clock = sources, synchroniser, clock
-        self._controller = controller
+        self._sources, self._synchroniser, self._clock = list(sources), synchroniser, clock
+        self._reopen, self._controller = reopen, controller
         self._changed, self._is_over = threading.Condition(), False
         self._quality = controller.quality if controller else None
         self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
@@ -125,9 +129,9 @@ class Session:
 
     # --- sources ------------------------------------------------------------------------------------------
 
-    def _feed(self, source: Source) -> None:
+    def _feed(self, source: Source | None) -> None:
         """Push a source's chunks, in a thread of its own; a device that broke is awaited."""
-        while not self._is_over:
+        while source is not None and not self._is_over:
             try:
                 for chunk in source.chunks(self._clock, self._begin):
                     with self._changed:
@@ -137,10 +141,21 @@ class Session:
                 return
             except SourceError as error:
                 self._tell_end(source.modality, str(error))
-                self._clock.wait(RETRY_S)
+                source = self._opened_again(source)
             except Exception as error:  # of a driver or a library: the other sources go on
                 self._tell_end(source.modality, f"{type(error).__name__}: {error}")
                 return
+
+    def _opened_again(self, source: Source) -> Source | None:
+        """The device that broke, once it is back; None if it is a file, or the session is over."""
+        source.close()
+        while self._reopen and not source.is_recorded and not self._is_over:
+            self._clock.wait(RETRY_S)
+            with contextlib.suppress(DataError):
+                again = self._reopen(source)
+                self._sources.append(again)
+                return again
+        return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
         with self._changed:
@@ -151,7 +166,7 @@ class Session:
         """End the sources and their threads."""
         self._is_over = True
         self._clock.stop()
-        for source in self._sources:
+        for source in tuple(self._sources):
             source.close()
         for feeder in filter(threading.Thread.is_alive, self._feeders):
             feeder.join(timeout=LEAVE_S)

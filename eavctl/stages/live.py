@@ -174,8 +174,12 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         margins,
         skip=not all(source.is_recorded for source in sources),
     )
+
+    def reopen(source: Source) -> Source:
+        return _opened(predictor, source.modality, source.name)
+
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
-    return Session(sources, synchroniser, MonotonicClock(settings.speed), controller)
+    return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
 
 
 def _track(source: Source, window_s: float, kept_s: float, frames: int) -> Track:
