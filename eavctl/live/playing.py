@@ -94,7 +94,7 @@ def _table(path: str) -> SampledPlayer:
     meta = FeatureMeta.from_json({**table.meta, "columns": table.columns}, path)
     if meta.features != PLAYED_FEATURES:
         raise UsageError(f"{path}: features {meta.features!r}; of tables, play takes {PLAYED_FEATURES!r}")
-    signal = np.concatenate(list(table.x), axis=1)
+    signal = table.x.transpose(1, 0, 2).reshape(table.x.shape[1], -1)
     return SampledPlayer(path, signal, float(meta.settings["rate"]), meta.settings["channels"])
 
 
