@@ -1,8 +1,8 @@
 """Messages between the service and its worker processes: a JSON header and blocks of bytes.
 
-A message is the length of its header (4 bytes, little-endian), the header as JSON, and the blocks, whose sizes
-the header has. Nothing is unpickled: a decoder that was taken over by a recording cannot run code in the
-service.
+A message is the length of its header (4 bytes, little-endian), the header as JSON, and the blocks, whose
+sizes the header has. Nothing is unpickled: a decoder that was taken over by a recording cannot run code in
+the service.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, BinaryIO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 LENGTH_BYTES = 4
 
@@ -34,7 +34,7 @@ class Message(NamedTuple):
         return b"".join([len(header).to_bytes(LENGTH_BYTES, "little"), header, *self.blocks])
 
 
-def read(stream: BinaryIO) -> Message | None:
+def read(stream: IO[bytes]) -> Message | None:
     """Read a message; None where the stream ends before one begins.
 
     Raises
@@ -48,7 +48,7 @@ def read(stream: BinaryIO) -> Message | None:
     return Message(header, [_read_exactly(stream, size) for size in header.pop("sizes")])
 
 
-def _read_exactly(stream: BinaryIO, size: int) -> bytes:
+def _read_exactly(stream: IO[bytes], size: int) -> bytes:
     content = stream.read(size)
     if len(content) < size:
         raise EOFError

@@ -13,7 +13,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO, cast
 
 from eavctl.errors import EavctlError, UsageError
 from eavctl.jobs import end_with_parent
@@ -32,10 +32,10 @@ def main() -> None:
     _be_killed_first()
     keep_freed_memory()
     with socket.socket(fileno=int(sys.argv[1])) as channel, channel.makefile("rwb") as stream:
-        serve(stream)
+        serve(cast(IO[bytes], stream))
 
 
-def serve(stream: BinaryIO) -> None:
+def serve(stream: IO[bytes]) -> None:
     """Load the model that the first message names, and answer the others, one by one."""
     first = read(stream)
     if first is None:
@@ -70,7 +70,7 @@ def _refusal(error: Exception) -> Message:
     return Message({"status": 500, "error": f"a bug: {type(error).__name__}: {error}"})
 
 
-def _send(stream: BinaryIO, message: Message) -> None:
+def _send(stream: IO[bytes], message: Message) -> None:
     stream.write(message.to_bytes())
     stream.flush()
 
