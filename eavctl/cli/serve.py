@@ -19,7 +19,6 @@ INSTALL = "pip install 'eavctl[serve]'"
 
 @command(
     "serve",
-    "eavctl serve",
     "eavctl serve --model speech-small --port 8080",
     "eavctl serve --model ambt.pt --jobs 4",
 )
