@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -319,8 +319,14 @@ class Predictor:
         (described,) = self.describe([window])
         return described
 
-    def judge_described_window(self, described: DescribedRecording) -> Row:
+    def judge_described_window(
+        self, described: DescribedRecording, smooth: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Row:
         """Judge one window whose features are known, as a whole recording.
+
+        Parameters
+        ----------
+        smooth : gives the probabilities to answer by, (n_classes,), of those of the window.
 
         Raises
         ------
@@ -329,7 +335,11 @@ class Predictor:
         """
         if not described.segments:
             raise SignalError(f"{described.name}: {described.rejected[0].reason}")
-        (row,) = self._rows(described, each_segment=False)
+        proba = None
+        if smooth is not None:
+            mean = self.model.predict_proba(self._features(described.segments)).mean(axis=0)
+            proba = np.broadcast_to(smooth(mean), (len(described.segments), len(mean)))
+        (row,) = self._rows(described, each_segment=False, proba=proba)
         return row
 
     def _rows(
@@ -344,7 +354,7 @@ class Predictor:
         if not recording.segments:
             return
         segments, whole = recording.segments, recording.keys["sample_id"]
-        x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
+        x = self._features(segments)
         proba = self.model.predict_proba(x) if proba is None else proba
         weights = self._weights(x)
         distances = self._doubts.distances(x)
@@ -358,6 +368,10 @@ class Predictor:
             one = slice(i, i + 1)
             judgement = _Judgement(proba[one], weights[one], distances[one])
             yield self._row(recording, [segment], judgement, name)
+
+    def _features(self, segments: Sequence[Segment]) -> Any:
+        """The features of segments as the model takes them."""
+        return streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
 
     def _weights(self, x: Any) -> np.ndarray:
         """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""

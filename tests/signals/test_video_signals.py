@@ -124,7 +124,7 @@ class Counting:
     def __init__(self, monkeypatch):
         self.n_decoded = self.n_converted = self.n_sought = 0
         advance, converted, restart = (
-            getattr(video._Decoder, n) for n in ("_advance", "_converted", "_restart")
+            getattr(video._Decoder, n) for n in ("_advance", "converted", "_restart")
         )
 
         def count(name, method):
@@ -135,7 +135,7 @@ class Counting:
             return counted
 
         monkeypatch.setattr(video._Decoder, "_advance", count("n_decoded", advance))
-        monkeypatch.setattr(video._Decoder, "_converted", count("n_converted", converted))
+        monkeypatch.setattr(video._Decoder, "converted", count("n_converted", converted))
         monkeypatch.setattr(video._Decoder, "_restart", count("n_sought", restart))
 
 
