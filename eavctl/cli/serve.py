@@ -59,6 +59,9 @@ def serve(
     found = find_model(model, weights or [])
     where = f"{host}:{port}"
     if dry_run:
+        from eavctl.predicting.predictor import Predictor
+
+        Predictor.load(found, weights=weights or []).find_weights()
         say_plan(f"serve {found} on {where}", [])
         if as_json:
             emit_result("serve", [], {"model": str(found)}, dry_run=True)
