@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -147,15 +148,18 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
     with _eeg_file(source) as file:
         channels = settings["channels"] or file.ch_names
         file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
-        filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
+        filtering = {name: settings[name] for name in ("rate", "low", "high", "order", "phase")}
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
         def prepared(trial: int | None) -> Stretch | str:
             try:
                 signal = file.read(trial, channels)
-                dropouts = Dropouts.of(_after(margin, signal, file.sfreq), file.sfreq, channels)
+                recorded = signal[:, round(margin * file.sfreq) :]
+                dropouts = Dropouts.of(recorded, file.sfreq, channels)
                 filtered, rate = entry.facts["prepare"](signal, file.sfreq, **filtering)
-                whole = sampled(file.path, _after(margin, filtered, rate), rate)
+                # As many values as without a margin, whose own need not be a whole number of them.
+                n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
+                whole = sampled(file.path, filtered[:, filtered.shape[1] - n_values :], rate)
             except SignalError as error:
                 return str(error)  # the error itself would hold the signal
 
@@ -172,11 +176,6 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
             return found
 
         yield stretch_of
-
-
-def _after(margin: float, signal: np.ndarray, rate: float) -> np.ndarray:
-    """A signal (n_chans, n_times) without its first seconds."""
-    return signal[:, round(margin * rate) :]
 
 
 def _eeg_file(source: Source) -> EegFile:

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.live.latencies import Latencies
-from eavctl.live.session import Answered
+from eavctl.live.session import Answered, Session
 from eavctl.live.synchroniser import Status
 from eavctl.predicting.predictor import Predictor
 from eavctl.printable import printable
@@ -28,12 +28,12 @@ class View:
 
     Parameters
     ----------
-    predictor : that judges.
-    title : of the session: the model and the sources.
+    predictor, session : that judge.
+    title : the model and the sources.
     """
 
-    def __init__(self, predictor: Predictor, title: str) -> None:
-        self._predictor, self._title = predictor, title
+    def __init__(self, predictor: Predictor, session: Session, title: str) -> None:
+        self._predictor, self._session, self._title = predictor, session, title
         self._last: Answered | None = None
         self._course: deque[tuple[float, np.ndarray | None]] = deque()
         self._changes: deque[str] = deque(maxlen=3)
@@ -48,14 +48,16 @@ class View:
         while self._course[0][0] <= end - COURSE_S:
             self._course.popleft()
 
-    def draw(self, status: Status, latencies: Latencies) -> RenderableType:
-        """The whole view."""
+    def __rich__(self) -> RenderableType:
+        """The whole view, as it is now."""
         parts: list[RenderableType] = [Text(printable(self._title), style="bold"), Text()]
         if self._last is None:
             parts.append(Text("waiting for the first window ..."))
         else:
             parts += [*self._answer(self._last), Text(), self._bars(self._last), Text()]
-        return Group(*parts, sources_table(status), Text(), *map(Text, self._counts(status, latencies)))
+        status = self._session.status()
+        parts += [_sources(status), Text(), *map(Text, summary(status, self._session.latencies))]
+        return Group(*parts, *(Text(change, style="dim") for change in self._changes))
 
     def _answer(self, answered: Answered) -> list[Text]:
         answer, row = answered.answer, answered.answer.row
@@ -96,9 +98,6 @@ class View:
             if proba is not None and 0 <= place < PLACES:
                 shown[place] = STEPS[min(int(proba[i] * len(STEPS)), len(STEPS) - 1)]
         return "".join(shown)
-
-    def _counts(self, status: Status, latencies: Latencies) -> list[str]:
-        return [*summary_lines(status, latencies), *self._changes]
 
 
 def _bar(share: float) -> str:

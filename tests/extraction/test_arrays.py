@@ -82,6 +82,26 @@ def test_the_margin_of_eeg_is_filtered_but_no_part_of_the_recording(margin: floa
         np.testing.assert_array_equal(one.x, other.x)
 
 
+@pytest.mark.parametrize("features", ["eeg-epochs", "eeg-bands"])
+def test_causal_windows_with_their_margin_are_those_of_the_whole_recording(features: str) -> None:
+    signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 12 * 1000)).cumsum(axis=1)
+    recipe = Recipe(features, {"phase": "causal"}, segment=5.0)
+    (whole,) = described(recipe, with_margin(signal, 0.0), 30.0, 35.0)
+    first, last = round((30.0 - recipe.margin_s) * 250), 35 * 250
+    (window,) = described(recipe, with_margin(signal[:, first:last], recipe.margin_s))
+    assert whole.x is not None
+    np.testing.assert_allclose(window.x, whole.x, atol=2e-6 * np.abs(whole.x).max())
+
+
+@pytest.mark.parametrize("margin", [0.3, 0.412, 1.0, 2.996])
+def test_a_margin_does_not_change_the_shape(margin: float) -> None:
+    signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 2000))
+    window = signal[:, : 1250 + round(margin * 250)]
+    (found,) = described(Recipe("eeg-epochs"), with_margin(window, margin))
+    assert found.x is not None
+    assert (found.x.shape, found.end) == ((len(CHANNELS), 500), 5.0)
+
+
 def test_a_channel_that_is_flat_in_the_margin_only_is_judged() -> None:
     signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 1000))
     signal[2, :250] = 0

@@ -470,6 +470,13 @@ def test_a_table_in_parts_is_one_table(judge, twin, tmp_path):
     assert parts.proba == pytest.approx(whole.proba, abs=1e-12)
 
 
+def test_a_table_of_a_setting_that_the_model_leaves_at_its_default_is_told_which(judge, twin, tmp_path):
+    causal = Recipe("eeg-bands", {"channels": CHANNELS, "phase": "causal"}, segment=1.0)
+    extract(twin / "twin", tmp_path / "causal.parquet", causal)
+    with pytest.raises(SettingsError, match="phase"):
+        judge(tmp_path / "causal.parquet")
+
+
 # --- models that say less ---------------------------------------------------------------------------------
 
 
