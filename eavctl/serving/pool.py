@@ -53,7 +53,7 @@ class _Worker:
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 cwd=folder,
-                env={**ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={**ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
             )
