@@ -14,7 +14,7 @@ from websockets.sync.client import connect
 
 from eavctl.storage.tables import read_predictions
 
-WORKER, WINDOW_S, HOP, BLOCK_S = "three_modalities_worker.py", 0.5, 0.25, 0.05
+WORKER, WINDOW_S, HOP, BLOCK_S = "three_modalities_worker.py", 1.0, 0.25, 0.05
 AUDIO, VIDEO, EEG = 1, 2, 3
 RATES = {AUDIO: 16000, EEG: 200}
 CHANNELS = ["Fz", "Cz", "Pz"]
@@ -87,7 +87,7 @@ def rest(line):
 def test_each_window_is_answered_and_a_table_follows(live, tmp_path):
     with opened(live) as line:
         ready = begin(line, ALL)
-        play(line, (AUDIO, VIDEO, EEG), 1.6, shade=200)
+        play(line, (AUDIO, VIDEO, EEG), 2.1, shade=200)
         answers, (table,), code = end(line)
     assert (ready["ready"], ready["window_s"], ready["classes"]) == (True, WINDOW_S, ["calm", "glad", "sad"])
     assert code == 1000
@@ -110,9 +110,9 @@ def test_each_window_is_answered_and_a_table_follows(live, tmp_path):
 def test_a_modality_that_stalls_is_absent_with_a_reason_and_comes_back(live):
     with opened(live) as line:
         begin(line, {**ALL, "modalities": ["audio", "video"]})
-        play(line, (AUDIO, VIDEO), 1.0)
-        play(line, (AUDIO,), 1.5, start_s=1.0)
-        play(line, (AUDIO, VIDEO), 1.2, start_s=2.5)
+        play(line, (AUDIO, VIDEO), 1.3)
+        play(line, (AUDIO,), 1.0, start_s=1.3)
+        play(line, (AUDIO, VIDEO), 1.7, start_s=2.3)
         answers, _, _ = end(line)
     used = ["+".join(sorted(each["used"])) for each in answers]
     assert used[0] == used[-1] == "audio+video"
@@ -125,7 +125,7 @@ def test_a_modality_that_stalls_is_absent_with_a_reason_and_comes_back(live):
 def test_pictures_that_cannot_be_decoded_are_an_absent_modality(live):
     with opened(live) as line:
         begin(line, {**ALL, "modalities": ["video"]})
-        for i in range(12):
+        for i in range(16):
             line.send(block(VIDEO, CLIENT_CLOCK + i / 10, b"no JPEG"))
             time.sleep(0.1)
         (first, *_, last), tables, code = end(line)
@@ -217,7 +217,7 @@ def test_clients_that_vanish_leave_no_place_taken_and_the_last_is_served_to_its_
         time.sleep(0.1)
     with opened(service) as line:
         begin(line)
-        play(line, (AUDIO,), 0.7)
+        play(line, (AUDIO,), 1.2)
         service.process.terminate()
         answers, tables, code = rest(line)
     assert len(answers) >= 1

@@ -1,4 +1,4 @@
-"""A worker whose model, a stand-in, takes windows of half a second of EEG, audio and video."""
+"""A worker whose model, a stand-in, takes windows of a second of EEG, audio and video."""
 
 import numpy as np
 
@@ -8,13 +8,13 @@ from eavctl.storage import artifacts
 from eavctl.storage.metadata import ModelMeta
 
 CLASSES = np.array(["calm", "glad", "sad"])
-WINDOW_S = 0.5
+WINDOW_S = 1.0
 RECIPES = {
     "eeg": Recipe("eeg-bands", {"channels": ["Fz", "Cz", "Pz"]}, segment=WINDOW_S),
     "audio": Recipe("means180", segment=WINDOW_S),
     "video": Recipe("faces", {"n_frames": 2, "size": 8, "crop": "frame"}, segment=WINDOW_S),
 }
-SHAPES = {"eeg": (15,), "audio": (180,), "video": (2, 8, 8, 3)}
+SHAPES = {"eeg": (len(RECIPES["eeg"].columns),), "audio": (180,), "video": (2, 8, 8, 3)}
 
 
 class StandIn:
