@@ -68,11 +68,12 @@ def _ref(name: str) -> dict[str, Any]:
 
 STREAMS = (
     "Streams are WebSockets at /v2/models/{model}/stream. The first message is text, such as "
-    '{"modalities": ["audio", "eeg"], "rate": 16000, "sfreq": 250, "ch_names": ["Cz"], "hop": 1}; the service '
-    'answers {"ready": true, ...}. Then binary messages follow: a byte with the kind (1 audio, 2 video, 3 '
-    "EEG), the time of capture as little-endian float64, in seconds on the client's clock, and float32 samples "
-    "of audio, float32 (n_chans, n) of EEG in microvolt, or one JPEG. Each window is answered by a text "
-    'message. {"end": true} ends the stream: a prediction table (Parquet) follows as one binary message.'
+    '{"modalities": ["audio", "eeg"], "rate": 16000, "sfreq": 250, "ch_names": ["Cz"], "hop": 1}; the '
+    'service answers {"ready": true, ...}. Then binary messages follow: a byte with the kind (1 audio, 2 '
+    "video, 3 EEG), the time of capture as little-endian float64, in seconds on the client's clock, and "
+    "float32 samples of audio, float32 (n_chans, n) of EEG in microvolt, or one JPEG. Each window is "
+    'answered by a text message. {"end": true} ends the stream: a prediction table (Parquet) follows as one '
+    "binary message."
 )
 ERRORS = {
     "400": "The request is malformed.",
