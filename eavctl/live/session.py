@@ -153,8 +153,11 @@ class Session:
             self._clock.wait(RETRY_S)
             with contextlib.suppress(DataError):
                 again = self._reopen(source)
-                self._sources.append(again)
-                return again
+                with self._changed:
+                    self._sources.append(again)
+                    if not self._is_over:
+                        return again
+                again.close()
         return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
@@ -164,7 +167,8 @@ class Session:
 
     def close(self) -> None:
         """End the sources and their threads."""
-        self._is_over = True
+        with self._changed:
+            self._is_over = True
         self._clock.stop()
         for source in tuple(self._sources):
             source.close()

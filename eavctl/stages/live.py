@@ -9,7 +9,7 @@ from typing import Any
 
 from eavctl.errors import DataError, UsageError
 from eavctl.live.answering import Judge, to_json
-from eavctl.live.chunk import Source
+from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
 from eavctl.live.frame_track import FrameTrack
 from eavctl.live.quality import Quality, QualityController
@@ -34,7 +34,7 @@ class LiveRun:
     predictor : that judges.
     session : of the sources.
     settings : of the session.
-    name : the sources' names.
+    sources : their URIs.
     notes : what limits the answers, in sentences.
     keeps : whether answers are kept for `predicted`.
     """
@@ -42,11 +42,16 @@ class LiveRun:
     predictor: Predictor
     session: Session
     settings: LiveSettings
-    name: str
+    sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
     keeps: bool = False
     _rows: list[Row] = field(default_factory=list)
     _rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the session: its sources."""
+        return " + ".join(self.sources)
 
     def answers(self) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended.
@@ -133,8 +138,8 @@ def open_live(
         for source in opened:
             source.close()
         raise
-    name = " + ".join(dict.fromkeys(sources.values()))
-    return LiveRun(predictor, session, settings, name, _notes(predictor, settings), keep)
+    uris = tuple(dict.fromkeys(sources.values()))
+    return LiveRun(predictor, session, settings, uris, _notes(predictor, settings), keep)
 
 
 def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
@@ -176,7 +181,11 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
     )
 
     def reopen(source: Source) -> Source:
-        return _opened(predictor, source.modality, source.name)
+        again = _opened(predictor, source.modality, source.name)
+        if (again.rate, again.ch_names) == (source.rate, source.ch_names):
+            return again
+        again.close()
+        raise SourceError(f"{source.name}: came back with another rate or other channels; begin anew")
 
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
     return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
