@@ -11,6 +11,7 @@ from fake_streams import RATE, Delivery, delivered, finish, frames, number_of, r
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from eavctl.live.chunk import SourceError
 from eavctl.live.frame_track import FrameTrack
 from eavctl.live.quality import Quality
 from eavctl.live.synchroniser import Synchroniser
@@ -290,6 +291,13 @@ def test_the_next_deadline_is_the_end_of_a_window_for_which_all_is_there():
     assert synchroniser.next_deadline(BEGIN + 1.0) == pytest.approx(BEGIN + WINDOW_S)
     assert synchroniser.poll(BEGIN + 1.9) is None  # the end is in the future
     assert synchroniser.poll(BEGIN + WINDOW_S) is not None
+
+
+@pytest.mark.parametrize("times", [{"captured": np.nan}, {"stamp": np.inf}])
+def test_a_time_that_is_not_finite_is_an_error(times):
+    (first, *_) = sampled("audio", BEGIN, 1.0)
+    with pytest.raises(SourceError, match="audio"):
+        _synchroniser("audio").push("audio", first.chunk._replace(**times))
 
 
 def test_quality_takes_effect_on_the_windows_that_follow():
