@@ -152,8 +152,9 @@ class SourceClock:
 
     def _note(self, seen: _Least) -> bool:
         """Keep the least delay of each second; return whether all delays have become longer."""
-        if seen.captured < math.floor(self._current.captured) + 1:
-            if self._lead(seen) < self._lead(self._current):
+        second = math.floor(self._current.captured)
+        if seen.captured < second + 1:
+            if seen.captured >= second and self._lead(seen) < self._lead(self._current):
                 self._current = seen
             return False
         self._past.append(self._current)
