@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from eavctl.live.chunk import Chunk
+from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.quality import Quality
 from eavctl.live.status import ModalityStatus, State, Status
 from eavctl.live.tracks import Track
@@ -63,7 +63,14 @@ class Synchroniser:
         self._n_absent = dict.fromkeys(tracks, 0)
 
     def push(self, modality: str, chunk: Chunk) -> None:
-        """Take what the source of a modality gave; one that had ended is back."""
+        """Take what the source of a modality gave; one that had ended is back.
+
+        Raises
+        ------
+        SourceError : its time is not finite.
+        """
+        if not (math.isfinite(chunk.captured) and math.isfinite(chunk.stamp or 0.0)):
+            raise SourceError(f"{modality}: a chunk whose time is not finite")
         self._ended.pop(modality, None)
         self._tracks[modality].push(chunk)
         if self._start is None and all(track.first is not None for track in self._tracks.values()):
