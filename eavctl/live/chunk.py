@@ -57,7 +57,7 @@ class Source(Protocol):
     modality : ``audio``, ``eeg`` or ``video``.
     rate : samples a second as the source states it; frames a second of video.
     ch_names : of EEG; else empty.
-    is_recorded : whether it is a file, which begins when the session begins.
+    is_recorded : whether it is a file or a pipe, which begins when the session begins, and can wait.
     lost : samples or frames that came but were dropped in the source, because `chunks` was not read in time
         or the device said so. They are gaps in the stamps as well.
     """

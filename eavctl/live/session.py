@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from eavctl.errors import DataError
 from eavctl.live.answering import Judge, LiveAnswer
-from eavctl.live.chunk import Source, SourceError
+from eavctl.live.chunk import Chunk, Source, SourceError
 from eavctl.live.clocks import MonotonicClock
 from eavctl.live.latencies import Latencies
 from eavctl.live.quality import Quality, QualityController
@@ -72,11 +72,6 @@ class Session:
         self._begin = clock.now()
         self.latencies = Latencies()
 
-    @property
-    def begin(self) -> float:
-        """The session's begin on its clock."""
-        return self._begin
-
     def status(self) -> Status:
         """What the synchroniser knows of each source, and its counts."""
         with self._changed:
@@ -134,9 +129,7 @@ class Session:
         while source is not None and not self._is_over:
             try:
                 for chunk in source.chunks(self._clock, self._begin):
-                    with self._changed:
-                        self._synchroniser.push(source.modality, chunk)
-                        self._changed.notify()
+                    self._push(source, chunk)
                 self._tell_end(source.modality, "")
                 return
             except SourceError as error:
@@ -145,6 +138,16 @@ class Session:
             except Exception as error:  # of a driver or a library: the other sources go on
                 self._tell_end(source.modality, f"{type(error).__name__}: {error}")
                 return
+
+    def _push(self, source: Source, chunk: Chunk) -> None:
+        """Push a chunk; one of a file once there is room, so that a slow judge loses nothing of it."""
+        with self._changed:
+            while (
+                source.is_recorded and not self._is_over and not self._synchroniser.has_room(source.modality)
+            ):
+                self._changed.wait(IDLE_S)
+            self._synchroniser.push(source.modality, chunk)
+            self._changed.notify_all()
 
     def _opened_again(self, source: Source) -> Source | None:
         """The device that broke, once it is back; None if it is a file, or the session is over."""

@@ -205,7 +205,7 @@ class Answers:
 
     def _window(self, request: Message) -> Message:
         """Judge a window of a stream; its latency is the stream's to say."""
-        judge = Judge(self._for_windows, request.header["name"], request.header["begin"])
+        judge = Judge(self._for_windows, request.header["name"], begin=request.header["begin"])
         answer = judge(from_message(request))
         found = to_json(self._for_windows, answer, 0.0, None)
         return _body(JSON, json.dumps(found, allow_nan=False).encode())

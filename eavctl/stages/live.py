@@ -60,7 +60,7 @@ class LiveRun:
         ------
         SourceError : every source broke before there was a window.
         """
-        judge = Judge(self.predictor, self.name, self.session.begin, self.settings.smooth)
+        judge = Judge(self.predictor, self.name, self.settings.smooth)
         for answered in self.session.answers(judge):
             if self.keeps:
                 self._keep(answered)
@@ -164,7 +164,8 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
     margins = {each.modality: 0.0 for each in recipes}
     for each in recipes:
         margins[each.modality] = max(margins[each.modality], each.margin_s)
-    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video"]
+    is_seen = any(source.modality == "video" for source in sources)
+    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video" and is_seen]
     best = Quality(max(frames, default=0), None, hop_s)
     kept_s = predictor.window_s + hop_s + WAITING_S
     tracks = {
