@@ -69,6 +69,7 @@ class Session:
         self._changed, self._is_over = threading.Condition(), False
         self._quality = controller.quality if controller else None
         self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
+        self._faults: list[str] = []
         self._begin = clock.now()
         self.latencies = Latencies()
 
@@ -89,6 +90,8 @@ class Session:
         try:
             while (window := self._next_window()) is not None:
                 yield self._answered(judge(window))
+            if self._faults and not self.status().windows:
+                raise SourceError(self._faults[0])
         finally:
             self.close()
 
@@ -118,8 +121,9 @@ class Session:
         )
         if self._controller is not None:
             changed = self._controller.observe(latency_s, answer.seconds) or ""
+            self._quality = self._controller.quality
             with self._changed:
-                self._synchroniser.set_quality(self._controller.quality)
+                self._synchroniser.set_quality(self._quality)
         return Answered(answer, latency_s, quality, changed)
 
     # --- sources ------------------------------------------------------------------------------------------
@@ -165,6 +169,7 @@ class Session:
 
     def _tell_end(self, modality: str, reason: str) -> None:
         with self._changed:
+            self._faults += [reason] if reason else []
             self._synchroniser.ended(modality, reason, self._clock.now())
             self._changed.notify()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -179,6 +180,7 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         settings.tolerance,
         margins,
         skip=not all(source.is_recorded for source in sources),
+        patience_s=None if any(source.can_stall for source in sources) else math.inf,
     )
 
     def reopen(source: Source) -> Source:
