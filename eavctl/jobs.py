@@ -1,10 +1,12 @@
-"""The number of worker processes."""
+"""Worker processes: how many, and that none outlives its parent."""
 
 from __future__ import annotations
 
 import os
 
 from eavctl.errors import UsageError
+
+PR_SET_PDEATHSIG = 1  # of prctl.h
 
 
 def useful(jobs: int) -> int:
@@ -24,3 +26,13 @@ def _processors() -> int:
     if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def end_with_parent() -> None:
+    """Let the kernel kill this process when its parent ends; without Linux, nothing happens."""
+    import contextlib
+    import ctypes
+    import signal
+
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

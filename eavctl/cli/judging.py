@@ -57,7 +57,7 @@ def judge(
             + (", not both" if sources else "")
         )
     drawn = _drawn(sources, separate) if plot else ""
-    found = _find(model, weights)
+    found = find_model(model, weights)
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
@@ -85,7 +85,7 @@ def judge(
 
         draw_analysis(drawn, plot, _title(result))
         say(f"picture -> {plot}")
-    _introduce(found, is_named=model is not None)
+    introduce(found, is_named=model is not None)
     _warn(result)
     if out:
         from eavctl.storage.tables import write_predictions
@@ -96,7 +96,7 @@ def judge(
     if result.is_fusion and not is_card:
         say(_used(result))
     if as_json:
-        emit_result("predict", written, _facts(result))
+        emit_result("predict", written, result.facts())
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
 
@@ -114,7 +114,7 @@ def _print_plan(
     from eavctl.stages.predict import plan
 
     planned = plan(sources, model, **options)
-    _introduce(model, is_named=is_named)
+    introduce(model, is_named=is_named)
     _warn(planned)
     say_plan(f"judge {planned.n_recordings} recordings by {model}", outputs)
     if as_json:
@@ -152,14 +152,14 @@ def _title(result: Predicted) -> str:
     return f"{UNSURE} (likeliest: {answer})" if row.unsure else answer + known
 
 
-def _find(model: Path | None, weights: Sequence[Path]) -> str | os.PathLike[str]:
+def find_model(model: Path | None, weights: Sequence[Path]) -> str | os.PathLike[str]:
     """The model that is named, that of the working folder, or the better packaged one."""
     if model is not None:
         return packaged.find(model)
     return DEFAULT_MODEL if DEFAULT_MODEL.is_file() else packaged.best(with_weights=bool(weights))
 
 
-def _introduce(model: str | os.PathLike[str], *, is_named: bool) -> None:
+def introduce(model: str | os.PathLike[str], *, is_named: bool) -> None:
     """Say what a packaged model is for; called after the judgement, so that an error stands alone."""
     if not isinstance(model, packaged.PackagedModel):
         return
@@ -184,17 +184,6 @@ def _say_what_is_better(model: packaged.PackagedModel) -> None:
 def _used(result: Predicted) -> str:
     """How many recordings were judged by which streams."""
     return "used: " + ", ".join(f"{' + '.join(names)} {count}" for names, count in result.used.items())
-
-
-def _facts(result: Predicted) -> dict[str, Any]:
-    """What ``--json`` prints."""
-    return {
-        "model": str(result.predictor.path),
-        "recordings": result.n_recordings,
-        "classes": list(result.classes),
-        "predictions": [result.predictor.answer(row) for row in result.rows],
-        "rejected": list(result.rejected),
-    }
 
 
 def _lines(result: Predicted) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from eavctl import registry
 from eavctl.errors import DataError
-from eavctl.jobs import useful
+from eavctl.jobs import end_with_parent, useful
 from eavctl.registry import register
 
 # multiprocessing and concurrent.futures are imported in functions: judging one recording needs neither.
@@ -22,7 +22,6 @@ from eavctl.registry import register
 T = TypeVar("T")
 
 AHEAD = 2  # calls handed out to each worker besides the one that it runs
-PR_SET_PDEATHSIG = 1  # of prctl.h
 
 
 class WorkerPool:
@@ -211,12 +210,9 @@ def _leave(*_: Any) -> None:
 
 def _begin() -> None:
     """Start a fork: leave keyboard and terminal signals to its parent, and end when the parent does."""
-    import contextlib
-    import ctypes
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _leave)
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -16,7 +17,7 @@ from eavctl.registry import Entry
 from eavctl.signals.segments import first_of
 
 if TYPE_CHECKING:
-    from eavctl.signals.arrays import FrameArray
+    from eavctl.signals.arrays import FrameArray, TimedFrames
     from eavctl.signals.eeg_file import EegFile
     from eavctl.signals.video import VideoFile
 
@@ -27,16 +28,20 @@ class Signal(NamedTuple):
     Parameters
     ----------
     data : audio: floats, shape (n_samples,), full scale 1. EEG: shape (n_chans, n_times), microvolt.
-        Video: uint8, shape (n_frames, height, width, 3), RGB.
+        Video: uint8, shape (n_frames, height, width, 3), RGB, equally spaced; or
+        `eavctl.signals.arrays.TimedFrames`.
     rate : samples or frames a second.
     ch_names : names of the EEG channels.
     name : used in errors.
+    margin : of EEG: seconds at the begin of the data that precede the recording. They are filtered with it,
+        so that the filter has settled when the recording begins, and are not part of it.
     """
 
-    data: np.ndarray
+    data: np.ndarray | TimedFrames
     rate: float
     ch_names: Sequence[str] = ()
     name: str = "window"
+    margin: float = 0.0
 
 
 Source = str | os.PathLike[str] | BinaryIO | Signal
@@ -90,9 +95,18 @@ def open_recording(
     SignalError : the recording cannot be used.
     UsageError : EEG or video as an open file, or arrays of a wrong shape or type.
     """
-    if isinstance(source, Signal) and not 0 < source.rate < np.inf:
-        raise UsageError(f"{source.name}: a rate of {source.rate} Hz; it must be above 0")
+    if isinstance(source, Signal):
+        _check(source, entry.facts["modality"])
     return _OPENERS[entry.facts["modality"]](source, entry, settings)
+
+
+def _check(source: Signal, modality: str) -> None:
+    if not 0 < source.rate < np.inf:
+        raise UsageError(f"{source.name}: a rate of {source.rate} Hz; it must be above 0")
+    if not 0 <= source.margin < np.inf:
+        raise UsageError(f"{source.name}: a margin of {source.margin} s; it must be 0 or more")
+    if source.margin and modality != "eeg":
+        raise UsageError(f"{source.name}: {modality} with a margin of {source.margin} s; only EEG has one")
 
 
 def channels_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
@@ -130,17 +144,22 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
 def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
     from eavctl.signals.eeg_file import Dropouts
 
+    margin = source.margin if isinstance(source, Signal) else 0.0
     with _eeg_file(source) as file:
         channels = settings["channels"] or file.ch_names
         file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
-        filtering = {name: settings[name] for name in ("rate", "low", "high", "order")}
+        filtering = {name: settings[name] for name in ("rate", "low", "high", "order", "phase")}
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
         def prepared(trial: int | None) -> Stretch | str:
             try:
                 signal = file.read(trial, channels)
-                dropouts = Dropouts.of(signal, file.sfreq, channels)
-                whole = sampled(file.path, *entry.facts["prepare"](signal, file.sfreq, **filtering))
+                recorded = signal[:, round(margin * file.sfreq) :]
+                dropouts = Dropouts.of(recorded, file.sfreq, channels)
+                filtered, rate = entry.facts["prepare"](signal, file.sfreq, **filtering)
+                # As many values as without a margin, whose own need not be a whole number of them.
+                n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
+                whole = sampled(file.path, filtered[:, filtered.shape[1] - n_values :], rate)
             except SignalError as error:
                 return str(error)  # the error itself would hold the signal
 
@@ -163,7 +182,10 @@ def _eeg_file(source: Source) -> EegFile:
     if isinstance(source, Signal):
         from eavctl.signals.arrays import EegArray
 
-        return EegArray(source.name, source.data, source.rate, source.ch_names)
+        data = _array(source)
+        if source.margin and round(source.margin * source.rate) >= data.shape[-1]:
+            raise UsageError(f"{source.name}: nothing follows its margin of {source.margin} s")
+        return EegArray(source.name, data, source.rate, source.ch_names)
     from eavctl.signals.eeg import open_eeg
 
     return open_eeg(_path(source, "EEG"))
@@ -183,10 +205,12 @@ def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
         yield lambda trial=None: whole
 
 
-def _film(source: Source) -> AbstractContextManager[VideoFile | FrameArray]:
+def _film(source: Source) -> AbstractContextManager[VideoFile | FrameArray | TimedFrames]:
     if isinstance(source, Signal):
-        from eavctl.signals.arrays import FrameArray
+        from eavctl.signals.arrays import FrameArray, TimedFrames
 
+        if isinstance(source.data, TimedFrames):
+            return contextlib.nullcontext(source.data)
         return contextlib.nullcontext(FrameArray(source.name, source.data, source.rate))
     from eavctl.signals.video import open_video
 
@@ -217,12 +241,19 @@ def sampled(name: str, signal: np.ndarray, rate: float) -> Stretch:
 
 
 def _mono(source: Signal) -> np.ndarray:
-    if source.data.ndim != 1 or source.data.dtype.kind != "f":
+    data = _array(source)
+    if data.ndim != 1 or data.dtype.kind != "f":
         raise UsageError(
-            f"{source.name}: audio of shape {source.data.shape} and type {source.data.dtype}; give floats "
-            "(n_samples,), full scale 1"
+            f"{source.name}: audio of shape {data.shape} and type {data.dtype}; give floats (n_samples,), "
+            "full scale 1"
         )
-    return np.asarray(source.data, np.float32)
+    return np.asarray(data, np.float32)
+
+
+def _array(source: Signal) -> np.ndarray:
+    if not isinstance(source.data, np.ndarray):
+        raise UsageError(f"{source.name}: data of type {type(source.data).__name__}; give an array")
+    return source.data
 
 
 def _path(source: Source, what: str) -> str | os.PathLike[str]:

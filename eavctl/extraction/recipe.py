@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping
@@ -98,14 +99,27 @@ class Recipe:
         name = self.entry.facts["columns"]
         return tuple(name(**self.settings)) if name else None
 
+    @property
+    def margin_s(self) -> float:
+        """Seconds that a window needs before it, as `eavctl.extraction.open_recording.Signal.margin`.
+
+        With them, the filter of EEG has settled to a millionth when the window begins. They are whole
+        seconds, so that resampled values lie at the same times with and without them; 0 of other modalities.
+        """
+        margin = self.entry.facts.get("margin")
+        return float(math.ceil(margin(**self.settings))) if margin else 0.0
+
     def identity(self) -> dict[str, Any]:
         """What must be equal for a model to take the features."""
         facts = self.entry.facts
+        # Settings that are younger than the set, so that their defaults change no hash.
+        added = facts.get("added", {})
+        settings = {k: v for k, v in self.settings.items() if k not in added or v != added[k]}
         return {
             "modality": facts["modality"],
             "features": self.features,
             "features_version": facts["version"],
-            "settings": self.settings,
+            "settings": settings,
             "rate": facts["rate"],
             "units": facts["units"],
         }

@@ -58,6 +58,8 @@ class Source(Protocol):
     rate : samples a second as the source states it; frames a second of video.
     ch_names : of EEG; else empty.
     is_recorded : whether it is a file, which begins when the session begins.
+    lost : samples or frames that came but were dropped in the source, because `chunks` was not read in time
+        or the device said so. They are gaps in the stamps as well.
     """
 
     name: str
@@ -65,9 +67,12 @@ class Source(Protocol):
     rate: float
     ch_names: Sequence[str]
     is_recorded: bool
+    lost: int
 
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """Yield chunks as they are captured, in a thread of the session's, until the source ends or `close`.
+
+        After a `SourceError` it may be called again: it waits until the device or stream is back.
 
         Parameters
         ----------

@@ -73,7 +73,7 @@ def describe_recordings(
             bad = Rejection.of(recording, recording.fault)
             yield DescribedRecording(recording.name, recording.keys, rejected=(bad,))
             continue
-        found = [done.pop((i, recipe), (NOT_GIVEN, None)) for recipe in range(len(recipes))]
+        found = [done.pop((i, n), (_not_given(recording, recipe), None)) for n, recipe in enumerate(recipes)]
         known = _with_content(recording, {content for _, content in found if content})
         yield join_streams(known, [found[recipe][0] for recipe in of_stream], streams, notes)
 
@@ -99,6 +99,11 @@ def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_
 
 def _identity(recipe: Recipe) -> str:
     return canonical_json([recipe.identity(), recipe.segment, recipe.hop, recipe.only_speech])
+
+
+def _not_given(recording: Recording, recipe: Recipe) -> Absence:
+    reason = recording.absent.get(recipe.modality, "")
+    return Absence(recording.name, reason, is_fault=False) if reason else NOT_GIVEN
 
 
 def _with_content(recording: Recording, contents: set[str]) -> Recording:

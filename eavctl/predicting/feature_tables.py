@@ -128,8 +128,9 @@ def _wanted(stream: StreamInput, table: FeatureMeta) -> str:
     wanted = f"{stream.meta.features!r} for {stream.name}"
     if stream.meta.features != table.features:
         return wanted
-    settings = stream.meta.settings.items()
-    differing = [f"{key}={value}" for key, value in settings if table.settings.get(key) != value]
+    settings = stream.meta.settings
+    differing = [f"{key}={value}" for key, value in settings.items() if table.settings.get(key) != value]
+    differing += [f"{key} left out" for key in table.settings if key not in settings]  # at its default
     return f"{wanted} with {', '.join(differing)}" if differing else f"{wanted}, of another version"
 
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from eavctl.errors import DataError
-from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.inputs import Inputs
+from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.rows import Row
-from eavctl.printable import utf8
+from eavctl.predicting.segments import Rejection
+from eavctl.printable import printable, utf8
 
 if TYPE_CHECKING:
     from eavctl.storage.tables import PredictionTable
@@ -55,6 +58,16 @@ class Predicted(NamedTuple):
     def right(self, row: Row) -> dict[str, Any] | None:
         """How often such answers were right out of fold: see `eavctl.predicting.confidence.Confidence`."""
         return self.predictor.confidence.right(row)
+
+    def facts(self) -> dict[str, Any]:
+        """What ``predict --json`` prints beside the envelope, and the service answers: JSON-able."""
+        return {
+            "model": str(self.predictor.path),
+            "recordings": self.n_recordings,
+            "classes": list(self.classes),
+            "predictions": [self.predictor.answer(row) for row in self.rows],
+            "rejected": list(self.rejected),
+        }
 
     def to_table(self) -> PredictionTable:
         """The rows as a prediction table, sorted by ``sample_id``.
@@ -119,3 +132,56 @@ class Predicted(NamedTuple):
                 "used": {"+".join(names): count for names, count in used.items()},
             },
         }
+
+
+def rejections(judged: Iterable[Judged]) -> list[Rejection]:
+    """What cannot be used, a broken file of many recordings once."""
+    causes, found = set(), []
+    for each in itertools.chain.from_iterable(one.rejected for one in judged):
+        if each.cause not in causes:
+            found.append(each)
+        if each.cause:
+            causes.add(each.cause)
+    return found
+
+
+def collected(
+    predictor: Predictor, inputs: Inputs, judged: Sequence[Judged], *, strict: bool = False
+) -> Predicted:
+    """All recordings of a call as one result, if enough of them can be used.
+
+    Parameters
+    ----------
+    judged : what the predictor gave for the inputs.
+    strict : a single bad recording is an error.
+
+    Raises
+    ------
+    DataError : no recording can be used, or, with ``strict``, one cannot, or not by every stream.
+    """
+    bad = rejections(judged)
+    faults = [fault for each in judged for fault in each.faults]
+    rows = tuple(row for each in judged for row in each.rows)
+    require_usable(len(rows), inputs.n_recordings, bad, strict)
+    if not rows:
+        raise DataError("nothing to judge: the tables have no rows")
+    if strict and faults:
+        raise DataError(f"not every stream of every recording can be used: {faults[0]}")
+    notes = [*inputs.notes, *(note for each in judged for note in each.notes), *faults]
+    return Predicted(
+        predictor,
+        rows,
+        tuple(each.to_dict() for each in bad),
+        (*dict.fromkeys(notes), *predictor.notes_on(rows)),
+        inputs.n_recordings,
+    )
+
+
+def require_usable(n_usable: int, n_recordings: int, rejected: Sequence[Rejection], strict: bool) -> None:
+    """Raise DataError if nothing can be judged, or, where ``strict``, not everything can."""
+    if rejected and (strict or not n_usable):
+        n_bad, first = len({each.path for each in rejected}), rejected[0]
+        fault = f"{printable(first.path)}: {printable(first.reason)}"
+        if n_recordings == 1:
+            raise DataError(fault)
+        raise DataError(f"{n_bad} of {n_recordings} recordings cannot be used; the first is {fault}")

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -27,7 +28,7 @@ from eavctl.predicting.segments import (
     streams_of,
 )
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
-from eavctl.predicting.streams import StreamInput, stream_inputs, with_weights
+from eavctl.predicting.streams import StreamInput, stream_inputs, with_segment, with_weights
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
 
 WINDOW = "window"
+WINDOW_S = 3.0  # where nothing is known of the training's durations
 
 
 class Judged(NamedTuple):
@@ -166,6 +168,29 @@ class Predictor:
         """``"speaker"`` or ``"dataset"`` where features are standardised by several recordings of one."""
         return self.model.meta.protocol.normalize
 
+    @property
+    def window_s(self) -> float:
+        """Length of a window to judge, in seconds.
+
+        That of the segments; else the longest recording of the training, to 0.1 s; else 3 s.
+        """
+        segments = [stream.recipe.segment for stream in self.streams if stream.recipe.segment]
+        if segments:
+            return max(segments)
+        longest = round(self.confidence.lengths[1], 1) if self.confidence.lengths else 0.0
+        return longest or WINDOW_S
+
+    def for_windows(self) -> Predictor:
+        """The same predictor for windows of `window_s` seconds: each is one segment, and a row of its own.
+
+        How often answers are right is then looked up for single segments, not for recordings of several.
+        """
+        found = copy.copy(self)
+        found.streams = with_segment(self.streams, self.window_s)
+        found.each_segment = True
+        found.__dict__.pop("confidence", None)  # of whole recordings
+        return found
+
     @cached_property
     def confidence(self) -> Confidence:
         """How often answers were right in training."""
@@ -251,16 +276,33 @@ class Predictor:
         """Judge one window of arrays, such as ``{"audio": (signal, rate)}``, as a whole recording.
 
         Arrays pass through the code that reads files: audio is resampled; EEG is filtered, resampled, and its
-        bad channels are interpolated. What is odd about them is a `RecordingWarning`.
+        bad channels are interpolated. What is odd about them is a `RecordingWarning`. It is
+        `describe_window` followed by `judge_described_window`; parameters and errors are theirs.
+        """
+        described = self.describe_window(signals)
+        row = self.judge_described_window(described)
+        for note in (*described.notes, *described.faults):
+            warnings.warn(note, RecordingWarning, stacklevel=2)
+        return row
+
+    def describe_window(
+        self, signals: Mapping[str, Signal | tuple[Any, ...]], absent: Mapping[str, str] = {}
+    ) -> DescribedRecording:
+        """Compute the features of one window of arrays.
 
         Parameters
         ----------
         signals : by modality, the fields of a `eavctl.extraction.open_recording.Signal`: audio
             ``(signal, rate)``, EEG ``(signal, sfreq, ch_names)``, video ``(frames, fps)``.
+        absent : by modality, why it is not among the signals, such as ``stalled for 1.2 s``; the row's
+            ``absent`` repeats it.
+
+        Returns
+        -------
+        The window as features. Where no stream can judge it, it has no segments, and ``rejected`` says why.
 
         Raises
         ------
-        SignalError : the model cannot judge by any of them.
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
         DataError : the model standardises features by speaker or data set, or the predictor adapts.
         """
@@ -273,13 +315,31 @@ class Predictor:
             why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
             raise DataError(f"{self.path} {why}: it cannot judge a single window")
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
-        window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts)
+        window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts, absent=absent)
         (described,) = self.describe([window])
+        return described
+
+    def judge_described_window(
+        self, described: DescribedRecording, smooth: Callable[[np.ndarray], np.ndarray] | None = None
+    ) -> Row:
+        """Judge one window whose features are known, as a whole recording.
+
+        Parameters
+        ----------
+        smooth : gives the probabilities to answer by, (n_classes,), of those of the window.
+
+        Raises
+        ------
+        SignalError : no stream can judge it.
+        DataError : probabilities that are not finite.
+        """
         if not described.segments:
-            raise SignalError(f"{WINDOW}: {described.rejected[0].reason}")
-        for note in (*described.notes, *described.faults):
-            warnings.warn(note, RecordingWarning, stacklevel=2)
-        (row,) = self._rows(described, each_segment=False)
+            raise SignalError(f"{described.name}: {described.rejected[0].reason}")
+        proba = None
+        if smooth is not None:
+            mean = self.model.predict_proba(self._features(described.segments)).mean(axis=0)
+            proba = np.broadcast_to(smooth(mean), (len(described.segments), len(mean)))
+        (row,) = self._rows(described, each_segment=False, proba=proba)
         return row
 
     def _rows(
@@ -294,7 +354,7 @@ class Predictor:
         if not recording.segments:
             return
         segments, whole = recording.segments, recording.keys["sample_id"]
-        x: Any = streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
+        x = self._features(segments)
         proba = self.model.predict_proba(x) if proba is None else proba
         weights = self._weights(x)
         distances = self._doubts.distances(x)
@@ -308,6 +368,10 @@ class Predictor:
             one = slice(i, i + 1)
             judgement = _Judgement(proba[one], weights[one], distances[one])
             yield self._row(recording, [segment], judgement, name)
+
+    def _features(self, segments: Sequence[Segment]) -> Any:
+        """The features of segments as the model takes them."""
+        return streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
 
     def _weights(self, x: Any) -> np.ndarray:
         """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""

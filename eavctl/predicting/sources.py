@@ -39,12 +39,14 @@ class Recording(NamedTuple):
     keys : what is known of it: ``sample_id``, ``clip_id``, and others of `eavctl.storage.keys.KEYS`.
     parts : its file by modality.
     fault : why it cannot be used, where that is known before it is opened; it has no parts then.
+    absent : by modality, why there is no part, where that is known.
     """
 
     name: str
     keys: dict[str, Any]
     parts: dict[str, Part]
     fault: str = ""
+    absent: Mapping[str, str] = {}
 
 
 class Selection(NamedTuple):

@@ -57,6 +57,11 @@ def stream_inputs(
     ]
 
 
+def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamInput]:
+    """The streams with recordings cut into adjoining segments of this length."""
+    return [each._replace(recipe=replace(each.recipe, segment=seconds, hop=seconds)) for each in streams]
+
+
 def with_weights(
     streams: Sequence[StreamInput],
     folders: Sequence[str | os.PathLike[str]],

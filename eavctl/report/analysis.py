@@ -62,6 +62,21 @@ class _Panel:
 
 
 def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str], answer: str = "") -> None:
+    """Write the picture of a recording that `analysis_png` draws.
+
+    Parameters
+    ----------
+    recording, answer : as `analysis_png` takes them.
+    out : file to write, or ``-`` for stdout.
+
+    Raises
+    ------
+    SignalError : the recording cannot be read.
+    """
+    files.write_bytes(out, analysis_png(recording, answer))
+
+
+def analysis_png(recording: str | os.PathLike[str], answer: str = "") -> bytes:
     """Draw the waveform, mel spectrogram, MFCC and chroma of a recording over time, as PNG.
 
     The matrices are those of the feature sets ``seed33`` and ``means180``. For long recordings, a column is
@@ -70,7 +85,6 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
     Parameters
     ----------
     recording : an audio file, or a video with audio.
-    out : file to write, or ``-`` for stdout.
     answer : prediction of a model, for the title.
 
     Raises
@@ -88,7 +102,7 @@ def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str]
         figure.suptitle("\n".join(map(_line, title)), y=0.99, parse_math=False)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "eavctl"})
-    files.write_bytes(out, buffer.getvalue())
+    return buffer.getvalue()
 
 
 def _figure(signal: np.ndarray, rate: int) -> Figure:

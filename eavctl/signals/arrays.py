@@ -11,6 +11,7 @@ from eavctl.signals.eeg_file import EegFile
 from eavctl.signals.eeg_names import clean_names
 
 FRAME_ROUNDING = 1e-3  # of a frame: a time that is meant to be a frame's own can lie just before it
+TIME_ROUNDING = 1e-6  # seconds; the same of frames with times
 
 
 class EegArray(EegFile):
@@ -77,3 +78,54 @@ class FrameArray:
         seconds = start + np.arange(n) * (end - start) / n
         shown = np.floor(seconds * self.fps + FRAME_ROUNDING).astype(int)
         yield from self._pictures[shown.clip(0, len(self._pictures) - 1)]
+
+
+class TimedFrames:
+    """Video frames in memory, each shown from its time until that of the next.
+
+    Before the first frame's time the first is shown, as in `eavctl.signals.video.VideoFile`.
+
+    Parameters
+    ----------
+    name : for errors.
+    times : in ascending order, in seconds from the start; the first may be negative.
+    pictures : one a time, uint8, shape (height, width, 3), RGB; sizes may differ.
+    duration : seconds.
+
+    Raises
+    ------
+    UsageError : no frame, another number of frames than of times, times that do not ascend, or pictures of
+        another shape or type.
+    """
+
+    def __init__(
+        self, name: str, times: Sequence[float], pictures: Sequence[np.ndarray], duration: float
+    ) -> None:
+        if not pictures or len(times) != len(pictures):
+            raise UsageError(
+                f"{name}: video of {len(pictures)} frames at {len(times)} times; give one a frame"
+            )
+        self._times = np.asarray(times, np.float64)
+        if not (np.isfinite(self._times).all() and (np.diff(self._times) >= 0).all()):
+            raise UsageError(f"{name}: the times of its frames must ascend")
+        for picture in pictures:
+            if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3:
+                raise UsageError(
+                    f"{name}: a frame of shape {picture.shape} and type {picture.dtype}; give uint8 "
+                    "(height, width, 3)"
+                )
+        if not 0 < duration < np.inf:
+            raise UsageError(f"{name}: a duration of {duration} s; it must be above 0")
+        self._pictures = pictures
+        self.fps, self.duration = len(pictures) / duration, duration
+
+    def frames(self, start: float, end: float, n: int) -> Iterator[np.ndarray]:
+        """The frames shown at ``start + i * (end - start) / n`` seconds, i = 0 .. n - 1.
+
+        Yields
+        ------
+        uint8 arrays, shape (height, width, 3), RGB.
+        """
+        seconds = start + np.arange(n) * (end - start) / n
+        shown = np.searchsorted(self._times, seconds + TIME_ROUNDING, side="right") - 1
+        yield from (self._pictures[place] for place in shown.clip(0))

@@ -1,4 +1,4 @@
-"""Zero-phase Butterworth band-pass filter, run by scipy's compiled recursion.
+"""Butterworth band-pass filters, zero-phase and causal, run by scipy's compiled recursion.
 
 Importing ``scipy.signal`` takes longer than filtering twenty trials, and 70 MB. So its compiled kernel is
 loaded alone if it is where scipy 1.5 to 1.17 have it; otherwise ``scipy.signal`` runs, with the same results.
@@ -17,6 +17,7 @@ from eavctl.signals.kernels import load_kernel
 KERNEL = ("signal", "_sosfilt")  # folder and module, below scipy
 RINGING_PERIODS = 20  # length of the impulse response computed, in periods of the lower edge
 RUNG_OUT = 1e-3  # of the impulse response's maximum: below it, ringing has ended
+SETTLED = 1e-6  # of a transient: what is left of it after the settling time
 
 
 def zero_phase(signal: np.ndarray, sfreq: float, low: float, high: float, order: int) -> np.ndarray:
@@ -50,6 +51,36 @@ def zero_phase(signal: np.ndarray, sfreq: float, low: float, high: float, order:
     return backward[:, ::-1][:, padding : padding + n_times]
 
 
+def causal(signal: np.ndarray, sfreq: float, low: float, high: float, order: int) -> np.ndarray:
+    """Band-pass filter forward only: no value depends on later samples.
+
+    Parameters
+    ----------
+    signal : float64, shape (n_chans, n_times).
+    sfreq : sampling rate, Hz.
+    low, high : edges of the pass-band in Hz, where the gain is -3 dB.
+    order : order of the filter.
+
+    Returns
+    -------
+    float64, shape (n_chans, n_times); the filter starts settled on the first value.
+    """
+    return _butterworth(sfreq, low, high, order).run(np.array(signal, np.float64, order="C"))
+
+
+def settling_s(low: float, high: float, order: int) -> float:
+    """Seconds in which a transient of the filter decays to a millionth.
+
+    That is how much must precede a window, so that it is filtered as within the whole recording.
+
+    Parameters
+    ----------
+    low, high, order : as `causal` and `zero_phase` take them.
+    """
+    slowest = -_analog_poles(2 * np.pi * low, 2 * np.pi * high, order).real.max()  # decay, 1/s
+    return float(-np.log(SETTLED) / slowest)
+
+
 @dataclass(frozen=True)
 class _Filter:
     """Second-order sections (n_sections, 6), and the number of samples for which their response rings."""
@@ -74,9 +105,7 @@ def _butterworth(sfreq: float, low: float, high: float, order: int) -> _Filter:
     Each section has two poles, zeros at 0 Hz and at the Nyquist frequency, and a gain of 1 at the centre.
     """
     lower, upper = np.tan(np.pi * np.array([low, high]) / sfreq)
-    prototype = -np.exp(0.5j * np.pi * np.arange(1 - order, order, 2) / order) * (upper - lower) / 2
-    spread = np.sqrt(prototype**2 - lower * upper)
-    analog = np.concatenate([prototype + spread, prototype - spread])
+    analog = _analog_poles(lower, upper, order)
     poles = (1 + analog) / (1 - analog)
     above, real = poles[poles.imag > 0], poles[poles.imag == 0]
     one = np.concatenate([above, real[0::2]])
@@ -88,6 +117,13 @@ def _butterworth(sfreq: float, low: float, high: float, order: int) -> _Filter:
     impulse = np.eye(1, round(RINGING_PERIODS * sfreq / low) + 1)
     response = np.abs(_recursion(sections, impulse, np.zeros((1, order, 2)))[0])
     return _Filter(sections, int(np.flatnonzero(response > RUNG_OUT * response.max())[-1]))
+
+
+def _analog_poles(lower: float, upper: float, order: int) -> np.ndarray:
+    """Poles of the band-pass before the bilinear transform, in the unit of its edges, shape (2 * order,)."""
+    prototype = -np.exp(0.5j * np.pi * np.arange(1 - order, order, 2) / order) * (upper - lower) / 2
+    spread = np.sqrt(prototype**2 - lower * upper)
+    return np.concatenate([prototype + spread, prototype - spread])
 
 
 @functools.cache

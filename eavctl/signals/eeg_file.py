@@ -108,6 +108,24 @@ class EegFile(ABC):
         self._mend(signal, wanted, "" if trial is None else f"trial {trial + 1}: ")
         return signal if wanted == self.ch_names else signal[places]
 
+    def read_raw(self, trial: int | None = None) -> np.ndarray:
+        """Read all channels of one trial, or of a continuous recording, as recorded: bad ones too.
+
+        Parameters
+        ----------
+        trial : index of the trial, from 0; None for a continuous recording.
+
+        Returns
+        -------
+        float64, shape (n_chans, n_times), microvolt.
+
+        Raises
+        ------
+        SignalError : no such trial, or damaged.
+        """
+        self._check_trial(trial)
+        return self._read(trial)
+
     @abstractmethod
     def _read(self, trial: int | None) -> np.ndarray: ...
 

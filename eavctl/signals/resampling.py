@@ -1,4 +1,4 @@
-"""Resampling by a rational factor with a linear-phase low-pass filter, as matrix products."""
+"""Resampling by a rational factor with a low-pass filter of linear or minimum phase, as matrix products."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from eavctl.errors import UsageError
 
 LARGEST_RATIO = 1000  # numerator and denominator of the change of rate
 STOPBAND_BETA = 8.0  # Kaiser window with 80 dB of stop-band attenuation
+CEPSTRUM = 32  # its length over the low-pass's: shorter ones alias
+LEAST_GAIN = 1e-6  # its logarithm stands for that of the low-pass's zeros
 HALF_LENGTH = 32  # periods of the lower rate; the transition band is then a tenth of the new rate
 
 
@@ -29,7 +31,7 @@ def ratio(sfreq: float, rate: float) -> tuple[int, int]:
     return found.numerator, found.denominator
 
 
-def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
+def resampled(signal: np.ndarray, up: int, down: int, *, is_causal: bool = False) -> np.ndarray:
     """Resample by ``up / down``, after padding both ends by point reflection.
 
     Equal, up to rounding, to ``scipy.signal.resample_poly`` with ``padtype="antireflect"`` and the window
@@ -41,6 +43,9 @@ def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
     ----------
     signal : float64, shape (n_chans, n_times).
     up, down : factors, see `ratio`.
+    is_causal : use no sample after the time of a value. The low-pass then has the same gain and minimum
+        phase, and delays by 2.5 periods of the lower rate, by 5.5 at 0.8 of its Nyquist frequency; before the
+        start, the first value is repeated.
 
     Returns
     -------
@@ -50,12 +55,17 @@ def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
         return signal
     n_chans, n_times = signal.shape
     n_values = -(-n_times * up // down)
-    weights, lead = _weights(up, down)  # (n_windows, step, values)
+    weights, lead = _weights(up, down, is_causal)  # (n_windows, step, values)
     n_windows, step, values = weights.shape
     n_blocks = -(-n_values // values)
     n_samples = (n_blocks + n_windows - 1) * step
-    around = ((0, 0), (lead, n_samples - lead - n_times))
-    continued = np.pad(signal, around, mode="reflect", reflect_type="odd").reshape(n_chans, -1, step)
+    used = signal[:, : n_samples - lead]  # causal values can need none of the last samples
+    around = ((0, 0), (lead, n_samples - lead - used.shape[1]))
+    if is_causal:
+        continued = np.pad(used, around, mode="edge")
+    else:
+        continued = np.pad(used, around, mode="reflect", reflect_type="odd")
+    continued = continued.reshape(n_chans, -1, step)
     found = continued[:, :n_blocks] @ weights[0]
     for window in range(1, n_windows):
         found += continued[:, window : window + n_blocks] @ weights[window]
@@ -63,7 +73,7 @@ def resampled(signal: np.ndarray, up: int, down: int) -> np.ndarray:
 
 
 @functools.lru_cache(maxsize=2)
-def _weights(up: int, down: int) -> tuple[np.ndarray, int]:
+def _weights(up: int, down: int, is_causal: bool) -> tuple[np.ndarray, int]:
     """Weights, shifted low-pass filters, of the samples of neighbouring blocks in the values of one block.
 
     Returns
@@ -73,13 +83,16 @@ def _weights(up: int, down: int) -> tuple[np.ndarray, int]:
     """
     low_pass = _low_pass(max(up, down)) * up
     half = len(low_pass) // 2
-    lead = half // up
+    centre = 0 if is_causal else half  # the tap of the sample at the time of a value
+    if is_causal:
+        low_pass = _minimum_phase(low_pass)
+    lead = (len(low_pass) - 1 - centre) // up
     repeats = max(round(half / (up * down)), 1)  # a block is half as long as the low-pass
     step, values = repeats * down, repeats * up
-    last = ((values - 1) * down + half) // up + lead  # the last sample that the last value needs
+    last = ((values - 1) * down + centre) // up + lead  # the last sample that the last value needs
     n_windows = last // step + 1
     samples = np.arange(n_windows * step)[:, None] - lead
-    taps = half + np.arange(values) * down - samples * up
+    taps = centre + np.arange(values) * down - samples * up
     found = np.where((taps >= 0) & (taps < len(low_pass)), low_pass[taps.clip(0, len(low_pass) - 1)], 0)
     return found.reshape(n_windows, step, values), lead
 
@@ -89,3 +102,19 @@ def _low_pass(slower: int) -> np.ndarray:
     half = HALF_LENGTH * slower
     found = np.sinc(np.arange(-half, half + 1) / slower) * np.kaiser(2 * half + 1, STOPBAND_BETA)
     return np.asarray(found / found.sum())
+
+
+def _minimum_phase(low_pass: np.ndarray) -> np.ndarray:
+    """The causal filter of the same length and gain that delays least, by folding the cepstrum [1]_.
+
+    References
+    ----------
+    .. [1] Oppenheim, Schafer: Discrete-time signal processing, 2nd edition, 1999, chapter 11.
+    """
+    n = 1 << (CEPSTRUM * len(low_pass) - 1).bit_length()
+    gain = np.abs(np.fft.rfft(low_pass, n))
+    cepstrum = np.fft.irfft(np.log(np.maximum(gain, LEAST_GAIN * gain[0])))
+    cepstrum[1 : n // 2] *= 2
+    cepstrum[n // 2 + 1 :] = 0
+    found = np.fft.irfft(np.exp(np.fft.rfft(cepstrum)))[: len(low_pass)]
+    return np.asarray(found * (low_pass.sum() / found.sum()))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, BinaryIO, Protocol
@@ -14,20 +15,15 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 
 from eavctl.errors import AbsentError, RecordingWarning, SignalError
+from eavctl.signals.containers import LARGEST_SIDE, open_container, open_file, pictures_of
+from eavctl.signals.frames import FrameConverter
 
 LONGEST_S = 4 * 3600.0  # bounds time and memory: a small file can claim, or unpack to, much more
 MOST_FRAMES = int(LONGEST_S) * 240
-LARGEST_SIDE = 8192  # pixels, of a square picture
-NARROWEST, WIDEST = 0.25, 4.0  # width over height of a pixel; beyond these the header is damaged
 TOLERANCE_S = 0.2  # headers are wrong by less
 WORTH_A_SEEK = 8  # frames; decoding fewer is faster than seeking
 USUAL_FPS = 25.0  # for files with neither times nor a frame rate
-SHOWN_BYTES = 12
 TOO_LONG = f"longer than {LONGEST_S / 3600:.0f} hours; cut it first"
-
-# Without protocols, and without a name (see _Bytes), no file can make FFmpeg open another. One thread,
-# because recordings are processed in parallel.
-OPTIONS = {"protocol_whitelist": "none", "max_pixels": str(LARGEST_SIDE**2), "threads": "1"}
 
 
 class Film(Protocol):
@@ -79,7 +75,7 @@ class VideoFile:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         with contextlib.ExitStack() as stack:
-            file = stack.enter_context(_opened(self.path))
+            file = stack.enter_context(open_file(self.path))
             self._schedule = _read_schedule(file, self.path)
             self._decoder = _Decoder(file, self.path, self._schedule)
             stack.callback(self._decoder.close)
@@ -113,6 +109,20 @@ class VideoFile:
             picture = self._decoder.picture(moment, wanted)
             yield from (picture for _ in times)
 
+    def play(self) -> Iterator[tuple[float, Callable[[int | None], np.ndarray]]]:
+        """All frames that can be decoded, in order of presentation, each converted only when it is needed.
+
+        It decodes anew from the first frame on; take no other frames meanwhile.
+
+        Yields
+        ------
+        Seconds after the first frame, ascending, and a function from the longest side in pixels (None keeps
+        the frame's own) to the picture, as `frames` has it. The function may be called later, from any
+        thread; it holds the decoded frame in memory.
+        """
+        for frame in self._decoder.all():
+            yield self._schedule.seconds_at(frame.pts), functools.partial(self._decoder.converted, frame)
+
 
 @dataclass(frozen=True)
 class _Schedule:
@@ -144,6 +154,10 @@ class _Schedule:
         places = np.searchsorted(self.moments, ticks, side="right") - 1
         return [int(moment) for moment in self.moments[np.maximum(places, 0)]]
 
+    def seconds_at(self, moment: int) -> float:
+        """Seconds from the first frame to a moment."""
+        return float(moment - self.moments[0]) * self.tick
+
     def key_before(self, moment: int) -> int:
         """Moment of the last keyframe from which the frame can be decoded."""
         place = int(np.searchsorted(self.keys, moment, side="right")) - 1
@@ -158,15 +172,13 @@ class _Decoder:
     """Decodes frames in order, and seeks where that saves decoding."""
 
     def __init__(self, file: BinaryIO, name: str, schedule: _Schedule) -> None:
-        from av.video.reformatter import VideoReformatter
-
         self._file, self._name, self._schedule = file, name, schedule
         self._plan: list[int] = []
         self._wanted: frozenset[int] = frozenset()
         self._last_wanted = int(schedule.moments[0]) - 1
         self._has_warned = False
         self._container: Any = None
-        self._converter = VideoReformatter()
+        self._converter = FrameConverter()
         self._shown: Any = None  # the frame decoded last
         self._before: Any = None  # the frame before it
         self._restart()
@@ -180,7 +192,7 @@ class _Decoder:
         if not self._advance():
             limit = f"{LARGEST_SIDE} x {LARGEST_SIDE} pixels"
             raise SignalError(f"{self._name}: no frame can be decoded: damaged, or larger than {limit}")
-        return self._converted(self._shown)
+        return self.converted(self._shown)
 
     def picture(self, moment: int, wanted: list[int]) -> np.ndarray:
         """The frame shown at a moment, one of those wanted; if it is damaged, the frame before it."""
@@ -191,7 +203,17 @@ class _Decoder:
         while self._shown.pts < moment and self._advance():
             pass
         is_past = self._shown.pts > moment and self._before is not None
-        return self._converted(self._before if is_past else self._shown)
+        return self.converted(self._before if is_past else self._shown)
+
+    def all(self) -> Iterator[Any]:
+        """All frames, in order of presentation, decoded from the beginning of the file."""
+        before = int(self._schedule.moments[0]) - 1
+        self._plan, self._wanted, self._last_wanted = [], frozenset(), before
+        self._restart()
+        while self._advance():
+            if self._shown.pts > before:  # an earlier one is cut by an edit list
+                before = self._shown.pts
+                yield self._shown
 
     def _approach(self, moment: int) -> None:
         """Seek the keyframe before a moment, if the moment has passed or seeking saves decoding."""
@@ -215,7 +237,7 @@ class _Decoder:
     def _restart(self) -> None:
         """Start again from the beginning of the file."""
         self.close()
-        self._container, self._stream = _opened_container(self._file, self._name)
+        self._container, self._stream = _chosen(self._file, self._name)
         self._coming = self._decoded()
 
     def _advance(self) -> bool:
@@ -255,48 +277,15 @@ class _Decoder:
             _warn(self._name, "damaged; each frame that cannot be decoded is replaced by the one before it")
         self._has_warned = True
 
-    def _converted(self, frame: Any) -> np.ndarray:
-        """RGB, (height, width, 3), in square pixels, rotated by the display matrix."""
-        aspect = float(self._stream.sample_aspect_ratio or 1)
-        width = round(frame.width * aspect) if NARROWEST <= aspect <= WIDEST else frame.width
-        # One converter for all frames, and one thread: starting threads takes longer than converting.
-        rgb = self._converter.reformat(frame, width, frame.height, "rgb24", threads=1)
-        # The angle of the matrix is counterclockwise, as in rot90.
-        return np.ascontiguousarray(np.rot90(rgb.to_ndarray(), round(frame.rotation / 90)))
+    def converted(self, frame: Any, side: int | None = None) -> np.ndarray:
+        """RGB, shape (height, width, 3), upright, in square pixels."""
+        return self._converter.picture(frame, float(self._stream.sample_aspect_ratio or 1), side)
 
 
-class _Bytes:
-    """An open file without its name, from which FFmpeg would choose formats and open series of files."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        file.seek(0)
-        self.read, self.seek, self.tell = file.read, file.seek, file.tell
-
-
-def _opened(path: str) -> BinaryIO:
-    try:
-        return open(path, "rb")
-    except IsADirectoryError:
-        raise SignalError(f"{path}: a folder, not a recording") from None
-    except FileNotFoundError:
-        raise SignalError(f"{path}: no such file") from None
-    except OSError as error:
-        raise SignalError(f"{path}: cannot be opened ({error.strerror})") from None
-
-
-def _opened_container(file: BinaryIO, name: str) -> tuple[Any, Any]:
+def _chosen(file: BinaryIO, name: str) -> tuple[Any, Any]:
     """The open container and its first video stream."""
-    import av
-    from av.stream import Disposition
-
-    try:
-        container = av.open(_Bytes(file), options=OPTIONS)
-    except (av.FFmpegError, ValueError):
-        file.seek(0)
-        start = file.read(SHOWN_BYTES)
-        reason = f"not a video file, or damaged (first bytes are {start!r})" if start else "the file is empty"
-        raise SignalError(f"{name}: {reason}") from None
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
+    container = open_container(file, name)
+    streams = pictures_of(container)
     if not streams:
         container.close()
         raise AbsentError(f"{name}: has no picture")
@@ -321,7 +310,7 @@ def _problem(container: Any, stream: Any) -> str | None:
 
 def _read_schedule(file: BinaryIO, name: str) -> _Schedule:
     """Read the presentation times of all frames; warn if the header claims a longer video."""
-    container, stream = _opened_container(file, name)
+    container, stream = _chosen(file, name)
     with container:
         packets = [
             (packet.pts, packet.dts, packet.duration, packet.is_keyframe)

@@ -279,6 +279,11 @@ def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
     """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known."""
+    files.write_bytes(path, prediction_bytes(table))
+
+
+def prediction_bytes(table: PredictionTable) -> bytes:
+    """The bytes of the file that `write_predictions` writes."""
     arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
     arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
@@ -289,7 +294,7 @@ def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> N
         arrays[UNSURE] = column(table.unsure, pa.string())
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
     meta["classes"] = list(table.classes)
-    _write(pa.table(arrays), meta, path)
+    return _bytes(pa.table(arrays), meta)
 
 
 def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
@@ -301,14 +306,14 @@ def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike
         files.write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
         return
     arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    _write(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}, path)
+    files.write_bytes(path, _bytes(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}))
 
 
-def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
+def _bytes(arrow: pa.Table, meta: dict[str, Any]) -> bytes:
     arrow = arrow.replace_schema_metadata(parquet.with_checksum(meta, arrow.schema, len(arrow)))
     buffer = io.BytesIO()
     pq.write_table(arrow, buffer, **parquet.options(arrow.schema))
-    files.write_bytes(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
 # --- reading ----------------------------------------------------------------------------------------------

@@ -92,6 +92,30 @@ def test_zero_phase():
     assert np.allclose(found, found[:, ::-1], rtol=0, atol=1e-6)  # of a pulse of height 1
 
 
+@pytest.mark.parametrize(("sfreq", "rate"), [(500.0, 100), (160.0, 100), (128.0, 200), (500.0, 500)])
+def test_causal_values_do_not_depend_on_later_samples(sfreq, rate):
+    settings = EPOCHS | {"rate": rate, "phase": "causal"}
+    signal = noise(2).cumsum(axis=1)
+    whole, _ = prepare(signal, sfreq, **settings)
+    for n_times in (700, 701, 1234):
+        part, _ = prepare(signal[:, :n_times], sfreq, **settings)
+        assert np.abs(part - whole[:, : part.shape[1]]).max() < 1e-10
+    zero, _ = prepare(signal[:, :700], sfreq, **EPOCHS | {"rate": rate})
+    assert np.abs(zero - prepare(signal, sfreq, **EPOCHS | {"rate": rate})[0][:, : zero.shape[1]]).max() > 1
+
+
+@pytest.mark.parametrize(("hz", "delay"), [(1, 0.33), (2, 0.10), (10, 0.038)])
+def test_causal_delays_as_documented(hz, delay):
+    """The group delay is that of the envelope of a slowly modulated tone."""
+    time = np.arange(0, 60, 1 / 500)
+    signal = (1 + np.cos(2 * np.pi * 0.05 * (time - 30))) * np.exp(2j * np.pi * hz * time)
+    parts = np.stack([signal.real, signal.imag])
+    (real, imaginary), _ = prepare(parts, 500.0, **EPOCHS, phase="causal")
+    envelope = np.abs(real + 1j * imaginary)[2000:4000]
+    centre = np.angle(envelope @ np.exp(2j * np.pi * 0.05 * (np.arange(2000, 4000) / 100 - 30)))
+    assert centre / (2 * np.pi * 0.05) == pytest.approx(delay, abs=0.006)
+
+
 @pytest.mark.parametrize("hz", [55, 60, 90, 140, 160, 240])
 def test_nothing_folds_back(hz):
     """A tone above the new Nyquist frequency is gone, also where it would have become one in the band."""

@@ -83,6 +83,29 @@ def test_facts_are_complete_and_settings_are_plain(name):
     assert Recipe.from_meta(FeatureMeta.from_json(meta, "t.parquet")) == recipe(name)
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_settings_younger_than_the_set_change_its_identity_only_where_they_are_set(name):
+    added = registry.get("features", name).facts.get("added", {})
+    assert added.items() <= Recipe(name).settings.items()
+    assert not added.keys() & Recipe(name).identity()["settings"].keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "hash_"),
+    [
+        ("eeg-epochs", "48507a807296fb0402398347260d96f4"),
+        ("eeg-bands", "4242145ad192162cd9cc33ae3b608410"),
+    ],
+)
+def test_tables_of_eeg_older_than_the_phase_still_fit(name, hash_):
+    """The hashes are those of version 0.8."""
+    meta = Recipe(name).meta()
+    assert meta["features_hash"] == hash_ != Recipe(name, {"phase": "causal"}).meta()["features_hash"]
+    assert "phase" not in meta["settings"]
+    found = Recipe.from_meta(FeatureMeta.from_json(meta, "t.parquet"))
+    assert found.settings["phase"] == "zero"
+
+
 NEEDS_A_FACE = ("face-stats",)
 PLAIN = [name for name in SETS if name not in NEEDS_A_FACE]
 

@@ -11,8 +11,10 @@ import soundfile
 
 from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
-from eavctl.errors import DataError, SettingsError, UsageError
+from eavctl.errors import DataError, SettingsError, SignalError, UsageError
 from eavctl.extraction.recipe import Recipe
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.rows import AbsentStream
 from eavctl.stages.extract import extract
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts, tables
@@ -468,6 +470,13 @@ def test_a_table_in_parts_is_one_table(judge, twin, tmp_path):
     assert parts.proba == pytest.approx(whole.proba, abs=1e-12)
 
 
+def test_a_table_of_a_setting_that_the_model_leaves_at_its_default_is_told_which(judge, twin, tmp_path):
+    causal = Recipe("eeg-bands", {"channels": CHANNELS, "phase": "causal"}, segment=1.0)
+    extract(twin / "twin", tmp_path / "causal.parquet", causal)
+    with pytest.raises(SettingsError, match="phase"):
+        judge(tmp_path / "causal.parquet")
+
+
 # --- models that say less ---------------------------------------------------------------------------------
 
 
@@ -511,3 +520,20 @@ def test_streams_of_one_recipe_of_which_one_is_of_speech_are_described_apart(jud
     streams = [stream("voice", AUDIO, (33,)) | {"speech": True}, stream("sound", AUDIO, (33,))]
     (row,) = judge(tmp_path / "hum.wav", model=model_of(streams)).rows
     assert list(row.weights) == ["sound"]
+
+
+# --- windows ----------------------------------------------------------------------------------------------
+
+
+def test_a_modality_that_is_absent_from_a_window_is_so_for_the_given_reason():
+    predictor = Predictor(model_of(STREAMS), "m.pt")
+    sound = (np.random.default_rng(0).normal(scale=0.1, size=16000).astype(np.float32), 16000)
+    described = predictor.describe_window({"audio": sound}, {"eeg": "stalled for 1.2 s"})
+    row = predictor.judge_described_window(described)
+    assert list(row.weights) == ["audio"]
+    assert row.absent == (AbsentStream("eeg", "stalled for 1.2 s", 1.0), AbsentStream("video", "", 1.0))
+    assert described.faults == ()
+    nothing = predictor.describe_window({}, {"eeg": "stalled for 1.2 s", "video": "late by 110 ms"})
+    assert nothing.segments == ()
+    with pytest.raises(SignalError, match=r"eeg: stalled for 1\.2 s; video: late by 110 ms"):
+        predictor.judge_described_window(nothing)

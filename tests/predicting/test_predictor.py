@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import soundfile
 
 from eavctl.classifiers import dnn, svm
 from eavctl.errors import DataError, SignalError, UsageError
+from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
 from eavctl.predicting import describing
 from eavctl.predicting.predictor import Judged, Predictor
@@ -18,6 +20,7 @@ from eavctl.predicting.rows import Row
 from eavctl.predicting.sources import Recording, find_recordings, selection
 from eavctl.stages.predict import predict
 from eavctl.storage import artifacts
+from eavctl.storage.metadata import ModelMeta
 from eavctl.synthetic.tones import synth_speech
 
 RATE = 16000
@@ -169,6 +172,65 @@ def test_a_window_of_an_array_is_judged_as_the_file_is(made: Path, model: str) -
     )
     facts, other = predictor.answer(window), predictor.answer(file)
     assert {**facts, "recording": ""} == {**other, "recording": ""}
+
+
+@pytest.mark.parametrize("model", ["svm.joblib", "dnn.pt"])
+def test_a_window_is_described_and_judged_apart_as_at_once(made: Path, model: str) -> None:
+    predictor, clip = Predictor.load(made / model), clips_of(made)[0]
+    signals = {"audio": soundfile.read(clip, dtype="float32")}
+    described = predictor.describe_window(signals)
+    row, expected = predictor.judge_described_window(described), predictor.judge_window(signals)
+    assert bits(row) == bits(expected)
+    assert row._replace(proba=expected.proba) == expected
+
+
+def test_a_window_of_the_models_length_is_one_segment(made: Path) -> None:
+    predictor = Predictor.load(made / "svm.joblib")
+    assert predictor.window_s == 0.5
+    assert Predictor.load(made / "svm.joblib", segment=0.7, hop=0.1).window_s == 0.7
+    signal, rate = soundfile.read(clips_of(made)[0], dtype="float32")
+    window = {"audio": (signal[: round(predictor.window_s * rate)], rate)}
+    assert len(predictor.describe_window(window).segments) == 1
+
+
+def test_without_segments_a_window_has_a_length_of_the_training() -> None:
+    """That of the longest recording, for which the accuracy of answers is known."""
+    predictor = Predictor.load("speech-small")
+    longest = predictor.confidence.lengths[1]
+    assert predictor.window_s == pytest.approx(longest, abs=0.05)
+    clip = np.random.default_rng(0).normal(scale=0.1, size=round(predictor.window_s * RATE) + 7)
+    row = Row(
+        "", {}, 0.0, predictor.window_s, np.eye(len(predictor.classes))[0], predictor.classes[0], {}, ()
+    )
+    windows = predictor.for_windows()
+    assert windows.confidence.length_note([row]) == []
+    assert windows.window_s == predictor.window_s
+    (stream,) = windows.streams
+    with stream.recipe.open(Signal(clip, RATE)) as stretch_of:
+        assert [each.end for each in stream.recipe.describe(stretch_of())] == [predictor.window_s]
+
+
+def test_windows_of_a_model_of_segments_are_looked_up_among_segments() -> None:
+    """Recordings of the training, of 20 s, were judged by the mean over segments of 5 s."""
+    level = {"seconds": [5.0, 5.0], "classes": {"a": [{"up_to": 1.0, "right": 0.5}]}}
+    clips = {**level, "seconds": [20.0, 20.0], "classes": {"a": [{"up_to": 1.0, "right": 0.9}]}}
+    meta = {
+        **Recipe("seed33", segment=5.0).meta(),
+        "kind": "svm",
+        "training_hash": "abc",
+        "protocol": {"name": "random", "normalize": None},
+        "versions": {},
+        "out_of_fold": {"reliability": {"rows": level, "clips": clips}},
+    }
+    stand_in = SimpleNamespace(classes_=np.array(["a", "b"]))
+    predictor = Predictor(artifacts.Model(ModelMeta.from_json(meta, "m.joblib"), stand_in), "m.joblib")
+    window = Row("", {}, 0.0, 5.0, np.array([0.9, 0.1]), "a", {}, ())
+    recording = window._replace(end=20.0)
+    windows = predictor.for_windows()
+    assert windows.window_s == 5.0
+    assert windows.confidence.right(window)["right"] == 0.5
+    assert (windows.confidence.right(recording), predictor.confidence.right(window)) == (None, None)
+    assert predictor.confidence.right(recording)["right"] == 0.9
 
 
 def test_windows_that_cannot_be_judged(made: Path) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfilt, sosfiltfilt
+from scipy.signal import butter, sosfilt, sosfilt_zi, sosfiltfilt
 
 from eavctl.signals import bandpass
-from eavctl.signals.bandpass import zero_phase
+from eavctl.signals.bandpass import causal, settling_s, zero_phase
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,6 +38,41 @@ def test_it_is_the_recursive_filter_to_rounding(n_times, sfreq, low, high, order
     signal = drifting(n_times=n_times)
     found = zero_phase(signal, sfreq, low, high, order)
     assert np.abs(found - recursive(signal, sfreq, low, high, order)).max() < 1e-8
+
+
+@pytest.mark.parametrize("sfreq", [500.0, 160.0])
+@pytest.mark.parametrize(("low", "high", "order"), [(0.5, 45, 5), (4, 8, 3), (8, 30, 8)])
+def test_causal_is_the_recursive_filter_run_once(sfreq, low, high, order):
+    signal = drifting()
+    kept = signal.copy()
+    sections = butter(order, (low, high), "bandpass", fs=sfreq, output="sos")
+    settled = sosfilt_zi(sections)[:, None] * signal[:, :1]
+    expected, _ = sosfilt(sections, signal, axis=1, zi=settled)
+    assert np.abs(causal(signal, sfreq, low, high, order) - expected).max() < 1e-8
+    assert np.array_equal(signal, kept)
+
+
+def test_causal_has_3_db_at_its_edges_and_half_of_the_attenuation():
+    sfreq, low, high, order = 500.0, 4.0, 30.0, 3
+    once = causal(np.eye(1, 10001, 1000), sfreq, low, high, order)[0]
+    twice = zero_phase(np.eye(1, 20001, 10000), sfreq, low, high, order)[0]
+    at = np.array([1.0, low, 10.0, high, 60.0])
+    forward, both = (
+        np.abs(each @ np.exp(-2j * np.pi * np.outer(np.arange(len(each)), at) / sfreq))
+        for each in (once, twice)
+    )
+    assert forward[[1, 3]] == pytest.approx(np.sqrt(0.5), abs=1e-6)
+    assert forward**2 == pytest.approx(both, rel=1e-6)
+
+
+@pytest.mark.parametrize(("low", "high", "order"), [(0.5, 45, 5), (1, 40, 4), (4, 8, 3), (0.1, 45, 2)])
+def test_a_step_is_forgotten_to_a_millionth_after_the_settling_time_and_not_long_before(low, high, order):
+    sfreq, seconds = 500.0, settling_s(low, high, order)
+    step = np.ones((1, round(3 * seconds * sfreq)))
+    step[:, 0] = 0
+    left = np.abs(causal(step, sfreq, low, high, order)[0])
+    assert left[round(1.1 * seconds * sfreq) :].max() < 1e-6
+    assert left[round(0.7 * seconds * sfreq) :].max() > 1e-6
 
 
 def test_two_poles_in_one_place():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals import video
+from eavctl.signals.arrays import TimedFrames
 from eavctl.signals.video import VideoSpan, open_video
 
 WIDTH, HEIGHT = 96, 64
@@ -78,6 +79,20 @@ def test_frames_are_those_shown_at_the_times(clip):
         assert numbers(file, 1.02, 1.1, 2) == [25, 26]  # amid frame 25, and amid frame 26
 
 
+@pytest.mark.parametrize("base", [Fraction(1, 1000), Fraction(1, 12800)])
+def test_frames_at_their_times_are_shown_as_those_of_the_file(tmp_path, base):
+    """Also those whose time is just that of a picture wanted, in a window from anywhere in the file."""
+    steps = np.random.default_rng(0).choice([40, 80, 120], 120)
+    ticks = np.append(0, steps.cumsum()) * base.denominator // 1000
+    times = ticks * float(base)
+    pictures = [numbered(number) for number in range(len(ticks))]
+    with open_video(write(tmp_path / "x.mkv", ticks, base=base)) as file:
+        for start in (0.0, 0.04, 1.2, 2.71, 4.0):
+            window = TimedFrames("x", times - start, pictures, 3.0)
+            shown = [number_of(picture) for picture in window.frames(0.0, 3.0, 25)]
+            assert shown == numbers(file, start, start + 3.0, 25)
+
+
 def test_a_span_with_fewer_frames_than_requested_repeats_them(clip):
     with open_video(clip) as file:
         pictures = list(VideoSpan(file, 1.0, 1.2).frames(25))
@@ -109,7 +124,7 @@ class Counting:
     def __init__(self, monkeypatch):
         self.n_decoded = self.n_converted = self.n_sought = 0
         advance, converted, restart = (
-            getattr(video._Decoder, n) for n in ("_advance", "_converted", "_restart")
+            getattr(video._Decoder, n) for n in ("_advance", "converted", "_restart")
         )
 
         def count(name, method):
@@ -120,7 +135,7 @@ class Counting:
             return counted
 
         monkeypatch.setattr(video._Decoder, "_advance", count("n_decoded", advance))
-        monkeypatch.setattr(video._Decoder, "_converted", count("n_converted", converted))
+        monkeypatch.setattr(video._Decoder, "converted", count("n_converted", converted))
         monkeypatch.setattr(video._Decoder, "_restart", count("n_sought", restart))
 
 

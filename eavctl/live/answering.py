@@ -1,0 +1,129 @@
+"""Judge a window of a live session, and put the answer into the JSON object of all ways of judging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eavctl.errors import SignalError
+from eavctl.live.quality import Quality
+from eavctl.live.smoothing import Smoothing
+from eavctl.live.window import Window
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.rows import Row
+
+ROUNDING = 6  # decimals of a second: times of the session's clock have an arbitrary zero
+
+
+class LiveAnswer(NamedTuple):
+    """What a window gave.
+
+    Parameters
+    ----------
+    name : of the session, such as the names of its sources.
+    start, end : seconds since the begin of the session.
+    window : the window itself, its times on the session's clock.
+    row : the prediction; None where there is none, for the ``reason``.
+    seconds : that computing took, by stage: ``features`` and ``model``.
+    """
+
+    name: str
+    start: float
+    end: float
+    window: Window
+    row: Row | None
+    reason: str
+    seconds: dict[str, float]
+
+
+class Judge:
+    """Judges the windows of one session, one after the other.
+
+    Parameters
+    ----------
+    predictor : with a loaded model.
+    name : of the session.
+    begin : of the session, on its clock; answers count from there.
+    smooth : time constant in seconds over which probabilities are smoothed; 0 for none.
+    """
+
+    def __init__(self, predictor: Predictor, name: str, begin: float, smooth: float = 0.0) -> None:
+        self._predictor, self._name, self._begin = predictor, name, begin
+        self._smoothing = Smoothing(smooth) if smooth else None
+
+    def __call__(self, window: Window) -> LiveAnswer:
+        """Judge a window by the modalities that it has."""
+        row, reason, seconds = None, "", {}
+        began = perf_counter()
+        if window.signals:
+            try:
+                described = self._predictor.describe_window(window.signals, window.absent)
+                seconds["features"] = perf_counter() - began
+                row = self._predictor.judge_described_window(described, self._smooth(window.end))
+            except SignalError as error:
+                reason = str(error)
+        else:
+            reason = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
+        seconds["model"] = perf_counter() - began - seconds.setdefault("features", 0.0)
+        start, end = (round(time - self._begin, ROUNDING) for time in (window.start, window.end))
+        if row is not None:
+            keys = {"sample_id": f"{self._name}@{start:09.3f}", "clip_id": self._name}
+            row = row._replace(recording=self._name, keys=keys, start=start, end=end)
+        return LiveAnswer(self._name, start, end, window, row, reason, seconds)
+
+    def _smooth(self, end: float) -> Callable[[np.ndarray], np.ndarray] | None:
+        """Smoothing for the window that ends at this time."""
+        smoothing = self._smoothing
+        return None if smoothing is None else lambda proba: smoothing(proba, end)
+
+
+def to_json(
+    predictor: Predictor, answer: LiveAnswer, latency_s: float, quality: Quality | None
+) -> dict[str, Any]:
+    """An answer as JSON-able values: those of `Predictor.answer`, and what a live session adds.
+
+    Parameters
+    ----------
+    latency_s : from the capture of the window's last sample to the answer.
+    quality : that the window had; None where it is fixed.
+
+    Returns
+    -------
+    ``recording``, ``start``, ``end``, ``pred``, ``proba``, ``unsure``, ``right_out_of_fold`` and, of a
+    fusion, ``modalities``: see `Predictor.answer`. A window without a prediction has None for ``pred``, and
+    the reason in ``unsure``. Then ``t_start`` and ``t_end`` on the session's monotonic clock, in seconds;
+    ``latency_ms``; ``used``, names of modalities; ``absent``, with reasons; ``gaps``, missing seconds by
+    modality; and ``quality``.
+    """
+    window, row = answer.window, answer.row
+    found = _unjudged(predictor, answer) if row is None else predictor.answer(row)
+    absent = [{"name": name, "reason": why, "share": 1.0} for name, why in window.absent.items()]
+    return {
+        **found,
+        "t_start": window.start,
+        "t_end": window.end,
+        "latency_ms": round(1000 * latency_s, 1),
+        "used": [] if row is None else list(row.weights),
+        "absent": found.get("absent", absent),
+        "gaps": {name: round(missing, 6) for name, missing in window.gaps.items()},
+        "quality": None if quality is None else quality._asdict(),
+    }
+
+
+def _unjudged(predictor: Predictor, answer: LiveAnswer) -> dict[str, Any]:
+    """The keys of `Predictor.answer` for a window without a prediction."""
+    found = {
+        "recording": answer.name,
+        "start": answer.start,
+        "end": answer.end,
+        "pred": None,
+        "proba": None,
+        "unsure": [answer.reason],
+        "right_out_of_fold": None,
+    }
+    return {**found, "modalities": {}} if predictor.is_fusion else found
+
+

@@ -1,0 +1,158 @@
+"""Files as live sources, played at the speed of the session's clock."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Annotated
+
+import numpy as np
+
+from eavctl.errors import SignalError
+from eavctl.live.chunk import Chunk, Clock, Source
+from eavctl.live.sources.uri import Wanted
+from eavctl.registry import register
+from eavctl.settings import Within
+from eavctl.signals.endings import AUDIO_ENDINGS, split_ending
+
+AUDIO_CHUNK_S, EEG_CHUNK_S = 0.02, 0.04
+LONGEST_WAIT_S = 0.1  # before `close` is noticed
+MOST_TRIALS = 1_000_000
+
+
+class _Playing:
+    """Waiting that `close` interrupts; shared by the sources of this module."""
+
+    is_recorded = True
+    lost = 0
+
+    def __init__(self) -> None:
+        self._closed = threading.Event()
+
+    def close(self) -> None:
+        """Let `chunks` end."""
+        self._closed.set()
+
+    def _is_time(self, clock: Clock, time: float) -> bool:
+        """Wait until a time of the session's clock; returns whether it came before `close`."""
+        while not self._closed.is_set():
+            left = time - clock.now()
+            if left <= 0:
+                return True
+            clock.wait(min(left, LONGEST_WAIT_S))
+        return False
+
+
+class SampledPlayer(_Playing):
+    """Plays samples in memory: audio, or EEG. A chunk comes when its last sample has been captured.
+
+    Parameters
+    ----------
+    name : for errors.
+    data : audio: float32, shape (n,). EEG: shape (n_chans, n), microvolt.
+    rate : samples a second.
+    ch_names : of EEG.
+    start : seconds from the session's begin to the first sample.
+    """
+
+    def __init__(
+        self, name: str, data: np.ndarray, rate: float, ch_names: Sequence[str] = (), start: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.name, self.rate = name, rate
+        self.ch_names: Sequence[str] = tuple(ch_names)
+        self.modality = "audio" if data.ndim == 1 else "eeg"
+        self._data, self._start = data, start
+
+    def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
+        """See `eavctl.live.chunk.Source`."""
+        seconds = AUDIO_CHUNK_S if self.modality == "audio" else EEG_CHUNK_S
+        size, n_times = max(round(seconds * self.rate), 1), self._data.shape[-1]
+        for first in range(0, n_times, size):
+            last = min(first + size, n_times)
+            if not self._is_time(clock, begin + self._start + last / self.rate):
+                return
+            stamp = self._start + first / self.rate
+            yield Chunk(self._data[..., first:last], begin + stamp, stamp)
+
+
+class FilmPlayer(_Playing):
+    """Plays the frames of a film, each from its presentation time on; they are decoded once, in order."""
+
+    modality = "video"
+    ch_names: Sequence[str] = ()
+
+    def __init__(self, name: str, path: str) -> None:
+        from eavctl.signals.containers import start_of
+        from eavctl.signals.video import open_video
+
+        super().__init__()
+        self.name = name
+        self._start = start_of(path, "video")
+        self._film = open_video(path)
+        self.rate = self._film.fps
+
+    def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
+        """See `eavctl.live.chunk.Source`; the film ends when its last frame has been shown."""
+        with self._film:
+            for seconds, picture in self._film.play():
+                stamp = self._start + seconds
+                if not self._is_time(clock, begin + stamp):
+                    return
+                yield Chunk(picture, begin + stamp, stamp)
+            self._is_time(clock, begin + self._start + self._film.duration)
+
+
+@register("live sources", "file", modalities=("audio", "eeg", "video"))
+def open_file(wanted: Wanted, *, trial: Annotated[int, Within(1, MOST_TRIALS)] | None = None) -> Source:
+    """Open a file of any format that `extract` reads.
+
+    Sound and picture of one film keep their offset: the earlier of the two begins when the session begins.
+    Audio is read at the wanted rate; EEG at its own, with all channels as recorded.
+
+    Parameters
+    ----------
+    trial : EEG files that hold trials: number of the one to play, from 1.
+
+    Raises
+    ------
+    SignalError : the file cannot be used.
+    """
+    return _OPENERS[wanted.modality](wanted, trial)
+
+
+def _open_audio(wanted: Wanted, trial: int | None) -> Source:
+    from eavctl.signals import audio
+
+    samples, rate = audio.read(wanted.place, None if wanted.rate is None else round(wanted.rate))
+    start = 0.0
+    if split_ending(wanted.place)[1] not in AUDIO_ENDINGS:
+        from eavctl.signals.containers import start_of
+
+        with suppress(SignalError):  # a sound file of an unusual ending
+            start = start_of(wanted.place, "audio")
+    return SampledPlayer(wanted.name, samples, rate, start=start)
+
+
+def _open_eeg(wanted: Wanted, trial: int | None) -> Source:
+    from eavctl.signals.eeg import open_eeg
+
+    with open_eeg(wanted.place) as file:
+        if file.n_trials is not None and trial is None:
+            raise SignalError(
+                f"{wanted.place}: holds {file.n_trials} trials; name one, as in '{wanted.place}?trial=1'"
+            )
+        signal = file.read_raw(None if trial is None else trial - 1)
+        return SampledPlayer(wanted.name, signal, file.sfreq, file.ch_names)
+
+
+def _open_video(wanted: Wanted, trial: int | None) -> Source:
+    return FilmPlayer(wanted.name, wanted.place)
+
+
+_OPENERS: dict[str, Callable[[Wanted, int | None], Source]] = {
+    "audio": _open_audio,
+    "eeg": _open_eeg,
+    "video": _open_video,
+}

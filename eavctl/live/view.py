@@ -1,0 +1,116 @@
+"""What a terminal shows of a live session: bars, the last minute's course, sources, latency, and losses."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+import numpy as np
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from eavctl.evaluation.reliability import is_cross_corpus, measured_on
+from eavctl.live.latencies import Latencies
+from eavctl.live.session import Answered, Session
+from eavctl.live.synchroniser import Status
+from eavctl.predicting.predictor import Predictor
+from eavctl.printable import printable
+
+COURSE_S = 60.0
+PLACES = 40  # characters of a course, and of a bar
+STEPS = "▁▂▃▄▅▆▇█"
+COLOURS = ("red", "yellow", "cyan", "blue", "magenta", "green", "bright_red", "bright_cyan")
+
+
+class View:
+    """The last answer and the course of the session, as rich draws them.
+
+    Parameters
+    ----------
+    predictor, session : that judge.
+    title : the model and the sources.
+    """
+
+    def __init__(self, predictor: Predictor, session: Session, title: str) -> None:
+        self._predictor, self._session, self._title = predictor, session, title
+        self._last: Answered | None = None
+        self._course: deque[tuple[float, np.ndarray | None]] = deque()
+        self._changes: deque[str] = deque(maxlen=3)
+
+    def add(self, answered: Answered) -> None:
+        """Take a new answer."""
+        self._last = answered
+        if answered.changed:
+            self._changes.append(answered.changed)
+        row, end = answered.answer.row, answered.answer.end
+        self._course.append((end, None if row is None else row.proba))
+        while self._course[0][0] <= end - COURSE_S:
+            self._course.popleft()
+
+    def __rich__(self) -> RenderableType:
+        """The whole view, as it is now."""
+        parts: list[RenderableType] = [Text(printable(self._title), style="bold"), Text()]
+        if self._last is None:
+            parts.append(Text("waiting for the first window ..."))
+        else:
+            parts += [*self._answer(self._last), Text(), self._bars(self._last), Text()]
+        status = self._session.status()
+        parts += [_sources(status), Text(), *map(Text, summary(status, self._session.latencies))]
+        return Group(*parts, *(Text(change, style="dim") for change in self._changes))
+
+    def _answer(self, answered: Answered) -> list[Text]:
+        answer, row = answered.answer, answered.answer.row
+        when = f"{answer.start:.1f} to {answer.end:.1f} s: "
+        if row is None:
+            return [Text(f"{when}no answer", style="bold"), Text(printable(answer.reason), style="dim")]
+        right = self._predictor.confidence.right(row)
+        name = f"unsure (likeliest: {row.pred})" if row.unsure else row.pred
+        if row.unsure:
+            why = "; ".join(row.unsure)
+        elif right is None:
+            why = "how often such answers are right is not known"
+        else:
+            kind = "recordings from elsewhere" if is_cross_corpus(right["measured_on"]) else "held-out ones"
+            why = (
+                f"of {right['n_rows']} such answers, {right['right']:.0%} [{right['low']:.0%}, "
+                f"{right['high']:.0%}] were right ({kind}: {measured_on(right['measured_on'])})"
+            )
+        return [Text(when + printable(name), style="bold"), Text(printable(why), style="dim")]
+
+    def _bars(self, answered: Answered) -> Table:
+        row = answered.answer.row
+        table = Table.grid(padding=(0, 2))
+        for i, name in enumerate(self._predictor.classes):
+            share = 0.0 if row is None else float(row.proba[i])
+            colour = COLOURS[i % len(COLOURS)]
+            bar = Text(_bar(share), style=colour if row is not None else "dim")
+            course = Text(self._course_of(i, answered.answer.end), style=colour)
+            table.add_row(printable(name), bar, "" if row is None else f"{share:.0%}", course)
+        table.add_row("", "", "", Text(f"the last {COURSE_S:.0f} s", style="dim"))
+        return table
+
+    def _course_of(self, i: int, now: float) -> str:
+        """A class's probability over the last minute, as characters; blank where there was no answer."""
+        shown = [" "] * PLACES
+        for end, proba in self._course:
+            place = PLACES - 1 - int((now - end) / COURSE_S * PLACES)
+            if proba is not None and 0 <= place < PLACES:
+                shown[place] = STEPS[min(int(proba[i] * len(STEPS)), len(STEPS) - 1)]
+        return "".join(shown)
+
+
+def _bar(share: float) -> str:
+    eighths = round(share * PLACES * 8)
+    partial = " ▏▎▍▌▋▊▉"[eighths % 8]
+    return ("█" * (eighths // 8) + partial).ljust(PLACES)[:PLACES]
+
+
+def sources_table(status: Status) -> Table:
+    """A line for each source: its state, its clock, and what was lost."""
+    raise NotImplementedError
+
+
+def summary_lines(status: Status, latencies: Latencies) -> Sequence[str]:
+    """Windows and latencies in words."""
+    raise NotImplementedError

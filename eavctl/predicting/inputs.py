@@ -1,0 +1,84 @@
+"""What a call judges: the recordings and the rows of feature tables that a user names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from eavctl.errors import UsageError
+from eavctl.extraction.recipe import noting
+from eavctl.packaged.models import PackagedModel
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.segments import DescribedRecording
+from eavctl.predicting.sources import Recording, Selection, find_recordings, of_files, without_repeats
+from eavctl.signals.endings import modalities_of
+from eavctl.storage import files
+from eavctl.storage.ownership import PARQUET
+from eavctl.storage.paths import Paths, named
+
+NOT_SPEECH = "EEG, and the packaged models are for speech: train a model of EEG, and name it with --model"
+
+
+class Inputs(NamedTuple):
+    """What a call judges: recordings, clips of feature tables, and what is odd about the data sets."""
+
+    recordings: list[Recording]
+    clips: list[DescribedRecording]
+    notes: list[str]
+
+    @property
+    def n_recordings(self) -> int:
+        """Recordings, and rows of feature tables."""
+        return len(self.recordings) + sum(len(clip.segments) for clip in self.clips)
+
+
+def find_inputs(
+    predictor: Predictor, sources: Paths, separate: Mapping[str, str], selected: Selection
+) -> Inputs:
+    """Find the recordings and read the feature tables that a call names.
+
+    Parameters
+    ----------
+    sources, separate : as `eavctl.stages.predict.predict` takes them.
+    selected : of the predictor's modalities.
+
+    Raises
+    ------
+    DataError, SettingsError, UsageError : as `eavctl.stages.predict.predict`.
+    """
+    if "eeg" in separate and isinstance(predictor.path, PackagedModel):
+        raise UsageError(f"{separate['eeg']}: {NOT_SPEECH}")
+    paths = named(sources)
+    tables = [path for path in paths if _is_feature_table(path)]
+    with noting() as notes:
+        recordings = of_files(separate, selected) if separate else []
+        for path in paths:
+            if path not in tables:
+                recordings += find_recordings(path, selected)
+    if isinstance(predictor.path, PackagedModel):
+        recordings = [_for_speech_model(each) for each in recordings]
+    clips = []
+    if tables:
+        from eavctl.datasets.choice import Choice
+        from eavctl.predicting.feature_tables import read_tables
+
+        clips = read_tables(tables, predictor.streams, predictor.path, selected.choice or Choice())
+    return Inputs(without_repeats(recordings), clips, notes)
+
+
+def _for_speech_model(recording: Recording) -> Recording:
+    """The recording as a packaged model takes it: a file of EEG cannot be used."""
+    if any("eeg" in modalities_of(str(part.file)) for part in recording.parts.values()):
+        return recording._replace(parts={}, fault=NOT_SPEECH)
+    return recording
+
+
+def _is_feature_table(source: str) -> bool:
+    if source == files.STDIO:
+        return files.read_stdin().startswith(PARQUET)  # else it is a recording
+    if not (source.endswith(".parquet") and Path(source).is_file()):
+        return False
+    from eavctl.storage.tables import read_meta
+
+    return read_meta(source).get("kind") == "features"

@@ -1,0 +1,274 @@
+"""What the service answers by a model; runs in a worker process, whose folder holds a request's files.
+
+Recordings are written to the process's working folder under their plain names, and found there by the code
+of ``eavctl predict``: an answer is what ``predict --json`` prints for the same file in that folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from eavctl.errors import EavctlError, UsageError
+from eavctl.extraction.open_recording import Signal
+from eavctl.packaged.models import PackagedModel
+from eavctl.predicting.inputs import find_inputs
+from eavctl.predicting.predicted import Predicted, collected
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
+from eavctl.predicting.sources import MODALITIES, selection
+from eavctl.predicting.streams import StreamInput
+from eavctl.serving.messages import Message
+from eavctl.serving.names import ANY
+from eavctl.storage.paths import Paths
+
+DATATYPES = {"float32": "FP32", "uint8": "UINT8"}  # of the Open Inference Protocol
+JSON, PARQUET, PNG = "application/json", "application/vnd.apache.parquet", "image/png"
+WARM_UP_S, WARM_UP_RATE = 1.0, 16000
+
+
+class Answers:
+    """A loaded model that answers requests.
+
+    Parameters
+    ----------
+    predictor : for whole recordings.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+        self._answers: dict[str, Callable[[Message], Message]] = {
+            "recording": self._recording,
+            "features": self._features,
+            "analysis": self._analysis,
+        }
+
+    @classmethod
+    def load(cls, model: str, weights: Sequence[str] = ()) -> Answers:
+        """Read a model, and find the weights that its features need.
+
+        Raises
+        ------
+        DataError, SettingsError, UsageError : as `eavctl.predicting.predictor.Predictor.load`.
+        """
+        predictor = Predictor.load(model, weights=weights)
+        predictor.find_weights()
+        if not isinstance(predictor.path, PackagedModel):
+            predictor.path = os.path.basename(predictor.path)  # where it lies is not the clients' business
+        return cls(predictor)
+
+    def warm_up(self) -> None:
+        """Judge noise, so that the first request need not wait for imports."""
+        if "audio" in self.predictor.modalities:
+            noise = np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * WARM_UP_RATE))
+            with contextlib.suppress(EavctlError):  # it holds no speech
+                self.predictor.judge_window({"audio": Signal(noise.astype(np.float32), WARM_UP_RATE)})
+
+    def answer(self, request: Message) -> Message:
+        """Answer a request by its ``job``.
+
+        Returns
+        -------
+        A message with ``status`` and ``type``, and one block, the body.
+
+        Raises
+        ------
+        EavctlError : the request or its recording cannot be used.
+        """
+        return self._answers[request.header["job"]](request)
+
+    # --- the model ----------------------------------------------------------------------------------------
+
+    def about(self) -> dict[str, Any]:
+        """The model's metadata as the Open Inference Protocol has them, and what its card says."""
+        model, path = self.predictor.model, self.predictor.path
+        n_classes = len(self.predictor.classes)
+        return {
+            "name": self._name,
+            "versions": [self._version],
+            "platform": f"eavctl_{model.meta.kind}",
+            "inputs": [_input_of(stream) for stream in self.predictor.streams],
+            "outputs": [
+                {"name": "proba", "datatype": "FP32", "shape": [-1, n_classes]},
+                {"name": "class", "datatype": "BYTES", "shape": [-1]},
+                {"name": "unsure", "datatype": "BYTES", "shape": [-1]},
+            ],
+            "classes": list(self.predictor.classes),
+            "modalities": list(self.predictor.modalities),
+            "window_s": self.predictor.window_s,
+            "card": path.card if isinstance(path, PackagedModel) else None,
+        }
+
+    @property
+    def _name(self) -> str:
+        path = self.predictor.path
+        return path.name if isinstance(path, PackagedModel) else os.path.splitext(os.path.basename(path))[0]
+
+    @property
+    def _version(self) -> str:
+        return self.predictor.model.meta.training_hash
+
+    def _predictor(self, segment: float | None, hop: float | None) -> Predictor:
+        if segment is None and hop is None:
+            return self.predictor
+        found = Predictor(self.predictor.model, self.predictor.path, segment, hop)
+        weights = [stream.recipe.weights for stream in self.predictor.streams]
+        folders = [each.path for each in weights if each]
+        return Predictor(found.model, found.path, segment, hop, weights=folders) if folders else found
+
+    # --- requests -----------------------------------------------------------------------------------------
+
+    def _recording(self, request: Message) -> Message:
+        """Judge one recording, of one file or of a file a modality."""
+        predictor = self._predictor(request.header.get("segment"), request.header.get("hop"))
+        with _written(request) as names:
+            result = _judged(predictor, names)
+        if request.header.get("table"):
+            from eavctl.storage.tables import prediction_bytes
+
+            return _body(PARQUET, prediction_bytes(result.to_table()))
+        facts = {**result.facts(), "warnings": list(result.notes)}
+        return self._json(facts, request.header.get("id"))
+
+    def _features(self, request: Message) -> Message:
+        """Judge rows of features, as the Open Inference Protocol has them."""
+        content = _parsed(request.blocks[0])
+        given = _inputs(content)
+        unknown = set(given) - {stream.name for stream in self.predictor.streams}
+        if unknown:
+            known = ", ".join(stream.name for stream in self.predictor.streams)
+            raise UsageError(f"inputs: the model has no input {min(unknown)!r}; it takes {known}")
+        arrays = [_array(given[s.name], s) if s.name in given else None for s in self.predictor.streams]
+        lengths = {len(x) for x in arrays if x is not None}
+        if len(lengths) != 1 or not min(lengths):
+            raise UsageError("inputs: give each input of the model the same number of rows, one or more")
+        segments = [
+            Segment(float(i), float(i + 1), tuple(NOT_GIVEN if x is None else x[i] for x in arrays))
+            for i in range(lengths.pop())
+        ]
+        keys = {"sample_id": "request", "clip_id": "request"}
+        described = DescribedRecording("request", keys, tuple(segments))
+        (judged,) = self._predictor(1.0, None).judge_described([described])  # a row a segment
+        proba = np.stack([row.proba for row in judged.rows])
+        values = {
+            "proba": proba.astype(np.float32).ravel().tolist(),
+            "class": [row.pred for row in judged.rows],
+            "unsure": ["; ".join(row.unsure) for row in judged.rows],
+        }
+        outputs = [
+            {**each, "shape": [len(proba), *each["shape"][1:]], "data": values[each["name"]]}
+            for each in self.about()["outputs"]
+        ]
+        return self._json({"outputs": outputs}, content.get("id") or request.header.get("id"))
+
+    def _analysis(self, request: Message) -> Message:
+        """Draw a recording's sound."""
+        from eavctl.report.analysis import analysis_png
+
+        with _written(request) as names:
+            (name,) = names.values()
+            return _body(PNG, analysis_png(name))
+
+    def _json(self, facts: Mapping[str, Any], request_id: object) -> Message:
+        named = {**facts, "model_name": self._name, "model_version": self._version, "id": request_id}
+        return _body(JSON, json.dumps(named, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _body(kind: str, content: bytes) -> Message:
+    return Message({"status": 200, "type": kind}, [content])
+
+
+@contextlib.contextmanager
+def _written(request: Message) -> Iterator[dict[str, str]]:
+    """The request's files in the working folder, by field; they are removed at the end."""
+    fields: Mapping[str, str] = request.header["files"]
+    try:
+        for name, content in zip(fields.values(), request.blocks, strict=True):
+            with open(name, "xb") as file:
+                file.write(content)
+        yield {**fields}
+    finally:
+        for entry in os.scandir():
+            shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
+
+
+def _judged(predictor: Predictor, names: Mapping[str, str]) -> Predicted:
+    """Judge the files of one recording, as ``eavctl predict`` does."""
+    separate = {field: names[field] for field in MODALITIES if field in names}
+    sources: Paths = [] if separate else [names[ANY]]
+    inputs = find_inputs(predictor, sources, separate, selection(predictor.modalities))
+    return collected(predictor, inputs, list(predictor.judge(inputs.recordings, executor="serial")))
+
+
+# --- features ---------------------------------------------------------------------------------------------
+
+
+def _input_of(stream: StreamInput) -> dict[str, Any]:
+    return {
+        "name": stream.name,
+        "datatype": DATATYPES[stream.dtype],
+        "shape": [-1, *_shape_of(stream)],
+        "features": stream.meta.features,
+        "modality": stream.recipe.modality,
+        "channels": stream.recipe.settings.get("channels"),
+    }
+
+
+def _shape_of(stream: StreamInput) -> tuple[int, ...]:
+    """Of a row of the stream's features."""
+    if stream.shape is not None:
+        return stream.shape
+    return tuple(stream.meta.shape) or (len(stream.meta.columns or ()),)
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"the body is not JSON: {error}") from None
+    if not isinstance(content, dict) or not isinstance(content.get("inputs"), list):
+        raise UsageError("the body needs 'inputs', a list, as in the Open Inference Protocol")
+    return content
+
+
+def _inputs(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    found: dict[str, Mapping[str, Any]] = {}
+    for each in content["inputs"]:
+        if not isinstance(each, dict) or not isinstance(each.get("name"), str):
+            raise UsageError("inputs: each is an object with name, shape, datatype and data")
+        if each["name"] in found:
+            raise UsageError(f"inputs: {each['name']!r} stands there twice")
+        found[each["name"]] = each
+    return found
+
+
+def _array(given: Mapping[str, Any], stream: StreamInput) -> np.ndarray:
+    """The features of an input, shape (n_rows, *shape).
+
+    Raises
+    ------
+    UsageError : another type or shape than the model takes, or values that are not finite numbers.
+    """
+    wanted, shape = _input_of(stream), given.get("shape")
+    if given.get("datatype") != wanted["datatype"]:
+        raise UsageError(f"inputs: {stream.name} takes the datatype {wanted['datatype']}")
+    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
+        raise UsageError(f"inputs: {stream.name} needs a shape, such as {wanted['shape']}")
+    if shape[1:] != wanted["shape"][1:]:
+        raise UsageError(f"inputs: {stream.name} has shape {shape}, and the model takes {wanted['shape']}")
+    try:
+        values = np.asarray(given.get("data"), np.float64).ravel()
+        x = values.reshape(shape)
+    except (ValueError, TypeError, OverflowError):
+        raise UsageError(f"inputs: the data of {stream.name} are not numbers of shape {shape}") from None
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = x.astype(stream.dtype)
+    if not np.isfinite(found).all() or (stream.dtype == "uint8" and (found != x).any()):
+        raise UsageError(f"inputs: {stream.name} has values that {wanted['datatype']} cannot hold")
+    return found

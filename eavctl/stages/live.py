@@ -1,0 +1,191 @@
+"""Judge live sources, or files at their own speed, window by window."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from eavctl.errors import DataError, UsageError
+from eavctl.live.answering import Judge, to_json
+from eavctl.live.chunk import Source
+from eavctl.live.clocks import MonotonicClock
+from eavctl.live.session import Answered, Session
+from eavctl.live.settings import LiveSettings
+from eavctl.live.sources.uri import open_source
+from eavctl.predicting.predicted import Predicted
+from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.rows import Row
+from eavctl.storage.paths import named
+
+
+@dataclass
+class LiveRun:
+    """A live session whose sources are open; iterate `answers` once.
+
+    Parameters
+    ----------
+    predictor : that judges.
+    session : of the sources.
+    settings : of the session.
+    name : the sources' names.
+    notes : what limits the answers, in sentences.
+    keeps : whether answers are kept for `predicted`.
+    """
+
+    predictor: Predictor
+    session: Session
+    settings: LiveSettings
+    name: str
+    notes: tuple[str, ...] = ()
+    keeps: bool = False
+    _rows: list[Row] = field(default_factory=list)
+    _rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    def answers(self) -> Iterator[Answered]:
+        """Yield an answer a window, until all sources have ended.
+
+        Raises
+        ------
+        SourceError : every source broke before there was a window.
+        """
+        judge = Judge(self.predictor, self.name, self.session.begin, self.settings.smooth)
+        for answered in self.session.answers(judge):
+            if self.keeps:
+                self._keep(answered)
+            yield answered
+
+    def to_json(self, answered: Answered) -> dict[str, Any]:
+        """An answer as JSON-able values: see `eavctl.live.answering.to_json`."""
+        return to_json(self.predictor, answered.answer, answered.latency_s, answered.quality)
+
+    def predicted(self) -> Predicted:
+        """The answers so far, as those of one recording cut into segments.
+
+        Raises
+        ------
+        DataError : no window was answered.
+        """
+        if not self._rows:
+            raise DataError(f"{self.name}: no window was answered, so there is no table")
+        return Predicted(
+            self.predictor, tuple(self._rows), tuple(self._rejected), self.notes, len(self._rows)
+        )
+
+    def _keep(self, answered: Answered) -> None:
+        answer = answered.answer
+        if answer.row is not None:
+            self._rows.append(answer.row)
+            return
+        self._rejected.append(
+            {"clip_id": self.name, "path": self.name, "start": answer.start, "reason": answer.reason}
+        )
+
+
+def open_live(
+    sources: Mapping[str, str],
+    model: str | os.PathLike[str] | None = None,
+    settings: LiveSettings | None = None,
+    *,
+    weights: Sequence[str | os.PathLike[str]] = (),
+    abstain: float = 0.0,
+    keep: bool = False,
+) -> LiveRun:
+    """Load a model and open live sources; answers come from `LiveRun.answers`.
+
+    Parameters
+    ----------
+    sources : a URI by modality: ``mic:default``, ``camera:0``, ``lsl:NAME``, a file, or ``-``.
+    model, weights, abstain : see `eavctl.predicting.predictor.Predictor`.
+    settings : of windows; None for the defaults.
+    keep : keep the answers for `LiveRun.predicted`.
+
+    Raises
+    ------
+    DataError : a source that cannot be opened, or a model that cannot judge single windows.
+    UsageError : a modality that the model does not take, or a speed for devices.
+    """
+    settings = settings or LiveSettings()
+    predictor = Predictor.load(model, weights=weights, abstain=abstain)
+    predictor.check_windows()
+    for modality, uri in sources.items():
+        if modality not in predictor.modalities:
+            takes = ", ".join(predictor.modalities)
+            raise UsageError(f"{predictor.path} takes {takes}: it has no use for --{modality} {uri}")
+    predictor.find_weights()
+    opened: list[Source] = []
+    try:
+        for modality, uri in sources.items():
+            opened.append(_opened(predictor, modality, uri))
+        _check_speed(opened, settings)
+        session = _session(predictor, opened, sources, settings)
+    except BaseException:
+        for source in opened:
+            source.close()
+        raise
+    name = " + ".join(dict.fromkeys(sources.values()))
+    return LiveRun(predictor, session, settings, name, _notes(predictor, settings), keep)
+
+
+def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
+    """A source at the rate that the model's features take, if it can give it."""
+    rates = {
+        stream.recipe.entry.facts["rate"]
+        for stream in predictor.streams
+        if stream.recipe.modality == modality
+    }
+    return open_source(uri, modality, rate=rates.pop() if len(rates) == 1 else None)
+
+
+def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
+    devices = [source.name for source in sources if not source.is_recorded]
+    if devices and settings.speed != 1:
+        raise UsageError(f"--speed {settings.speed:g} is for files, and {devices[0]} has the speed of life")
+
+
+def _session(
+    predictor: Predictor, sources: Sequence[Source], uris: Mapping[str, str], settings: LiveSettings
+) -> Session:
+    window_s = predictor.window_s
+    hop_s = min(HOP_S, window_s) if settings.hop is None else settings.hop
+    frames = max((each.recipe.settings.get("n_frames", 1) for each in predictor.streams), default=1)
+    best = Quality(frames, None, hop_s)
+    margins = {
+        "eeg": max((e.recipe.margin_s for e in predictor.streams if e.recipe.modality == "eeg"), default=0.0)
+    }
+    tracks = {source.modality: track_for(source, window_s, hop_s, margins.get(source.modality, 0.0), frames) for source in sources}
+    synchroniser = Synchroniser(
+        tracks,
+        window_s,
+        hop_s,
+        settings.tolerance,
+        margins,
+        skip=not all(source.is_recorded for source in sources),
+    )
+    return Session(
+        sources,
+        synchroniser,
+        MonotonicClock(settings.speed),
+        best,
+        reopen={
+            source.modality: functools.partial(_opened, predictor, source.modality, uris[source.modality])
+            for source in sources
+            if not source.is_recorded
+        },
+        controller=QualityController(best) if settings.is_adaptive else None,
+    )
+
+
+def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
+    """What limits the answers of the session, in sentences."""
+    notes = []
+    if settings.smooth:
+        notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
+    for stream in predictor.streams:
+        if stream.recipe.settings.get("phase") == "zero":
+            notes.append(
+                f"{predictor.path} was trained on EEG filtered forward and backward, which live EEG cannot "
+                "be: near a window's end its features differ; train on features of --set phase=causal"
+            )
+    return tuple(notes)
