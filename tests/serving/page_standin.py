@@ -113,7 +113,7 @@ class StandIn:
                 Route("/", lambda request: FileResponse(PAGE / "index.html")),
                 Mount("/page", StaticFiles(directory=PAGE)),
                 Route("/v2/health/ready", lambda request: JSONResponse({"ready": True})),
-                Route("/v2/models", lambda request: JSONResponse({"models": ["speech"]})),
+                Route("/v2/models", lambda request: JSONResponse({"models": [{"name": "speech"}]})),
                 Route(MODEL, self._about),
                 Route(f"{MODEL}/infer", self._infer, methods=["POST"]),
                 Route(f"{MODEL}/analysis", self._analysis, methods=["POST"]),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
-import wave
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +15,7 @@ import pytest
 pytest.importorskip("starlette")
 pytest.importorskip("uvicorn")
 
+from page_browser import CLIP, Shown, device_files, open_tab
 from page_standin import CLASSES, NO_ANSWER, TABLE, StandIn, answer, live_answer, running
 from PIL import Image
 
@@ -25,44 +24,19 @@ TONE_HZ, WAV_RATE = 440, 48000
 AUDIO, VIDEO = 1, 2
 SIDE, ORANGE = (640, 480), (230, 120, 20)
 THEMES = ("light", "dark")
-CLIP = {"name": "clip.wav", "mimeType": "audio/wav", "buffer": b"RIFF of a clip"}
 LONG = answer(0.0, 5.5, [0.7, 0.1, 0.1, 0.1])
 
 
 @pytest.fixture(scope="module")
-def devices(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Chromium's arguments for a microphone that gives a tone and a camera that gives orange frames."""
-    folder = tmp_path_factory.mktemp("devices")
+def tab(chromium: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A tab whose microphone gives a tone and whose camera gives orange frames.
+
+    There is one for all tests, because to open it takes longer than most of them.
+    """
     tone = 0.5 * np.sin(2 * np.pi * TONE_HZ * np.arange(2 * WAV_RATE) / WAV_RATE)
-    with wave.open(str(folder / "tone.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(WAV_RATE)
-        file.writeframes((tone * 32767).astype("<i2").tobytes())
-    frame = io.BytesIO()
-    Image.new("RGB", SIDE, ORANGE).save(frame, "jpeg")
-    (folder / "film.mjpeg").write_bytes(frame.getvalue() * 4)
-    return [
-        "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host can be reached
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        f"--use-file-for-fake-audio-capture={folder / 'tone.wav'}",
-        f"--use-file-for-fake-video-capture={folder / 'film.mjpeg'}",
-    ]
-
-
-@pytest.fixture(scope="module")
-def tab(chromium: str, devices: list[str]) -> Iterator[Any]:
-    """A tab of the browser; one for all tests, because to open it takes longer than most of them."""
-    from playwright.sync_api import sync_playwright
-
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=[*sandbox, *devices])
-        context = browser.new_context(permissions=["camera", "microphone"])
-        context.set_default_timeout(10_000)
-        yield context.new_page()
-        browser.close()
+    devices = device_files(tmp_path_factory.mktemp("devices"), tone, WAV_RATE, Image.new("RGB", SIDE, ORANGE))
+    with open_tab(chromium, devices) as tab:
+        yield tab
 
 
 @pytest.fixture(scope="module")
@@ -79,70 +53,9 @@ def standin(served: tuple[StandIn, str]) -> StandIn:
     return standin
 
 
-class Shown:
-    """The page in a tab, with what goes wrong in it."""
-
-    def __init__(self, tab: Any, address: str) -> None:
-        self.page, self.address = tab, address
-        self.foreign: list[str] = []
-        self.faults: list[str] = []
-        self.may_refuse = False  # the browser itself logs each answer that is an error
-        self._listeners = {
-            "request": self._on_request,
-            "console": self._on_console,
-            "pageerror": lambda error: self.faults.append(str(error)),
-        }
-        for event, listener in self._listeners.items():
-            tab.on(event, listener)
-        self.load()
-
-    def load(self) -> None:
-        """Load the page, and wait until it takes recordings."""
-        self.page.goto(self.address)
-        self.page.wait_for_selector("#file:enabled", state="attached")
-
-    def close(self) -> None:
-        """Leave the page, which ends its recordings, and forget what it stored."""
-        self.page.evaluate("localStorage.clear()")
-        for event, listener in self._listeners.items():
-            self.page.remove_listener(event, listener)
-        self.page.goto("about:blank")
-
-    def _on_request(self, request: Any) -> None:
-        if not request.url.startswith((self.address, f"blob:{self.address}")):
-            self.foreign.append(request.url)
-
-    def _on_console(self, message: Any) -> None:
-        is_refusal = message.text.startswith("Failed to load resource") and self.may_refuse
-        if message.type in ("error", "warning") and not is_refusal:
-            self.faults.append(message.text)
-
-    def text(self, selector: str) -> str:
-        """What is shown there."""
-        return str(self.page.inner_text(selector)).replace("\xa0", " ")
-
-    def judge(self, clip: dict[str, Any] = CLIP) -> None:
-        """Choose a clip and wait for its answer."""
-        self.page.set_input_files("#file", clip)
-        self.page.wait_for_selector("#downloads:visible")
-
-    def record(self) -> None:
-        """Start to record and wait for an answer."""
-        self.page.click("#start")
-        self.page.wait_for_selector("#course svg")
-
-    def shares(self) -> list[float]:
-        """Width of each bar over that of its track, once the bars have come to rest."""
-        self.page.evaluate("Promise.all(document.getAnimations().map((each) => each.finished))")
-        script = (
-            "(bars) => bars.map((bar) => bar.getBoundingClientRect().width / bar.parentElement.offsetWidth)"
-        )
-        return [float(x) for x in self.page.eval_on_selector_all("#bars i", script)]
-
-
 @pytest.fixture
 def visit(tab: Any, standin: StandIn, served: tuple[StandIn, str]) -> Iterator[Callable[..., Shown]]:
-    """Opens the page; at the end nothing may have gone wrong, and no other host been asked."""
+    """Opens the page; at the end nothing may have gone wrong in it, and no other host been asked."""
     opened: list[Shown] = []
 
     def open_page(theme: str = "light", width: int = 1200, motion: str = "no-preference") -> Shown:
@@ -154,8 +67,6 @@ def visit(tab: Any, standin: StandIn, served: tuple[StandIn, str]) -> Iterator[C
     yield open_page
     (shown,) = opened
     shown.close()
-    assert not shown.foreign
-    assert not shown.faults
 
 
 def heard(standin: StandIn) -> np.ndarray:

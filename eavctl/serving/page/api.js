@@ -18,7 +18,7 @@ export async function isReady() {
 /** Facts of the model that answers when none is named. */
 export async function describeModel() {
   const { models } = await (await asked("v2/models")).json();
-  return (await asked(pathOf(models[0]))).json();
+  return (await asked(pathOf(models[0].name))).json();
 }
 
 /**

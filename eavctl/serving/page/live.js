@@ -44,7 +44,7 @@ class LiveSession {
   stop() {
     this.#recorder.close();
     this.#stream.end();
-    if (this.#texts.length === 0) this.#result.clear("The recording was shorter than a window.");
+    if (this.#texts.length === 0) this.#result.clear("The recording ended before its first answer.");
   }
 
   #sendWhatIsRecorded() {
@@ -79,11 +79,12 @@ class LiveSession {
     if (this.#texts.length === 1) this.#offer(null);
   }
 
-  #facts({ latency_ms: latency }) {
-    const dropped = this.#stream.dropped;
+  #facts({ latency_ms: latency, dropped = 0 }) {
+    const unsent = this.#stream.dropped;
     return {
       Latency: `${Math.round(latency)} ms from capture`,
-      "Not sent": dropped > 0 ? `${dropped} blocks: the connection is too slow` : "",
+      Dropped: dropped > 0 ? `${dropped} windows: the service is too slow` : "",
+      "Not sent": unsent > 0 ? `${unsent} messages: the connection is too slow` : "",
     };
   }
 
