@@ -11,21 +11,25 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from eavctl.errors import EavctlError, UsageError
 from eavctl.extraction.open_recording import Signal
+from eavctl.live.answering import Judge, to_json
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.inputs import find_inputs
 from eavctl.predicting.predicted import Predicted, collected
 from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
 from eavctl.predicting.sources import MODALITIES, selection
 from eavctl.predicting.streams import StreamInput
 from eavctl.serving.messages import Message
 from eavctl.serving.names import ANY
+from eavctl.serving.windows import from_message
 from eavctl.storage.paths import Paths
 
 DATATYPES = {"float32": "FP32", "uint8": "UINT8"}  # of the Open Inference Protocol
@@ -47,6 +51,8 @@ class Answers:
             "recording": self._recording,
             "features": self._features,
             "analysis": self._analysis,
+            "window": self._window,
+            "table": self._table,
         }
 
     @classmethod
@@ -102,7 +108,19 @@ class Answers:
             "classes": list(self.predictor.classes),
             "modalities": list(self.predictor.modalities),
             "window_s": self.predictor.window_s,
+            "window": self._needs(),
             "card": path.card if isinstance(path, PackagedModel) else None,
+        }
+
+    def _needs(self) -> dict[str, float] | None:
+        """What windows of streams must have; None where the model judges no single windows."""
+        if self.predictor.normalize:
+            return None
+        recipes = [stream.recipe for stream in self.predictor.streams]
+        return {
+            "seconds": self.predictor.window_s,
+            "frames": max(each.settings.get("n_frames", 1) for each in recipes),
+            "margin_s": max(each.margin_s for each in recipes),
         }
 
     @property
@@ -175,9 +193,47 @@ class Answers:
             (name,) = names.values()
             return _body(PNG, analysis_png(name))
 
+    def _window(self, request: Message) -> Message:
+        """Judge a window of a stream; its latency is the stream's to say."""
+        judge = Judge(self._for_windows, request.header["name"], request.header["begin"])
+        answer = judge(from_message(request))
+        found = to_json(self._for_windows, answer, 0.0, None)
+        return _body(JSON, json.dumps(found, allow_nan=False).encode())
+
+    def _table(self, request: Message) -> Message:
+        """The prediction table of a stream's answers."""
+        from eavctl.storage.tables import prediction_bytes
+
+        predictor = self._for_windows
+        rows = tuple(_row(each) for each in json.loads(request.blocks[0]))
+        result = Predicted(predictor, rows, (), tuple(predictor.notes_on(rows)), len(rows))
+        return _body(PARQUET, prediction_bytes(result.to_table()))
+
+    @cached_property
+    def _for_windows(self) -> Predictor:
+        return self.predictor.for_windows()
+
     def _json(self, facts: Mapping[str, Any], request_id: object) -> Message:
         named = {**facts, "model_name": self._name, "model_version": self._version, "id": request_id}
         return _body(JSON, json.dumps(named, ensure_ascii=False, allow_nan=False).encode())
+
+
+def _row(answer: Mapping[str, Any]) -> Row:
+    """The row of a window's answer."""
+    name, start = answer["recording"], answer["start"]
+    absent = (AbsentStream(each["name"], each["reason"] or "", each["share"]) for each in answer["absent"])
+    return Row(
+        name,
+        {"sample_id": f"{name}@{start:09.3f}", "clip_id": name},
+        start,
+        answer["end"],
+        np.array([*answer["proba"].values()]),
+        answer["pred"],
+        answer.get("modalities") or dict.fromkeys(answer["used"]),
+        tuple(absent) if "modalities" in answer else (),
+        is_novel=answer["right_out_of_fold"] is None,  # is all that it decides
+        unsure=tuple(answer["unsure"]),
+    )
 
 
 def _body(kind: str, content: bytes) -> Message:

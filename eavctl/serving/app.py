@@ -11,7 +11,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
 
 from eavctl.errors import UsageError
@@ -20,6 +20,7 @@ from eavctl.serving.guard import Guard, error_response
 from eavctl.serving.names import ANY, FIELDS, distinct, plain_name
 from eavctl.serving.openapi import describe
 from eavctl.serving.service import RefusalError, Service, State
+from eavctl.serving.stream import stream
 from eavctl.version import __version__
 
 PARQUET = "application/vnd.apache.parquet"
@@ -44,7 +45,7 @@ def make_app(service: Service, host: str) -> ASGIApp:
 
 
 def routes() -> list[BaseRoute]:
-    """All routes, beside that of streams."""
+    """All routes."""
     model = "/v2/models/{model}"
     return [
         Route("/v2", about_service),
@@ -55,6 +56,7 @@ def routes() -> list[BaseRoute]:
         Route(f"{model}/ready", model_ready),
         Route(f"{model}/infer", infer, methods=["POST"]),
         Route(f"{model}/analysis", analysis, methods=["POST"]),
+        WebSocketRoute(f"{model}/stream", stream),
         Route("/openapi.json", described),
         Route("/", static.index),
         Route("/page/{name}", static.file),
