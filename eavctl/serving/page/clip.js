@@ -5,8 +5,9 @@ import { part } from "./dom.js";
 import { complain, reveal, sentenceOf } from "./notices.js";
 import { renamed, save } from "./saving.js";
 
-const LONG = 1.5; // windows: a recording longer than this has a course
-const MOST_WINDOWS = 240;
+const LONG = 1.25; // windows: a longer recording has a course
+const HOP_S = 1;
+const MOST_WINDOWS = 120; // each costs the service as much as a short recording
 
 /**
  * @param {any} model as the service describes it
@@ -50,20 +51,15 @@ async function saveTable(model, files) {
 /** The recording again, window by window. */
 async function addCourse(model, files, seconds, result, isCurrent) {
   const segment = model.window_s;
-  const hop = Math.max(segment / 2, seconds / MOST_WINDOWS);
+  const hop = Math.max(Math.min(HOP_S, segment / 2), seconds / MOST_WINDOWS);
   try {
     const response = await infer(model.name, files, { segment, hop: Number(hop.toFixed(2)) });
     const { predictions } = await response.json();
-    const points = predictions.map((answer) => pointOf(answer));
+    const points = predictions.map((answer) => ({ at: (answer.start + answer.end) / 2, answer }));
     if (isCurrent()) result.showCourse(points, [0, seconds], "Probability of each class, in the middle of each window.");
   } catch (error) {
     if (isCurrent()) complain(error);
   }
-}
-
-function pointOf(answer) {
-  const { start, end } = answer;
-  return { start, end, at: (start + end) / 2, answer };
 }
 
 async function addAnalysis(model, files, isCurrent) {

@@ -2,7 +2,7 @@
 
 import { el, svg } from "./dom.js";
 import { lookOf } from "./series.js";
-import { clock, isSure, percent } from "./words.js";
+import { clock, isSure, percent, period } from "./words.js";
 
 const HEIGHT = 260;
 const TOP = 10;
@@ -12,8 +12,8 @@ const LABEL_PX = 14; // least distance of two names
 const PX_A_LETTER = 7.2;
 
 /**
- * @typedef {{start: number, end: number, at: number, answer: any}} Point a window, and the time at which it is
- *   drawn; seconds of the recording or session
+ * @typedef {{at: number, answer: any}} Point the answer to a window, and the time at which it is drawn, in seconds
+ *   of the recording or session
  */
 
 export class Course {
@@ -104,11 +104,11 @@ export function spread(places, low, high) {
 /** The windows as a table, the newest first. @param {Point[]} points */
 export function windowTable(points) {
   const head = ["Window", "Answer", "Probability", "Note"].map((title) => el("th", { scope: "col" }, title));
-  const rows = points.toReversed().map(({ start, end, answer }) =>
+  const rows = points.toReversed().map(({ answer }) =>
     el(
       "tr",
       {},
-      el("td", {}, `${start.toFixed(1)} to ${end.toFixed(1)} s`),
+      el("td", {}, period(answer)),
       el("td", {}, answer.pred === null ? "none" : isSure(answer) ? answer.pred : `unsure (${answer.pred})`),
       el("td", {}, answer.pred === null ? "\u2013" : percent(answer.proba[answer.pred])),
       el("td", {}, answer.unsure.join("; ")),
@@ -142,9 +142,9 @@ function line(points, name, look, x, y) {
 
 /** Bands where there is no answer: from the point before to that of each window without one. */
 function silences(points, x, y) {
-  return points.flatMap(({ start, at, answer }, i) => {
+  return points.flatMap(({ at, answer }, i) => {
     if (answer.pred !== null) return [];
-    const from = Math.max(x(i ? points[i - 1].at : start), LEFT);
+    const from = Math.max(x(i ? points[i - 1].at : answer.start), LEFT);
     return [svg("rect", { class: "silence", x: from, y: y(1), width: Math.max(0, x(at) - from), height: y(0) - y(1) })];
   });
 }

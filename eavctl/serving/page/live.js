@@ -6,6 +6,7 @@ import { complain } from "./notices.js";
 import { Recorder } from "./recorder.js";
 import { save } from "./saving.js";
 import { Stream } from "./stream.js";
+import { period } from "./words.js";
 
 const HOP_S = 1;
 const COURSE_S = 60;
@@ -64,16 +65,17 @@ class LiveSession {
     this.#stream.addEventListener("answer", ({ detail }) => this.#show(detail));
     this.#stream.addEventListener("table", ({ detail }) => this.#offer(detail));
     this.#stream.addEventListener("fault", ({ detail }) => {
-      complain(new ServiceError(detail));
       this.#recorder.close();
+      if (this.#texts.length === 0) this.#result.clear("No answer.");
+      complain(new ServiceError(detail));
     });
   }
 
   #show({ answer, text }) {
     this.#texts.push(text);
-    const { start, end } = answer;
-    this.#points = [...this.#points, { start, end, at: end, answer }].filter((point) => point.end > end - COURSE_S);
-    this.#result.show(answer, `${start.toFixed(1)} to ${end.toFixed(1)} s`, { facts: this.#facts(answer), isLive: true });
+    const { end } = answer;
+    this.#points = [...this.#points, { at: end, answer }].filter(({ at }) => at > end - COURSE_S);
+    this.#result.show(answer, period(answer), { facts: this.#facts(answer), isLive: true });
     const span = [Math.max(0, end - COURSE_S), Math.max(end, COURSE_S)];
     this.#result.showCourse(this.#points, span, "Probability of each class, at the end of each window.");
     if (this.#texts.length === 1) this.#offer(null);

@@ -35,7 +35,7 @@ export function details(answer, facts, notes) {
   return el(
     "div",
     {},
-    warnings.length > 0 && el("ul", { class: "notes" }, ...warnings.map((why) => el("li", {}, capital(why)))),
+    warnings.length > 0 && el("ul", { class: "notes" }, ...warnings.map((why) => el("li", {}, why))),
     answer.pred !== null && reliability(answer),
     el("dl", { class: "facts" }, ...shown.map(([title, text]) => el("div", {}, el("dt", {}, title), el("dd", {}, text)))),
   );
@@ -45,10 +45,6 @@ export function details(answer, facts, notes) {
 function inWords(used) {
   if (Array.isArray(used)) return listed(used);
   return listed(Object.entries(used).map(([name, weight]) => (weight === null ? name : `${name} ${weight.toFixed(2)}`)));
-}
-
-function capital(text) {
-  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 function reliability(answer) {

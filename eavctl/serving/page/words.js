@@ -5,6 +5,12 @@ export function percent(share) {
   return `${Math.round(share * 100)}\u00a0%`;
 }
 
+/** A window: "3.0 to 7.6 s". */
+export function period({ start, end }) {
+  const text = (seconds) => Math.abs(seconds).toFixed(1); // the first may begin at -0.0
+  return `${text(start)} to ${text(end)} s`;
+}
+
 /** 75.3 as "1:15". */
 export function clock(seconds) {
   const whole = Math.floor(seconds);
