@@ -37,8 +37,8 @@ export class Bars {
 
   #row(name, i) {
     const { colour, dash } = lookOf(i);
-    const line = svg("line", { x1: 2, y1: 5, x2: 24, y2: 5, "stroke-dasharray": dash });
-    const key = svg("svg", { class: "key", viewBox: "0 0 26 10", "aria-hidden": "true" }, line);
+    const line = svg("line", { x1: 2, y1: 5, x2: 32, y2: 5, "stroke-dasharray": dash });
+    const key = svg("svg", { class: "key", viewBox: "0 0 34 10", "aria-hidden": "true" }, line);
     const fill = el("i");
     const value = el("span", { class: "value" });
     const item = el(

@@ -9,7 +9,9 @@ const TOP = 10;
 const BOTTOM = 26;
 const LEFT = 44;
 const LABEL_PX = 14; // least distance of two names
-const PX_A_LETTER = 7.2;
+const PX_A_LETTER = 8.2; // of bold letters, with some to spare
+const MOST_OF_NAMES = 0.3; // of the width
+const BESIDE = 14; // from the end of a line to its name
 
 /**
  * @typedef {{at: number, answer: any}} Point the answer to a window, and the time at which it is drawn, in seconds
@@ -49,7 +51,8 @@ export class Course {
   #draw() {
     if (!this.#width || this.#points.length === 0) return;
     const longest = Math.max(...this.#classes.map((name) => name.length));
-    const right = Math.min(longest * PX_A_LETTER + 22, this.#width * 0.3);
+    const letters = Math.min(longest, Math.floor((this.#width * MOST_OF_NAMES) / PX_A_LETTER));
+    const right = BESIDE + letters * PX_A_LETTER;
     const [from, to] = this.#span;
     const x = (time) => LEFT + ((time - from) / (to - from)) * (this.#width - LEFT - right);
     const y = (share) => TOP + (1 - share) * (HEIGHT - TOP - BOTTOM);
@@ -60,7 +63,7 @@ export class Course {
       ...shareAxis(x(from), x(to), y),
       ...timeAxis(from, to, x, this.#width),
       ...this.#classes.map((name, i) => line(this.#points, name, lookOf(i), x, y)),
-      ...this.#names(x, y),
+      ...this.#names(x, y, letters),
     );
     const isSilent = this.#points.some(({ answer }) => answer.pred === null);
     this.#figure.replaceChildren(
@@ -69,8 +72,8 @@ export class Course {
     );
   }
 
-  /** The names at the ends of their lines, moved apart where lines end close together. */
-  #names(x, y) {
+  /** The names at the ends of their lines, moved apart where lines end together, of so many letters at most. */
+  #names(x, y, letters) {
     const last = this.#points.findLast(({ answer }) => answer.proba !== null);
     if (!last) return [];
     const ends = this.#classes
@@ -80,7 +83,7 @@ export class Course {
     return ends.flatMap(({ name, look, at }, i) => [
       dot(x(last.at), at, look),
       svg("path", { class: "leader", d: `M${x(last.at) + 4} ${at}L${x(last.at) + 11} ${places[i]}` }),
-      coloured(svg("text", { class: "label", x: x(last.at) + 14, y: places[i] + 4 }, name), look),
+      coloured(svg("text", { class: "label", x: x(last.at) + BESIDE, y: places[i] + 4 }, shortened(name, letters)), look),
     ]);
   }
 
@@ -89,6 +92,11 @@ export class Course {
     const counts = [...new Set(answers)].map((name) => `${name} in ${answers.filter((other) => other === name).length}`);
     return `Course of the probabilities over ${answers.length} windows: ${counts.join(", ")}.`;
   }
+}
+
+/** A name of so many letters at most; the bars have the whole one. */
+function shortened(name, letters) {
+  return name.length > letters ? `${name.slice(0, letters - 1)}\u2026` : name;
 }
 
 /** Positions in order, at least `LABEL_PX` apart, between two bounds where they fit. */
