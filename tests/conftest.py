@@ -61,6 +61,19 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
+def lsl() -> Any:
+    """The module ``pylsl``; where it is missing the test is skipped, or an error as for `shared_data`."""
+    try:
+        import pylsl
+    except (ImportError, RuntimeError) as error:
+        lack(f"no Lab Streaming Layer: {error}")
+    from eavctl.live.lsl_library import quieten_lsl
+
+    quieten_lsl(pylsl)
+    return pylsl
+
+
+@pytest.fixture(scope="session")
 def model_meta() -> Callable[..., dict[str, Any]]:
     """Makes what a model file must say of itself, of a kind, with other facts."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from eavctl.cli.console import detail, emit, emit_result, say, say_plan, warn
+from eavctl.cli.console import emit, emit_result, say, say_plan, warn
 from eavctl.cli.judging import find_model, introduce
 from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
@@ -38,20 +39,49 @@ def listen(
 
     found = find_model(model, weights)
     outputs = [record] if record else []
-    guard([Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force)
+    guard(
+        [Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force
+    )
     run = open_live(sources, found, settings, weights=weights, abstain=abstain, keep=record is not None)
-    with run:
+    with contextlib.closing(run):
         introduce(found, is_named=model is not None)
         for note in run.notes:
             warn(note)
         if dry_run:
-            _plan(run, outputs, as_json=as_json)
+            _say_plan(run, outputs, as_json=as_json)
             return
-        show = _lines if as_json or not sys.stdout.isatty() else _view
         try:
-            show(run)
+            (_lines if as_json or not sys.stdout.isatty() else _view)(run)
         finally:
             _finish(run, record)
+
+
+def list_devices(*, as_json: bool) -> None:
+    """Print what can be listened to."""
+    from eavctl.live.devices import devices
+
+    found = devices()
+    if as_json:
+        emit_result("live", [], {"devices": [each._asdict() for each in found]})
+        return
+    emit(f"{each.modality:<6}  {each.uri:<24}  {each.description}".rstrip() for each in found)
+    if not found:
+        say("no microphone, camera or LSL stream found")
+
+
+def _say_plan(run: LiveRun, outputs: Sequence[Path], *, as_json: bool) -> None:
+    """Print what would be judged."""
+    predictor, hop_s = run.predictor, run.settings.hop_of(run.predictor.window_s)
+    say_plan(f"judge {run.name} by {predictor.path}, {predictor.window_s:g} s every {hop_s:g} s", outputs)
+    if as_json:
+        facts = {
+            "model": str(predictor.path),
+            "sources": run.name,
+            "classes": list(predictor.classes),
+            "window_s": predictor.window_s,
+            "hop_s": hop_s,
+        }
+        emit_result("live", outputs, facts, dry_run=True)
 
 
 def _lines(run: LiveRun) -> None:
@@ -68,7 +98,7 @@ def _view(run: LiveRun) -> None:
 
     from eavctl.live.view import View
 
-    view = View(run)
+    view = View(run.predictor, run.session, f"{run.predictor.path}: {run.name}")
     with Live(view, screen=True, refresh_per_second=UPDATES, transient=True):
         for answered in run.answers():
             view.add(answered)
@@ -76,9 +106,10 @@ def _view(run: LiveRun) -> None:
 
 def _finish(run: LiveRun, record: Path | None) -> None:
     """The summary, and the table."""
-    from eavctl.live.view import summary
+    from eavctl.live.view import source_lines, summary
 
-    for line in summary(run.session):
+    status = run.session.status()
+    for line in (*source_lines(status), *summary(status, run.session.latencies)):
         say(line)
     if record is None:
         return

@@ -24,7 +24,9 @@ from eavctl.errors import UsageError
 def live(
     audio: Annotated[
         str | None,
-        typer.Option(help="Listen to mic:default, mic:NAME, lsl:NAME, a file, or - (raw 16-bit mono, 16 kHz)."),
+        typer.Option(
+            help="Listen to mic:default, mic:NAME, lsl:NAME, a file, or - (raw 16-bit mono, 16 kHz)."
+        ),
     ] = None,
     video: Annotated[str | None, typer.Option(help="Watch camera:0, or a file.")] = None,
     eeg: Annotated[str | None, typer.Option(help="Take EEG from lsl:NAME, or a file.")] = None,
@@ -52,12 +54,18 @@ def live(
     ] = None,
     tolerance: Annotated[
         float,
-        typer.Option(help="Let the times of modalities differ by this many seconds, and wait as long for one."),
+        typer.Option(
+            help="Let the times of modalities differ by this many seconds, and wait as long for one."
+        ),
     ] = 0.1,
-    speed: Annotated[float, typer.Option(help="Play files at this many times their own speed, such as 4.")] = 1.0,
+    speed: Annotated[
+        float, typer.Option(help="Play files at this many times their own speed, such as 4.")
+    ] = 1.0,
     quality: Annotated[
         str,
-        typer.Option(help="Lower rate, frames and picture size when answers come late (auto), or never (fixed)."),
+        typer.Option(
+            help="Lower rate, frames and picture size when answers come late (auto), or never (fixed)."
+        ),
     ] = "auto",
     smooth: Annotated[
         float,

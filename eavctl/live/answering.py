@@ -125,5 +125,3 @@ def _unjudged(predictor: Predictor, answer: LiveAnswer) -> dict[str, Any]:
         "right_out_of_fold": None,
     }
     return {**found, "modalities": {}} if predictor.is_fusion else found
-
-

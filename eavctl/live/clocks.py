@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-JUMP_S = 0.05  # stamps that are this far ahead of all delays seen come from a clock that jumped
+JUMP_S = 0.05  # a clock jumped whose stamps are this far before the last one, or ahead of all delays seen
 LASTING_S = 0.25  # a delay that rose by this much, and lasted LEVEL_S, is one too
 LEVEL_S = 20.0  # the least delay of so many seconds is the offset
 LINE_S = 60  # the drift is that of so many seconds
@@ -62,8 +62,8 @@ class SourceClock:
     median slope [2]_ of the least differences of each second within the last minute.
 
     Where the source's clock jumps, its stamps are shifted so that they continue: *steady* stamps. A clock
-    has jumped where a stamp lies before the last one, where data would come from the future, or where all
-    delays of 20 s are longer than before by 0.25 s.
+    has jumped where a stamp lies 50 ms before the last one, where data would come 50 ms from the future, or
+    where all delays of 20 s are longer than before by 0.25 s.
 
     Attributes
     ----------
@@ -109,14 +109,16 @@ class SourceClock:
             self._newest, self._current = stamp, _Least(captured, stamp, captured - stamp)
             return False
         late = captured - self.to_session(stamp)
-        jumped = self.steady(stamp) < self._newest or (late < -JUMP_S and len(self._past) >= SETTLED_S)
+        is_before = self.steady(stamp) < self._newest - JUMP_S
+        jumped = is_before or (late < -JUMP_S and len(self._past) >= SETTLED_S)
         if jumped:
             self.jump(stamp, captured)
             late = 0.0
-        self._newest = self.steady(stamp)
+        self._newest = max(self._newest, self.steady(stamp))
         self._level += min(late, 0.0)
         self.delay += SMOOTHING * (max(late, 0.0) - self.delay)
-        return self._note(_Least(captured, self._newest, captured - self._newest)) or jumped
+        steady = self.steady(stamp)
+        return self._note(_Least(captured, steady, captured - steady)) or jumped
 
     def steady(self, stamp: float) -> float:
         """The stamp on a source's clock that never jumped."""

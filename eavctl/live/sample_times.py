@@ -8,7 +8,7 @@ BANDWIDTH_HZ = 0.1  # jitter faster than this is smoothed
 MOST_STEP = 0.5  # of a radian, in a block: the loop stays stable with long blocks
 LEAST_GAP_S = 0.015  # shorter than a usual block of audio, 20 ms
 LEAST_GAP_SAMPLES = 2
-JITTERS = 4.0  # a gap is longer than so many mean deviations
+JITTERS = 6.0  # a gap is longer than so many mean deviations
 FIRST_JITTER_S = 0.005
 SMOOTHING = 0.02
 

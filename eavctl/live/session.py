@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from eavctl.live.answering import Judge, LiveAnswer
@@ -13,9 +13,12 @@ from eavctl.live.clocks import MonotonicClock
 from eavctl.live.latencies import Latencies
 from eavctl.live.quality import Quality, QualityController
 from eavctl.live.synchroniser import Status, Synchroniser
+from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
 RETRY_S = 1.0  # before a device that was unplugged is tried again
+
+LEAVE_S = 1.0  # for a thread to end
 
 OpenSource = Callable[[], Source]
 
@@ -43,9 +46,9 @@ class Session:
     Parameters
     ----------
     sources : open ones, one a modality.
-    reopen : how a device that was unplugged is opened again, by modality; without, it stays away.
     synchroniser : for these modalities.
     clock : of the session.
+    reopen : how a device that was unplugged is opened again, by modality; without, it stays away.
     controller : steers the quality; None keeps it.
 
     Attributes
@@ -58,14 +61,15 @@ class Session:
         sources: Sequence[Source],
         synchroniser: Synchroniser,
         clock: MonotonicClock,
-        *,
-        reopen: dict[str, OpenSource] | None = None,
+        reopen: Mapping[str, OpenSource] | None = None,
         controller: QualityController | None = None,
     ) -> None:
         self._sources = {source.modality: source for source in sources}
         self._synchroniser, self._clock = synchroniser, clock
         self._reopen, self._controller = reopen or {}, controller
         self._changed, self._is_over = threading.Condition(), False
+        self._quality = controller.quality if controller else None
+        self._feeders: list[threading.Thread] = []
         self._begin = clock.now()
         self.latencies = Latencies()
 
@@ -86,14 +90,14 @@ class Session:
         ------
         SourceError : every source broke before there was any window.
         """
-        feeders = [threading.Thread(target=self._feed, args=(name,), daemon=True) for name in self._sources]
-        for feeder in feeders:
-            feeder.start()
+        for name in self._sources:
+            self._feeders.append(threading.Thread(target=self._feed, args=(name,), daemon=True))
+            self._feeders[-1].start()
         try:
             while (window := self._next_window()) is not None:
                 yield self._answered(judge(window))
         finally:
-            self._end(feeders)
+            self.close()
 
     # --- windows ------------------------------------------------------------------------------------------
 
@@ -112,7 +116,9 @@ class Session:
     def _answered(self, answer: LiveAnswer) -> Answered:
         window, quality, changed = answer.window, self._quality, ""
         latency_s = (self._clock.now() - window.end) / self._clock.speed
-        self.latencies.add({"wait": (window.ready - window.end) / self._clock.speed, **answer.seconds, "total": latency_s})
+        self.latencies.add(
+            {"wait": (window.ready - window.end) / self._clock.speed, **answer.seconds, "total": latency_s}
+        )
         if self._controller is not None:
             changed = self._controller.observe(latency_s, answer.seconds) or ""
             with self._changed:
@@ -136,29 +142,34 @@ class Session:
                 return
             except SourceError as error:
                 self._tell_end(modality, str(error))
-                source = self._opened_again(modality, source)
+                again = self._opened_again(modality, source)
+                if again is None:
+                    return
+                source = again
             except Exception as error:  # of a driver or a library: the other sources go on
                 self._tell_end(modality, f"{type(error).__name__}: {error}")
                 return
 
-    def _opened_again(self, modality: str, source: Source) -> Source:
+    def _opened_again(self, modality: str, source: Source) -> Source | None:
+        """A device that broke, once it can be opened again; None if it cannot, or the session is over."""
         source.close()
         while modality in self._reopen and not self._is_over:
             self._clock.wait(RETRY_S)
             with contextlib.suppress(SourceError):
                 self._sources[modality] = self._reopen[modality]()
                 return self._sources[modality]
-        return source
+        return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
         with self._changed:
             self._synchroniser.ended(modality, reason, self._clock.now())
             self._changed.notify()
 
-    def _end(self, feeders: Sequence[threading.Thread]) -> None:
+    def close(self) -> None:
+        """End the sources and their threads."""
         self._is_over = True
         self._clock.stop()
         for source in list(self._sources.values()):
             source.close()
-        for feeder in feeders:
-            feeder.join(timeout=1.0)
+        for feeder in self._feeders:
+            feeder.join(timeout=LEAVE_S)

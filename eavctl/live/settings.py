@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from eavctl.errors import UsageError
 
+HOP_S = 1.0
 BOUNDS = {  # seconds; of speed, times its own
     "window": (0.1, 60.0),
     "hop": (0.05, 60.0),
@@ -47,4 +48,6 @@ class LiveSettings:
             if value is not None and not least <= value <= most:
                 raise UsageError(f"--{name} is {least:g} to {most:g}, not {value:g}")
 
-
+    def hop_of(self, window_s: float) -> float:
+        """Seconds from one window of that length to the next."""
+        return min(HOP_S, window_s) if self.hop is None else self.hop

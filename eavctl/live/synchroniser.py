@@ -150,7 +150,7 @@ class Synchroniser:
             return None if self.exhausted(now) else min(self._start + self._window_s, self._last_end())
         end = self._start + self._window_s
         lacking = [reach + self._tolerance_s for reach in self._awaited(now) if reach < end]
-        return max(end, *lacking)
+        return max([end, *lacking])
 
     def exhausted(self, now: float) -> bool:
         """Whether all sources have ended, and all windows were given."""

@@ -96,7 +96,7 @@ class SampledTrack:
     """A ring of the newest samples; a gap is filled by a straight line and remembered.
 
     Blocks adjoin, however their stamps jitter and whatever the true rate is, until a stamp is later than its
-    time by more than 15 ms, 2 samples and 4 times the usual jitter: then samples are missing. A stamp that is
+    time by more than 15 ms, 2 samples and 6 times the usual jitter: then samples are missing. A stamp that is
     earlier by as much is not used until the block after it shows what happened: the source's clock jumped,
     or a block was sent twice.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -13,7 +12,7 @@ from rich.text import Text
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.live.latencies import Latencies
 from eavctl.live.session import Answered, Session
-from eavctl.live.synchroniser import Status
+from eavctl.live.synchroniser import ModalityStatus, Status
 from eavctl.predicting.predictor import Predictor
 from eavctl.printable import printable
 
@@ -106,11 +105,36 @@ def _bar(share: float) -> str:
     return ("█" * (eighths // 8) + partial).ljust(PLACES)[:PLACES]
 
 
-def sources_table(status: Status) -> Table:
-    """A line for each source: its state, its clock, and what was lost."""
-    raise NotImplementedError
+def _sources(status: Status) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, of in status.modalities.items():
+        table.add_row(name, of.state, *_facts(of))
+    return table
 
 
-def summary_lines(status: Status, latencies: Latencies) -> Sequence[str]:
-    """Windows and latencies in words."""
-    raise NotImplementedError
+def _facts(of: ModalityStatus) -> list[str]:
+    """What is to be said of a source's clock and of its losses."""
+    lost = [f"{of.lost} lost"] if of.lost else []
+    lost += [f"{of.missing_s:.2f} s missing"] if of.missing_s else []
+    lost += [f"late {of.late}, absent {of.absent} times"] if of.late or of.absent else []
+    jumps = f", {of.jumps} jumps of the clock" if of.jumps else ""
+    return [
+        f"delay {1000 * of.delay_s:.0f} ms",
+        f"drift {of.drift_ppm:+.0f} ppm{jumps}",
+        ", ".join(lost) or "nothing lost",
+    ]
+
+
+def summary(status: Status, latencies: Latencies) -> list[str]:
+    """Windows and latencies in words, for the view and for the end of a session."""
+    lines = [f"{status.windows} windows" + (f", {status.dropped} dropped" if status.dropped else "")]
+    stages = latencies.percentiles()
+    if stages:
+        told = [f"{stage} {1000 * p50:.0f} / {1000 * p95:.0f}" for stage, (p50, p95) in stages.items()]
+        lines.append(f"latency in ms, p50 / p95: {', '.join(told)}")
+    return lines
+
+
+def source_lines(status: Status) -> list[str]:
+    """A line for each source, for the end of a session."""
+    return [f"{name}: {of.state}, {', '.join(_facts(of))}" for name, of in status.modalities.items()]

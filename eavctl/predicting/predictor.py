@@ -285,6 +285,17 @@ class Predictor:
             warnings.warn(note, RecordingWarning, stacklevel=2)
         return row
 
+    def check_windows(self) -> None:
+        """Check that the model can judge single windows.
+
+        Raises
+        ------
+        DataError : it standardises features by speaker or data set, or the predictor adapts.
+        """
+        if self.normalize or self.adapts:
+            why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
+            raise DataError(f"{self.path} {why}: it cannot judge a single window")
+
     def describe_window(
         self, signals: Mapping[str, Signal | tuple[Any, ...]], absent: Mapping[str, str] = {}
     ) -> DescribedRecording:
@@ -311,9 +322,7 @@ class Predictor:
             raise UsageError(
                 f"{self.path} takes {', '.join(self.modalities)}: it has no use for {unknown[0]}"
             )
-        if self.normalize or self.adapts:
-            why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
-            raise DataError(f"{self.path} {why}: it cannot judge a single window")
+        self.check_windows()
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
         window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts, absent=absent)
         (described,) = self.describe([window])

@@ -53,7 +53,11 @@ class _Worker:
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 cwd=folder,
-                env={**ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+                env={
+                    **ONE_THREAD,
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
+                },
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
             )
@@ -81,6 +85,12 @@ class _Worker:
         self._writer.close()
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
+
+
+def _environment() -> dict[str, str]:
+    """Of a worker: modules are found as in this process, whatever its folder, and sums use one thread."""
+    path = os.pathsep.join(map(os.path.abspath, sys.path))
+    return {**ONE_THREAD, **os.environ, "PYTHONPATH": path}
 
 
 class Pool:

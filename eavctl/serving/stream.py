@@ -46,7 +46,7 @@ MOST_ANSWERS = 4000  # that a table has; of longer streams, the newest
 IDLE_S = 60.0  # without a message
 POLL_S = 0.25
 NAME = "stream"
-POLICY, RESTART, NORMAL = 1008, 1012, 1000  # codes of RFC 6455
+NORMAL, POLICY, BUG, RESTART = 1000, 1008, 1011, 1012  # codes of RFC 6455
 
 
 class Needs(NamedTuple):
@@ -83,8 +83,11 @@ async def stream(websocket: WebSocket) -> None:
         await _Session(websocket, service, hello, needs).run()
     except (RefusalError, HelloError) as error:
         await _close(websocket, str(error), POLICY)
-    except (WebSocketDisconnect, asyncio.IncompleteReadError):
+    except WebSocketDisconnect:
         return
+    except Exception as error:
+        await _close(websocket, f"a bug: {type(error).__name__}", BUG)
+        raise
     else:
         await _close(websocket, "", RESTART if service.draining.is_set() else NORMAL)
 

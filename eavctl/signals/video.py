@@ -118,7 +118,7 @@ class VideoFile:
         ------
         Seconds after the first frame, ascending, and a function from the longest side in pixels (None keeps
         the frame's own) to the picture, as `frames` has it. The function may be called later, from any
-        thread; it holds the decoded frame in memory.
+        thread, also when the file is closed; it holds the decoded frame in memory.
         """
         for frame in self._decoder.all():
             yield self._schedule.seconds_at(frame.pts), functools.partial(self._decoder.converted, frame)
@@ -238,6 +238,8 @@ class _Decoder:
         """Start again from the beginning of the file."""
         self.close()
         self._container, self._stream = _chosen(self._file, self._name)
+        # Read once, because `converted` may be called when the container is closed, and its streams freed.
+        self._aspect = float(self._stream.sample_aspect_ratio or 1)
         self._coming = self._decoded()
 
     def _advance(self) -> bool:
@@ -279,7 +281,7 @@ class _Decoder:
 
     def converted(self, frame: Any, side: int | None = None) -> np.ndarray:
         """RGB, shape (height, width, 3), upright, in square pixels."""
-        return self._converter.picture(frame, float(self._stream.sample_aspect_ratio or 1), side)
+        return self._converter.picture(frame, self._aspect, side)
 
 
 def _chosen(file: BinaryIO, name: str) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,13 +12,18 @@ from eavctl.errors import DataError, UsageError
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source
 from eavctl.live.clocks import MonotonicClock
+from eavctl.live.frame_track import FrameTrack
+from eavctl.live.quality import Quality, QualityController
 from eavctl.live.session import Answered, Session
 from eavctl.live.settings import LiveSettings
 from eavctl.live.sources.uri import open_source
+from eavctl.live.synchroniser import Synchroniser
+from eavctl.live.tracks import SampledTrack, Track
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
-from eavctl.storage.paths import named
+
+WAITING_S = 2.0  # that a window may wait to be judged before its data are overwritten
 
 
 @dataclass
@@ -55,6 +61,10 @@ class LiveRun:
             if self.keeps:
                 self._keep(answered)
             yield answered
+
+    def close(self) -> None:
+        """Close the sources; `answers` does so at its end."""
+        self.session.close()
 
     def to_json(self, answered: Answered) -> dict[str, Any]:
         """An answer as JSON-able values: see `eavctl.live.answering.to_json`."""
@@ -107,7 +117,7 @@ def open_live(
     UsageError : a modality that the model does not take, or a speed for devices.
     """
     settings = settings or LiveSettings()
-    predictor = Predictor.load(model, weights=weights, abstain=abstain)
+    predictor = Predictor.load(model, settings.window, weights=weights, abstain=abstain).for_windows()
     predictor.check_windows()
     for modality, uri in sources.items():
         if modality not in predictor.modalities:
@@ -147,34 +157,39 @@ def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
 def _session(
     predictor: Predictor, sources: Sequence[Source], uris: Mapping[str, str], settings: LiveSettings
 ) -> Session:
-    window_s = predictor.window_s
-    hop_s = min(HOP_S, window_s) if settings.hop is None else settings.hop
-    frames = max((each.recipe.settings.get("n_frames", 1) for each in predictor.streams), default=1)
-    best = Quality(frames, None, hop_s)
-    margins = {
-        "eeg": max((e.recipe.margin_s for e in predictor.streams if e.recipe.modality == "eeg"), default=0.0)
+    hop_s = settings.hop_of(predictor.window_s)
+    recipes = [stream.recipe for stream in predictor.streams]
+    margins = {each.modality: 0.0 for each in recipes}
+    for each in recipes:
+        margins[each.modality] = max(margins[each.modality], each.margin_s)
+    best = Quality(max(each.settings.get("n_frames", 1) for each in recipes), None, hop_s)
+    kept_s = predictor.window_s + hop_s + WAITING_S
+    tracks = {
+        each.modality: _track(each, predictor.window_s, kept_s + margins[each.modality], best.frames)
+        for each in sources
     }
-    tracks = {source.modality: track_for(source, window_s, hop_s, margins.get(source.modality, 0.0), frames) for source in sources}
     synchroniser = Synchroniser(
         tracks,
-        window_s,
+        predictor.window_s,
         hop_s,
         settings.tolerance,
         margins,
         skip=not all(source.is_recorded for source in sources),
     )
-    return Session(
-        sources,
-        synchroniser,
-        MonotonicClock(settings.speed),
-        best,
-        reopen={
-            source.modality: functools.partial(_opened, predictor, source.modality, uris[source.modality])
-            for source in sources
-            if not source.is_recorded
-        },
-        controller=QualityController(best) if settings.is_adaptive else None,
-    )
+    reopen = {
+        source.modality: functools.partial(_opened, predictor, source.modality, uris[source.modality])
+        for source in sources
+        if not source.is_recorded
+    }
+    controller = QualityController(best) if settings.is_adaptive else None
+    return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
+
+
+def _track(source: Source, window_s: float, kept_s: float, frames: int) -> Track:
+    if source.modality == "video":
+        return FrameTrack(frames, window_s, source.rate, source.is_recorded, source.name)
+    n_chans = len(source.ch_names) if source.modality == "eeg" else None
+    return SampledTrack(n_chans, source.rate, kept_s, source.ch_names, source.name)
 
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:

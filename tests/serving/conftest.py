@@ -20,12 +20,12 @@ for module in ("starlette", "uvicorn", "websockets", "python_multipart"):
     pytest.importorskip(module)
 
 START_S, END_S = 60, 20
-FAULTY_WORKER = Path(__file__).with_name("faulty_worker.py")
-BOUNDED = """
+HERE = Path(__file__).parent
+OTHER = """
 import sys
 from eavctl.serving.server import serve
 from eavctl.serving.service import Limits
-serve("speech-small", port=0, jobs=1, limits=Limits(**{limits}), worker=[sys.executable, "-P", {worker!r}],
+serve("speech-small", port=0, jobs=1, limits=Limits(**{limits}), worker=[sys.executable, {worker!r}],
       on_ready=lambda url, about: print(url, flush=True))
 """
 
@@ -117,12 +117,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture(scope="module")
-def start_bounded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
-    """Starts a service with other limits, whose decoder hangs, crashes or takes its time by a file's name."""
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Service]]:
+    """Starts a service with one of the workers beside this file, and with other limits."""
     found: list[Service] = []
 
-    def start(**limits: float) -> Service:
-        code = BOUNDED.format(limits=limits, worker=str(FAULTY_WORKER))
+    def start(worker: str, **limits: float) -> Service:
+        code = OTHER.format(limits=limits, worker=str(HERE / worker))
         found.append(Service(["-c", code], tmp_path_factory.mktemp("scratch")))
         return found[-1]
 

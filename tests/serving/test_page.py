@@ -454,6 +454,21 @@ def test_nothing_is_wider_than_the_page(visit, standin, width):
     assert min(np.diff(tops)) >= 12  # names of lines that end together do not overlap
 
 
+def test_long_names_fit_beside_the_lines_of_the_course(visit):
+    shown = visit(width=360)
+    rights = shown.page.evaluate("""async () => {
+        const { Course } = await import("./page/course.js");
+        const figure = document.querySelector("main").appendChild(document.createElement("figure"));
+        const course = new Course(figure, ["pleasantly surprised", "indifferent"]);
+        const proba = { "pleasantly surprised": 0.6, indifferent: 0.4 };
+        course.show([{ at: 3, answer: { pred: "indifferent", proba } }], [0, 3], "");
+        await new Promise((drawn) => new ResizeObserver(drawn).observe(figure));
+        return [...figure.querySelectorAll(".label")].map((name) => name.getBoundingClientRect().right);
+    }""")
+    assert len(rights) == 2
+    assert max(rights) <= 360
+
+
 def test_nothing_moves_where_less_motion_is_wanted(visit):
     shown = visit(motion="reduce")
     shown.page.set_input_files("#file", CLIP)

@@ -17,7 +17,7 @@ from eavctl.predicting.predictor import Predictor
 from eavctl.serving.app import routes
 from eavctl.serving.openapi import describe
 
-PARQUET = "application/vnd.apache.parquet"
+PARQUET, FAULTY = "application/vnd.apache.parquet", "faulty_worker.py"
 
 
 def predict(folder, *words):
@@ -247,8 +247,8 @@ def test_twenty_clients_at_once_get_their_own_answers(service, clip):
 
 
 @pytest.fixture(scope="module")
-def bounded(start_bounded):
-    return start_bounded(body_bytes=1 << 20, held_bytes=3 << 20, request_s=1.5, clients=4, waiting=1)
+def bounded(start):
+    return start(FAULTY, body_bytes=1 << 20, held_bytes=3 << 20, request_s=1.5, clients=4, waiting=1)
 
 
 def test_a_decoder_that_crashes_or_hangs_takes_down_no_other_request(bounded, clip):
@@ -299,8 +299,8 @@ def test_a_client_that_sends_nothing_does_not_stay(bounded):
         assert line.recv(100).startswith(b"HTTP/1.1 503")
 
 
-def test_what_has_begun_is_answered_before_the_service_ends(start_bounded, clip):
-    service = start_bounded(drain_s=5.0)
+def test_what_has_begun_is_answered_before_the_service_ends(start, clip):
+    service = start(FAULTY, drain_s=5.0)
     held = service.connect()  # a connection from before
     held.request("GET", "/v2/health/ready")
     assert held.getresponse().read()

@@ -8,21 +8,30 @@ import time
 
 import numpy as np
 import pytest
+from PIL import Image
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from eavctl.signals import audio
 from eavctl.storage.tables import read_predictions
 
-RATE, BLOCK_S, HOP = 16000, 0.02, 0.5
-AUDIO, VIDEO = 1, 2
+WORKER, WINDOW_S, HOP, BLOCK_S = "three_modalities_worker.py", 1.0, 0.25, 0.05
+AUDIO, VIDEO, EEG = 1, 2, 3
+RATES = {AUDIO: 16000, EEG: 200}
+CHANNELS = ["Fz", "Cz", "Pz"]
+ALL = {
+    "modalities": ["audio", "video", "eeg"],
+    "rate": RATES[AUDIO],
+    "sfreq": RATES[EEG],
+    "ch_names": CHANNELS,
+    "hop": HOP,
+}
+SOUND = {"modalities": ["audio"], "rate": RATES[AUDIO], "hop": HOP}
+CLIENT_CLOCK = 1000.0  # it has another zero
 
 
 @pytest.fixture(scope="module")
-def speech(shared_data):
-    """Seconds of speech, float32 at 16 kHz."""
-    paths = sorted((shared_data / "emodb").glob("*.flac"))[:4]
-    return np.concatenate([audio.read(path, RATE)[0] for path in paths])
+def live(start):
+    return start(WORKER)
 
 
 def opened(service, **headers):
@@ -30,8 +39,8 @@ def opened(service, **headers):
     return connect(url, additional_headers=headers, max_size=1 << 24)
 
 
-def hello(line, **other):
-    line.send(json.dumps({"modalities": ["audio"], "rate": RATE, "hop": HOP, **other}))
+def begin(line, hello=SOUND):
+    line.send(json.dumps(hello))
     return json.loads(line.recv(10))
 
 
@@ -39,73 +48,90 @@ def block(kind, stamp, payload):
     return struct.pack("<Bd", kind, stamp) + payload
 
 
-def play(line, samples, begin=1000.0):
-    """Send audio at its own speed, as a client whose clock has another zero."""
-    n = round(BLOCK_S * RATE)
-    started = time.monotonic()
-    for i in range(0, len(samples) - n, n):
-        time.sleep(max(0.0, started + (i + n) / RATE - time.monotonic()))
-        line.send(block(AUDIO, begin + i / RATE, samples[i : i + n].astype("<f4").tobytes()))
+def jpeg(shade):
+    file = io.BytesIO()
+    Image.fromarray(np.full((24, 32, 3), shade, np.uint8)).save(file, "JPEG", quality=95)
+    return file.getvalue()
+
+
+def play(line, kinds, seconds, shade=128, start_s=0.0):
+    """Send noise, and grey pictures, at their own speed."""
+    rng, started = np.random.default_rng(0), time.monotonic()
+    for i in range(round(seconds / BLOCK_S)):
+        time.sleep(max(0.0, started + (i + 1) * BLOCK_S - time.monotonic()))
+        stamp = CLIENT_CLOCK + start_s + i * BLOCK_S
+        for kind in kinds:
+            if kind == VIDEO:
+                line.send(block(VIDEO, stamp, jpeg(shade)))
+                continue
+            n = round(BLOCK_S * RATES[kind]) * (len(CHANNELS) if kind == EEG else 1)
+            samples = rng.normal(scale=20.0 if kind == EEG else 0.1, size=n).astype("<f4")
+            line.send(block(kind, stamp, samples.tobytes()))
+
+
+def end(line):
+    """End a stream; its last answers, what follows them, and the code of its end."""
+    line.send(json.dumps({"end": True}))
+    return rest(line)
 
 
 def rest(line):
-    """The remaining answers, and the table."""
-    answers = []
-    for message in line:
-        if isinstance(message, bytes):
-            return answers, message
-        answers.append(json.loads(message))
-    raise AssertionError(answers)
+    messages = []
+    with pytest.raises(ConnectionClosed) as closed:
+        while True:
+            messages.append(line.recv(10))
+    answers = [json.loads(each) for each in messages if isinstance(each, str)]
+    return answers, [each for each in messages if isinstance(each, bytes)], closed.value.rcvd.code
 
 
-def test_each_window_is_answered_and_a_table_follows(service, speech, tmp_path):
-    with opened(service) as line:
-        ready = hello(line)
-        window_s = ready["window_s"]
-        play(line, speech[: round((window_s + 1.2) * RATE)])
-        line.send(json.dumps({"end": True}))
-        answers, table = rest(line)
-        with pytest.raises(ConnectionClosed) as closed:
-            line.recv(5)
-    assert closed.value.rcvd.code == 1000
-    assert len(answers) == 3
-    assert [a["t_end"] - a["t_start"] for a in answers] == pytest.approx([window_s] * 3)
-    assert np.diff([a["t_start"] for a in answers]) == pytest.approx(HOP)
+def test_each_window_is_answered_and_a_table_follows(live, tmp_path):
+    with opened(live) as line:
+        ready = begin(line, ALL)
+        play(line, (AUDIO, VIDEO, EEG), 2.1, shade=200)
+        answers, (table,), code = end(line)
+    assert (ready["ready"], ready["window_s"], ready["classes"]) == (True, WINDOW_S, ["calm", "glad", "sad"])
+    assert code == 1000
+    assert len(answers) >= 4
+    assert np.diff([each["t_start"] for each in answers]) == pytest.approx(HOP)
     for each in answers:
-        assert (each["used"], each["absent"], each["gaps"], each["dropped"]) == (["audio"], [], {}, 0)
-        assert sum(each["proba"].values()) == pytest.approx(1)
-        assert 0 < each["latency_ms"] < 5000
+        assert each["t_end"] - each["t_start"] == pytest.approx(WINDOW_S)
+        assert (sorted(each["used"]), each["absent"]) == (["audio", "eeg", "video"], [])
+        assert each["proba"]["calm"] == pytest.approx(200 / 255 / 2, abs=0.01)
+        assert each["dropped"] == 0
+        assert each["latency_ms"] > 0
     (tmp_path / "t.parquet").write_bytes(table)
     rows = read_predictions(tmp_path / "t.parquet")
     assert rows.proba.tolist() == [[*each["proba"].values()] for each in answers]
     assert rows.pred.tolist() == [each["pred"] for each in answers]
     assert rows.keys["start"].tolist() == [each["start"] for each in answers]
+    assert rows.meta["modalities"] == ["eeg", "audio", "video"]
 
 
-def test_a_window_of_a_stream_is_judged_as_the_same_samples_in_a_file_are(service, speech):
-    import soundfile
+def test_a_modality_that_stalls_is_absent_with_a_reason_and_comes_back(live):
+    with opened(live) as line:
+        begin(line, {**ALL, "modalities": ["audio", "video"]})
+        play(line, (AUDIO, VIDEO), 1.3)
+        play(line, (AUDIO,), 1.0, start_s=1.3)
+        play(line, (AUDIO, VIDEO), 1.7, start_s=2.3)
+        answers, _, _ = end(line)
+    used = ["+".join(sorted(each["used"])) for each in answers]
+    assert used[0] == used[-1] == "audio+video"
+    assert "audio" in used
+    (without, *_) = (each for each in answers if each["used"] == ["audio"])
+    reasons = {each["name"]: each["reason"] for each in without["absent"]}
+    assert reasons["video"]
 
-    with opened(service) as line:
-        n = round(hello(line)["window_s"] * RATE)
-        samples = speech[:n].astype(np.float32)
-        play(line, np.pad(samples, (0, RATE // 2)))
-        line.send(json.dumps({"end": True}))
-        answers, _ = rest(line)
-    file = io.BytesIO()
-    soundfile.write(file, samples, RATE, format="WAV", subtype="FLOAT")
-    (expected,) = service.infer(file.getvalue(), "?name=a.wav").json["predictions"]
-    assert answers[0]["proba"] == expected["proba"]
 
-
-def test_a_stream_without_speech_has_windows_without_an_answer(service):
-    with opened(service) as line:
-        seconds = hello(line)["window_s"] + 0.3
-        play(line, np.random.default_rng(0).normal(scale=0.01, size=round(seconds * RATE)))
-        line.send(json.dumps({"end": True}))
-        answer, *_, error = [json.loads(message) for message in line]
-    assert error["error"]
-    assert answer["pred"] is None
-    assert answer["unsure"][0]
+def test_pictures_that_cannot_be_decoded_are_an_absent_modality(live):
+    with opened(live) as line:
+        begin(line, {**ALL, "modalities": ["video"]})
+        for i in range(16):
+            line.send(block(VIDEO, CLIENT_CLOCK + i / 10, b"no JPEG"))
+            time.sleep(0.1)
+        (first, *_, last), tables, code = end(line)
+    assert first["pred"] is None
+    assert "video" in first["unsure"][0]
+    assert (last.keys(), tables, code) == ({"error"}, [], 1000)  # there is nothing to make a table of
 
 
 @pytest.mark.parametrize(
@@ -116,21 +142,24 @@ def test_a_stream_without_speech_has_windows_without_an_answer(service):
         "{}",
         '{"modalities": []}',
         '{"modalities": ["audio", "audio"]}',
-        '{"modalities": ["video"]}',
+        '{"modalities": ["touch"]}',
         '{"modalities": [{}]}',
         '{"modalities": ["audio"], "rate": 1}',
         '{"modalities": ["audio"], "rate": NaN}',
         '{"modalities": ["audio"], "rate": true}',
         '{"modalities": ["audio"], "hop": 0}',
+        '{"modalities": ["eeg"], "sfreq": 200}',
+        '{"modalities": ["eeg"], "sfreq": 200, "ch_names": []}',
+        '{"modalities": ["eeg"], "sfreq": 200, "ch_names": [1]}',
+        '{"modalities": ["eeg"], "ch_names": ["Cz"]}',
         b"\x00",
     ],
 )
-def test_a_malformed_first_message_is_refused_in_a_sentence(service, first):
-    with opened(service) as line:
+def test_a_malformed_first_message_is_refused_in_a_sentence(live, first):
+    with opened(live) as line:
         line.send(first)
-        assert json.loads(line.recv(5))["error"]
-        with pytest.raises(ConnectionClosed):
-            line.recv(5)
+        (refusal,), tables, code = rest(line)
+    assert (refusal.keys(), tables, code) == ({"error"}, [], 1008)
 
 
 @pytest.mark.parametrize(
@@ -140,56 +169,58 @@ def test_a_malformed_first_message_is_refused_in_a_sentence(service, first):
         b"\x01",
         block(AUDIO, 0.0, b""),
         block(AUDIO, 0.0, b"123"),
+        block(EEG, 0.0, bytes(4)),
         block(AUDIO, float("nan"), bytes(4)),
         block(AUDIO, 1e300, bytes(4)),
         block(AUDIO, 0.0, np.full(4, np.inf, "<f4").tobytes()),
-        block(VIDEO, 0.0, b"\xff\xd8"),
         block(9, 0.0, bytes(4)),
         "pause",
         '{"end": false}',
     ],
 )
-def test_a_malformed_message_ends_the_stream_in_a_sentence(service, message):
-    with opened(service) as line:
-        hello(line)
+def test_a_malformed_message_ends_the_stream_in_a_sentence(live, message):
+    with opened(live) as line:
+        begin(line, ALL)
         line.send(message)
-        assert json.loads(line.recv(5))["error"]
+        (refusal,), tables, code = rest(line)
+    assert (refusal.keys(), tables, code) == ({"error"}, [], 1008)
 
 
-def test_too_large_a_message_ends_the_stream(service):
-    with opened(service) as line:
-        hello(line)
+def test_a_modality_that_was_not_announced_ends_the_stream(live):
+    with opened(live) as line:
+        begin(line)
+        line.send(block(VIDEO, 0.0, jpeg(1)))
+        assert rest(line)[2] == 1008
+
+
+def test_too_large_a_message_ends_the_stream(live):
+    with opened(live) as line:
+        begin(line)
         with pytest.raises(ConnectionClosed) as closed:
             line.send(block(AUDIO, 0.0, bytes(2 << 20)))
             line.recv(5)
     assert closed.value.rcvd.code == 1009
 
 
-def test_a_stream_of_another_site_is_refused(service):
-    with pytest.raises(InvalidStatus) as refused:
-        opened(service, Origin="http://evil.example")
+def test_a_stream_of_another_site_is_refused(live):
+    with pytest.raises(InvalidStatus) as refused, opened(live, Origin="http://evil.example"):
+        pass
     assert refused.value.response.status_code == 403
 
 
-def test_clients_that_vanish_leave_no_place_taken(start_bounded):
-    service = start_bounded(clients=2)
+def test_clients_that_vanish_leave_no_place_taken_and_the_last_is_served_to_its_end(start):
+    service = start(WORKER, clients=2, drain_s=8.0)
     for _ in range(5):
         with opened(service) as line:
-            hello(line)
+            begin(line)
             line.socket.shutdown(socket.SHUT_RDWR)
         time.sleep(0.1)
-    assert service.get("/v2").status == 200
-
-
-def test_a_stream_is_finished_before_the_service_ends(start_bounded, speech):
-    service = start_bounded(drain_s=8.0)
     with opened(service) as line:
-        play(line, speech[: round((hello(line)["window_s"] + 0.2) * RATE)])
+        begin(line)
+        play(line, (AUDIO,), 1.2)
         service.process.terminate()
-        answers, table = rest(line)
-        with pytest.raises(ConnectionClosed) as closed:
-            line.recv(5)
+        answers, tables, code = rest(line)
     assert len(answers) >= 1
-    assert table.startswith(b"PAR1")
-    assert closed.value.rcvd.code == 1012
+    assert len(tables) == 1
+    assert code == 1012
     assert service.process.wait(10) == 0

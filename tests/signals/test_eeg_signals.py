@@ -331,6 +331,7 @@ def test_a_flat_channel_of_a_real_recording_is_interpolated(tmp_path, edf, names
         (text,) = [str(each.message) for each in warned]
         assert text.startswith(str(tmp_path / "a.edf"))
         assert text.endswith(told)
+        assert not np.ptp(file.read_raw()[places], axis=1).any()
     others = np.delete(np.arange(64), places)
     assert np.array_equal(signal[others], whole[others])
     for place in places:

@@ -65,6 +65,11 @@ class SampledPlayer(_Playing):
         self.modality = "audio" if data.ndim == 1 else "eeg"
         self._data, self._start = data, start
 
+    @property
+    def seconds(self) -> float:
+        """Length of the samples."""
+        return float(self._data.shape[-1] / self.rate)
+
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """See `eavctl.live.chunk.Source`."""
         seconds = AUDIO_CHUNK_S if self.modality == "audio" else EEG_CHUNK_S

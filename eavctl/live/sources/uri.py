@@ -61,6 +61,11 @@ def open_source(uri: str, modality: str, rate: float | None = None) -> Source:
     return source
 
 
+def scheme_of(uri: str) -> str:
+    """Name of the source that a URI means, such as ``mic``; `FILE` of a path."""
+    return _parts(uri)[0]
+
+
 def _parts(uri: str) -> tuple[str, str, dict[str, Any]]:
     """Scheme, place and settings."""
     if os.path.exists(uri):

@@ -1,0 +1,46 @@
+"""How long the last answers took, by stage."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+N_KEPT = 512
+
+
+class Spread(NamedTuple):
+    """Median and 95th percentile, in seconds."""
+
+    p50: float
+    p95: float
+
+
+def spread_of(seconds: deque[float]) -> Spread:
+    """Median and 95th percentile of at least one value."""
+    p50, p95 = np.percentile(seconds, (50, 95))
+    return Spread(float(p50), float(p95))
+
+
+class Latencies:
+    """Latencies of the last answers, by stage: ``wait``, ``features``, ``model``, ``output``, ``total``.
+
+    Parameters
+    ----------
+    n_kept : answers that count; memory is bounded by it.
+    """
+
+    def __init__(self, n_kept: int = N_KEPT) -> None:
+        self._n_kept = n_kept
+        self._seconds: dict[str, deque[float]] = {}
+
+    def add(self, seconds: Mapping[str, float]) -> None:
+        """Take an answer's seconds by stage."""
+        for stage, each in seconds.items():
+            self._seconds.setdefault(stage, deque(maxlen=self._n_kept)).append(each)
+
+    def spreads(self) -> dict[str, Spread]:
+        """Of each stage, in the order in which stages were first seen."""
+        return {stage: spread_of(seconds) for stage, seconds in self._seconds.items()}

@@ -1,0 +1,155 @@
+"""Streams of the Lab Streaming Layer: EEG, or audio, from any program on the network."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eavctl.errors import RecordingWarning
+from eavctl.live.chunk import Chunk, Clock, Source, SourceError
+from eavctl.live.lsl_library import load_lsl
+from eavctl.live.sources.device import DeviceSource
+from eavctl.live.sources.uri import Wanted
+from eavctl.registry import register
+from eavctl.signals.eeg_names import NO_EEG, clean_names
+
+RESOLVE_S = 3.0
+DESCRIBE_S = 5.0
+BUFFERED_S = 10  # beyond, the library drops the oldest
+PULL_S = 0.02
+MOST_SAMPLES = 4096  # a pull
+GAP_S, GAP_SAMPLES = 0.02, 2  # stamps that advance by more than both have a gap between them
+# Powers of ten, of which some programs write the exponent alone.
+MICROVOLTS = {
+    **dict.fromkeys(("microvolts", "microvolt", "uv", "-6"), 1.0),
+    **dict.fromkeys(("\N{MICRO SIGN}v", "\N{GREEK SMALL LETTER MU}v"), 1.0),
+    **dict.fromkeys(("nanovolts", "nanovolt", "nv", "-9"), 1e-3),
+    **dict.fromkeys(("millivolts", "millivolt", "mv", "-3"), 1e3),
+    **dict.fromkeys(("volts", "volt", "v", "0"), 1e6),
+}  # fmt: skip
+
+
+class Channel(NamedTuple):
+    """What a stream says of a channel; a text is empty where it says nothing."""
+
+    label: str
+    kind: str
+    unit: str
+
+
+class LslStream(DeviceSource[Any]):
+    """A stream with a fixed rate.
+
+    Stamps are LSL's, corrected by its measured offset of the sender's clock and not smoothed, because
+    smoothing hides gaps. EEG channels are those of type EEG, or all but EOG, ECG and EMG where no channel
+    says so; their units come from the stream. Channels of audio are averaged.
+
+    Parameters
+    ----------
+    wanted : its place is the stream's name, or its source id.
+    lsl : the module ``pylsl``.
+
+    Raises
+    ------
+    SourceError : no such stream, or one that cannot be used.
+    """
+
+    def __init__(self, wanted: Wanted, lsl: Any) -> None:
+        self.modality = wanted.modality
+        self._place, self._lsl = wanted.place, lsl
+        super().__init__(wanted.name)
+
+    def _open(self) -> Any:
+        inlet = self._lsl.StreamInlet(
+            self._resolved(), BUFFERED_S, recover=False, processing_flags=self._lsl.proc_clocksync
+        )
+        try:
+            info = inlet.info(DESCRIBE_S)
+        except RuntimeError:  # of pylsl's own: lost, or no answer in time
+            raise SourceError(f"{self.name}: the stream does not answer") from None
+        self.rate = float(info.nominal_srate())
+        if self.rate <= 0 or info.channel_format() == self._lsl.cf_string:
+            raise SourceError(f"{self.name}: a stream of events, without a sampling rate")
+        if self.modality == "eeg":
+            self._choose(channels_of(info))
+        return inlet
+
+    def _resolved(self) -> Any:
+        if {"'", '"'} <= set(self._place):
+            raise SourceError(f"{self.name}: a name with both kinds of quotes cannot be looked for")
+        quoted = f'"{self._place}"' if "'" in self._place else f"'{self._place}'"
+        found = self._lsl.resolve_bypred(f"name={quoted} or source_id={quoted}", 1, RESOLVE_S)
+        if not found:
+            raise SourceError(f"{self.name}: no such stream; 'eavctl live --list' lists those on the network")
+        return found[0]
+
+    def _choose(self, channels: list[Channel]) -> None:
+        """Choose the EEG channels and their factors to microvolt."""
+        picks = [i for i, each in enumerate(channels) if each.kind.lower() == "eeg"] or list(
+            range(len(channels))
+        )
+        picks = [i for i in picks if not NO_EEG.match(channels[i].label)]
+        if not picks:
+            raise SourceError(f"{self.name}: has no EEG channel")
+        self.ch_names = clean_names([channels[i].label or str(i + 1) for i in picks])
+        units = [channels[i].unit.strip().lower() for i in picks]
+        unknown = sorted(set(units) - MICROVOLTS.keys())
+        if unknown:
+            stated = ", ".join(repr(unit) for unit in unknown)
+            warnings.warn(
+                f"{self.name}: unit {stated} of some channels is taken as microvolt",
+                RecordingWarning,
+                stacklevel=2,
+            )
+        self._picks = picks
+        self._factors = np.array([[MICROVOLTS.get(unit, 1.0)] for unit in units])
+
+    def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
+        buffer = np.empty((MOST_SAMPLES, handle.channel_count), handle.value_type)
+        while not self._closed.is_set():
+            try:
+                _, stamps = handle.pull_chunk(PULL_S, len(buffer), buffer)
+            except RuntimeError:  # of pylsl's own
+                raise SourceError(f"{self.name}: the stream is lost") from None
+            now, lsl_now = clock.now(), self._lsl.local_clock()
+            for run in self._runs(np.asarray(stamps)):
+                stamp = float(stamps[run.start])
+                yield Chunk(self._converted(buffer[run]), now - max(lsl_now - stamp, 0.0), stamp)
+
+    def _runs(self, stamps: np.ndarray) -> list[slice]:
+        """The runs of samples without a gap between them."""
+        gap = max(GAP_S, GAP_SAMPLES / self.rate) + 1 / self.rate
+        ends = [*(np.flatnonzero(np.diff(stamps) > gap) + 1).tolist(), len(stamps)] if len(stamps) else []
+        return [slice(start, end) for start, end in zip([0, *ends], ends)]  # noqa: B905
+
+    def _converted(self, block: np.ndarray) -> np.ndarray:
+        """Audio (n,) or EEG (n_chans, n), of a block (n, channels) of the stream's type; a copy."""
+        if self.modality == "eeg":
+            return np.asarray(block[:, self._picks].T * self._factors)
+        scale = -float(np.iinfo(block.dtype).min) if block.dtype.kind == "i" else 1.0
+        return np.asarray(block.mean(axis=1) / scale, np.float32)
+
+
+def channels_of(info: Any) -> list[Channel]:
+    """What a stream's full description says of each of its channels."""
+    node, found = info.desc().child("channels").child("channel"), []
+    while not node.empty():
+        found.append(Channel(*(node.child_value(key) for key in ("label", "type", "unit"))))
+        node = node.next_sibling("channel")
+    missing = info.channel_count() - len(found)
+    return [*found, *[Channel("", "", "")] * missing][: info.channel_count()]
+
+
+@register("live sources", "lsl", modalities=("eeg", "audio"))
+def open_lsl(wanted: Wanted) -> Source:
+    """Open a stream by its name or source id.
+
+    Raises
+    ------
+    UsageError : pylsl is not installed.
+    SourceError : no such stream.
+    """
+    return LslStream(wanted, load_lsl(wanted.name))

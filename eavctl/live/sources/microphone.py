@@ -1,0 +1,140 @@
+"""Microphones, by PortAudio, with the times of its analogue-to-digital converter."""
+
+from __future__ import annotations
+
+import itertools
+import queue
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from eavctl.errors import UsageError
+from eavctl.live.chunk import Chunk, Clock, Source, SourceError
+from eavctl.live.sources.device import POLL_S, DeviceSource
+from eavctl.live.sources.uri import Wanted
+from eavctl.registry import register
+
+CHUNK_S = 0.02
+MOST_CHUNKS = 100  # 2 s that wait to be taken
+OLDEST_S = 5.0  # a larger age is an error of the driver
+DEFAULT = "default"
+
+
+class Microphone(DeviceSource[Any]):
+    """An input device; its channels are averaged where it does not give one.
+
+    Parameters
+    ----------
+    wanted : its place is ``default``, a device's number or a part of its name. A rate that the device does
+        not offer is replaced by its own.
+    portaudio : the module ``sounddevice``.
+
+    Raises
+    ------
+    SourceError : no such device, or it cannot be opened.
+    """
+
+    modality = "audio"
+
+    def __init__(self, wanted: Wanted, portaudio: Any) -> None:
+        self._wanted, self._portaudio = wanted, portaudio
+        self._clock: Clock | None = None
+        super().__init__(wanted.name)
+
+    def _open(self) -> Any:
+        place = self._wanted.place
+        device = None if place == DEFAULT else int(place) if place.isdecimal() else place
+        self._queue: queue.Queue[Chunk] = queue.Queue(MOST_CHUNKS)
+        self._expected: float | None = None  # stamp of the next sample
+        try:
+            found = self._portaudio.query_devices(device, "input")
+            self.rate, channels = self._format(device, found)
+            return self._portaudio.InputStream(
+                device=device,
+                samplerate=self.rate,
+                channels=channels,
+                dtype="float32",
+                blocksize=round(CHUNK_S * self.rate),
+                latency="low",
+                callback=self._take,
+            )
+        except (self._portaudio.PortAudioError, ValueError) as error:  # ValueError: no such name, or several
+            reason = " ".join(str(error).split())
+            raise SourceError(
+                f"{self._wanted.name}: no microphone: {reason}; 'eavctl live --list' lists them"
+            ) from None
+
+    def _format(self, device: int | str | None, found: Any) -> tuple[float, int]:
+        """The first rate and number of channels that the device offers, beginning with what is wanted."""
+        own = float(found["default_samplerate"])
+        rates = [own] if self._wanted.rate in (None, own) else [float(self._wanted.rate or own), own]
+        most = int(found["max_input_channels"])
+        for rate, channels in itertools.product(rates, dict.fromkeys([1, most])):
+            with suppress(self._portaudio.PortAudioError):
+                self._portaudio.check_input_settings(device, channels, "float32", samplerate=rate)
+                return rate, channels
+        return own, most
+
+    def _take(self, block: np.ndarray, n_frames: int, time: Any, status: Any) -> None:
+        """PortAudio's callback, in its thread: queue a block (n_frames, n_channels), or drop it."""
+        if self._clock is None:  # before the session begins
+            return
+        now = self._clock.now()
+        stamp = time.inputBufferAdcTime
+        age = time.currentTime - stamp
+        if not (stamp > 0 and 0 <= age <= OLDEST_S):  # some drivers give no times, or wrong ones
+            stamp, age = self._expected, n_frames / self.rate
+        if status.input_overflow:
+            is_timed = stamp is not None and self._expected is not None
+            self.lost += max(round((stamp - self._expected) * self.rate), 1) if is_timed else n_frames
+        self._expected = None if stamp is None else stamp + n_frames / self.rate
+        try:
+            self._queue.put_nowait(Chunk(block.mean(axis=1, dtype=np.float32), now - age, stamp))
+        except queue.Full:
+            self.lost += n_frames
+
+    def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
+        self._clock = clock
+        try:
+            with handle:  # starts it, and in the end stops and closes it
+                while not self._closed.is_set():
+                    try:
+                        yield self._queue.get(timeout=POLL_S)
+                    except queue.Empty:
+                        if not handle.active:
+                            raise SourceError(f"{self.name}: unplugged") from None
+        except self._portaudio.PortAudioError as error:
+            raise SourceError(f"{self.name}: {' '.join(str(error).split())}") from None
+
+
+@register("live sources", "mic", modalities=("audio",))
+def open_microphone(wanted: Wanted) -> Source:
+    """Open a microphone.
+
+    Raises
+    ------
+    UsageError : sounddevice is not installed.
+    SourceError : no such device, or no PortAudio.
+    """
+    return Microphone(wanted, load_portaudio(wanted.name))
+
+
+def load_portaudio(name: str) -> Any:
+    """Import sounddevice; ``name`` is what needs it, for errors.
+
+    Raises
+    ------
+    UsageError : it is not installed.
+    SourceError : PortAudio is not.
+    """
+    try:
+        import sounddevice
+    except ImportError as error:
+        raise UsageError(f"{name}: sounddevice is not installed: pip install 'eavctl[live]'") from error
+    except OSError as error:
+        raise SourceError(
+            f"{name}: the PortAudio library is not installed: apt install libportaudio2"
+        ) from error
+    return sounddevice
