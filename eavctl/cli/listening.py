@@ -58,9 +58,11 @@ def listen(
 
 def list_devices(*, as_json: bool) -> None:
     """Print what can be listened to."""
-    from eavctl.live.devices import devices
+    from eavctl.live.devices import list_devices as find
 
-    found = devices()
+    found, reasons = find()
+    for reason in reasons:
+        warn(reason)
     if as_json:
         emit_result("live", [], {"devices": [each._asdict() for each in found]})
         return

@@ -29,17 +29,17 @@ class MonotonicClock:
     """
 
     def __init__(self, speed: float = 1.0) -> None:
-        self._speed = speed
+        self.speed = speed
         self._begin = time.monotonic()
         self._stopped = threading.Event()
 
     def now(self) -> float:
         """Seconds; the machine's monotonic time at a speed of 1."""
-        return self._begin + (time.monotonic() - self._begin) * self._speed
+        return self._begin + (time.monotonic() - self._begin) * self.speed
 
     def wait(self, seconds: float) -> None:
         """Return after that time on this clock, or at once after `stop`."""
-        self._stopped.wait(max(seconds, 0.0) / self._speed)
+        self._stopped.wait(max(seconds, 0.0) / self.speed)
 
     def stop(self) -> None:
         """End all waits, now and from now on."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from eavctl.live.answering import Judge, LiveAnswer
@@ -16,11 +15,9 @@ from eavctl.live.synchroniser import Status, Synchroniser
 from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
-RETRY_S = 1.0  # before a device that was unplugged is tried again
+RETRY_S = 0.5  # before a device that was unplugged is awaited
 
 LEAVE_S = 1.0  # for a thread to end
-
-OpenSource = Callable[[], Source]
 
 
 class Answered(NamedTuple):
@@ -48,7 +45,6 @@ class Session:
     sources : open ones, one a modality.
     synchroniser : for these modalities.
     clock : of the session.
-    reopen : how a device that was unplugged is opened again, by modality; without, it stays away.
     controller : steers the quality; None keeps it.
 
     Attributes
@@ -61,15 +57,13 @@ class Session:
         sources: Sequence[Source],
         synchroniser: Synchroniser,
         clock: MonotonicClock,
-        reopen: Mapping[str, OpenSource] | None = None,
         controller: QualityController | None = None,
     ) -> None:
-        self._sources = {source.modality: source for source in sources}
-        self._synchroniser, self._clock = synchroniser, clock
-        self._reopen, self._controller = reopen or {}, controller
+        self._sources, self._synchroniser, self._clock = sources, synchroniser, clock
+        self._controller = controller
         self._changed, self._is_over = threading.Condition(), False
         self._quality = controller.quality if controller else None
-        self._feeders: list[threading.Thread] = []
+        self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
         self._begin = clock.now()
         self.latencies = Latencies()
 
@@ -90,9 +84,8 @@ class Session:
         ------
         SourceError : every source broke before there was any window.
         """
-        for name in self._sources:
-            self._feeders.append(threading.Thread(target=self._feed, args=(name,), daemon=True))
-            self._feeders[-1].start()
+        for feeder in self._feeders:
+            feeder.start()
         try:
             while (window := self._next_window()) is not None:
                 yield self._answered(judge(window))
@@ -107,11 +100,15 @@ class Session:
             while True:
                 now = self._clock.now()
                 window = self._synchroniser.poll(now)
-                if window is not None or self._synchroniser.exhausted(now):
+                if window is not None or self._is_exhausted(now):
                     return window
                 deadline = self._synchroniser.next_deadline(now)
                 wait = IDLE_S if deadline is None else min(deadline - now, IDLE_S)
                 self._changed.wait(max(wait, 0.0) / self._clock.speed)
+
+    def _is_exhausted(self, now: float) -> bool:
+        """Whether nothing will come: a device that broke is awaited by its thread."""
+        return self._synchroniser.exhausted(now) and not any(each.is_alive() for each in self._feeders)
 
     def _answered(self, answer: LiveAnswer) -> Answered:
         window, quality, changed = answer.window, self._quality, ""
@@ -127,38 +124,22 @@ class Session:
 
     # --- sources ------------------------------------------------------------------------------------------
 
-    def _feed(self, modality: str) -> None:
-        """Push a source's chunks, in a thread of its own; a device that breaks is tried again."""
-        source = self._sources[modality]
+    def _feed(self, source: Source) -> None:
+        """Push a source's chunks, in a thread of its own; a device that broke is awaited."""
         while not self._is_over:
             try:
                 for chunk in source.chunks(self._clock, self._begin):
                     with self._changed:
-                        if self._is_over:
-                            return
-                        self._synchroniser.push(modality, chunk)
+                        self._synchroniser.push(source.modality, chunk)
                         self._changed.notify()
-                self._tell_end(modality, "")
+                self._tell_end(source.modality, "")
                 return
             except SourceError as error:
-                self._tell_end(modality, str(error))
-                again = self._opened_again(modality, source)
-                if again is None:
-                    return
-                source = again
+                self._tell_end(source.modality, str(error))
+                self._clock.wait(RETRY_S)
             except Exception as error:  # of a driver or a library: the other sources go on
-                self._tell_end(modality, f"{type(error).__name__}: {error}")
+                self._tell_end(source.modality, f"{type(error).__name__}: {error}")
                 return
-
-    def _opened_again(self, modality: str, source: Source) -> Source | None:
-        """A device that broke, once it can be opened again; None if it cannot, or the session is over."""
-        source.close()
-        while modality in self._reopen and not self._is_over:
-            self._clock.wait(RETRY_S)
-            with contextlib.suppress(SourceError):
-                self._sources[modality] = self._reopen[modality]()
-                return self._sources[modality]
-        return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
         with self._changed:
@@ -169,7 +150,7 @@ class Session:
         """End the sources and their threads."""
         self._is_over = True
         self._clock.stop()
-        for source in list(self._sources.values()):
+        for source in self._sources:
             source.close()
-        for feeder in self._feeders:
+        for feeder in filter(threading.Thread.is_alive, self._feeders):
             feeder.join(timeout=LEAVE_S)

@@ -91,6 +91,8 @@ class Synchroniser:
     ) -> None:
         self._tracks = tracks
         self._window_s, self._hop_s, self._tolerance_s = window_s, hop_s, tolerance_s
+        # A modality alone has none to meet: however late it is by itself, it is awaited.
+        self._patience_s = tolerance_s if len(tracks) > 1 else max(tolerance_s, min(STALLED_S, hop_s))
         self._margin_s, self._skip = margin_s, skip
         self._start: float | None = None  # of the next window
         self._origin, self._number = 0.0, 0  # that window is so many hops after the origin
@@ -149,7 +151,7 @@ class Synchroniser:
         if self._has_all_ended:
             return None if self.exhausted(now) else min(self._start + self._window_s, self._last_end())
         end = self._start + self._window_s
-        lacking = [reach + self._tolerance_s for reach in self._awaited(now) if reach < end]
+        lacking = [reach + self._patience_s for reach in self._awaited(now) if reach < end]
         return max([end, *lacking])
 
     def exhausted(self, now: float) -> bool:
@@ -206,7 +208,7 @@ class Synchroniser:
             for modality, track in self._tracks.items()
             if modality not in self._ended and modality not in self._left_out
         ]
-        return [reach for reach in reaches if reach is not None and now - reach <= self._tolerance_s]
+        return [reach for reach in reaches if reach is not None and now - reach <= self._patience_s]
 
     def _last_end(self) -> float:
         return max((track.reach for track in self._tracks.values() if track.reach is not None), default=0.0)
@@ -216,7 +218,7 @@ class Synchroniser:
         if self._has_all_ended and not (any(self._ended.values()) and now < math.inf):
             limit = min(now, self._last_end() + self._slack_s)
         else:
-            limit = max(now - self._tolerance_s, min([now, *self._awaited(now)]))
+            limit = max(now - self._patience_s, min([now, *self._awaited(now)]))
         return max(math.floor((limit + ROUNDING_S - self._start - self._window_s) / self._hop_s) + 1, 0)
 
     @property

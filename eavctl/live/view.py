@@ -128,9 +128,9 @@ def _facts(of: ModalityStatus) -> list[str]:
 def summary(status: Status, latencies: Latencies) -> list[str]:
     """Windows and latencies in words, for the view and for the end of a session."""
     lines = [f"{status.windows} windows" + (f", {status.dropped} dropped" if status.dropped else "")]
-    stages = latencies.percentiles()
-    if stages:
-        told = [f"{stage} {1000 * p50:.0f} / {1000 * p95:.0f}" for stage, (p50, p95) in stages.items()]
+    spreads = latencies.spreads()
+    if spreads:
+        told = [f"{stage} {1000 * each.p50:.0f} / {1000 * each.p95:.0f}" for stage, each in spreads.items()]
         lines.append(f"latency in ms, p50 / p95: {', '.join(told)}")
     return lines
 

@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -70,11 +71,17 @@ class Answers:
         return cls(predictor)
 
     def warm_up(self) -> None:
-        """Judge noise, so that the first request need not wait for imports."""
-        if "audio" in self.predictor.modalities:
-            noise = np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * WARM_UP_RATE))
-            with contextlib.suppress(EavctlError):  # it holds no speech
-                self.predictor.judge_window({"audio": Signal(noise.astype(np.float32), WARM_UP_RATE)})
+        """Describe noise, so that the first request need not wait for imports and encoders."""
+        if "audio" not in self.predictor.modalities:
+            return
+        noise = np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * WARM_UP_RATE))
+        signal = noise.astype(np.float32)
+        with contextlib.suppress(EavctlError):  # it holds no speech, so that features are apart
+            self.predictor.judge_window({"audio": Signal(signal, WARM_UP_RATE)})
+        for recipe in (stream.recipe for stream in self.predictor.streams):
+            if recipe.modality == "audio":
+                with contextlib.suppress(EavctlError):
+                    recipe.compute(signal, WARM_UP_RATE)
 
     def answer(self, request: Message) -> Message:
         """Answer a request by its ``job``.
@@ -119,7 +126,7 @@ class Answers:
         recipes = [stream.recipe for stream in self.predictor.streams]
         return {
             "seconds": self.predictor.window_s,
-            "frames": max(each.settings.get("n_frames", 1) for each in recipes),
+            "frames": max([1, *(r.settings.get("n_frames", 1) for r in recipes if r.modality == "video")]),
             "margin_s": max(each.margin_s for each in recipes),
         }
 
@@ -133,12 +140,15 @@ class Answers:
         return self.predictor.model.meta.training_hash
 
     def _predictor(self, segment: float | None, hop: float | None) -> Predictor:
+        """The predictor for segments, with the weights that are loaded already."""
         if segment is None and hop is None:
             return self.predictor
         found = Predictor(self.predictor.model, self.predictor.path, segment, hop)
-        weights = [stream.recipe.weights for stream in self.predictor.streams]
-        folders = [each.path for each in weights if each]
-        return Predictor(found.model, found.path, segment, hop, weights=folders) if folders else found
+        found.streams = [
+            stream._replace(recipe=replace(ours.recipe, segment=stream.recipe.segment, hop=stream.recipe.hop))
+            for stream, ours in zip(found.streams, self.predictor.streams, strict=True)
+        ]
+        return found
 
     # --- requests -----------------------------------------------------------------------------------------
 

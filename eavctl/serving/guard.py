@@ -75,16 +75,13 @@ class Guard:
         if origin is not None and not is_safe and origin not in (f"http://{host}", f"https://{host}"):
             raise RefusalError(403, "the request comes from a page of another site")
         length = headers.get("content-length", "0")
-        if length.isdecimal() and int(length) > self._service.limits.body_bytes:
-            raise self._too_large()
+        if length.isdecimal():
+            self._service.require_size(int(length))
 
     def _is_ours(self, name: str) -> bool:
         if name in LOCAL or name == self._host.lower():
             return True
         return self._host in WILDCARDS and (_is_address(name) or name == socket.gethostname().lower())
-
-    def _too_large(self) -> RefusalError:
-        return RefusalError(413, f"the body is larger than {self._service.limits.body_bytes >> 20} MB")
 
     @contextlib.contextmanager
     def _counted(self, scope: Scope) -> Iterator[None]:
@@ -118,9 +115,7 @@ class _Request:
         message = await self._receive()
         if message["type"] == "http.request":
             n_bytes = len(message.get("body", b""))
-            if self._n_bytes + n_bytes > self._service.limits.body_bytes:
-                most = self._service.limits.body_bytes >> 20
-                raise RefusalError(413, f"the body is larger than {most} MB")
+            self._service.require_size(self._n_bytes + n_bytes)
             self._service.hold(n_bytes)
             self._n_bytes += n_bytes
         return message

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 
 from eavctl.errors import UsageError
-from eavctl.signals.endings import BRAINVISION_ENDING, MEDIA_ENDINGS, split_ending
+from eavctl.signals.endings import BRAINVISION_ENDING, FIF_ENDINGS, MEDIA_ENDINGS, split_ending
 
 ANY = "file"  # field of a recording whose modalities are in one file
 FIELDS = ("eeg", "audio", "video", ANY)
-ENDINGS = MEDIA_ENDINGS - {BRAINVISION_ENDING}  # a BrainVision header names the file of its samples
-UNNAMED, LONGEST = "recording", 100
+# A BrainVision header names the file of its samples, and a FIF file the one that continues it: any file.
+ENDINGS = MEDIA_ENDINGS - {BRAINVISION_ENDING, *FIF_ENDINGS}
+UNNAMED, LONGEST_BYTES = "recording", 200  # a file system takes 255, with the ending and the field
 REPLACED = re.compile(r"[^\w .()+@=,'-]")
 
 
@@ -28,11 +29,12 @@ def plain_name(name: str) -> str:
     ------
     UsageError : the ending is none of a recording's, or of one that names other files.
     """
-    last = REPLACED.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .-'=+,@")
+    last = REPLACED.sub("_", re.split(r"[/\\]", name)[-1]).strip(" .-")
     stem, ending = split_ending(last)
     if ending and ending not in ENDINGS:
         raise UsageError(f"{last}: not the ending of a recording; these are {', '.join(sorted(ENDINGS))}")
-    return (stem[:LONGEST].strip() or UNNAMED) + last[len(stem) :]
+    cut = stem.encode()[:LONGEST_BYTES].decode(errors="ignore").strip()
+    return (cut or UNNAMED) + last[len(stem) :]
 
 
 def distinct(names: Sequence[str], fields: Sequence[str]) -> list[str]:

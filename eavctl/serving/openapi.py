@@ -15,6 +15,7 @@ def describe() -> dict[str, Any]:
             "title": "eavctl",
             "version": __version__,
             "summary": "Emotion recognition from EEG, audio and video, by the Open Inference Protocol.",
+            "description": STREAMS,
         },
         "paths": {
             "/v2": {"get": _get("What the service is", "Name and version.")},
@@ -65,6 +66,15 @@ def _ref(name: str) -> dict[str, Any]:
     return {"schema": {"$ref": f"#/components/schemas/{name}"}}
 
 
+STREAMS = (
+    "Streams are WebSockets at /v2/models/{model}/stream. The first message is text, such as "
+    '{"modalities": ["audio", "eeg"], "rate": 16000, "sfreq": 250, "ch_names": ["Cz"], "hop": 1}; the '
+    'service answers {"ready": true, ...}. Then binary messages follow: a byte with the kind (1 audio, 2 '
+    "video, 3 EEG), the time of capture as little-endian float64, in seconds on the client's clock, and "
+    "float32 samples of audio, float32 (n_chans, n) of EEG in microvolt, or one JPEG. Each window is "
+    'answered by a text message. {"end": true} ends the stream: a prediction table (Parquet) follows as one '
+    "binary message."
+)
 ERRORS = {
     "400": "The request is malformed.",
     "403": "Another Host, or a page of another site.",

@@ -36,7 +36,7 @@ class Limits(NamedTuple):
 
 
 class State(enum.Enum):
-    """Of the service, in this order."""
+    """What the service does, in this order; a word for sentences."""
 
     STARTING = "starting"
     READY = "ready"
@@ -101,6 +101,11 @@ class Service:
             self._n_clients -= 1
             if not self._n_clients:
                 self._empty.set()
+
+    def require_size(self, n_bytes: int) -> None:
+        """Raise RefusalError for a body of more bytes than one request may have."""
+        if n_bytes > self.limits.body_bytes:
+            raise RefusalError(413, f"the body is larger than {self.limits.body_bytes >> 20} MB")
 
     def hold(self, n_bytes: int) -> None:
         """Count bytes that a request holds; `release` gives them back.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -129,7 +128,7 @@ def open_live(
         for modality, uri in sources.items():
             opened.append(_opened(predictor, modality, uri))
         _check_speed(opened, settings)
-        session = _session(predictor, opened, sources, settings)
+        session = _session(predictor, opened, settings)
     except BaseException:
         for source in opened:
             source.close()
@@ -154,15 +153,13 @@ def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
         raise UsageError(f"--speed {settings.speed:g} is for files, and {devices[0]} has the speed of life")
 
 
-def _session(
-    predictor: Predictor, sources: Sequence[Source], uris: Mapping[str, str], settings: LiveSettings
-) -> Session:
+def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSettings) -> Session:
     hop_s = settings.hop_of(predictor.window_s)
     recipes = [stream.recipe for stream in predictor.streams]
     margins = {each.modality: 0.0 for each in recipes}
     for each in recipes:
         margins[each.modality] = max(margins[each.modality], each.margin_s)
-    best = Quality(max(each.settings.get("n_frames", 1) for each in recipes), None, hop_s)
+    best = Quality(max(each.settings.get("n_frames", 0) for each in recipes), None, hop_s)
     kept_s = predictor.window_s + hop_s + WAITING_S
     tracks = {
         each.modality: _track(each, predictor.window_s, kept_s + margins[each.modality], best.frames)
@@ -176,13 +173,8 @@ def _session(
         margins,
         skip=not all(source.is_recorded for source in sources),
     )
-    reopen = {
-        source.modality: functools.partial(_opened, predictor, source.modality, uris[source.modality])
-        for source in sources
-        if not source.is_recorded
-    }
-    controller = QualityController(best) if settings.is_adaptive else None
-    return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
+    controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
+    return Session(sources, synchroniser, MonotonicClock(settings.speed), controller)
 
 
 def _track(source: Source, window_s: float, kept_s: float, frames: int) -> Track:

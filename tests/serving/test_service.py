@@ -299,6 +299,16 @@ def test_a_client_that_sends_nothing_does_not_stay(bounded):
         assert line.recv(100).startswith(b"HTTP/1.1 503")
 
 
+def test_a_decoder_that_hangs_does_not_keep_the_service_from_ending(start, clip):
+    service = start(FAULTY, drain_s=0.3)
+    connection = service.connect()
+    connection.request("POST", f"{service.model}/infer?name=hang.flac", clip)
+    time.sleep(0.3)
+    service.process.send_signal(signal.SIGTERM)
+    assert service.process.wait(10) == 0
+    assert list(service.scratch.iterdir()) == []
+
+
 def test_what_has_begun_is_answered_before_the_service_ends(start, clip):
     service = start(FAULTY, drain_s=5.0)
     held = service.connect()  # a connection from before
