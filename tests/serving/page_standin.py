@@ -87,7 +87,8 @@ class StandIn:
     windows : the answers to its segments.
     live : the answers of a stream, sent at once when each modality has sent `enough` messages.
     refusal : status and sentence with which recordings and streams are refused.
-    asked : path, query and wanted type of each recording sent.
+    asked : type of the body, query and wanted type of each recording sent.
+    fields : of the form, of the last recording.
     settings, messages : of the last stream: kind, time and payload of each message.
     """
 
@@ -103,6 +104,7 @@ class StandIn:
         self.enough = 1
         self.refusal: tuple[int, str] | None = None
         self.asked: list[tuple[str, dict[str, str], str]] = []
+        self.fields: list[str] = []
         self.settings: dict[str, Any] = {}
         self.messages: list[tuple[int, float, bytes]] = []
 
@@ -129,7 +131,8 @@ class StandIn:
     async def _infer(self, request: Request) -> Response:
         accepted, query = request.headers["accept"], dict(request.query_params)
         self.asked.append((request.headers["content-type"].partition(";")[0], query, accepted))
-        await request.body()
+        async with request.form() as form:  # no fields where the body is the file itself
+            self.fields = list(form)
         if self.refusal:
             status, sentence = self.refusal
             return JSONResponse({"error": sentence}, status)

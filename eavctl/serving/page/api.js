@@ -1,7 +1,7 @@
 // The HTTP interface of the service: the only place of the page that knows its paths, but for `stream.js`.
 
-/** What the service answered where it could not do what was asked: its own sentence. */
-export class ServiceError extends Error {}
+import { Failure } from "./failure.js";
+import { modalityOf } from "./modalities.js";
 
 const JSON_TYPE = "application/json";
 export const TABLE_TYPE = "application/vnd.apache.parquet";
@@ -55,24 +55,24 @@ function sent(path, files, query, headers) {
 function asForm(files) {
   const form = new FormData();
   for (const file of files) {
-    const [kind] = file.type.split("/");
-    const modality = kind === "audio" || kind === "video" ? kind : "eeg";
+    const modality = modalityOf(file);
     if (form.has(modality)) {
-      throw new ServiceError(`${file.name}: a second ${modality} file. Drop the files of one recording at a time.`);
+      throw new Failure(`${file.name}: a second ${modality} file. Drop the files of one recording at a time.`);
     }
     form.set(modality, file);
   }
   return form;
 }
 
+/** @throws {Failure} with the sentence of the service, where it does not do what is asked */
 async function asked(path, options) {
   let response;
   try {
     response = await fetch(path, options);
   } catch {
-    throw new ServiceError("The service does not answer. Is 'eavctl serve' still running?");
+    throw new Failure("The service does not answer. Is 'eavctl serve' still running?");
   }
-  if (!response.ok) throw new ServiceError(await reason(response));
+  if (!response.ok) throw new Failure(await reason(response));
   return response;
 }
 

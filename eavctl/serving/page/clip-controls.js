@@ -1,13 +1,8 @@
 // Choose a clip, or drop one anywhere on the page.
 
 import { part } from "./dom.js";
+import { ACCEPTED } from "./modalities.js";
 import { listed } from "./words.js";
-
-const ACCEPTED = {
-  audio: ["audio/*", "video/*"], // the audio of a film
-  video: ["video/*"],
-  eeg: [".edf", ".bdf", ".gdf", ".set", ".fif", ".vhdr", ".mat"],
-};
 
 export class ClipControls {
   #file = part("file");
@@ -21,7 +16,7 @@ export class ClipControls {
   constructor(modalities, onFiles) {
     this.#onFiles = onFiles;
     this.#file.multiple = modalities.length > 1;
-    this.#file.accept = modalities.flatMap((modality) => ACCEPTED[modality] ?? []).join();
+    this.#file.accept = modalities.flatMap((modality) => ACCEPTED[modality]).join();
     this.#file.addEventListener("change", () => {
       this.#give([...this.#file.files]);
       this.#file.value = ""; // so that the same file can be chosen again

@@ -2,6 +2,7 @@
 
 import { analysis, infer, TABLE_TYPE } from "./api.js";
 import { part } from "./dom.js";
+import { modalityOf } from "./modalities.js";
 import { complain, reveal, sentenceOf } from "./notices.js";
 import { renamed, save } from "./saving.js";
 
@@ -69,7 +70,7 @@ async function addAnalysis(model, files, isCurrent) {
   note.hidden = false;
   note.textContent = "Drawing \u2026";
   try {
-    const audio = files.find((file) => file.type.startsWith("audio/")) ?? files[0];
+    const audio = files.find((file) => modalityOf(file) === "audio") ?? files[0];
     const drawn = await analysis(model.name, [audio]);
     if (!isCurrent()) return;
     URL.revokeObjectURL(picture.src);

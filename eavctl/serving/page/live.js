@@ -1,7 +1,7 @@
 // Record from camera and microphone, and show the answers as they come.
 
-import { ServiceError } from "./api.js";
 import { part } from "./dom.js";
+import { Failure } from "./failure.js";
 import { complain } from "./notices.js";
 import { Recorder } from "./recorder.js";
 import { save } from "./saving.js";
@@ -56,7 +56,7 @@ class LiveSession {
     };
     recorder.onFrame = (jpeg, captured) => stream.sendFrame(jpeg, captured);
     recorder.onLost = () => {
-      complain(new ServiceError("The camera or the microphone was unplugged."));
+      complain(new Failure("The camera or the microphone was unplugged."));
       this.stop();
     };
   }
@@ -67,7 +67,7 @@ class LiveSession {
     this.#stream.addEventListener("fault", ({ detail }) => {
       this.#recorder.close();
       if (this.#texts.length === 0) this.#result.clear("No answer.");
-      complain(new ServiceError(detail));
+      complain(new Failure(detail));
     });
   }
 

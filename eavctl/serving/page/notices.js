@@ -1,7 +1,7 @@
 // Where the page says that something failed, and how it brings that into view.
 
-import { ServiceError } from "./api.js";
 import { part } from "./dom.js";
+import { Failure } from "./failure.js";
 
 /** Show why something failed. @param {Error} error */
 export function complain(error) {
@@ -28,6 +28,6 @@ export function sentenceOf(error) {
   if (error.name === "NotAllowedError") return "The browser was not allowed to use the camera or the microphone.";
   if (error.name === "NotFoundError") return "There is no such camera or microphone. Connect one, or drop a clip.";
   if (error.name === "NotReadableError") return "The camera or the microphone is in use by another program.";
-  if (!(error instanceof ServiceError)) console.error(error); // a fault of the page itself
+  if (!(error instanceof Failure)) console.error(error);
   return error.message;
 }

@@ -1,10 +1,10 @@
 // The controls of a recording: which devices, start and stop, and what is recorded now.
 
 import { part } from "./dom.js";
+import { RECORDABLE } from "./modalities.js";
 import { clock } from "./words.js";
 
 const LABELS = { idle: "Start recording", starting: "Starting \u2026", finishing: "Finishing \u2026" };
-const RECORDABLE = ["audio", "video"]; // a browser gives no EEG
 
 export class RecordControls {
   #button = part("start");

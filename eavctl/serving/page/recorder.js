@@ -1,5 +1,7 @@
 // Camera and microphone: mono samples and JPEG frames, each with its time of capture on the page's clock.
 
+import { Failure } from "./failure.js";
+
 const WANTED_RATE = 16000;
 const FRAMES_A_SECOND = 10;
 const JPEG_QUALITY = 0.85;
@@ -34,7 +36,7 @@ export class Recorder {
    * @param {HTMLVideoElement} preview shows the camera
    */
   static async open(modalities, preview) {
-    if (!navigator.mediaDevices) throw new Error("The browser gives camera and microphone to https and localhost only.");
+    if (!navigator.mediaDevices) throw new Failure("The browser gives camera and microphone to https and localhost only.");
     const media = await navigator.mediaDevices.getUserMedia({
       audio: modalities.includes("audio") && MICROPHONE,
       video: modalities.includes("video") && CAMERA,

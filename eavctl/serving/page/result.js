@@ -2,7 +2,7 @@
 
 import { Bars } from "./bars.js";
 import { Course, windowTable } from "./course.js";
-import { part } from "./dom.js";
+import { el, part } from "./dom.js";
 import { details, headline } from "./verdict.js";
 import { sentence } from "./words.js";
 
@@ -29,7 +29,7 @@ export class Result {
   clear(note) {
     this.#bars.clear();
     this.#points = [];
-    part("verdict").replaceChildren(waiting(note));
+    part("verdict").replaceChildren(el("p", { class: "waiting" }, note));
     part("details").replaceChildren();
     for (const id of ["downloads", "course-part", "analysis-part"]) part(id).hidden = true;
     this.#say(note, true);
@@ -74,11 +74,4 @@ export class Result {
     this.#spoken = { text, at: now };
     part("spoken").textContent = text;
   }
-}
-
-function waiting(note) {
-  const line = document.createElement("p");
-  line.className = "waiting";
-  line.textContent = note;
-  return line;
 }
