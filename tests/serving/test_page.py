@@ -111,6 +111,7 @@ def test_a_clip_longer_than_a_window_has_a_course(visit, standin):
     assert segment == 3.0
     assert 0 < hop < segment
     shown.page.click("#windows summary")
+    shown.page.wait_for_selector("#windows td")
     assert shown.page.locator("#windows tbody tr").count() == len(standin.windows)
 
 
@@ -210,7 +211,7 @@ def test_a_recording_moves_the_bars(visit, standin, theme):
     standin.live = [live_answer(0), live_answer(1)]
     shown = visit(theme)
     shown.record()
-    shown.page.wait_for_function("document.querySelector('.verdict strong')?.textContent === 'angry'")
+    shown.page.locator(".verdict strong", has_text="angry").wait_for()
     assert np.allclose(shown.shares(), [0.5, 0.3, 0.2, 0.0], atol=0.01)
     for text in ("audio and video", "eeg (stalled for 1.2 s)", "audio 0.12 s", "47 ms", "96 px"):
         assert text in shown.text(".facts")
@@ -308,7 +309,7 @@ def test_the_course_shows_the_last_minute(visit, standin):
     shown = visit()
     shown.record()
     shown.page.click("#windows summary")
-    shown.page.wait_for_function("document.querySelector('#windows td')?.textContent.startsWith('99.0')")
+    shown.page.locator("#windows td", has_text="99.0 to").wait_for()
     assert shown.page.locator("#windows tbody tr").count() == 60
 
 
@@ -426,7 +427,7 @@ def test_a_screen_reader_is_not_told_of_every_window(visit, standin):
     }""")
     shown.record()
     shown.page.click("#windows summary")
-    shown.page.wait_for_function("document.querySelector('#windows td')?.textContent.startsWith('39.0')")
+    shown.page.locator("#windows td", has_text="39.0 to").wait_for()
     assert 1 <= len(shown.page.evaluate("spoken")) <= 3
     assert shown.page.get_attribute("#spoken", "aria-live") == "polite"
 
