@@ -1,8 +1,12 @@
-"""Worker processes: how many, and that none outlives its parent."""
+"""Worker processes: how many, how many threads in each, and that none outlives its parent."""
 
 from __future__ import annotations
 
+import functools
 import os
+import sys
+from contextlib import AbstractContextManager
+from typing import Any
 
 from eavctl.errors import UsageError
 
@@ -36,3 +40,20 @@ def end_with_parent() -> None:
 
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def one_thread() -> AbstractContextManager[Any]:
+    """Keep the libraries of linear algebra to one thread in a block.
+
+    Sums then are the same in any process, and nested pools are slower.
+    """
+    # Finding the loaded libraries takes up to 3 ms, and only imports load others.
+    return _libraries(len(sys.modules)).limit(limits=1)  # type: ignore[no-any-return]
+
+
+@functools.lru_cache(maxsize=1)
+def _libraries(n_modules: int) -> Any:
+    """The libraries that are loaded while so many modules are imported."""
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

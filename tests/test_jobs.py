@@ -6,6 +6,7 @@ import sys
 import time
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from eavctl import jobs
 from eavctl.errors import UsageError
@@ -28,6 +29,28 @@ def test_this_machine_has_processors():
 def test_none_is_wrong_usage(asked):
     with pytest.raises(UsageError, match="1 or more"):
         jobs.useful(asked)
+
+
+def test_one_thread_is_for_the_block_also_in_libraries_imported_later():
+    """As many threads as there were run after it."""
+    import sklearn.utils.extmath  # noqa: F401  # loads an OpenMP of its own
+
+    with threadpool_limits(2):
+        before = [each["num_threads"] for each in threadpool_info()]
+        with jobs.one_thread():
+            assert {each["num_threads"] for each in threadpool_info()} == {1}
+        assert [each["num_threads"] for each in threadpool_info()] == before
+
+
+def test_libraries_are_looked_for_again_only_after_imports(monkeypatch):
+    with jobs.one_thread():
+        pass
+    monkeypatch.setattr("threadpoolctl.ThreadpoolController", lambda: pytest.fail("looked for again"))
+    with jobs.one_thread():
+        pass
+    monkeypatch.setitem(sys.modules, "a_new_module", sys)
+    with pytest.raises(pytest.fail.Exception), jobs.one_thread():
+        pass
 
 
 def slowly(number):

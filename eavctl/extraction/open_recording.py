@@ -33,8 +33,8 @@ class Signal(NamedTuple):
     rate : samples or frames a second.
     ch_names : names of the EEG channels.
     name : used in errors.
-    margin : of EEG: seconds at the begin of the data that precede the recording. They are filtered with it,
-        so that the filter has settled when the recording begins, and are not part of it.
+    margin : of EEG: seconds at the start of the data that precede the recording. They are filtered with it,
+        so that the filter has settled when the recording begins, and are no part of it.
     """
 
     data: np.ndarray | TimedFrames
@@ -157,7 +157,7 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
                 recorded = signal[:, round(margin * file.sfreq) :]
                 dropouts = Dropouts.of(recorded, file.sfreq, channels)
                 filtered, rate = entry.facts["prepare"](signal, file.sfreq, **filtering)
-                # As many values as without a margin, whose own need not be a whole number of them.
+                # As many as without a margin, which need not be a whole number of resampled values.
                 n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
                 whole = sampled(file.path, filtered[:, filtered.shape[1] - n_values :], rate)
             except SignalError as error:
@@ -182,10 +182,7 @@ def _eeg_file(source: Source) -> EegFile:
     if isinstance(source, Signal):
         from eavctl.signals.arrays import EegArray
 
-        data = _array(source)
-        if source.margin and round(source.margin * source.rate) >= data.shape[-1]:
-            raise UsageError(f"{source.name}: nothing follows its margin of {source.margin} s")
-        return EegArray(source.name, data, source.rate, source.ch_names)
+        return EegArray(source.name, _array(source), source.rate, source.ch_names, source.margin)
     from eavctl.signals.eeg import open_eeg
 
     return open_eeg(_path(source, "EEG"))

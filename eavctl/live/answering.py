@@ -15,7 +15,7 @@ from eavctl.live.window import Window
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
 
-ROUNDING = 6  # decimals of a second: times of the session's clock have an arbitrary zero
+ROUNDING = 9  # decimals of a second: times of the session's clock have an arbitrary zero
 
 
 class LiveAnswer(NamedTuple):

@@ -72,8 +72,6 @@ class Source(Protocol):
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """Yield chunks as they are captured, in a thread of the session's, until the source ends or `close`.
 
-        After a `SourceError` it may be called again: it waits until the device or stream is back.
-
         Parameters
         ----------
         clock : the session's.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import threading
 import time
 from collections import deque
@@ -15,9 +14,12 @@ LASTING_S = 0.25  # a delay that rose by this much, and lasted LEVEL_S, is one t
 LEVEL_S = 20.0  # the least delay of so many seconds is the offset
 LINE_S = 60  # the drift is that of so many seconds
 SHORTEST_LINE_S = 10.0
+LINE_EVERY_S = 5
 MOST_DRIFT = 2e-3  # clocks of devices differ by less; a slope beyond is that of a growing queue
 SETTLED_S = 2  # seconds of stamps after which a jump can be told from delays at the start
 SMOOTHING = 0.05
+
+LATER, EARLIER = np.tril_indices(LINE_S + 1, -1)  # pairs; the first ones are those of the first points
 
 
 class MonotonicClock:
@@ -169,19 +171,15 @@ class SourceClock:
 
     def _fit(self, now: float) -> None:
         points = [*self._past, self._current]
-        if points[-1].captured - points[0].captured >= SHORTEST_LINE_S:
+        is_due = not int(now) % LINE_EVERY_S
+        if is_due and now - points[0].captured >= SHORTEST_LINE_S:
             captured, _, lead = np.array(points).T  # captured ascends, whatever the stamps do
             self._slope = float(np.clip(_median_slope(captured, lead), -MOST_DRIFT, MOST_DRIFT))
         self._level = min(self._lead(each) for each in points if each.captured > now - LEVEL_S)
 
 
-@functools.cache
-def _pairs(n: int) -> tuple[np.ndarray, np.ndarray]:
-    first, second = np.triu_indices(n, 1)
-    return first, second
-
-
 def _median_slope(x: np.ndarray, y: np.ndarray) -> float:
-    """Median of the slopes between all pairs of points; x ascending."""
-    first, second = _pairs(len(x))
-    return float(np.median((y[second] - y[first]) / (x[second] - x[first])))
+    """Median of the slopes between all pairs of at most `LINE_S` + 1 points; x ascending."""
+    n_pairs = len(x) * (len(x) - 1) // 2
+    later, earlier = LATER[:n_pairs], EARLIER[:n_pairs]
+    return float(np.median((y[later] - y[earlier]) / (x[later] - x[earlier])))

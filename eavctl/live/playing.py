@@ -71,7 +71,7 @@ class Playback:
         clock = _LslClock(lsl)
         outlet = lsl.StreamOutlet(_stream_info(lsl, self.played))
         for chunk in self._source.chunks(clock, clock.now()):
-            block = np.atleast_2d(np.asarray(chunk.data, np.float32)).T
+            block = np.ascontiguousarray(np.atleast_2d(np.asarray(chunk.data)).T, np.float32)
             outlet.push_chunk(block, chunk.captured + (len(block) - 1) / self._source.rate)
         clock.wait(LAST_S)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -19,7 +20,8 @@ PICTURES_UNTIL = 0.4  # the level down to which pictures become fewer and smalle
 FEWEST_FRAMES = 0.25  # of the best number
 LEAST_SIDE, USUAL_SIDE, SIDE_STEP = 160, 640, 16  # pixels
 LONGEST_HOP = 4.0  # times the best
-PATIENCE = 10  # times as long until a modality is tried again whose cost seems too high
+PATIENCE = 10  # times as long until a modality is tried again whose cost is too high, or not known
+USUALLY_DEAR = ("video", "eeg", "audio")  # the order of costs, until they are measured
 
 
 class Quality(NamedTuple):
@@ -52,7 +54,7 @@ class QualityController:
     how rare windows are. It is multiplied by 0.7 when the 95th percentile of the last latencies is above the
     target, and rises by 0.1 when 10 latencies in a row are below half of the target; in between nothing
     changes [1]_. At the lowest level the modality that costs most is left out, but never the last one. It
-    comes back first, once its cost fits below the target, or after a longer calm.
+    comes back first, once its measured cost fits below the target, or after 100 calm answers.
 
     Parameters
     ----------
@@ -79,7 +81,7 @@ class QualityController:
         self._costs: dict[str, float] = {}  # seconds a window, by modality, when it was last measured
 
     def observe(self, latency_s: float, costs: Mapping[str, float]) -> str | None:
-        """Take the latency of an answer, and the seconds that each modality took of it.
+        """Take the latency of an answer, and the seconds that each modality took of it, where they are known.
 
         Returns
         -------
@@ -109,6 +111,7 @@ class QualityController:
         left = [modality for modality in self._modalities if modality not in dropped]
         if len(left) < 2:
             return self._level, dropped
+        left.sort(key=USUALLY_DEAR.index)
         return self._level, (*dropped, max(left, key=lambda modality: self._costs.get(modality, 0.0)))
 
     def _higher(self) -> tuple[float, tuple[str, ...]]:
@@ -116,7 +119,7 @@ class QualityController:
         dropped = self.quality.dropped
         if not dropped:
             return min(self._level + RISE, 1.0), dropped
-        fits = max(self._latencies) + self._costs.get(dropped[-1], 0.0) < self._target_s
+        fits = max(self._latencies) + self._costs.get(dropped[-1], math.inf) < self._target_s
         return self._level, dropped[:-1] if fits or self._n_calm >= PATIENCE * N_CALM else dropped
 
     def _change_to(self, level: float, dropped: tuple[str, ...]) -> str | None:

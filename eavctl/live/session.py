@@ -11,7 +11,8 @@ from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
 from eavctl.live.latencies import Latencies
 from eavctl.live.quality import Quality, QualityController
-from eavctl.live.synchroniser import Status, Synchroniser
+from eavctl.live.status import Status
+from eavctl.live.synchroniser import Synchroniser
 from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives

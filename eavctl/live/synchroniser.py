@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
 from eavctl.live.chunk import Chunk
 from eavctl.live.quality import Quality
+from eavctl.live.status import ModalityStatus, State, Status
 from eavctl.live.tracks import Track
 from eavctl.live.window import Window
 from eavctl.signals.segments import FRAME_S
@@ -19,47 +19,6 @@ STALLED_S = 0.5  # a modality that is late by less is called late, not stalled
 SHORTEST_S = 0.1
 ROUNDING_S = 1e-6
 
-State = Literal["live", "stalled", "ended", "broken"]
-
-
-class ModalityStatus(NamedTuple):
-    """How a modality does.
-
-    Parameters
-    ----------
-    state : live, stalled, ended or broken.
-    offset_s, drift_ppm, jumps, delay_s : of its clock; see `eavctl.live.clocks.SourceClock`.
-    lost : samples or frames that were given, but overwritten or refused.
-    missing_s : seconds that were never given.
-    late : windows that were closed before its data reached their end.
-    absent : windows that were closed without it.
-    """
-
-    state: State
-    offset_s: float
-    drift_ppm: float
-    jumps: int
-    delay_s: float
-    lost: int
-    missing_s: float
-    late: int
-    absent: int
-
-
-class Status(NamedTuple):
-    """How a session does.
-
-    Parameters
-    ----------
-    modalities : by name.
-    windows : how many were given.
-    dropped : how many were skipped, because windows became complete faster than they were asked for.
-    """
-
-    modalities: Mapping[str, ModalityStatus]
-    windows: int
-    dropped: int
-
 
 class Synchroniser:
     """Cuts windows in which modalities meet.
@@ -69,7 +28,8 @@ class Synchroniser:
     or ended have data up to its end, and ``tolerance_s`` after its end at the latest. A modality is in the
     window if its data lack no more than ``tolerance_s`` of it at the start, at the end, and inside; where
     they lack some at the end, the window's data begin earlier by as much. A modality is stalled while its
-    data end more than ``tolerance_s`` ago; no window waits for it.
+    data end more than ``tolerance_s`` ago; no window waits for it. A modality that is the only one is awaited
+    for 0.5 s, or a hop, if that is less.
 
     Parameters
     ----------
@@ -148,8 +108,10 @@ class Synchroniser:
         if self._start is None:
             deadline = self._begin_deadline()
             return None if deadline == math.inf else deadline
-        if self._has_all_ended:
-            return None if self.exhausted(now) else min(self._start + self._window_s, self._last_end())
+        if self._has_rest:
+            return now
+        if self._is_at_end and not self._n_left:
+            return None
         end = self._start + self._window_s
         lacking = [reach + self._patience_s for reach in self._awaited(now) if reach < end]
         return max([end, *lacking])
@@ -158,7 +120,7 @@ class Synchroniser:
         """Whether all sources have ended, and all windows were given."""
         if not self._has_all_ended:
             return False
-        return self._start is None or not (self._n_closable(math.inf) or self._has_rest)
+        return self._start is None or not (self._n_left or self._has_rest)
 
     def status(self, now: float) -> Status:
         """How the session does."""
@@ -192,15 +154,6 @@ class Synchroniser:
 
     # Which windows can be closed
 
-    @property
-    def _has_all_ended(self) -> bool:
-        return all(modality in self._ended for modality in self._tracks)
-
-    @property
-    def _slack_s(self) -> float:
-        """Seconds that a window can lack at the end of a file, as `eavctl.signals.segments.cut` has it."""
-        return min(FRAME_S, self._hop_s / 2, self._window_s / 2)
-
     def _awaited(self, now: float) -> list[float]:
         """Times that the modalities have reached that are neither ended, stalled nor left out."""
         reaches = [
@@ -210,29 +163,52 @@ class Synchroniser:
         ]
         return [reach for reach in reaches if reach is not None and now - reach <= self._patience_s]
 
+    def _n_closable(self, now: float) -> int:
+        """How many windows can be closed."""
+        if self._is_at_end:
+            return min(self._n_until(now), self._n_left)
+        return self._n_until(max(now - self._patience_s, min([now, *self._awaited(now)])))
+
+    def _n_until(self, time: float) -> int:
+        """How many windows end before a time, from the next on."""
+        assert self._start is not None
+        return max(math.floor((time + ROUNDING_S - self._start - self._window_s) / self._hop_s) + 1, 0)
+
+    # The end
+
+    @property
+    def _has_all_ended(self) -> bool:
+        return all(modality in self._ended for modality in self._tracks)
+
+    @property
+    def _is_at_end(self) -> bool:
+        """Whether all files ended; a source that broke may come back, and windows go on until then."""
+        return self._has_all_ended and not any(self._ended.values())
+
+    @property
+    def _slack_s(self) -> float:
+        """Seconds that a window can lack at the end of a file, as `eavctl.signals.segments.cut` has it."""
+        return min(FRAME_S, self._hop_s / 2, self._window_s / 2)
+
+    @property
     def _last_end(self) -> float:
         return max((track.reach for track in self._tracks.values() if track.reach is not None), default=0.0)
 
-    def _n_closable(self, now: float) -> int:
-        assert self._start is not None
-        if self._has_all_ended and not (any(self._ended.values()) and now < math.inf):
-            limit = min(now, self._last_end() + self._slack_s)
-        else:
-            limit = max(now - self._patience_s, min([now, *self._awaited(now)]))
-        return max(math.floor((limit + ROUNDING_S - self._start - self._window_s) / self._hop_s) + 1, 0)
+    @property
+    def _n_left(self) -> int:
+        """How many windows there are in what the sources gave, from the next on."""
+        return self._n_until(self._last_end + self._slack_s)
 
     @property
     def _has_rest(self) -> bool:
         """Whether all sources ended before a first window was complete."""
-        assert self._start is not None
-        is_first = not self._n_windows and not self._n_dropped
-        return is_first and self._last_end() - self._start >= SHORTEST_S
+        if not self._has_all_ended or self._start is None or self._n_windows or self._n_dropped:
+            return False
+        return self._last_end - self._start >= SHORTEST_S and not self._n_left
 
     def _rest(self, now: float) -> Window | None:
         assert self._start is not None
-        if self._has_all_ended and self._has_rest and not self._n_closable(math.inf):
-            return self._closed(self._start, self._last_end(), now)
-        return None
+        return self._closed(self._start, self._last_end, now) if self._has_rest else None
 
     # What is in a window
 
@@ -260,7 +236,8 @@ class Synchroniser:
             return reason or "gave nothing yet"
         if reason is None and reach < end - ROUNDING_S:
             self._n_late[modality] += 1
-        if reach + self._tolerance_s < end - ROUNDING_S:
+        lack_s = self._tolerance_s if reason is None else max(self._tolerance_s, self._slack_s)
+        if reach + lack_s < end - ROUNDING_S:
             if reason is not None:
                 return reason or "ended"
             late = now - reach

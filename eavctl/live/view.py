@@ -12,7 +12,7 @@ from rich.text import Text
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.live.latencies import Latencies
 from eavctl.live.session import Answered, Session
-from eavctl.live.synchroniser import ModalityStatus, Status
+from eavctl.live.status import ModalityStatus, Status
 from eavctl.predicting.predictor import Predictor
 from eavctl.printable import printable
 

@@ -14,6 +14,7 @@ from eavctl.extraction.executors import map_in_order
 from eavctl.extraction.fingerprint import fingerprint, of_trial
 from eavctl.extraction.open_recording import Signal, Source, StretchOf, name_of
 from eavctl.extraction.recipe import Recipe, noting
+from eavctl.jobs import one_thread
 from eavctl.predicting.segments import (
     NOT_GIVEN,
     Absence,
@@ -114,15 +115,10 @@ def _with_content(recording: Recording, contents: set[str]) -> Recording:
 
 
 def _describe_file(recipe: Recipe, recordings: list[Recording]) -> _DescribedFile:
-    """Describe the recordings in one file; runs in a worker process.
-
-    With one thread, as in an extraction: sums then are the same in any process, and nested pools are slower.
-    """
-    from threadpoolctl import threadpool_limits
-
+    """Describe the recordings in one file; runs in a worker process, with one thread, as an extraction."""
     file = recordings[0].parts[recipe.modality].file
     samples: list[Samples] = []
-    with threadpool_limits(1), noting() as notes:
+    with one_thread(), noting() as notes:
         try:
             content = _content(file)
             with recipe.open(file) as stretch_of:

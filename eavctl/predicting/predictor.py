@@ -363,20 +363,23 @@ class Predictor:
         if not recording.segments:
             return
         segments, whole = recording.segments, recording.keys["sample_id"]
-        x = self._features(segments)
-        proba = self.model.predict_proba(x) if proba is None else proba
-        weights = self._weights(x)
-        distances = self._doubts.distances(x)
-        if not np.isfinite(proba).all():
-            raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
         if not each_segment:
-            yield self._row(recording, segments, _Judgement(proba, weights, distances), whole)
+            yield self._row(recording, segments, self._judgement(recording, segments, proba), whole)
             return
         for i, segment in enumerate(segments):
-            name = f"{whole}@{segment.start:09.3f}"
-            one = slice(i, i + 1)
-            judgement = _Judgement(proba[one], weights[one], distances[one])
-            yield self._row(recording, [segment], judgement, name)
+            # One by one, as live windows come: sums of a batch differ in the last bits from those of one row.
+            known = None if proba is None else proba[i : i + 1]
+            judgement = self._judgement(recording, [segment], known)
+            yield self._row(recording, [segment], judgement, f"{whole}@{segment.start:09.3f}")
+
+    def _judgement(
+        self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None
+    ) -> _Judgement:
+        x = self._features(segments)
+        proba = self.model.predict_proba(x) if proba is None else proba
+        if not np.isfinite(proba).all():
+            raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
+        return _Judgement(proba, self._weights(x), self._doubts.distances(x))
 
     def _features(self, segments: Sequence[Segment]) -> Any:
         """The features of segments as the model takes them."""

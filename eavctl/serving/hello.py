@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 HOP_S = (0.05, 60.0)
 RATES_HZ = {"audio": (8000.0, 192000.0), "eeg": (16.0, 20000.0)}
-MOST_CHANNELS = 512
+MOST_CHANNELS, MOST_VALUES_HZ = 512, 300_000  # the latter of all channels
 
 
 class HelloError(ValueError):
@@ -62,6 +62,8 @@ def read_hello(text: str, taken: Sequence[str], window_s: float) -> Hello:
     hop = content.get("hop", min(1.0, window_s))
     _check("hop", hop, *HOP_S)
     names = _channels(content) if "eeg" in modalities else ()
+    if len(names) * rates["eeg"] > MOST_VALUES_HZ:
+        raise HelloError(f"sfreq: {len(names)} channels can have {MOST_VALUES_HZ // len(names)} Hz at most")
     return Hello(tuple(modalities), float(rates["audio"]), float(rates["eeg"]), names, float(hop))
 
 

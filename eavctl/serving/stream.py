@@ -278,7 +278,7 @@ class _Session:
 
 
 def _track(modality: str, hello: Hello, needs: Needs) -> Track:
-    seconds = needs.seconds + hello.hop + SPARE_S
+    seconds = needs.seconds + SPARE_S
     if modality == "video":
         return FrameTrack(needs.frames, needs.seconds, CAMERA_HZ, name=NAME)
     if modality == "audio":

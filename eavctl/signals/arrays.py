@@ -11,7 +11,7 @@ from eavctl.signals.eeg_file import EegFile
 from eavctl.signals.eeg_names import clean_names
 
 FRAME_ROUNDING = 1e-3  # of a frame: a time that is meant to be a frame's own can lie just before it
-TIME_ROUNDING = 1e-6  # seconds; the same of frames with times
+TIME_ROUNDING = 1e-6  # seconds; the same, of frames at any times
 
 
 class EegArray(EegFile):
@@ -23,19 +23,26 @@ class EegArray(EegFile):
     signal : shape (n_chans, n_times), microvolt; it is not changed.
     sfreq : Hz.
     ch_names : one a channel.
+    margin : seconds at the start by which no channel is found bad.
 
     Raises
     ------
-    UsageError : the signal is not of that shape, or has another number of channels than of names.
+    UsageError : the signal is not of that shape, has another number of channels than of names, or is not
+        longer than the margin.
     """
 
-    def __init__(self, name: str, signal: np.ndarray, sfreq: float, ch_names: Sequence[str]) -> None:
+    def __init__(
+        self, name: str, signal: np.ndarray, sfreq: float, ch_names: Sequence[str], margin: float = 0.0
+    ) -> None:
         if signal.ndim != 2 or len(signal) != len(ch_names):
             raise UsageError(
                 f"{name}: EEG of shape {signal.shape} with {len(ch_names)} channel names; give an array "
                 "(n_chans, n_times) and a name for each channel"
             )
         super().__init__(name, clean_names(ch_names), sfreq)
+        self._n_before = round(margin * sfreq)
+        if 0 < signal.shape[1] <= self._n_before:
+            raise UsageError(f"{name}: nothing follows its margin of {margin} s")
         self._signal = signal
 
     def _read(self, trial: int | None) -> np.ndarray:

@@ -47,6 +47,8 @@ class EegFile(ABC):
     bads : names of the channels marked bad in the file.
     """
 
+    _n_before = 0  # samples at the start by which no channel is found bad
+
     def __init__(
         self,
         path: str,
@@ -151,7 +153,8 @@ class EegFile(ABC):
 
     def _mend(self, signal: np.ndarray, wanted: Sequence[str], where: str) -> None:
         """Interpolate, in place, the bad channels among the wanted ones; warn about each once."""
-        faults = {self.ch_names[i]: fault for i, fault in channel_faults(signal, self.sfreq).items()}
+        found = channel_faults(signal[:, self._n_before :], self.sfreq)
+        faults = {self.ch_names[i]: fault for i, fault in found.items()}
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "

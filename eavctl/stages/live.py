@@ -159,7 +159,8 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
     margins = {each.modality: 0.0 for each in recipes}
     for each in recipes:
         margins[each.modality] = max(margins[each.modality], each.margin_s)
-    best = Quality(max(each.settings.get("n_frames", 0) for each in recipes), None, hop_s)
+    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video"]
+    best = Quality(max(frames, default=0), None, hop_s)
     kept_s = predictor.window_s + hop_s + WAITING_S
     tracks = {
         each.modality: _track(each, predictor.window_s, kept_s + margins[each.modality], best.frames)

@@ -111,6 +111,15 @@ def test_a_channel_that_is_flat_in_the_margin_only_is_judged() -> None:
     assert good[0].x is not None
 
 
+def test_a_channel_that_is_flat_in_the_recording_is_interpolated_whatever_its_margin() -> None:
+    """An electrode that falls off in live EEG is bad at once, not when most of the margin is flat too."""
+    signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 3000))
+    signal[2, 2000:] = 0
+    with pytest.warns(RecordingWarning, match=r"interpolated from the others: Pz \(flat\)"):
+        (found,) = described(Recipe("eeg-bands"), with_margin(signal, 8.0))
+    assert found.x is not None
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_video(tmp_path: Path, part: Any) -> None:
     pictures = np.random.default_rng(0).integers(0, 256, (150, 16, 16, 3), np.uint8)

@@ -77,6 +77,13 @@ def test_a_modality_that_alone_is_too_slow_does_not_flap():
     assert max(n_changes[1:]) <= 2 * 300 / 100  # out and in again, every 100 answers at most
 
 
+def test_of_unknown_costs_video_is_the_highest():
+    controller = _controller()
+    for _ in range(300):
+        controller.observe(1.0, {})
+    assert controller.quality.dropped == ("video", "eeg")
+
+
 def test_it_settles_where_the_latency_follows_the_frames():
     controller = _controller()
     _feed(controller, lambda quality: 0.02 * quality.frames, 400)

@@ -227,7 +227,9 @@ def test_windows_of_a_model_of_segments_are_looked_up_among_segments() -> None:
     window = Row("", {}, 0.0, 5.0, np.array([0.9, 0.1]), "a", {}, ())
     recording = window._replace(end=20.0)
     windows = predictor.for_windows()
-    assert windows.window_s == 5.0
+    unknown = {**meta, **Recipe("seed33").meta(), "out_of_fold": None}
+    other = Predictor(artifacts.Model(ModelMeta.from_json(unknown, "m.joblib"), stand_in), "m.joblib")
+    assert (windows.window_s, other.window_s) == (5.0, 3.0)
     assert windows.confidence.right(window)["right"] == 0.5
     assert (windows.confidence.right(recording), predictor.confidence.right(window)) == (None, None)
     assert predictor.confidence.right(recording)["right"] == 0.9

@@ -152,6 +152,7 @@ def test_pictures_that_cannot_be_decoded_are_an_absent_modality(live):
         '{"modalities": ["eeg"], "sfreq": 200, "ch_names": []}',
         '{"modalities": ["eeg"], "sfreq": 200, "ch_names": [1]}',
         '{"modalities": ["eeg"], "ch_names": ["Cz"]}',
+        json.dumps({"modalities": ["eeg"], "sfreq": 1000, "ch_names": ["Cz"] * 500}),
         b"\x00",
     ],
 )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from eavctl.live.chunk import Chunk, Clock, Source, SourceError
-from eavctl.live.sources.device import POLL_S, DeviceSource
+from eavctl.live.sources.base import POLL_S, BaseSource
 from eavctl.live.sources.uri import Wanted
 from eavctl.registry import register
 from eavctl.signals.frames import FrameConverter
@@ -28,7 +28,7 @@ Opener = Callable[[dict[str, str]], Any]
 """Opens the camera with FFmpeg's options, as `av.open` does."""
 
 
-class Camera(DeviceSource[Any]):
+class Camera(BaseSource):
     """A camera of 640 x 480 pixels, or of what it offers.
 
     Parameters
@@ -44,17 +44,17 @@ class Camera(DeviceSource[Any]):
     modality = "video"
 
     def __init__(self, name: str, opener: Opener) -> None:
-        self._opener = opener
-        self._converter = FrameConverter()
         super().__init__(name)
+        self._converter = FrameConverter()
+        self._container = self._opened(opener)
 
-    def _open(self) -> Any:
+    def _opened(self, opener: Opener) -> Any:
         import av
 
         reason = ""
         for options in FORMATS:
             try:
-                container = self._opener(OPTIONS | options)
+                container = opener(OPTIONS | options)
             except (av.FFmpegError, OSError) as error:
                 reason = _reason(error)
                 continue
@@ -63,10 +63,11 @@ class Camera(DeviceSource[Any]):
             return container
         raise SourceError(f"{self.name}: no camera ({reason}); 'eavctl live --list' lists them")
 
-    def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
+    def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
+        """See `eavctl.live.chunk.Source`."""
         # Reading blocks until a frame comes, which may be never: a thread of its own does it.
         slot = _Slot()
-        threading.Thread(target=self._decode, args=(handle, clock, slot), daemon=True).start()
+        threading.Thread(target=self._decode, args=(clock, slot), daemon=True).start()
         while not self._closed.is_set():
             chunk = slot.take(POLL_S)
             if chunk is not None:
@@ -74,14 +75,14 @@ class Camera(DeviceSource[Any]):
             elif slot.fault is not None:
                 raise SourceError(f"{self.name}: unplugged ({slot.fault})")
 
-    def _decode(self, container: Any, clock: Clock, slot: _Slot) -> None:
+    def _decode(self, clock: Clock, slot: _Slot) -> None:
         """Decode frames into the slot until `close` or an error."""
         import av
 
         try:
-            with container:
-                stream = container.streams.video[0]
-                for packet in container.demux(stream):
+            with self._container:
+                stream = self._container.streams.video[0]
+                for packet in self._container.demux(stream):
                     if self._closed.is_set():
                         return
                     for frame in self._frames(packet):

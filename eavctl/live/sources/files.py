@@ -2,49 +2,25 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from typing import Annotated
 
 import numpy as np
 
-from eavctl.errors import SignalError
+from eavctl.errors import SignalError, UsageError
 from eavctl.live.chunk import Chunk, Clock, Source
+from eavctl.live.sources.base import BaseSource
 from eavctl.live.sources.uri import Wanted
 from eavctl.registry import register
 from eavctl.settings import Within
 from eavctl.signals.endings import AUDIO_ENDINGS, split_ending
 
 AUDIO_CHUNK_S, EEG_CHUNK_S = 0.02, 0.04
-LONGEST_WAIT_S = 0.1  # before `close` is noticed
 MOST_TRIALS = 1_000_000
 
 
-class _Playing:
-    """Waiting that `close` interrupts; shared by the sources of this module."""
-
-    is_recorded = True
-    lost = 0
-
-    def __init__(self) -> None:
-        self._closed = threading.Event()
-
-    def close(self) -> None:
-        """Let `chunks` end."""
-        self._closed.set()
-
-    def _is_time(self, clock: Clock, time: float) -> bool:
-        """Wait until a time of the session's clock; returns whether it came before `close`."""
-        while not self._closed.is_set():
-            left = time - clock.now()
-            if left <= 0:
-                return True
-            clock.wait(min(left, LONGEST_WAIT_S))
-        return False
-
-
-class SampledPlayer(_Playing):
+class SampledPlayer(BaseSource):
     """Plays samples in memory: audio, or EEG. A chunk comes when its last sample has been captured.
 
     Parameters
@@ -56,12 +32,13 @@ class SampledPlayer(_Playing):
     start : seconds from the session's begin to the first sample.
     """
 
+    is_recorded = True
+
     def __init__(
         self, name: str, data: np.ndarray, rate: float, ch_names: Sequence[str] = (), start: float = 0.0
     ) -> None:
-        super().__init__()
-        self.name, self.rate = name, rate
-        self.ch_names: Sequence[str] = tuple(ch_names)
+        super().__init__(name)
+        self.rate, self.ch_names = rate, tuple(ch_names)
         self.modality = "audio" if data.ndim == 1 else "eeg"
         self._data, self._start = data, start
 
@@ -76,24 +53,23 @@ class SampledPlayer(_Playing):
         size, n_times = max(round(seconds * self.rate), 1), self._data.shape[-1]
         for first in range(0, n_times, size):
             last = min(first + size, n_times)
-            if not self._is_time(clock, begin + self._start + last / self.rate):
+            if not self._wait_until(clock, begin + self._start + last / self.rate):
                 return
             stamp = self._start + first / self.rate
             yield Chunk(self._data[..., first:last], begin + stamp, stamp)
 
 
-class FilmPlayer(_Playing):
+class FilmPlayer(BaseSource):
     """Plays the frames of a film, each from its presentation time on; they are decoded once, in order."""
 
     modality = "video"
-    ch_names: Sequence[str] = ()
+    is_recorded = True
 
     def __init__(self, name: str, path: str) -> None:
         from eavctl.signals.containers import start_of
         from eavctl.signals.video import open_video
 
-        super().__init__()
-        self.name = name
+        super().__init__(name)
         self._start = start_of(path, "video")
         self._film = open_video(path)
         self.rate = self._film.fps
@@ -103,10 +79,10 @@ class FilmPlayer(_Playing):
         with self._film:
             for seconds, picture in self._film.play():
                 stamp = self._start + seconds
-                if not self._is_time(clock, begin + stamp):
+                if not self._wait_until(clock, begin + stamp):
                     return
                 yield Chunk(picture, begin + stamp, stamp)
-            self._is_time(clock, begin + self._start + self._film.duration)
+            self._wait_until(clock, begin + self._start + self._film.duration)
 
 
 @register("live sources", "file", modalities=("audio", "eeg", "video"))
@@ -123,11 +99,16 @@ def open_file(wanted: Wanted, *, trial: Annotated[int, Within(1, MOST_TRIALS)] |
     Raises
     ------
     SignalError : the file cannot be used.
+    UsageError : a trial of sound or pictures.
     """
-    return _OPENERS[wanted.modality](wanted, trial)
+    if wanted.modality == "eeg":
+        return _open_eeg(wanted, trial)
+    if trial is not None:
+        raise UsageError(f"{wanted.name}: only EEG files hold trials")
+    return _open_audio(wanted) if wanted.modality == "audio" else FilmPlayer(wanted.name, wanted.place)
 
 
-def _open_audio(wanted: Wanted, trial: int | None) -> Source:
+def _open_audio(wanted: Wanted) -> Source:
     from eavctl.signals import audio
 
     samples, rate = audio.read(wanted.place, None if wanted.rate is None else round(wanted.rate))
@@ -150,14 +131,3 @@ def _open_eeg(wanted: Wanted, trial: int | None) -> Source:
             )
         signal = file.read_raw(None if trial is None else trial - 1)
         return SampledPlayer(wanted.name, signal, file.sfreq, file.ch_names)
-
-
-def _open_video(wanted: Wanted, trial: int | None) -> Source:
-    return FilmPlayer(wanted.name, wanted.place)
-
-
-_OPENERS: dict[str, Callable[[Wanted, int | None], Source]] = {
-    "audio": _open_audio,
-    "eeg": _open_eeg,
-    "video": _open_video,
-}

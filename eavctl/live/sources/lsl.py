@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +13,7 @@ import numpy as np
 from eavctl.errors import RecordingWarning
 from eavctl.live.chunk import Chunk, Clock, Source, SourceError
 from eavctl.live.lsl_library import load_lsl
-from eavctl.live.sources.device import DeviceSource
+from eavctl.live.sources.base import BaseSource
 from eavctl.live.sources.uri import Wanted
 from eavctl.registry import register
 from eavctl.signals.eeg_names import NO_EEG, clean_names
@@ -20,7 +22,8 @@ RESOLVE_S = 3.0
 DESCRIBE_S = 5.0
 BUFFERED_S = 10  # beyond, the library drops the oldest
 PULL_S = 0.02
-MOST_SAMPLES = 4096  # a pull
+MOST_SAMPLES = 8192  # in a chunk; more than 20 ms of any stream
+SILENT_S = 3.0  # then a stream is lost: some versions of the library do not notice the end of one
 GAP_S, GAP_SAMPLES = 0.02, 2  # stamps that advance by more than both have a gap between them
 # Powers of ten, of which some programs write the exponent alone.
 MICROVOLTS = {
@@ -40,7 +43,7 @@ class Channel(NamedTuple):
     unit: str
 
 
-class LslStream(DeviceSource[Any]):
+class LslStream(BaseSource):
     """A stream with a fixed rate.
 
     Stamps are LSL's, corrected by its measured offset of the sender's clock and not smoothed, because
@@ -58,29 +61,25 @@ class LslStream(DeviceSource[Any]):
     """
 
     def __init__(self, wanted: Wanted, lsl: Any) -> None:
-        self.modality = wanted.modality
-        self._place, self._lsl = wanted.place, lsl
         super().__init__(wanted.name)
-
-    def _open(self) -> Any:
-        inlet = self._lsl.StreamInlet(
-            self._resolved(), BUFFERED_S, recover=False, processing_flags=self._lsl.proc_clocksync
+        self.modality, self._lsl = wanted.modality, lsl
+        self._inlet = lsl.StreamInlet(
+            self._resolved(wanted.place), BUFFERED_S, recover=False, processing_flags=lsl.proc_clocksync
         )
         try:
-            info = inlet.info(DESCRIBE_S)
+            info = self._inlet.info(DESCRIBE_S)
         except RuntimeError:  # of pylsl's own: lost, or no answer in time
             raise SourceError(f"{self.name}: the stream does not answer") from None
         self.rate = float(info.nominal_srate())
-        if self.rate <= 0 or info.channel_format() == self._lsl.cf_string:
+        if self.rate <= 0 or info.channel_format() == lsl.cf_string:
             raise SourceError(f"{self.name}: a stream of events, without a sampling rate")
         if self.modality == "eeg":
             self._choose(channels_of(info))
-        return inlet
 
-    def _resolved(self) -> Any:
-        if {"'", '"'} <= set(self._place):
+    def _resolved(self, place: str) -> Any:
+        if {"'", '"'} <= set(place):
             raise SourceError(f"{self.name}: a name with both kinds of quotes cannot be looked for")
-        quoted = f'"{self._place}"' if "'" in self._place else f"'{self._place}'"
+        quoted = f'"{place}"' if "'" in place else f"'{place}'"
         found = self._lsl.resolve_bypred(f"name={quoted} or source_id={quoted}", 1, RESOLVE_S)
         if not found:
             raise SourceError(f"{self.name}: no such stream; 'eavctl live --list' lists those on the network")
@@ -88,10 +87,8 @@ class LslStream(DeviceSource[Any]):
 
     def _choose(self, channels: list[Channel]) -> None:
         """Choose the EEG channels and their factors to microvolt."""
-        picks = [i for i, each in enumerate(channels) if each.kind.lower() == "eeg"] or list(
-            range(len(channels))
-        )
-        picks = [i for i in picks if not NO_EEG.match(channels[i].label)]
+        typed = [i for i, each in enumerate(channels) if each.kind.lower() == "eeg"]
+        picks = [i for i in typed or range(len(channels)) if not NO_EEG.match(channels[i].label)]
         if not picks:
             raise SourceError(f"{self.name}: has no EEG channel")
         self.ch_names = clean_names([channels[i].label or str(i + 1) for i in picks])
@@ -107,23 +104,37 @@ class LslStream(DeviceSource[Any]):
         self._picks = picks
         self._factors = np.array([[MICROVOLTS.get(unit, 1.0)] for unit in units])
 
-    def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
-        buffer = np.empty((MOST_SAMPLES, handle.channel_count), handle.value_type)
+    def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
+        """See `eavctl.live.chunk.Source`."""
+        buffer = np.empty((MOST_SAMPLES, self._inlet.channel_count), self._inlet.value_type)
+        last = clock.now()
         while not self._closed.is_set():
             try:
-                _, stamps = handle.pull_chunk(PULL_S, len(buffer), buffer)
+                stamps = self._pulled(buffer)
             except RuntimeError:  # of pylsl's own
                 raise SourceError(f"{self.name}: the stream is lost") from None
-            now, lsl_now = clock.now(), self._lsl.local_clock()
+            lsl_now, now = self._lsl.local_clock(), clock.now()  # in this order, so that no time is too early
+            if not stamps and now - last > SILENT_S:
+                raise SourceError(f"{self.name}: the stream is lost, no data for {SILENT_S:g} s")
+            last = now if stamps else last
             for run in self._runs(np.asarray(stamps)):
                 stamp = float(stamps[run.start])
                 yield Chunk(self._converted(buffer[run]), now - max(lsl_now - stamp, 0.0), stamp)
 
+    def _pulled(self, buffer: np.ndarray) -> list[float]:
+        """Wait for 20 ms, or that many samples; fill the buffer with all that came and return its stamps."""
+        stamps: list[float] = self._inlet.pull_chunk(PULL_S, max(round(PULL_S * self.rate), 1), buffer)[1]
+        with suppress(RuntimeError):  # lost; the next call says so, when these samples are used
+            n = len(stamps)
+            stamps = stamps + self._inlet.pull_chunk(0.0, len(buffer) - n, buffer[n:])[1]
+        return stamps
+
     def _runs(self, stamps: np.ndarray) -> list[slice]:
         """The runs of samples without a gap between them."""
         gap = max(GAP_S, GAP_SAMPLES / self.rate) + 1 / self.rate
-        ends = [*(np.flatnonzero(np.diff(stamps) > gap) + 1).tolist(), len(stamps)] if len(stamps) else []
-        return [slice(start, end) for start, end in zip([0, *ends], ends)]  # noqa: B905
+        begins = np.flatnonzero(np.diff(stamps) > gap) + 1
+        edges = [0, *begins.tolist(), len(stamps)] if len(stamps) else []
+        return [slice(start, end) for start, end in itertools.pairwise(edges)]
 
     def _converted(self, block: np.ndarray) -> np.ndarray:
         """Audio (n,) or EEG (n_chans, n), of a block (n, channels) of the stream's type; a copy."""

@@ -12,7 +12,7 @@ import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.live.chunk import Chunk, Clock, Source, SourceError
-from eavctl.live.sources.device import POLL_S, DeviceSource
+from eavctl.live.sources.base import POLL_S, BaseSource
 from eavctl.live.sources.uri import Wanted
 from eavctl.registry import register
 
@@ -22,7 +22,7 @@ OLDEST_S = 5.0  # a larger age is an error of the driver
 DEFAULT = "default"
 
 
-class Microphone(DeviceSource[Any]):
+class Microphone(BaseSource):
     """An input device; its channels are averaged where it does not give one.
 
     Parameters
@@ -39,18 +39,18 @@ class Microphone(DeviceSource[Any]):
     modality = "audio"
 
     def __init__(self, wanted: Wanted, portaudio: Any) -> None:
-        self._wanted, self._portaudio = wanted, portaudio
-        self._clock: Clock | None = None
         super().__init__(wanted.name)
-
-    def _open(self) -> Any:
-        place = self._wanted.place
-        device = None if place == DEFAULT else int(place) if place.isdecimal() else place
+        self._portaudio = portaudio
+        self._clock: Clock | None = None
         self._queue: queue.Queue[Chunk] = queue.Queue(MOST_CHUNKS)
         self._expected: float | None = None  # stamp of the next sample
+        self._stream = self._opened(wanted.place, wanted.rate)
+
+    def _opened(self, place: str, rate: float | None) -> Any:
+        device = None if place == DEFAULT else int(place) if place.isdecimal() else place
         try:
             found = self._portaudio.query_devices(device, "input")
-            self.rate, channels = self._format(device, found)
+            self.rate, channels = self._format(device, found, rate)
             return self._portaudio.InputStream(
                 device=device,
                 samplerate=self.rate,
@@ -63,15 +63,14 @@ class Microphone(DeviceSource[Any]):
         except (self._portaudio.PortAudioError, ValueError) as error:  # ValueError: no such name, or several
             reason = " ".join(str(error).split())
             raise SourceError(
-                f"{self._wanted.name}: no microphone: {reason}; 'eavctl live --list' lists them"
+                f"{self.name}: no microphone: {reason}; 'eavctl live --list' lists them"
             ) from None
 
-    def _format(self, device: int | str | None, found: Any) -> tuple[float, int]:
+    def _format(self, device: int | str | None, found: Any, wanted: float | None) -> tuple[float, int]:
         """The first rate and number of channels that the device offers, beginning with what is wanted."""
         own = float(found["default_samplerate"])
-        rates = [own] if self._wanted.rate in (None, own) else [float(self._wanted.rate or own), own]
         most = int(found["max_input_channels"])
-        for rate, channels in itertools.product(rates, dict.fromkeys([1, most])):
+        for rate, channels in itertools.product((own if wanted is None else wanted, own), (1, most)):
             with suppress(self._portaudio.PortAudioError):
                 self._portaudio.check_input_settings(device, channels, "float32", samplerate=rate)
                 return rate, channels
@@ -95,15 +94,16 @@ class Microphone(DeviceSource[Any]):
         except queue.Full:
             self.lost += n_frames
 
-    def _read(self, handle: Any, clock: Clock) -> Iterator[Chunk]:
+    def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
+        """See `eavctl.live.chunk.Source`."""
         self._clock = clock
         try:
-            with handle:  # starts it, and in the end stops and closes it
+            with self._stream:  # starts it, and in the end stops and closes it
                 while not self._closed.is_set():
                     try:
                         yield self._queue.get(timeout=POLL_S)
                     except queue.Empty:
-                        if not handle.active:
+                        if not self._stream.active:
                             raise SourceError(f"{self.name}: unplugged") from None
         except self._portaudio.PortAudioError as error:
             raise SourceError(f"{self.name}: {' '.join(str(error).split())}") from None

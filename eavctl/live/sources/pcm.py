@@ -5,20 +5,19 @@ from __future__ import annotations
 import os
 import select
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Annotated
 
 import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.live.chunk import Chunk, Clock, Source
+from eavctl.live.sources.base import POLL_S, BaseSource
 from eavctl.live.sources.uri import Wanted
 from eavctl.registry import register
 from eavctl.settings import Within
 
 CHUNK_S = 0.02
-POLL_S = 0.1  # before `close` is noticed
 SAMPLE = np.dtype("<i2")
 FULL_SCALE = 32768
 # A program that writes a file, not a device, is held back to the speed of the clock. A pipe may hold 2 s that
@@ -26,7 +25,7 @@ FULL_SCALE = 32768
 AHEAD_S, FASTEST = 3.0, 1.001
 
 
-class PcmStream:
+class PcmStream(BaseSource):
     """Samples from an open file descriptor; they have no stamps, so they are counted.
 
     Parameters
@@ -38,14 +37,11 @@ class PcmStream:
     """
 
     modality = "audio"
-    ch_names: Sequence[str] = ()
-    is_recorded = False
-    lost = 0
 
     def __init__(self, name: str, descriptor: int, rate: float, channels: int) -> None:
-        self.name, self.rate = name, rate
+        super().__init__(name)
+        self.rate = rate
         self._descriptor, self._channels = descriptor, channels
-        self._closed = threading.Event()
 
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """See `eavctl.live.chunk.Source`; a sample was captured when it was read, at the latest."""
@@ -58,11 +54,7 @@ class PcmStream:
                 return
             yield Chunk(samples / np.float32(FULL_SCALE), clock.now() - len(samples) / self.rate)
             n_given += len(samples)
-            self._hold_back(clock, started + (n_given / self.rate - AHEAD_S) / FASTEST)
-
-    def close(self) -> None:
-        """Let `chunks` end."""
-        self._closed.set()
+            self._wait_until(clock, started + (n_given / self.rate - AHEAD_S) / FASTEST)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
         """Blocks of that many bytes, and at the end of the stream the rest."""
@@ -77,10 +69,6 @@ class PcmStream:
                 block = b""
             if not found:
                 return
-
-    def _hold_back(self, clock: Clock, time: float) -> None:
-        while not self._closed.is_set() and (left := time - clock.now()) > 0:
-            clock.wait(min(left, POLL_S))
 
 
 @register("live sources", "-", modalities=("audio",))

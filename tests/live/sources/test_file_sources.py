@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 import soundfile
 
-from eavctl.errors import SignalError
+from eavctl.errors import SignalError, UsageError
 from eavctl.live.sources.uri import open_source
 from eavctl.signals import audio
 from eavctl.signals.eeg import open_eeg
@@ -120,6 +120,8 @@ def test_one_trial_of_a_file_of_trials(tmp_path, clock):
     assert np.allclose(np.concatenate([chunk.data for chunk, _ in found], axis=1), trials[:, :, 1].T)
     with pytest.raises(SignalError, match="3 trials"):
         open_source(path, "eeg")
+    with pytest.raises(UsageError, match="trial"):
+        open_source(f"{tmp_path / 'a.wav'}?trial=1", "audio")
     with pytest.raises(SignalError, match="no trial 4"):
         open_source(f"{path}?trial=4", "eeg")
 

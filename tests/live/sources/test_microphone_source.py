@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from eavctl.live.chunk import SourceError
-from eavctl.live.sources import device
 from eavctl.live.sources.microphone import MOST_CHUNKS, Microphone
 from eavctl.live.sources.uri import Wanted
 
@@ -123,31 +122,14 @@ def test_the_nearest_format_that_the_device_offers(clock, rates, channels, wante
     assert (source.rate, len(chunk.data)) == expected
 
 
-def test_unplugged_is_an_error_and_the_device_is_used_again_when_it_is_back(clock, monkeypatch):
-    monkeypatch.setattr(device, "RETRY_S", 0.01)
+def test_unplugged_is_an_error_and_the_device_is_released(clock):
     portaudio = PortAudio([(5.0, 5.05, False)])
-    source = microphone(portaudio)
-    chunks = source.chunks(clock, clock.now())
+    chunks = microphone(portaudio).chunks(clock, clock.now())
     next(chunks)
     portaudio.is_plugged = False
     with pytest.raises(SourceError, match="mic:default: unplugged"):
         next(chunks)
     assert portaudio.n_open == 0
-    again = source.chunks(clock, clock.now())
-    portaudio.is_plugged = True
-    assert next(again).stamp == 5.0
-
-
-def test_close_ends_the_wait_for_a_device(clock, monkeypatch):
-    monkeypatch.setattr(device, "RETRY_S", 0.01)
-    portaudio = PortAudio()
-    source = microphone(portaudio)
-    first = source.chunks(clock, clock.now())
-    portaudio.is_plugged = False
-    with pytest.raises(SourceError):
-        next(first)
-    source.close()
-    assert list(source.chunks(clock, clock.now())) == []
 
 
 @pytest.mark.parametrize(("place", "is_plugged"), [("default", False), ("webcam", True), ("3", False)])
