@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eavctl.errors import SignalError
 from eavctl.live.quality import Quality
 from eavctl.live.smoothing import Smoothing
 from eavctl.live.window import Window
@@ -61,12 +60,12 @@ class Judge:
         row, reason, seconds = None, "", {}
         began = perf_counter()
         if window.signals:
-            try:
-                described = self._predictor.describe_window(window.signals, window.absent)
-                seconds["features"] = perf_counter() - began
+            described = self._predictor.describe_window(window.signals, window.absent)
+            seconds["features"] = perf_counter() - began
+            if described.segments:
                 row = self._predictor.judge_described_window(described, self._smooth(window.end))
-            except SignalError as error:
-                reason = str(error)
+            else:
+                reason = described.rejected[0].reason
         else:
             reason = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
         seconds["model"] = perf_counter() - began - seconds.setdefault("features", 0.0)
