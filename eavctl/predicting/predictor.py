@@ -441,9 +441,13 @@ class Predictor:
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
 
+    @cached_property
+    def _trained_on(self) -> TrainedOn:
+        return TrainedOn.from_meta(self.model.trained_on)
+
     def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
         """A sentence if the model was trained on these people or recordings, under these or other names."""
-        trained = TrainedOn.from_meta(self.model.trained_on)
+        trained = self._trained_on
         ours = TrainedOn.of_rows(row.keys for row in rows)
         shared = trained.shared_subjects(ours) or trained.shared_clips(ours)
         if not shared and (known := trained.shared_recordings(ours)):
