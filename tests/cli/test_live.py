@@ -195,6 +195,18 @@ def test_an_interrupt_ends_with_130_a_summary_and_the_whole_table(made, talk, tm
     assert len(said.splitlines()) >= 4
 
 
+def test_a_reader_that_has_enough_ends_it_with_0_and_the_table(made, talk, tmp_path):
+    model = ("--model", made / "svm.joblib", "--window", 1, "--hop", 0.1, "--speed", 5)
+    words = ("live", "--audio", talk, *model, "--record", "live.parquet")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with _started(words, tmp_path, **pipes) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, "Traceback" in said) == (0, False)
+    assert 1 <= len(tables.read_predictions(tmp_path / "live.parquet").pred) < 50
+
+
 def test_a_terminal_shows_bars_and_the_summary_remains(made, talk, tmp_path):
     words = ("live", "--audio", talk, "--model", made / "svm.joblib", "--window", 1, "--speed", 4)
     leader, follower = pty.openpty()

@@ -6,9 +6,6 @@ from types import SimpleNamespace
 
 import pytest
 
-for module in ("starlette", "uvicorn", "websockets", "python_multipart"):
-    pytest.importorskip(module)
-
 from eavctl.errors import DataError
 from eavctl.serving import pool as pools
 from eavctl.serving.app import make_app
