@@ -35,7 +35,6 @@ from eavctl.storage.paths import Paths
 DATATYPES = {"float32": "FP32", "uint8": "UINT8"}  # of the Open Inference Protocol
 NUMBERS = "iuf"  # kinds of numpy's types; not text, which would be parsed, nor booleans
 JSON, PARQUET, PNG = "application/json", "application/vnd.apache.parquet", "image/png"
-WARM_UP_S, WARM_UP_RATE = 1.0, 16000
 
 
 class Answers:

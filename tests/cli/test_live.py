@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from eavctl.cli import listening
 from eavctl.storage import tables
 
 ANSWER = ("recording", "start", "end", "pred", "proba", "unsure", "right_out_of_fold")
@@ -156,6 +157,21 @@ def test_what_cannot_be_judged_is_refused_at_once(run, made, talk, words, code):
     result = run("live", *line, *model)
     assert (result.code, result.out) == (code, "")
     assert 1 <= len(result.err.splitlines()) <= 2
+
+
+def test_a_session_without_a_window_is_an_error_and_writes_no_table(run, made):
+    soundfile.write("short.wav", np.ones(800) * 0.1, RATE)
+    result = run("live", "--audio", "short.wav", "--model", made / "svm.joblib", "--record", "live.parquet")
+    assert (result.code, result.out) == (3, "")
+    assert "short.wav" in result.err.splitlines()[-1]
+    assert not Path("live.parquet").exists()
+
+
+@pytest.mark.parametrize(("terminal", "is_drawn"), [("xterm", True), ("dumb", False), ("", True)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, terminal, is_drawn):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", terminal)
+    assert listening._can_draw() is is_drawn
 
 
 def test_a_dry_run_opens_the_sources_and_judges_nothing(run, made, talk):
