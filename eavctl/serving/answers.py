@@ -19,6 +19,7 @@ import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.live.answering import Judge, to_json
+from eavctl.live.needs import Needs
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.inputs import find_inputs
 from eavctl.predicting.predicted import Predicted, collected
@@ -101,19 +102,8 @@ class Answers:
             "classes": list(self.predictor.classes),
             "modalities": list(self.predictor.modalities),
             "window_s": self.predictor.window_s,
-            "window": self._needs(),
+            "window": None if self.predictor.normalize else Needs.of(self.predictor)._asdict(),
             "card": path.card if isinstance(path, PackagedModel) else None,
-        }
-
-    def _needs(self) -> dict[str, float] | None:
-        """What windows of streams must have; None where the model judges no single windows."""
-        if self.predictor.normalize:
-            return None
-        recipes = [stream.recipe for stream in self.predictor.streams]
-        return {
-            "seconds": self.predictor.window_s,
-            "frames": max([1, *(r.settings.get("n_frames", 1) for r in recipes if r.modality == "video")]),
-            "margin_s": max(each.margin_s for each in recipes),
         }
 
     @property

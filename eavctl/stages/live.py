@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
+from eavctl.extraction.recipe import noting
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
-from eavctl.live.frame_track import FrameTrack
+from eavctl.live.needs import Needs
 from eavctl.live.quality import Quality, QualityController
 from eavctl.live.session import Answered, Session
 from eavctl.live.settings import LiveSettings
 from eavctl.live.sources.uri import open_source
 from eavctl.live.synchroniser import Synchroniser
-from eavctl.live.tracks import SampledTrack, Track
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
@@ -137,8 +137,9 @@ def open_live(
     predictor.warm_up()
     opened: list[Source] = []
     try:
-        for modality, uri in sources.items():
-            opened.append(_opened(predictor, modality, uri))
+        with noting() as odd:
+            for modality, uri in sources.items():
+                opened.append(_opened(predictor, modality, uri))
         _check_speed(opened, settings)
         session = _session(predictor, opened, settings)
     except BaseException:
@@ -146,7 +147,7 @@ def open_live(
             source.close()
         raise
     uris = tuple(dict.fromkeys(sources.values()))
-    return LiveRun(predictor, session, settings, uris, _notes(predictor, settings), keep)
+    return LiveRun(predictor, session, settings, uris, (*odd, *_notes(predictor, settings)), keep)
 
 
 def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
@@ -166,25 +167,15 @@ def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
 
 
 def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSettings) -> Session:
-    hop_s = settings.hop_of(predictor.window_s)
-    recipes = [stream.recipe for stream in predictor.streams]
-    margins = {each.modality: 0.0 for each in recipes}
-    for each in recipes:
-        margins[each.modality] = max(margins[each.modality], each.margin_s)
-    is_seen = any(source.modality == "video" for source in sources)
-    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video" and is_seen]
-    best = Quality(max(frames, default=0), None, hop_s)
-    kept_s = predictor.window_s + hop_s + WAITING_S
-    tracks = {
-        each.modality: _track(each, predictor.window_s, kept_s + margins[each.modality], best.frames)
-        for each in sources
-    }
+    needs = Needs.of(predictor)
+    hop_s = settings.hop_of(needs.seconds)
+    tracks = {each.modality: needs.track(each, hop_s + WAITING_S) for each in sources}
     synchroniser = Synchroniser(
         tracks,
-        predictor.window_s,
+        needs.seconds,
         hop_s,
         settings.tolerance,
-        margins,
+        needs.margins,
         skip=not all(source.is_recorded for source in sources),
         patience_s=None if any(source.can_stall for source in sources) else math.inf,
     )
@@ -196,15 +187,9 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         again.close()
         raise SourceError(f"{source.name}: came back with another rate or other channels; begin anew")
 
+    best = Quality(needs.frames if "video" in tracks else 0, None, hop_s)
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
     return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
-
-
-def _track(source: Source, window_s: float, kept_s: float, frames: int) -> Track:
-    if source.modality == "video":
-        return FrameTrack(frames, window_s, source.rate, source.is_recorded, source.name)
-    n_chans = len(source.ch_names) if source.modality == "eeg" else None
-    return SampledTrack(n_chans, source.rate, kept_s, source.ch_names, source.name)
 
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
