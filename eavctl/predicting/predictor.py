@@ -344,12 +344,10 @@ class Predictor:
         """
         if not described.segments:
             raise SignalError(f"{described.name}: {described.rejected[0].reason}")
-        proba = None
+        judgement = self._judgement(described, described.segments)
         if smooth is not None:
-            mean = self.model.predict_proba(self._features(described.segments)).mean(axis=0)
-            proba = np.broadcast_to(smooth(mean), (len(described.segments), len(mean)))
-        (row,) = self._rows(described, each_segment=False, proba=proba)
-        return row
+            judgement = judgement._replace(proba=smooth(judgement.proba.mean(axis=0))[None])
+        return self._row(described, described.segments, judgement, described.keys["sample_id"])
 
     def _rows(
         self, recording: DescribedRecording, each_segment: bool, proba: np.ndarray | None = None
@@ -358,7 +356,8 @@ class Predictor:
 
         Parameters
         ----------
-        proba : of the segments, (n_segments, n_classes), where they are known; else the model gives them.
+        proba : of the segments, (n_segments, n_classes), where a model of one stream was adapted to them;
+            else the model gives them.
         """
         if not recording.segments:
             return
@@ -373,25 +372,25 @@ class Predictor:
             yield self._row(recording, [segment], judgement, f"{whole}@{segment.start:09.3f}")
 
     def _judgement(
-        self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None
+        self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None = None
     ) -> _Judgement:
         x = self._features(segments)
-        proba = self.model.predict_proba(x) if proba is None else proba
+        proba, weights = self._outputs(x) if proba is None else (proba, np.ones((len(x), 1)))
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
-        return _Judgement(proba, self._weights(x), self._doubts.distances(x))
+        return _Judgement(proba, weights, self._doubts.distances(x))
 
     def _features(self, segments: Sequence[Segment]) -> Any:
         """The features of segments as the model takes them."""
         return streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
 
-    def _weights(self, x: Any) -> np.ndarray:
-        """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
-        if not self.is_fusion:
-            return np.ones((len(x), 1))
-        if not hasattr(self.model.predictor, "weights"):
-            return np.full(x.present.shape, np.nan)
-        return np.asarray(self.model.predictor.weights(x))
+    def _outputs(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities of each segment, and weight of each stream in it; NaN where the model has none."""
+        if self.is_fusion and hasattr(self.model.predictor, "proba_and_weights"):
+            proba, weights = self.model.predictor.proba_and_weights(x)
+            return proba, weights
+        unknown = np.full(x.present.shape, np.nan) if self.is_fusion else np.ones((len(x), 1))
+        return self.model.predict_proba(x), unknown
 
     def _row(
         self,

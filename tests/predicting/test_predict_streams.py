@@ -47,6 +47,9 @@ class StandIn:
         found = np.exp(2 * (logits * self.weights(x)[:, :, None]).sum(axis=1))
         return found / found.sum(axis=1, keepdims=True)
 
+    def proba_and_weights(self, x: Streams) -> tuple[np.ndarray, np.ndarray]:
+        return self.predict_proba(x), self.weights(x)
+
     def decide(self, proba: np.ndarray) -> np.ndarray:
         return proba.argmax(axis=-1)
 
