@@ -122,7 +122,7 @@ class Session:
             {"wait": (window.ready - window.end) / self._clock.speed, **answer.seconds, "total": latency_s}
         )
         if self._controller is not None:
-            changed = self._controller.observe(latency_s, answer.seconds) or ""
+            changed = self._controller.observe(latency_s, answer.costs) or ""
             with self._changed:
                 self._synchroniser.set_quality(self._controller.quality)
         return Answered(answer, latency_s, quality, changed)

@@ -16,7 +16,7 @@ from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
-from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.describing import describe_recordings, describe_window
 from eavctl.predicting.doubts import Doubts
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import (
@@ -310,7 +310,8 @@ class Predictor:
 
         Returns
         -------
-        The window as features. Where no stream can judge it, it has no segments, and ``rejected`` says why.
+        The window as features, and the seconds that each modality took. Where no stream can judge it, it has
+        no segments, and ``rejected`` says why.
 
         Raises
         ------
@@ -325,8 +326,8 @@ class Predictor:
         self.check_windows()
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
         window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts, absent=absent)
-        (described,) = self.describe([window])
-        return described
+        self.find_weights()
+        return describe_window(window, self.streams)
 
     def judge_described_window(
         self, described: DescribedRecording, smooth: Callable[[np.ndarray], np.ndarray] | None = None

@@ -143,7 +143,7 @@ class FusionModel:
         """What `predict_proba` and `weights` give, at the cost of one of them."""
         _check(x, self._design)
         outputs = [forward(network.logits_and_weights, x) for network in self._networks]
-        logits, weights = zip(*(np.split(each, [len(self.classes_)], axis=1) for each in outputs), strict=True)
+        logits, weights = np.split(np.array(outputs), [len(self.classes_)], axis=2)  # members first
         proba = [calibrate(each) for each, calibrate in zip(logits, self._calibrations, strict=True)]
         return np.mean(proba, axis=0), np.mean(weights, axis=0)
 
