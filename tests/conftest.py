@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
@@ -25,6 +27,13 @@ MUST_HAVE_RECORDINGS = os.environ.pop("EAVCTL_REQUIRE_DATA", "") == "1"
 NO_RECORDINGS = f"no recordings in {RECORDINGS}: set EAVCTL_TEST_DATA"
 
 
+def lack(what: str) -> NoReturn:
+    """Skip a test for want of something, or let it fail, with ``EAVCTL_REQUIRE_DATA=1``."""
+    if MUST_HAVE_RECORDINGS:
+        pytest.fail(what)
+    pytest.skip(what)
+
+
 @pytest.fixture(scope="session")
 def recordings() -> Path:
     """Where real recordings are looked for, whether there are some or not."""
@@ -38,8 +47,17 @@ def shared_data() -> Path:
     Where there is none the test is skipped, or, with ``EAVCTL_REQUIRE_DATA=1``, an error.
     """
     if not RECORDINGS.is_dir():
-        (pytest.fail if MUST_HAVE_RECORDINGS else pytest.skip)(NO_RECORDINGS)
+        lack(NO_RECORDINGS)
     return RECORDINGS
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Path of the browser that tests of pages drive; where there is none, as `shared_data`."""
+    path = shutil.which("chromium")
+    if path is None or find_spec("playwright") is None:
+        lack("no chromium, or no playwright, which drives it")
+    return path
 
 
 @pytest.fixture(scope="session")
@@ -48,7 +66,7 @@ def lsl() -> Any:
     try:
         import pylsl
     except (ImportError, RuntimeError) as error:
-        (pytest.fail if MUST_HAVE_RECORDINGS else pytest.skip)(f"no Lab Streaming Layer: {error}")
+        lack(f"no Lab Streaming Layer: {error}")
     from eavctl.live.lsl_library import quieten_lsl
 
     quieten_lsl(pylsl)

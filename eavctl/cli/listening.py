@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,6 +36,8 @@ def listen(
     as_json: bool = False,
 ) -> None:
     """Judge live sources and print the answers; parameters are the options of ``eavctl live``."""
+    from eavctl.live.lsl_library import load_lsl, quieten_lsl
+    from eavctl.live.sources.uri import scheme_of
     from eavctl.stages.live import open_live
 
     found = find_model(model, weights)
@@ -42,6 +45,8 @@ def listen(
     guard(
         [Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force
     )
+    if any(scheme_of(uri) == "lsl" for uri in sources.values()):
+        quieten_lsl(load_lsl("lsl"))  # it would write into the view
     run = open_live(sources, found, settings, weights=weights, abstain=abstain, keep=record is not None)
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
@@ -100,7 +105,8 @@ def _view(run: LiveRun) -> None:
 
     from eavctl.live.view import View
 
-    view = View(run.predictor, run.session, f"{run.predictor.path}: {run.name}")
+    names = " + ".join(os.path.basename(uri) if os.path.exists(uri) else uri for uri in run.sources)
+    view = View(run.predictor, run.session, f"{run.predictor.path}: {names}")
     with Live(view, screen=True, refresh_per_second=UPDATES, transient=True):
         for answered in run.answers():
             view.add(answered)

@@ -24,7 +24,7 @@ class LiveAnswer(NamedTuple):
     Parameters
     ----------
     name : of the session, such as the names of its sources.
-    start, end : seconds since the begin of the session.
+    start, end : seconds since the start of the session's first window.
     window : the window itself, its times on the session's clock.
     row : the prediction; None where there is none, for the ``reason``.
     seconds : that computing took, by stage: ``features`` and ``model``.
@@ -39,8 +39,8 @@ class LiveAnswer(NamedTuple):
     row: Row | None
     reason: str
     seconds: Mapping[str, float]
-    costs: Mapping[str, float]
-    notes: tuple[str, ...]
+    costs: Mapping[str, float] = {}
+    notes: tuple[str, ...] = ()
 
 
 class Judge:
@@ -50,11 +50,13 @@ class Judge:
     ----------
     predictor : with a loaded model.
     name : of the session.
-    begin : of the session, on its clock; answers count from there.
     smooth : time constant in seconds over which probabilities are smoothed; 0 for none.
+    begin : time on the session's clock from which answers count; None for the start of the first window.
     """
 
-    def __init__(self, predictor: Predictor, name: str, begin: float, smooth: float = 0.0) -> None:
+    def __init__(
+        self, predictor: Predictor, name: str, smooth: float = 0.0, begin: float | None = None
+    ) -> None:
         self._predictor, self._name, self._begin = predictor, name, begin
         self._smoothing = Smoothing(smooth) if smooth else None
         self._noted: set[str] = set()
@@ -71,6 +73,8 @@ class Judge:
             absent = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
             reason = str(error) if window.signals else absent
         seconds = {"features": features_s, "model": perf_counter() - began - features_s}
+        if self._begin is None:
+            self._begin = window.start
         start, end = (round(time - self._begin, ROUNDING) for time in (window.start, window.end))
         if row is not None:
             keys = {"sample_id": f"{self._name}@{start:09.3f}", "clip_id": self._name}

@@ -57,7 +57,8 @@ class Source(Protocol):
     modality : ``audio``, ``eeg`` or ``video``.
     rate : samples a second as the source states it; frames a second of video.
     ch_names : of EEG; else empty.
-    is_recorded : whether it is a file, which begins when the session begins.
+    is_recorded : whether it is a file or a pipe: it begins when the session begins, and can wait.
+    can_stall : whether it is anything but a file.
     lost : samples or frames that came but were dropped in the source, because `chunks` was not read in time
         or the device said so. They are gaps in the stamps as well.
     """
@@ -67,6 +68,7 @@ class Source(Protocol):
     rate: float
     ch_names: Sequence[str]
     is_recorded: bool
+    can_stall: bool
     lost: int
 
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -85,14 +86,14 @@ class SourceClock:
         self._zero: float | None = None  # steady stamp at which the offset is `_level`
         self._level = 0.0
         self._slope = 0.0
-        self._newest = -np.inf
+        self._newest = -math.inf
         self._current = _Least(0.0, 0.0, 0.0)
         self._past: deque[_Least] = deque(maxlen=LINE_S)
 
     @property
     def offset(self) -> float:
-        """Session's time minus steady stamp, at the newest stamp; seconds."""
-        return 0.0 if self._zero is None else self._level + self._slope * (self._newest - self._zero)
+        """Session's time minus the source's, at the newest stamp; seconds."""
+        return 0.0 if self._zero is None else self.session_of(self._newest) - self._newest + self._shift
 
     @property
     def drift_ppm(self) -> float:
@@ -116,10 +117,10 @@ class SourceClock:
         if jumped:
             self.jump(stamp, captured)
             late = 0.0
-        self._newest = max(self._newest, self.steady(stamp))
         self._level += min(late, 0.0)
         self.delay += SMOOTHING * (max(late, 0.0) - self.delay)
         steady = self.steady(stamp)
+        self._newest = max(self._newest, steady)
         return self._note(_Least(captured, steady, captured - steady)) or jumped
 
     def steady(self, stamp: float) -> float:
@@ -151,8 +152,9 @@ class SourceClock:
 
     def _note(self, seen: _Least) -> bool:
         """Keep the least delay of each second; return whether all delays have become longer."""
-        if seen.captured < np.floor(self._current.captured) + 1:
-            if self._lead(seen) < self._lead(self._current):
+        second = math.floor(self._current.captured)
+        if seen.captured < second + 1:
+            if seen.captured >= second and self._lead(seen) < self._lead(self._current):
                 self._current = seen
             return False
         self._past.append(self._current)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from eavctl.errors import DataError
 from eavctl.live.answering import Judge, LiveAnswer
-from eavctl.live.chunk import Source, SourceError
+from eavctl.live.chunk import Chunk, Source, SourceError
 from eavctl.live.clocks import MonotonicClock
 from eavctl.live.latencies import Latencies
 from eavctl.live.quality import Quality, QualityController
@@ -69,13 +69,9 @@ class Session:
         self._changed, self._is_over = threading.Condition(), False
         self._quality = controller.quality if controller else None
         self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
+        self._faults: list[str] = []
         self._begin = clock.now()
         self.latencies = Latencies()
-
-    @property
-    def begin(self) -> float:
-        """The session's begin on its clock."""
-        return self._begin
 
     def status(self) -> Status:
         """What the synchroniser knows of each source, and its counts."""
@@ -94,6 +90,8 @@ class Session:
         try:
             while (window := self._next_window()) is not None:
                 yield self._answered(judge(window))
+            if self._faults and not self.status().windows:
+                raise SourceError(self._faults[0])
         finally:
             self.close()
 
@@ -123,8 +121,9 @@ class Session:
         )
         if self._controller is not None:
             changed = self._controller.observe(latency_s, answer.costs) or ""
+            self._quality = self._controller.quality
             with self._changed:
-                self._synchroniser.set_quality(self._controller.quality)
+                self._synchroniser.set_quality(self._quality)
         return Answered(answer, latency_s, quality, changed)
 
     # --- sources ------------------------------------------------------------------------------------------
@@ -134,9 +133,7 @@ class Session:
         while source is not None and not self._is_over:
             try:
                 for chunk in source.chunks(self._clock, self._begin):
-                    with self._changed:
-                        self._synchroniser.push(source.modality, chunk)
-                        self._changed.notify()
+                    self._push(source, chunk)
                 self._tell_end(source.modality, "")
                 return
             except SourceError as error:
@@ -146,6 +143,16 @@ class Session:
                 self._tell_end(source.modality, f"{type(error).__name__}: {error}")
                 return
 
+    def _push(self, source: Source, chunk: Chunk) -> None:
+        """Push a chunk; one of a file once there is room, so that a slow judge loses nothing of it."""
+        with self._changed:
+            while (
+                source.is_recorded and not self._is_over and not self._synchroniser.has_room(source.modality)
+            ):
+                self._changed.wait(IDLE_S)
+            self._synchroniser.push(source.modality, chunk)
+            self._changed.notify_all()
+
     def _opened_again(self, source: Source) -> Source | None:
         """The device that broke, once it is back; None if it is a file, or the session is over."""
         source.close()
@@ -153,18 +160,23 @@ class Session:
             self._clock.wait(RETRY_S)
             with contextlib.suppress(DataError):
                 again = self._reopen(source)
-                self._sources.append(again)
-                return again
+                with self._changed:
+                    self._sources.append(again)
+                    if not self._is_over:
+                        return again
+                again.close()
         return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
         with self._changed:
+            self._faults += [reason] if reason else []
             self._synchroniser.ended(modality, reason, self._clock.now())
             self._changed.notify()
 
     def close(self) -> None:
         """End the sources and their threads."""
-        self._is_over = True
+        with self._changed:
+            self._is_over = True
         self._clock.stop()
         for source in tuple(self._sources):
             source.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from eavctl.live.chunk import Chunk
+from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.quality import Quality
 from eavctl.live.status import ModalityStatus, State, Status
 from eavctl.live.tracks import Track
@@ -28,8 +28,7 @@ class Synchroniser:
     or ended have data up to its end, and ``tolerance_s`` after its end at the latest. A modality is in the
     window if its data lack no more than ``tolerance_s`` of it at the start, at the end, and inside; where
     they lack some at the end, the window's data begin earlier by as much. A modality is stalled while its
-    data end more than ``tolerance_s`` ago; no window waits for it. A modality that is the only one is awaited
-    for 0.5 s, or a hop, if that is less.
+    data end more than ``tolerance_s`` ago; no window waits for it.
 
     Parameters
     ----------
@@ -38,6 +37,8 @@ class Synchroniser:
     tolerance_s : see above.
     margin_s : by modality, seconds before the window that its signal has in addition, as far as there are.
     skip : give the newest complete window, and leave out those before it; False gives all.
+    patience_s : seconds after its end for which a window waits for a modality; infinity for files, which never
+        stall. None is the tolerance; for a modality alone, 0.5 s, or a hop if that is less.
     """
 
     def __init__(
@@ -48,11 +49,13 @@ class Synchroniser:
         tolerance_s: float = TOLERANCE_S,
         margin_s: Mapping[str, float] = MARGIN_S,
         skip: bool = True,
+        patience_s: float | None = None,
     ) -> None:
         self._tracks = tracks
         self._window_s, self._hop_s, self._tolerance_s = window_s, hop_s, tolerance_s
-        # A modality alone has none to meet: however late it is by itself, it is awaited.
-        self._patience_s = tolerance_s if len(tracks) > 1 else max(tolerance_s, min(STALLED_S, hop_s))
+        if patience_s is None:  # a modality alone has none to meet: however late it is, it is awaited
+            patience_s = tolerance_s if len(tracks) > 1 else max(tolerance_s, min(STALLED_S, hop_s))
+        self._patience_s = patience_s
         self._margin_s, self._skip = margin_s, skip
         self._start: float | None = None  # of the next window
         self._origin, self._number = 0.0, 0  # that window is so many hops after the origin
@@ -63,7 +66,14 @@ class Synchroniser:
         self._n_absent = dict.fromkeys(tracks, 0)
 
     def push(self, modality: str, chunk: Chunk) -> None:
-        """Take what the source of a modality gave; one that had ended is back."""
+        """Take what the source of a modality gave; one that had ended is back.
+
+        Raises
+        ------
+        SourceError : its time is not finite.
+        """
+        if not (math.isfinite(chunk.captured) and math.isfinite(chunk.stamp or 0.0)):
+            raise SourceError(f"{modality}: a chunk whose time is not finite")
         self._ended.pop(modality, None)
         self._tracks[modality].push(chunk)
         if self._start is None and all(track.first is not None for track in self._tracks.values()):

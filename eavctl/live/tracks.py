@@ -205,7 +205,7 @@ class SampledTrack:
         """Append a block after what is missing before it."""
         has_jumped = self.clock.observe(block.stamp, block.captured) or has_jumped
         ahead = self.clock.steady(block.stamp) - times.next
-        if has_jumped and abs(ahead) <= NEAR_S:
+        if has_jumped and ahead <= NEAR_S:
             self.clock.rebase(block.stamp, times.next)
         elif ahead > times.tolerance:
             self._skip(round(ahead / times.period), block.data[..., 0], times)

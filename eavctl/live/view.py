@@ -79,13 +79,13 @@ class View:
     def _bars(self, answered: Answered) -> Table:
         row = answered.answer.row
         table = Table.grid(padding=(0, 2))
+        table.add_row("", "", "", Text(f"the last {COURSE_S:.0f} s".rjust(PLACES), style="dim"))
         for i, name in enumerate(self._predictor.classes):
             share = 0.0 if row is None else float(row.proba[i])
             colour = COLOURS[i % len(COLOURS)]
             bar = Text(_bar(share), style=colour if row is not None else "dim")
             course = Text(self._course_of(i, answered.answer.end), style=colour)
             table.add_row(printable(name), bar, "" if row is None else f"{share:.0%}", course)
-        table.add_row("", "", "", Text(f"the last {COURSE_S:.0f} s", style="dim"))
         return table
 
     def _course_of(self, i: int, now: float) -> str:

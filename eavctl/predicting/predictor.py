@@ -172,13 +172,14 @@ class Predictor:
     def window_s(self) -> float:
         """Length of a window to judge, in seconds.
 
-        That of the segments; else the longest recording of the training, to 0.1 s; else 3 s.
+        That of the segments; else the middle between the training's shortest and longest recording, to 0.1 s;
+        else 3 s.
         """
         segments = [stream.recipe.segment for stream in self.streams if stream.recipe.segment]
         if segments:
             return max(segments)
-        longest = round(self.confidence.lengths[1], 1) if self.confidence.lengths else 0.0
-        return longest or WINDOW_S
+        lengths = self.confidence.lengths
+        return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S
 
     def for_windows(self) -> Predictor:
         """The same predictor for windows of `window_s` seconds: each is one segment, and a row of its own.

@@ -72,16 +72,17 @@ class Answers:
 
     def warm_up(self) -> None:
         """Describe noise, so that the first request need not wait for imports and encoders."""
-        if "audio" not in self.predictor.modalities:
-            return
-        noise = np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * WARM_UP_RATE))
-        signal = noise.astype(np.float32)
-        with contextlib.suppress(EavctlError):  # it holds no speech, so that features are apart
-            self.predictor.judge_window({"audio": Signal(signal, WARM_UP_RATE)})
         for recipe in (stream.recipe for stream in self.predictor.streams):
-            if recipe.modality == "audio":
-                with contextlib.suppress(EavctlError):
-                    recipe.compute(signal, WARM_UP_RATE)
+            if recipe.modality != "audio":
+                continue
+            rate = recipe.entry.facts["rate"] or WARM_UP_RATE
+            noise = (
+                np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * rate)).astype(np.float32)
+            )
+            with contextlib.suppress(EavctlError):  # it holds no speech, so that features are apart
+                self.predictor.judge_window({"audio": Signal(noise, rate)})
+            with contextlib.suppress(EavctlError):
+                recipe.compute(noise, rate)
 
     def answer(self, request: Message) -> Message:
         """Answer a request by its ``job``.
@@ -205,7 +206,7 @@ class Answers:
 
     def _window(self, request: Message) -> Message:
         """Judge a window of a stream; its latency is the stream's to say."""
-        judge = Judge(self._for_windows, request.header["name"], request.header["begin"])
+        judge = Judge(self._for_windows, request.header["name"], begin=request.header["begin"])
         answer = judge(from_message(request))
         found = to_json(self._for_windows, answer, 0.0, None)
         return _body(JSON, json.dumps(found, allow_nan=False).encode())

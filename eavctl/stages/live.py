@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +10,7 @@ from typing import Any
 
 from eavctl.errors import DataError, UsageError
 from eavctl.live.answering import Judge, to_json
-from eavctl.live.chunk import Source
+from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
 from eavctl.live.frame_track import FrameTrack
 from eavctl.live.quality import Quality, QualityController
@@ -34,7 +35,7 @@ class LiveRun:
     predictor : that judges.
     session : of the sources.
     settings : of the session.
-    name : the sources' names.
+    sources : their URIs.
     notes : what limits the answers, in sentences.
     keeps : whether answers are kept for `predicted`.
     """
@@ -42,11 +43,16 @@ class LiveRun:
     predictor: Predictor
     session: Session
     settings: LiveSettings
-    name: str
+    sources: tuple[str, ...]
     notes: tuple[str, ...] = ()
     keeps: bool = False
     _rows: list[Row] = field(default_factory=list)
     _rejected: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """Of the session: its sources."""
+        return " + ".join(self.sources)
 
     def answers(self) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended.
@@ -55,7 +61,7 @@ class LiveRun:
         ------
         SourceError : every source broke before there was a window.
         """
-        judge = Judge(self.predictor, self.name, self.session.begin, self.settings.smooth)
+        judge = Judge(self.predictor, self.name, self.settings.smooth)
         for answered in self.session.answers(judge):
             if self.keeps:
                 self._keep(answered)
@@ -133,8 +139,8 @@ def open_live(
         for source in opened:
             source.close()
         raise
-    name = " + ".join(dict.fromkeys(sources.values()))
-    return LiveRun(predictor, session, settings, name, _notes(predictor, settings), keep)
+    uris = tuple(dict.fromkeys(sources.values()))
+    return LiveRun(predictor, session, settings, uris, _notes(predictor, settings), keep)
 
 
 def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
@@ -159,7 +165,8 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
     margins = {each.modality: 0.0 for each in recipes}
     for each in recipes:
         margins[each.modality] = max(margins[each.modality], each.margin_s)
-    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video"]
+    is_seen = any(source.modality == "video" for source in sources)
+    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video" and is_seen]
     best = Quality(max(frames, default=0), None, hop_s)
     kept_s = predictor.window_s + hop_s + WAITING_S
     tracks = {
@@ -173,10 +180,15 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         settings.tolerance,
         margins,
         skip=not all(source.is_recorded for source in sources),
+        patience_s=None if any(source.can_stall for source in sources) else math.inf,
     )
 
     def reopen(source: Source) -> Source:
-        return _opened(predictor, source.modality, source.name)
+        again = _opened(predictor, source.modality, source.name)
+        if (again.rate, again.ch_names) == (source.rate, source.ch_names):
+            return again
+        again.close()
+        raise SourceError(f"{source.name}: came back with another rate or other channels; begin anew")
 
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
     return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)

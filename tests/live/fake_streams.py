@@ -54,6 +54,7 @@ def frames(
 
 
 def picture(number: int) -> Picture:
+    """A frame whose pixels are its number and the side that was asked for."""
     return lambda side: np.full((2, 2, 3), (number // 256, number % 256, side or 0), np.uint8)
 
 
@@ -83,7 +84,7 @@ def run(synchroniser: Synchroniser, deliveries: list[Delivery], poll_s: float = 
 
 def finish(synchroniser: Synchroniser, now: float) -> list[Window]:
     """What comes after all sources ended."""
-    return _all(synchroniser, now)
+    return list(_all(synchroniser, now))
 
 
 def _all(synchroniser: Synchroniser, now: float) -> Iterator[Window]:

@@ -52,6 +52,7 @@ def test_a_clock_that_jumps_is_followed_at_once(jump_s):
     assert clock.jumps == 1
     assert np.abs(errors).max() < 0.05
     assert np.abs(errors[40:]).max() < 0.005
+    assert clock.offset == pytest.approx(5e4 - jump_s, abs=0.005)
 
 
 def test_a_clock_that_stood_still_is_followed_when_all_its_stamps_stay_late():

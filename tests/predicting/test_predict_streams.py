@@ -536,7 +536,29 @@ def test_a_modality_that_is_absent_from_a_window_is_so_for_the_given_reason():
     assert list(row.weights) == ["audio"]
     assert row.absent == (AbsentStream("eeg", "stalled for 1.2 s", 1.0), AbsentStream("video", "", 1.0))
     assert described.faults == ()
+    assert list(described.seconds) == ["audio"]
     nothing = predictor.describe_window({}, {"eeg": "stalled for 1.2 s", "video": "late by 110 ms"})
     assert nothing.segments == ()
     with pytest.raises(SignalError, match=r"eeg: stalled for 1\.2 s; video: late by 110 ms"):
         predictor.judge_described_window(nothing)
+
+
+def test_a_window_has_the_features_of_a_file_and_notes_on_what_is_odd(tmp_path):
+    rng = np.random.default_rng(1)
+    sound = rng.normal(scale=0.1, size=16000).astype(np.float32)
+    brain = rng.normal(scale=20, size=(10, 500))
+    brain[1] = 0
+    names = ["Fz", "Cz", "Pz", "Oz", "F3", "F4", "C3", "C4", "P3", "P4"]
+    predictor = Predictor(model_of(STREAMS), "m.pt")
+    window = {"eeg": (brain, 500.0, names), "audio": (sound, 16000)}
+    described = predictor.describe_window(window)
+    assert set(described.seconds) == {"eeg", "audio"}
+    assert min(described.seconds.values()) > 0
+    (note,) = described.notes
+    assert "Cz" in note
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    alone = predictor.describe_window({"audio": (sound, 16000)})
+    (file,) = predictor.describe(predictor.find(tmp_path / "a.wav"))
+    of_window, of_file = (each.segments[0].inputs[1] for each in (alone, file))
+    np.testing.assert_array_equal(of_window, of_file)
+    np.testing.assert_array_equal(described.segments[0].inputs[1], of_file)

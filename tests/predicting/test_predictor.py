@@ -194,10 +194,10 @@ def test_a_window_of_the_models_length_is_one_segment(made: Path) -> None:
 
 
 def test_without_segments_a_window_has_a_length_of_the_training() -> None:
-    """That of the longest recording, for which the accuracy of answers is known."""
+    """One for which the accuracy of answers is known."""
     predictor = Predictor.load("speech-small")
-    longest = predictor.confidence.lengths[1]
-    assert predictor.window_s == pytest.approx(longest, abs=0.05)
+    shortest, longest = predictor.confidence.lengths
+    assert shortest < predictor.window_s < longest
     clip = np.random.default_rng(0).normal(scale=0.1, size=round(predictor.window_s * RATE) + 7)
     row = Row(
         "", {}, 0.0, predictor.window_s, np.eye(len(predictor.classes))[0], predictor.classes[0], {}, ()

@@ -23,6 +23,7 @@ class BaseSource(ABC):
     rate: float
     ch_names: Sequence[str] = ()
     is_recorded = False
+    can_stall = True
 
     def __init__(self, name: str) -> None:
         self.name = name

@@ -33,6 +33,7 @@ class SampledPlayer(BaseSource):
     """
 
     is_recorded = True
+    can_stall = False
 
     def __init__(
         self, name: str, data: np.ndarray, rate: float, ch_names: Sequence[str] = (), start: float = 0.0
@@ -64,6 +65,7 @@ class FilmPlayer(BaseSource):
 
     modality = "video"
     is_recorded = True
+    can_stall = False
 
     def __init__(self, name: str, path: str) -> None:
         from eavctl.signals.containers import start_of

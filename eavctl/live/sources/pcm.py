@@ -20,9 +20,9 @@ from eavctl.settings import Within
 CHUNK_S = 0.02
 SAMPLE = np.dtype("<i2")
 FULL_SCALE = 32768
-# A program that writes a file, not a device, is held back to the speed of the clock. A pipe may hold 2 s that
-# were captured while models were loading, and a device's clock may be fast by much less than 0.1 %.
-AHEAD_S, FASTEST = 3.0, 1.001
+# What a pipe holds at the begin was captured while models were loading. From then on a program that writes a
+# file, not a device, is held back to the speed of the clock; a device's may be fast by much less than 0.1 %.
+BACKLOG_S, FASTEST = 3.0, 1.001
 
 
 class PcmStream(BaseSource):
@@ -37,6 +37,7 @@ class PcmStream(BaseSource):
     """
 
     modality = "audio"
+    is_recorded = True  # a pipe holds what is not read yet: nothing of it need be skipped
 
     def __init__(self, name: str, descriptor: int, rate: float, channels: int) -> None:
         super().__init__(name)
@@ -45,30 +46,38 @@ class PcmStream(BaseSource):
 
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """See `eavctl.live.chunk.Source`; a sample was captured when it was read, at the latest."""
-        size = self._channels * SAMPLE.itemsize
-        started, n_given = clock.now(), 0
-        for content in self._blocks(size * max(round(CHUNK_S * self.rate), 1)):
-            whole = content[: len(content) // size * size]
-            samples = np.frombuffer(whole, SAMPLE).reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
-            if not len(samples):
-                return
-            yield Chunk(samples / np.float32(FULL_SCALE), clock.now() - len(samples) / self.rate)
+        began, n_given = None, 0
+        for content in self._blocks(self._channels * SAMPLE.itemsize):
+            samples = (
+                np.frombuffer(content, SAMPLE).reshape(-1, self._channels).mean(axis=1, dtype=np.float32)
+            )
+            seconds = len(samples) / self.rate
+            began = clock.now() - seconds if began is None else began
             n_given += len(samples)
-            self._wait_until(clock, started + (n_given / self.rate - AHEAD_S) / FASTEST)
+            self._wait_until(clock, began + n_given / self.rate / FASTEST)
+            yield Chunk(samples / np.float32(FULL_SCALE), clock.now() - seconds)
 
     def _blocks(self, size: int) -> Iterator[bytes]:
-        """Blocks of that many bytes, and at the end of the stream the rest."""
-        block = b""
+        """Samples of so many bytes: what the pipe holds, and then blocks of 20 ms."""
+        block, n_wanted, wait_s = b"", size * round(BACKLOG_S * self.rate), 0.0
         while not self._closed.is_set():
-            if not select.select([self._descriptor], [], [], POLL_S)[0]:
+            found = self._read(n_wanted - len(block), wait_s)
+            if found is None and wait_s:
                 continue
-            found = os.read(self._descriptor, size - len(block))
-            block += found
-            if not found or len(block) == size:
-                yield block
-                block = b""
-            if not found:
+            block += found or b""
+            if not found or len(block) == n_wanted:
+                n_whole = len(block) // size * size
+                if n_whole:
+                    yield block[:n_whole]
+                block = block[n_whole:]
+                n_wanted, wait_s = size * max(round(CHUNK_S * self.rate), 1), POLL_S
+            if found == b"":
                 return
+
+    def _read(self, n_bytes: int, wait_s: float) -> bytes | None:
+        """Up to so many bytes; none at the end of the stream, and None where nothing comes in that time."""
+        is_ready = select.select([self._descriptor], [], [], wait_s)[0]
+        return os.read(self._descriptor, n_bytes) if is_ready else None
 
 
 @register("live sources", "-", modalities=("audio",))

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from eavctl.live.sources.pcm import AHEAD_S, FASTEST, PcmStream
+from eavctl.live.sources.pcm import BACKLOG_S, FASTEST, PcmStream
 
 
 @pytest.fixture
@@ -33,11 +33,11 @@ def test_samples_are_scaled_and_channels_averaged_and_half_a_sample_is_left_out(
     assert np.allclose(samples, [0, 0.25, -1, 200 / 32768] * 1000, atol=1e-7)
     assert {chunk.data.dtype for chunk in chunks} == {np.dtype(np.float32)}
     assert {chunk.stamp for chunk in chunks} == {None}
-    assert max(len(chunk.data) for chunk in chunks) == 320
+    assert len(samples) == 4000
 
 
 def test_samples_were_captured_when_they_were_read_at_the_latest(stream, clock):
-    for chunk in stream(bytes(64000)).chunks(clock, clock.now()):
+    for chunk in stream(bytes(200_000)).chunks(clock, clock.now()):
         assert chunk.captured == pytest.approx(clock.now() - len(chunk.data) / 16000)
 
 
@@ -45,8 +45,9 @@ def test_a_program_that_writes_faster_than_time_passes_is_held_back(stream, cloc
     begin, n_given = clock.now(), 0
     for chunk in stream(bytes(2 * 16000 * 10)).chunks(clock, begin):
         n_given += len(chunk.data)
-        assert n_given / 16000 <= AHEAD_S + FASTEST * (clock.now() - begin) + 0.021
+        assert n_given / 16000 <= BACKLOG_S + FASTEST * (clock.now() - begin) + 0.021
     assert n_given == 160_000
+    assert clock.now() - begin == pytest.approx(10 / FASTEST - BACKLOG_S, abs=0.1)
 
 
 def test_close_ends_a_stream_on_which_nothing_comes(clock):
