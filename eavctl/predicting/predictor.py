@@ -14,6 +14,7 @@ import numpy as np
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
+from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
 from eavctl.predicting.describing import describe_recordings, describe_window
@@ -377,7 +378,10 @@ class Predictor:
         self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None = None
     ) -> _Judgement:
         x = self._features(segments)
-        proba, weights = self._outputs(x) if proba is None else (proba, np.ones((len(x), 1)))
+        with (
+            one_thread()
+        ):  # the same bits on any machine; and beside live sources, threads wait for each other
+            proba, weights = self._outputs(x) if proba is None else (proba, np.ones((len(x), 1)))
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
         return _Judgement(proba, weights, self._doubts.distances(x))

@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
@@ -562,3 +563,22 @@ def test_a_window_has_the_features_of_a_file_and_notes_on_what_is_odd(tmp_path):
     of_window, of_file = (each.segments[0].inputs[1] for each in (alone, file))
     np.testing.assert_array_equal(of_window, of_file)
     np.testing.assert_array_equal(described.segments[0].inputs[1], of_file)
+
+
+def test_networks_judge_on_one_thread_whatever_the_machine_has(monkeypatch):
+    """Sums of several threads differ in the last bits, and beside live sources they wait for each other."""
+    predictor, n_threads = Predictor(model_of(STREAMS), "m.pt"), []
+    judged = predictor.model.predictor.predict_proba
+
+    def counted(x: Streams) -> np.ndarray:
+        n_threads.append(torch.get_num_threads())
+        return judged(x)
+
+    monkeypatch.setattr(predictor.model.predictor, "predict_proba", counted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        predictor.judge_window({"audio": (np.full(16000, 0.1, np.float32), 16000)})
+        assert (n_threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)
