@@ -163,6 +163,10 @@ test-library: install
 test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
+# The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes.
+test-bench: install
+	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py
+
 lint: install
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -193,4 +197,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model test-bench lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

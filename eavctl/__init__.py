@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings as TrainSettings
     from eavctl.datasets.choice import Choice as Choice
     from eavctl.extraction.recipe import Recipe as Recipe
+    from eavctl.live.settings import LiveSettings as LiveSettings
     from eavctl.predicting.predictor import Predictor as Predictor
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
+    from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
     from eavctl.stages.report import make_report as make_report
     from eavctl.stages.show import show as show
@@ -40,6 +42,7 @@ _HOMES = {
     "EncoderChoice": "stages.train_dnn",
     "Evaluation": "training.cross_validation",
     "LinearFitter": "training.linear_fitter",
+    "LiveSettings": "live.settings",
     "Predictor": "predicting.predictor",
     "Recipe": "extraction.recipe",
     "SvmFitter": "training.svm_fitter",
@@ -48,6 +51,7 @@ _HOMES = {
     "extract": "stages.extract",
     "fuse": "stages.fuse",
     "make_report": "stages.report",
+    "open_live": "stages.live",
     "predict": "stages.predict",
     "read_features": "storage.tables",
     "read_predictions": "storage.tables",

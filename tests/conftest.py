@@ -53,16 +53,21 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def chromium() -> str:
-    """Path of the browser that tests of pages drive; where there is none, as `shared_data`."""
+    """Path of the browser that tests of pages drive; without it they are skipped."""
     path = shutil.which("chromium")
-    if path is None or find_spec("playwright") is None:
-        lack("no chromium, or no playwright, which drives it")
+    if path is None:  # no package of Python's, so no machine has it by `make install`
+        pytest.skip("no chromium")
+    if find_spec("playwright") is None:
+        lack("no playwright, which drives chromium")
     return path
 
 
 @pytest.fixture(scope="session")
 def lsl() -> Any:
-    """The module ``pylsl``; where it is missing the test is skipped, or an error as for `shared_data`."""
+    """The module ``pylsl``; where it is missing the test is skipped, or an error as for `shared_data`.
+
+    Where the machine's network carries no stream to itself, the test is skipped.
+    """
     try:
         import pylsl
     except (ImportError, RuntimeError) as error:
@@ -70,6 +75,12 @@ def lsl() -> Any:
     from eavctl.live.lsl_library import quieten_lsl
 
     quieten_lsl(pylsl)
+    name = f"eavctl-probe-{os.getpid()}"
+    outlet = pylsl.StreamOutlet(pylsl.StreamInfo(name, "EEG", 1, 100.0))
+    found = pylsl.resolve_byprop("name", name, timeout=10.0)
+    del outlet
+    if not found:
+        pytest.skip("no loopback of the Lab Streaming Layer")
     return pylsl
 
 

@@ -11,7 +11,14 @@ import benchmarks.__main__ as bench
 from benchmarks import fusion, measure
 
 
-@pytest.mark.parametrize("name", [*bench.NAMES, *bench.BY_NAME_ONLY])
+LONG = {"recordings", "loading", "fusion", "eeg", "live"}  # for `make test-bench`
+NAMES = [
+    pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
+    for name in (*bench.NAMES, *bench.BY_NAME_ONLY)
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_smallest_size_of_each_runs(name):
     with torch.random.fork_rng(devices=[]):
         results = bench.run(name, small=True)

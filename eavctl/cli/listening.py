@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from eavctl.cli.console import emit, emit_result, say, say_plan, warn
 from eavctl.cli.judging import find_model, introduce
+from eavctl.errors import EavctlError
 from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
 
@@ -36,7 +37,6 @@ def listen(
     as_json: bool = False,
 ) -> None:
     """Judge live sources and print the answers; parameters are the options of ``eavctl live``."""
-    from eavctl.live.lsl_library import load_lsl, quieten_lsl
     from eavctl.live.sources.uri import scheme_of
     from eavctl.stages.live import open_live
 
@@ -46,7 +46,7 @@ def listen(
         [Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force
     )
     if any(scheme_of(uri) == "lsl" for uri in sources.values()):
-        quieten_lsl(load_lsl("lsl"))  # it would write into the view
+        _quieten()
     run = open_live(sources, found, settings, weights=weights, abstain=abstain, keep=record is not None)
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
@@ -61,10 +61,19 @@ def listen(
             _finish(run, record)
 
 
+def _quieten() -> None:
+    """Keep liblsl, where it is installed, from writing into the view."""
+    from eavctl.live.lsl_library import load_lsl, quieten_lsl
+
+    with contextlib.suppress(EavctlError):  # told where it is needed
+        quieten_lsl(load_lsl("lsl"))
+
+
 def list_devices(*, as_json: bool) -> None:
     """Print what can be listened to."""
     from eavctl.live.devices import list_devices as find
 
+    _quieten()
     found, reasons = find()
     for reason in reasons:
         warn(reason)

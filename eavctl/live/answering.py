@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eavctl.errors import SignalError
 from eavctl.live.quality import Quality
 from eavctl.live.smoothing import Smoothing
 from eavctl.live.window import Window
@@ -67,11 +66,12 @@ class Judge:
         began = perf_counter()
         described = self._predictor.describe_window(window.signals, window.absent)
         features_s = perf_counter() - began
-        try:
+        if described.segments:
             row = self._predictor.judge_described_window(described, self._smooth(window.end))
-        except SignalError as error:
-            absent = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
-            reason = str(error) if window.signals else absent
+        elif window.signals:
+            reason = described.rejected[0].reason
+        else:
+            reason = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
         seconds = {"features": features_s, "model": perf_counter() - began - features_s}
         if self._begin is None:
             self._begin = window.start

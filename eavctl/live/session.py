@@ -116,9 +116,9 @@ class Session:
     def _answered(self, answer: LiveAnswer) -> Answered:
         window, quality, changed = answer.window, self._quality, ""
         latency_s = (self._clock.now() - window.end) / self._clock.speed
-        self.latencies.add(
-            {"wait": (window.ready - window.end) / self._clock.speed, **answer.seconds, "total": latency_s}
-        )
+        if window.signals:
+            wait_s = (window.ready - window.end) / self._clock.speed
+            self.latencies.add({"wait": wait_s, **answer.seconds, "total": latency_s})
         if self._controller is not None:
             changed = self._controller.observe(latency_s, answer.costs) or ""
             self._quality = self._controller.quality

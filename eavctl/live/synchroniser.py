@@ -37,8 +37,8 @@ class Synchroniser:
     tolerance_s : see above.
     margin_s : by modality, seconds before the window that its signal has in addition, as far as there are.
     skip : give the newest complete window, and leave out those before it; False gives all.
-    patience_s : seconds after its end for which a window waits for a modality; infinity for files, which never
-        stall. None is the tolerance; for a modality alone, 0.5 s, or a hop if that is less.
+    patience_s : seconds after its end for which a window waits for a modality; infinity for files, which
+        never stall. None is the tolerance; for a modality alone, 0.5 s, or a hop if that is less.
     """
 
     def __init__(

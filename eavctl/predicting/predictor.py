@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
+from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
 from eavctl.jobs import one_thread
@@ -29,7 +31,7 @@ from eavctl.predicting.segments import (
     streams_of,
 )
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
-from eavctl.predicting.streams import StreamInput, stream_inputs, with_segment, with_weights
+from eavctl.predicting.streams import StreamInput, noise_for, stream_inputs, with_segment, with_weights
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
 
@@ -378,9 +380,7 @@ class Predictor:
         self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None = None
     ) -> _Judgement:
         x = self._features(segments)
-        with (
-            one_thread()
-        ):  # the same bits on any machine; and beside live sources, threads wait for each other
+        with one_thread():  # the same bits on any machine; beside live sources, threads would wait
             proba, weights = self._outputs(x) if proba is None else (proba, np.ones((len(x), 1)))
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
@@ -429,6 +429,16 @@ class Predictor:
             self._doubts.reasons(distance, float(mean[answer])),
         )
 
+    def warm_up(self) -> None:
+        """Describe and judge noise, so that the first window waits for no import, encoder or filter."""
+        signals = {stream.recipe.modality: noise_for(stream.recipe, self.window_s) for stream in self.streams}
+        for stream in self.streams:
+            with contextlib.suppress(EavctlError):  # noise has neither speech nor a face
+                self.judge_window({stream.recipe.modality: signals[stream.recipe.modality]})
+            if stream.recipe.only_speech:
+                with contextlib.suppress(EavctlError), stream.recipe.open(signals["audio"]) as stretch_of:
+                    replace(stream.recipe, only_speech=False).describe(stretch_of())
+
     # --- notes and JSON ---------------------------------------------------------------------------------
 
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
@@ -445,9 +455,13 @@ class Predictor:
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
 
+    @cached_property
+    def _trained_on(self) -> TrainedOn:
+        return TrainedOn.from_meta(self.model.trained_on)
+
     def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
         """A sentence if the model was trained on these people or recordings, under these or other names."""
-        trained = TrainedOn.from_meta(self.model.trained_on)
+        trained = self._trained_on
         ours = TrainedOn.of_rows(row.keys for row in rows)
         shared = trained.shared_subjects(ours) or trained.shared_clips(ours)
         if not shared and (known := trained.shared_recordings(ours)):

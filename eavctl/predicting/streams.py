@@ -8,9 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from eavctl.errors import DataError, UsageError
+from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
+
+NOISE_SIDE, NOISE_RATE, NOISE_CHANNELS = 64, 16000, ("C3", "C4")  # pixels, Hz
 
 
 class StreamInput(NamedTuple):
@@ -60,6 +65,19 @@ def stream_inputs(
 def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamInput]:
     """The streams with recordings cut into adjoining segments of this length."""
     return [each._replace(recipe=replace(each.recipe, segment=seconds, hop=seconds)) for each in streams]
+
+
+def noise_for(recipe: Recipe, seconds: float) -> Signal:
+    """A window of noise, as a source would give it to the recipe."""
+    rng = np.random.default_rng(0)
+    if recipe.modality == "video":
+        return Signal(rng.integers(0, 256, (2, NOISE_SIDE, NOISE_SIDE, 3), np.uint8), 2 / seconds)
+    if recipe.modality == "audio":
+        rate = recipe.entry.facts["rate"] or NOISE_RATE
+        return Signal(rng.normal(scale=0.1, size=round(seconds * rate)).astype(np.float32), rate)
+    channels = recipe.settings["channels"] or NOISE_CHANNELS
+    rate = 2.5 * recipe.settings["high"]
+    return Signal(rng.normal(scale=20.0, size=(len(channels), round(seconds * rate))), rate, channels)
 
 
 def with_weights(

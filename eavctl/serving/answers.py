@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from eavctl.errors import EavctlError, UsageError
-from eavctl.extraction.open_recording import Signal
+from eavctl.errors import UsageError
 from eavctl.live.answering import Judge, to_json
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.inputs import find_inputs
@@ -69,20 +68,6 @@ class Answers:
         if not isinstance(predictor.path, PackagedModel):
             predictor.path = os.path.basename(predictor.path)  # where it lies is not the clients' business
         return cls(predictor)
-
-    def warm_up(self) -> None:
-        """Describe noise, so that the first request need not wait for imports and encoders."""
-        for recipe in (stream.recipe for stream in self.predictor.streams):
-            if recipe.modality != "audio":
-                continue
-            rate = recipe.entry.facts["rate"] or WARM_UP_RATE
-            noise = (
-                np.random.default_rng(0).normal(scale=0.1, size=round(WARM_UP_S * rate)).astype(np.float32)
-            )
-            with contextlib.suppress(EavctlError):  # it holds no speech, so that features are apart
-                self.predictor.judge_window({"audio": Signal(noise, rate)})
-            with contextlib.suppress(EavctlError):
-                recipe.compute(noise, rate)
 
     def answer(self, request: Message) -> Message:
         """Answer a request by its ``job``.

@@ -44,7 +44,7 @@ def serve(stream: IO[bytes]) -> None:
         from eavctl.serving.answers import Answers
 
         answers = Answers.load(**first.header)
-        answers.warm_up()
+        answers.predictor.warm_up()
     except Exception as error:
         _send(stream, _refusal(error))
         return

@@ -129,6 +129,7 @@ def open_live(
             takes = ", ".join(predictor.modalities)
             raise UsageError(f"{predictor.path} takes {takes}: it has no use for --{modality} {uri}")
     predictor.find_weights()
+    predictor.warm_up()
     opened: list[Source] = []
     try:
         for modality, uri in sources.items():

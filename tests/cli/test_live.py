@@ -215,3 +215,57 @@ def test_a_terminal_shows_bars_and_the_summary_remains(made, talk, tmp_path):
     for name in ("angry", "happy", "neutral", "sad", "█", "p95"):
         assert name in text
     assert "{" not in text.split("\x1b[?1049l")[-1]  # the screen is left before the summary
+
+
+def test_eeg_that_is_played_over_lsl_is_judged(eav, lsl, tmp_path):
+    name = f"eavctl-test-{os.getpid()}"
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    played = _started(("play", eav / "epochs.parquet", "--lsl", name), tmp_path, **pipes)
+    words = ("live", "--eeg", f"lsl:{name}", "--model", eav / "epochs.pt", "--hop", 0.5)
+    with played, _started(words, tmp_path, **pipes) as live:
+        answers = [json.loads(live.stdout.readline()) for _ in range(3)]
+        live.send_signal(signal.SIGINT)
+        played.send_signal(signal.SIGINT)
+        live.communicate(timeout=60)
+        played.communicate(timeout=60)
+    assert (live.returncode, played.returncode) == (130, 130)
+    for each in answers:
+        assert each["used"] == ["eeg"]
+        assert sum(each["proba"].values()) == pytest.approx(1.0)
+        assert each["latency_ms"] > 0
+    assert len({each["proba"][each["pred"]] for each in answers}) == 3
+
+
+def test_three_modalities_meet_and_one_that_is_not_given_is_absent(run, eav):
+    folder = eav / "twin/subject1"
+    audio = sorted((folder / "Audio").iterdir())[0]
+    number = audio.name[:3]
+    (video,) = (folder / "Video").glob(f"{number}*")
+    sources = {
+        "eeg": f"{folder}/EEG/subject1_eeg.mat?trial={int(number)}",
+        "audio": audio,
+        "video": video,
+    }
+    assert (
+        run(
+            "train-fusion",
+            eav / "speech.parquet",
+            eav / "faces.parquet",
+            eav / "bands.parquet",
+            *"--size tiny --epochs 1 --folds 2 --protocol eav-70-30 --jobs 1 -o three.pt".split(),
+        ).code
+        == 0
+    )
+    words = [word for name, source in sources.items() for word in (f"--{name}", source)]
+    answers = lines(run("live", *words, "--model", "three.pt", "--speed", 2))
+    expected = json.loads(
+        run("predict", *words[2:], "--eeg", sources["eeg"].partition("?")[0], "--trial", int(number),
+            "--model", "three.pt", "--segment", 2.5, "--hop", 1, "--json").out
+    )["predictions"]  # fmt: skip
+    assert [each["used"] for each in answers] == [["audio", "video", "eeg"]] * 3
+    for ours, theirs in zip(answers, expected, strict=True):
+        assert ours["start"] == theirs["start"]
+        assert ours["end"] == theirs["end"]
+    without = lines(run("live", *words[2:], "--model", "three.pt", "--speed", 2))
+    assert [each["used"] for each in without] == [["audio", "video"]] * 3
+    assert [[s["name"] for s in each["absent"]] for each in without] == [["eeg"]] * 3

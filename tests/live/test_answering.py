@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from eavctl.errors import SignalError
 from eavctl.extraction.open_recording import Signal
 from eavctl.live.answering import Judge
 from eavctl.live.window import Window
-from eavctl.predicting.segments import DescribedRecording
+from eavctl.predicting.segments import DescribedRecording, Rejection
 
 SIGNALS = {"audio": Signal(np.zeros(4), 4.0)}
 
@@ -19,10 +18,9 @@ class Unsuccessful:
         self.notes = iter(notes)
 
     def describe_window(self, signals, absent):
-        return DescribedRecording("window", {}, notes=next(self.notes), seconds=dict.fromkeys(signals, 0.25))
-
-    def judge_described_window(self, described, smooth):
-        raise SignalError(f"{described.name}: too short")
+        too_short = Rejection("window", "window", "too short")
+        seconds = dict.fromkeys(signals, 0.25)
+        return DescribedRecording("window", {}, (), (too_short,), next(self.notes), seconds=seconds)
 
 
 def window(start, signals=SIGNALS, **absent):
@@ -44,7 +42,7 @@ def test_the_costs_are_those_of_the_modalities_and_not_of_the_stages():
 @pytest.mark.parametrize(
     ("given", "reason"),
     [
-        (window(0.0), "window: too short"),
+        (window(0.0), "too short"),
         (window(0.0, {}, audio="unplugged", eeg="late by 110 ms"), "audio: unplugged; eeg: late by 110 ms"),
     ],
 )

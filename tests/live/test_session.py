@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 
 import numpy as np
@@ -22,7 +23,7 @@ SPEED = 5.0  # of the session's clock
 
 
 class Device(BaseSource):
-    """Gives the number of each sample; in a pause it gives nothing, and after its last second it ends or breaks."""
+    """Gives the number of each sample, in a pause nothing; after its last second it ends or breaks."""
 
     rate = RATE
 
@@ -159,7 +160,7 @@ def test_late_answers_lower_the_quality_and_each_change_is_said_once():
     changes = [sentence for _, sentence in said if sentence]
     assert changes
     assert said[0][0] == HOP_S < said[-1][0]
-    assert len(changes) == sum(a[0] != b[0] for a, b in zip(said, said[1:], strict=False))
+    assert len(changes) == sum(a[0] != b[0] for a, b in itertools.pairwise(said))
 
 
 def test_a_session_that_is_left_ends_its_threads():
