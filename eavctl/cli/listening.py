@@ -138,5 +138,7 @@ def _finish(run: LiveRun, record: Path | None) -> None:
 
 
 def _tell(answered: Answered) -> None:
+    for note in answered.answer.notes:
+        warn(note)
     if answered.changed:
         say(answered.changed)

@@ -120,7 +120,7 @@ class Session:
             wait_s = (window.ready - window.end) / self._clock.speed
             self.latencies.add({"wait": wait_s, **answer.seconds, "total": latency_s})
         if self._controller is not None:
-            changed = self._controller.observe(latency_s, answer.seconds) or ""
+            changed = self._controller.observe(latency_s, answer.costs) or ""
             self._quality = self._controller.quality
             with self._changed:
                 self._synchroniser.set_quality(self._quality)

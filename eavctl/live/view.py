@@ -35,13 +35,12 @@ class View:
         self._predictor, self._session, self._title = predictor, session, title
         self._last: Answered | None = None
         self._course: deque[tuple[float, np.ndarray | None]] = deque()
-        self._changes: deque[str] = deque(maxlen=3)
+        self._news: deque[str] = deque(maxlen=3)
 
     def add(self, answered: Answered) -> None:
         """Take a new answer."""
         self._last = answered
-        if answered.changed:
-            self._changes.append(answered.changed)
+        self._news.extend(filter(None, (*answered.answer.notes, answered.changed)))
         row, end = answered.answer.row, answered.answer.end
         self._course.append((end, None if row is None else row.proba))
         while self._course[0][0] <= end - COURSE_S:
@@ -56,7 +55,7 @@ class View:
             parts += [*self._answer(self._last), Text(), self._bars(self._last), Text()]
         status = self._session.status()
         parts += [_sources(status), Text(), *map(Text, summary(status, self._session.latencies))]
-        return Group(*parts, *(Text(change, style="dim") for change in self._changes))
+        return Group(*parts, *(Text(printable(each), style="dim") for each in self._news))
 
     def _answer(self, answered: Answered) -> list[Text]:
         answer, row = answered.answer, answered.answer.row
