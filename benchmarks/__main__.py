@@ -6,18 +6,19 @@ import argparse
 import importlib
 import platform
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from threadpoolctl import threadpool_limits
 
-from benchmarks.measure import Result
+from benchmarks.measure import Latency, Result
 from eavctl.storage.provenance import versions
 
-NAMES = ("recordings", "packaged", "sound", "eeg", "eegnet", "faces", "loading", "fusion")
+NAMES = ("recordings", "packaged", "sound", "eeg", "eegnet", "faces", "loading", "fusion", "live")
 BY_NAME_ONLY = ("memory",)
 PACKAGES = ("numpy", "scipy", "librosa", "scikit-learn", "torch", "pyarrow")
 TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal", "")
+LATENCY_TITLES = ("latency of", "p50", "p95", "goals", "")
 
 
 def main() -> None:
@@ -29,11 +30,17 @@ def main() -> None:
     unknown = set(given.names) - {*NAMES, *BY_NAME_ONLY}
     if unknown:
         parser.error(f"unknown benchmark {min(unknown)!r}")
+    latencies: list[Latency] = []
     print(machine(), end="\n\n")
-    print(_line(TITLES), _line(["---"] * len(TITLES)), sep="\n", flush=True)
+    _print_titles(TITLES)
     for name in given.names or NAMES:
         for result in run(name, small=given.small):
             print(_line(_cells(result)), flush=True)
+            latencies += result.latencies
+    if latencies:
+        print()
+        _print_titles(LATENCY_TITLES)
+        print(*(_line(_latency_cells(each)) for each in latencies), sep="\n")
 
 
 def run(name: str, *, small: bool = False) -> list[Result]:
@@ -71,6 +78,15 @@ def _cells(result: Result) -> list[str]:
     ]
 
 
+def _latency_cells(latency: Latency) -> list[str]:
+    goals = [f"{name} {_ms(goal)}" for name, goal in zip(("p50", "p95"), latency.goals, strict=True) if goal]
+    return [latency.what, _ms(latency.p50), _ms(latency.p95), ", ".join(goals), latency.note]
+
+
+def _ms(seconds: float) -> str:
+    return f"{1e3 * seconds:.0f} ms"
+
+
 def _goal(goal: float | None, what: str) -> str:
     if goal is None:
         return ""
@@ -79,6 +95,10 @@ def _goal(goal: float | None, what: str) -> str:
 
 def _times(ratio: float) -> str:
     return f"{ratio:.0f}x" if ratio >= 20 else f"{ratio:.1f}x" if ratio >= 1 else f"1/{1 / ratio:.1f}"
+
+
+def _print_titles(titles: Sequence[str]) -> None:
+    print(_line(titles), _line(["---"] * len(titles)), sep="\n", flush=True)
 
 
 def _line(cells: Iterable[str]) -> str:

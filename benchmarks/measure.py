@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -29,6 +30,36 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Latency:
+    """One line of the table of latencies: how long single answers took.
+
+    Parameters
+    ----------
+    what : was measured.
+    p50, p95 : percentiles, in seconds.
+    goals : intended percentiles; None where there is none.
+    note : such as the stages.
+    """
+
+    what: str
+    p50: float
+    p95: float
+    goals: tuple[float | None, float | None]
+    note: str = ""
+
+    @classmethod
+    def of(
+        cls, what: str, seconds: Sequence[float], goals: tuple[float | None, float | None], note: str = ""
+    ) -> Latency:
+        """The percentiles of at least one value; parameters are those of the class."""
+        ordered = sorted(seconds)
+        p95 = ordered[math.ceil(0.95 * len(ordered)) - 1]
+        return cls(
+            what, statistics.median(ordered), p95, goals, f"{len(ordered)} answers; {note}".rstrip("; ")
+        )
+
+
+@dataclass(frozen=True)
 class Result:
     """One line of the table.
 
@@ -38,6 +69,7 @@ class Result:
     ours, theirs : time and memory of each.
     goal, memory_goal : intended ratios of time and of memory, reference over ours.
     note : further findings, such as the agreement of the results.
+    latencies : of single answers, where they were measured.
     """
 
     what: str
@@ -47,6 +79,7 @@ class Result:
     goal: float | None = None
     memory_goal: float | None = None
     note: str = ""
+    latencies: tuple[Latency, ...] = ()
 
     @property
     def faster(self) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -27,6 +27,8 @@ class LiveAnswer(NamedTuple):
     window : the window itself, its times on the session's clock.
     row : the prediction; None where there is none, for the ``reason``.
     seconds : that computing took, by stage: ``features`` and ``model``.
+    costs : seconds that the features of each modality took.
+    notes : what is odd about the signals, where no earlier window of the session had it.
     """
 
     name: str
@@ -35,7 +37,9 @@ class LiveAnswer(NamedTuple):
     window: Window
     row: Row | None
     reason: str
-    seconds: dict[str, float]
+    seconds: Mapping[str, float]
+    costs: Mapping[str, float] = {}
+    notes: tuple[str, ...] = ()
 
 
 class Judge:
@@ -54,28 +58,30 @@ class Judge:
     ) -> None:
         self._predictor, self._name, self._begin = predictor, name, begin
         self._smoothing = Smoothing(smooth) if smooth else None
+        self._noted: set[str] = set()
 
     def __call__(self, window: Window) -> LiveAnswer:
         """Judge a window by the modalities that it has."""
-        row, reason, seconds = None, "", {}
+        row, reason = None, ""
         began = perf_counter()
-        if window.signals:
-            described = self._predictor.describe_window(window.signals, window.absent)
-            seconds["features"] = perf_counter() - began
-            if described.segments:
-                row = self._predictor.judge_described_window(described, self._smooth(window.end))
-            else:
-                reason = described.rejected[0].reason
+        described = self._predictor.describe_window(window.signals, window.absent)
+        features_s = perf_counter() - began
+        if described.segments:
+            row = self._predictor.judge_described_window(described, self._smooth(window.end))
+        elif window.signals:
+            reason = described.rejected[0].reason
         else:
             reason = "; ".join(f"{modality}: {why}" for modality, why in window.absent.items())
-        seconds["model"] = perf_counter() - began - seconds.setdefault("features", 0.0)
+        seconds = {"features": features_s, "model": perf_counter() - began - features_s}
         if self._begin is None:
             self._begin = window.start
         start, end = (round(time - self._begin, ROUNDING) for time in (window.start, window.end))
         if row is not None:
             keys = {"sample_id": f"{self._name}@{start:09.3f}", "clip_id": self._name}
             row = row._replace(recording=self._name, keys=keys, start=start, end=end)
-        return LiveAnswer(self._name, start, end, window, row, reason, seconds)
+        notes = tuple(note for note in described.notes if note not in self._noted)
+        self._noted.update(notes)
+        return LiveAnswer(self._name, start, end, window, row, reason, seconds, described.seconds, notes)
 
     def _smooth(self, end: float) -> Callable[[np.ndarray], np.ndarray] | None:
         """Smoothing for the window that ends at this time."""

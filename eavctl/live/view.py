@@ -38,29 +38,33 @@ class View:
         self._predictor, self._session, self._title = predictor, session, title
         self._last: Answered | None = None
         self._course: deque[tuple[float, np.ndarray | None]] = deque()
-        self._changes: deque[str] = deque(maxlen=3)
+        self._news: deque[str] = deque(maxlen=3)
         self._changing = threading.Lock()
 
     def add(self, answered: Answered) -> None:
         """Take a new answer."""
         with self._changing:
             self._last = answered
-            if answered.changed:
-                self._changes.append(answered.changed)
+            self._news.extend(filter(None, (*answered.answer.notes, answered.changed)))
             row, end = answered.answer.row, answered.answer.end
             self._course.append((end, None if row is None else row.proba))
             while self._course[0][0] <= end - COURSE_S:
                 self._course.popleft()
+
+    def tell(self, sentence: str) -> None:
+        """Show a sentence that belongs to no answer."""
+        with self._changing:
+            self._news.append(sentence)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """The whole view, as it is now; what matters most stands first, for low terminals."""
         status = self._session.status()
         yield Text(printable(self._title), style="bold")
         with self._changing:
-            parts, changes = self._parts(options), tuple(self._changes)
+            parts, news = self._parts(options), tuple(self._news)
         yield from (*parts, Text(), _sources(status), Text())
         yield from map(Text, summary(status, self._session.latencies))
-        yield from (Text(change, style="dim") for change in changes)
+        yield from (Text(printable(each), style="dim") for each in news)
 
     def _parts(self, options: ConsoleOptions) -> list[RenderableType]:
         if self._last is None:

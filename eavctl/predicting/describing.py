@@ -6,6 +6,7 @@ import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from io import BytesIO
+from time import perf_counter
 from typing import NamedTuple
 
 from eavctl.errors import AbsentError, SignalError
@@ -55,9 +56,7 @@ def describe_recordings(
     ----------
     jobs, executor : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
     """
-    recipes = list({_identity(stream.recipe): stream.recipe for stream in streams}.values())
-    number = {_identity(recipe): i for i, recipe in enumerate(recipes)}
-    of_stream = [number[_identity(stream.recipe)] for stream in streams]
+    recipes, of_stream = _distinct(streams)
     tasks = deque(_tasks(recordings, recipes))
     work = [(recipes[task.recipe], [recordings[i] for i in task.recordings]) for task in tasks]
     files = map_in_order(_describe_file, work, jobs, executor)
@@ -77,6 +76,33 @@ def describe_recordings(
         found = [done.pop((i, n), (_not_given(recording, recipe), None)) for n, recipe in enumerate(recipes)]
         known = _with_content(recording, {content for _, content in found if content})
         yield join_streams(known, [found[recipe][0] for recipe in of_stream], streams, notes)
+
+
+def describe_window(window: Recording, streams: Sequence[StreamInput]) -> DescribedRecording:
+    """One recording of arrays as features, and the seconds that each modality took."""
+    recipes, of_stream = _distinct(streams)
+    found: list[Samples] = []
+    seconds: dict[str, float] = {}
+    with one_thread(), noting() as notes:
+        for recipe in recipes:
+            if recipe.modality not in window.parts:
+                found.append(_not_given(window, recipe))
+                continue
+            began = perf_counter()
+            samples, _ = _read(recipe, [window])
+            found += samples
+            seconds[recipe.modality] = seconds.get(recipe.modality, 0.0) + perf_counter() - began
+    described = join_streams(
+        window, [found[recipe] for recipe in of_stream], streams, list(dict.fromkeys(notes))
+    )
+    return described._replace(seconds=seconds)
+
+
+def _distinct(streams: Sequence[StreamInput]) -> tuple[list[Recipe], list[int]]:
+    """The recipes of streams, each once, and for each stream the index of its own."""
+    identities = [_identity(stream.recipe) for stream in streams]
+    recipes = {each: stream.recipe for each, stream in zip(identities, streams, strict=True)}
+    return list(recipes.values()), [list(recipes).index(each) for each in identities]
 
 
 def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_Task]:
@@ -116,18 +142,23 @@ def _with_content(recording: Recording, contents: set[str]) -> Recording:
 
 def _describe_file(recipe: Recipe, recordings: list[Recording]) -> _DescribedFile:
     """Describe the recordings in one file; runs in a worker process, with one thread, as an extraction."""
-    file = recordings[0].parts[recipe.modality].file
-    samples: list[Samples] = []
     with one_thread(), noting() as notes:
-        try:
-            content = _content(file)
-            with recipe.open(file) as stretch_of:
-                for recording in recordings:
-                    samples.append(_samples(recording, recipe, stretch_of))
-        except SignalError as error:
-            absence = _absence(file, error)
-            samples += [absence] * (len(recordings) - len(samples))
+        samples, content = _read(recipe, recordings)
     return _DescribedFile(samples, list(dict.fromkeys(notes)), content)
+
+
+def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], str | None]:
+    """The samples of the recordings in one file, and what identifies its content."""
+    file = recordings[0].parts[recipe.modality].file
+    content, samples = _content(file), list[Samples]()
+    try:
+        with recipe.open(file) as stretch_of:
+            for recording in recordings:
+                samples.append(_samples(recording, recipe, stretch_of))
+    except SignalError as error:
+        absence = _absence(file, error)
+        samples += [absence] * (len(recordings) - len(samples))
+    return samples, content
 
 
 def _content(file: Source) -> str | None:

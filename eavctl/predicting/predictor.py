@@ -16,9 +16,10 @@ import numpy as np
 from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.open_recording import Signal
+from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
-from eavctl.predicting.describing import describe_recordings
+from eavctl.predicting.describing import describe_recordings, describe_window
 from eavctl.predicting.doubts import Doubts
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import (
@@ -313,7 +314,8 @@ class Predictor:
 
         Returns
         -------
-        The window as features. Where no stream can judge it, it has no segments, and ``rejected`` says why.
+        The window as features, and the seconds that each modality took. Where no stream can judge it, it has
+        no segments, and ``rejected`` says why.
 
         Raises
         ------
@@ -328,8 +330,8 @@ class Predictor:
         self.check_windows()
         parts = {modality: Part(Signal(*each)) for modality, each in signals.items()}
         window = Recording(WINDOW, {"sample_id": WINDOW, "clip_id": WINDOW}, parts, absent=absent)
-        (described,) = self.describe([window])
-        return described
+        self.find_weights()
+        return describe_window(window, self.streams)
 
     def judge_described_window(
         self, described: DescribedRecording, smooth: Callable[[np.ndarray], np.ndarray] | None = None
@@ -347,12 +349,10 @@ class Predictor:
         """
         if not described.segments:
             raise SignalError(f"{described.name}: {described.rejected[0].reason}")
-        proba = None
+        judgement = self._judgement(described, described.segments)
         if smooth is not None:
-            mean = self.model.predict_proba(self._features(described.segments)).mean(axis=0)
-            proba = np.broadcast_to(smooth(mean), (len(described.segments), len(mean)))
-        (row,) = self._rows(described, each_segment=False, proba=proba)
-        return row
+            judgement = judgement._replace(proba=smooth(judgement.proba.mean(axis=0))[None])
+        return self._row(described, described.segments, judgement, described.keys["sample_id"])
 
     def _rows(
         self, recording: DescribedRecording, each_segment: bool, proba: np.ndarray | None = None
@@ -361,7 +361,8 @@ class Predictor:
 
         Parameters
         ----------
-        proba : of the segments, (n_segments, n_classes), where they are known; else the model gives them.
+        proba : of the segments, (n_segments, n_classes), where a model of one stream was adapted to them;
+            else the model gives them.
         """
         if not recording.segments:
             return
@@ -376,25 +377,26 @@ class Predictor:
             yield self._row(recording, [segment], judgement, f"{whole}@{segment.start:09.3f}")
 
     def _judgement(
-        self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None
+        self, recording: DescribedRecording, segments: Sequence[Segment], proba: np.ndarray | None = None
     ) -> _Judgement:
         x = self._features(segments)
-        proba = self.model.predict_proba(x) if proba is None else proba
+        with one_thread():  # the same bits on any machine; beside live sources, threads would wait
+            proba, weights = self._outputs(x) if proba is None else (proba, np.ones((len(x), 1)))
         if not np.isfinite(proba).all():
             raise DataError(f"{recording.name}: the model's probabilities are not finite numbers for it")
-        return _Judgement(proba, self._weights(x), self._doubts.distances(x))
+        return _Judgement(proba, weights, self._doubts.distances(x))
 
     def _features(self, segments: Sequence[Segment]) -> Any:
         """The features of segments as the model takes them."""
         return streams_of(segments, self.streams) if self.is_fusion else features_of(segments)
 
-    def _weights(self, x: Any) -> np.ndarray:
-        """Weight of each stream in each segment, (n_segments, n_streams); NaN where the model has none."""
-        if not self.is_fusion:
-            return np.ones((len(x), 1))
-        if not hasattr(self.model.predictor, "weights"):
-            return np.full(x.present.shape, np.nan)
-        return np.asarray(self.model.predictor.weights(x))
+    def _outputs(self, x: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Probabilities of each segment, and weight of each stream in it; NaN where the model has none."""
+        if self.is_fusion and hasattr(self.model.predictor, "proba_and_weights"):
+            proba, weights = self.model.predictor.proba_and_weights(x)
+            return proba, weights
+        unknown = np.full(x.present.shape, np.nan) if self.is_fusion else np.ones((len(x), 1))
+        return self.model.predict_proba(x), unknown
 
     def _row(
         self,

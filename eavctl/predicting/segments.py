@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -91,6 +91,7 @@ class DescribedRecording(NamedTuple):
     rejected : the recording itself, or segments of it, that no stream can judge.
     notes : what is odd about its files.
     faults : streams that are absent because something is broken.
+    seconds : that computing the features took, by modality; of a window.
     """
 
     name: str
@@ -99,6 +100,7 @@ class DescribedRecording(NamedTuple):
     rejected: tuple[Rejection, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    seconds: Mapping[str, float] = {}
 
 
 def join_streams(

@@ -110,7 +110,7 @@ class _Session:
 
     def __init__(self, websocket: WebSocket, service: Service, hello: Hello, needs: Needs) -> None:
         self._websocket, self._service, self._hello, self._needs = websocket, service, hello, needs
-        self._begin = time.monotonic()
+        self._begin: float | None = None  # of the first window, as in a live session
         tracks = {each.modality: needs.track(each, SPARE_S) for each in _given(hello)}
         self._synchroniser = Synchroniser(
             tracks, needs.seconds, hello.hop, TOLERANCE_S, needs.margins, skip=False
@@ -217,7 +217,10 @@ class _Session:
             window = self._synchroniser.poll(now)
             if window is None:
                 await self._wait(now)
-            elif self._has_ended:
+                continue
+            if self._begin is None:
+                self._begin = window.start
+            if self._has_ended:
                 await self._queue.put(window)
             elif self._queue.full():
                 self._n_dropped += 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,15 +59,19 @@ class LiveRun:
         """Whether `predicted` has any."""
         return bool(self._rows)
 
-    def answers(self) -> Iterator[Answered]:
+    def answers(self, tell: Callable[[str], None] = lambda _: None) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended.
+
+        Parameters
+        ----------
+        tell : called with a sentence on a source that broke, or that gives nothing.
 
         Raises
         ------
         SourceError : every source broke, or ended, before there was a window.
         """
         judge = Judge(self.predictor, self.name, self.settings.smooth)
-        for answered in self.session.answers(judge):
+        for answered in self.session.answers(judge, tell):
             if self.keeps:
                 self._keep(answered)
             yield answered

@@ -8,6 +8,7 @@ import mne
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 from eavctl.classifiers.calibration import decide
 from eavctl.classifiers.streams import Streams
@@ -46,6 +47,9 @@ class StandIn:
         logits = np.stack([np.tanh(f / 100 @ m) for f, m in zip(flat, self.maps, strict=True)], axis=1)
         found = np.exp(2 * (logits * self.weights(x)[:, :, None]).sum(axis=1))
         return found / found.sum(axis=1, keepdims=True)
+
+    def proba_and_weights(self, x: Streams) -> tuple[np.ndarray, np.ndarray]:
+        return self.predict_proba(x), self.weights(x)
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
         return proba.argmax(axis=-1)
@@ -533,7 +537,48 @@ def test_a_modality_that_is_absent_from_a_window_is_so_for_the_given_reason():
     assert list(row.weights) == ["audio"]
     assert row.absent == (AbsentStream("eeg", "stalled for 1.2 s", 1.0), AbsentStream("video", "", 1.0))
     assert described.faults == ()
+    assert list(described.seconds) == ["audio"]
     nothing = predictor.describe_window({}, {"eeg": "stalled for 1.2 s", "video": "late by 110 ms"})
     assert nothing.segments == ()
     with pytest.raises(SignalError, match=r"eeg: stalled for 1\.2 s; video: late by 110 ms"):
         predictor.judge_described_window(nothing)
+
+
+def test_a_window_has_the_features_of_a_file_and_notes_on_what_is_odd(tmp_path):
+    rng = np.random.default_rng(1)
+    sound = rng.normal(scale=0.1, size=16000).astype(np.float32)
+    brain = rng.normal(scale=20, size=(10, 500))
+    brain[1] = 0
+    names = ["Fz", "Cz", "Pz", "Oz", "F3", "F4", "C3", "C4", "P3", "P4"]
+    predictor = Predictor(model_of(STREAMS), "m.pt")
+    window = {"eeg": (brain, 500.0, names), "audio": (sound, 16000)}
+    described = predictor.describe_window(window)
+    assert set(described.seconds) == {"eeg", "audio"}
+    assert min(described.seconds.values()) > 0
+    (note,) = described.notes
+    assert "Cz" in note
+    soundfile.write(tmp_path / "a.wav", sound, 16000, subtype="FLOAT")
+    alone = predictor.describe_window({"audio": (sound, 16000)})
+    (file,) = predictor.describe(predictor.find(tmp_path / "a.wav"))
+    of_window, of_file = (each.segments[0].inputs[1] for each in (alone, file))
+    np.testing.assert_array_equal(of_window, of_file)
+    np.testing.assert_array_equal(described.segments[0].inputs[1], of_file)
+
+
+def test_networks_judge_on_one_thread_whatever_the_machine_has(monkeypatch):
+    """Sums of several threads differ in the last bits, and beside live sources they wait for each other."""
+    predictor, n_threads = Predictor(model_of(STREAMS), "m.pt"), []
+    judged = predictor.model.predictor.predict_proba
+
+    def counted(x: Streams) -> np.ndarray:
+        n_threads.append(torch.get_num_threads())
+        return judged(x)
+
+    monkeypatch.setattr(predictor.model.predictor, "predict_proba", counted)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        predictor.judge_window({"audio": (np.sin(np.arange(16000, dtype=np.float32)), 16000)})
+        assert (n_threads, torch.get_num_threads()) == ([1], 2)
+    finally:
+        torch.set_num_threads(before)

@@ -105,9 +105,10 @@ class FusionNetwork(nn.Module):
         """Logits (batch, n_classes)."""
         return self.fuse(x).logits
 
-    def weights(self, x: StreamBatch) -> Tensor:
-        """Weights of the streams, see `FusionOutput`."""
-        return self.fuse(x).weights
+    def logits_and_weights(self, x: StreamBatch) -> Tensor:
+        """Logits and, beside them, the weights of the streams, (batch, n_classes + n_streams)."""
+        output = self.fuse(x)
+        return torch.cat([output.logits, output.weights], dim=1)
 
     def loss(self, x: StreamBatch, y: Tensor, criterion: Criterion) -> Tensor:
         """Cross entropy, plus the weighted contrastive loss."""
@@ -217,7 +218,8 @@ def _encoded(encoder: Any, values: Tensor) -> Tensor:
 @contextmanager
 def _frozen_norms(encoder: nn.Module) -> Iterator[None]:
     """Use the running statistics of batch norms of vectors: one row has no standard deviation."""
-    norms = [part for part in encoder.modules() if isinstance(part, nn.BatchNorm1d) and part.training]
+    parts = encoder.modules() if encoder.training else ()
+    norms = [part for part in parts if isinstance(part, nn.BatchNorm1d) and part.training]
     for norm in norms:
         norm.eval()
     try:

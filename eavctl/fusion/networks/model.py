@@ -129,10 +129,7 @@ class FusionModel:
         ------
         DataError : other shapes than in training, a row without any stream, or values that are not finite.
         """
-        _check(x, self._design)
-        members = zip(self._networks, self._calibrations, strict=True)
-        mean: np.ndarray = np.mean([calibrate(forward(net, x)) for net, calibrate in members], axis=0)
-        return mean
+        return self.proba_and_weights(x)[0]
 
     def decide(self, proba: np.ndarray) -> np.ndarray:
         """Indices of the predicted classes: see `eavctl.classifiers.calibration.decide`."""
@@ -140,9 +137,15 @@ class FusionModel:
 
     def weights(self, x: Streams) -> np.ndarray:
         """Weights of the streams, float64 (n_rows, n_streams): rows sum to 1, a missing stream has 0."""
+        return self.proba_and_weights(x)[1]
+
+    def proba_and_weights(self, x: Streams) -> tuple[np.ndarray, np.ndarray]:
+        """What `predict_proba` and `weights` give, at the cost of one of them."""
         _check(x, self._design)
-        mean: np.ndarray = np.mean([forward(network.weights, x) for network in self._networks], axis=0)
-        return mean
+        outputs = [forward(network.logits_and_weights, x) for network in self._networks]
+        logits, weights = np.split(np.array(outputs), [len(self.classes_)], axis=2)  # members first
+        proba = [calibrate(each) for each, calibrate in zip(logits, self._calibrations, strict=True)]
+        return np.mean(proba, axis=0), np.mean(weights, axis=0)
 
     def joint(self, x: Streams) -> np.ndarray:
         """Joint embeddings of the streams, float32 (n_rows, n_members * 256); for method ``attention``."""

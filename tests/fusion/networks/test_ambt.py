@@ -108,7 +108,7 @@ def test_answer_is_the_mean_of_the_heads_and_loss_the_mean_of_their_losses(metho
     for row, heads in enumerate(alone):
         for stream, logits in heads.items():
             lengths[row, stream] = (logits - logits.mean()).norm()
-    torch.testing.assert_close(model.weights(x), lengths / lengths.sum(dim=1, keepdim=True))
+    torch.testing.assert_close(model.fuse(x).weights, lengths / lengths.sum(dim=1, keepdim=True))
 
 
 @pytest.mark.parametrize("method", AMBT)
@@ -157,7 +157,8 @@ def test_the_order_of_the_streams_is_no_matter(method: str) -> None:
                 up[0].weight.copy_(blocks.reshape(up[0].weight.shape))
     moved = StreamBatch(tuple(x.tensors[i] for i in order), x.present[:, order])
     torch.testing.assert_close(other(moved), model(x), rtol=1e-9, atol=1e-11)
-    torch.testing.assert_close(other.weights(moved), model.weights(x)[:, order], rtol=1e-9, atol=1e-11)
+    weights = model.fuse(x).weights[:, order]
+    torch.testing.assert_close(other.fuse(moved).weights, weights, rtol=1e-9, atol=1e-11)
 
 
 @pytest.mark.parametrize("method", AMBT)

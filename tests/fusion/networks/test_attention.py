@@ -159,5 +159,5 @@ def test_shares_are_lengths_and_equal_where_nothing_is_said() -> None:
 
 def test_a_row_is_weighed_alike_in_any_batch() -> None:
     model, x = network("attention", NAMES), batch(NAMES, present=MIXED)
-    whole: Tensor = model.weights(x)
-    torch.testing.assert_close(model.weights(rows_of(x, [2, 0])), whole[[2, 0]])
+    whole: Tensor = model.fuse(x).weights
+    torch.testing.assert_close(model.fuse(rows_of(x, [2, 0])).weights, whole[[2, 0]])

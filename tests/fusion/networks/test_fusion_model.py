@@ -18,6 +18,7 @@ from eavctl.classifiers import dnn
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.inner_folds import InnerRows
+from eavctl.classifiers.network import forward
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import DataError, TrainingWarning, UsageError
@@ -79,6 +80,24 @@ def test_learns_from_either_stream_and_from_both(method: str) -> None:
         assert ((weights > 0) == seen.present).all()
     assert model.classes_.tolist() == ["no", "yes"]
     assert model.streams == ("s0", "s1")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_probabilities_and_weights_come_from_one_pass(method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the bit those of passes for either alone, for any number of rows and with a stream missing."""
+    model, (x, _) = model_of(method), toy(n=70, seed=4, kinds=kinds_for(method))
+    for seen in (x, x[:1], x[:1].only([1])):
+        proba, weights = model.proba_and_weights(seen)
+        members = list(zip(model._networks, model._calibrations, strict=True))
+        alone = [calibrate(forward(network, seen)) for network, calibrate in members]
+        np.testing.assert_array_equal(proba, np.mean(alone, axis=0))
+        alone = [forward(lambda x, fuse=network.fuse: fuse(x).weights, seen) for network, _ in members]
+        np.testing.assert_array_equal(weights, np.mean(alone, axis=0))
+    passes: list[int] = []
+    for network in model._networks:
+        monkeypatch.setattr(network, "fuse", lambda x, fuse=network.fuse: passes.append(len(x)) or fuse(x))
+    model.proba_and_weights(x[:1])
+    assert passes == [1] * len(model._networks)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -98,11 +98,11 @@ def test_what_stands_in_an_absent_row_reaches_nothing(method: str, stand_in: flo
 def test_a_row_gets_in_mixed_company_what_it_gets_alone(method: str) -> None:
     model, x = network(method), batch(present=MIXED)
     with torch.no_grad():
-        logits, weights = model(x), model.weights(x)
+        logits, weights = model(x), model.fuse(x).weights
         for row, present in enumerate(MIXED):
             alone = rows_of(x, [row])
             close(model(alone)[0], logits[row])
-            close(model.weights(alone)[0], weights[row])
+            close(model.fuse(alone).weights[0], weights[row])
             assert (weights[row] > 0).tolist() == present
     close(weights.sum(dim=1), torch.ones(4, dtype=torch.float64))
     assert weights[3].tolist() == [0, 0, 1]
