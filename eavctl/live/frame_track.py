@@ -110,6 +110,8 @@ class FrameTrack:
             self._note(last.steady, frame.steady)
             if self._is_shown(last.steady, frame.steady):
                 self._keep(last)
+        if not self._n_frames:  # left out: when it is taken again, it begins anew
+            self._first = self._newest.steady
 
     def expect(self, start: float, hop_s: float) -> None:
         """See `Track.expect`."""
@@ -119,8 +121,10 @@ class FrameTrack:
             self._kept.popleft()
 
     def adapt(self, frames: int, side: int | None) -> None:
-        """See `Track.adapt`."""
+        """See `Track.adapt`; with no frames, those that are kept would be too old when there are some again."""
         self._n_frames, self._side = frames, side
+        if not frames:
+            self._kept.clear()
 
     def cover(self, start: float, end: float) -> Cover:
         """See `Track.cover`."""
