@@ -274,16 +274,9 @@ def test_three_modalities_meet_and_one_that_is_not_given_is_absent(run, eav):
         "audio": audio,
         "video": video,
     }
-    assert (
-        run(
-            "train-fusion",
-            eav / "speech.parquet",
-            eav / "faces.parquet",
-            eav / "bands.parquet",
-            *"--size tiny --epochs 1 --folds 2 --protocol eav-70-30 --jobs 1 -o three.pt".split(),
-        ).code
-        == 0
-    )
+    line = "--size tiny --epochs 1 --folds 2 --protocol eav-70-30 --jobs 1 -o three.pt"
+    tables_of = [eav / f"{name}.parquet" for name in ("speech", "faces", "bands")]
+    assert run("train-fusion", *tables_of, *line.split()).code == 0
     words = [word for name, source in sources.items() for word in (f"--{name}", source)]
     answers = lines(run("live", *words, "--model", "three.pt", "--speed", 2))
     expected = json.loads(
