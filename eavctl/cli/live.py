@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.options import DryRun, Force, Json
+from eavctl.cli.options import DryRun, Force, Json, JudgingModel, JudgingWeights
 from eavctl.errors import UsageError
 
 
@@ -30,20 +30,8 @@ def live(
     ] = None,
     video: Annotated[str | None, typer.Option(help="Watch camera:0, or a file.")] = None,
     eeg: Annotated[str | None, typer.Option(help="Take EEG from lsl:NAME, or a file.")] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
-            show_default="svm.joblib, if it exists, else the better packaged model that can run",
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
-            show_default="those of pipecat-ai, if it is installed",
-        ),
-    ] = None,
+    model: JudgingModel = None,
+    weights: JudgingWeights = None,
     window: Annotated[
         float | None,
         typer.Option(help="Judge windows of this many seconds, such as 3.", show_default="the model's"),

@@ -121,9 +121,9 @@ class FrameTrack:
             self._kept.popleft()
 
     def adapt(self, frames: int, side: int | None) -> None:
-        """See `Track.adapt`; with no frames, those that are kept would be too old when there are some again."""
+        """See `Track.adapt`."""
         self._n_frames, self._side = frames, side
-        if not frames:
+        if not frames:  # they would be shown when it is taken again
             self._kept.clear()
 
     def cover(self, start: float, end: float) -> Cover:
