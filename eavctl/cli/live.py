@@ -77,7 +77,7 @@ def live(
 
     A terminal shows bars, the last minute's course, confidence, sources, latency and losses; a pipe, or
     --json, gets one JSON object a window. A modality that stalls is absent from windows until it comes back,
-    and the answer says so. Where answers come late, quality is lowered, and each change is said. Ctrl-C
+    and the answer says so. Where answers come late, quality is lowered, with a message. Ctrl-C
     prints a summary and ends with 130; --record writes its table first.
 
     Microphones and LSL need the extra 'live': pip install 'eavctl[live]'.
@@ -90,7 +90,7 @@ def live(
         return
     sources = {k: uri for k, uri in (("eeg", eeg), ("audio", audio), ("video", video)) if uri}
     if not sources:
-        raise UsageError("nothing to listen to: give --audio mic:default; --list shows what there is")
+        raise UsageError("no source: give one, such as --audio mic:default; --list lists the devices")
     if quality not in ("auto", "fixed"):
         raise UsageError(f"--quality is auto or fixed, not {quality}")
     settings = LiveSettings(window, hop, tolerance, speed, quality == "auto", smooth)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from eavctl.live.synchroniser import Synchroniser
 from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
-SILENT_S = 5.0  # from a source, before it is told
+SILENT_S = 5.0  # without data from a source, before a message says so
 RETRY_S = 0.5  # before a device that was unplugged is opened again
 
 LEAVE_S = 1.0  # for a thread to end
@@ -183,16 +182,21 @@ class Session:
     def _opened_again(self, source: Source) -> Source | None:
         """The device that broke, once it is back; None if it is a file, or the session is over."""
         source.close()
+        reason = ""
         while self._reopen and not source.is_recorded and not self._is_over:
             self._clock.wait(RETRY_S)
-            with contextlib.suppress(DataError):
+            try:
                 again = self._reopen(source)
-                with self._changed:
-                    self._sources[self._sources.index(source)] = again
-                    self._lost[source.modality] += source.lost
-                    if not self._is_over:
-                        return again
-                again.close()
+            except DataError as error:
+                if str(error) != reason and not self._is_over:
+                    self._tell(reason := str(error))
+                continue
+            with self._changed:
+                self._sources[self._sources.index(source)] = again
+                self._lost[source.modality] += source.lost
+                if not self._is_over:
+                    return again
+            again.close()
         return None
 
     def _tell_end(self, modality: str, reason: str) -> None:

@@ -136,7 +136,7 @@ def open_live(
     for modality, uri in sources.items():
         if modality not in predictor.modalities:
             takes = ", ".join(predictor.modalities)
-            raise UsageError(f"{predictor.path} takes {takes}: it has no use for --{modality} {uri}")
+            raise UsageError(f"{predictor.path} takes {takes}; leave out --{modality} {uri}")
     predictor.find_weights()
     predictor.warm_up()
     opened: list[Source] = []
@@ -167,7 +167,7 @@ def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
 def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
     devices = [source.name for source in sources if not source.is_recorded]
     if devices and settings.speed != 1:
-        raise UsageError(f"--speed {settings.speed:g} is for files, and {devices[0]} has the speed of life")
+        raise UsageError(f"--speed {settings.speed:g} is for files; {devices[0]} is a device")
 
 
 def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSettings) -> Session:
@@ -189,7 +189,7 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         if (again.rate, again.ch_names) == (source.rate, source.ch_names):
             return again
         again.close()
-        raise SourceError(f"{source.name}: came back with another rate or other channels; begin anew")
+        raise SourceError(f"{source.name}: came back with another rate or other channels; start again")
 
     best = Quality(needs.frames if "video" in tracks else 0, None, hop_s)
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None

@@ -103,8 +103,9 @@ def test_a_device_that_is_unplugged_is_opened_again():
         return Device("eeg", 8.0, start=5.0)
 
     unplugged = Device("eeg", 2.0, error=SourceError("test:eeg: unplugged"))
-    session = session_of(Device(seconds=8.0), unplugged, reopen=reopen)
-    windows = windows_of(session)
+    session, told = session_of(Device(seconds=8.0), unplugged, reopen=reopen), []
+    windows = [answered.answer.window for answered in session.answers(judged, told.append)]
+    assert told == ["test:eeg: unplugged", "not there yet"]
     reasons = [window.absent.get("eeg") for window in windows]
     assert reasons[0] is None
     assert "test:eeg: unplugged" in reasons
