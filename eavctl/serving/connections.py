@@ -11,9 +11,15 @@ def impatient(seconds: float) -> type[asyncio.Protocol]:
     """The HTTP protocol of a server that waits so many seconds, twice at most, for the next request."""
 
     class Impatient(H11Protocol):
+        _timer: asyncio.TimerHandle
+
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
-            self.loop.call_later(seconds, self._look, None)
+            self._timer = self.loop.call_later(seconds, self._look, None)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._timer.cancel()  # it holds the request
+            super().connection_lost(exc)
 
         def _look(self, before: object) -> None:
             """Close the connection if it waits for a request, as it did when it was looked at before."""
@@ -23,6 +29,7 @@ def impatient(seconds: float) -> type[asyncio.Protocol]:
             if is_waiting and self.cycle is before:
                 self.transport.close()
             else:
-                self.loop.call_later(seconds, self._look, self.cycle if is_waiting else self)
+                seen = self.cycle if is_waiting else self
+                self._timer = self.loop.call_later(seconds, self._look, seen)
 
     return Impatient
