@@ -68,6 +68,7 @@ class VideoFile:
     ----------
     path : path of the file.
     duration : seconds from the start of the first frame to the end of the last one.
+    n_frames : how many there are, also if some cannot be decoded.
     fps : mean number of frames per second; frames need not be equally spaced.
     size : width and height in square pixels, after rotation.
     """
@@ -82,7 +83,8 @@ class VideoFile:
             height, width = self._decoder.first().shape[:2]
             self._resources = stack.pop_all()
         self.duration = self._schedule.seconds
-        self.fps = len(self._schedule.moments) / self.duration
+        self.n_frames = len(self._schedule.moments)
+        self.fps = self.n_frames / self.duration
         self.size = (width, height)
 
     def __enter__(self) -> VideoFile:
@@ -208,6 +210,7 @@ class _Decoder:
     def all(self) -> Iterator[Any]:
         """All frames, in order of presentation, decoded from the beginning of the file."""
         before = int(self._schedule.moments[0]) - 1
+        self._has_warned = True  # no frame is replaced: those that are missing can be counted
         self._plan, self._wanted, self._last_wanted = [], frozenset(), before
         self._restart()
         while self._advance():

@@ -78,12 +78,15 @@ class FilmPlayer(BaseSource):
 
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """See `eavctl.live.chunk.Source`; the film ends when its last frame has been shown."""
+        n_played = 0
         with self._film:
             for seconds, picture in self._film.play():
                 stamp = self._start + seconds
                 if not self._wait_until(clock, begin + stamp):
                     return
                 yield Chunk(picture, begin + stamp, stamp)
+                n_played += 1
+            self.lost = self._film.n_frames - n_played  # which cannot be decoded
             self._wait_until(clock, begin + self._start + self._film.duration)
 
 

@@ -100,6 +100,19 @@ def test_a_picture_is_made_smaller_never_larger(film, clock):
     assert shapes == [(48, 64, 3), (24, 32, 3), (48, 64, 3), (1, 1, 3)]
 
 
+@pytest.mark.filterwarnings("error")  # in a thread, a warning would not reach the user as one
+def test_frames_of_a_film_that_cannot_be_decoded_are_counted(shared_data, tmp_path, clock):
+    content = bytearray((shared_data / "ravdess-video/01-01-01-01-01-01-01.mp4").read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 20_000] = np.random.default_rng(0).bytes(20_000)
+    path = tmp_path / "damaged.mp4"
+    path.write_bytes(content)
+    source = open_source(str(path), "video")
+    n_played = len(list(played(source, clock)))
+    assert source.lost > 0
+    assert n_played + source.lost == 98
+
+
 def test_eeg_keeps_bad_channels_as_recorded(shared_data, clock):
     path = shared_data / "eeg" / "S001R03.edf"
     source = open_source(str(path), "eeg", 100)
