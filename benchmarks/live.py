@@ -122,8 +122,8 @@ def _lines(*words: object) -> tuple[list[float], str]:
     command = [*EAVCTL, "live", *map(str, words), "--quality", "fixed", "--json"]
     arrived = []
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        assert process.stderr
+        assert process.stdout is not None
+        assert process.stderr is not None
         for line in process.stdout:
             now, answer = time.monotonic(), json.loads(line)
             if answer["pred"] is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 from collections import Counter
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -17,6 +18,11 @@ import pytest
 # One thread a test process: nested pools on two cores cost more than they give, and sums stay the same.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# Shells start background jobs with this signal ignored, and so would be the commands that tests interrupt.
+for number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(number) == signal.SIG_IGN:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 os.environ["PYTHONPATH"] = str(REPOSITORY)  # a process that a test starts elsewhere runs this checkout too

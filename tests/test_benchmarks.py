@@ -10,7 +10,6 @@ import benchmarks
 import benchmarks.__main__ as bench
 from benchmarks import fusion, measure
 
-
 LONG = {"recordings", "loading", "fusion", "eeg", "live"}  # for `make test-bench`
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow if name in LONG else ())

@@ -149,6 +149,10 @@ def parse(arguments: list[str]) -> int:
         raise
     except typer.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # typer would end with 1
+            raise error.__context__ from None
+        raise
     if code == INTERRUPTED:  # what newer typers make of a KeyboardInterrupt
         raise KeyboardInterrupt
     return int(code or DONE)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from eavctl.live.settings import LiveSettings
     from eavctl.stages.live import LiveRun
 
+UNABLE = ("dumb", "unknown")  # terminals, as rich has them
 UPDATES = 4  # a second; drawing takes 1 % of a processor then
 
 
@@ -56,9 +58,11 @@ def listen(
             _say_plan(run, outputs, as_json=as_json)
             return
         try:
-            (_lines if as_json or not sys.stdout.isatty() else _view)(run)
-        finally:
-            _finish(run, record)
+            (_lines if as_json or not _can_draw() else _view)(run)
+        except BaseException:
+            _finish(run, record if run.has_answers else None)
+            raise
+        _finish(run, record)
 
 
 def _quieten() -> None:
@@ -108,6 +112,11 @@ def _lines(run: LiveRun) -> None:
         sys.stdout.flush()
 
 
+def _can_draw() -> bool:
+    """Whether stdout is a terminal whose cursor can be moved."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "").lower() not in UNABLE
+
+
 def _view(run: LiveRun) -> None:
     """A full screen, drawn a few times a second."""
     from rich.live import Live
@@ -116,6 +125,8 @@ def _view(run: LiveRun) -> None:
 
     names = " + ".join(os.path.basename(uri) if os.path.exists(uri) else uri for uri in run.sources)
     view = View(run.predictor, run.session, f"{run.predictor.path}: {names}")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the terminal's encoding lacks
+        sys.stdout.reconfigure(errors="replace")
     with Live(view, screen=True, refresh_per_second=UPDATES, transient=True):
         for answered in run.answers():
             view.add(answered)

@@ -109,17 +109,25 @@ def to_json(
     """
     window, row = answer.window, answer.row
     found = _unjudged(predictor, answer) if row is None else predictor.answer(row)
-    absent = [{"name": name, "reason": why, "share": 1.0} for name, why in window.absent.items()]
     return {
         **found,
         "t_start": window.start,
         "t_end": window.end,
         "latency_ms": round(1000 * latency_s, 1),
         "used": [] if row is None else list(row.weights),
-        "absent": found.get("absent", absent),
+        "absent": found.get("absent", _absent(predictor, window)),
         "gaps": {name: round(missing, 6) for name, missing in window.gaps.items()},
         "quality": None if quality is None else quality._asdict(),
     }
+
+
+def _absent(predictor: Predictor, window: Window) -> list[dict[str, Any]]:
+    """Streams that are not in the window; the reason is None for those without a source."""
+    return [
+        {"name": stream.name, "reason": window.absent.get(stream.recipe.modality), "share": 1.0}
+        for stream in predictor.streams
+        if stream.recipe.modality not in window.signals
+    ]
 
 
 def _unjudged(predictor: Predictor, answer: LiveAnswer) -> dict[str, Any]:

@@ -43,4 +43,4 @@ class Latencies:
 
     def spreads(self) -> dict[str, Spread]:
         """Of each stage, in the order in which stages were first seen."""
-        return {stage: spread_of(seconds) for stage, seconds in self._seconds.items()}
+        return {stage: spread_of(seconds) for stage, seconds in tuple(self._seconds.items())}

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from eavctl.errors import DataError
+from eavctl.errors import DataError, EavctlError
 from eavctl.live.answering import Judge, LiveAnswer
 from eavctl.live.chunk import Chunk, Source, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -83,15 +83,16 @@ class Session:
 
         Raises
         ------
-        SourceError : every source broke before there was any window.
+        SourceError : every source broke, or ended, before there was any window.
         """
         for feeder in self._feeders:
             feeder.start()
         try:
             while (window := self._next_window()) is not None:
                 yield self._answered(judge(window))
-            if self._faults and not self.status().windows:
-                raise SourceError(self._faults[0])
+            if not self.status().windows:
+                names = " + ".join(each.name for each in self._sources)
+                raise SourceError([*self._faults, f"{names}: ended before there was a window to judge"][0])
         finally:
             self.close()
 
@@ -139,8 +140,11 @@ class Session:
             except SourceError as error:
                 self._tell_end(source.modality, str(error))
                 source = self._opened_again(source)
-            except Exception as error:  # of a driver or a library: the other sources go on
-                self._tell_end(source.modality, f"{type(error).__name__}: {error}")
+            except EavctlError as error:  # damaged where it was not read before; the other sources go on
+                self._tell_end(source.modality, str(error))
+                return
+            except Exception as error:  # of a driver or a library
+                self._tell_end(source.modality, f"{source.name}: {type(error).__name__}: {error}")
                 return
 
     def _push(self, source: Source, chunk: Chunk) -> None:
@@ -161,7 +165,7 @@ class Session:
             with contextlib.suppress(DataError):
                 again = self._reopen(source)
                 with self._changed:
-                    self._sources.append(again)
+                    self._sources[self._sources.index(source)] = again
                     if not self._is_over:
                         return again
                 again.close()

@@ -33,8 +33,8 @@ from eavctl.serving.windows import from_message
 from eavctl.storage.paths import Paths
 
 DATATYPES = {"float32": "FP32", "uint8": "UINT8"}  # of the Open Inference Protocol
+NUMBERS = "iuf"  # kinds of numpy's types; not text, which would be parsed, nor booleans
 JSON, PARQUET, PNG = "application/json", "application/vnd.apache.parquet", "image/png"
-WARM_UP_S, WARM_UP_RATE = 1.0, 16000
 
 
 class Answers:
@@ -211,7 +211,8 @@ class Answers:
 
     def _json(self, facts: Mapping[str, Any], request_id: object) -> Message:
         named = {**facts, "model_name": self._name, "model_version": self._version, "id": request_id}
-        return _body(JSON, json.dumps(named, ensure_ascii=False, allow_nan=False).encode())
+        text = json.dumps(named, ensure_ascii=False, allow_nan=False)
+        return _body(JSON, text.encode(errors="replace"))  # half a surrogate pair is no character
 
 
 def _row(answer: Mapping[str, Any]) -> Row:
@@ -286,6 +287,8 @@ def _parsed(body: bytes) -> dict[str, Any]:
         raise UsageError(f"the body is not JSON: {error}") from None
     if not isinstance(content, dict) or not isinstance(content.get("inputs"), list):
         raise UsageError("the body needs 'inputs', a list, as in the Open Inference Protocol")
+    if not isinstance(content.get("id") or "", str):
+        raise UsageError("id: a text is needed")
     return content
 
 
@@ -315,8 +318,10 @@ def _array(given: Mapping[str, Any], stream: StreamInput) -> np.ndarray:
     if shape[1:] != wanted["shape"][1:]:
         raise UsageError(f"inputs: {stream.name} has shape {shape}, and the model takes {wanted['shape']}")
     try:
-        values = np.asarray(given.get("data"), np.float64).ravel()
-        x = values.reshape(shape)
+        data = np.asarray(given.get("data"))
+        if data.dtype.kind not in NUMBERS:
+            raise ValueError
+        x = data.astype(np.float64).reshape(shape)
     except (ValueError, TypeError, OverflowError):
         raise UsageError(f"inputs: the data of {stream.name} are not numbers of shape {shape}") from None
     with np.errstate(over="ignore", invalid="ignore"):

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 from starlette.types import ASGIApp
@@ -38,7 +38,12 @@ def make_app(service: Service, host: str) -> ASGIApp:
     """
     app = Starlette(
         routes=routes(),
-        exception_handlers={RefusalError: _refused, HTTPException: _unknown, Exception: _failed},
+        exception_handlers={
+            RefusalError: _refused,
+            HTTPException: _unknown,
+            ClientDisconnect: _gone,
+            Exception: _failed,
+        },
     )
     app.state.service = service
     return Guard(app, service, host)
@@ -214,6 +219,11 @@ async def _refused(request: Request, error: Exception) -> Response:
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return error_response(RefusalError(error.status_code, error.detail))
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """For nobody, but else it would be logged as a bug."""
+    return error_response(RefusalError(400, "the client has gone"))
 
 
 async def _failed(request: Request, error: Exception) -> Response:

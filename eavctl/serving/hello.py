@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 HOP_S = (0.05, 60.0)
 RATES_HZ = {"audio": (8000.0, 192000.0), "eeg": (16.0, 20000.0)}
 MOST_CHANNELS, MOST_VALUES_HZ = 512, 300_000  # the latter of all channels
+SHOWN = 40  # characters of a value that is refused
 
 
 class HelloError(ValueError):
@@ -54,7 +54,7 @@ def read_hello(text: str, taken: Sequence[str], window_s: float) -> Hello:
         raise HelloError("modalities: a list of those that will be sent is needed, such as ['audio']")
     for each in modalities:
         if each not in taken:
-            raise HelloError(f"modalities: the model takes {', '.join(taken)}, and not {each!r}")
+            raise HelloError(f"modalities: the model takes {', '.join(taken)}, and not {each!r:.{SHOWN}}")
     rates = {"audio": content.get("rate", 16000), "eeg": content.get("sfreq", 0)}
     for modality, rate in rates.items():
         if modality in modalities:
@@ -95,6 +95,6 @@ def _channels(content: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check(what: str, value: object, least: float, most: float) -> None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not least <= value <= most:  # type: ignore[operator]
-        raise HelloError(f"{what}: a number from {least:g} to {most:g} is needed, not {value!r}")
+        raise HelloError(f"{what}: a number from {least:g} to {most:g} is needed, not {value!r:.{SHOWN}}")

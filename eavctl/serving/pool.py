@@ -53,11 +53,7 @@ class _Worker:
                 str(theirs.fileno()),
                 pass_fds=[theirs.fileno()],
                 cwd=folder,
-                env={
-                    **ONE_THREAD,
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path)),
-                },
+                env=_environment(),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
             )
@@ -140,14 +136,22 @@ class Pool:
     async def _keep(self, ready: asyncio.Event) -> None:
         """Have one worker, and another when that is lost."""
         while True:
-            with tempfile.TemporaryDirectory(prefix="eavctl-", ignore_cleanup_errors=True) as folder:
-                worker = await _Worker.start(self._command, folder)
-                try:
-                    await self._begin(worker, ready)
-                    await worker.process.wait()
-                finally:
-                    worker.kill()
-                    await worker.process.wait()
+            try:
+                await self._keep_one(ready)
+            except OSError as error:  # too many processes or open files, or a full disk
+                if not ready.is_set():
+                    raise DataError(f"a worker process cannot be started: {error.strerror}") from None
+                await asyncio.sleep(PAUSE_S)
+
+    async def _keep_one(self, ready: asyncio.Event) -> None:
+        with tempfile.TemporaryDirectory(prefix="eavctl-", ignore_cleanup_errors=True) as folder:
+            worker = await _Worker.start(self._command, folder)
+            try:
+                await self._begin(worker, ready)
+                await worker.process.wait()
+            finally:
+                worker.kill()
+                await worker.process.wait()
 
     async def _begin(self, worker: _Worker, ready: asyncio.Event) -> None:
         """Let a worker load the model, and offer it to requests."""

@@ -54,12 +54,17 @@ class LiveRun:
         """Of the session: its sources."""
         return " + ".join(self.sources)
 
+    @property
+    def has_answers(self) -> bool:
+        """Whether `predicted` has any."""
+        return bool(self._rows)
+
     def answers(self) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended.
 
         Raises
         ------
-        SourceError : every source broke before there was a window.
+        SourceError : every source broke, or ended, before there was a window.
         """
         judge = Judge(self.predictor, self.name, self.settings.smooth)
         for answered in self.session.answers(judge):

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from eavctl.cli import listening
 from eavctl.storage import tables
 
 ANSWER = ("recording", "start", "end", "pred", "proba", "unsure", "right_out_of_fold")
@@ -158,6 +159,21 @@ def test_what_cannot_be_judged_is_refused_at_once(run, made, talk, words, code):
     assert 1 <= len(result.err.splitlines()) <= 2
 
 
+def test_a_session_without_a_window_is_an_error_and_writes_no_table(run, made):
+    soundfile.write("short.wav", np.ones(800) * 0.1, RATE)
+    result = run("live", "--audio", "short.wav", "--model", made / "svm.joblib", "--record", "live.parquet")
+    assert (result.code, result.out) == (3, "")
+    assert "short.wav" in result.err.splitlines()[-1]
+    assert not Path("live.parquet").exists()
+
+
+@pytest.mark.parametrize(("terminal", "is_drawn"), [("xterm", True), ("dumb", False), ("", True)])
+def test_a_terminal_that_cannot_move_its_cursor_gets_lines(monkeypatch, terminal, is_drawn):
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", terminal)
+    assert listening._can_draw() is is_drawn
+
+
 def test_a_dry_run_opens_the_sources_and_judges_nothing(run, made, talk):
     words = ("live", "--audio", talk, "--model", made / "svm.joblib", "--record", "live.parquet", "-n")
     result = run(*words, "--json")
@@ -193,6 +209,18 @@ def test_an_interrupt_ends_with_130_a_summary_and_the_whole_table(made, talk, tm
     assert len(table.pred) == 1 + len(rest.splitlines())
     assert table.pred[0] == first["pred"]
     assert len(said.splitlines()) >= 4
+
+
+def test_a_reader_that_has_enough_ends_it_with_0_and_the_table(made, talk, tmp_path):
+    model = ("--model", made / "svm.joblib", "--window", 1, "--hop", 0.1, "--speed", 5)
+    words = ("live", "--audio", talk, *model, "--record", "live.parquet")
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with _started(words, tmp_path, **pipes) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        said = process.stderr.read()
+    assert (process.returncode, "Traceback" in said) == (0, False)
+    assert 1 <= len(tables.read_predictions(tmp_path / "live.parquet").pred) < 50
 
 
 def test_a_terminal_shows_bars_and_the_summary_remains(made, talk, tmp_path):
@@ -246,16 +274,9 @@ def test_three_modalities_meet_and_one_that_is_not_given_is_absent(run, eav):
         "audio": audio,
         "video": video,
     }
-    assert (
-        run(
-            "train-fusion",
-            eav / "speech.parquet",
-            eav / "faces.parquet",
-            eav / "bands.parquet",
-            *"--size tiny --epochs 1 --folds 2 --protocol eav-70-30 --jobs 1 -o three.pt".split(),
-        ).code
-        == 0
-    )
+    line = "--size tiny --epochs 1 --folds 2 --protocol eav-70-30 --jobs 1 -o three.pt"
+    tables_of = [eav / f"{name}.parquet" for name in ("speech", "faces", "bands")]
+    assert run("train-fusion", *tables_of, *line.split()).code == 0
     words = [word for name, source in sources.items() for word in (f"--{name}", source)]
     answers = lines(run("live", *words, "--model", "three.pt", "--speed", 2))
     expected = json.loads(

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from eavctl.errors import SignalError
 from eavctl.live.answering import LiveAnswer
 from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -101,12 +102,14 @@ def test_a_device_that_is_unplugged_is_opened_again():
         return Device("eeg", 8.0, start=5.0)
 
     unplugged = Device("eeg", 2.0, error=SourceError("test:eeg: unplugged"))
-    windows = windows_of(session_of(Device(seconds=8.0), unplugged, reopen=reopen))
+    session = session_of(Device(seconds=8.0), unplugged, reopen=reopen)
+    windows = windows_of(session)
     reasons = [window.absent.get("eeg") for window in windows]
     assert reasons[0] is None
     assert "test:eeg: unplugged" in reasons
     assert reasons[-1] is None
     assert len(opened) == 2
+    assert len(session._sources) == 2  # one a modality, however often it broke
     apart = windows[-1].signals["eeg"].data[0] - windows[-1].signals["audio"].data
     assert np.abs(apart).max() <= 0.1 * RATE
 
@@ -122,6 +125,19 @@ def test_a_session_whose_only_source_cannot_come_back_ends_with_its_error():
     session = session_of(Device(seconds=0.0, error=SourceError("test:audio: gone")))
     with pytest.raises(SourceError, match="gone"):
         windows_of(session)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.05])
+def test_a_file_that_ends_before_a_window_is_an_error(seconds):
+    with pytest.raises(SourceError, match="test:audio"):
+        windows_of(session_of(Device(seconds=seconds, is_recorded=True), skip=False))
+
+
+def test_damage_in_the_middle_is_told_in_its_own_words():
+    damaged = Device("eeg", 2.0, error=SignalError("a.edf: damaged"), is_recorded=True)
+    windows = windows_of(session_of(Device(is_recorded=True), damaged, skip=False))
+    assert windows[0].absent == {}
+    assert windows[-1].absent == {"eeg": "a.edf: damaged"}
 
 
 def slow(clock, seconds):

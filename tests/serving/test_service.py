@@ -110,6 +110,9 @@ def tensor(**other):
         {"inputs": [tensor(datatype="BYTES")]},
         {"inputs": [tensor(shape=[2341])]},
         {"inputs": [tensor(shape=[0, 2341], data=[])]},
+        {"inputs": [tensor(data=["0"] * 2341)]},
+        {"inputs": [tensor(data=[True] * 2341)]},
+        {"inputs": [tensor()], "id": float("nan")},
         {"inputs": [tensor(shape=[-1, 2341])]},
         {"inputs": [tensor(shape=[2, 2341])]},
         {"inputs": [tensor(data=[float("nan")] * 2341)]},
@@ -121,6 +124,10 @@ def tensor(**other):
 def test_malformed_features_are_refused(service, content):
     answer = service.features(content)
     assert (answer.status, [*answer.json]) == (400, ["error"])
+
+
+def test_an_id_that_is_no_text_in_utf_8_is_answered(service):
+    assert service.features({"inputs": [tensor()], "id": "a\ud800"}).json["id"] == "a?"
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[" * 10**5, b"\xff\xfe"])
