@@ -141,7 +141,7 @@ def _live(
     goal: tuple[float | None, float],
     stages: str,
 ) -> Result:
-    latency = Latency.of(f"live: {what}", arrived, goal, f"ms by stage, p50 / p95: {stages}")
+    latency = Latency.of(f"live: {what}", arrived, goal, f"ms by stage of the last run, p50 / p95: {stages}")
     return _result(f"live, {what}: capture to the printed line", alone, (latency,))
 
 
@@ -217,7 +217,7 @@ def _times(work: Callable[[], object], n: int) -> list[float]:
 
 def _result(what: str, alone: Sequence[float], latencies: tuple[Latency, ...]) -> Result:
     ours, theirs = Taken(latencies[0].p50), Taken(statistics.median(alone))
-    return Result(what, "its computing alone, on arrays in memory", ours, theirs, latencies=latencies)
+    return Result(what, "its computing alone, in one process", ours, theirs, latencies=latencies)
 
 
 def _run(*words: object) -> None:
