@@ -106,7 +106,7 @@ def _say_plan(run: LiveRun, outputs: Sequence[Path], *, as_json: bool) -> None:
 
 def _lines(run: LiveRun) -> None:
     """One JSON object a line, each as soon as it is there."""
-    for answered in run.answers():
+    for answered in run.answers(warn):
         _tell(answered)
         sys.stdout.write(json_escaped(json.dumps(run.to_json(answered), ensure_ascii=True)) + "\n")
         sys.stdout.flush()
@@ -128,7 +128,7 @@ def _view(run: LiveRun) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # whatever the terminal's encoding lacks
         sys.stdout.reconfigure(errors="replace")
     with Live(view, screen=True, refresh_per_second=UPDATES, transient=True):
-        for answered in run.answers():
+        for answered in run.answers(view.tell):
             view.add(answered)
 
 

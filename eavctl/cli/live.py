@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.options import DryRun, Force, Json
+from eavctl.cli.options import DryRun, Force, Json, JudgingModel, JudgingWeights
 from eavctl.errors import UsageError
 
 
@@ -30,20 +30,8 @@ def live(
     ] = None,
     video: Annotated[str | None, typer.Option(help="Watch camera:0, or a file.")] = None,
     eeg: Annotated[str | None, typer.Option(help="Take EEG from lsl:NAME, or a file.")] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
-            show_default="svm.joblib, if it exists, else the better packaged model that can run",
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
-            show_default="those of pipecat-ai, if it is installed",
-        ),
-    ] = None,
+    model: JudgingModel = None,
+    weights: JudgingWeights = None,
     window: Annotated[
         float | None,
         typer.Option(help="Judge windows of this many seconds, such as 3.", show_default="the model's"),
@@ -89,7 +77,7 @@ def live(
 
     A terminal shows bars, the last minute's course, confidence, sources, latency and losses; a pipe, or
     --json, gets one JSON object a window. A modality that stalls is absent from windows until it comes back,
-    and the answer says so. Where answers come late, quality is lowered, and each change is said. Ctrl-C
+    and the answer says so. Where answers come late, quality is lowered, with a message. Ctrl-C
     prints a summary and ends with 130; --record writes its table first.
 
     Microphones and LSL need the extra 'live': pip install 'eavctl[live]'.
@@ -102,7 +90,7 @@ def live(
         return
     sources = {k: uri for k, uri in (("eeg", eeg), ("audio", audio), ("video", video)) if uri}
     if not sources:
-        raise UsageError("nothing to listen to: give --audio mic:default; --list shows what there is")
+        raise UsageError("no source: give one, such as --audio mic:default; --list lists the devices")
     if quality not in ("auto", "fixed"):
         raise UsageError(f"--quality is auto or fixed, not {quality}")
     settings = LiveSettings(window, hop, tolerance, speed, quality == "auto", smooth)

@@ -188,6 +188,25 @@ Members = Annotated[
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
 
+# --- judging by a trained model ---------------------------------------------------------------------------
+
+JudgingModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
+        show_default="svm.joblib, if it exists, else the better packaged model that can run",
+    ),
+]
+JudgingWeights = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--weights",
+        help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
+        show_default="those of pipecat-ai, if it is installed",
+    ),
+]
+
 # --- fusion networks --------------------------------------------------------------------------------------
 
 FeatureTables = Annotated[

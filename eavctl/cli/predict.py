@@ -17,6 +17,8 @@ from eavctl.cli.options import (
     Hop,
     Jobs,
     Json,
+    JudgingModel,
+    JudgingWeights,
     Layout,
     Rejected,
     Segment,
@@ -53,20 +55,8 @@ def predict(
     video: Annotated[
         str | None, typer.Option(help="Video file of the same recording, such as v.mp4.")
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
-            show_default="svm.joblib, if it exists, else the better packaged model that can run",
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
-            show_default="those of pipecat-ai, if it is installed",
-        ),
-    ] = None,
+    model: JudgingModel = None,
+    weights: JudgingWeights = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_result, say, say_plan
 from eavctl.cli.judging import find_model, introduce
-from eavctl.cli.options import DryRun, Json
+from eavctl.cli.options import DryRun, Json, JudgingModel, JudgingWeights
 from eavctl.errors import DataError
 
 INSTALL = "pip install 'eavctl[serve]'"
@@ -23,20 +22,8 @@ INSTALL = "pip install 'eavctl[serve]'"
     "eavctl serve --model ambt.pt --jobs 4",
 )
 def serve(
-    model: Annotated[
-        Path | None,
-        typer.Option(
-            help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
-            show_default="svm.joblib, if it exists, else the better packaged model that can run",
-        ),
-    ] = None,
-    weights: Annotated[
-        list[Path] | None,
-        typer.Option(
-            help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
-            show_default="those of pipecat-ai, if it is installed",
-        ),
-    ] = None,
+    model: JudgingModel = None,
+    weights: JudgingWeights = None,
     host: Annotated[
         str, typer.Option(help="Listen on this address, such as 0.0.0.0 for all of this machine.")
     ] = "127.0.0.1",

@@ -110,6 +110,8 @@ class FrameTrack:
             self._note(last.steady, frame.steady)
             if self._is_shown(last.steady, frame.steady):
                 self._keep(last)
+        if not self._n_frames:  # left out: when it is taken again, it begins anew
+            self._first = self._newest.steady
 
     def expect(self, start: float, hop_s: float) -> None:
         """See `Track.expect`."""
@@ -121,6 +123,8 @@ class FrameTrack:
     def adapt(self, frames: int, side: int | None) -> None:
         """See `Track.adapt`."""
         self._n_frames, self._side = frames, side
+        if not frames:  # they would be shown when it is taken again
+            self._kept.clear()
 
     def cover(self, start: float, end: float) -> Cover:
         """See `Track.cover`."""

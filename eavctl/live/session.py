@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -18,6 +17,7 @@ from eavctl.live.synchroniser import Synchroniser
 from eavctl.live.window import Window
 
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
+SILENT_S = 5.0  # without data from a source, before a message says so
 RETRY_S = 0.5  # before a device that was unplugged is opened again
 
 LEAVE_S = 1.0  # for a thread to end
@@ -70,21 +70,33 @@ class Session:
         self._quality = controller.quality if controller else None
         self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
         self._faults: list[str] = []
+        self._tell: Callable[[str], None] = lambda _: None
+        self._has_told_of_silence = False
+        self._lost = dict.fromkeys((each.modality for each in sources), 0)  # by devices that were replaced
         self._begin = clock.now()
         self.latencies = Latencies()
 
     def status(self) -> Status:
-        """What the synchroniser knows of each source, and its counts."""
+        """What is known of each source, and counts."""
         with self._changed:
-            return self._synchroniser.status(self._clock.now())
+            found = self._synchroniser.status(self._clock.now())
+            lost = {each.modality: each.lost + self._lost[each.modality] for each in self._sources}
+        modalities = {name: of._replace(lost=of.lost + lost[name]) for name, of in found.modalities.items()}
+        return found._replace(modalities=modalities)
 
-    def answers(self, judge: Judge) -> Iterator[Answered]:
+    def answers(self, judge: Judge, tell: Callable[[str], None] = lambda _: None) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended; closes them at the end.
+
+        Parameters
+        ----------
+        judge : judges windows.
+        tell : called from any thread with a sentence on a source that broke, or that gives nothing.
 
         Raises
         ------
         SourceError : every source broke, or ended, before there was any window.
         """
+        self._tell = tell
         for feeder in self._feeders:
             feeder.start()
         try:
@@ -106,9 +118,19 @@ class Session:
                 window = self._synchroniser.poll(now)
                 if window is not None or self._is_exhausted(now):
                     return window
+                self._tell_of_silence(now)
                 deadline = self._synchroniser.next_deadline(now)
                 wait = IDLE_S if deadline is None else min(deadline - now, IDLE_S)
                 self._changed.wait(max(wait, 0.0) / self._clock.speed)
+
+    def _tell_of_silence(self, now: float) -> None:
+        """Say once which sources have given nothing: perhaps there will be no window."""
+        if self._has_told_of_silence or now - self._begin < SILENT_S:
+            return
+        self._has_told_of_silence = True
+        for source in self._sources:
+            if source.modality in self._synchroniser.silent:
+                self._tell(f"{source.name}: nothing came within {SILENT_S:g} s; still waiting for it")
 
     def _is_exhausted(self, now: float) -> bool:
         """Whether nothing will come: a device that broke is awaited by its thread."""
@@ -160,18 +182,26 @@ class Session:
     def _opened_again(self, source: Source) -> Source | None:
         """The device that broke, once it is back; None if it is a file, or the session is over."""
         source.close()
+        reason = ""
         while self._reopen and not source.is_recorded and not self._is_over:
             self._clock.wait(RETRY_S)
-            with contextlib.suppress(DataError):
+            try:
                 again = self._reopen(source)
-                with self._changed:
-                    self._sources[self._sources.index(source)] = again
-                    if not self._is_over:
-                        return again
-                again.close()
+            except DataError as error:
+                if str(error) != reason and not self._is_over:
+                    self._tell(reason := str(error))
+                continue
+            with self._changed:
+                self._sources[self._sources.index(source)] = again
+                self._lost[source.modality] += source.lost
+                if not self._is_over:
+                    return again
+            again.close()
         return None
 
     def _tell_end(self, modality: str, reason: str) -> None:
+        if reason:
+            self._tell(reason)
         with self._changed:
             self._faults += [reason] if reason else []
             self._synchroniser.ended(modality, reason, self._clock.now())

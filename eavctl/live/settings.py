@@ -46,7 +46,7 @@ class LiveSettings:
         for name, (least, most) in BOUNDS.items():
             value = getattr(self, name)
             if value is not None and not least <= value <= most:
-                raise UsageError(f"--{name} is {least:g} to {most:g}, not {value:g}")
+                raise UsageError(f"--{name} must be from {least:g} to {most:g}, not {value:g}")
 
     def hop_of(self, window_s: float) -> float:
         """Seconds from one window of that length to the next."""

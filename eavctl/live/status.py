@@ -15,7 +15,7 @@ class ModalityStatus(NamedTuple):
     ----------
     state : live, stalled, ended or broken.
     offset_s, drift_ppm, jumps, delay_s : of its clock; see `eavctl.live.clocks.SourceClock`.
-    lost : samples or frames that were given, but overwritten or refused.
+    lost : samples or frames that were given, but overwritten, refused, or dropped by the source.
     missing_s : seconds that were never given.
     late : windows that were closed before its data reached their end.
     absent : windows that were closed without it.

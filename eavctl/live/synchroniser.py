@@ -79,6 +79,15 @@ class Synchroniser:
         if self._start is None and all(track.first is not None for track in self._tracks.values()):
             self._begin()
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Modalities that have given nothing, and have not ended."""
+        return tuple(
+            modality
+            for modality, track in self._tracks.items()
+            if track.first is None and modality not in self._ended
+        )
+
     def has_room(self, modality: str) -> bool:
         """Whether one more second of a modality overwrites nothing that the next window needs."""
         return self._tracks[modality].has_room

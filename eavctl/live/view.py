@@ -51,6 +51,11 @@ class View:
             while self._course[0][0] <= end - COURSE_S:
                 self._course.popleft()
 
+    def tell(self, sentence: str) -> None:
+        """Show a sentence that belongs to no answer."""
+        with self._changing:
+            self._news.append(sentence)
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         """The whole view, as it is now; what matters most stands first, for low terminals."""
         status = self._session.status()

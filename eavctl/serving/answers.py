@@ -19,6 +19,7 @@ import numpy as np
 
 from eavctl.errors import UsageError
 from eavctl.live.answering import Judge, to_json
+from eavctl.live.needs import Needs
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.inputs import find_inputs
 from eavctl.predicting.predicted import Predicted, collected
@@ -26,14 +27,12 @@ from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
 from eavctl.predicting.sources import MODALITIES, selection
-from eavctl.predicting.streams import StreamInput
 from eavctl.serving.messages import Message
 from eavctl.serving.names import ANY
+from eavctl.serving.tensors import array_of, input_of, inputs_of, read_request
 from eavctl.serving.windows import from_message
 from eavctl.storage.paths import Paths
 
-DATATYPES = {"float32": "FP32", "uint8": "UINT8"}  # of the Open Inference Protocol
-NUMBERS = "iuf"  # kinds of numpy's types; not text, which would be parsed, nor booleans
 JSON, PARQUET, PNG = "application/json", "application/vnd.apache.parquet", "image/png"
 
 
@@ -92,7 +91,7 @@ class Answers:
             "name": self._name,
             "versions": [self._version],
             "platform": f"eavctl_{model.meta.kind}",
-            "inputs": [_input_of(stream) for stream in self.predictor.streams],
+            "inputs": [input_of(stream) for stream in self.predictor.streams],
             "outputs": [
                 {"name": "proba", "datatype": "FP32", "shape": [-1, n_classes]},
                 {"name": "class", "datatype": "BYTES", "shape": [-1]},
@@ -101,19 +100,8 @@ class Answers:
             "classes": list(self.predictor.classes),
             "modalities": list(self.predictor.modalities),
             "window_s": self.predictor.window_s,
-            "window": self._needs(),
+            "window": None if self.predictor.normalize else Needs.of(self.predictor)._asdict(),
             "card": path.card if isinstance(path, PackagedModel) else None,
-        }
-
-    def _needs(self) -> dict[str, float] | None:
-        """What windows of streams must have; None where the model judges no single windows."""
-        if self.predictor.normalize:
-            return None
-        recipes = [stream.recipe for stream in self.predictor.streams]
-        return {
-            "seconds": self.predictor.window_s,
-            "frames": max([1, *(r.settings.get("n_frames", 1) for r in recipes if r.modality == "video")]),
-            "margin_s": max(each.margin_s for each in recipes),
         }
 
     @property
@@ -152,13 +140,13 @@ class Answers:
 
     def _features(self, request: Message) -> Message:
         """Judge rows of features, as the Open Inference Protocol has them."""
-        content = _parsed(request.blocks[0])
-        given = _inputs(content)
+        content = read_request(request.blocks[0])
+        given = inputs_of(content)
         unknown = set(given) - {stream.name for stream in self.predictor.streams}
         if unknown:
             known = ", ".join(stream.name for stream in self.predictor.streams)
             raise UsageError(f"inputs: the model has no input {min(unknown)!r}; it takes {known}")
-        arrays = [_array(given[s.name], s) if s.name in given else None for s in self.predictor.streams]
+        arrays = [array_of(given[s.name], s) if s.name in given else None for s in self.predictor.streams]
         lengths = {len(x) for x in arrays if x is not None}
         if len(lengths) != 1 or not min(lengths):
             raise UsageError("inputs: give each input of the model the same number of rows, one or more")
@@ -257,75 +245,3 @@ def _judged(predictor: Predictor, names: Mapping[str, str]) -> Predicted:
     sources: Paths = [] if separate else [names[ANY]]
     inputs = find_inputs(predictor, sources, separate, selection(predictor.modalities))
     return collected(predictor, inputs, list(predictor.judge(inputs.recordings, executor="serial")))
-
-
-# --- features ---------------------------------------------------------------------------------------------
-
-
-def _input_of(stream: StreamInput) -> dict[str, Any]:
-    return {
-        "name": stream.name,
-        "datatype": DATATYPES[stream.dtype],
-        "shape": [-1, *_shape_of(stream)],
-        "features": stream.meta.features,
-        "modality": stream.recipe.modality,
-        "channels": stream.recipe.settings.get("channels"),
-    }
-
-
-def _shape_of(stream: StreamInput) -> tuple[int, ...]:
-    """Of a row of the stream's features."""
-    if stream.shape is not None:
-        return stream.shape
-    return tuple(stream.meta.shape) or (len(stream.meta.columns or ()),)
-
-
-def _parsed(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"the body is not JSON: {error}") from None
-    if not isinstance(content, dict) or not isinstance(content.get("inputs"), list):
-        raise UsageError("the body needs 'inputs', a list, as in the Open Inference Protocol")
-    if not isinstance(content.get("id") or "", str):
-        raise UsageError("id: a text is needed")
-    return content
-
-
-def _inputs(content: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    found: dict[str, Mapping[str, Any]] = {}
-    for each in content["inputs"]:
-        if not isinstance(each, dict) or not isinstance(each.get("name"), str):
-            raise UsageError("inputs: each is an object with name, shape, datatype and data")
-        if each["name"] in found:
-            raise UsageError(f"inputs: {each['name']!r} stands there twice")
-        found[each["name"]] = each
-    return found
-
-
-def _array(given: Mapping[str, Any], stream: StreamInput) -> np.ndarray:
-    """The features of an input, shape (n_rows, *shape).
-
-    Raises
-    ------
-    UsageError : another type or shape than the model takes, or values that are not finite numbers.
-    """
-    wanted, shape = _input_of(stream), given.get("shape")
-    if given.get("datatype") != wanted["datatype"]:
-        raise UsageError(f"inputs: {stream.name} takes the datatype {wanted['datatype']}")
-    if not isinstance(shape, list) or not all(isinstance(n, int) and n >= 0 for n in shape):
-        raise UsageError(f"inputs: {stream.name} needs a shape, such as {wanted['shape']}")
-    if shape[1:] != wanted["shape"][1:]:
-        raise UsageError(f"inputs: {stream.name} has shape {shape}, and the model takes {wanted['shape']}")
-    try:
-        data = np.asarray(given.get("data"))
-        if data.dtype.kind not in NUMBERS:
-            raise ValueError
-        x = data.astype(np.float64).reshape(shape)
-    except (ValueError, TypeError, OverflowError):
-        raise UsageError(f"inputs: the data of {stream.name} are not numbers of shape {shape}") from None
-    with np.errstate(over="ignore", invalid="ignore"):
-        found = x.astype(stream.dtype)
-    if not np.isfinite(found).all() or (stream.dtype == "uint8" and (found != x).any()):
-        raise UsageError(f"inputs: {stream.name} has values that {wanted['datatype']} cannot hold")
-    return found

@@ -16,6 +16,7 @@ from eavctl.errors import DataError
 from eavctl.jobs import useful
 from eavctl.packaged import models as packaged
 from eavctl.serving.app import make_app
+from eavctl.serving.connections import impatient
 from eavctl.serving.pool import WORKER, Pool
 from eavctl.serving.service import Limits, Service, State
 
@@ -93,6 +94,7 @@ async def _serve(pool: Pool, limits: Limits, listener: socket.socket, host: str,
     service = Service(pool, limits)
     config = uvicorn.Config(
         make_app(service, host),
+        http=impatient(limits.request_s),
         log_config=None,
         access_log=False,
         proxy_headers=False,

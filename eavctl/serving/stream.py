@@ -18,16 +18,15 @@ import math
 import struct
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from eavctl.live.chunk import Chunk
-from eavctl.live.frame_track import FrameTrack
+from eavctl.live.needs import Needs
 from eavctl.live.synchroniser import TOLERANCE_S, Synchroniser
-from eavctl.live.tracks import SampledTrack, Track
 from eavctl.live.window import Window
 from eavctl.serving.hello import Hello, HelloError, is_end, read_hello
 from eavctl.serving.messages import Message
@@ -49,19 +48,14 @@ NAME = "stream"
 NORMAL, POLICY, BUG, RESTART = 1000, 1008, 1011, 1012  # codes of RFC 6455
 
 
-class Needs(NamedTuple):
-    """What the model takes of a window.
+class _Given(NamedTuple):
+    """See `eavctl.live.needs.Given`."""
 
-    Parameters
-    ----------
-    seconds : its length.
-    frames : of video.
-    margin_s : of EEG, before it.
-    """
-
-    seconds: float
-    frames: int
-    margin_s: float
+    modality: str
+    rate: float
+    ch_names: tuple[str, ...] = ()
+    name: str = NAME
+    is_recorded: bool = False
 
 
 async def stream(websocket: WebSocket) -> None:
@@ -116,10 +110,10 @@ class _Session:
 
     def __init__(self, websocket: WebSocket, service: Service, hello: Hello, needs: Needs) -> None:
         self._websocket, self._service, self._hello, self._needs = websocket, service, hello, needs
-        self._begin = time.monotonic()
-        tracks = {modality: _track(modality, hello, needs) for modality in hello.modalities}
+        self._begin: float | None = None  # of the first window, as in a live session
+        tracks = {each.modality: needs.track(each, SPARE_S) for each in _given(hello)}
         self._synchroniser = Synchroniser(
-            tracks, needs.seconds, hello.hop, TOLERANCE_S, {"eeg": needs.margin_s}, skip=False
+            tracks, needs.seconds, hello.hop, TOLERANCE_S, needs.margins, skip=False
         )
         self._arrived = asyncio.Event()
         self._queue: asyncio.Queue[Window | None] = asyncio.Queue(QUEUED)
@@ -223,7 +217,10 @@ class _Session:
             window = self._synchroniser.poll(now)
             if window is None:
                 await self._wait(now)
-            elif self._has_ended:
+                continue
+            if self._begin is None:
+                self._begin = window.start
+            if self._has_ended:
                 await self._queue.put(window)
             elif self._queue.full():
                 self._n_dropped += 1
@@ -277,10 +274,7 @@ class _Session:
         return answer
 
 
-def _track(modality: str, hello: Hello, needs: Needs) -> Track:
-    seconds = needs.seconds + SPARE_S
-    if modality == "video":
-        return FrameTrack(needs.frames, needs.seconds, CAMERA_HZ, name=NAME)
-    if modality == "audio":
-        return SampledTrack(None, hello.rate, seconds, name=NAME)
-    return SampledTrack(len(hello.ch_names), hello.sfreq, seconds + needs.margin_s, hello.ch_names, name=NAME)
+def _given(hello: Hello) -> Iterator[_Given]:
+    rates = {"audio": hello.rate, "eeg": hello.sfreq, "video": CAMERA_HZ}
+    for modality in hello.modalities:
+        yield _Given(modality, rates[modality], hello.ch_names if modality == "eeg" else ())

@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
+from eavctl.extraction.recipe import noting
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
-from eavctl.live.frame_track import FrameTrack
+from eavctl.live.needs import Needs
 from eavctl.live.quality import Quality, QualityController
 from eavctl.live.session import Answered, Session
 from eavctl.live.settings import LiveSettings
 from eavctl.live.sources.uri import open_source
 from eavctl.live.synchroniser import Synchroniser
-from eavctl.live.tracks import SampledTrack, Track
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
@@ -59,15 +59,19 @@ class LiveRun:
         """Whether `predicted` has any."""
         return bool(self._rows)
 
-    def answers(self) -> Iterator[Answered]:
+    def answers(self, tell: Callable[[str], None] = lambda _: None) -> Iterator[Answered]:
         """Yield an answer a window, until all sources have ended.
+
+        Parameters
+        ----------
+        tell : called with a sentence on a source that broke, or that gives nothing.
 
         Raises
         ------
         SourceError : every source broke, or ended, before there was a window.
         """
         judge = Judge(self.predictor, self.name, self.settings.smooth)
-        for answered in self.session.answers(judge):
+        for answered in self.session.answers(judge, tell):
             if self.keeps:
                 self._keep(answered)
             yield answered
@@ -132,13 +136,14 @@ def open_live(
     for modality, uri in sources.items():
         if modality not in predictor.modalities:
             takes = ", ".join(predictor.modalities)
-            raise UsageError(f"{predictor.path} takes {takes}: it has no use for --{modality} {uri}")
+            raise UsageError(f"{predictor.path} takes {takes}; leave out --{modality} {uri}")
     predictor.find_weights()
     predictor.warm_up()
     opened: list[Source] = []
     try:
-        for modality, uri in sources.items():
-            opened.append(_opened(predictor, modality, uri))
+        with noting() as odd:
+            for modality, uri in sources.items():
+                opened.append(_opened(predictor, modality, uri))
         _check_speed(opened, settings)
         session = _session(predictor, opened, settings)
     except BaseException:
@@ -146,7 +151,7 @@ def open_live(
             source.close()
         raise
     uris = tuple(dict.fromkeys(sources.values()))
-    return LiveRun(predictor, session, settings, uris, _notes(predictor, settings), keep)
+    return LiveRun(predictor, session, settings, uris, (*odd, *_notes(predictor, settings)), keep)
 
 
 def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
@@ -162,29 +167,19 @@ def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
 def _check_speed(sources: Sequence[Source], settings: LiveSettings) -> None:
     devices = [source.name for source in sources if not source.is_recorded]
     if devices and settings.speed != 1:
-        raise UsageError(f"--speed {settings.speed:g} is for files, and {devices[0]} has the speed of life")
+        raise UsageError(f"--speed {settings.speed:g} is for files; {devices[0]} is a device")
 
 
 def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSettings) -> Session:
-    hop_s = settings.hop_of(predictor.window_s)
-    recipes = [stream.recipe for stream in predictor.streams]
-    margins = {each.modality: 0.0 for each in recipes}
-    for each in recipes:
-        margins[each.modality] = max(margins[each.modality], each.margin_s)
-    is_seen = any(source.modality == "video" for source in sources)
-    frames = [each.settings["n_frames"] for each in recipes if each.modality == "video" and is_seen]
-    best = Quality(max(frames, default=0), None, hop_s)
-    kept_s = predictor.window_s + hop_s + WAITING_S
-    tracks = {
-        each.modality: _track(each, predictor.window_s, kept_s + margins[each.modality], best.frames)
-        for each in sources
-    }
+    needs = Needs.of(predictor)
+    hop_s = settings.hop_of(needs.seconds)
+    tracks = {each.modality: needs.track(each, hop_s + WAITING_S) for each in sources}
     synchroniser = Synchroniser(
         tracks,
-        predictor.window_s,
+        needs.seconds,
         hop_s,
         settings.tolerance,
-        margins,
+        needs.margins,
         skip=not all(source.is_recorded for source in sources),
         patience_s=None if any(source.can_stall for source in sources) else math.inf,
     )
@@ -194,17 +189,11 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         if (again.rate, again.ch_names) == (source.rate, source.ch_names):
             return again
         again.close()
-        raise SourceError(f"{source.name}: came back with another rate or other channels; begin anew")
+        raise SourceError(f"{source.name}: came back with another rate or other channels; start again")
 
+    best = Quality(needs.frames if "video" in tracks else 0, None, hop_s)
     controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
     return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
-
-
-def _track(source: Source, window_s: float, kept_s: float, frames: int) -> Track:
-    if source.modality == "video":
-        return FrameTrack(frames, window_s, source.rate, source.is_recorded, source.name)
-    n_chans = len(source.ch_names) if source.modality == "eeg" else None
-    return SampledTrack(n_chans, source.rate, kept_s, source.ch_names, source.name)
 
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from eavctl.errors import SignalError
+from eavctl.live import session as live_session
 from eavctl.live.answering import LiveAnswer
 from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -102,8 +103,9 @@ def test_a_device_that_is_unplugged_is_opened_again():
         return Device("eeg", 8.0, start=5.0)
 
     unplugged = Device("eeg", 2.0, error=SourceError("test:eeg: unplugged"))
-    session = session_of(Device(seconds=8.0), unplugged, reopen=reopen)
-    windows = windows_of(session)
+    session, told = session_of(Device(seconds=8.0), unplugged, reopen=reopen), []
+    windows = [answered.answer.window for answered in session.answers(judged, told.append)]
+    assert told == ["test:eeg: unplugged", "not there yet"]
     reasons = [window.absent.get("eeg") for window in windows]
     assert reasons[0] is None
     assert "test:eeg: unplugged" in reasons
@@ -127,6 +129,27 @@ def test_a_session_whose_only_source_cannot_come_back_ends_with_its_error():
         windows_of(session)
 
 
+class Silent(Device):
+    """Gives nothing until the session ends."""
+
+    def chunks(self, clock, begin):
+        self._wait_until(clock, np.inf)
+        yield from ()
+
+
+def test_a_source_that_broke_or_gives_nothing_is_told_once(monkeypatch):
+    monkeypatch.setattr(live_session, "SILENT_S", 0.5)
+    told = []
+    broken = Device("eeg", 1.0, error=SourceError("test:eeg: unplugged"))
+    answers = session_of(broken, Silent()).answers(judged, told.append)
+    for _ in range(3):
+        next(answers)
+    answers.close()
+    assert told.count("test:eeg: unplugged") == 1
+    (silent,) = (each for each in told if each != "test:eeg: unplugged")
+    assert silent.startswith("test:audio")
+
+
 @pytest.mark.parametrize("seconds", [0.0, 0.05])
 def test_a_file_that_ends_before_a_window_is_an_error(seconds):
     with pytest.raises(SourceError, match="test:audio"):
@@ -138,6 +161,17 @@ def test_damage_in_the_middle_is_told_in_its_own_words():
     windows = windows_of(session_of(Device(is_recorded=True), damaged, skip=False))
     assert windows[0].absent == {}
     assert windows[-1].absent == {"eeg": "a.edf: damaged"}
+
+
+def test_what_a_source_dropped_is_counted_also_when_it_was_replaced():
+    unplugged = Device("eeg", 1.0, error=SourceError("unplugged"))
+    unplugged.lost = 3
+    again = Device("eeg", 4.0, start=2.0)
+    again.lost = 4
+    session = session_of(Device(), unplugged, reopen=lambda source: again)
+    windows_of(session)
+    status = session.status().modalities
+    assert (status["eeg"].lost, status["audio"].lost) == (7, 0)
 
 
 def slow(clock, seconds):

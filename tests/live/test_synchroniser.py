@@ -411,3 +411,25 @@ def test_windows_are_in_order_whole_and_never_of_the_future(deliveries, skip):
         synchroniser.ended(modality, "", now)
     finish(synchroniser, now + 10.0)
     assert synchroniser.exhausted(now + 10.0)
+
+
+@pytest.mark.parametrize("is_recorded", [True, False])
+def test_video_that_was_left_out_comes_back_without_its_old_frames(is_recorded):
+    tracks = _tracks("audio") | {"video": FrameTrack(N_FRAMES, WINDOW_S, 30.0, is_recorded)}
+    synchroniser = Synchroniser(tracks, WINDOW_S, HOP_S)
+    full = Quality(N_FRAMES, None, HOP_S)
+    deliveries = delivered(sampled("audio", BEGIN, 20.0), frames(BEGIN, 20.0))
+    edges = [BEGIN, BEGIN + 6.0, BEGIN + 12.0, np.inf]
+    windows = []
+    for quality, (start, end) in zip(
+        (full, full._replace(dropped=("video",)), full), itertools.pairwise(edges), strict=True
+    ):
+        synchroniser.set_quality(quality)
+        windows += run(synchroniser, [each for each in deliveries if start <= each.arrival < end])
+    assert [*windows[0].signals] == [*windows[-1].signals] == ["audio", "video"]
+    assert any("video" in window.absent for window in windows)
+    for window in windows:
+        if "video" in window.signals:
+            times = BEGIN + np.array(_shown(window.signals["video"])) / 30
+            wanted = window.start + np.arange(N_FRAMES) * WINDOW_S / N_FRAMES
+            assert np.abs(times - wanted).max() <= 0.1 + 1 / 30  # the tolerance, and a frame

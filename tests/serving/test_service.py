@@ -298,6 +298,13 @@ def test_more_clients_than_there_is_room_for_are_told_to_come_again(bounded, cli
     assert all(int(answer.headers["retry-after"]) > 0 and answer.json["error"] for answer in refused)
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /v2 HTTP/1.1\r\nHost: local"])
+def test_a_connection_whose_request_does_not_come_is_closed(bounded, sent):
+    with socket.create_connection(bounded.address.split(":"), timeout=10) as line:
+        line.sendall(sent)
+        assert line.recv(100) == b""
+
+
 def test_a_client_that_sends_nothing_does_not_stay(bounded):
     with socket.create_connection(bounded.address.split(":"), timeout=10) as line:
         line.sendall(

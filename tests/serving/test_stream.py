@@ -93,6 +93,7 @@ def test_each_window_is_answered_and_a_table_follows(live, tmp_path):
     assert code == 1000
     assert len(answers) >= 4
     assert np.diff([each["t_start"] for each in answers]) == pytest.approx(HOP)
+    assert answers[0]["start"] == 0
     for each in answers:
         assert each["t_end"] - each["t_start"] == pytest.approx(WINDOW_S)
         assert (sorted(each["used"]), each["absent"]) == (["audio", "eeg", "video"], [])
