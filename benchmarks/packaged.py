@@ -38,8 +38,8 @@ def measure(small: bool = False) -> list[Result]:
     return results
 
 
-def syllables(seconds: float = SECONDS) -> np.ndarray:
+def syllables() -> np.ndarray:
     """Synthetic speech with the rhythm of syllables, by which the models tell speech from other sounds."""
-    steady = voice(seconds, RATE)
+    steady = voice(SECONDS, RATE)
     rhythm = np.sin(2 * np.pi * SYLLABLES_HZ * np.arange(len(steady)) / RATE)
     return steady * np.clip(rhythm + 0.4, 0, 1).astype(np.float32)

@@ -80,10 +80,14 @@ def serve(
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family)
+        listener = socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise DataError(f"{host}:{port}: cannot listen there ({reason}); name another --port") from None
+    # Connections inherit it; asyncio sets it for no socket of this kind. An answer's second packet would wait
+    # for the client to acknowledge the first, 40 ms.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 async def _serve(pool: Pool, limits: Limits, listener: socket.socket, host: str, on_ready: Ready) -> int:
