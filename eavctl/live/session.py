@@ -115,8 +115,10 @@ class Session:
         with self._changed:
             while True:
                 now = self._clock.now()
+                if self._is_exhausted(now):
+                    return None
                 window = self._synchroniser.poll(now)
-                if window is not None or self._is_exhausted(now):
+                if window is not None:
                     return window
                 self._tell_of_silence(now)
                 deadline = self._synchroniser.next_deadline(now)

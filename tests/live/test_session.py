@@ -182,6 +182,15 @@ def slow(clock, seconds):
     return judge
 
 
+def test_a_slow_judge_gets_no_window_after_the_end_of_a_damaged_file():
+    damaged = Device(seconds=2.0, error=SignalError("damaged"), is_recorded=True)
+    answers = session_of(damaged, skip=False).answers(slow(MonotonicClock(SPEED), 3 * HOP_S))
+    windows = [answered.answer.window for answered in itertools.islice(answers, 10)]
+    answers.close()
+    assert len(windows) == 3
+    assert all("audio" in window.signals for window in windows)
+
+
 def test_nothing_of_a_file_is_lost_to_a_slow_judge():
     session = session_of(Device(seconds=8.0, is_recorded=True), skip=False)
     windows = windows_of(session, slow(MonotonicClock(SPEED), 2 * HOP_S))
