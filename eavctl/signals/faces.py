@@ -62,8 +62,8 @@ def detector(face_model: str | None = None) -> Detector:
     """Get the face detector: MTCNN, or the YuNet model at a path.
 
     A detector takes a picture, uint8 RGB (height, width, 3), and the box of the face in the previous frame or
-    None; it may search near that box first. A read-only picture that stays in memory is searched once for each
-    box: a live window then waits for its last frames only (see `eavctl.live.session`).
+    None; it may search near that box first. A read-only picture that stays in memory is searched once for
+    each box: a live window then waits for its last frames only (see `eavctl.live.session`).
 
     Raises
     ------
@@ -73,7 +73,7 @@ def detector(face_model: str | None = None) -> Detector:
 
 
 def _searching_once(find: Detector) -> Detector:
-    """The detector, with what it found in read-only pictures that are still in memory; it keeps none there."""
+    """The detector, with what it found in read-only pictures that are still in memory; it keeps none."""
     known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Faces]]] = {}
 
     def found_in(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
