@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eavctl.extraction.open_recording import Signal
 from eavctl.live.quality import Quality
 from eavctl.live.smoothing import Smoothing
 from eavctl.live.window import Window
@@ -82,6 +83,10 @@ class Judge:
         notes = tuple(note for note in described.notes if note not in self._noted)
         self._noted.update(notes)
         return LiveAnswer(self._name, start, end, window, row, reason, seconds, described.seconds, notes)
+
+    def look_ahead(self, modality: str, so_far: Signal) -> None:
+        """Compute the features of a window that still fills, so that what they need of it is known."""
+        self._predictor.describe_window({modality: so_far})
 
     def _smooth(self, end: float) -> Callable[[np.ndarray], np.ndarray] | None:
         """Smoothing for the window that ends at this time."""

@@ -34,6 +34,7 @@ class _Frame:
     def pixels(self, side: int | None) -> np.ndarray:
         if self._picture is not None:
             self._pixels, self._picture = self._picture(side), None
+            self._pixels.flags.writeable = False  # so that what was found in it stays true
         assert self._pixels is not None
         return self._pixels
 

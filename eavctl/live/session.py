@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from time import perf_counter
 from typing import NamedTuple
 
 from eavctl.errors import DataError, EavctlError
+from eavctl.extraction.open_recording import Signal
 from eavctl.live.answering import Judge, LiveAnswer
 from eavctl.live.chunk import Chunk, Source, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -16,6 +18,9 @@ from eavctl.live.status import Status
 from eavctl.live.synchroniser import Synchroniser
 from eavctl.live.window import Window
 
+AHEAD = "video"  # the modality that is looked at before its window ends
+LOOK_S = 0.1  # before that end, and as long before as looking takes, twice, is looked
+LEAST_WAIT_S = 0.001
 IDLE_S = 0.1  # between looks at the clock while nothing arrives
 SILENT_S = 5.0  # without data from a source, before a message says so
 RETRY_S = 0.5  # before a device that was unplugged is opened again
@@ -70,6 +75,9 @@ class Session:
         self._quality = controller.quality if controller else None
         self._feeders = [threading.Thread(target=self._feed, args=(each,), daemon=True) for each in sources]
         self._faults: list[str] = []
+        self._look_at: float | None = None  # time to look at the next window
+        self._looked_at: float | None = None  # end of the last window that was looked at
+        self._look_s = 0.0  # that looking took
         self._tell: Callable[[str], None] = lambda _: None
         self._has_told_of_silence = False
         self._lost = dict.fromkeys((each.modality for each in sources), 0)  # by devices that were replaced
@@ -100,7 +108,7 @@ class Session:
         for feeder in self._feeders:
             feeder.start()
         try:
-            while (window := self._next_window()) is not None:
+            while (window := self._next_window(judge)) is not None:
                 yield self._answered(judge(window))
             if not self.status().windows:
                 names = " + ".join(each.name for each in self._sources)
@@ -110,10 +118,10 @@ class Session:
 
     # --- windows ------------------------------------------------------------------------------------------
 
-    def _next_window(self) -> Window | None:
+    def _next_window(self, judge: Judge) -> Window | None:
         """Wait for the next window; None when all sources have ended."""
-        with self._changed:
-            while True:
+        while True:
+            with self._changed:
                 now = self._clock.now()
                 if self._is_exhausted(now):
                     return None
@@ -121,9 +129,36 @@ class Session:
                 if window is not None:
                     return window
                 self._tell_of_silence(now)
-                deadline = self._synchroniser.next_deadline(now)
-                wait = IDLE_S if deadline is None else min(deadline - now, IDLE_S)
-                self._changed.wait(max(wait, 0.0) / self._clock.speed)
+                so_far = self._to_look_at(now)
+                if so_far is None:
+                    self._wait(now)
+            if so_far is not None:
+                began = perf_counter()
+                judge.look_ahead(AHEAD, so_far)
+                self._look_s = perf_counter() - began
+
+    def _wait(self, now: float) -> None:
+        """Wait until something arrives, or it is time for something."""
+        times = (self._synchroniser.next_deadline(now), self._look_at)
+        until = min([now + IDLE_S * self._clock.speed, *(time for time in times if time is not None)])
+        self._changed.wait(max((until - now) / self._clock.speed, LEAST_WAIT_S))
+
+    def _to_look_at(self, now: float) -> Signal | None:
+        """The pictures of the next window, shortly before its end and once.
+
+        Searching them for faces takes most of the time of a window; searched now, they are known when the
+        window is closed.
+        """
+        self._look_at, end = None, self._synchroniser.next_end
+        if end is None or end == self._looked_at:
+            return None
+        takes = self._look_s * self._clock.speed
+        begin = end - 2 * takes - LOOK_S * self._clock.speed
+        if now < begin:
+            self._look_at = begin
+            return None
+        self._looked_at = end
+        return self._synchroniser.so_far(AHEAD) if now < end - takes else None
 
     def _tell_of_silence(self, now: float) -> None:
         """Say once which sources have given nothing: perhaps there will be no window."""
@@ -145,7 +180,10 @@ class Session:
             wait_s = (window.ready - window.end) / self._clock.speed
             self.latencies.add({"wait": wait_s, **answer.seconds, "total": latency_s})
         if self._controller is not None:
-            changed = self._controller.observe(latency_s, answer.costs) or ""
+            costs = {
+                name: took + (self._look_s if name == AHEAD else 0.0) for name, took in answer.costs.items()
+            }
+            changed = self._controller.observe(latency_s, costs) or ""
             self._quality = self._controller.quality
             with self._changed:
                 self._synchroniser.set_quality(self._quality)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from eavctl.extraction.open_recording import Signal
 from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.quality import Quality
 from eavctl.live.status import ModalityStatus, State, Status
@@ -121,6 +122,20 @@ class Synchroniser:
         window = self._closed(self._start, self._start + self._window_s, now)
         self._advance(1)
         return window
+
+    @property
+    def next_end(self) -> float | None:
+        """End of the next window; None before there is a first."""
+        return None if self._start is None else self._start + self._window_s
+
+    def so_far(self, modality: str) -> Signal | None:
+        """What there is of the next window of a modality; None where there is nothing of it."""
+        track = self._tracks.get(modality)
+        if track is None or self._start is None or modality in (*self._left_out, *self._ended):
+            return None
+        if track.reach is None or track.reach <= self._start:
+            return None
+        return track.signal(self._start, self._start + self._window_s, 0.0)
 
     def next_deadline(self, now: float) -> float | None:
         """Time at which `poll` gives a window even if no source gives anything; None: it never does."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import weakref
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -56,17 +57,37 @@ class Track:
         return float(self.is_found.mean())
 
 
+@functools.lru_cache(maxsize=2)
 def detector(face_model: str | None = None) -> Detector:
     """Get the face detector: MTCNN, or the YuNet model at a path.
 
     A detector takes a picture, uint8 RGB (height, width, 3), and the box of the face in the previous frame or
-    None; it may search near that box first.
+    None; it may search near that box first. A read-only picture that stays in memory is searched once for
+    each box: a live window then waits for its last frames only (see `eavctl.live.session`).
 
     Raises
     ------
     UsageError : a package is missing, or the model cannot be read.
     """
-    return mtcnn.detect if face_model is None else _yunet(face_model)
+    return _searching_once(mtcnn.detect if face_model is None else _yunet(face_model))
+
+
+def _searching_once(find: Detector) -> Detector:
+    """The detector, with what it found in read-only pictures that are still in memory; it keeps none."""
+    known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Faces]]] = {}
+
+    def found_in(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
+        if picture.flags.writeable:
+            return find(picture, near)
+        number = id(picture)
+        if number not in known:
+            known[number] = weakref.ref(picture, lambda _: known.pop(number, None)), {}
+        found, box = known[number][1], None if near is None else near.tobytes()
+        if box not in found:
+            found[box] = find(picture, near)
+        return found[box]
+
+    return found_in
 
 
 def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: float = SPREAD) -> Track:

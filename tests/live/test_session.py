@@ -13,6 +13,7 @@ from eavctl.live import session as live_session
 from eavctl.live.answering import LiveAnswer
 from eavctl.live.chunk import Chunk, SourceError
 from eavctl.live.clocks import MonotonicClock
+from eavctl.live.frame_track import FrameTrack
 from eavctl.live.quality import Quality, QualityController
 from eavctl.live.session import Session
 from eavctl.live.sources.base import BaseSource
@@ -220,6 +221,45 @@ def test_late_answers_lower_the_quality_and_each_change_is_said_once():
     assert changes
     assert said[0][0] == HOP_S < said[-1][0]
     assert len(changes) == sum(a[0] != b[0] for a, b in itertools.pairwise(said))
+
+
+class Camera(Device):
+    """Gives a picture of its own every tenth of a second."""
+
+    def __init__(self, seconds=4.0):
+        super().__init__("video", seconds)
+        self.rate = 1 / BLOCK_S
+
+    def chunks(self, clock, begin):
+        for number in range(round(self._seconds / BLOCK_S)):
+            if not self._wait_until(clock, begin + number * BLOCK_S):
+                return
+            picture = np.full((4, 4, 3), number, np.uint8)
+            yield Chunk(lambda side, picture=picture: picture, begin + number * BLOCK_S, number * BLOCK_S)
+
+
+class LookingAhead:
+    """A judge that keeps the pictures which it saw before their window, and those of the window."""
+
+    def __init__(self):
+        self.early, self.windows = [], []
+
+    def look_ahead(self, modality, so_far):
+        self.early.append([*so_far.data.frames(0.0, WINDOW_S, 5)])
+
+    def __call__(self, window):
+        self.windows.append([*window.signals["video"].data.frames(0.0, WINDOW_S, 5)])
+        return judged(window)
+
+
+def test_pictures_of_a_window_are_looked_at_before_its_end_and_are_the_same_arrays():
+    tracks = {"video": FrameTrack(5, WINDOW_S, 1 / BLOCK_S)}
+    synchroniser = Synchroniser(tracks, WINDOW_S, WINDOW_S, margin_s={})
+    session, judge = Session([Camera()], synchroniser, MonotonicClock(2.0)), LookingAhead()
+    list(session.answers(judge))
+    assert len(judge.windows) == len(judge.early) >= 3
+    for early, pictures in zip(judge.early, judge.windows, strict=True):
+        assert all(one is other for one, other in zip(early[:4], pictures[:4], strict=True))
 
 
 def test_a_session_that_is_left_ends_its_threads():

@@ -2,6 +2,7 @@ import gc
 import subprocess
 import sys
 import types
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -301,6 +302,7 @@ def test_a_yunet_model_by_its_path(tmp_path, monkeypatch):
     assert found.boxes.tolist() == [[20, 30, 60, 80]]
     assert found.scores == pytest.approx(0.9)
     assert found.points[0].tolist() == [[25, 40], [45, 41], [35, 55], [28, 70], [42, 71]]
+    faces.detector.cache_clear()
     faces._yunet.cache_clear()
 
 
@@ -314,3 +316,18 @@ def test_what_is_no_yunet_model(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(UsageError, match="pip install opencv-python-headless"):
         detector(str(tmp_path / "bad.onnx"))
+
+
+def test_a_read_only_picture_is_searched_once_for_each_box_and_not_kept():
+    searched = []
+    find = faces._searching_once(lambda picture, near: searched.append(near) or len(searched))
+    picture, other, box = np.zeros((8, 8, 3), np.uint8), np.zeros((8, 8, 3), np.uint8), np.arange(4.0)
+    picture.flags.writeable = False
+    assert [find(picture), find(picture, box), find(picture), find(picture, box.copy())] == [1, 2, 1, 2]
+    assert [find(other), find(other), find(picture, box + 1)] == [3, 4, 5]
+    alive = weakref.ref(picture)
+    del picture
+    assert alive() is None
+    again = np.zeros((8, 8, 3), np.uint8)  # it may lie where the first one lay
+    again.flags.writeable = False
+    assert find(again) == 6
