@@ -48,6 +48,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
         "docs/features.md",
         "docs/encoders.md",
         "docs/fusion.md",
+        "docs/live.md",
         "docs/packaged-models.md",
         "docs/zero-shot.md",
     ],
