@@ -123,7 +123,7 @@ class Session:
         while True:
             with self._changed:
                 now = self._clock.now()
-                if self._is_exhausted(now):
+                if self._is_exhausted():
                     return None
                 window = self._synchroniser.poll(now)
                 if window is not None:
@@ -169,9 +169,9 @@ class Session:
             if source.modality in self._synchroniser.silent:
                 self._tell(f"{source.name}: nothing came within {SILENT_S:g} s; still waiting for it")
 
-    def _is_exhausted(self, now: float) -> bool:
+    def _is_exhausted(self) -> bool:
         """Whether nothing will come: a device that broke is awaited by its thread."""
-        return self._synchroniser.exhausted(now) and not any(each.is_alive() for each in self._feeders)
+        return self._synchroniser.exhausted() and not any(each.is_alive() for each in self._feeders)
 
     def _answered(self, answer: LiveAnswer) -> Answered:
         window, quality, changed = answer.window, self._quality, ""
@@ -244,7 +244,7 @@ class Session:
             self._tell(reason)
         with self._changed:
             self._faults += [reason] if reason else []
-            self._synchroniser.ended(modality, reason, self._clock.now())
+            self._synchroniser.ended(modality, reason)
             self._changed.notify()
 
     def close(self) -> None:

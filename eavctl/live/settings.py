@@ -27,7 +27,7 @@ class LiveSettings:
         shorter.
     tolerance : seconds by which the times of modalities may differ, and for which a window waits.
     speed : of files, times their own.
-    is_adaptive : lower the quality where answers come late.
+    is_adaptive : lower the quality where answers come late; never at a speed above 1.
     smooth : seconds over which probabilities are smoothed; 0 for none.
 
     Raises

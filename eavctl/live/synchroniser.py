@@ -93,7 +93,7 @@ class Synchroniser:
         """Whether one more second of a modality overwrites nothing that the next window needs."""
         return self._tracks[modality].has_room
 
-    def ended(self, modality: str, reason: str, now: float) -> None:
+    def ended(self, modality: str, reason: str) -> None:
         """Note that a source ended: at the end of its file (reason ``""``), or by a fault."""
         self._ended[modality] = reason
 
@@ -150,7 +150,7 @@ class Synchroniser:
         lacking = [reach + self._patience_s for reach in self._awaited(now) if reach < end]
         return max([end, *lacking])
 
-    def exhausted(self, now: float) -> bool:
+    def exhausted(self) -> bool:
         """Whether all sources have ended, and all windows were given."""
         if not self._has_all_ended:
             return False

@@ -141,7 +141,7 @@ def _facts(of: ModalityStatus) -> list[str]:
     jumps = f", {of.jumps} jumps of the clock" if of.jumps else ""
     return [
         f"delay {1000 * of.delay_s:.0f} ms",
-        f"drift {of.drift_ppm:+.0f} ppm{jumps}",
+        f"clock {of.offset_s:+.3f} s {of.drift_ppm:+.0f} ppm{jumps}",
         ", ".join(lost) or "nothing lost",
     ]
 

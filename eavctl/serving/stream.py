@@ -175,7 +175,7 @@ class _Session:
     def _end(self) -> None:
         self._has_ended = True
         for modality in self._hello.modalities:
-            self._synchroniser.ended(modality, "", time.monotonic())
+            self._synchroniser.ended(modality, "")
         self._arrived.set()
 
     def _push(self, message: bytes) -> None:
@@ -213,7 +213,8 @@ class _Session:
 
     async def _cut(self) -> None:
         """Queue windows as they are complete; those that find no room are dropped."""
-        while not self._synchroniser.exhausted(now := time.monotonic()):
+        while not self._synchroniser.exhausted():
+            now = time.monotonic()
             window = self._synchroniser.poll(now)
             if window is None:
                 await self._wait(now)

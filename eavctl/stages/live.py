@@ -192,7 +192,8 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
         raise SourceError(f"{source.name}: came back with another rate or other channels; start again")
 
     best = Quality(needs.frames if "video" in tracks else 0, None, hop_s)
-    controller = QualityController(best, tuple(tracks)) if settings.is_adaptive else None
+    is_adaptive = settings.is_adaptive and settings.speed <= 1  # faster, lateness says nothing
+    controller = QualityController(best, tuple(tracks)) if is_adaptive else None
     return Session(sources, synchroniser, MonotonicClock(settings.speed), reopen, controller)
 
 

@@ -123,8 +123,8 @@ def test_the_state_of_a_modality():
 
     assert states(end) == {"audio": "live", "video": "live"}
     assert states(end + 2.0) == {"audio": "stalled", "video": "stalled"}
-    synchroniser.ended("video", "unplugged: camera:0", end)
-    synchroniser.ended("audio", "", end)
+    synchroniser.ended("video", "unplugged: camera:0")
+    synchroniser.ended("audio", "")
     assert states(end) == {"audio": "ended", "video": "broken"}
 
 
@@ -134,7 +134,7 @@ def test_an_unplugged_source_is_absent_with_its_reason_and_comes_back():
         synchroniser, delivered(sampled("audio", BEGIN, 4.0), sampled("eeg", BEGIN, 4.0, n_chans=2))
     )
     assert all(not window.absent for window in windows)
-    synchroniser.ended("eeg", "unplugged: lsl:cap", BEGIN + 4.0)
+    synchroniser.ended("eeg", "unplugged: lsl:cap")
     away = run(synchroniser, delivered(sampled("audio", BEGIN + 4.0, 3.0, stamp_zero=4.0)))
     assert {window.absent.get("eeg") for window in away} == {"unplugged: lsl:cap"}
     back = run(
@@ -199,7 +199,7 @@ def test_after_two_seconds_a_modality_joins_later():
 
 def test_nothing_is_waited_for_that_broke_before_it_gave_anything():
     synchroniser = _synchroniser("audio", "eeg")
-    synchroniser.ended("eeg", "no such stream", BEGIN)
+    synchroniser.ended("eeg", "no such stream")
     windows = run(synchroniser, delivered(sampled("audio", BEGIN, 3.0)))
     assert windows[0].ready == pytest.approx(BEGIN + WINDOW_S)
     assert windows[0].absent == {"eeg": "no such stream"}
@@ -245,10 +245,10 @@ def test_files_are_not_read_ahead_of_the_windows():
 def test_the_end_of_a_file_gives_the_segments_that_predict_has(seconds, n_windows):
     synchroniser = _synchroniser("audio", skip=False)
     windows = run(synchroniser, delivered(sampled("audio", BEGIN, seconds)))
-    synchroniser.ended("audio", "", BEGIN + seconds)
+    synchroniser.ended("audio", "")
     windows += finish(synchroniser, BEGIN + 10.0)
     assert len(windows) == n_windows == len(cut(seconds, WINDOW_S, HOP_S))
-    assert synchroniser.exhausted(BEGIN + 10.0)
+    assert synchroniser.exhausted()
     assert synchroniser.next_deadline(BEGIN + 10.0) is None
     first = round(min((n_windows - 1) * HOP_S, seconds - WINDOW_S) * RATE)
     assert np.array_equal(windows[-1].signals["audio"].data, np.arange(first, first + WINDOW_S * RATE))
@@ -259,21 +259,21 @@ def test_files_shorter_than_a_window_are_one_window():
     windows = run(synchroniser, delivered(sampled("audio", BEGIN, 1.2), frames(BEGIN, 1.2)))
     assert windows == []
     for modality in ("audio", "video"):
-        synchroniser.ended(modality, "", BEGIN + 1.2)
+        synchroniser.ended(modality, "")
     (window,) = finish(synchroniser, BEGIN + 1.3)
     assert window.end - window.start == pytest.approx(1.2)
     assert set(window.signals) == {"audio", "video"}
     assert np.array_equal(window.signals["audio"].data, np.arange(1200))
-    assert synchroniser.exhausted(BEGIN + 1.3)
+    assert synchroniser.exhausted()
 
 
 def test_a_session_without_any_data_is_over_when_its_sources_are():
     synchroniser = _synchroniser("audio")
     assert synchroniser.poll(5.0) is None
     assert synchroniser.next_deadline(5.0) is None
-    assert not synchroniser.exhausted(5.0)
-    synchroniser.ended("audio", "", 5.0)
-    assert synchroniser.exhausted(5.0)
+    assert not synchroniser.exhausted()
+    synchroniser.ended("audio", "")
+    assert synchroniser.exhausted()
     assert synchroniser.poll(50.0) is None
 
 
@@ -408,9 +408,9 @@ def test_windows_are_in_order_whole_and_never_of_the_future(deliveries, skip):
         now = max(now, deadline + 1e-5)
         assert synchroniser.poll(now) is not None
     for modality in ("audio", "eeg", "video"):
-        synchroniser.ended(modality, "", now)
+        synchroniser.ended(modality, "")
     finish(synchroniser, now + 10.0)
-    assert synchroniser.exhausted(now + 10.0)
+    assert synchroniser.exhausted()
 
 
 @pytest.mark.parametrize("is_recorded", [True, False])
