@@ -1,5 +1,6 @@
 """``train-linear``: a table to a small model that every other command takes."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -9,16 +10,25 @@ import joblib
 import numpy as np
 import pytest
 
+from eavctl.cli import start
 from eavctl.storage import artifacts, ownership, tables
 
 LINE = ("--folds", 2, "--predictions", "linear_preds.parquet")
 
 
-@pytest.fixture
-def trained(run, made, tmp_path):
+@pytest.fixture(scope="module")
+def linear(made, tmp_path_factory):
     """Folder with ``linear.joblib`` and ``linear_preds.parquet``, trained on ``feats.parquet``."""
-    result = run("train-linear", made / "feats.parquet", "-o", "linear.joblib", *LINE)
-    assert result.code == 0, result.err
+    folder = tmp_path_factory.mktemp("linear")
+    with contextlib.chdir(folder):
+        words = ("train-linear", made / "feats.parquet", "-o", "linear.joblib", *LINE)
+        assert start.run([str(word) for word in words]) == 0
+    return folder
+
+
+@pytest.fixture
+def trained(run, linear, tmp_path):
+    shutil.copytree(linear, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

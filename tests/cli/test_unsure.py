@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from eavctl.cli import start
 from eavctl.storage import artifacts, tables
 
 RATE = 16000
 
 
-@pytest.fixture
-def model(run, tmp_path: Path) -> list[str]:
-    """A machine trained on 120 synthetic clips, and a noise unlike any of them."""
-    assert run("synth", "--per-class", 30, "--seed", 2).code == 0
-    assert run("extract", "dataset", "--features", "seed33", "-o", "f.parquet").code == 0
-    assert run("train-svm", "f.parquet", "-o", "m.joblib", "--folds", 3).code == 0
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """Folder with a machine trained on 120 synthetic clips, and a noise unlike any of them."""
+    folder = tmp_path_factory.mktemp("unsure")
+    with contextlib.chdir(folder):
+        for line in (
+            "synth --per-class 30 --seed 2",
+            "extract dataset --features seed33 -o f.parquet",
+            "train-svm f.parquet -o m.joblib --folds 3",
+        ):
+            assert start.run(line.split()) == 0, line
     noise = 0.3 * np.random.default_rng(0).standard_normal(3 * RATE)
-    soundfile.write(tmp_path / "noise.wav", np.clip(noise, -1, 1), RATE)
+    soundfile.write(folder / "noise.wav", np.clip(noise, -1, 1), RATE)
+    return folder
+
+
+@pytest.fixture
+def model(run, trained: Path, tmp_path: Path) -> list[str]:
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
     return ["--model", "m.joblib"]
 
 
