@@ -10,11 +10,15 @@ from typing import Any
 from eavctl.errors import UsageError
 
 
+def _span(low: float, high: float, log: bool) -> str:
+    return f"{'log:' if log else ''}{low:g}..{high:g}"
+
+
 def _check_bounds(low: float, high: float, log: bool) -> None:
     if not (math.isfinite(low) and math.isfinite(high) and low < high):
-        raise UsageError(f"range {low:g}..{high:g}: the first number must be less than the second")
+        raise UsageError(f"range {_span(low, high, log)}: the first number must be less than the second")
     if log and low <= 0:
-        raise UsageError(f"range log:{low:g}..{high:g}: a logarithmic range must lie above 0")
+        raise UsageError(f"range {_span(low, high, log)}: a logarithmic range must lie above 0")
 
 
 def _position(value: float, low: float, high: float, log: bool) -> float:
@@ -43,6 +47,9 @@ class Real:
         """Where a value lies: 0 at the lower bound, 1 at the upper one."""
         return _position(value, self.low, self.high, self.log)
 
+    def __str__(self) -> str:
+        return _span(self.low, self.high, self.log)
+
 
 @dataclass(frozen=True)
 class Whole:
@@ -64,6 +71,9 @@ class Whole:
         """Where a value lies: 0 at the lower bound, 1 at the upper one."""
         return _position(value, self.low, self.high, self.log)
 
+    def __str__(self) -> str:
+        return _span(self.low, self.high, self.log)
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -82,12 +92,18 @@ class Choice:
         if any(value in self.values[:i] for i, value in enumerate(self.values)):
             raise UsageError(f"choice of {list(self.values)}: a value is there twice")
 
+    def __str__(self) -> str:
+        return ",".join(str(value) for value in self.values)
+
 
 @dataclass(frozen=True)
 class Fixed:
     """One value, the same in all trials."""
 
     value: Any
+
+    def __str__(self) -> str:
+        return str(self.value)
 
 
 Range = Real | Whole | Choice | Fixed

@@ -1,0 +1,84 @@
+"""Optuna's journal file, shared by processes that may be killed at any time."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+
+from eavctl.errors import DataError
+from eavctl.storage import files
+
+BLOCK = 1 << 16
+
+
+class JournalLock:
+    """An exclusive lock on a journal, which the kernel releases when its process ends.
+
+    Optuna's own locks are files, which a killed process leaves behind. A line that a killed process wrote in
+    part is removed before the next one is written.
+
+    Parameters
+    ----------
+    path : the journal; it exists.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._handle = -1
+
+    def acquire(self) -> bool:
+        """Wait for the lock."""
+        handle = os.open(self._path, os.O_RDWR)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            _remove_partial_line(handle)
+        except BaseException:
+            os.close(handle)
+            raise
+        self._handle = handle
+        return True
+
+    def release(self) -> None:
+        """Release the lock, also where a forked process has inherited it."""
+        fcntl.flock(self._handle, fcntl.LOCK_UN)
+        os.close(self._handle)
+
+
+def _remove_partial_line(handle: int) -> None:
+    size = end = os.fstat(handle).st_size
+    while end > 0:
+        start = max(0, end - BLOCK)
+        newline = os.pread(handle, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            end = start + newline + 1
+            break
+        end = start
+    if end < size:
+        os.ftruncate(handle, end)
+
+
+def check(path: str) -> None:
+    """Check that a file is a journal, and create it if it does not exist.
+
+    Raises
+    ------
+    DataError : another file, a folder, or it cannot be written.
+    """
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise DataError(f"{path}: the study cannot be written there ({error.strerror})") from None
+    os.close(handle)
+    with files.opened(path) as lines:
+        first = lines.readline()
+    if first and not _is_entry(first):
+        raise DataError(f"{path}: not the journal of a study; name another file with --storage")
+
+
+def _is_entry(line: bytes) -> bool:
+    try:
+        entry = json.loads(line)
+    except ValueError:  # one that a killed process wrote in part is a journal's
+        return line.startswith(b'{"op_code":') and not line.endswith(b"\n")
+    return isinstance(entry, dict) and "op_code" in entry
