@@ -202,7 +202,7 @@ def train(
     fitter: TableFitter,
     evaluation: Evaluation,
     *,
-    observer: FoldObserver | None = None,
+    observers: Sequence[FoldObserver] = (),
     force: bool = False,
     on_fold: Tick = silent,
 ) -> Trained:
@@ -210,14 +210,16 @@ def train(
 
     Parameters
     ----------
+    observers : what they find goes into the metadata.
     on_fold : called with the number of fits done, of all, and what comes next.
 
     Raises
     ------
     LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
     DataError : the rows do not fit the protocol or the fitter.
+    BusyError : another process is writing the outputs.
     """
-    training_hash = _identity(data.facts, fitter, evaluation)
+    training_hash = identity(data.facts, fitter, evaluation)
     if not force and (earlier := _up_to_date(targets, training_hash)):
         for target in targets.files:
             os.utime(target)
@@ -227,7 +229,7 @@ def train(
     with files.keeping_parts(targets.place) as parts:
         if parts:
             fitter = fitter.with_checkpoints(parts / training_hash)
-        found = _fit(data, fitter, prepared.plan, targets, observer, collected, on_fold)
+        found = _fit(data, fitter, prepared.plan, targets, observers, collected, on_fold)
         warnings = (*prepared.warnings, *collected.sentences())
         meta = {
             "kind": fitter.kind,
@@ -246,7 +248,7 @@ def train(
             "versions": versions(*PACKAGES),
         }
         predictions = replace(found.validated.predictions, meta=_prediction_meta(meta, fitter, data.facts))
-        findings = observer.meta(predictions) if observer else {}
+        findings = {key: value for each in observers for key, value in each.meta(predictions).items()}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
         if adapted := found.left_out.adapted(predictions.meta):
@@ -268,7 +270,7 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train` raises them before it fits.
     """
-    earlier = None if force else _up_to_date(targets, _identity(data.facts, fitter, evaluation))
+    earlier = None if force else _up_to_date(targets, identity(data.facts, fitter, evaluation))
     return replace(_prepared(data, fitter, evaluation), up_to_date=earlier is not None)
 
 
@@ -320,7 +322,7 @@ def _fit(
     fitter: TableFitter,
     plan: Plan,
     targets: Targets,
-    observer: FoldObserver | None,
+    observers: Sequence[FoldObserver],
     collected: FitWarnings,
     on_fold: Tick,
 ) -> _Fitted:
@@ -337,8 +339,7 @@ def _fit(
     left_out = LeftOutDatasets(data.rows.answered, adapts=not data.facts.normalize)
     if plan.name == LODO:
         callbacks.append(left_out)
-    if observer:
-        callbacks.append(observer)
+    callbacks += observers
     if targets.keep_folds:
         callbacks.append(keep)
     validated = cross_validate(
@@ -382,7 +383,7 @@ def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, A
     return {**summarize(predictions), "reliability": reliability_of(predictions, clips)}
 
 
-def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:
+def identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:
     """A hash of all that the result of a training depends on."""
     return hash_json(
         {

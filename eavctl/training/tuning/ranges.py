@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ def _check_bounds(low: float, high: float, log: bool) -> None:
         raise UsageError(f"range {_span(low, high, log)}: the first number must be less than the second")
     if log and low <= 0:
         raise UsageError(f"range {_span(low, high, log)}: a logarithmic range must lie above 0")
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _position(value: float, low: float, high: float, log: bool) -> float:
@@ -93,7 +98,7 @@ class Choice:
             raise UsageError(f"choice of {list(self.values)}: a value is there twice")
 
     def __str__(self) -> str:
-        return ",".join(str(value) for value in self.values)
+        return ",".join(_written(value) for value in self.values)
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,7 @@ class Fixed:
     value: Any
 
     def __str__(self) -> str:
-        return str(self.value)
+        return _written(self.value)
 
 
 Range = Real | Whole | Choice | Fixed
