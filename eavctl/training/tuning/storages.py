@@ -8,6 +8,7 @@ from typing import Any
 
 import optuna
 
+from eavctl.errors import UsageError
 from eavctl.training.tuning import journal
 
 OPEN_TRIES = 10  # processes that create the tables of one database at once disturb each other
@@ -33,13 +34,23 @@ def shown(storage: str) -> str:
 
 
 def opened(storage: str) -> Any:
-    """Open a storage of Optuna, which is created if it does not exist."""
+    """Open a storage of Optuna, which is created if it does not exist.
+
+    Raises
+    ------
+    UsageError : not the URL of a database.
+    DataError : a file of another kind, or one that cannot be written.
+    """
     if not is_database(storage):
         journal.check(storage)
         backend = optuna.storages.journal.JournalFileBackend(storage, lock_obj=journal.JournalLock(storage))
         return optuna.storages.JournalStorage(backend)
     import sqlalchemy
 
+    try:
+        sqlalchemy.engine.make_url(storage).get_dialect()
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise UsageError(f"{shown(storage)}: not the URL of a database, such as sqlite:///study.db") from None
     arguments: dict[str, Any] = {"timeout": SQLITE_WAIT_S} if storage.startswith("sqlite") else {}
     for _ in range(OPEN_TRIES - 1):
         try:

@@ -11,7 +11,7 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from eavctl.errors import DataError, NoSpaceError, UsageError
+from eavctl.errors import DataError, EavctlError, NoSpaceError, UsageError
 from eavctl.storage.files import FULL
 from eavctl.training.tuning import owners, storages
 
@@ -192,6 +192,8 @@ class TrialStore:
             yield
         except optuna.exceptions.UpdateFinishedTrialError:
             raise SupersededError from None
+        except EavctlError:
+            raise
         except OSError as error:
             text = f"{self.shown}: the study cannot be written ({error.strerror or error})"
             raise (NoSpaceError if error.errno in FULL else DataError)(text) from error
