@@ -2,6 +2,7 @@ import math
 import multiprocessing
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -12,10 +13,10 @@ import pytest
 
 optuna = pytest.importorskip("optuna")
 
-from eavctl.errors import DataError, UsageError  # noqa: E402
+from eavctl.errors import DataError, NoSpaceError, UsageError  # noqa: E402
 from eavctl.training.tuning import owners, storages  # noqa: E402
 from eavctl.training.tuning.ranges import Choice, Fixed, Real, Whole  # noqa: E402
-from eavctl.training.tuning.study import Best, Study, Trial  # noqa: E402
+from eavctl.training.tuning.study import Best, Pruned, Study, Trial  # noqa: E402
 from eavctl.training.tuning.trial_store import Plan, TrialStore  # noqa: E402
 
 SPACE = {
@@ -116,6 +117,21 @@ def test_a_failing_objective_ends_the_run_and_its_trial_is_run_again(tmp_path):
     with pytest.raises(DataError, match="too few rows"):
         run(tmp_path / "study", 3, fails)
     assert run(tmp_path / "study", 3) == run(tmp_path / "other", 3)
+
+
+def test_trials_that_cannot_be_scored_are_pruned_with_a_reason(tmp_path):
+    def at_odd_places_only(trial):
+        if trial.values["units"] % 2:
+            return hill(trial)
+        raise Pruned("an even number")
+
+    assert run(tmp_path / "study", 6, at_odd_places_only).values["units"] % 2 == 1
+
+    def never(trial):
+        raise Pruned("an even number")
+
+    with pytest.raises(DataError, match="an even number"):
+        run(tmp_path / "other", 3, never)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -323,6 +339,25 @@ def test_storages_that_cannot_be_opened_are_errors_without_the_password(tmp_path
         run(storage.format(tmp_path), 3)
     assert "secret" not in str(found.value)
     assert "\n" not in str(found.value)
+
+
+def test_a_full_disk_is_an_error_and_the_study_goes_on_when_there_is_space(tmp_path):
+    storage = tmp_path / "study"
+    run(storage, 3)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (storage.stat().st_size + 500, limits[1]))  # amid a line
+    try:
+        with pytest.raises(NoSpaceError, match="study"):
+            run(storage, 6)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert run(storage, 6) == run(tmp_path / "other", 6)
+
+
+def test_a_check_writes_nothing(tmp_path):
+    for storage in (f"{tmp_path}/study", f"sqlite:///{tmp_path}/study.db"):
+        storages.check(storage)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_passwords_are_not_shown():
