@@ -10,6 +10,7 @@ from eavctl.errors import DataError
 from eavctl.storage import files
 
 BLOCK = 1 << 16
+LONGEST_ENTRY = 1 << 20  # of the first one, which names a study
 
 
 class JournalLock:
@@ -59,21 +60,25 @@ def _remove_partial_line(handle: int) -> None:
 
 
 def check(path: str) -> None:
-    """Check that a file is a journal, and create it if it does not exist.
+    """Check that a file is a journal, or that one can be made there; nothing is written.
 
     Raises
     ------
     DataError : another file, a folder, or it cannot be written.
     """
-    try:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError as error:
-        raise DataError(f"{path}: the study cannot be written there ({error.strerror})") from None
-    os.close(handle)
+    if not os.path.exists(path):
+        folder = os.path.dirname(os.path.abspath(path))
+        if not os.path.isdir(folder):
+            raise DataError(f"{path}: the study cannot be written there (no such folder)")
+        if not os.access(folder, os.W_OK):
+            raise DataError(f"{path}: the study cannot be written there (Permission denied)")
+        return
     with files.opened(path) as lines:
-        first = lines.readline()
+        first = lines.readline(LONGEST_ENTRY)
     if first and not _is_entry(first):
         raise DataError(f"{path}: not the journal of a study; name another file with --storage")
+    if not os.access(path, os.W_OK):
+        raise DataError(f"{path}: the study cannot be written there (Permission denied)")
 
 
 def _is_entry(line: bytes) -> bool:

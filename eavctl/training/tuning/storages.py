@@ -8,10 +8,12 @@ from typing import Any
 
 import optuna
 
+from eavctl.errors import UsageError
 from eavctl.training.tuning import journal
 
 OPEN_TRIES = 10  # processes that create the tables of one database at once disturb each other
 OPEN_WAIT_S = 0.2
+RACES = ("exist", "UNIQUE", "unique", "lock")  # words of the errors that this causes
 SQLITE_WAIT_S = 60.0  # for the lock of another process
 
 
@@ -32,23 +34,54 @@ def shown(storage: str) -> str:
         return storage.partition("://")[0] + "://..."
 
 
-def opened(storage: str) -> Any:
-    """Open a storage of Optuna, which is created if it does not exist."""
+def check(storage: str) -> None:
+    """Check a storage without writing to it or connecting with its database.
+
+    Raises
+    ------
+    UsageError : not the URL of a database, or the package of this database is not installed.
+    DataError : a file of another kind, or one that cannot be written.
+    """
     if not is_database(storage):
         journal.check(storage)
-        backend = optuna.storages.journal.JournalFileBackend(storage, lock_obj=journal.JournalLock(storage))
-        return optuna.storages.JournalStorage(backend)
+        return
     import sqlalchemy
 
-    arguments: dict[str, Any] = {"timeout": SQLITE_WAIT_S} if storage.startswith("sqlite") else {}
-    for _ in range(OPEN_TRIES - 1):
+    try:
+        sqlalchemy.create_engine(storage)
+    except ImportError as error:
+        raise UsageError(f"{shown(storage)}: {error}; install the package of this database") from error
+    except (sqlalchemy.exc.ArgumentError, ValueError):
+        raise UsageError(f"{shown(storage)}: not the URL of a database, such as sqlite:///study.db") from None
+
+
+def opened(storage: str) -> Any:
+    """Open a storage of Optuna, which is created if it does not exist.
+
+    Raises
+    ------
+    UsageError, DataError : as `check`.
+    """
+    check(storage)
+    if is_database(storage):
+        return _database(storage)
+    backend = optuna.storages.journal.JournalFileBackend(storage, lock_obj=journal.JournalLock(storage))
+    return optuna.storages.JournalStorage(backend)
+
+
+def _database(url: str) -> Any:
+    import sqlalchemy
+
+    arguments: dict[str, Any] = {"timeout": SQLITE_WAIT_S} if url.startswith("sqlite") else {}
+    n_tries = 0
+    while True:
         try:
-            return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": arguments})
+            return optuna.storages.RDBStorage(url, engine_kwargs={"connect_args": arguments})
         except (sqlalchemy.exc.DBAPIError, optuna.exceptions.StorageInternalError) as error:
-            if "exist" not in reason(error) and "UNIQUE" not in reason(error) and "lock" not in reason(error):
+            n_tries += 1
+            if n_tries == OPEN_TRIES or not any(word in reason(error) for word in RACES):
                 raise
             time.sleep(OPEN_WAIT_S * random.random())
-    return optuna.storages.RDBStorage(storage, engine_kwargs={"connect_args": arguments})
 
 
 def reason(error: BaseException) -> str:

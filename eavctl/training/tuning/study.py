@@ -28,7 +28,7 @@ FIRST_WAIT_S, LONGEST_WAIT_S = 0.01, 2.0  # between looks at the trials of other
 
 
 class Pruned(Exception):  # noqa: N818 - not an error: the trial has ended early
-    """The trial is worse than the earlier ones at the same step, and not continued."""
+    """The trial is not continued: it is worse than the earlier ones at the same step, or cannot be scored."""
 
 
 class Trial:
@@ -54,6 +54,7 @@ class Trial:
         Pruned : the best so far is below the median of the earlier trials at this step. The objective lets
             it through.
         DataError : not finite.
+        StorageError : the storage cannot be written; the objective lets it through.
         """
         _require_finite(value, self.values)
         self._record(step, value)
@@ -98,7 +99,8 @@ class Study:
         Raises
         ------
         UsageError : no trials or nothing to choose, not a URL, or its database needs a package.
-        DataError : the storage cannot be written, is damaged, or is a file of another kind.
+        DataError : the storage is a file of another kind.
+        StorageError : it is damaged, or cannot be written or reached.
         """
         if n_trials < 1:
             raise UsageError(f"trials must be 1 or more, not {n_trials}")
@@ -116,12 +118,14 @@ class Study:
 
         Parameters
         ----------
-        objective : score of a trial's settings; higher is better. It lets `Pruned` through.
+        objective : score of a trial's settings; higher is better. It lets `Pruned` through, and may raise it
+            with a reason.
         on_trial : called with the number of finished trials and of all.
 
         Raises
         ------
-        DataError : a score is not finite, all trials were pruned, or the storage fails.
+        DataError : a score is not finite, or all trials were pruned.
+        StorageError : the storage fails.
         """
         wait_s = FIRST_WAIT_S
         n_told = -1
@@ -172,8 +176,8 @@ class Study:
             with self._beating(attempt):
                 score = float(objective(trial))
             _require_finite(score, values)
-        except Pruned:
-            self._store.prune(attempt)
+        except Pruned as pruned:
+            self._store.prune(attempt, str(pruned))
         except BaseException:
             with contextlib.suppress(SupersededError, DataError):
                 self._store.fail(attempt)
@@ -202,7 +206,10 @@ class Study:
     def _best(self, finished: dict[int, Attempt]) -> Best:
         complete = {slot: each for slot, each in finished.items() if each.is_complete}
         if not complete:
-            raise DataError(f"study {self._name}: all {len(finished)} trials were pruned; run more --trials")
+            reason = next((each.reason for each in finished.values() if each.reason), "")
+            raise DataError(
+                f"study {self._name}: no trial was completed" + (f" ({reason})" if reason else "")
+            )
         slot = max(complete, key=lambda slot: (complete[slot].score, -slot))
         return Best(
             values=self._parameters.settings(complete[slot].parameters),

@@ -11,11 +11,19 @@ from typing import Any
 import optuna
 from optuna.trial import TrialState
 
-from eavctl.errors import DataError, NoSpaceError, UsageError
+from eavctl.errors import DataError, EavctlError, NoSpaceError
 from eavctl.storage.files import FULL
 from eavctl.training.tuning import owners, storages
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+
+
+class StorageError(DataError):
+    """The storage is damaged, cannot be written, or cannot be reached."""
+
+
+class FullStorageError(StorageError, NoSpaceError):
+    """The disk of the storage is full."""
 
 
 class SupersededError(Exception):
@@ -65,6 +73,11 @@ class Attempt:
         return dict(self.frozen.params)
 
     @property
+    def reason(self) -> str:
+        """Why the objective pruned it, if it said so."""
+        return str(self.frozen.user_attrs.get("reason", ""))
+
+    @property
     def owner(self) -> dict[str, Any]:
         """The process that runs it, as `owners.owned` yields it."""
         return dict(self.frozen.user_attrs.get("owner", {}))
@@ -96,7 +109,8 @@ class TrialStore:
     Raises
     ------
     UsageError : not a URL, or the database needs a package that is not installed.
-    DataError : another kind of file, damaged, not writable, or the database cannot be reached.
+    DataError : another kind of file.
+    StorageError : damaged, not writable, or the database cannot be reached.
     """
 
     def __init__(self, storage: str, name: str) -> None:
@@ -173,8 +187,11 @@ class TrialStore:
         """Record the score of an attempt."""
         self._finish(attempt, TrialState.COMPLETE, [score])
 
-    def prune(self, attempt: Attempt) -> None:
-        """Record that an attempt has been pruned."""
+    def prune(self, attempt: Attempt, reason: str) -> None:
+        """Record that an attempt has been pruned, and why, for people who look into the storage."""
+        if reason:
+            with self._errors():
+                self._storage.set_trial_user_attr(attempt.frozen._trial_id, "reason", reason)
         self._finish(attempt, TrialState.PRUNED, None)
 
     def fail(self, attempt: Attempt) -> None:
@@ -192,13 +209,14 @@ class TrialStore:
             yield
         except optuna.exceptions.UpdateFinishedTrialError:
             raise SupersededError from None
+        except EavctlError:
+            raise
         except OSError as error:
             text = f"{self.shown}: the study cannot be written ({error.strerror or error})"
-            raise (NoSpaceError if error.errno in FULL else DataError)(text) from error
-        except ImportError as error:
-            reason = error.__cause__ or error
-            raise UsageError(f"{self.shown}: {reason}; install the package of this database") from error
+            raise (FullStorageError if error.errno in FULL else StorageError)(text) from error
         except (KeyError, ValueError, TypeError, AssertionError) as error:
-            raise DataError(f"{self.shown}: damaged, or not a study's; name another or remove it") from error
+            raise StorageError(
+                f"{self.shown}: damaged, or not a study's; name another or remove it"
+            ) from error
         except Exception as error:  # of Optuna, SQLAlchemy, and the packages of databases
-            raise DataError(f"{self.shown}: the database fails ({storages.reason(error)})") from error
+            raise StorageError(f"{self.shown}: the database fails ({storages.reason(error)})") from error
