@@ -37,6 +37,7 @@ from eavctl.cli.values import read_labels
     "eavctl tune logmel.parquet -o dnn.pt --method cnn-lstm --trials 30 --space lr=log:1e-4..1e-2",
     "eavctl tune feats.parquet -o mlp.pt --method mlp --space batch=8,16,32 --space epochs=20",
     "eavctl tune eeg.parquet fbank.parquet -o fusion.pt --method attention --size tiny",
+    "eavctl tune logmel.parquet -o dnn.pt --recordings dataset/ --space features.n_mels=40,64",
     "eavctl tune feats.parquet -o svm.joblib --storage postgresql://host/studies",
 )
 def tune(
@@ -67,6 +68,12 @@ def tune(
             help="Keep the trials in this journal file or database, such as sqlite:///study.db; processes "
             "with one storage share the trials.",
             show_default="a file beside the model, .study",
+        ),
+    ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Extract the table again from these recordings for --space features.NAME=VALUE,VALUE."
         ),
     ] = None,
     encoder: Encoders = None,
@@ -109,6 +116,7 @@ def tune(
         "encoders": encoder or (),
         "size": size,
         "partial": partial,
+        "recordings": recordings,
         "device": device,
     }
     options: dict[str, Any] = {

@@ -141,9 +141,5 @@ def prepare(
     fitter = FusionFitter(setup.design(joined), setup.starts, settings, log_dir)
     training.guard(targets, fitter, [*setup.tables, *setup.init], force=force)
     facts = joined.data.facts
-    streams = [
-        {**stream, "encoder": encoder, "encoder_settings": chosen}
-        for stream, (encoder, chosen) in zip(facts.features["streams"], setup.stream_encoders, strict=True)
-    ]
-    facts = replace(facts, features={"method": setup.method, "streams": streams})
+    facts = replace(facts, features=fitter.described(facts.features))
     return replace(joined, data=TrainingSet(joined.data.rows, facts)), fitter

@@ -23,6 +23,7 @@ from eavctl.progress import Tick, silent
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, with_classes
 from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import TableFacts
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import Epoch  # imports torch, which not all fitters need
@@ -104,8 +105,24 @@ class Fitter(Protocol):
         ...
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
-        """Fit on training rows; returns a `FittedClassifier`."""
+        """Fit on training rows; returns a `FittedClassifier`, or one that is `Chosen`."""
         ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A classifier that takes other features of the rows than those that were given, or other settings.
+
+    Parameters
+    ----------
+    predictor : a `FittedClassifier`.
+    rows : the rows as the predictor takes them.
+    facts : what outputs say of the features, for the predictor.
+    """
+
+    predictor: Any
+    rows: Callable[[Rows], Rows]
+    facts: Callable[[TableFacts], TableFacts]
 
 
 @dataclass(frozen=True)
@@ -117,7 +134,7 @@ class FoldResult:
     split : which rows, by their numbers.
     fit : as the fitter got it.
     predictor : what was fitted.
-    train, test : the rows.
+    train, test : the rows, as the predictor takes them.
     proba : of the test rows, float64 (n_test, n_classes of the predictor).
     """
 
@@ -189,6 +206,8 @@ def cross_validate(
         train, test = rows.taking(split.train), rows.taking(split.test)
         fit = Fit(name, test.key_frame, plan.shares, note)
         predictor = _fitted(fitter, train, fit, warnings)
+        if isinstance(predictor, Chosen):
+            train, test, predictor = predictor.rows(train), predictor.rows(test), predictor.predictor
         found = predicted(predictor, test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, classes)
@@ -222,7 +241,7 @@ def fit_all(
     warnings: FitWarnings | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Any:
-    """Fit on all rows, with the groups and units of a plan; returns a `FittedClassifier`.
+    """Fit on all rows, with the groups and units of a plan; returns what the fitter does.
 
     Raises
     ------

@@ -94,6 +94,14 @@ class FusionFitter:
         hashes = [start and start.whole.meta.training_hash for start in self.starts]
         return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
 
+    def described(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        """What outputs say of the features of joined tables, with the method and each stream's encoder."""
+        streams = [
+            {**stream, "encoder": each.encoder, "encoder_settings": dict(each.encoder_settings)}
+            for stream, each in zip(features["streams"], self.design.streams, strict=True)
+        ]
+        return {"method": self.design.method, "streams": streams}
+
     def check_table(self, facts: TableFacts) -> None:
         """See `eavctl.training.train.TableFitter`: encoders were chosen by the tables."""
 

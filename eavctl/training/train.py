@@ -32,6 +32,7 @@ from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import reliability_of
 from eavctl.training.cross_validation import (
+    Chosen,
     CrossValidation,
     Evaluation,
     Fitter,
@@ -230,6 +231,7 @@ def train(
         if parts:
             fitter = fitter.with_checkpoints(parts / training_hash)
         found = _fit(data, fitter, prepared.plan, targets, observers, collected, on_fold)
+        data = found.data
         warnings = (*prepared.warnings, *collected.sentences())
         meta = {
             "kind": fitter.kind,
@@ -315,6 +317,7 @@ class _Fitted:
     final: Any
     folds: list[artifacts.FoldModel]
     left_out: LeftOutDatasets
+    data: TrainingSet  # as the final model takes it
 
 
 def _fit(
@@ -360,7 +363,10 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return _Fitted(left_out.rescaled(validated), final, kept, left_out)
+    if isinstance(final, Chosen):
+        data = TrainingSet(final.rows(data.rows), final.facts(data.facts))
+        final = final.predictor
+    return _Fitted(left_out.rescaled(validated), final, kept, left_out, data)
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:

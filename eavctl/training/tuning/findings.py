@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections import defaultdict
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
 
 from eavctl.classifiers.calibration import uar
+from eavctl.classifiers.streams import Features, taken
 from eavctl.errors import TrainingWarning
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.storage.tables import PredictionTable
@@ -20,10 +21,15 @@ from eavctl.training.tuning.space import edge_of
 
 
 class TuningFindings:
-    """Fits the default settings to each fold, and compares; a `eavctl.training.train.FoldObserver`."""
+    """Fits the default settings to each fold, and compares; a `eavctl.training.train.FoldObserver`.
 
-    def __init__(self, tuning: TuningFitter) -> None:
-        self.tuning = tuning
+    Parameters
+    ----------
+    x : features of all rows, without tuning.
+    """
+
+    def __init__(self, tuning: TuningFitter, x: Features) -> None:
+        self.tuning, self.x = tuning, x
         self._defaults: list[PredictionTable] = []
         self._folds: list[dict[str, Any]] = []
 
@@ -32,8 +38,9 @@ class TuningFindings:
         fold.fit.note("with default settings")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainingWarning)  # the fit of the tuned settings raised them
-            predictor = self.tuning.method.default.fit(fold.train.with_inner_groups(), fold.fit)
-        proba = predicted(predictor, fold.test.x)
+            train = replace(fold.train, x=taken(self.x, fold.split.train))
+            predictor = self.tuning.method.default.fit(train.with_inner_groups(), fold.fit)
+        proba = predicted(predictor, taken(self.x, fold.split.test))
         check_finite(proba, f"{fold.fit.name} with default settings")
         self._defaults.append(fold_predictions(fold, np.arange(len(proba)), proba, predictor))
         answers = fold.predictor.classes_[fold.predictor.decide(fold.proba)]

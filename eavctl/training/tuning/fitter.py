@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,10 +27,12 @@ from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
-from eavctl.training.cross_validation import Fit, check_finite, predicted, training_parts
+from eavctl.training.cross_validation import Chosen, Fit, check_finite, predicted, training_parts
 from eavctl.training.rows import TableFacts
+from eavctl.training.train import TableFitter
 from eavctl.training.tuning.method import Method
 from eavctl.training.tuning.ranges import Choice, Fixed, Space
+from eavctl.training.tuning.variants import PREFIX, Variants, rows_of
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import Epoch  # imports torch, which not all methods need
@@ -51,6 +53,7 @@ class TuningFitter:
     seed : of the studies and of their inner folds.
     storage : of the studies, a journal file or the URL of a database (see `Study.open`).
     identity : part of the studies' names: a hash of the table, the evaluation and the settings.
+    variants : the features among which settings of the space choose, if any do: the rows then have all.
     checkpoints : see `eavctl.training.train.TableFitter`.
     found : the best of each study, by the name of its fit; filled by the fits.
     """
@@ -61,6 +64,7 @@ class TuningFitter:
     seed: int
     storage: str = ""
     identity: str = ""
+    variants: Variants | None = None
     checkpoints: Path | None = None
     found: dict[str, Best] = field(default_factory=dict)
 
@@ -82,6 +86,7 @@ class TuningFitter:
             "trials": self.n_trials,
             "inner_folds": N_FOLDS,
             "seed": self.seed,
+            **({"variants": self.variants.hashes} if self.variants else {}),
         }
         return {**self.method.default.describe(), "tuning": tuning}
 
@@ -91,7 +96,7 @@ class TuningFitter:
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """See `eavctl.training.train.TableFitter`."""
-        self.method.default.check(rows, plan)
+        self.method.default.check(rows_of(rows, 0) if self.variants else rows, plan)
 
     def with_checkpoints(self, path: Path) -> TuningFitter:
         """See `eavctl.training.train.TableFitter`: trials are in the storage, and begun ones start again."""
@@ -99,11 +104,29 @@ class TuningFitter:
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
         """See `eavctl.training.train.TableFitter`."""
-        best = self.search(rows, fit)
-        fitter = self.method.with_values(best.values)
+        chosen = self.search(rows, fit).values
+        fitter = self.fitter(chosen)
         if self.checkpoints:
             fitter = fitter.with_checkpoints(self.checkpoints)
-        return fitter.fit(rows, fit)
+        return Chosen(
+            fitter.fit(self.rows(rows, chosen), fit),
+            lambda rows: self.rows(rows, chosen),
+            lambda facts: self._facts(facts, chosen),
+        )
+
+    def fitter(self, values: Mapping[str, Any]) -> TableFitter:
+        """The fitter with a trial's values."""
+        return self.method.with_values(
+            {name: value for name, value in values.items() if not name.startswith(PREFIX)}
+        )
+
+    def rows(self, rows: Rows, values: Mapping[str, Any]) -> Rows:
+        """The rows with the features of a trial's values."""
+        return rows_of(rows, self.variants.number(values)) if self.variants else rows
+
+    def _facts(self, facts: TableFacts, values: Mapping[str, Any]) -> TableFacts:
+        facts = self.variants.facts[self.variants.number(values)] if self.variants else facts
+        return self.method.facts(values, facts)
 
     def search_all(self, rows: Rows, plan: Plan, on_fit: Tick = silent) -> None:
         """Run the studies of all fits, so that the fits themselves find them finished.
@@ -171,20 +194,23 @@ class _Objective:
     def __call__(self, trial: Trial) -> float:
         """Fit and score every inner fold."""
         from eavctl.training.tuning.study import Pruned
+        from eavctl.training.tuning.trial_store import StorageError
 
         try:
-            fitter = self.tuning.method.with_values(trial.values)
+            fitter, rows = self.tuning.fitter(trial.values), self.tuning.rows(self.rows, trial.values)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TrainingWarning)
-                return self._score(fitter, trial)
+                return self._score(fitter, rows, trial)
+        except StorageError:
+            raise
         except (DataError, UsageError) as error:
             raise Pruned(str(error)) from error
 
-    def _score(self, fitter: Any, trial: Trial) -> float:
-        answers = np.full(len(self.rows), None, dtype=object)
+    def _score(self, fitter: TableFitter, rows: Rows, trial: Trial) -> float:
+        answers = np.full(len(rows), None, dtype=object)
         score = math.nan
         for number, (train, test) in enumerate(self.folds):
-            part, tested = self.rows.taking(train), self.rows.taking(test)
+            part, tested = rows.taking(train), rows.taking(test)
             fit = replace(
                 self.fit,
                 name=f"inner fold {number + 1}",

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_type_hints
 
 from eavctl.settings import Within
 from eavctl.training.linear_fitter import LinearFitter
+from eavctl.training.rows import TableFacts
 from eavctl.training.svm_fitter import SvmFitter, SvmSettings
 from eavctl.training.train import TableFitter
 from eavctl.training.tuning.ranges import Real, Space
@@ -25,6 +26,7 @@ class Method:
     space : the ranges that are searched unless others are asked for.
     with_values : the fitter with some settings changed.
     epochs : most epochs of a fit by default; 0 for classifiers without epochs.
+    facts : what outputs say of the features, with some settings changed.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Method:
     space: Space
     with_values: Callable[[Mapping[str, Any]], TableFitter]
     epochs: int = 0
+    facts: Callable[[Mapping[str, Any], TableFacts], TableFacts] = lambda values, facts: facts
 
 
 def svm_method(fitter: SvmFitter) -> Method:

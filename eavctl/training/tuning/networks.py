@@ -90,6 +90,7 @@ def fusion_method(fitter: FusionFitter) -> Method:
         {**TRAINING, **{name: each for name, each in OF_FUSION.items() if name in names}},
         with_values,
         fitter.settings.epochs,
+        lambda values, facts: replace(facts, features=with_values(values).described(facts.features)),
     )
 
 

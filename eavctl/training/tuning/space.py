@@ -78,13 +78,14 @@ def _range(name: str, text: str, annotation: Any) -> Range:
     """The range that a text stands for, its values checked against the annotation of the setting."""
     between = BETWEEN.fullmatch(text)
     try:
-        values = [_number(end) for end in between.groups()[1:]] if between else _values(text)
+        found = [_number(end) for end in between.groups()[1:]] if between else _values(text)
     except ValueError:
         raise UsageError(f"--space {name}: {text!r} is no range of numbers, such as 0.1..0.5") from None
-    values = [checked("--space", name, value, annotation) for value in values]
+    values: list[Any] = [checked("--space", name, value, annotation) for value in found]
     try:
         if between:
-            return (Whole if _is_whole(annotation) else Real)(*values, log=between[1] is not None)
+            low, high = values
+            return (Whole if _is_whole(annotation) else Real)(low, high, log=between[1] is not None)
         return Choice(tuple(values)) if len(values) > 1 else Fixed(values[0])
     except UsageError as error:
         raise UsageError(f"--space {name}: {error}") from None
