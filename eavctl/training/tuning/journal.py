@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
 
 BLOCK = 1 << 16
@@ -64,20 +64,33 @@ def check(path: str) -> None:
 
     Raises
     ------
+    UsageError : a stream or a device.
     DataError : another file, a folder, or it cannot be written.
     """
+    if files.is_stream(path):
+        raise UsageError(f"{path}: a study is kept in a file or a database; name one with --storage")
     if not os.path.exists(path):
-        folder = os.path.dirname(os.path.abspath(path))
-        if not os.path.isdir(folder):
-            raise DataError(f"{path}: the study cannot be written there (no such folder)")
-        if not os.access(folder, os.W_OK):
-            raise DataError(f"{path}: the study cannot be written there (Permission denied)")
+        check_folder(path)
         return
     with files.opened(path) as lines:
         first = lines.readline(LONGEST_ENTRY)
     if first and not _is_entry(first):
         raise DataError(f"{path}: not the journal of a study; name another file with --storage")
     if not os.access(path, os.W_OK):
+        raise DataError(f"{path}: the study cannot be written there (Permission denied)")
+
+
+def check_folder(path: str) -> None:
+    """Check that a file can be made in the folder of a path.
+
+    Raises
+    ------
+    DataError : no such folder, or it cannot be written.
+    """
+    folder = os.path.dirname(os.path.abspath(path))
+    if not os.path.isdir(folder):
+        raise DataError(f"{path}: the study cannot be written there (no such folder)")
+    if not os.access(folder, os.W_OK):
         raise DataError(f"{path}: the study cannot be written there (Permission denied)")
 
 

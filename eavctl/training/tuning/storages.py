@@ -39,7 +39,7 @@ def check(storage: str) -> None:
 
     Raises
     ------
-    UsageError : not the URL of a database, or the package of this database is not installed.
+    UsageError : a stream, not the URL of a database, or the package of this database is not installed.
     DataError : a file of another kind, or one that cannot be written.
     """
     if not is_database(storage):
@@ -48,11 +48,13 @@ def check(storage: str) -> None:
     import sqlalchemy
 
     try:
-        sqlalchemy.create_engine(storage)
+        url = sqlalchemy.create_engine(storage).url
     except ImportError as error:
         raise UsageError(f"{shown(storage)}: {error}; install the package of this database") from error
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise UsageError(f"{shown(storage)}: not the URL of a database, such as sqlite:///study.db") from None
+    if url.get_backend_name() == "sqlite" and url.database:
+        journal.check_folder(url.database)
 
 
 def opened(storage: str) -> Any:

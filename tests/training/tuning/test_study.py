@@ -328,6 +328,8 @@ def test_a_damaged_journal_is_an_error_that_names_it(tmp_path, junk):
         ("{}", DataError),
         ("sqlite:///{}/none/study.db", DataError),
         ("sqlite:///{}/notes.txt", DataError),
+        ("-", UsageError),
+        ("/dev/null", UsageError),
         ("nosuch://study", UsageError),
         ("http://a b:c", UsageError),
         ("postgresql+nosuch://me:secret@host/db", UsageError),
@@ -357,6 +359,9 @@ def test_a_full_disk_is_an_error_and_the_study_goes_on_when_there_is_space(tmp_p
 def test_a_check_writes_nothing(tmp_path):
     for storage in (f"{tmp_path}/study", f"sqlite:///{tmp_path}/study.db"):
         storages.check(storage)
+    for storage in (f"{tmp_path}/none/study", f"sqlite:///{tmp_path}/none/study.db"):
+        with pytest.raises(DataError):
+            storages.check(storage)
     assert list(tmp_path.iterdir()) == []
 
 
