@@ -106,11 +106,12 @@ def print_tuning(tuning: Mapping[str, Any]) -> None:
 def tuning_lines(tuning: Mapping[str, Any]) -> list[str]:
     """Inner and outer scores, the comparison with the default settings, and the settings of the model."""
     inner, outer = formatting.number(tuning["inner"]), formatting.score(tuning["outer"])
+    final = tuning["all_rows"]
     return [
         f"best inner UAR {inner} (mean of {len(tuning['folds'])} studies), outer UAR {outer}: optimism "
         f"{formatting.signed(tuning['optimism'])}",
         tuning_verdict(tuning["versus"]),
-        f"chosen on all rows: {_settings(tuning['all_rows']['chosen'])}",
+        *([f"chosen on all rows: {_settings(final['chosen'])}"] if final else []),
     ]
 
 

@@ -58,7 +58,7 @@ def tune(
         list[str] | None,
         typer.Option(
             help="Search a setting in this NAME=RANGE: lr=log:1e-5..1e-3, dropout=0.1..0.5, units=8..64, "
-            "batch=8,16,32, or epochs=10 (fixed); repeatable.",
+            "batch=8,16,32, or epochs=10 (fixed, for the defaults too); repeatable.",
             show_default="the method's ranges",
         ),
     ] = None,

@@ -28,7 +28,7 @@ from eavctl.training.train import FoldObserver, Planned, Targets, Trained
 from eavctl.training.tuning.findings import TuningFindings
 from eavctl.training.tuning.fitter import TuningFitter
 from eavctl.training.tuning.method import Method, linear_method, svm_method
-from eavctl.training.tuning.ranges import Space
+from eavctl.training.tuning.ranges import Fixed, Space
 from eavctl.training.tuning.space import searched
 from eavctl.training.tuning.variants import Variants
 
@@ -51,7 +51,8 @@ class TuningChoice:
         for the table's feature set.
     trials : in each study.
     space : ``NAME=RANGE`` (see `eavctl.training.tuning.space.searched`), in place of the method's own;
-        ``features.NAME=VALUE,VALUE`` for a setting of the table's features.
+        ``features.NAME=VALUE,VALUE`` for a setting of the table's features. A value that is fixed is also
+        that of the default settings.
     storage : journal file, or URL of a database, that holds the studies; by default a file beside the model.
     encoders, size, partial : of fusion networks, as in `eavctl.stages.train_fusion.train_fusion`; ``size``
         also of encoders.
@@ -281,6 +282,8 @@ class _Request:
     ) -> _Prepared:
         from eavctl.training.tuning import storages  # imports Optuna
 
+        fixed = {name: each.value for name, each in space.items() if isinstance(each, Fixed)}
+        method = replace(method, default=method.with_values(fixed))  # what is fixed is not tuned, but chosen
         storage = self.choice.storage or f"{os.fspath(self.targets.place)}{STUDIES}"
         storages.check(storage)
         fitter = TuningFitter(method, space, 0, self.evaluation.seed, storage, variants=variants)

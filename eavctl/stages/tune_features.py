@@ -19,7 +19,7 @@ from eavctl.stages.extract import extract
 from eavctl.storage import tables
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.training.rows import TrainingSet
-from eavctl.training.tuning.ranges import Choice, Fixed, Space
+from eavctl.training.tuning.ranges import Choice, Space
 from eavctl.training.tuning.variants import PREFIX, Variants, joined
 
 
@@ -59,7 +59,7 @@ class FeatureTuning:
 
         Raises
         ------
-        UsageError : a range of numbers, for each of which the recordings would have to be extracted.
+        UsageError : a range, or a single value, of a setting of features.
         """
         found = {}
         for values in _combinations(space):
@@ -116,11 +116,9 @@ def names_of_features(space: Iterable[str]) -> list[str]:
 
 def _combinations(space: Space) -> list[dict[str, Any]]:
     """Every combination of the values of the features' settings."""
-    names = names_of_features(space)
-    values = []
-    for name in names:
-        each = space[name]
-        if not isinstance(each, Choice | Fixed):
-            raise UsageError(f"--space {name}: name each value, such as {name}={each.low:g},{each.high:g}")
-        values.append(each.values if isinstance(each, Choice) else (each.value,))
-    return [dict(zip(names, found, strict=True)) for found in itertools.product(*values)]
+    choices = {name: space[name] for name in names_of_features(space)}
+    values = [each.values for each in choices.values() if isinstance(each, Choice)]
+    if len(values) < len(choices):
+        odd = next(name for name, each in choices.items() if not isinstance(each, Choice))
+        raise UsageError(f"--space {odd}: give the values to extract, two or more, such as {odd}=A,B")
+    return [dict(zip(choices, found, strict=True)) for found in itertools.product(*values)]

@@ -88,7 +88,7 @@ class TuningFitter:
             "seed": self.seed,
             **({"variants": self.variants.hashes} if self.variants else {}),
         }
-        return {**self.method.default.describe(), "tuning": tuning}
+        return {**self.method.default.describe(), "tuned": tuning}
 
     def check_table(self, facts: TableFacts) -> None:
         """See `eavctl.training.train.TableFitter`."""
