@@ -22,6 +22,10 @@ class DataError(EavctlError):
     """A file or table is broken, empty, or does not fit the others."""
 
 
+class BusyError(DataError):
+    """Another process is writing the same file."""
+
+
 class NoSpaceError(DataError):
     """The disk is full."""
 

@@ -10,7 +10,7 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -193,6 +193,7 @@ def fit(
     seed: int = 42,
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
+    shrinkage: float = within_class.SHRINKAGE,
     jobs: int = 1,
 ) -> SvmModel:
     """Fit a support vector machine: normalise, choose C and gamma, calibrate, fit on all rows.
@@ -210,6 +211,7 @@ def fit(
         C, gamma, calibration and priors are fitted without them.
     seed : of the inner folds.
     c_grid, gamma_grid : values to try; gamma is divided by the total variance of the normalised rows.
+    shrinkage : of `eavctl.classifiers.within_class.learn`.
     jobs : threads, at most one for each inner fold; the result does not depend on them.
 
     Raises
@@ -225,13 +227,13 @@ def fit(
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
-        votes = _try(x, y, divided, folds, c_grid, gamma_grid, jobs)
+        votes = _try(x, y, divided, folds, _Grid(c_grid, gamma_grid, shrinkage), jobs)
         scores = [mean_uar(each, y, folds) for each in votes]
         best = max(
             range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
         )
         c, relative_gamma = choices[best]
-        normalizer = within_class.learn(x, y, divided)
+        normalizer = within_class.learn(x, y, divided, shrinkage)
         rows = normalizer(x)
         gamma = relative_gamma / _total_variance(rows, divided)
         distances = _squared_distances(rows, rows)
@@ -261,13 +263,20 @@ def fit(
     )
 
 
+class _Grid(NamedTuple):
+    """Values of C and gamma to try, and the shrinkage of the normalisation."""
+
+    c: Sequence[float]
+    gamma: Sequence[float]
+    shrinkage: float
+
+
 def _try(
     x: np.ndarray,
     y: np.ndarray,
     weights: np.ndarray | None,
     folds: list[Fold],
-    c_grid: Sequence[float],
-    gamma_grid: Sequence[float],
+    grid: _Grid,
     jobs: int,
 ) -> np.ndarray:
     """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes).
@@ -278,8 +287,8 @@ def _try(
 
     from eavctl.jobs import useful
 
-    tasks = (delayed(_try_fold)(x, y, weights, fold, c_grid, gamma_grid) for fold in folds)
-    votes = np.empty((len(c_grid) * len(gamma_grid), len(y), len(np.unique(y))))
+    tasks = (delayed(_try_fold)(x, y, weights, fold, grid) for fold in folds)
+    votes = np.empty((len(grid.c) * len(grid.gamma), len(y), len(np.unique(y))))
     run = Parallel(n_jobs=min(useful(jobs), len(folds)), prefer="threads")
     for (_, test), found in zip(folds, run(tasks), strict=True):
         votes[:, test] = found
@@ -291,8 +300,7 @@ def _try_fold(
     y: np.ndarray,
     weights: np.ndarray | None,
     fold: Fold,
-    c_grid: Sequence[float],
-    gamma_grid: Sequence[float],
+    grid: _Grid,
 ) -> np.ndarray:
     """Decisions of every choice on the test rows of one inner fold, (n_choices, n_test, n_classes).
 
@@ -300,27 +308,27 @@ def _try_fold(
     """
     train, test = fold
     weights = weighting.taken(weights, train)
-    inside, across, variance = _fold_distances(x, y, weights, fold)
+    inside, across, variance = _fold_distances(x, y, weights, fold, grid.shrinkage)
     kernel, kernel_across = np.empty_like(inside), np.empty_like(across)
-    votes = np.empty((len(c_grid), len(gamma_grid), len(test), len(np.unique(y))))
-    for j, gamma in enumerate(gamma_grid):
+    votes = np.empty((len(grid.c), len(grid.gamma), len(test), len(np.unique(y))))
+    for j, gamma in enumerate(grid.gamma):
         _rbf(inside, gamma / variance, out=kernel)
         _rbf(across, gamma / variance, out=kernel_across)
-        for i, c in enumerate(c_grid):
+        for i, c in enumerate(grid.c):
             pairs = _fitted_machine(c, kernel, y[train], weights).decision_function(kernel_across)
             votes[i, j] = soft_votes(pairs.reshape(len(test), -1), votes.shape[-1])
     return votes.reshape(-1, *votes.shape[2:])
 
 
 def _fold_distances(
-    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, fold: Fold
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None, fold: Fold, shrinkage: float
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Squared distances among training rows and from test to training rows; variance of the training rows.
 
     ``weights`` are those of the training rows.
     """
     train, test = fold
-    normalizer = within_class.learn(x[train], y[train], weights)
+    normalizer = within_class.learn(x[train], y[train], weights, shrinkage)
     rows = normalizer(x[train])
     inside, across = _squared_distances(rows, rows), _squared_distances(normalizer(x[test]), rows)
     return inside, across, _total_variance(rows, weights)

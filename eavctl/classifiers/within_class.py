@@ -16,10 +16,11 @@ class Normalizer:
     """Standardise columns, compress outliers, and shrink the directions of largest within-class variance.
 
     Clips of one emotion differ most by speaker and words. With ``W`` the covariance of features around the
-    mean of their class, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, where ``a`` is `SHRINKAGE` times
-    the mean variance, and ``W`` is restricted to its `N_DIRECTIONS` directions of largest variance. Before
-    that, the inverse hyperbolic sine, which is linear for small and logarithmic for large values, prevents
-    outliers from dominating distances, like the value normalisation of [2]_.
+    mean of their class, rows are multiplied by ``(I + W / a) ** -1/2`` [1]_, where ``a`` is the
+    mean variance times a factor, by default `SHRINKAGE`, and ``W`` is restricted to its `N_DIRECTIONS`
+    directions of largest variance. Before that, the inverse hyperbolic sine, which is linear for small and
+    logarithmic for large values, prevents outliers from dominating distances, like the value normalisation of
+    [2]_.
 
     Parameters
     ----------
@@ -48,12 +49,15 @@ class Normalizer:
         return rows
 
 
-def learn(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> Normalizer:
+def learn(
+    x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None, shrinkage: float = SHRINKAGE
+) -> Normalizer:
     """Fit a normaliser to training rows, (n_rows, n_columns), and their classes, (n_rows,).
 
     Parameters
     ----------
     weights : of the rows, shape (n_rows,), mean 1; None where all count alike.
+    shrinkage : the factor of the mean variance, see `Normalizer`; the smaller, the more is shrunk.
     """
     rows = np.array(x, np.float64)
     mean = np.average(rows, axis=0, weights=weights)
@@ -66,7 +70,7 @@ def learn(x: np.ndarray, y: np.ndarray, weights: np.ndarray | None = None) -> No
     if weights is not None:
         rows *= np.sqrt(weights)[:, None]
     variance, directions = _widest(rows)
-    strength = SHRINKAGE * (rows * rows).sum() / len(rows) / min(rows.shape)
+    strength = shrinkage * (rows * rows).sum() / len(rows) / min(rows.shape)
     return Normalizer(mean, scale, directions.astype(np.float32), 1 - 1 / np.sqrt(1 + variance / strength))
 
 

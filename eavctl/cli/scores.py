@@ -93,3 +93,43 @@ def verdict(versus: Mapping[str, Any]) -> str:
         f"fusion {relation} {other}: UAR {scores[0]} against {scores[1]}, "
         f"difference {formatting.difference(difference)}{why}, {formatting.p_value(versus)}"
     )
+
+
+def print_tuning(tuning: Mapping[str, Any]) -> None:
+    """Print what a tuning found and what it is worth, and warn of ranges that may be too narrow."""
+    for line in tuning_lines(tuning):
+        say(line)
+    for sentence in tuning["warnings"]:
+        warn(sentence)
+
+
+def tuning_lines(tuning: Mapping[str, Any]) -> list[str]:
+    """Inner and outer scores, the comparison with the default settings, and the settings of the model."""
+    inner, outer = formatting.number(tuning["inner"]), formatting.score(tuning["outer"])
+    final = tuning["all_rows"]
+    return [
+        f"best inner UAR {inner} (mean of {len(tuning['folds'])} studies), outer UAR {outer}: optimism "
+        f"{formatting.signed(tuning['optimism'])}",
+        tuning_verdict(tuning["versus"]),
+        *([f"chosen on all rows: {_settings(final['chosen'])}"] if final else []),
+    ]
+
+
+def tuning_verdict(versus: Mapping[str, Any]) -> str:
+    """Whether tuned settings are better than the defaults, in one line."""
+    relation = "better" if versus["better"] else "worse" if versus["worse"] else "not surely better"
+    difference = versus["difference"]
+    tuned, defaults = (formatting.number(versus[each]) for each in ("first", "second"))
+    why = f" ({formatting.no_interval(versus)})" if difference["low"] is None else ""
+    return (
+        f"tuned {tuned}, defaults {defaults}: {relation}; "
+        f"difference {formatting.difference(difference)}{why}, {formatting.p_value(versus)}"
+    )
+
+
+def _settings(chosen: Mapping[str, Any]) -> str:
+    """Names and values of settings, numbers with four digits."""
+    return ", ".join(
+        f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
+        for name, value in chosen.items()
+    )

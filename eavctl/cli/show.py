@@ -43,7 +43,7 @@ def show(
 def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     lines = []
     for key, value in facts.items():
-        if key in ("subsets", "versus", "zero_shot", "per_dataset") and value:
+        if key in ("subsets", "versus", "zero_shot", "per_dataset", "tuning") and value:
             lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
         elif _is_interval(value):
             written = formatting.difference if key == "difference" else formatting.score
@@ -58,10 +58,12 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
 
 def _scores(key: str, value: Any) -> list[str]:
     """Scores as the command that made them prints them."""
-    from eavctl.cli.scores import dataset_line, verdict
+    from eavctl.cli.scores import dataset_line, tuning_lines, verdict
     from eavctl.evaluation import zero_shot
     from eavctl.fusion import subsets
 
+    if key == "tuning":
+        return tuning_lines(value)
     if key == "versus":
         return [verdict(each) for each in value]
     if key == "per_dataset":

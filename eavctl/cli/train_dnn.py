@@ -132,7 +132,7 @@ def train_dnn(
     with torch_threads(jobs):
         run_training(
             "train-dnn",
-            f"a network on {', '.join(tables)}",
+            f"train a network on {', '.join(tables)}",
             [out, predictions],
             lambda: stage.plan(tables, out, **options),
             lambda tick: stage.train_dnn(tables, out, log_dir=tensorboard, on_fold=tick, **options),

@@ -133,7 +133,7 @@ def train_fusion(
     with torch_threads(jobs):
         run_training(
             "train-fusion",
-            f"{method} on {', '.join(tables)}",
+            f"train {method} on {', '.join(tables)}",
             [out, predictions],
             lambda: stage.plan(tables, out, **choices),
             lambda tick: stage.train_fusion(tables, out, **choices, log_dir=tensorboard, on_fold=tick),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.cli.options import check_stdout
-from eavctl.cli.scores import adapted_lines, print_fusion, print_scores
+from eavctl.cli.scores import adapted_lines, print_fusion, print_scores, print_tuning
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
@@ -23,7 +23,7 @@ Outputs = Sequence[str | os.PathLike[str]]
 
 def run_training(
     command: str,
-    what: str,
+    work: str,
     outputs: Sequence[str | os.PathLike[str] | None],
     plan: Callable[[], Planned],
     train: Callable[[Tick], Trained],
@@ -35,7 +35,7 @@ def run_training(
 
     Parameters
     ----------
-    what : is trained on what, in a few words.
+    work : what is trained on what, in a few words that begin with the verb.
     outputs : the files to write; None for those that are not asked for.
     plan, train : call the stage; ``train`` takes the progress callback.
     """
@@ -45,9 +45,9 @@ def run_training(
     if dry_run:
         with _costs_shown():
             planned = plan()
-        print_plan(command, f"train {what}", planned, files, as_json)
+        print_plan(command, work, planned, files, as_json)
         return
-    with progress(f"train {what}") as tick, _costs_shown():
+    with progress(work) as tick, _costs_shown():
         trained = train(tick)
     for text in trained.warnings:
         warn(text)
@@ -59,6 +59,8 @@ def run_training(
         print_scores(meta["out_of_fold"])
     for line in adapted_lines(meta.get("out_of_fold_adapted") or {}):
         say(line)
+    if tuning := meta.get("tuning"):
+        print_tuning(tuning)
     done = "is up to date: " if trained.up_to_date else ""
     where = " and ".join(map(str, files))
     say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
@@ -92,7 +94,7 @@ def run_on_columns(
     options["predictions"] = predictions
     run_training(
         command,
-        f"{name} on {', '.join(tables)}",
+        f"train {name} on {', '.join(tables)}",
         [out, predictions],
         lambda: plan(tables, out, **options),
         lambda tick: train(tables, out, jobs=jobs, on_fold=tick, **options),
@@ -164,5 +166,5 @@ def torch_threads(jobs: int | None) -> Iterator[None]:
 
 def _summary(meta: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a trained model that ``--json`` shows."""
-    keys = ("classes", "class_counts", "protocol", "out_of_fold", "out_of_fold_adapted", "fusion")
+    keys = ("classes", "class_counts", "protocol", "out_of_fold", "out_of_fold_adapted", "fusion", "tuning")
     return {key: meta[key] for key in keys if key in meta}

@@ -77,13 +77,13 @@ def train_fusion(
         tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
     )
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
-    joined, fitter = _prepared(setup, targets, settings, log_dir, force)
+    joined, fitter = prepare(setup, targets, settings, log_dir, force)
     return training.train(
         joined.data,
         targets,
         fitter,
         evaluation or Evaluation(),
-        observer=FusionScores(fitter, joined),
+        observers=[FusionScores(fitter, joined)],
         force=force,
         on_fold=on_fold,
     )
@@ -116,7 +116,7 @@ def plan(
         tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
     )
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
-    joined, fitter = _prepared(setup, targets, settings, None, force)
+    joined, fitter = prepare(setup, targets, settings, None, force)
     return training.plan(joined.data, targets, fitter, evaluation or Evaluation(), force=force)
 
 
@@ -124,17 +124,22 @@ def _default_settings(setup: FusionSetup) -> TrainSettings:
     return INIT_SETTINGS if setup.init else TrainSettings()
 
 
-def _prepared(
+def prepare(
     setup: FusionSetup, targets: Targets, settings: TrainSettings, log_dir: Path | None, force: bool
 ) -> tuple[JoinedTables, FusionFitter]:
-    """The joined rows, whose facts name each stream's encoder, and the fitter of the network."""
+    """Check the outputs and join the tables.
+
+    Returns
+    -------
+    The joined rows, whose facts name each stream's encoder, and the fitter of the network.
+
+    Raises
+    ------
+    DataError, UsageError : as `train_fusion`.
+    """
     joined = setup.join()
     fitter = FusionFitter(setup.design(joined), setup.starts, settings, log_dir)
     training.guard(targets, fitter, [*setup.tables, *setup.init], force=force)
     facts = joined.data.facts
-    streams = [
-        {**stream, "encoder": encoder, "encoder_settings": chosen}
-        for stream, (encoder, chosen) in zip(facts.features["streams"], setup.stream_encoders, strict=True)
-    ]
-    facts = replace(facts, features={"method": setup.method, "streams": streams})
+    facts = replace(facts, features=fitter.described(facts.features))
     return replace(joined, data=TrainingSet(joined.data.rows, facts)), fitter

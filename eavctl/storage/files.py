@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
-from eavctl.errors import DataError, NoSpaceError, UsageError
+from eavctl.errors import BusyError, DataError, NoSpaceError, UsageError
 
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
@@ -250,7 +250,8 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
 
     Raises
     ------
-    DataError : another process is writing ``target``, or the folder cannot be written.
+    BusyError : another process is writing ``target``.
+    DataError : the folder cannot be written.
     """
     if is_stream(target):
         yield None
@@ -295,7 +296,7 @@ def _locked(parts: Path, target: str | os.PathLike[str]) -> Iterator[None]:
                 yield
                 return
         if time.monotonic() > until:
-            raise DataError(f"{target}: another eavctl process is writing it; wait, or name another file")
+            raise BusyError(f"{target}: another eavctl process is writing it; wait, or name another file")
         time.sleep(LOCK_STEP_S)
 
 

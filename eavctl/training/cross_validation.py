@@ -6,9 +6,9 @@ only; the test rows of a fold are predicted once.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,10 @@ from eavctl.progress import Tick, silent
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, with_classes
 from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import TableFacts
+
+if TYPE_CHECKING:
+    from eavctl.classifiers.training_loop import Epoch  # imports torch, which not all fitters need
 
 ALL_ROWS = "all rows"
 UNTESTED = -1  # the fold of a row that no fold tests
@@ -56,12 +60,19 @@ class Fit:
     test_keys : keys of the rows that the fitted model will be scored on; none for the fit on all rows.
     shares : the protocol allows, by its name, a subject on both sides.
     note : called with a few words on the progress of the fit.
+    on_epoch : called after each epoch of a network; may raise an exception, which ends the fit.
     """
 
     name: str
     test_keys: pd.DataFrame
     shares: bool
     note: Callable[[str], None] = lambda text: None
+    on_epoch: Callable[[Epoch], None] = lambda epoch: None
+
+    def epoch_ended(self, epoch: Epoch) -> None:
+        """Pass an epoch on to the callbacks."""
+        self.note(str(epoch))
+        self.on_epoch(epoch)
 
     @property
     def slug(self) -> str:
@@ -72,7 +83,10 @@ class Fit:
 class FittedClassifier(Protocol):
     """What a fitter returns."""
 
-    classes_: np.ndarray
+    @property
+    def classes_(self) -> np.ndarray:
+        """Names of the classes, shape (n_classes,)."""
+        ...
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes)."""
@@ -91,8 +105,24 @@ class Fitter(Protocol):
         ...
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
-        """Fit on training rows; returns a `FittedClassifier`."""
+        """Fit on training rows; returns a `FittedClassifier`, or one that is `Chosen`."""
         ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A classifier that takes other features of the rows than those that were given, or other settings.
+
+    Parameters
+    ----------
+    predictor : a `FittedClassifier`.
+    rows : the rows as the predictor takes them.
+    facts : what outputs say of the features, for the predictor.
+    """
+
+    predictor: Any
+    rows: Callable[[Rows], Rows]
+    facts: Callable[[TableFacts], TableFacts]
 
 
 @dataclass(frozen=True)
@@ -104,7 +134,7 @@ class FoldResult:
     split : which rows, by their numbers.
     fit : as the fitter got it.
     predictor : what was fitted.
-    train, test : the rows.
+    train, test : the rows, as the predictor takes them.
     proba : of the test rows, float64 (n_test, n_classes of the predictor).
     """
 
@@ -176,7 +206,9 @@ def cross_validate(
         train, test = rows.taking(split.train), rows.taking(split.test)
         fit = Fit(name, test.key_frame, plan.shares, note)
         predictor = _fitted(fitter, train, fit, warnings)
-        found = _predicted(predictor, test.x)
+        if isinstance(predictor, Chosen):
+            train, test, predictor = predictor.rows(train), predictor.rows(test), predictor.predictor
+        found = predicted(predictor, test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, classes)
         pred[split.test] = predictor.classes_[predictor.decide(found)]
@@ -191,6 +223,16 @@ def cross_validate(
     return CrossValidation(predictions, concatenated(clips, classes), plan)
 
 
+def training_parts(rows: Rows, plan: Plan) -> Iterator[tuple[Rows, Fit]]:
+    """The training rows of each fold, then all rows, each with its fit, as a fitter is given them."""
+    rows = _grouped(rows, plan)
+    for split in plan.folds:
+        test_keys = rows.taking(split.test).key_frame
+        fit = Fit(f"fold {split.fold}", test_keys, plan.shares)
+        yield rows.taking(split.train).with_inner_groups(), fit
+    yield rows.with_inner_groups(), Fit(ALL_ROWS, rows.key_frame.iloc[:0], plan.shares)
+
+
 def fit_all(
     rows: Rows,
     fitter: Fitter,
@@ -199,7 +241,7 @@ def fit_all(
     warnings: FitWarnings | None = None,
     note: Callable[[str], None] = lambda text: None,
 ) -> Any:
-    """Fit on all rows, with the groups and units of a plan; returns a `FittedClassifier`.
+    """Fit on all rows, with the groups and units of a plan; returns what the fitter does.
 
     Raises
     ------
@@ -255,7 +297,7 @@ def check_finite(proba: np.ndarray, where: str) -> None:
         )
 
 
-def _predicted(predictor: Any, x: Features) -> np.ndarray:
+def predicted(predictor: Any, x: Features) -> np.ndarray:
     """Class probabilities of features, float64 (n_rows, n_classes)."""
     parts = [slice(start, start + PREDICTED_ROWS) for start in range(0, len(x), PREDICTED_ROWS)]
     return np.concatenate([predictor.predict_proba(x[part]) for part in parts])

@@ -99,7 +99,7 @@ class DnnFitter:
             weights=self.weights,
             checkpoint=checkpoint_file(self.checkpoints, fit),
             log_dir=self.log_dir / fit.slug if self.log_dir else None,
-            on_epoch=lambda epoch: fit.note(str(epoch)),
+            on_epoch=fit.epoch_ended,
         )
 
     def with_checkpoints(self, path: Path) -> DnnFitter:

@@ -19,15 +19,20 @@ class LinearFitter(ColumnFitter):
     Parameters
     ----------
     centred : the rows of each data set are centred by their own mean.
+    penalty : over the total variance of the standardised rows; None: each fit chooses it on inner folds, from
+        `eavctl.classifiers.linear.PENALTIES`.
     """
 
     centred: bool = False
+    penalty: float | None = None
     kind: ClassVar[str] = "linear"
     name: ClassVar[str] = "linear"
 
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""
-        return {**super().describe(), **({"centred": True} if self.centred else {})}
+        centred = {"centred": True} if self.centred else {}
+        penalty = {} if self.penalty is None else {"penalty": self.penalty}
+        return {**super().describe(), **centred, **penalty}
 
     def fit(self, rows: Rows, fit: Fit) -> linear.LinearModel:
         """See `eavctl.training.train.TableFitter`."""
@@ -40,5 +45,6 @@ class LinearFitter(ColumnFitter):
             copies=rows.copies,
             datasets=identify(rows.key_frame, "dataset").astype(str) if self.centred else None,
             seed=self.seed,
+            penalties=linear.PENALTIES if self.penalty is None else (self.penalty,),
             jobs=self.jobs,
         )

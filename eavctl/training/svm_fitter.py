@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, ClassVar
 
-from eavctl.classifiers import svm, svm_cost
+from eavctl.classifiers import svm, svm_cost, within_class
 from eavctl.classifiers.inner_folds import N_FOLDS
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
@@ -14,6 +14,7 @@ from eavctl.errors import CostWarning, DataError
 from eavctl.evaluation.plan import Plan
 from eavctl.jobs import useful
 from eavctl.memory import total_memory
+from eavctl.settings import Within
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Fit
 
@@ -22,11 +23,42 @@ GB = 1e9
 
 
 @dataclass(frozen=True)
+class SvmSettings:
+    """Settings of a support vector machine that can be tuned.
+
+    Parameters
+    ----------
+    C : cost of an error; None: each fit chooses it on inner folds, from `eavctl.classifiers.svm.C_GRID`.
+    gamma : of the kernel, over the total variance of the normalised training rows; None as for ``C``, from
+        `eavctl.classifiers.svm.GAMMA_GRID`.
+    shrinkage : of `eavctl.classifiers.within_class.learn`.
+    """
+
+    C: Annotated[float, Within(1e-9, 1e9)] | None = None
+    gamma: Annotated[float, Within(1e-9, 1e9)] | None = None
+    shrinkage: Annotated[float, Within(1e-9, 1e9)] = within_class.SHRINKAGE
+
+    @property
+    def changed(self) -> dict[str, float]:
+        """The settings that are not the defaults."""
+        return {
+            each.name: getattr(self, each.name)
+            for each in fields(self)
+            if getattr(self, each.name) != each.default
+        }
+
+
+@dataclass(frozen=True)
 class SvmFitter(ColumnFitter):
     """Fits `eavctl.classifiers.svm.fit`; the result does not depend on ``jobs``."""
 
+    settings: SvmSettings = field(default_factory=SvmSettings)
     kind: ClassVar[str] = "svm"
     name: ClassVar[str] = "svm"
+
+    def describe(self) -> dict[str, Any]:
+        """See `eavctl.training.train.TableFitter`."""
+        return {**super().describe(), **self.settings.changed}
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """See `eavctl.training.train.TableFitter`: a `CostWarning` says where the fits take minutes.
@@ -65,5 +97,8 @@ class SvmFitter(ColumnFitter):
             units=rows.units,
             copies=rows.copies,
             seed=self.seed,
+            c_grid=svm.C_GRID if self.settings.C is None else (self.settings.C,),
+            gamma_grid=svm.GAMMA_GRID if self.settings.gamma is None else (self.settings.gamma,),
+            shrinkage=self.settings.shrinkage,
             jobs=self.jobs,
         )

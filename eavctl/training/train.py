@@ -32,6 +32,7 @@ from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import reliability_of
 from eavctl.training.cross_validation import (
+    Chosen,
     CrossValidation,
     Evaluation,
     Fitter,
@@ -202,7 +203,7 @@ def train(
     fitter: TableFitter,
     evaluation: Evaluation,
     *,
-    observer: FoldObserver | None = None,
+    observers: Sequence[FoldObserver] = (),
     force: bool = False,
     on_fold: Tick = silent,
 ) -> Trained:
@@ -210,14 +211,16 @@ def train(
 
     Parameters
     ----------
+    observers : what they find goes into the metadata.
     on_fold : called with the number of fits done, of all, and what comes next.
 
     Raises
     ------
     LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
     DataError : the rows do not fit the protocol or the fitter.
+    BusyError : another process is writing the outputs.
     """
-    training_hash = _identity(data.facts, fitter, evaluation)
+    training_hash = identity(data.facts, fitter, evaluation)
     if not force and (earlier := _up_to_date(targets, training_hash)):
         for target in targets.files:
             os.utime(target)
@@ -227,7 +230,8 @@ def train(
     with files.keeping_parts(targets.place) as parts:
         if parts:
             fitter = fitter.with_checkpoints(parts / training_hash)
-        found = _fit(data, fitter, prepared.plan, targets, observer, collected, on_fold)
+        found = _fit(data, fitter, prepared.plan, targets, observers, collected, on_fold)
+        data = found.data
         warnings = (*prepared.warnings, *collected.sentences())
         meta = {
             "kind": fitter.kind,
@@ -246,7 +250,7 @@ def train(
             "versions": versions(*PACKAGES),
         }
         predictions = replace(found.validated.predictions, meta=_prediction_meta(meta, fitter, data.facts))
-        findings = observer.meta(predictions) if observer else {}
+        findings = {key: value for each in observers for key, value in each.meta(predictions).items()}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
         if adapted := found.left_out.adapted(predictions.meta):
@@ -268,7 +272,7 @@ def plan(
     ------
     LeakError, DataError, UsageError : where `train` raises them before it fits.
     """
-    earlier = None if force else _up_to_date(targets, _identity(data.facts, fitter, evaluation))
+    earlier = None if force else _up_to_date(targets, identity(data.facts, fitter, evaluation))
     return replace(_prepared(data, fitter, evaluation), up_to_date=earlier is not None)
 
 
@@ -313,6 +317,7 @@ class _Fitted:
     final: Any
     folds: list[artifacts.FoldModel]
     left_out: LeftOutDatasets
+    data: TrainingSet  # as the final model takes it
 
 
 def _fit(
@@ -320,7 +325,7 @@ def _fit(
     fitter: TableFitter,
     plan: Plan,
     targets: Targets,
-    observer: FoldObserver | None,
+    observers: Sequence[FoldObserver],
     collected: FitWarnings,
     on_fold: Tick,
 ) -> _Fitted:
@@ -337,8 +342,7 @@ def _fit(
     left_out = LeftOutDatasets(data.rows.answered, adapts=not data.facts.normalize)
     if plan.name == LODO:
         callbacks.append(left_out)
-    if observer:
-        callbacks.append(observer)
+    callbacks += observers
     if targets.keep_folds:
         callbacks.append(keep)
     validated = cross_validate(
@@ -359,7 +363,10 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return _Fitted(left_out.rescaled(validated), final, kept, left_out)
+    if isinstance(final, Chosen):
+        data = TrainingSet(final.rows(data.rows), final.facts(data.facts))
+        final = final.predictor
+    return _Fitted(left_out.rescaled(validated), final, kept, left_out, data)
 
 
 def _novelty(data: TrainingSet, plan: Plan) -> Novelty | None:
@@ -382,7 +389,7 @@ def _scores(found: CrossValidation, predictions: PredictionTable) -> dict[str, A
     return {**summarize(predictions), "reliability": reliability_of(predictions, clips)}
 
 
-def _identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:
+def identity(facts: TableFacts, fitter: TableFitter, evaluation: Evaluation) -> str:
     """A hash of all that the result of a training depends on."""
     return hash_json(
         {

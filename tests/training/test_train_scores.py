@@ -36,7 +36,7 @@ def test_sessions_of_one_person_are_what_scores_are_over(tmp_path: Path) -> None
     facts = TableFacts("numbers", ("audio",), {"columns": [f"x{i}" for i in range(8)]}, "hash")
     data = labelled(frame, x.astype(np.float32), ("calm", "sad"), facts)
     targets, evaluation = Targets(None, tmp_path / "p.parquet"), Evaluation(folds=4, group="session")
-    trained = train(data, targets, SvmFitter(), evaluation, observer=Comparer())
+    trained = train(data, targets, SvmFitter(), evaluation, observers=[Comparer()])
     scores = trained.meta["out_of_fold"]
     assert (scores["over"], scores["n_clusters"]) == ("sessions", 4)
     assert trained.meta["found"] == "session"

@@ -1,0 +1,96 @@
+"""What a tuning found, beside what it is worth: inner scores, the outer score, and that of the defaults."""
+
+from __future__ import annotations
+
+import warnings
+from collections import defaultdict
+from dataclasses import asdict, replace
+from typing import Any
+
+import numpy as np
+
+from eavctl.classifiers.calibration import uar
+from eavctl.classifiers.streams import Features, taken
+from eavctl.errors import TrainingWarning
+from eavctl.evaluation.summary import compare, summarize
+from eavctl.storage.tables import PredictionTable
+from eavctl.training.cross_validation import ALL_ROWS, FoldResult, check_finite, predicted
+from eavctl.training.fold_predictions import fold_predictions, joined_folds
+from eavctl.training.tuning.fitter import TuningFitter
+from eavctl.training.tuning.space import edge_of
+
+
+class TuningFindings:
+    """Fits the default settings to each fold, and compares; a `eavctl.training.train.FoldObserver`.
+
+    Parameters
+    ----------
+    x : features of all rows, without tuning.
+    """
+
+    def __init__(self, tuning: TuningFitter, x: Features) -> None:
+        self.tuning, self.x = tuning, x
+        self._defaults: list[PredictionTable] = []
+        self._folds: list[dict[str, Any]] = []
+
+    def __call__(self, fold: FoldResult) -> None:
+        """Keep what a fold's study found, and fit the default settings to the fold."""
+        fold.fit.note("with default settings")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TrainingWarning)  # the fit of the tuned settings raised them
+            train = replace(fold.train, x=taken(self.x, fold.split.train))
+            predictor = self.tuning.method.default.fit(train.with_inner_groups(), fold.fit)
+        proba = predicted(predictor, taken(self.x, fold.split.test))
+        check_finite(proba, f"{fold.fit.name} with default settings")
+        self._defaults.append(fold_predictions(fold, np.arange(len(proba)), proba, predictor))
+        answers = fold.predictor.classes_[fold.predictor.decide(fold.proba)]
+        score = uar(answers.astype(str), fold.test.labels)
+        self._folds.append({"fold": fold.split.fold, **self._study(fold.fit.name), "uar": score})
+
+    def meta(self, predictions: PredictionTable) -> dict[str, Any]:
+        """Under ``tuning``: the space, each fold's study, and scores.
+
+        ``inner`` is the mean of the studies' best inner scores, ``outer`` the UAR of the tuned classifier on
+        the outer test rows, ``defaults`` that of the default settings on the same rows, each with its
+        interval; ``optimism`` is ``inner`` minus ``outer``; ``versus`` compares the two classifiers (see
+        `eavctl.evaluation.summary.compare`). ``chosen`` and ``final`` are of the study on all rows.
+        """
+        defaults = joined_folds(self._defaults, predictions)
+        inner = float(np.mean([each["inner"] for each in self._folds]))
+        scores = summarize(predictions)
+        final = self._study(ALL_ROWS) if ALL_ROWS in self.tuning.found else None
+        return {
+            "tuning": {
+                "method": self.tuning.method.name,
+                "trials": self.tuning.n_trials,
+                "space": {name: str(each) for name, each in self.tuning.space.items()},
+                "inner": inner,
+                "outer": scores["uar"],
+                "optimism": inner - scores["uar"]["value"],
+                "defaults": summarize(defaults)["uar"],
+                "versus": compare(predictions, defaults),
+                "folds": self._folds,
+                "all_rows": final,
+                "warnings": self._edges(),
+            }
+        }
+
+    def _study(self, name: str) -> dict[str, Any]:
+        """The best of a study, JSON-able."""
+        best = asdict(self.tuning.found[name])
+        return {"inner": best.pop("score"), "chosen": best.pop("values"), **best}
+
+    def _edges(self) -> list[str]:
+        """A sentence on each setting whose best values lie at an end of its range."""
+        found: dict[tuple[str, float], int] = defaultdict(int)
+        studies = self.tuning.found.values()
+        for best in studies:
+            for name, value in best.values.items():
+                end = edge_of(name, self.tuning.space[name], value, self.tuning.method.settings)
+                if end is not None:
+                    found[name, end] += 1
+        return [
+            f"the best {name} is at the end {end:g} of its range {self.tuning.space[name]} in {n} of "
+            f"{len(studies)} studies: widen it with --space"
+            for (name, end), n in found.items()
+        ]
