@@ -38,7 +38,8 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    UsageError : a model of tensors or of several streams, one that standardises by itself, or an exported one.
+    UsageError : a model of tensors or of several streams, an exported one, or one that standardises by
+        itself.
     """
     if model.meta.protocol.normalize:
         raise UsageError(

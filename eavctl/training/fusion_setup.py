@@ -155,7 +155,7 @@ def _features_of(path: str | os.PathLike[str], model: artifacts.Model) -> Featur
     meta = model.meta
     if meta.export:
         raise UsageError(
-            f"{path}: an exported model cannot be trained; --init takes the .pt file that it was exported from"
+            f"{path}: an exported model cannot be trained on; --init takes the .pt file that it is from"
         )
     if meta.kind != "dnn" or meta.features is None:
         raise UsageError(f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn")
