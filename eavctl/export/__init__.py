@@ -1,0 +1,1 @@
+"""Model files as ONNX graphs: from features to calibrated probabilities."""
