@@ -1,1 +1,1 @@
-"""From models to files that other programs read."""
+"""Model files as ONNX graphs: from features to calibrated probabilities."""
