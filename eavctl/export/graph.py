@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import math
 import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -101,7 +100,7 @@ def _inputs(model: Model) -> list[Input]:
     ------
     UsageError : a kind of model that takes no features.
     """
-    kind, meta = model.meta.kind, model.meta
+    kind = model.meta.kind
     if kind in LOGITS:
         return [Input("x", (len(model.predictor.mean),))]
     if kind == "dnn":
