@@ -205,7 +205,8 @@ def mixed_and_convolved(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
     n_filters, n_mixtures = mixtures.shape[:2]
     mixed = F.pad(mixtures.flatten(0, 1) @ x, same_padding(filters.shape[1]))
     repeated = filters.repeat_interleave(n_mixtures, dim=0)[:, None]
-    return F.conv1d(mixed, repeated, groups=len(repeated)).unflatten(1, (n_filters, n_mixtures))
+    filtered = F.conv1d(mixed, repeated, groups=len(repeated))
+    return filtered.reshape(-1, n_filters, n_mixtures, filtered.shape[2])
 
 
 def lag_moments(x: Tensor, kernel: int) -> tuple[Tensor, Tensor]:

@@ -108,7 +108,10 @@ class SvmLogits(nn.Module):
         rows = rows - (rows @ self.directions.T * self.shortening) @ self.directions
         distances = rows.square().sum(dim=1, keepdim=True) - 2 * (rows @ self.support) + self.squares
         kernel = torch.exp(-self.gamma * distances.clamp(min=0))
-        return torch.tanh(kernel @ self.dual + self.intercept) @ self.votes
+        # The coefficients of a pair sum to 0, so a constant in the kernel has no effect; without it sums are
+        # of small terms, and rounding is ten times smaller.
+        centred = kernel - kernel.mean(dim=1, keepdim=True)
+        return torch.tanh(centred @ self.dual + self.intercept) @ self.votes
 
 
 class Distance(nn.Module):
@@ -240,7 +243,7 @@ def as_float32(values: Any) -> Tensor:
 
 
 def _pairs(dual: np.ndarray, n_support: np.ndarray, n_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Coefficients (n_support, n_pairs) of the decision of each pair of classes, and votes (n_pairs, n_classes).
+    """Coefficients (n_support, n_pairs) of each pair's decision, and votes (n_pairs, n_classes).
 
     ``dual`` is ordered as libsvm orders it: row ``j - 1`` has the coefficients of class ``i`` against ``j``.
     """
