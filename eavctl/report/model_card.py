@@ -369,7 +369,8 @@ class _Card:
         rows = [["inputs", "; ".join(names)], ["outputs", "; ".join(outputs)]]
         rows += [[text(key), _value(value)] for key, value in about.items() if value not in (None, {}, [])]
         return [
-            "Probabilities are calibrated: standardisation and calibration are in the graph.",
+            "Probabilities are calibrated: standardisation and calibration are in the graph. Scores above "
+            "are those of the model that was exported.",
             "",
             *table(["", ""], rows),
         ]

@@ -94,16 +94,21 @@ def test_tables_of_recordings_and_of_features_are_the_same(run, made, models, na
         assert one.about == other.about
 
 
-def test_a_cold_prediction_with_a_network_imports_neither_torch_nor_onnx(made, models, tmp_path):
-    clip = str(made / "dataset/sad/sad_sample_1.wav")
+def test_judging_by_an_exported_network_imports_neither_torch_nor_onnx(made, models, tmp_path):
+    clip, model = str(made / "dataset/sad/sad_sample_1.wav"), str(models / "net.onnx")
     script = f"""
 import sys
 from eavctl.cli.start import run
-assert run(["predict", {clip!r}, "--model", {os.fspath(models / "net.onnx")!r}]) == 0
+assert run(["predict", {clip!r}, "--model", {model!r}]) == 0
 heavy = [name for name in {NEEDLESS!r} if name in sys.modules]
 assert not heavy, heavy
-assert run(["predict", {clip!r}, "--model", {os.fspath(models / "net.onnx")!r}, "--json"]) == 0
+assert run(["predict", {clip!r}, "--model", {model!r}, "--json"]) == 0
 heavy = [name for name in ("torch", "onnx", "pandas", "pyarrow", "scipy") if name in sys.modules]
+assert not heavy, heavy
+assert run(["live", "--audio", {clip!r}, "--model", {model!r}, "--speed", "10", "--window", "30"]) == 0
+from eavctl.serving.answers import Answers
+Answers.load({model!r}).predictor.warm_up()
+heavy = [name for name in ("torch", "onnx") if name in sys.modules]
 assert not heavy, heavy
 """
     done = subprocess.run(
