@@ -103,7 +103,8 @@ class Graph:
             found = self._session.run(outputs, feeds)
         except Exception as error:  # as above
             raise DataError(f"the model cannot be computed ({str(error).partition(chr(10))[0]})") from error
-        if not all(np.isfinite(each).all() for each in found):
+        # Inputs too: an activation or a comparison can turn what is not a number into one.
+        if not all(np.isfinite(each).all() for each in (*feeds.values(), *found)):
             raise DataError(
                 "the probabilities are not finite: the features are not finite, or the model is damaged"
             )

@@ -136,6 +136,21 @@ def test_values_that_are_not_finite_are_refused(linear, rows):
         model.novelty.distance(rows)
 
 
+def test_values_that_are_not_finite_are_refused_where_the_graph_hides_them(tmp_path, model_meta):
+    path = written(
+        tmp_path / "m.onnx",
+        model_meta("dnn", shape=[2], model={"classes": ["a", "b"]}),
+        [node("Greater", "x zero", "positive"), node("Cast", "positive", "proba", to=FLOAT)],
+        [("x", FLOAT, [2])],
+        [("proba", FLOAT, [2])],
+        zero=np.zeros(1, np.float32),
+    )
+    model = artifacts.load(path)
+    assert model.predict_proba(np.array([[1, -1]], np.float32)).tolist() == [[1, 0]]
+    with pytest.raises(DataError, match="not finite"):
+        model.predict_proba(np.array([[1, np.nan]], np.float32))
+
+
 def test_free_axes_take_any_length(tmp_path, model_meta):
     path = written(
         tmp_path / "m.onnx",
