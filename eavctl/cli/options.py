@@ -194,7 +194,7 @@ JudgingModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
+        help="Judge by this model (.joblib, .pt, .onnx), or by a packaged one: speech or speech-small.",
         show_default="svm.joblib, if it exists, else the better packaged model that can run",
     ),
 ]
@@ -204,6 +204,25 @@ JudgingWeights = Annotated[
         "--weights",
         help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
+    ),
+]
+
+# --- exported models --------------------------------------------------------------------------------------
+
+CheckTables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--check",
+        help="Check and measure on the rows of this feature table (.parquet); repeat it for each stream.",
+        show_default="made-up rows",
+    ),
+]
+CalibrationTables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calibrate",
+        help="Calibrate int8 on rows of this feature table (.parquet); repeat it for each stream.",
+        show_default="none",
     ),
 ]
 

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 
 from eavctl.errors import DataError
 
+NOT_EXPORTED = ("kept_folds",)  # keys of a model's meta that speak of the .pt file, not of the model
+
 # Named tuples, not dataclasses: a prediction reads these at its start, and a dataclass takes a millisecond to
 # define.
 
@@ -173,6 +175,7 @@ class ModelMeta(NamedTuple):
     fusion : weights, scores of the subsets and comparisons.
     method : of a fusion.
     kept_folds : how many models of folds the file holds too.
+    export : facts of the export, of an ``.onnx`` file; None of a model that a training wrote.
     json : the whole of it.
     """
 
@@ -188,6 +191,7 @@ class ModelMeta(NamedTuple):
     fusion: Mapping[str, Any] | None = None
     method: str = ""
     kept_folds: int = 0
+    export: Mapping[str, Any] | None = None
     json: Mapping[str, Any] = {}
 
     @classmethod

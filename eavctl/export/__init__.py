@@ -1,0 +1,1 @@
+"""From models to files that other programs read."""
