@@ -17,6 +17,7 @@ from eavctl.errors import BusyError, UsageError
 from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
 from eavctl.stages.tune_features import FeatureTuning, names_of_features
+from eavctl.storage import files
 from eavctl.storage.paths import Paths, listed
 from eavctl.storage.tables import PredictionTable, read_feature_meta
 from eavctl.training import train as training
@@ -295,12 +296,28 @@ class _Request:
 
         fixed = {name: each.value for name, each in space.items() if isinstance(each, Fixed)}
         method = replace(method, default=method.with_values(fixed))  # what is fixed is not tuned, but chosen
-        storage = self.choice.storage or f"{os.fspath(self.targets.place)}{STUDIES}"
+        storage = self._storage()
         storages.check(storage)
         fitter = TuningFitter(method, space, 0, self.evaluation.seed, storage, variants=variants)
         identity = training.identity(data.facts, fitter, self.evaluation)  # more trials continue the studies
         fitter = replace(fitter, n_trials=self.choice.trials, identity=identity)
         return _Prepared(data, self.targets, fitter, self.evaluation, self.force)
+
+    def _storage(self) -> str:
+        """The storage of the studies.
+
+        Raises
+        ------
+        UsageError : it is also an output, or the default is beside a stream.
+        """
+        storage = self.choice.storage
+        if storage is None:
+            if files.is_stream(self.targets.place):
+                raise UsageError("the model goes to a stream: name a file for the studies with --storage")
+            return f"{os.fspath(self.targets.place)}{STUDIES}"
+        if os.path.realpath(storage) in map(os.path.realpath, self.targets.files):
+            raise UsageError(f"{storage}: both an output and the --storage of the studies; name another file")
+        return storage
 
     def _feature_tuning(self) -> FeatureTuning | None:
         """What extracts features of other settings, where the space has some."""
