@@ -5,20 +5,21 @@ from __future__ import annotations
 import difflib
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from eavctl import registry
-from eavctl.classifiers.streams import Features
 from eavctl.encoders.choice import default_encoder
 from eavctl.errors import BusyError, UsageError
+from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
 from eavctl.stages.tune_features import FeatureTuning, names_of_features
+from eavctl.storage import files
 from eavctl.storage.paths import Paths, listed
-from eavctl.storage.tables import read_feature_meta
+from eavctl.storage.tables import PredictionTable, read_feature_meta
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.linear_fitter import LinearFitter
@@ -30,7 +31,7 @@ from eavctl.training.tuning.fitter import TuningFitter
 from eavctl.training.tuning.method import Method, linear_method, svm_method
 from eavctl.training.tuning.ranges import Fixed, Space
 from eavctl.training.tuning.space import searched
-from eavctl.training.tuning.variants import Variants
+from eavctl.training.tuning.variants import Variants, rows_of
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
@@ -128,16 +129,22 @@ def tune(
     )
     prepared = request.prepared(on_fold)
     planned = prepared.plan()
-    n_fits = len(planned.plan.folds) + 1
-    if not planned.up_to_date:
-        prepared.fitter.search_all(
-            prepared.data.rows, planned.plan, lambda done, _, note: on_fold(done, 2 * n_fits, note)
-        )
+    if planned.up_to_date:
+        return prepared.train([], on_fold)
+    n_folds = len(planned.plan.folds)
+    n_steps = 3 * n_folds + 2  # studies and fits of the folds and of all rows, and fits of the defaults
+
+    def after(n_done: int) -> Tick:
+        return lambda done, _, note: on_fold(n_done + done, n_steps, note)
+
+    prepared.fitter.search_all(prepared.data.rows, planned.plan, after(0))
+    defaults = prepared.defaults(planned.plan, after(n_folds + 1))
     while True:
         try:
-            return prepared.train(lambda done, _, note: on_fold(n_fits + done, 2 * n_fits, note))
+            observers = [*prepared.observers(), TuningFindings(prepared.fitter, defaults)]
+            return prepared.train(observers, after(2 * n_folds + 1))
         except BusyError:  # a process that shared the trials: its files will be up to date
-            on_fold(n_fits, 2 * n_fits, "another process is writing the model")
+            on_fold(2 * n_folds + 1, n_steps, "another process is writing the model")
             time.sleep(WAIT_S)
 
 
@@ -174,36 +181,41 @@ def plan(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """The rows, what tunes, and what records the findings."""
+    """The rows, what tunes, and what makes observers besides that of the tuning."""
 
     data: TrainingSet
     targets: Targets
     fitter: TuningFitter
     evaluation: Evaluation
     force: bool
-    observers: Sequence[FoldObserver] = ()
+    observers: Callable[[], list[FoldObserver]] = list
 
     def plan(self) -> Planned:
         """The splits, once everything has been checked."""
         return training.plan(self.data, self.targets, self.fitter, self.evaluation, force=self.force)
 
-    def train(self, on_fold: Tick) -> Trained:
+    def defaults(self, plan: Plan, on_fold: Tick) -> PredictionTable:
+        """Out-of-fold predictions with default settings."""
+        data = self.data
+        if self.fitter.variants:
+            data = replace(data, rows=rows_of(data.rows, 0))
+
+        def note(done: int, of: int, text: str) -> None:
+            on_fold(done, of, f"defaults, {text}")
+
+        return training.validated(data, self.fitter.method.default, plan, note).predictions
+
+    def train(self, observers: Sequence[FoldObserver], on_fold: Tick) -> Trained:
         """Fit with the settings that the studies have found, or find."""
         return training.train(
             self.data,
             self.targets,
             self.fitter,
             self.evaluation,
-            observers=[*self.observers, TuningFindings(self.fitter, self._features)],
+            observers=observers,
             force=self.force,
             on_fold=on_fold,
         )
-
-    @property
-    def _features(self) -> Features:
-        """Features of all rows, without tuning."""
-        rows = self.data.rows
-        return rows.streams.arrays[0] if self.fitter.variants else rows.x
 
 
 @dataclass(frozen=True)
@@ -250,7 +262,8 @@ class _Request:
         joined, fitter = fusion.prepare(setup, self.targets, self._train_settings(), None, self.force)
         method = fusion_method(fitter)
         space = searched(method.space, choice.space, method.settings)
-        return self._prepared(joined.data, method, space, None, [FusionScores(fitter, joined)])
+        prepared = self._prepared(joined.data, method, space, None)
+        return replace(prepared, observers=lambda: [FusionScores(fitter, joined)])
 
     def _of_table(self, name: str, on_clip: Tick | None) -> _Prepared:
         """Of one table, or of several that are stacked."""
@@ -278,18 +291,33 @@ class _Request:
         method: Method,
         space: Space,
         variants: Variants | None,
-        observers: Sequence[FoldObserver] = (),
     ) -> _Prepared:
         from eavctl.training.tuning import storages  # imports Optuna
 
         fixed = {name: each.value for name, each in space.items() if isinstance(each, Fixed)}
         method = replace(method, default=method.with_values(fixed))  # what is fixed is not tuned, but chosen
-        storage = self.choice.storage or f"{os.fspath(self.targets.place)}{STUDIES}"
+        storage = self._storage()
         storages.check(storage)
         fitter = TuningFitter(method, space, 0, self.evaluation.seed, storage, variants=variants)
         identity = training.identity(data.facts, fitter, self.evaluation)  # more trials continue the studies
         fitter = replace(fitter, n_trials=self.choice.trials, identity=identity)
-        return _Prepared(data, self.targets, fitter, self.evaluation, self.force, observers)
+        return _Prepared(data, self.targets, fitter, self.evaluation, self.force)
+
+    def _storage(self) -> str:
+        """The storage of the studies.
+
+        Raises
+        ------
+        UsageError : it is also an output, or the default is beside a stream.
+        """
+        storage = self.choice.storage
+        if storage is None:
+            if files.is_stream(self.targets.place):
+                raise UsageError("the model goes to a stream: name a file for the studies with --storage")
+            return f"{os.fspath(self.targets.place)}{STUDIES}"
+        if os.path.realpath(storage) in map(os.path.realpath, self.targets.files):
+            raise UsageError(f"{storage}: both an output and the --storage of the studies; name another file")
+        return storage
 
     def _feature_tuning(self) -> FeatureTuning | None:
         """What extracts features of other settings, where the space has some."""

@@ -83,10 +83,7 @@ class Fit:
 class FittedClassifier(Protocol):
     """What a fitter returns."""
 
-    @property
-    def classes_(self) -> np.ndarray:
-        """Names of the classes, shape (n_classes,)."""
-        ...
+    classes_: np.ndarray
 
     def predict_proba(self, x: Any) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,10 +23,9 @@ from eavctl.fusion.networks.model import Design, FusionModel
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.clips import with_classes
+from eavctl.training.clips import concatenated, with_classes
 from eavctl.training.cross_validation import Fit, FoldResult
 from eavctl.training.dnn_fitter import checkpoint_file
-from eavctl.training.fold_predictions import fold_predictions, joined_folds
 from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.rows import TableFacts
 
@@ -171,26 +170,26 @@ class FusionScores:
             rows = np.flatnonzero(x.present[:, list(subset)].any(axis=1))
             if len(rows):
                 proba = predictor.predict_proba(x[rows].only(subset))
-                self._of_subset[subset].append(fold_predictions(fold, rows, proba, predictor))
+                self._of_subset[subset].append(_predictions(fold, rows, proba, predictor))
         classes = predictor.classes_.tolist()
         each = np.full((len(self.names), len(x), len(classes)), np.nan)
         for stream, start in enumerate(self.fitter.models(fold.train, fold.fit)):
             rows = np.flatnonzero(x.present[:, stream])
             if start and len(rows) and set(start.classes_) <= set(classes):
                 proba = start.predict_proba(x.arrays[stream][rows])
-                self._of_start.setdefault(stream, []).append(fold_predictions(fold, rows, proba, start))
+                self._of_start.setdefault(stream, []).append(_predictions(fold, rows, proba, start))
                 each[stream, rows] = with_classes(proba, start.classes_, classes)
         mean = each.mean(axis=0)  # NaN where a model or a stream is missing
         rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
         if len(rows):
-            self._late.append(fold_predictions(fold, rows, mean[rows], predictor))
+            self._late.append(_predictions(fold, rows, mean[rows], predictor))
         self._weights.append(predictor.weights(x))
 
     def meta(self, predictions: PredictionTable) -> dict[str, Any]:
         """Under ``fusion``: weights, the scores of all subsets, and comparisons."""
-        alone = {self.names[s]: joined_folds(tables, predictions) for s, tables in self._of_start.items()}
+        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_start.items()}
         entries = table_of(
-            lambda names: joined_folds(self._of_subset[tuple(map(self.names.index, names))], predictions),
+            lambda names: _joined(self._of_subset[tuple(map(self.names.index, names))], predictions),
             alone,
             self.names,
         )
@@ -218,5 +217,22 @@ class FusionScores:
         best = max(compared, key=lambda each: each["second"])
         if not self._late:
             return corrected([best], [len(compared)])
-        late = {"name": LATE, "late": True, **compare(fused, joined_folds(self._late, fused))}
+        late = {"name": LATE, "late": True, **compare(fused, _joined(self._late, fused))}
         return corrected([best, late], [len(compared), 1])
+
+
+def _predictions(
+    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.StoredModel
+) -> PredictionTable:
+    """Some of a fold's test rows with their probabilities, answered by the predictor's decision rule."""
+    keys = fold.fit.test_keys.iloc[rows].assign(fold=fold.split.fold)
+    answers = predictor.classes_.astype(object)[predictor.decide(proba)]
+    return PredictionTable(keys, proba, tuple(predictor.classes_.tolist()), pred=answers)
+
+
+def _joined(tables: Sequence[PredictionTable], like: PredictionTable) -> PredictionTable:
+    """The rows of all folds in order, with the classes and the metadata of other predictions."""
+    found = concatenated(tables, like.classes)
+    order = np.argsort(found.keys["sample_id"].to_numpy(dtype=str))
+    keys = found.keys.iloc[order].reset_index(drop=True)
+    return replace(found, keys=keys, proba=found.proba[order], pred=found.pred[order], meta=like.meta)

@@ -263,6 +263,16 @@ def train(
     return Trained(meta, warnings, predictions)
 
 
+def validated(data: TrainingSet, fitter: TableFitter, plan: Plan, on_fold: Tick = silent) -> CrossValidation:
+    """The cross-validation of `train` on the splits of `plan`; no model is fitted to all rows.
+
+    Raises
+    ------
+    DataError : as `train`.
+    """
+    return _fit(data, fitter, plan, Targets(None), (), FitWarnings(), on_fold).validated
+
+
 def plan(
     data: TrainingSet, targets: Targets, fitter: TableFitter, evaluation: Evaluation, *, force: bool = False
 ) -> Planned:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections import defaultdict
 from dataclasses import asdict, replace
 from typing import Any
@@ -10,39 +9,27 @@ from typing import Any
 import numpy as np
 
 from eavctl.classifiers.calibration import uar
-from eavctl.classifiers.streams import Features, taken
-from eavctl.errors import TrainingWarning
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.cross_validation import ALL_ROWS, FoldResult, check_finite, predicted
-from eavctl.training.fold_predictions import fold_predictions, joined_folds
+from eavctl.training.cross_validation import ALL_ROWS, FoldResult
 from eavctl.training.tuning.fitter import TuningFitter
 from eavctl.training.tuning.space import edge_of
 
 
 class TuningFindings:
-    """Fits the default settings to each fold, and compares; a `eavctl.training.train.FoldObserver`.
+    """Keeps what the study of each fold found; a `eavctl.training.train.FoldObserver`.
 
     Parameters
     ----------
-    x : features of all rows, without tuning.
+    defaults : out-of-fold predictions with default settings, on the same folds.
     """
 
-    def __init__(self, tuning: TuningFitter, x: Features) -> None:
-        self.tuning, self.x = tuning, x
-        self._defaults: list[PredictionTable] = []
+    def __init__(self, tuning: TuningFitter, defaults: PredictionTable) -> None:
+        self.tuning, self.defaults = tuning, defaults
         self._folds: list[dict[str, Any]] = []
 
     def __call__(self, fold: FoldResult) -> None:
-        """Keep what a fold's study found, and fit the default settings to the fold."""
-        fold.fit.note("with default settings")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", TrainingWarning)  # the fit of the tuned settings raised them
-            train = replace(fold.train, x=taken(self.x, fold.split.train))
-            predictor = self.tuning.method.default.fit(train.with_inner_groups(), fold.fit)
-        proba = predicted(predictor, taken(self.x, fold.split.test))
-        check_finite(proba, f"{fold.fit.name} with default settings")
-        self._defaults.append(fold_predictions(fold, np.arange(len(proba)), proba, predictor))
+        """Keep what a fold's study found, and the score of its test rows."""
         answers = fold.predictor.classes_[fold.predictor.decide(fold.proba)]
         score = uar(answers.astype(str), fold.test.labels)
         self._folds.append({"fold": fold.split.fold, **self._study(fold.fit.name), "uar": score})
@@ -53,9 +40,9 @@ class TuningFindings:
         ``inner`` is the mean of the studies' best inner scores, ``outer`` the UAR of the tuned classifier on
         the outer test rows, ``defaults`` that of the default settings on the same rows, each with its
         interval; ``optimism`` is ``inner`` minus ``outer``; ``versus`` compares the two classifiers (see
-        `eavctl.evaluation.summary.compare`). ``chosen`` and ``final`` are of the study on all rows.
+        `eavctl.evaluation.summary.compare`). ``all_rows`` is of the study whose settings the model has.
         """
-        defaults = joined_folds(self._defaults, predictions)
+        defaults = replace(self.defaults, meta=predictions.meta)
         inner = float(np.mean([each["inner"] for each in self._folds]))
         scores = summarize(predictions)
         final = self._study(ALL_ROWS) if ALL_ROWS in self.tuning.found else None

@@ -15,12 +15,12 @@ from eavctl.errors import DataError
 from eavctl.storage import artifacts
 from eavctl.storage.tables import key_frame
 from eavctl.training.column_fitter import ColumnFitter
-from eavctl.training.cross_validation import Evaluation, cross_validate
+from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
 from eavctl.training.dnn_fitter import DnnFitter
 from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import TableFacts, labelled
 from eavctl.training.svm_fitter import SvmFitter, SvmSettings
-from eavctl.training.train import Targets, train
+from eavctl.training.train import Targets, train, validated
 from eavctl.training.tuning.findings import TuningFindings
 from eavctl.training.tuning.fitter import TuningFitter
 from eavctl.training.tuning.method import Method, linear_method, svm_method
@@ -108,8 +108,9 @@ def tuning(method, storage, trials=8, **space):
 
 def tuned(found, fitter, targets, folds=4):
     """The metadata of a tuned model."""
-    observers = [TuningFindings(fitter, found.rows.x)]
-    return train(found, targets, fitter, Evaluation(folds=folds), observers=observers).meta
+    evaluation = Evaluation(folds=folds)
+    defaults = validated(found, fitter.method.default, plan_folds(found.rows, evaluation)).predictions
+    return train(found, targets, fitter, evaluation, observers=[TuningFindings(fitter, defaults)]).meta
 
 
 def test_with_noise_the_outer_interval_holds_chance_and_the_inner_best_lies_above_it(tmp_path):
@@ -180,8 +181,8 @@ def test_a_network_reports_its_epochs_and_bad_settings_end_a_trial_alone(tmp_pat
     space = {"lr": Choice((1e-2, 5.0)), "clip": Fixed(1e9), "units": Fixed(8), "encoder.dropout": Fixed(0.1)}
     fitter = tuning(method, tmp_path, trials=3, **space)
     found = apart()
-    validated = cross_validate(found.rows, fitter, Evaluation(folds=2))
-    assert np.isfinite(validated.predictions.proba).all()
+    predictions = cross_validate(found.rows, fitter, Evaluation(folds=2)).predictions
+    assert np.isfinite(predictions.proba).all()
     assert set(fitter.found) == {"fold 1", "fold 2"}
     steps = reported(tmp_path / "s.study")
     assert max(steps) < 4 * fitter.stride
