@@ -10,26 +10,43 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_result, say_plan
 from eavctl.cli.options import DryRun, Json
+from eavctl.errors import UsageError
 from eavctl.evaluation import formatting
 from eavctl.evaluation.names import BETWEEN
 
 LONGEST = 6  # entries of a list that are shown; --json shows all
 
 
-@command("show", "eavctl show feats.parquet", "eavctl show svm.joblib --json", "eavctl show speech-small")
+@command(
+    "show",
+    "eavctl show feats.parquet",
+    "eavctl show svm.joblib --json",
+    "eavctl show speech-small",
+    "eavctl show svm.joblib --markdown",
+)
 def show(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Table (.parquet), model (.joblib, .pt), or packaged model: speech or speech-small."
+            help="Table (.parquet), model (.joblib, .pt, .onnx), or packaged model: speech or speech-small."
         ),
     ],
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="Print a model's card for a model hub, as README.md.")
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
     """Show what a table or model is, where it comes from, and what it was trained on."""
+    from eavctl.stages.show import card
     from eavctl.stages.show import show as run
 
+    if markdown and as_json:
+        raise UsageError("--markdown and --json are two forms of the output: choose one")
+    if markdown:
+        written = card(file)
+        say_plan(f"print the card of {file}", []) if dry_run else emit(written.splitlines())
+        return
     facts = run(file)
     if dry_run:
         facts = {key: facts[key] for key in ("file", "kind")}

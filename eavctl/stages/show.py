@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.packaged.models import PackagedModel, find
 from eavctl.storage import artifacts
 from eavctl.storage.ownership import describe, kind_of
@@ -29,6 +29,26 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
     if kind in (None, "report", "picture", "weights"):
         raise DataError(f"{path}: this is {describe(path)}; a table or a model is wanted here")
     return _table(path)
+
+
+def card(path: str | os.PathLike[str]) -> str:
+    """The card of a model, as markdown (see `eavctl.report.model_card`).
+
+    Parameters
+    ----------
+    path : a model, or the name of a packaged model, or ``-`` for stdin.
+
+    Raises
+    ------
+    UsageError : a file that is no model of eavctl.
+    DataError : no such file, or a damaged one.
+    """
+    from eavctl.report.model_card import model_card
+
+    path = find(path)
+    if kind_of(path) != "model":
+        raise UsageError(f"{path}: this is {describe(path)}, and --markdown is for models")
+    return model_card(artifacts.read_meta(path), path, path.card if isinstance(path, PackagedModel) else {})
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
