@@ -11,6 +11,8 @@ from eavctl.cli.app import command
 from eavctl.cli.console import emit_result, say, say_plan
 from eavctl.cli.options import CheckTables, DryRun, Force, Json
 
+ENOUGH = 256  # rows to check on
+
 
 @command(
     "export",
@@ -57,6 +59,8 @@ def export(
         found = about["check"]
         change = found["largest_change"]["proba"]
         say(f"opset {about['opset']}; time is {'free' if about['free_time'] else 'fixed'}, batches are free")
+        if found["rows"] < ENOUGH:
+            say(f"checked on fewer than {ENOUGH} rows, for the tables have no more")
         say(f"checked on {found['what']}: largest change of a probability {change:.1e}, no decision changed")
     say(f"{exported.size / 1e6:.2f} MB -> {out}")
     if as_json:

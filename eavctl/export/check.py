@@ -71,7 +71,7 @@ def check(model: Model, exported: OnnxModel, rows: CheckRows) -> dict[str, Any]:
         a distance by more than 1e-4 of it. The message says where.
     """
     inputs = inputs_of(model.meta)
-    cases = [*_batches(rows.x), *_lengths(rows.x, inputs), *_subsets(rows.x)]
+    cases = [*_batches(rows.x), *_lengths(rows.x, inputs), *_subsets(rows.x, inputs)]
     found: dict[str, float] = {}
     for case in cases:
         _compare(model, original(model, case.x), _answers(exported, case), case, found)
@@ -185,7 +185,7 @@ def _resized(x: np.ndarray, axis: int, length: int) -> np.ndarray:
     return np.asarray(np.take(x, np.arange(length) % x.shape[axis], axis=axis))
 
 
-def _subsets(x: np.ndarray | Streams) -> Iterator[Case]:
+def _subsets(x: np.ndarray | Streams, inputs: Sequence[Input]) -> Iterator[Case]:
     """Rows with each subset of the streams, alone in its batches."""
     if not isinstance(x, Streams):
         return
@@ -193,7 +193,8 @@ def _subsets(x: np.ndarray | Streams) -> Iterator[Case]:
     filled = _filled(x, known)
     for size in range(1, len(known) + 1):
         for streams in itertools.combinations(known, size):
-            yield Case(filled.only(streams), where=f"with the streams {[int(s) for s in streams]} alone")
+            names = " and ".join(inputs[stream].name for stream in streams)
+            yield Case(filled.only(streams), where=f"{names} alone")
 
 
 def _filled(x: Streams, known: Sequence[int]) -> Streams:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError
 from eavctl.export.inputs import Input, inputs_of
 from eavctl.export.modules import ColumnsGraph, FusionGraph, LinearLogits, NetworkGraph, SvmLogits
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 EXAMPLE_BATCH = 2  # a batch of one would be taken for a constant
 MOST_BYTES = 2**31 - 2**20  # of weights: a file of ONNX holds less than 2 GB
 BATCH = "batch"
+LOGITS = {"svm": SvmLogits, "linear": LinearLogits}  # modules by kind of model
 
 
 def to_proto(model: Model) -> ModelProto:
@@ -44,8 +45,9 @@ def to_proto(model: Model) -> ModelProto:
 
     Raises
     ------
-    UsageError : a model of another kind, or one package of the extra ``export`` is missing.
-    DataError : a network that cannot be exported, or of 2 GB or more.
+    UsageError : a model of another kind.
+    DataError : a network that cannot be exported, or of 2 GB or more; or a package of the extra ``export`` is
+        missing.
     """
     inputs = inputs_of(model.meta)
     module, outputs = _parts(model)
@@ -64,9 +66,6 @@ def _parts(model: Model) -> tuple[nn.Module, list[str]]:
     if kind == "dnn":
         return NetworkGraph(*predictor.members).eval(), ["proba"]
     return FusionGraph(*predictor.members).eval(), ["proba", "weights"]
-
-
-LOGITS = {"svm": SvmLogits, "linear": LinearLogits}
 
 
 def _traced(module: nn.Module, inputs: Sequence[Input], outputs: Sequence[str]) -> ModelProto:
@@ -90,7 +89,7 @@ def _traced(module: nn.Module, inputs: Sequence[Input], outputs: Sequence[str]) 
                 external_data=False,
             )
     except ImportError as error:
-        raise UsageError(
+        raise DataError(
             f"export needs onnx and onnxscript ({error}): pip install 'eavctl[export]'"
         ) from error
     except Exception as error:  # the exporter has errors of its own, each with a report of many lines

@@ -57,18 +57,17 @@ class LinearLogits(nn.Module):
     """Decision values of a `eavctl.classifiers.linear.LinearModel`."""
 
     mean: Tensor
+    scale: Tensor
     columns: Tensor
     intercept: Tensor
 
     def __init__(self, model: Any) -> None:
         super().__init__()
         coef, mean = model.coef.astype(np.float64), model.mean.astype(np.float64)
-        self.register_buffer("mean", as_float32(mean))  # is float32 in the model
+        self.register_buffer("mean", as_float32(mean))
         self.register_buffer("scale", as_float32(model.scale))
         self.register_buffer("columns", as_float32((coef * model.scale).T))
         self.register_buffer("intercept", as_float32(model.intercept + coef @ mean))
-
-    scale: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (batch, n_classes)."""

@@ -199,7 +199,7 @@ def _drawn(own: Input, features: FeatureMeta, mean: Any, std: Any, rng: np.rando
     if own.dtype == np.uint8:
         return np.asarray(rng.integers(256, size=shape, dtype=np.uint8))
     spread = rng.choice(SPREADS, size=(MADE_UP, *[1] * len(own.shape)))
-    x = (mean + std * spread * rng.standard_normal(shape)).astype(np.float32)
+    x = np.asarray(mean + std * spread * rng.standard_normal(shape), np.float32)
     facts = registry.get("features", features.features).facts
     if len(own.shape) == 2 and facts.get("padding") is not None:
         _pad(np.moveaxis(x, 1 + facts["band_axis"], 1), facts["padding"], rng)

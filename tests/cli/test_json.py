@@ -27,6 +27,7 @@ LINES = {
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "show {made}/seed33.parquet": {"file", "kind"},
+    "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
 }  # fmt: skip
 
 

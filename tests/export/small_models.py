@@ -1,0 +1,116 @@
+"""Small models as files give them, with random weights where a training would take long."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import numpy as np
+import torch
+
+from eavctl import registry
+from eavctl.classifiers import linear, novelty, svm
+from eavctl.classifiers.dnn import DnnModel
+from eavctl.classifiers.network import build_network
+from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign
+from eavctl.storage.artifacts import Model
+from eavctl.storage.metadata import ModelMeta
+
+CLASSES = ["calm", "happy", "sad"]
+FEATURES = {"audio": "logmel", "eeg": "eeg-epochs", "video": "faces", None: "functionals"}
+CALIBRATION = {"temperatures": [1.5, 0.4], "biases": [[0.0, 0.1, -0.2], [0.3, 0.0, 0.0]]}
+
+
+def model(kind: str, predictor: Any, novel: Any = None, **about: Any) -> Model:
+    meta = {"kind": kind, "training_hash": "ff", "versions": {}, "protocol": {"name": "loso"}, **about}
+    meta["model"] = predictor.to_meta()
+    if novel is not None:
+        meta["novelty"] = novel.to_meta()
+    return Model(ModelMeta.from_json(json.loads(json.dumps(meta)), "model"), predictor, novel)
+
+
+def features(modality: str | None, shape: Any, **facts: Any) -> dict[str, Any]:
+    name = FEATURES[modality]
+    known = {"modality": modality or "audio", "features": name, "features_version": 1, "settings": {}}
+    return {**known, "features_hash": f"{name} {list(shape)}", "shape": list(shape), **facts}
+
+
+def columns(n_rows: int = 120, n_columns: int = 30) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of columns with means of many deviations, and labels that some of them tell."""
+    rng = np.random.default_rng(0)
+    labels = np.array(CLASSES)[rng.integers(3, size=n_rows)]
+    x = rng.normal(size=(n_rows, n_columns))
+    x[:, :5] += 2 * (labels == "sad")[:, None]
+    return (x * rng.lognormal(0, 3, n_columns) + rng.normal(0, 1e5, n_columns)).astype(np.float32), labels
+
+
+def of_columns(kind: str) -> Model:
+    """A fitted machine of columns, with the distance from its rows."""
+    x, labels = columns()
+    novel = novelty.fit(x, np.array(["set"] * 120), [(np.arange(10), np.arange(10, 120))], "subjects")
+    assert novel is not None
+    fitted = {"svm": svm, "linear": linear}[kind].fit(x, labels)
+    about = features(None, x.shape[1:], columns=[f"c{i}" for i in range(x.shape[1])])
+    return model(kind, fitted, novel, **about)
+
+
+def network(encoder: str, members: int = 1, shape: Any = None, **settings: Any) -> Model:
+    """A network with random weights, whose input statistics are fitted on made-up rows."""
+    facts = registry.get("encoders", encoder).facts
+    shape = list(shape or facts["example_shape"])
+    meta = {
+        "encoder": encoder,
+        "encoder_settings": {**facts.get("example_settings", {}), **settings},
+        "shape": shape,
+        "classes": CLASSES,
+        "dropout": 0.3,
+        **{key: values[:members] for key, values in CALIBRATION.items()},
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        networks = [build_network(meta) for _ in range(members)]
+        for each in networks:
+            warm(each.encoder, shape, facts)
+    return model("dnn", DnnModel(networks, meta), **features(facts["modality"], shape))
+
+
+def fusion(method: str, encoders: dict[str, str], **settings: Any) -> Model:
+    """A fusion network with random weights; streams are encoders by name."""
+    designs, streams = [], []
+    for name, encoder in encoders.items():
+        facts = registry.get("encoders", encoder).facts
+        shape = tuple(facts["example_shape"])
+        designs.append(StreamDesign(name, encoder, facts.get("example_settings", {}), shape))
+        streams.append({"name": name, "encoder": encoder, **features(facts["modality"], shape)})
+    design = Design(method, tuple(designs), settings)
+    meta = {"design": design.to_meta(), "classes": CLASSES}
+    meta |= {key: values[:1] for key, values in CALIBRATION.items()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        made = design.build(len(CLASSES))
+        for encoder, each in zip(made.encoders, designs, strict=True):
+            warm(encoder, each.shape, registry.get("encoders", each.encoder).facts)
+    return model("fusion", FusionModel([made], meta), streams=streams, method=method)
+
+
+def warm(encoder: Any, shape: Any, facts: dict[str, Any]) -> None:
+    """Fit the input statistics, and move those of batch norms away from 0 and 1."""
+    x = torch.from_numpy(values(shape, facts, 32, 9))
+    encoder.fit_input(x)
+    with torch.no_grad():
+        encoder.train()
+        encoder(x)
+        encoder.eval()
+
+
+def values(shape: Any, facts: dict[str, Any], n: int, seed: int) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    if facts.get("example_dtype") == "uint8":
+        return rng.integers(256, size=(n, *shape), dtype=np.uint8)
+    return (3 + 2 * rng.standard_normal((n, *shape))).astype(np.float32)
+
+
+def deciding(model: Model, priors: np.ndarray) -> Model:
+    """The model, deciding by other priors."""
+    return Model(model.meta, dataclasses.replace(model.predictor, priors=priors), model.novelty)
