@@ -3,7 +3,8 @@
 A ``.joblib`` file is a pickle of ``{"meta": JSON-able, "arrays": {name: numpy array}}``, which
 ``joblib.load`` reads too, for some kinds compressed by zlib; a ``.pt`` file is torch's archive of
 ``{"meta", "state_dict"}``. Both are read by loaders that build arrays, texts and numbers only, so a
-downloaded file runs no code. A checksum of the whole content detects damage.
+downloaded file runs no code. A checksum of the whole content detects damage. An ``.onnx`` file is one of them
+exported (`eavctl.storage.onnx_files`): it is read here and judges, and trains nothing.
 """
 
 from __future__ import annotations
@@ -22,9 +23,9 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
-from eavctl.storage import files
+from eavctl.storage import files, onnx_files
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
-from eavctl.storage.ownership import ARCHIVE, PICKLE, ZLIB, describe
+from eavctl.storage.ownership import ARCHIVE, HEAD_BYTES, ONNX, ONNX_AT, PICKLE, ZLIB, describe
 from eavctl.storage.provenance import canonical_json
 
 FORMAT = "eavctl model"
@@ -39,6 +40,7 @@ PREDICTORS = {
     "fusion": "eavctl.fusion.networks.model:FusionModel",
 }
 TORCH_KINDS = {"dnn", "fusion"}
+EXPORTED = "eavctl.classifiers.onnx_model:OnnxModel"  # of an .onnx file, in place of any of them but "fuse"
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
 MOST_BYTES = 1 << 28  # of a compressed file's content: a small file cannot fill the memory
@@ -184,14 +186,26 @@ def load(path: str | os.PathLike[str]) -> Model:
 
     Raises
     ------
-    DataError : no such file, not an eavctl model, damaged, with anything but data in it, or in need of torch,
-        which is not installed.
+    DataError : no such file, not an eavctl model, damaged, with anything but data in it, or in need of torch
+        or onnxruntime, which is not installed.
     """
     parts = _read(path)
+    if "onnx" in parts:
+        return _exported(path, parts)
     novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
     return Model(
         ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts), novelty
     )
+
+
+def _exported(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> Model:
+    """The model of an ``.onnx`` file."""
+    meta = ModelMeta.from_json(parts["meta"], path)
+    if meta.kind not in PREDICTORS:
+        raise _unknown_kind(path, meta.kind)
+    with _blaming(path):
+        predictor = _class_of(EXPORTED).from_bytes(parts["onnx"], parts["meta"])
+        return Model(meta, predictor, predictor.novelty)
 
 
 def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
@@ -199,9 +213,11 @@ def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:
 
     Raises
     ------
-    DataError : see `load`.
+    DataError : see `load`; also an exported model, which never has them.
     """
     parts = _read(path)
+    if "onnx" in parts:
+        raise DataError(f"{path}: an exported model has no models of folds; use the one it was exported from")
     folds = parts.get("folds", [])
     if not isinstance(folds, list) or len(folds) != parts["meta"].get("kept_folds", 0):
         raise DataError(f"{path}: the model is damaged (folds are missing); copy or train it again")
@@ -219,12 +235,16 @@ def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) 
 
 def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
     if kind not in PREDICTORS:
-        raise DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
+        raise _unknown_kind(path, kind)
     predictor = _class_of(PREDICTORS[kind])
     arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
     with _blaming(path):
         own = {name: array for name, array in arrays.items() if not name.startswith(NOVELTY_ARRAYS)}
         return predictor.from_parts(own, parts["meta"]["model"])
+
+
+def _unknown_kind(path: str | os.PathLike[str], kind: str) -> DataError:
+    return DataError(f"{path}: a model of unknown kind {kind!r}; upgrade eavctl")
 
 
 def _class_of(place: str) -> Any:
@@ -285,11 +305,17 @@ def require_fit(
 
 def _read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with files.opened(path) as handle:
-        head = handle.read(len(ARCHIVE))
-    if head != ARCHIVE and not head.startswith((PICKLE, ZLIB)):
-        raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt) is wanted here")
+        head = handle.read(HEAD_BYTES)
+    is_onnx = head.startswith(ONNX, ONNX_AT)
+    if not is_onnx and not head.startswith((ARCHIVE, PICKLE, ZLIB)):
+        raise DataError(f"{path}: this is {describe(path)}; a model (.joblib, .pt, .onnx) is wanted here")
     try:
-        parts = _read_torch(path) if head == ARCHIVE else _read_pickle(path, head.startswith(ZLIB))
+        if is_onnx:
+            found = onnx_files.read(path)
+            parts: Any = {"meta": found.meta, "onnx": found.content}
+        else:
+            is_archive = head.startswith(ARCHIVE)
+            parts = _read_torch(path) if is_archive else _read_pickle(path, head.startswith(ZLIB))
     except (DataError, ImportError):
         raise
     except Exception as error:  # a damaged pickle can fail in any way

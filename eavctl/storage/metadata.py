@@ -173,6 +173,7 @@ class ModelMeta(NamedTuple):
     fusion : weights, scores of the subsets and comparisons.
     method : of a fusion.
     kept_folds : how many models of folds the file holds too.
+    export : facts of the export, of an ``.onnx`` file; None of a model that a training wrote.
     json : the whole of it.
     """
 
@@ -188,6 +189,7 @@ class ModelMeta(NamedTuple):
     fusion: Mapping[str, Any] | None = None
     method: str = ""
     kept_folds: int = 0
+    export: Mapping[str, Any] | None = None
     json: Mapping[str, Any] = {}
 
     @classmethod
