@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from eavctl.export.folding import folded
+from eavctl.export.folding import folded, outside
 
 if TYPE_CHECKING:
     import onnx
 
-WEIGHTED = frozenset({"Conv", "Gemm", "LSTM", "MatMul"})
 RECURRENT = "LSTM"  # onnxruntime has none of float16 for the CPU
 
 
@@ -25,35 +24,34 @@ def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
     from onnxruntime.transformers.onnx_model import OnnxModel
 
     copy = folded(proto)
-    kept = [copy.graph.node[i].name for i in _outside(copy.graph)] + _transposed_factors(copy.graph)
+    own = {node.name for node in copy.graph.node}
+    kept = sorted(outside(copy.graph)) + _transposed_factors(copy.graph)
     operators = [*DEFAULT_OP_BLOCK_LIST, RECURRENT]
     half = convert_float_to_float16(copy, keep_io_types=True, op_block_list=operators, node_block_list=kept)
+    _remove_round_trips(half.graph, own)
     OnnxModel.graph_topological_sort(half.graph, is_deterministic=True)
     return half
 
 
-def _outside(graph: onnx.GraphProto) -> list[int]:
-    """Numbers of the nodes before the first and after the last product with weights, on every path."""
-    nodes = list(enumerate(graph.node))
-    after = _reached((i, node.op_type, node.input, node.output) for i, node in nodes)
-    before = _reached((i, node.op_type, node.output, node.input) for i, node in reversed(nodes))
-    return [i for i, node in nodes if node.op_type not in WEIGHTED and not (i in after and i in before)]
-
-
-def _reached(nodes: Iterator[tuple[int, str, Iterable[str], Iterable[str]]]) -> set[int]:
-    """Numbers of the nodes, in the order of the graph, that a product with weights comes before.
+def _remove_round_trips(graph: onnx.GraphProto, own: Collection[str]) -> None:
+    """Remove the casts from float32 to float16 and back that the conversion puts between float32 nodes.
 
     Parameters
     ----------
-    nodes : number, operator, and the names of the tensors that come from before, and go on.
+    own : names of the nodes that the graph had before.
     """
-    reached: set[int] = set()
-    tensors: set[str] = set()
-    for i, operator, incoming, outgoing in nodes:
-        if operator in WEIGHTED or not tensors.isdisjoint(incoming):
-            reached.add(i)
-            tensors.update(outgoing)
-    return reached
+    casts = {node.output[0]: node for node in graph.node if node.op_type == "Cast" and node.name not in own}
+    trips = {end: casts[cast.input[0]].input[0] for end, cast in casts.items() if cast.input[0] in casts}
+    renamed = {trips[each.name]: each.name for each in graph.output if each.name in trips}
+    kept = [node for node in graph.node if node.output[0] not in trips]
+    for node in kept:
+        origins = [trips.get(name, name) for name in node.input]
+        node.input[:] = [renamed.get(name, name) for name in origins]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+    used = {name for node in kept for name in node.input} | {each.name for each in graph.output}
+    useful = [node for node in kept if node.output[0] in used or node.output[0] not in casts]
+    del graph.node[:]
+    graph.node.extend(useful)
 
 
 def _transposed_factors(graph: onnx.GraphProto) -> list[str]:

@@ -9,23 +9,34 @@ measured on rows of a table, since dynamic quantisation of convolutions is slowe
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import UsageError
-from eavctl.export.folding import quiet
+from eavctl.export.folding import outside, quiet
 
 if TYPE_CHECKING:
     import onnx
 
 CONVOLUTION = "Conv"
 MATRICES = ("MatMul", "Gemm", "LSTM")
-STATIC = (CONVOLUTION, "MatMul", "Gemm", "Add", "Mul", "Relu", "MaxPool", "AveragePool", "GlobalAveragePool", "Concat")
+STATIC = (
+    CONVOLUTION,
+    "MatMul",
+    "Gemm",
+    "Add",
+    "Mul",
+    "Relu",
+    "MaxPool",
+    "AveragePool",
+    "GlobalAveragePool",
+    "Concat",
+)
 CALIBRATION_ROWS = 256
 CALIBRATION_BATCH = 16
 Feed = dict[str, np.ndarray]
@@ -89,17 +100,17 @@ def quantised(proto: onnx.ModelProto, way: Way, rows: np.ndarray | Streams | Non
     ------
     UsageError : a static way without rows.
     """
-    if way.static and rows is None:
-        raise UsageError("--int8 of a convolutional network needs rows to calibrate on: --calibrate TABLE")
     import onnx
 
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(proto, source)
-        if way.static:
+        if not way.static:
+            _quantise_dynamically(source, target)
+        elif rows is not None:
             _quantise_statically(source, target, way, feeds(proto.graph, rows))
         else:
-            _quantise_dynamically(source, target)
+            raise UsageError(f"--int8 ({way.name}) needs rows to calibrate on: --calibrate TABLE")
         return onnx.load(target)
 
 
@@ -117,6 +128,7 @@ def _quantise_statically(source: Path, target: Path, way: Way, calibration: Iter
         def get_next(self) -> Feed | None:
             return next(calibration, None)
 
+    graph = onnx.load(source).graph
     activations = QuantType.QInt8 if way.symmetric else QuantType.QUInt8
     quantize_static(
         source,
@@ -127,8 +139,12 @@ def _quantise_statically(source: Path, target: Path, way: Way, calibration: Iter
         per_channel=True,
         activation_type=activations,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[] if way.depthwise else _depthwise(onnx.load(source).graph),
-        extra_options={"ActivationSymmetric": way.symmetric, "WeightSymmetric": True},
+        nodes_to_exclude=[*sorted(outside(graph)), *([] if way.depthwise else _depthwise(graph))],
+        extra_options={
+            "ActivationSymmetric": way.symmetric,
+            "WeightSymmetric": True,
+            "OpTypesToExcludeOutputQuantization": ["MatMul", "Gemm"],  # the last one gives the logits
+        },
     )
 
 

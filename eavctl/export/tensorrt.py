@@ -52,7 +52,10 @@ def shapes_of(meta: ModelMeta, graph: onnx.GraphProto) -> dict[str, Shape]:
         windows.append((len(windows),))  # `present`
     return {
         given.name: tuple(
-            (batch, *(round(length * n) if axis.dim_param else n for axis, n in zip(axes, window, strict=True)))
+            (
+                batch,
+                *(round(length * n) if axis.dim_param else n for axis, n in zip(axes, window, strict=True)),
+            )
             for batch, length in zip(BATCHES, LENGTHS, strict=True)
         )
         for given, window in zip(graph.input, windows, strict=True)
@@ -83,7 +86,8 @@ def command(
     if version not in VERSIONS:
         raise UsageError(f"--tensorrt takes {' or '.join(map(str, VERSIONS))}, not {version}")
     profiles = [
-        f"--{name}Shapes=" + ",".join(f"{given}:{'x'.join(map(str, shape[i]))}" for given, shape in shapes.items())
+        f"--{name}Shapes="
+        + ",".join(f"{given}:{'x'.join(map(str, shape[i]))}" for given, shape in shapes.items())
         for i, name in enumerate(PROFILES)
     ]
     return [
