@@ -207,6 +207,25 @@ JudgingWeights = Annotated[
     ),
 ]
 
+# --- exported models --------------------------------------------------------------------------------------
+
+CheckTables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--check",
+        help="Check and measure on the rows of this feature table (.parquet); repeat it for each stream.",
+        show_default="made-up rows",
+    ),
+]
+CalibrationTables = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--calibrate",
+        help="Calibrate int8 on rows of this feature table (.parquet); repeat it for each stream.",
+        show_default="none",
+    ),
+]
+
 # --- fusion networks --------------------------------------------------------------------------------------
 
 FeatureTables = Annotated[

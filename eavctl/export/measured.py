@@ -110,8 +110,8 @@ def measure(
     """
     alone = [measure_alone(each.path, x[:BATCH]) for each in variants]  # a file that crashes, crashes there
     with one_thread():
-        latencies = _latencies(variants, x)
-        speeds = _speeds(variants, x, latencies)
+        seconds = latencies(variants, x)
+        speeds = _speeds(variants, x, seconds)
         proba = [each.predictor.predict_proba(x) for each in variants]
     original = variants[0].predictor
     return [
@@ -127,7 +127,7 @@ def measure(
             ),
             changed(original, proba[0], found, keys),
         )
-        for each, process, times, speed, found in zip(variants, alone, latencies, speeds, proba, strict=True)
+        for each, process, times, speed, found in zip(variants, alone, seconds, speeds, proba, strict=True)
     ]
 
 
@@ -148,7 +148,7 @@ def one_thread() -> Iterator[None]:
                 torch.set_num_threads(before)
 
 
-def _latencies(variants: Sequence[Variant], x: np.ndarray | Streams) -> list[list[float]]:
+def latencies(variants: Sequence[Variant], x: np.ndarray | Streams) -> list[list[float]]:
     """Seconds for single rows, by variant; the first run of each, which warms up, does not count."""
     first = sum(_seconds(each, x[:1]) for each in variants for _ in range(2)) / 2
     runs = int(np.clip(LATENCY_BUDGET_S / first, FEWEST_RUNS, MOST_RUNS))
@@ -158,11 +158,11 @@ def _latencies(variants: Sequence[Variant], x: np.ndarray | Streams) -> list[lis
 
 
 def _speeds(
-    variants: Sequence[Variant], x: np.ndarray | Streams, latencies: Sequence[Sequence[float]]
+    variants: Sequence[Variant], x: np.ndarray | Streams, seconds: Sequence[Sequence[float]]
 ) -> list[float | None]:
     """Rows a second in batches, by variant."""
     batch = x[np.arange(BATCH) % len(x)]
-    if max(map(statistics.median, latencies)) * BATCH > BATCH_BUDGET_S:
+    if max(map(statistics.median, seconds)) * BATCH > BATCH_BUDGET_S:
         return [None] * len(variants)
     in_turns = [[_seconds(each, batch) for each in variants] for _ in range(BATCH_RUNS)]
     return [BATCH / statistics.median(times) for times in zip(*in_turns, strict=True)]
@@ -218,7 +218,7 @@ def _scores(original: Any, was: np.ndarray, now: np.ndarray, keys: pd.DataFrame)
 
 
 def objections(original: Measured, variant: Measured) -> list[str]:
-    """Why a variant is not worth its change of the answers, in words; none if it is smaller, faster and as good.
+    """Why a variant is not worth its change of the answers, in words; none if it is better in all.
 
     Its score must not be shown to fall, and not fall by more than `MOST_LOSS`; of rows without labels, not
     more than `MOST_CHANGED` of the decisions may change.

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import onnx
     import pandas as pd
 
+    from eavctl.storage.metadata import ModelMeta
+
 FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"
 NAME = "onnx"  # of the float32 variant
 
@@ -99,7 +101,7 @@ def _converted(exported: Exported, proto: onnx.ModelProto, precision: str, way: 
     """Measure a converted graph beside the float32 one; the file keeps what no machine changes."""
     with TemporaryDirectory() as folder:
         variants = [
-            _written(Path(folder) / f"{name}.onnx", name, exported.content(graph, of))
+            written(Path(folder) / f"{name}.onnx", name, exported.content(graph, of))
             for name, graph, of in ((NAME, exported.proto, FLOAT32), (precision, proto, precision))
         ]
         measured = measure(variants, exported.x, exported.keys)
@@ -108,6 +110,23 @@ def _converted(exported: Exported, proto: onnx.ModelProto, precision: str, way: 
     return Converted(content, precision, way, measured, objections(*measured))
 
 
-def _written(path: Path, name: str, content: bytes) -> Variant:
+def written(path: Path, name: str, content: bytes) -> Variant:
+    """Write a form of a model, and read it back."""
     path.write_bytes(content)
     return Variant(name, path, artifacts.load(path).predictor)
+
+
+def trained_on_note(meta: ModelMeta, keys: pd.DataFrame | None) -> str | None:
+    """A sentence on rows that the model was trained on; None where there are none, or rows without keys."""
+    if keys is None:
+        return None
+    from eavctl.evaluation.trained_on import TrainedOn
+
+    known, given = TrainedOn.from_meta(meta.trained_on), TrainedOn.of_keys(keys)
+    clips, people = known.shared_clips(given), known.shared_subjects(given)
+    if not clips and not people:
+        return None
+    return (
+        f"{len(clips)} of {len(given.clips)} clips and {len(people)} of {len(given.subjects)} people of the "
+        "rows are of the model's training: its score on them is too high; the comparison holds for such rows"
+    )
