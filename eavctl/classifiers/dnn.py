@@ -110,6 +110,11 @@ class DnnModel:
         means: np.ndarray = np.mean([getattr(each, name).double().numpy() for each in encoders], axis=0)
         return means
 
+    @property
+    def members(self) -> tuple[list[Network], list[Calibration]]:
+        """The networks, in evaluation mode, and their calibrations."""
+        return list(self._networks), list(self._calibrations)
+
     def member(self, number: int) -> tuple[Network, Calibration]:
         """A member, its number taken modulo their count, and its calibration."""
         number %= len(self._networks)

@@ -194,7 +194,7 @@ JudgingModel = Annotated[
     Path | None,
     typer.Option(
         "--model",
-        help="Judge by this model (.joblib, .pt), or by a packaged one: speech or speech-small.",
+        help="Judge by this model (.joblib, .pt, .onnx), or by a packaged one: speech or speech-small.",
         show_default="svm.joblib, if it exists, else the better packaged model that can run",
     ),
 ]

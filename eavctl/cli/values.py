@@ -82,12 +82,12 @@ def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
     ------
     UsageError : one is not of that form, or cannot be meant.
     """
-    from eavctl.datasets.events import Epochs
-
     if events is None:
         if epoch is not None:
             raise UsageError("--epoch needs --events")
         return None
+    from eavctl.datasets.events import Epochs  # with Arrow, which judging a recording does not need
+
     labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
     if epoch is None:
         return Epochs(labels)

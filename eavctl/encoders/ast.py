@@ -152,10 +152,11 @@ class Ast(TokenEncoder, Pretrained):
         bands, steps = parts.get_shape(config)
         n_frames = unpadded(x.transpose(1, 2)).sum(dim=1)
         lengths = (n_frames / config.time_stride).ceil().clamp(max=steps)  # patches with unpadded frames
-        longest = int(lengths.max())
+        # A graph has one number of patches: all, of which the mask leaves out those of padding.
+        longest = steps if torch.compiler.is_exporting() else int(lengths.max())
         trimmed = x[:, : (longest - 1) * config.time_stride + config.patch_size]
         patches = parts.patch_embeddings((trimmed - self.mean) / (2 * self.std))
-        tokens = torch.cat([parts.cls_token, parts.distillation_token], dim=1).expand(len(x), -1, -1)
+        tokens = torch.cat([parts.cls_token, parts.distillation_token], dim=1).expand(x.shape[0], -1, -1)
         positions = parts.position_embeddings
         grid = positions[:, TOKENS:].reshape(1, bands, steps, -1)[:, :, :longest].flatten(1, 2)
         states = torch.cat([tokens + positions[:, :TOKENS], patches + grid], dim=1)
@@ -205,7 +206,7 @@ class Ast(TokenEncoder, Pretrained):
 
 def _attention_mask(lengths: Tensor, longest: int, bands: int) -> Tensor | None:
     """Mask of the tokens to attend to, bool (batch, 1, 1, n_tokens); None: all."""
-    if bool((lengths == longest).all()):
+    if not torch.compiler.is_exporting() and bool((lengths == longest).all()):
         return None
     is_unpadded = torch.arange(longest, device=lengths.device) < lengths[:, None]
     return F.pad(is_unpadded.repeat(1, bands), (TOKENS, 0), value=True)[:, None, None]

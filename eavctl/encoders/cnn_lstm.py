@@ -32,7 +32,15 @@ MASK_TIME = 0.10
 MASK_BANDS = 0.12
 
 
-@register("encoders", "cnn-lstm", modality="audio", features=("logmel",), example_shape=(64, 300))
+@register(
+    "encoders",
+    "cnn-lstm",
+    modality="audio",
+    features=("logmel",),
+    example_shape=(64, 300),
+    free_axis=1,
+    shortest=MIN_FRAMES,
+)
 class CnnLstm(nn.Module):
     """Two convolutions, a bidirectional LSTM over time, and attention pooling over the unpadded frames.
 
@@ -117,7 +125,9 @@ class CnnLstm(nn.Module):
 
     def _pool(self, states: Tensor, active: Tensor) -> Tensor:
         """Attention over the unpadded steps: (batch, n_steps, n_units) to (batch, n_units)."""
-        sounds = F.adaptive_max_pool1d(active.to(states.dtype), states.shape[1]) > 0
+        n_frames, n_steps = active.shape[1], states.shape[1]
+        first_frames = torch.arange(n_steps, device=active.device) * n_frames // n_steps
+        sounds = first_frames < active.sum(dim=1, keepdim=True)  # padding is at the end only
         scores = self.attention(states).squeeze(2).masked_fill(~sounds, -torch.inf)
         return (torch.softmax(scores, dim=1)[:, None] @ states).squeeze(1)
 

@@ -99,7 +99,8 @@ class EegNet(EegRows):
         """Temporal filters, their normalisation, spatial filters: (batch, f1 * d, n_times)."""
         scale, shift = self._normalisation(x)
         spatial = self.spatial.view(len(scale), -1, self.n_chans)
-        filtered = mixed_and_filtered(x, spatial, scale[:, None] * self.temporal)
+        filter_mixtures = mixed_and_convolved if torch.compiler.is_exporting() else mixed_and_filtered
+        filtered = filter_mixtures(x, spatial, scale[:, None] * self.temporal)
         return (filtered + (shift[:, None] * spatial.sum(dim=2))[:, :, None]).flatten(1, 2)
 
     def _normalisation(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -197,6 +198,15 @@ def mixed_and_filtered(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
     centred = F.pad(filters, (0, n_fft - kernel)).roll(-left, dims=1)
     values: Tensor = torch.fft.irfft(spectra * torch.fft.rfft(centred).conj()[:, None], n_fft)
     return values[..., :n_times]
+
+
+def mixed_and_convolved(x: Tensor, mixtures: Tensor, filters: Tensor) -> Tensor:
+    """`mixed_and_filtered` without Fourier transforms, for runtimes that have no complex numbers."""
+    n_filters, n_mixtures = mixtures.shape[:2]
+    mixed = F.pad(mixtures.flatten(0, 1) @ x, same_padding(filters.shape[1]))
+    repeated = filters.repeat_interleave(n_mixtures, dim=0)[:, None]
+    filtered = F.conv1d(mixed, repeated, groups=len(repeated))
+    return filtered.reshape(-1, n_filters, n_mixtures, filtered.shape[2])
 
 
 def lag_moments(x: Tensor, kernel: int) -> tuple[Tensor, Tensor]:

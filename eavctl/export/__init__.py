@@ -1,1 +1,1 @@
-"""Models as ONNX graphs, from features to calibrated probabilities."""
+"""From models to files that other programs read."""

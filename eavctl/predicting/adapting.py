@@ -38,12 +38,18 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    UsageError : a model of tensors or of several streams, or one that standardises by itself.
+    UsageError : a model of tensors or of several streams, an exported one, or one that standardises by
+        itself.
     """
     if model.meta.protocol.normalize:
         raise UsageError(
             f"{path} was trained with --normalize {model.meta.protocol.normalize}, which standardises by the "
             "recordings at hand: leave --adapt out"
+        )
+    if model.meta.export:
+        raise UsageError(
+            f"{path}: an exported model gives probabilities only, and --adapt needs decision values; use the "
+            "model that it was exported from"
         )
     if not is_of_columns(model.predictor):
         raise UsageError(

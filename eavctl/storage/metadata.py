@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 
 from eavctl.errors import DataError
 
+NOT_EXPORTED = ("kept_folds",)  # keys of a model's meta that speak of the .pt file, not of the model
+
 # Named tuples, not dataclasses: a prediction reads these at its start, and a dataclass takes a millisecond to
 # define.
 

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 from eavctl.errors import DataError
 from eavctl.storage import files
+from eavctl.storage.metadata import NOT_EXPORTED
 from eavctl.storage.protobuf import Value, as_bytes, as_text, fields
 from eavctl.storage.provenance import canonical_json
 from eavctl.version import __version__
 
 PRODUCER = "eavctl"
 META, CHECKSUM = "eavctl", "eavctl_checksum"  # names in metadata_props
-NOT_EXPORTED = ("kept_folds",)  # of the meta: an exported model is the one of all rows
 LARGEST = 2_000_000_000  # bytes of weights: a protocol buffer has 2**31 at most, and holds the graph too
 
 METADATA, KEY, VALUE = 14, 1, 2  # fields of the model, and of an entry

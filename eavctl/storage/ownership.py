@@ -17,6 +17,7 @@ NAMES = {
     "predictions": "a table of predictions",
     "rejected": "a table of rejected recordings",
     "model": "a model",
+    "weights": "a file of weights",
     "report": "a report",
     "picture": "a picture",
 }
@@ -25,6 +26,7 @@ ENDINGS = {
     "predictions": (".parquet",),
     "rejected": (".parquet", ".csv"),
     "model": (".joblib", ".pt", ".onnx"),
+    "weights": (".safetensors",),
     "report": (".html",),
     "picture": (".png",),
 }
@@ -35,7 +37,8 @@ PARQUET, ARCHIVE, PICKLE, ZLIB = b"PAR1", b"PK\x03\x04", b"\x80", b"\x78\x9c"  #
 ONNX_AT, ONNX = 2, b"\x12\x06eavctl"  # offset and bytes of the producer's name
 
 # Kind, offset and bytes of each mark: in a pickle after its frame, in torch's archive after the name of its
-# first member, in an ONNX file after the version of the format, in a PNG after the header.
+# first member, in an ONNX file after the version of the format, in a safetensors file after the length of the
+# header, in a PNG after the header.
 _MARKS = (
     ("model", 11, b"}\x94(\x8c\x04meta\x94}\x94(\x8c\x06format\x94\x8c\x0ceavctl model\x94"),
     (
@@ -44,6 +47,7 @@ _MARKS = (
         b"\x80\x02}q\x00(X\x04\0\0\0metaq\x01}q\x02(X\x06\0\0\0formatq\x03X\x0c\0\0\0eavctl modelq",
     ),
     ("model", ONNX_AT, ONNX),
+    ("weights", 8, b'{"__metadata__":{"eavctl":'),
     ("report", 0, HTML_START),
     ("picture", 37, b"tEXtSoftware\0eavctl"),
     ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),

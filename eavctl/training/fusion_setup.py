@@ -76,7 +76,8 @@ class FusionSetup:
 
         Raises
         ------
-        UsageError : a model of another command than train-dnn, or one trained with ``--normalize``.
+        UsageError : a model of another command than train-dnn, an exported one, or one trained with
+            ``--normalize``.
         DataError : a model that was trained on the features of no table that is left.
         """
         found: list[Start | None] = [None] * len(self.tables)
@@ -152,6 +153,10 @@ class FusionSetup:
 def _features_of(path: str | os.PathLike[str], model: artifacts.Model) -> FeatureMeta:
     """The features of a model that a stream can start from."""
     meta = model.meta
+    if meta.export:
+        raise UsageError(
+            f"{path}: an exported model cannot be trained on; --init takes the .pt file that it is from"
+        )
     if meta.kind != "dnn" or meta.features is None:
         raise UsageError(f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn")
     if meta.protocol.normalize:

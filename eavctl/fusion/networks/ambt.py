@@ -123,8 +123,8 @@ class Bottleneck(FusionNetwork):
     def fuse(self, x: StreamBatch) -> FusionOutput:
         """See `FusionNetwork`; a stream's weight is the share of the norm of its head's centred logits."""
         embedded = self._embedded(x)
-        heads = [StreamOutput(e.rows, head(e.values)) for e, head in zip(embedded, self.heads, strict=True)]
-        logits = torch.stack([each.spread(len(x)) for each in heads], dim=1)
+        heads = [e.with_values(head(e.values)) for e, head in zip(embedded, self.heads, strict=True)]
+        logits = torch.stack([each.spread(x.present.shape[0]) for each in heads], dim=1)
         mean = logits.sum(dim=1) / x.present.sum(dim=1, keepdim=True)
         weights = shares(logits - logits.mean(dim=2, keepdim=True), x.present)
         return FusionOutput(mean, weights, embedded, heads)
@@ -140,29 +140,27 @@ class Bottleneck(FusionNetwork):
     def _embedded(self, x: StreamBatch) -> list[StreamOutput]:
         """Embeddings of the streams after the layers that exchange."""
         inputs = [stream_rows(x, stream) for stream in range(len(self.encoders))]
-        streams = [stream for stream, each in enumerate(inputs) if len(each.rows)]
+        streams = [stream for stream, each in enumerate(inputs) if not each.is_empty]
         states = {stream: self._lower_layers(stream, inputs[stream].values) for stream in streams}
-        tokens = self.bottleneck.expand(len(x), -1, -1, -1)
+        tokens = self.bottleneck.expand(x.present.shape[0], -1, -1, -1)
         previous: dict[int, Tensor] = {}
         for number in range(self.n_fused):
             last = number == self.n_fused - 1
             joined = self.join(tokens, x.present)
             narrowed = []
             for stream in streams:
-                rows = inputs[stream].rows
-                projected = self.up[number][stream](joined[rows])  # type: ignore[index]
+                projected = self.up[number][stream](inputs[stream].taken(joined))  # type: ignore[index]
                 guests = self.layer_input(projected, previous.get(stream))
                 encoder: Any = self.encoders[stream]
                 layer = encoder.n_layers - self.n_fused + number
                 states[stream], guests = encoder.layer(layer, states[stream], guests, last=last)
                 if not last:
                     previous[stream] = guests
-                    narrowed.append(StreamOutput(rows, self.down[number][stream](guests)))  # type: ignore[index]
+                    narrowed.append(inputs[stream].with_values(self.down[number][stream](guests)))  # type: ignore[index]
             if not last:
                 tokens = _by_stream(narrowed, streams, tokens)
         return [
-            StreamOutput(each.rows, self._pooled(stream, states.get(stream)))
-            for stream, each in enumerate(inputs)
+            each.with_values(self._pooled(stream, states.get(stream))) for stream, each in enumerate(inputs)
         ]
 
     def _lower_layers(self, stream: int, values: Tensor) -> Tokens:

@@ -69,7 +69,7 @@ class AttentionFusion(FusionNetwork):
         """The weighted sum (batch, 256) of the projected embeddings, and the weights (batch, n_streams)."""
         pairs = zip(embedded, self.projections, strict=True)
         projected = [
-            StreamOutput(each.rows, project(each.values)).spread(len(present)) for each, project in pairs
+            each.with_values(project(each.values)).spread(present.shape[0]) for each, project in pairs
         ]
         scores = torch.cat(
             [score(torch.tanh(each)) for score, each in zip(self.scores, projected, strict=True)], dim=1
@@ -122,7 +122,7 @@ class ChannelAttentionFusion(FusionNetwork):
         parts = zip(embedded, self.norms, self.gates, self.firsts, strict=True)
         terms = torch.stack(
             [
-                StreamOutput(e.rows, first(gate(norm(e.values)))).spread(len(x))
+                e.with_values(first(gate(norm(e.values)))).spread(x.present.shape[0])
                 for e, norm, gate, first in parts
             ],
             dim=1,

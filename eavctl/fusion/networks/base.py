@@ -9,8 +9,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Self
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -40,10 +40,43 @@ class StreamOutput:
     rows: Tensor
     values: Tensor
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no row has the stream."""
+        return not len(self.rows)
+
+    def with_values(self, values: Tensor) -> Self:
+        """Other values of the same rows."""
+        return replace(self, values=values)
+
+    def taken(self, values: Tensor) -> Tensor:
+        """The rows of this stream from values of the whole batch."""
+        return values[self.rows]
+
     def spread(self, n_rows: int) -> Tensor:
         """The values at their rows of the batch, (n_rows, ...); other rows are 0 and must be masked."""
         empty = self.values.new_zeros(n_rows, *self.values.shape[1:])
         return empty.index_copy(0, self.rows, self.values)
+
+
+class WholeBatch(StreamOutput):
+    """Values of all rows of a batch, for export: a graph has no shapes that depend on its input's values.
+
+    ``rows`` is a mask, bool (batch,); values of rows that lack the stream have no effect.
+    """
+
+    @property
+    def is_empty(self) -> bool:
+        """False: whether a row has the stream is not known before the graph runs."""
+        return False
+
+    def taken(self, values: Tensor) -> Tensor:
+        """The values of the whole batch."""
+        return values
+
+    def spread(self, n_rows: int) -> Tensor:
+        """The values, 0 in rows that lack the stream."""
+        return _where(self.rows, self.values)
 
 
 @dataclass(frozen=True)
@@ -142,14 +175,14 @@ class FusionNetwork(nn.Module):
         """Embeddings of each stream by its own encoder."""
         streams = [stream_rows(x, stream) for stream in range(len(self.encoders))]
         return [
-            StreamOutput(each.rows, _encoded(encoder, each.values))
+            each.with_values(_encoded(encoder, each))
             for each, encoder in zip(streams, self.encoders, strict=True)
         ]
 
     def _contrast(self, embeddings: Sequence[StreamOutput]) -> Tensor:
         """`info_nce` of each pair of streams on the rows that have both, averaged over pairs."""
         projected = [
-            StreamOutput(each.rows, project(each.values))
+            each.with_values(project(each.values))
             for each, project in zip(embeddings, self.contrasts, strict=True)
         ]
         terms = [info_nce(*_shared(one, other)) for one, other in itertools.combinations(projected, 2)]
@@ -157,7 +190,10 @@ class FusionNetwork(nn.Module):
 
 
 def stream_rows(x: StreamBatch, stream: int) -> StreamOutput:
-    """The rows of a batch that have a stream, with their features."""
+    """The rows of a batch that have a stream, with their features; in an export all rows, some masked."""
+    if torch.compiler.is_exporting():
+        mask = x.present[:, stream]
+        return WholeBatch(mask, _where(mask, x.tensors[stream]))
     rows = x.present[:, stream].nonzero()[:, 0]
     return StreamOutput(rows, x.tensors[stream][rows])
 
@@ -205,21 +241,25 @@ def info_nce(one: Tensor, other: Tensor) -> Tensor:
     return both_ways / 2
 
 
-def _encoded(encoder: Any, values: Tensor) -> Tensor:
+def _encoded(encoder: Any, stream: StreamOutput) -> Tensor:
     """The encoder's embeddings of any number of rows, 0 and 1 included."""
-    if len(values):
-        with _frozen_norms(encoder) if len(values) == 1 else nullcontext():
-            embedded: Tensor = encoder(values)
-        return embedded
-    empty: Tensor = next(encoder.parameters()).new_zeros(0, encoder.embedding_dim)
-    return empty
+    if stream.is_empty:
+        empty: Tensor = next(encoder.parameters()).new_zeros(0, encoder.embedding_dim)
+        return empty
+    with _frozen_norms(encoder) if encoder.training and len(stream.values) == 1 else nullcontext():
+        embedded: Tensor = encoder(stream.values)
+    return embedded
+
+
+def _where(mask: Tensor, values: Tensor) -> Tensor:
+    """The values of the rows of a mask, bool (batch,); other rows are 0."""
+    return torch.where(mask.reshape(-1, *[1] * (values.dim() - 1)), values, torch.zeros_like(values[:1]))
 
 
 @contextmanager
 def _frozen_norms(encoder: nn.Module) -> Iterator[None]:
     """Use the running statistics of batch norms of vectors: one row has no standard deviation."""
-    parts = encoder.modules() if encoder.training else ()
-    norms = [part for part in parts if isinstance(part, nn.BatchNorm1d) and part.training]
+    norms = [part for part in encoder.modules() if isinstance(part, nn.BatchNorm1d) and part.training]
     for norm in norms:
         norm.eval()
     try:

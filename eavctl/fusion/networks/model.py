@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl import registry
-from eavctl.classifiers.calibration import decide, members_of, priors_of
+from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import forward
@@ -121,6 +121,11 @@ class FusionModel:
     def streams(self) -> tuple[str, ...]:
         """Names of the inputs, in order."""
         return tuple(stream.name for stream in self._design.streams)
+
+    @property
+    def members(self) -> tuple[list[FusionNetwork], list[Calibration]]:
+        """The networks, in evaluation mode, and their calibrations."""
+        return list(self._networks), list(self._calibrations)
 
     def predict_proba(self, x: Streams) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes), of rows with one stream or more.

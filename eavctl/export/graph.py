@@ -1,0 +1,198 @@
+"""Models as ONNX graphs: traced by torch, cleared of what differs between two traces, and checked."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from eavctl import registry
+from eavctl.errors import DataError, UsageError
+from eavctl.export.modules import ColumnsGraph, FusionGraph, LinearLogits, NetworkGraph, SvmLogits
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+    from eavctl.storage.artifacts import Model
+
+EXAMPLE_BATCH = 2  # a batch of one would be taken for a constant
+MOST_BYTES = 2**31 - 2**20  # of weights: a file of ONNX holds less than 2 GB
+BATCH = "batch"
+
+
+class Input(NamedTuple):
+    """One input of a graph.
+
+    Parameters
+    ----------
+    name : in the graph.
+    shape : of one row.
+    dtype : of its values.
+    free_axis : axis of a row of any length; None where all are fixed.
+    shortest : least length of that axis.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: torch.dtype = torch.float32
+    free_axis: int | None = None
+    shortest: int = 1
+
+
+def to_proto(model: Model) -> ModelProto:
+    """The ONNX graph of a model: standardisation, calibration and the mean over members are inside.
+
+    A fusion network is one graph with a mask of the streams that a row has, not a graph for each subset:
+    rows of different subsets share a batch, and three streams would need seven copies of the weights.
+
+    Parameters
+    ----------
+    model : of kind ``svm``, ``linear``, ``dnn`` or ``fusion``.
+
+    Returns
+    -------
+    A model without metadata, its batch axis free. Inputs: ``x``, (batch, *shape); of a fusion network one a
+    stream, by its name, and ``present``, bool (batch, n_streams). Outputs: ``proba``, (batch, n_classes);
+    of a fusion network ``weights``, (batch, n_streams); of a model with novelty ``distance``, (batch,).
+
+    Raises
+    ------
+    UsageError : a model of another kind, or one package of the extra ``export`` is missing.
+    DataError : a network that cannot be exported, or of 2 GB or more.
+    """
+    module, inputs, outputs = _parts(model)
+    n_bytes = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
+    if n_bytes > MOST_BYTES:
+        raise DataError(f"the network has {n_bytes / 2**30:.1f} GB of weights; an ONNX file holds 2 GB")
+    return _cleared(_traced(module, inputs, outputs), inputs)
+
+
+def free_time(model: Model) -> bool:
+    """Whether an axis of an input of the graph, that of time, has a free length."""
+    return any(each.free_axis is not None for each in _inputs(model))
+
+
+def _parts(model: Model) -> tuple[nn.Module, list[Input], list[str]]:
+    """The module to trace, its inputs, and the names of its outputs."""
+    kind, predictor = model.meta.kind, model.predictor
+    inputs = _inputs(model)
+    if kind in LOGITS:
+        module = ColumnsGraph(LOGITS[kind](predictor), predictor.calibration, model.novelty)
+        return module.eval(), inputs, ["proba", *(["distance"] if model.novelty is not None else [])]
+    networks, calibrations = predictor.members
+    if kind == "dnn":
+        return NetworkGraph(networks, calibrations).eval(), inputs, ["proba"]
+    return FusionGraph(networks, calibrations).eval(), inputs, ["proba", "weights"]
+
+
+LOGITS = {"svm": SvmLogits, "linear": LinearLogits}
+
+
+def _inputs(model: Model) -> list[Input]:
+    """The inputs of a model's graph, without the mask of a fusion network.
+
+    Raises
+    ------
+    UsageError : a kind of model that takes no features.
+    """
+    kind = model.meta.kind
+    if kind in LOGITS:
+        return [Input("x", (len(model.predictor.mean),))]
+    if kind == "dnn":
+        own = model.predictor.to_meta()
+        return [_network_input("x", own["encoder"], own["shape"])]
+    if kind == "fusion":
+        streams = model.predictor.to_meta()["design"]["streams"]
+        return [_network_input(each["name"], each["encoder"], each["shape"]) for each in streams]
+    raise UsageError(
+        f"a model of kind {kind!r} fuses predictions, and has no features to be exported with: "
+        "export the models that it fuses"
+    )
+
+
+def _network_input(name: str, encoder: str, shape: Sequence[int]) -> Input:
+    facts = registry.get("encoders", encoder).facts
+    dtype = getattr(torch, facts.get("example_dtype", "float32"))
+    return Input(name, tuple(shape), dtype, facts.get("free_axis"), facts.get("shortest", 1))
+
+
+def _traced(module: nn.Module, inputs: Sequence[Input], outputs: Sequence[str]) -> ModelProto:
+    tensors, shapes = zip(*(_example(each, number) for number, each in enumerate(inputs)), strict=True)
+    names = [each.name for each in inputs]
+    arguments: tuple[Any, ...] = tensors
+    dynamic: tuple[Any, ...] = shapes
+    if isinstance(module, FusionGraph):
+        arguments = (tensors, torch.ones(EXAMPLE_BATCH, len(tensors), dtype=torch.bool))
+        dynamic, names = (shapes, {0: torch.export.Dim(BATCH)}), [*names, "present"]
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                module,
+                arguments,
+                dynamo=True,
+                dynamic_shapes=dynamic,
+                input_names=names,
+                output_names=list(outputs),
+                verbose=False,
+                external_data=False,
+            )
+    except ImportError as error:
+        raise UsageError(
+            f"export needs onnx and onnxscript ({error}): pip install 'eavctl[export]'"
+        ) from error
+    except Exception as error:  # the exporter has errors of its own, each with a report of many lines
+        reason = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
+        raise DataError(f"the network cannot be exported: {reason[0]}") from error
+    assert program is not None
+    return program.model_proto
+
+
+def _example(each: Input, number: int) -> tuple[Tensor, dict[int, Any]]:
+    """Rows of an input, and its free axes."""
+    free = {0: torch.export.Dim(BATCH)}
+    if each.free_axis is not None:
+        free[each.free_axis + 1] = torch.export.Dim(f"time{number}", min=each.shortest)
+    return torch.zeros(EXAMPLE_BATCH, *each.shape, dtype=each.dtype), free
+
+
+def _cleared(proto: ModelProto, inputs: Sequence[Input]) -> ModelProto:
+    """A graph without the trace's paths and intermediate shapes, checked by ``onnx``.
+
+    Raises
+    ------
+    DataError : the trace has fixed an axis that must be free, or the graph is not valid.
+    """
+    import onnx
+
+    graph = proto.graph
+    del graph.value_info[:]  # some are wrong, which runtimes ignore and the check does not
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    proto.ClearField("producer_version")
+    fixed = [each.name for each in graph.input if not each.type.tensor_type.shape.dim[0].dim_param]
+    if fixed:
+        raise DataError(f"the network cannot be exported: it takes batches of one size only ({fixed[0]})")
+    try:
+        onnx.checker.check_model(proto, full_check=True)
+    except Exception as error:
+        raise DataError(f"the network cannot be exported: {str(error).splitlines()[0]}") from error
+    return proto
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporter, which reports packages that are not needed."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(disabled)
