@@ -18,7 +18,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from eavctl.export.graph import to_proto
 
 from benchmarks.__main__ import _line as in_cells
 from benchmarks.__main__ import machine
@@ -29,6 +28,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import EavctlError
 from eavctl.export.folding import folded
+from eavctl.export.graph import to_proto
 from eavctl.export.measured import Variant, changed, latencies, mb, ms, one_thread
 from eavctl.export.precision import FLOAT32, INT8, Exported, written
 from eavctl.export.quantised import quantised, ways_of
@@ -37,7 +37,7 @@ from eavctl.storage import artifacts
 from eavctl.storage.metadata import ModelMeta
 
 CLASSES = ["angry", "calm", "happy", "neutral", "sad"]
-N_ROWS = 32
+N_ROWS, N_ROWS_BASE = 32, 4  # a row of a large network takes a second
 SHAPES = {  # of rows as the feature sets give them, of 5 s
     "ast": (512, 128),
     "cnn-lstm": (64, 300),
@@ -61,6 +61,11 @@ class Case(NamedTuple):
     size: str
     design: Design | StreamDesign
 
+    @property
+    def n_rows(self) -> int:
+        """How many rows are judged."""
+        return N_ROWS_BASE if self.size == "base" else N_ROWS
+
     def build(self) -> tuple[artifacts.Model, np.ndarray | Streams]:
         """The model, its input fitted on random rows, and the rows."""
         generator = torch.Generator().manual_seed(0)
@@ -69,13 +74,13 @@ class Case(NamedTuple):
             torch.manual_seed(0)
             if isinstance(self.design, Design):
                 x: Any = Streams(
-                    tuple(random_rows(each, generator) for each in self.design.streams),
-                    np.ones((N_ROWS, len(self.design.streams)), bool),
+                    tuple(random_rows(each, self.n_rows, generator) for each in self.design.streams),
+                    np.ones((self.n_rows, len(self.design.streams)), bool),
                 )
                 network: Any = self.design.build(len(CLASSES))
                 predictor: Any = FusionModel([network], {**known, "design": self.design.to_meta()})
             else:
-                x = random_rows(self.design, generator)
+                x = random_rows(self.design, self.n_rows, generator)
                 own = {"encoder_settings": self.design.encoder_settings, "shape": self.design.shape}
                 meta = {**known, **own, "encoder": self.design.encoder, "dropout": 0.0}
                 network = build_network(meta)
@@ -97,11 +102,11 @@ class Case(NamedTuple):
         return ModelMeta.from_json({**known, **parts}, self.name)
 
 
-def random_rows(stream: StreamDesign, generator: torch.Generator) -> np.ndarray:
+def random_rows(stream: StreamDesign, n_rows: int, generator: torch.Generator) -> np.ndarray:
     """Noise of the stream's shape; bytes of pictures."""
     if registry.get("encoders", stream.encoder).facts.get("example_dtype") == "uint8":
-        return torch.randint(256, (N_ROWS, *stream.shape), dtype=torch.uint8, generator=generator).numpy()
-    return torch.randn(N_ROWS, *stream.shape, generator=generator).numpy()
+        return torch.randint(256, (n_rows, *stream.shape), dtype=torch.uint8, generator=generator).numpy()
+    return torch.randn(n_rows, *stream.shape, generator=generator).numpy()
 
 
 def cases(sizes: Sequence[str]) -> Iterator[Case]:
@@ -166,7 +171,7 @@ def main() -> None:
     parser.add_argument("--sizes", default="tiny,base", help="of the networks that have sizes")
     parser.add_argument("--only", help="networks with this in their name")
     given = parser.parse_args()
-    print(machine(), f"One thread; decisions of {N_ROWS} rows.", end="\n\n")
+    print(machine(), f"One thread; decisions of {N_ROWS} rows, of base sizes {N_ROWS_BASE}.", end="\n\n")
     print(in_cells(TITLES), in_cells(["---"] * len(TITLES)), sep="\n", flush=True)
     for case in cases(given.sizes.split(",")):
         if not given.only or given.only in case.name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from eavctl.storage.metadata import ModelMeta
 
 FLOAT32, FLOAT16, INT8 = "float32", "float16", "int8"
-NAME = "onnx"  # of the float32 variant
 
 
 @dataclass(frozen=True)
@@ -51,13 +50,29 @@ class Exported:
         return serialise(proto, {**self.meta, "export": about})
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """The form of a model that is asked for.
+
+    Parameters
+    ----------
+    precision : ``float16`` or ``int8``.
+    calibration : rows on which ranges of activations are measured, for int8 of convolutional networks.
+    tensorrt : the file is for TensorRT, which has static and symmetric int8 only.
+    """
+
+    precision: str
+    calibration: np.ndarray | Streams | None = None
+    tensorrt: bool = False
+
+
 class Converted(NamedTuple):
     """A form of another precision.
 
     Parameters
     ----------
     content : bytes of its file.
-    precision : of the file, such as ``int8``.
+    precision : of the file, ``float16`` or ``int8``.
     way : how its weights were converted, for people.
     measured : the float32 form, and this one.
     reasons : why it is not worth its change of the answers; none if it is.
@@ -69,45 +84,64 @@ class Converted(NamedTuple):
     measured: Sequence[Measured]
     reasons: Sequence[str]
 
+    @property
+    def told(self) -> str:
+        """The reasons in one text."""
+        return " and ".join(self.reasons)
 
-def to_int8(
-    exported: Exported, calibration: np.ndarray | Streams | None = None, *, tensorrt: bool = False
-) -> Converted:
-    """The int8 form of a model: of several ways to quantise it the first that is worth it, else the last.
+    def to_json(self) -> dict[str, Any]:
+        """JSON-able, without the content."""
+        measured = [each.to_json() for each in self.measured]
+        return {
+            "precision": self.precision,
+            "way": self.way,
+            "variants": measured,
+            "reasons": [*self.reasons],
+        }
 
-    Parameters
-    ----------
-    calibration : rows on which ranges of activations are measured, for convolutional networks.
-    tensorrt : see `eavctl.export.quantised.ways_of`.
+
+def convert(exported: Exported, wanted: Wanted) -> Converted:
+    """The form of a model that is asked for: of several ways the first that is worth it, else the last.
+
+    Int8 must be smaller and faster than float32 on this machine, without a loss; what is meant for other
+    processors, float16 and files for TensorRT, must be smaller without a loss (see
+    `eavctl.export.measured.objections`).
 
     Raises
     ------
     UsageError : calibration rows are needed, or the model has no weights to quantise.
+    DataError : a form that onnxruntime cannot compute.
     """
-    prepared = folded(exported.proto)
-    for way in ways_of(prepared, tensorrt=tensorrt):
-        found = _converted(exported, quantised(prepared, way, calibration), INT8, way.name)
+    for way, proto in _forms(exported.proto, wanted):
+        found = _converted(exported, proto, wanted, way)
         if not found.reasons:
             break
     return found
 
 
-def to_half(exported: Exported) -> Converted:
-    """The float16 form of a model, whose ``reasons`` are for a processor: it is meant for others."""
-    return _converted(exported, halved(exported.proto), FLOAT16, "weights and arithmetic")
+def _forms(proto: onnx.ModelProto, wanted: Wanted) -> Iterator[tuple[str, onnx.ModelProto]]:
+    """The graph converted in each way, and the names of the ways."""
+    if wanted.precision == FLOAT16:
+        yield "weights and arithmetic", halved(proto)
+        return
+    prepared = folded(proto)
+    for way in ways_of(prepared, tensorrt=wanted.tensorrt):
+        yield way.name, quantised(prepared, way, wanted.calibration)
 
 
-def _converted(exported: Exported, proto: onnx.ModelProto, precision: str, way: str) -> Converted:
-    """Measure a converted graph beside the float32 one; the file keeps what no machine changes."""
+def _converted(exported: Exported, proto: onnx.ModelProto, wanted: Wanted, way: str) -> Converted:
+    """Measure a converted graph beside the float32 one; its file keeps no times."""
+    graphs = {FLOAT32: exported.proto, wanted.precision: proto}
     with TemporaryDirectory() as folder:
         variants = [
-            written(Path(folder) / f"{name}.onnx", name, exported.content(graph, of))
-            for name, graph, of in ((NAME, exported.proto, FLOAT32), (precision, proto, precision))
+            written(Path(folder) / f"{precision}.onnx", precision, exported.content(graph, precision))
+            for precision, graph in graphs.items()
         ]
         measured = measure(variants, exported.x, exported.keys)
     change = measured[1].change._asdict()
-    content = exported.content(proto, precision, way=way, change=change)
-    return Converted(content, precision, way, measured, objections(*measured))
+    content = exported.content(proto, wanted.precision, way=way, change=change)
+    elsewhere = wanted.precision == FLOAT16 or wanted.tensorrt
+    return Converted(content, wanted.precision, way, measured, objections(*measured, elsewhere=elsewhere))
 
 
 def written(path: Path, name: str, content: bytes) -> Variant:

@@ -117,7 +117,12 @@ def quantised(proto: onnx.ModelProto, way: Way, rows: np.ndarray | Streams | Non
 def _quantise_dynamically(source: Path, target: Path) -> None:
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(source, target, op_types_to_quantize=list(MATRICES), weight_type=QuantType.QInt8)
+    quantize_dynamic(
+        source,
+        target,
+        op_types_to_quantize=list(MATRICES),
+        weight_type=QuantType.QInt8,
+    )
 
 
 def _quantise_statically(source: Path, target: Path, way: Way, calibration: Iterator[Feed]) -> None:

@@ -16,7 +16,7 @@ from eavctl.errors import UsageError
 from eavctl.export.folding import folded
 from eavctl.export.graph import to_proto
 from eavctl.export.measured import Measured, Variant, measure
-from eavctl.export.precision import FLOAT32, INT8, NAME, Exported, trained_on_note, written
+from eavctl.export.precision import FLOAT32, INT8, Exported, trained_on_note, written
 from eavctl.export.quantised import quantised, ways_of
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
@@ -132,7 +132,7 @@ def _exported(
     """The float32 graph and int8 in each way that fits the model, and a note on what is left out."""
     proto = to_proto(stored)
     exported = Exported(proto, {**stored.meta.json, "export": {}}, rows.x, rows.keys)
-    variants = [written(folder / "float32.onnx", NAME, exported.content(proto, FLOAT32))]
+    variants = [written(folder / "float32.onnx", "onnx", exported.content(proto, FLOAT32))]
     prepared = folded(proto)
     try:
         ways = ways_of(prepared)
