@@ -6,13 +6,14 @@ import contextlib
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eavctl import registry
 from eavctl.errors import DataError, UsageError
+from eavctl.export.inputs import Input, inputs_of
 from eavctl.export.modules import ColumnsGraph, FusionGraph, LinearLogits, NetworkGraph, SvmLogits
 
 if TYPE_CHECKING:
@@ -23,25 +24,6 @@ if TYPE_CHECKING:
 EXAMPLE_BATCH = 2  # a batch of one would be taken for a constant
 MOST_BYTES = 2**31 - 2**20  # of weights: a file of ONNX holds less than 2 GB
 BATCH = "batch"
-
-
-class Input(NamedTuple):
-    """One input of a graph.
-
-    Parameters
-    ----------
-    name : in the graph.
-    shape : of one row.
-    dtype : of its values.
-    free_axis : axis of a row of any length; None where all are fixed.
-    shortest : least length of that axis.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: torch.dtype = torch.float32
-    free_axis: int | None = None
-    shortest: int = 1
 
 
 def to_proto(model: Model) -> ModelProto:
@@ -65,60 +47,26 @@ def to_proto(model: Model) -> ModelProto:
     UsageError : a model of another kind, or one package of the extra ``export`` is missing.
     DataError : a network that cannot be exported, or of 2 GB or more.
     """
-    module, inputs, outputs = _parts(model)
+    inputs = inputs_of(model.meta)
+    module, outputs = _parts(model)
     n_bytes = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
     if n_bytes > MOST_BYTES:
         raise DataError(f"the network has {n_bytes / 2**30:.1f} GB of weights; an ONNX file holds 2 GB")
-    return _cleared(_traced(module, inputs, outputs), inputs)
+    return _cleared(_traced(module, inputs, outputs))
 
 
-def free_time(model: Model) -> bool:
-    """Whether an axis of an input of the graph, that of time, has a free length."""
-    return any(each.free_axis is not None for each in _inputs(model))
-
-
-def _parts(model: Model) -> tuple[nn.Module, list[Input], list[str]]:
-    """The module to trace, its inputs, and the names of its outputs."""
+def _parts(model: Model) -> tuple[nn.Module, list[str]]:
+    """The module to trace, and the names of its outputs."""
     kind, predictor = model.meta.kind, model.predictor
-    inputs = _inputs(model)
     if kind in LOGITS:
         module = ColumnsGraph(LOGITS[kind](predictor), predictor.calibration, model.novelty)
-        return module.eval(), inputs, ["proba", *(["distance"] if model.novelty is not None else [])]
-    networks, calibrations = predictor.members
+        return module.eval(), ["proba", *(["distance"] if model.novelty is not None else [])]
     if kind == "dnn":
-        return NetworkGraph(networks, calibrations).eval(), inputs, ["proba"]
-    return FusionGraph(networks, calibrations).eval(), inputs, ["proba", "weights"]
+        return NetworkGraph(*predictor.members).eval(), ["proba"]
+    return FusionGraph(*predictor.members).eval(), ["proba", "weights"]
 
 
 LOGITS = {"svm": SvmLogits, "linear": LinearLogits}
-
-
-def _inputs(model: Model) -> list[Input]:
-    """The inputs of a model's graph, without the mask of a fusion network.
-
-    Raises
-    ------
-    UsageError : a kind of model that takes no features.
-    """
-    kind = model.meta.kind
-    if kind in LOGITS:
-        return [Input("x", (len(model.predictor.mean),))]
-    if kind == "dnn":
-        own = model.predictor.to_meta()
-        return [_network_input("x", own["encoder"], own["shape"])]
-    if kind == "fusion":
-        streams = model.predictor.to_meta()["design"]["streams"]
-        return [_network_input(each["name"], each["encoder"], each["shape"]) for each in streams]
-    raise UsageError(
-        f"a model of kind {kind!r} fuses predictions, and has no features to be exported with: "
-        "export the models that it fuses"
-    )
-
-
-def _network_input(name: str, encoder: str, shape: Sequence[int]) -> Input:
-    facts = registry.get("encoders", encoder).facts
-    dtype = getattr(torch, facts.get("example_dtype", "float32"))
-    return Input(name, tuple(shape), dtype, facts.get("free_axis"), facts.get("shortest", 1))
 
 
 def _traced(module: nn.Module, inputs: Sequence[Input], outputs: Sequence[str]) -> ModelProto:
@@ -157,10 +105,10 @@ def _example(each: Input, number: int) -> tuple[Tensor, dict[int, Any]]:
     free = {0: torch.export.Dim(BATCH)}
     if each.free_axis is not None:
         free[each.free_axis + 1] = torch.export.Dim(f"time{number}", min=each.shortest)
-    return torch.zeros(EXAMPLE_BATCH, *each.shape, dtype=each.dtype), free
+    return torch.from_numpy(np.zeros((EXAMPLE_BATCH, *each.shape), each.dtype)), free
 
 
-def _cleared(proto: ModelProto, inputs: Sequence[Input]) -> ModelProto:
+def _cleared(proto: ModelProto) -> ModelProto:
     """A graph without the trace's paths and intermediate shapes, checked by ``onnx``.
 
     Raises
