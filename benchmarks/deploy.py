@@ -134,10 +134,10 @@ def forms(model: artifacts.Model, x: np.ndarray | Streams, folder: Path) -> list
     """
     proto = to_proto(model)
     exported = Exported(proto, {**model.meta.json, "export": {}}, x)
-    graphs = {FLOAT32: exported.content(proto, FLOAT32)}
+    graphs = {FLOAT32: exported.content(proto, {"precision": FLOAT32})}
     prepared = folded(proto)
     for way in ways_of(prepared):
-        graphs[way.name] = exported.content(quantised(prepared, way, x), INT8)
+        graphs[way.name] = exported.content(quantised(prepared, way, x), {"precision": INT8})
     found = [Variant("torch", "", model.predictor)]
     return found + [written(folder / f"{i}.onnx", *each) for i, each in enumerate(graphs.items())]
 

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_result, say, say_plan, warn
 from eavctl.cli.options import CalibrationTables, CheckTables, DryRun, Json
-from eavctl.evaluation import formatting
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from eavctl.export.measured import Measured
-
-TITLES = ("variant", "size", "load", "p50", "p95", "rows/s", "memory", "change", "decisions", "UAR")
+from eavctl.cli.variants import table
 
 
 @command(
@@ -58,30 +51,4 @@ def bench(
     if as_json:
         emit_result("bench", [], found.facts())
     else:
-        emit([f"{model}: {found.kind}, on {found.rows.what}", *table(found.variants)])
-
-
-def table(variants: Sequence[Measured]) -> list[str]:
-    """Lines of a table of variants, with aligned columns."""
-    rows = [TITLES, *(cells(each) for each in variants)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(f"{cell:<{n}}" for cell, n in zip(row, widths, strict=True)).rstrip() for row in rows]
-
-
-def cells(measured: Measured) -> tuple[str, ...]:
-    """One line of the table."""
-    from eavctl.export.measured import mb, ms
-
-    cost, change = measured.cost, measured.change
-    return (
-        measured.name,
-        mb(cost.n_bytes),
-        f"{cost.load_s:.2f} s",
-        ms(cost.p50_s),
-        ms(cost.p95_s),
-        "" if cost.rows_per_s is None else f"{cost.rows_per_s:.3g}",
-        "" if cost.peak_mb is None else f"{cost.peak_mb:.0f} MB",
-        f"{change.largest:.1g}",
-        f"{change.decisions} of {change.n_rows}",
-        "" if change.uar is None else formatting.score(change.uar),
-    )
+        emit([f"{model}: {found.kind}, on {found.rows.what}", *table(found.facts()["variants"])])

@@ -44,10 +44,14 @@ class Exported:
     x: np.ndarray | Streams
     keys: pd.DataFrame | None = None
 
-    def content(self, proto: onnx.ModelProto, precision: str, **facts: Any) -> bytes:
-        """The bytes of the model's file with another graph, of another precision."""
-        about = {**self.meta["export"], **facts, "precision": precision}
-        return serialise(proto, {**self.meta, "export": about})
+    @property
+    def about(self) -> dict[str, Any]:
+        """What the file says of the export."""
+        return dict(self.meta["export"])
+
+    def content(self, proto: onnx.ModelProto, about: Mapping[str, Any]) -> bytes:
+        """The bytes of the model's file with a graph of another precision, and what it says of the export."""
+        return serialise(proto, {**self.meta, "export": dict(about)})
 
 
 @dataclass(frozen=True)
@@ -72,32 +76,21 @@ class Converted(NamedTuple):
     Parameters
     ----------
     content : bytes of its file.
-    precision : of the file, ``float16`` or ``int8``.
-    way : how its weights were converted, for people.
+    about : what the file says of the export: its ``precision``, the ``way`` in which weights were converted,
+        and the ``change`` of the answers, without times, which differ from run to run.
     measured : the float32 form, and this one.
     reasons : why it is not worth its change of the answers; none if it is.
     """
 
     content: bytes
-    precision: str
-    way: str
+    about: Mapping[str, Any]
     measured: Sequence[Measured]
     reasons: Sequence[str]
 
-    @property
-    def told(self) -> str:
-        """The reasons in one text."""
-        return " and ".join(self.reasons)
-
     def to_json(self) -> dict[str, Any]:
         """JSON-able, without the content."""
-        measured = [each.to_json() for each in self.measured]
-        return {
-            "precision": self.precision,
-            "way": self.way,
-            "variants": measured,
-            "reasons": [*self.reasons],
-        }
+        own = {name: self.about[name] for name in ("precision", "way")}
+        return {**own, "variants": [e.to_json() for e in self.measured], "reasons": [*self.reasons]}
 
 
 def convert(exported: Exported, wanted: Wanted) -> Converted:
@@ -130,18 +123,19 @@ def _forms(proto: onnx.ModelProto, wanted: Wanted) -> Iterator[tuple[str, onnx.M
 
 
 def _converted(exported: Exported, proto: onnx.ModelProto, wanted: Wanted, way: str) -> Converted:
-    """Measure a converted graph beside the float32 one; its file keeps no times."""
-    graphs = {FLOAT32: exported.proto, wanted.precision: proto}
+    """Measure a converted graph beside the float32 one."""
+    about = {**exported.about, "precision": wanted.precision, "way": way}
+    contents = {
+        FLOAT32: exported.content(exported.proto, exported.about),
+        wanted.precision: exported.content(proto, about),
+    }
     with TemporaryDirectory() as folder:
-        variants = [
-            written(Path(folder) / f"{precision}.onnx", precision, exported.content(graph, precision))
-            for precision, graph in graphs.items()
-        ]
+        variants = [written(Path(folder) / f"{name}.onnx", name, each) for name, each in contents.items()]
         measured = measure(variants, exported.x, exported.keys)
-    change = measured[1].change._asdict()
-    content = exported.content(proto, wanted.precision, way=way, change=change)
+    about["change"] = measured[1].change._asdict()
     elsewhere = wanted.precision == FLOAT16 or wanted.tensorrt
-    return Converted(content, wanted.precision, way, measured, objections(*measured, elsewhere=elsewhere))
+    reasons = objections(*measured, elsewhere=elsewhere)
+    return Converted(exported.content(proto, about), about, measured, reasons)
 
 
 def written(path: Path, name: str, content: bytes) -> Variant:

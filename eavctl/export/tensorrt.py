@@ -16,14 +16,11 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
+from eavctl.classifiers.onnx_model import PRESENT
 from eavctl.errors import DataError, UsageError
-
-if TYPE_CHECKING:
-    import onnx
-
-    from eavctl.storage.metadata import ModelMeta
+from eavctl.export.inputs import Input, inputs_of
+from eavctl.storage.metadata import ModelMeta
 
 VERSIONS = (10, 11)
 TRTEXEC = "trtexec"
@@ -39,28 +36,27 @@ LONG_BANNER = 6  # digits from version 10 on
 Shape = tuple[tuple[int, ...], ...]  # of one input: the smallest, the optimal and the largest
 
 
-def shapes_of(meta: ModelMeta, graph: onnx.GraphProto) -> dict[str, Shape]:
+def shapes_of(meta: ModelMeta) -> dict[str, Shape]:
     """The shapes of each input of an exported model that an engine is built for.
 
-    Parameters
-    ----------
-    meta : of the model; the length of its window is the optimal one of a free time axis.
-    graph : names which axes are free.
+    Where time is free, the training's window is the optimal length.
     """
-    windows = [tuple(each.shape) or (len(each.columns or ()),) for each in meta.inputs]
-    if len(windows) > 1:
-        windows.append((len(windows),))  # `present`
-    return {
-        given.name: tuple(
-            (
-                batch,
-                *(round(length * n) if axis.dim_param else n for axis, n in zip(axes, window, strict=True)),
-            )
-            for batch, length in zip(BATCHES, LENGTHS, strict=True)
-        )
-        for given, window in zip(graph.input, windows, strict=True)
-        if (axes := given.type.tensor_type.shape.dim[1:]) is not None
+    inputs = inputs_of(meta)
+    shapes = {
+        each.name: tuple((batch, *_row(each, length)) for batch, length in zip(BATCHES, LENGTHS, strict=True))
+        for each in inputs
     }
+    if len(inputs) > 1:
+        shapes[PRESENT] = tuple((batch, len(inputs)) for batch in BATCHES)
+    return shapes
+
+
+def _row(each: Input, length: float) -> tuple[int, ...]:
+    """The shape of a row whose free axis is this many times as long as in the training."""
+    return tuple(
+        max(each.shortest, round(length * n)) if axis == each.free_axis else n
+        for axis, n in enumerate(each.shape)
+    )
 
 
 def command(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,9 @@ from eavctl.export.quantised import quantised, ways_of
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
 from eavctl.storage import artifacts
+
+if TYPE_CHECKING:
+    import onnx
 
 RUNTIMES = {"svm": "numpy", "linear": "numpy", "dnn": "torch", "fusion": "torch"}  # of model files
 
@@ -132,14 +135,17 @@ def _exported(
     """The float32 graph and int8 in each way that fits the model, and a note on what is left out."""
     proto = to_proto(stored)
     exported = Exported(proto, {**stored.meta.json, "export": {}}, rows.x, rows.keys)
-    variants = [written(folder / "float32.onnx", "onnx", exported.content(proto, FLOAT32))]
+
+    def form(name: str, graph: onnx.ModelProto, precision: str) -> Variant:
+        content = exported.content(graph, {"precision": precision})
+        return written(folder / f"{len(variants)}.onnx", name, content)
+
+    variants: list[Variant] = []
+    variants.append(form("onnx", proto, FLOAT32))
     prepared = folded(proto)
     try:
-        ways = ways_of(prepared)
-        for way in ways:
-            graph = quantised(prepared, way, calibration)
-            path = folder / f"int8-{len(variants)}.onnx"
-            variants.append(written(path, f"{INT8}, {way.name}", exported.content(graph, INT8)))
+        for way in ways_of(prepared):
+            variants.append(form(f"{INT8}, {way.name}", quantised(prepared, way, calibration), INT8))
     except UsageError as error:
         return variants, [f"left out: {error}"]
     return variants, []

@@ -125,7 +125,7 @@ def exported(model_meta):
 
 def test_files_are_measured_in_processes_of_their_own(exported, tmp_path):
     path = tmp_path / "m.onnx"
-    path.write_bytes(exported.content(exported.proto, "float32"))
+    path.write_bytes(exported.content(exported.proto, exported.about))
     variants = [Variant(name, path, artifacts.load(path).predictor) for name in ("one", "other")]
     one, other = measure(variants, exported.x, None)
     assert one.cost.n_bytes == path.stat().st_size
@@ -161,12 +161,12 @@ def test_depthwise_convolutions_stay_float32_where_that_is_worth_it(model_meta):
     x = np.random.default_rng(0).normal(size=(64, 4, 50)).astype(np.float32)
     exported = Exported(convolutional(spread=1e5), about(model_meta, [4, 50]), x)
     found = convert(exported, Wanted("int8", x))
-    assert "float32" in found.way
+    assert "float32" in found.about["way"]
     assert found.measured[1].change.decisions < 10
 
 
 def test_half_is_written_and_measured(model_meta):
     x = np.random.default_rng(0).normal(size=(64, 20, 12)).astype(np.float32)
     found = convert(Exported(recurrent(), about(model_meta, [20, 12]), x), Wanted("float16"))
-    assert found.precision == "float16"
+    assert found.about["precision"] == "float16"
     assert found.measured[1].change.largest < 0.01

@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from onnx import TensorProto, helper
 
 from eavctl.errors import DataError, UsageError
 from eavctl.export import tensorrt
@@ -49,30 +48,32 @@ def test_another_version_is_refused():
         tensorrt.command(9, "m", "e", SHAPES, "float32")
 
 
-def graph(*inputs):
-    infos = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs]
-    return helper.make_graph([], "graph", infos, [])
-
-
-def test_shapes_come_from_the_meta_and_free_axes_from_the_graph(model_meta):
-    meta = ModelMeta.from_json(model_meta("dnn", shape=[64, 300]), "m")
-    fixed = tensorrt.shapes_of(meta, graph(("x", ["batch", 64, 300])))
-    assert fixed == {"x": ((1, 64, 300), (8, 64, 300), (32, 64, 300))}
-    free = tensorrt.shapes_of(meta, graph(("x", ["batch", 64, "time"])))
-    assert free == SHAPES
-
-
-def test_columns_and_streams_have_shapes(model_meta):
-    columns = ModelMeta.from_json(model_meta("svm", columns=["a", "b", "c"]), "m")
-    found = tensorrt.shapes_of(columns, graph(("x", ["batch", 3])))
+def test_shapes_come_from_the_meta(model_meta):
+    columns = model_meta("svm", columns=["a", "b", "c"], model={})
+    found = tensorrt.shapes_of(ModelMeta.from_json(columns, "m"))
     assert found == {"x": ((1, 3), (8, 3), (32, 3))}
+    fixed = model_meta("dnn", shape=[30, 500], model={"encoder": "eegnet", "shape": [30, 500]})
+    found = tensorrt.shapes_of(ModelMeta.from_json(fixed, "m"))
+    assert found == {"x": ((1, 30, 500), (8, 30, 500), (32, 30, 500))}
+
+
+def test_a_free_time_axis_has_a_range(model_meta):
+    free = model_meta("dnn", shape=[64, 300], model={"encoder": "cnn-lstm", "shape": [64, 300]})
+    least, best, most = tensorrt.shapes_of(ModelMeta.from_json(free, "m"))["x"]
+    assert (best, most[:2]) == ((8, 64, 300), (32, 64))
+    assert least[2] < 300 < most[2]
+
+
+def test_streams_have_shapes_and_a_mask(model_meta):
     known = {"features": "f", "features_version": 1, "settings": {}, "features_hash": ""}
-    streams = [{**known, "name": n, "modality": n, "shape": [2, 5]} for n in ("audio", "eeg")]
-    fusion = ModelMeta.from_json(model_meta("fusion") | {"streams": streams}, "m")
-    inputs = [("audio", ["batch", 2, 5]), ("eeg", ["batch", 2, 5]), ("present", ["batch", 2])]
-    found = tensorrt.shapes_of(fusion, graph(*inputs))
+    names = {"eeg": "eegnet", "audio": "cnn-lstm"}
+    design = [{"name": n, "encoder": e, "shape": [6, 96]} for n, e in names.items()]
+    streams = [{**known, "name": n, "modality": n} for n in names]
+    parts = {"streams": streams, "model": {"design": {"streams": design}}}
+    found = tensorrt.shapes_of(ModelMeta.from_json(model_meta("fusion") | parts, "m"))
+    assert list(found) == ["eeg", "audio", "present"]
     assert found["present"] == ((1, 2), (8, 2), (32, 2))
-    assert found["eeg"][2] == (32, 2, 5)
+    assert found["eeg"][2] == (32, 6, 96)
 
 
 @pytest.fixture
