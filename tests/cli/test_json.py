@@ -25,6 +25,7 @@ LINES = {
         "model", "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
+    "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
 }  # fmt: skip
 
