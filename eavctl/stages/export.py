@@ -9,15 +9,36 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from eavctl.errors import DataError, UsageError
+from eavctl.export import tensorrt
 from eavctl.export.inputs import inputs_of
+from eavctl.export.precision import FLOAT32, Converted, Wanted, convert, trained_on_note
+from eavctl.export.precision import Exported as ExportedModel
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
 from eavctl.storage import artifacts, files, onnx_files
 from eavctl.storage.artifacts import Model
 from eavctl.storage.ownership import Output, guard
 
-SAFETENSORS = ".safetensors"
+SAFETENSORS, ENGINE = ".safetensors", ".engine"
 PACKAGES = ("onnx", "onnxruntime", "torch")  # whose versions the file names
+
+
+class Form(NamedTuple):
+    """The form of an exported model.
+
+    Parameters
+    ----------
+    precision : ``float32``, ``float16`` or ``int8``.
+    calibrate : feature tables, one a stream, on which int8 of convolutional networks is calibrated.
+    tensorrt : major version of TensorRT to build an engine with; None for no engine.
+    """
+
+    precision: str = FLOAT32
+    calibrate: Sequence[str | os.PathLike[str]] = ()
+    tensorrt: int | None = None
+
+
+AS_IT_IS = Form()
 
 
 class Planned(NamedTuple):
@@ -43,12 +64,19 @@ class Exported(NamedTuple):
     model, kind : as in `Planned`.
     size : bytes of the file.
     export : what the file says of the export; None of weights.
+    converted : the form of another precision that was asked for, written or not, as
+        `eavctl.export.precision.Converted.to_json` gives it; None where none was.
+    engine : the TensorRT command, and whether it was run here; None where none was asked for.
+    notes : sentences on what was declined, overridden or left out.
     """
 
     model: str
     kind: str
     size: int
     export: dict[str, Any] | None
+    converted: dict[str, Any] | None = None
+    engine: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def export(
@@ -56,6 +84,7 @@ def export(
     out: str | os.PathLike[str],
     *,
     check: Sequence[str | os.PathLike[str]] = (),
+    form: Form = AS_IT_IS,
     force: bool = False,
 ) -> Exported:
     """Write a model as an ONNX graph from features to calibrated probabilities, once it is checked.
@@ -66,7 +95,9 @@ def export(
     out : file to write: .onnx, or .safetensors for the weights of a network.
     check : feature tables, one a stream, whose rows the exported model must judge like the original (see
         `eavctl.export.check.check`); by default 256 rows are made up.
-    force : overwrite a file that eavctl did not write.
+    form : precision of the file, which stays float32 where int8 or float16 is not worth its change of the
+        answers (see `eavctl.export.precision.convert`), and TensorRT.
+    force : overwrite a file that eavctl did not write, and write the precision that was asked for anyway.
 
     Raises
     ------
@@ -76,16 +107,27 @@ def export(
     UsageError : a model that takes no features, or is exported already; or an output that must not be
         overwritten, or of another ending.
     """
-    stored, rows = _prepared(model, out, check, force)
+    stored, rows = _prepared(model, out, check, form, force)
     kind = stored.meta.kind
     if rows is None:
         from eavctl.export.weights_file import write_safetensors
 
         write_safetensors(stored, out)
         return Exported(str(model), kind, _size(out), None)
-    content, about = exported_bytes(stored, rows)
+    calibration = check_rows(stored, form.calibrate, name=model).x if form.calibrate else None
+    float32 = exported_in_float32(stored, rows)
+    content, about, converted = float32.content(float32.proto, float32.about), float32.about, None
+    notes = [note] if (note := trained_on_note(stored.meta, rows.keys)) else []
+    if form.precision != FLOAT32:
+        converted = convert(float32, Wanted(form.precision, calibration, form.tensorrt is not None))
+        if converted.reasons:
+            notes.append(_told(converted, force))
+        if force or not converted.reasons:
+            content, about = converted.content, dict(converted.about)
     files.write_bytes(out, content)
-    return Exported(str(model), kind, len(content), about)
+    engine = _engine(out, stored, about["precision"], form.tensorrt) if form.tensorrt else None
+    told = converted and converted.to_json()
+    return Exported(str(model), kind, len(content), about, told, engine, tuple(notes))
 
 
 def plan(
@@ -93,6 +135,7 @@ def plan(
     out: str | os.PathLike[str],
     *,
     check: Sequence[str | os.PathLike[str]] = (),
+    form: Form = AS_IT_IS,
     force: bool = False,
 ) -> Planned:
     """What `export` would do with the same parameters; nothing is traced or written.
@@ -101,12 +144,12 @@ def plan(
     ------
     DataError, SettingsError, UsageError : where `export` raises them before it traces the model.
     """
-    stored, rows = _prepared(model, out, check, force)
+    stored, rows = _prepared(model, out, check, form, force)
     return Planned(str(model), stored.meta.kind, rows)
 
 
-def exported_bytes(stored: Model, rows: CheckRows) -> tuple[bytes, dict[str, Any]]:
-    """The content of an ONNX file whose answers were checked on rows, and what it says of the export.
+def exported_in_float32(stored: Model, rows: CheckRows) -> ExportedModel:
+    """The ONNX form of a model, whose answers were checked on rows.
 
     Raises
     ------
@@ -127,13 +170,34 @@ def exported_bytes(stored: Model, rows: CheckRows) -> tuple[bytes, dict[str, Any
     }
     unchecked = onnx_files.serialise(proto, {**stored.meta.json, "export": about})
     about["check"] = check(stored, OnnxModel.from_bytes(unchecked, stored.meta.json), rows)
-    return onnx_files.serialise(proto, {**stored.meta.json, "export": about}), about
+    return ExportedModel(proto, {**stored.meta.json, "export": about}, rows.x, rows.keys)
+
+
+def _told(converted: Converted, force: bool) -> str:
+    """A sentence on a form that is not worth its change of the answers."""
+    done = "written all the same, with --force" if force else "the file stays float32; --force overrides this"
+    about = converted.about
+    return f"{about['precision']} ({about['way']}): {' and '.join(converted.reasons)}: {done}"
+
+
+def _engine(out: str | os.PathLike[str], stored: Model, precision: str, version: int) -> dict[str, Any]:
+    """Build a TensorRT engine where TensorRT is installed, and say by which command."""
+    words = tensorrt.command(version, out, _engine_file(out), tensorrt.shapes_of(stored.meta), precision)
+    is_installed = tensorrt.check_version(version)
+    if is_installed:
+        tensorrt.build(words)
+    return {"version": version, "command": words, "built": is_installed}
+
+
+def _engine_file(out: str | os.PathLike[str]) -> Path:
+    return Path(out).with_suffix(ENGINE)
 
 
 def _prepared(
     model: str | os.PathLike[str],
     out: str | os.PathLike[str],
     check: Sequence[str | os.PathLike[str]],
+    form: Form,
     force: bool,
 ) -> tuple[Model, CheckRows | None]:
     """The model, and the rows to check on; None where weights alone are written."""
@@ -141,13 +205,17 @@ def _prepared(
     is_weights = Path(out).suffix == SAFETENSORS
     if not is_weights and Path(out).suffix != ".onnx":
         raise UsageError(f"{out}: name the output .onnx, or .safetensors for the weights of a network")
-    guard([Output(out, "weights" if is_weights else "model")], [path, *check], force=force)
+    if form.tensorrt is not None:
+        tensorrt.check_version(form.tensorrt)
+        if _engine_file(out).exists() and not force:
+            raise UsageError(f"{_engine_file(out)}: exists; use --force to overwrite it")
+    guard([Output(out, "weights" if is_weights else "model")], [path, *check, *form.calibrate], force=force)
     stored = artifacts.load(path)
     if stored.meta.export:
         raise UsageError(f"{model}: is an exported model already; name the model that it was exported from")
     if is_weights:
-        if check:
-            raise UsageError("--check is for .onnx files; weights are written as they are")
+        if check or form != AS_IT_IS:
+            raise UsageError("weights are written as they are: only .onnx files are checked or converted")
         if stored.meta.kind not in artifacts.TORCH_KINDS:
             raise UsageError(
                 f"{out}: holds weights of networks (.pt); {model} is of kind {stored.meta.kind!r}"

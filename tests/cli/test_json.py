@@ -26,6 +26,7 @@ LINES = {
         "model", "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
+    "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
 }  # fmt: skip
