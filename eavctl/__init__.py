@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from eavctl.extraction.recipe import Recipe as Recipe
     from eavctl.live.settings import LiveSettings as LiveSettings
     from eavctl.predicting.predictor import Predictor as Predictor
+    from eavctl.stages.bench import bench as bench
+    from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
     from eavctl.stages.live import open_live as open_live
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from eavctl.stages.train_fusion import train_fusion as train_fusion
     from eavctl.stages.train_linear import train_linear as train_linear
     from eavctl.stages.train_svm import train_svm as train_svm
+    from eavctl.stages.tune import TuningChoice as TuningChoice
+    from eavctl.stages.tune import tune as tune
     from eavctl.stages.zero_shot import zero_shot as zero_shot
     from eavctl.storage.tables import read_features as read_features
     from eavctl.storage.tables import read_predictions as read_predictions
@@ -47,7 +51,10 @@ _HOMES = {
     "Recipe": "extraction.recipe",
     "SvmFitter": "training.svm_fitter",
     "TrainSettings": "classifiers.training_loop",
+    "TuningChoice": "stages.tune",
+    "bench": "stages.bench",
     "cross_validate": "training.cross_validation",
+    "export_model": "stages.export",
     "extract": "stages.extract",
     "fuse": "stages.fuse",
     "make_report": "stages.report",
@@ -61,6 +68,7 @@ _HOMES = {
     "train_fusion": "stages.train_fusion",
     "train_linear": "stages.train_linear",
     "train_svm": "stages.train_svm",
+    "tune": "stages.tune",
     "zero_shot": "stages.zero_shot",
 }
 

@@ -92,7 +92,7 @@ def export(
             facts = {"model": planned.model, "kind": planned.kind}
             emit_result("export", [out], facts, dry_run=True)
         return
-    exported = stage.export(model, out, **options)
+    exported = stage.export_model(model, out, **options)
     if about := exported.export:
         found = about["check"]
         change = found["largest_change"]["proba"]

@@ -79,7 +79,7 @@ class Exported(NamedTuple):
     notes: tuple[str, ...] = ()
 
 
-def export(
+def export_model(
     model: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
@@ -138,11 +138,11 @@ def plan(
     form: Form = AS_IT_IS,
     force: bool = False,
 ) -> Planned:
-    """What `export` would do with the same parameters; nothing is traced or written.
+    """What `export_model` would do with the same parameters; nothing is traced or written.
 
     Raises
     ------
-    DataError, SettingsError, UsageError : where `export` raises them before it traces the model.
+    DataError, SettingsError, UsageError : where `export_model` raises them before it traces the model.
     """
     stored, rows = _prepared(model, out, check, form, force)
     return Planned(str(model), stored.meta.kind, rows)

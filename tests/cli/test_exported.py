@@ -13,7 +13,7 @@ from test_predict_fusion import RECIPES, save_fusion
 from eavctl.cli import start
 from eavctl.serving.answers import Answers
 from eavctl.serving.messages import Message
-from eavctl.stages.export import export
+from eavctl.stages.export import export_model
 from eavctl.storage import tables
 from eavctl.synthetic.twin import synth_eav
 
@@ -35,7 +35,9 @@ def models(made, tmp_path_factory):
         os.chdir(before)
     (folder / "svm.joblib").write_bytes((made / "seed33.joblib").read_bytes())
     for name in ("net.pt", "svm.joblib"):
-        export(folder / name, folder / f"{name.partition('.')[0]}.onnx", check=[made / "seed33.parquet"])
+        export_model(
+            folder / name, folder / f"{name.partition('.')[0]}.onnx", check=[made / "seed33.parquet"]
+        )
     return folder
 
 
@@ -46,7 +48,7 @@ def fusion(tmp_path_factory):
     synth_eav(folder / "twin", subjects=1, trials=10, seconds=2.0)
     recipes = {name: RECIPES[name] for name in ("eeg", "audio")}
     save_fusion(folder / "m.pt", recipes, biases=[[0.3, 0.0, -0.2]], priors=[0.5, 0.3, 0.2])
-    export(folder / "m.pt", folder / "m.onnx")
+    export_model(folder / "m.pt", folder / "m.onnx")
     return folder
 
 
