@@ -33,7 +33,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 
 # --- demo: synth to report --------------------------------------------------------------------------------
 
-demo: $(DEMO)/report.html $(DEMO)/analysis.png
+demo: $(DEMO)/report.html $(DEMO)/analysis.png $(DEMO)/onnx_preds.parquet
 	@echo "look at $(DEMO)/report.html"
 
 $(DEMO)/dataset/done: $(VENV)/installed
@@ -61,6 +61,12 @@ $(DEMO)/report.html: $(DEMO)/svm_preds.parquet $(DEMO)/dnn_preds.parquet $(DEMO)
 
 $(DEMO)/analysis.png: $(DEMO)/svm.joblib
 	$(BIN)/eavctl predict $(DEMO)/dataset/angry/angry_sample_1.wav --model $< --plot $@
+
+$(DEMO)/dnn.onnx: $(DEMO)/dnn.pt $(DEMO)/logmel.parquet
+	$(BIN)/eavctl export $< -o $@ --check $(DEMO)/logmel.parquet
+
+$(DEMO)/onnx_preds.parquet: $(DEMO)/dnn.onnx
+	$(BIN)/eavctl predict $(DEMO)/dataset/angry --model $< -o $@
 
 # --- EEG, sound and video: four extracts, five trainings, one fuse, one report -----------------------------
 
