@@ -283,8 +283,12 @@ class _Request:
         data = read_training_set(self.tables, **self.reading)
         if not features:
             return self._prepared(data, method, space, None)
-        if on_clip is None and not all(file.is_file() for file in features.files(space)):
-            return replace(self._prepared(data, method, space, None), force=True)
+        features.check(data)
+        if not all(file.is_file() for file in features.files(space)):
+            prepared = replace(self._prepared(data, method, space, None), force=True)
+            if on_clip is None:
+                return prepared
+            prepared.plan()  # what it refuses is refused before the extraction
         if on_clip is not None:
             features.extract(space, on_clip)
         data, variants = features.joined(data, space, lambda file: read_training_set(file, **self.reading))
@@ -297,30 +301,31 @@ class _Request:
         space: Space,
         variants: Variants | None,
     ) -> _Prepared:
-        from eavctl.training.tuning import storages  # imports Optuna
-
         fixed = {name: each.value for name, each in space.items() if isinstance(each, Fixed)}
         method = replace(method, default=method.with_values(fixed))  # what is fixed is not tuned, but chosen
-        storage = self._storage()
-        storages.check(storage)
-        fitter = TuningFitter(method, space, 0, self.evaluation.seed, storage, variants=variants)
+        fitter = TuningFitter(method, space, 0, self.evaluation.seed, self._storage(), variants=variants)
         identity = training.identity(data.facts, fitter, self.evaluation)  # more trials continue the studies
         fitter = replace(fitter, n_trials=self.choice.trials, identity=identity)
         return _Prepared(data, self.targets, fitter, self.evaluation, self.force)
 
     def _storage(self) -> str:
-        """The storage of the studies.
+        """The storage of the studies, which can be used.
 
         Raises
         ------
-        UsageError : it is also an output, or the default is beside a stream.
+        UsageError : it is also an output, the default is beside a stream, or as `storages.check`.
+        DataError : as `storages.check`.
         """
+        from eavctl.training.tuning import storages  # imports Optuna
+
         storage = self.choice.storage
         if storage is None:
             if files.is_stream(self.targets.place):
                 raise UsageError("the model goes to a stream: name a file for the studies with --storage")
-            return f"{os.fspath(self.targets.place)}{STUDIES}"
-        if os.path.realpath(storage) in map(os.path.realpath, self.targets.files):
+            storage = f"{os.fspath(self.targets.place)}{STUDIES}"
+        storages.check(storage)
+        file = storages.file_of(storage)
+        if file and os.path.realpath(file) in map(os.path.realpath, self.targets.files):
             raise UsageError(f"{storage}: both an output and the --storage of the studies; name another file")
         return storage
 

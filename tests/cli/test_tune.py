@@ -1,6 +1,7 @@
 """``eavctl tune`` as a command: what it prints, keeps and continues, of tables, features and fusions."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -71,6 +72,20 @@ def test_features_take_recordings_and_values(run, made, line):
     run("extract", made / "dataset", "--features", "logmel", "-o", "f.parquet")
     result = run("tune", "f.parquet", "-o", "m.pt", *line.format(made=made).split(), "-n")
     assert result.code == 2, result.err
+
+
+@pytest.mark.parametrize("words", [("--protocol", "lodo"), ("--recordings", "part")])
+def test_features_are_not_extracted_for_what_cannot_be_tuned(run, made, words):
+    shutil.copytree(made / "dataset/sad", "part/sad")
+    shutil.copytree(made / "dataset/happy", "part/happy")
+    run("extract", made / "dataset", "--features", "logmel", "-o", "f.parquet")
+    before = sorted(Path().iterdir())
+    words = ("--recordings", made / "dataset", "--space", "features.n_mels=40,64", *words)
+    for more in ((), ("-n",)):
+        result = run("tune", "f.parquet", "-o", "m.pt", *words, *more)
+        assert result.code == 3, result.err
+        assert len(result.err.splitlines()) <= 2
+        assert sorted(Path().iterdir()) == before
 
 
 def test_a_fusion_is_tuned_with_its_streams(run, made):

@@ -68,6 +68,7 @@ def test_two_that_are_started_at_once_share_the_trials_and_both_end_well(run, li
         (["-o", "m.joblib", "--storage", "-"], 2),
         (["-o", "m.joblib", "--storage", "m.joblib"], 2),
         (["-o", "m.joblib", "--predictions", "p.parquet", "--storage", "./p.parquet"], 2),
+        (["-o", "m.joblib", "--storage", "sqlite:///m.joblib"], 2),
         (["-o", "-"], 2),
     ],
 )

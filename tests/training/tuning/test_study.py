@@ -330,6 +330,8 @@ def test_a_damaged_journal_is_an_error_that_names_it(tmp_path, junk):
         ("-", UsageError),
         ("/dev/null", UsageError),
         ("nosuch://study", UsageError),
+        ("sqlite://", UsageError),
+        ("sqlite:///:memory:", UsageError),
         ("http://a b:c", UsageError),
         ("postgresql+nosuch://me:secret@host/db", UsageError),
     ],
