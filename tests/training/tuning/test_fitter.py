@@ -151,7 +151,7 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         targets = Targets(folder / "m.joblib", folder / "p.parquet")
-        tuned(noise(), tuning(svm_method(SvmFitter()), folder, trials=2), targets, folds=2)
+        tuned(apart(), tuning(svm_method(SvmFitter()), folder, trials=2), targets, folds=2)
         files.append([Path(each).read_bytes() for each in targets.files])
     assert files[0] == files[1]
 
