@@ -115,7 +115,7 @@ class TuningFitter:
             n_trained = [*(len(split.train) for split in plan.folds), len(rows)]
             n_rows = int((1 - 1 / N_FOLDS) * sum(n_trained) / n_studies)  # of an inner fold, on average
             minutes = n_fits * self.method.seconds(n_rows, self.default_rows(rows).table.shape[1]) / 60
-            text += f", {minutes:.0f} minutes at least" if minutes >= 1 else ""
+            text += f", {minutes:.0f} minutes at least if none is pruned" if minutes >= 1 else ""
         warnings.warn(text, CostWarning, stacklevel=2)
 
     def with_checkpoints(self, path: Path) -> TuningFitter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,10 +11,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eavctl.classifiers import svm_cost
 from eavctl.classifiers.training_loop import TrainSettings
-from eavctl.errors import DataError
+from eavctl.errors import CostWarning, DataError
 from eavctl.storage import artifacts
-from eavctl.storage.tables import key_frame
+from eavctl.storage.tables import key_frame, read_predictions
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
 from eavctl.training.dnn_fitter import DnnFitter
@@ -124,6 +126,33 @@ def test_with_noise_the_outer_interval_holds_chance_and_the_inner_best_lies_abov
     assert found["versus"]["second"] == pytest.approx(found["defaults"]["value"])
     assert [each["fold"] for each in found["folds"]] == [1, 2, 3, 4]
     assert all(each["n_trials"] == 8 for each in found["folds"])
+
+
+def test_the_inner_score_weights_folds_by_the_rows_that_they_test(tmp_path):
+    rng = np.random.default_rng(3)
+    found = data(rng.normal(size=(40, 2)), np.array(["calm", "sad"])[np.arange(40) // 5 % 2], n_people=5)
+    targets = Targets(None, tmp_path / "p.parquet")
+    tuning_meta = tuned(found, tuning(projection(), tmp_path, trials=2), targets, folds=2)["tuning"]
+    tested = Counter(read_predictions(tmp_path / "p.parquet").keys["fold"])
+    assert len(set(tested.values())) == 2  # two people, and three
+    inner = [each["inner"] for each in tuning_meta["folds"]]
+    weights = [tested[each["fold"]] for each in tuning_meta["folds"]]
+    assert tuning_meta["inner"] == pytest.approx(np.average(inner, weights=weights))
+    assert tuning_meta["optimism"] == pytest.approx(tuning_meta["inner"] - tuning_meta["outer"]["value"])
+
+
+def test_many_fits_are_announced_with_their_number_and_the_least_time(tmp_path):
+    found = noise(n_columns=3)
+    plan = plan_folds(found.rows, Evaluation(folds=5))
+    method = svm_method(SvmFitter())
+    for seconds, minutes in ((0.01, ""), (1.0, "20 ")):
+        slow = replace(method, seconds=lambda n_rows, n_columns, each=seconds: each)
+        with pytest.warns(CostWarning, match=f"1,200.*{minutes}"):
+            tuning(slow, tmp_path, trials=50).announce(found.rows, plan)
+    assert svm_cost.least_seconds(2000, 10) > svm_cost.least_seconds(1000, 10) > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuning(method, tmp_path, trials=2).announce(found.rows, plan)
 
 
 def test_settings_are_found_where_the_defaults_are_bad(tmp_path):
