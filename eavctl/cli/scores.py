@@ -117,12 +117,11 @@ def tuning_lines(tuning: Mapping[str, Any]) -> list[str]:
 
 def tuning_verdict(versus: Mapping[str, Any]) -> str:
     """Whether tuned settings are better than the defaults, in one line."""
-    relation = "better" if versus["better"] else "worse" if versus["worse"] else "not surely better"
     difference = versus["difference"]
     tuned, defaults = (formatting.number(versus[each]) for each in ("first", "second"))
     why = f" ({formatting.no_interval(versus)})" if difference["low"] is None else ""
     return (
-        f"tuned {tuned}, defaults {defaults}: {relation}; "
+        f"tuned {tuned}, defaults {defaults}: {formatting.relation(versus)}; "
         f"difference {formatting.difference(difference)}{why}, {formatting.p_value(versus)}"
     )
 

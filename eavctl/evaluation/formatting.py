@@ -80,6 +80,11 @@ def reasons(entries: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> l
     return list(dict.fromkeys(no_interval(scores) for scores, entry in entries if entry["low"] is None))
 
 
+def relation(comparison: Mapping[str, Any]) -> str:
+    """Whether the first of two models is better; see `eavctl.evaluation.summary.compare`."""
+    return "better" if comparison["better"] else "worse" if comparison["worse"] else "not surely better"
+
+
 def p_value(comparison: Mapping[str, Any]) -> str:
     """Format the p value, with the number of comparisons that it is corrected for if there are several."""
     p, n_compared = comparison["p_value"], comparison.get("n_compared", 1)

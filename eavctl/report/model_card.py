@@ -55,6 +55,7 @@ def model_card(meta: ModelMeta, file: str | os.PathLike[str], packaged: Mapping[
     sections = (
         ("Training data", card.training_data()),
         ("Scores", card.scores()),
+        ("Tuning", card.tuning()),
         ("With every subset of the inputs", card.subsets()),
         ("Calibration and confidence", card.confidence()),
         ("Limits", card.limits()),
@@ -226,6 +227,31 @@ class _Card:
             over = self.found["over_datasets"]["uar"]
             rows.append([f"mean of {len(entries)}", formatting.score(over), "", ""])
         return table(["data set", "UAR", "macro F1", "accuracy"], rows)
+
+    def tuning(self) -> Lines:
+        """How settings were chosen, and what that is worth on held-out rows."""
+        found = self.json.get("tuning")
+        if not found:
+            return []
+        versus, chosen = found["versus"], (found["all_rows"] or {}).get("chosen", {})
+        difference, judged = formatting.difference(versus["difference"]), formatting.relation(versus)
+        rows = [
+            ["best inner score, mean over the folds", formatting.number(found["inner"])],
+            ["held-out rows", formatting.score(found["outer"])],
+            ["optimism, the difference of both", formatting.signed(found["optimism"])],
+            ["default settings, on the same rows", formatting.score(found["defaults"])],
+            ["tuned minus default", f"{difference}, {judged}, {formatting.p_value(versus)}"],
+        ]
+        settings = [
+            [text(name), text(span), _value(chosen.get(name, ""))] for name, span in found["space"].items()
+        ]
+        return [
+            f"Settings of {code(found['method'])} were chosen in {found['trials']} trials a fold, on inner "
+            "folds of the training rows alone. The score on held-out rows is that of the whole procedure.",
+            "",
+            *table(["", "UAR"], rows),
+            *table(["setting", "range", "chosen on all rows"], settings),
+        ]
 
     def subsets(self) -> Lines:
         """Scores of a fusion with every subset of its inputs."""

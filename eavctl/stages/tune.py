@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import time
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from eavctl import registry
 from eavctl.encoders.choice import default_encoder
-from eavctl.errors import BusyError, UsageError
+from eavctl.errors import BusyError, CostWarning, UsageError
 from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
 from eavctl.stages.tune_features import FeatureTuning, names_of_features
@@ -31,7 +32,7 @@ from eavctl.training.tuning.fitter import TuningFitter
 from eavctl.training.tuning.method import Method, linear_method, svm_method
 from eavctl.training.tuning.ranges import Fixed, Space
 from eavctl.training.tuning.space import searched
-from eavctl.training.tuning.variants import Variants, rows_of
+from eavctl.training.tuning.variants import Variants
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
@@ -102,7 +103,7 @@ def tune(
     normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
     jobs : processes of svm and linear; the result does not depend on it.
     force : overwrite files that eavctl did not write, and fit even if up to date; studies are kept.
-    on_fold : called with the number of studies and fits done, of all, and what comes next.
+    on_fold : called with the number of trials and fits done, of all, and what comes next.
 
     Returns
     -------
@@ -132,19 +133,20 @@ def tune(
     if planned.up_to_date:
         return prepared.train([], on_fold)
     n_folds = len(planned.plan.folds)
-    n_steps = 3 * n_folds + 2  # studies and fits of the folds and of all rows, and fits of the defaults
+    n_trials = (n_folds + 1) * prepared.fitter.n_trials
+    n_steps = n_trials + 2 * n_folds + 1  # fits of the defaults, and of the folds and of all rows
 
     def after(n_done: int) -> Tick:
         return lambda done, _, note: on_fold(n_done + done, n_steps, note)
 
     prepared.fitter.search_all(prepared.data.rows, planned.plan, after(0))
-    defaults = prepared.defaults(planned.plan, after(n_folds + 1))
+    defaults = prepared.defaults(planned.plan, after(n_trials))
     while True:
         try:
             observers = [*prepared.observers(), TuningFindings(prepared.fitter, defaults)]
-            return prepared.train(observers, after(2 * n_folds + 1))
+            return prepared.train(observers, after(n_trials + n_folds))
         except BusyError:  # a process that shared the trials: its files will be up to date
-            on_fold(2 * n_folds + 1, n_steps, "another process is writing the model")
+            on_fold(n_trials + n_folds, n_steps, "another process is writing the model")
             time.sleep(WAIT_S)
 
 
@@ -191,19 +193,22 @@ class _Prepared:
     observers: Callable[[], list[FoldObserver]] = list
 
     def plan(self) -> Planned:
-        """The splits, once everything has been checked."""
-        return training.plan(self.data, self.targets, self.fitter, self.evaluation, force=self.force)
+        """The splits, once everything has been checked; the cost is announced unless all is up to date."""
+        planned = training.plan(self.data, self.targets, self.fitter, self.evaluation, force=self.force)
+        if not planned.up_to_date:
+            self.fitter.announce(self.data.rows, planned.plan)
+        return planned
 
     def defaults(self, plan: Plan, on_fold: Tick) -> PredictionTable:
         """Out-of-fold predictions with default settings."""
-        data = self.data
-        if self.fitter.variants:
-            data = replace(data, rows=rows_of(data.rows, 0))
+        data = replace(self.data, rows=self.fitter.default_rows(self.data.rows))
 
         def note(done: int, of: int, text: str) -> None:
             on_fold(done, of, f"defaults, {text}")
 
-        return training.validated(data, self.fitter.method.default, plan, note).predictions
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CostWarning)  # the cost of all fits has been announced
+            return training.validated(data, self.fitter.method.default, plan, note).predictions
 
     def train(self, observers: Sequence[FoldObserver], on_fold: Tick) -> Trained:
         """Fit with the settings that the studies have found, or find."""
@@ -278,8 +283,12 @@ class _Request:
         data = read_training_set(self.tables, **self.reading)
         if not features:
             return self._prepared(data, method, space, None)
-        if on_clip is None and not all(file.is_file() for file in features.files(space)):
-            return replace(self._prepared(data, method, space, None), force=True)
+        features.check(data)
+        if not all(file.is_file() for file in features.files(space)):
+            prepared = replace(self._prepared(data, method, space, None), force=True)
+            if on_clip is None:
+                return prepared
+            prepared.plan()  # what it refuses is refused before the extraction
         if on_clip is not None:
             features.extract(space, on_clip)
         data, variants = features.joined(data, space, lambda file: read_training_set(file, **self.reading))
@@ -292,30 +301,31 @@ class _Request:
         space: Space,
         variants: Variants | None,
     ) -> _Prepared:
-        from eavctl.training.tuning import storages  # imports Optuna
-
         fixed = {name: each.value for name, each in space.items() if isinstance(each, Fixed)}
         method = replace(method, default=method.with_values(fixed))  # what is fixed is not tuned, but chosen
-        storage = self._storage()
-        storages.check(storage)
-        fitter = TuningFitter(method, space, 0, self.evaluation.seed, storage, variants=variants)
+        fitter = TuningFitter(method, space, 0, self.evaluation.seed, self._storage(), variants=variants)
         identity = training.identity(data.facts, fitter, self.evaluation)  # more trials continue the studies
         fitter = replace(fitter, n_trials=self.choice.trials, identity=identity)
         return _Prepared(data, self.targets, fitter, self.evaluation, self.force)
 
     def _storage(self) -> str:
-        """The storage of the studies.
+        """The storage of the studies, which can be used.
 
         Raises
         ------
-        UsageError : it is also an output, or the default is beside a stream.
+        UsageError : it is also an output, the default is beside a stream, or as `storages.check`.
+        DataError : as `storages.check`.
         """
+        from eavctl.training.tuning import storages  # imports Optuna
+
         storage = self.choice.storage
         if storage is None:
             if files.is_stream(self.targets.place):
                 raise UsageError("the model goes to a stream: name a file for the studies with --storage")
-            return f"{os.fspath(self.targets.place)}{STUDIES}"
-        if os.path.realpath(storage) in map(os.path.realpath, self.targets.files):
+            storage = f"{os.fspath(self.targets.place)}{STUDIES}"
+        storages.check(storage)
+        file = storages.file_of(storage)
+        if file and os.path.realpath(file) in map(os.path.realpath, self.targets.files):
             raise UsageError(f"{storage}: both an output and the --storage of the studies; name another file")
         return storage
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from eavctl import registry
 from eavctl.datasets.choice import Choice as Selection
-from eavctl.errors import UsageError
-from eavctl.extraction.recipe import Recipe
+from eavctl.errors import DataError, UsageError
+from eavctl.extraction.recipe import Recipe, noting
 from eavctl.progress import Tick
 from eavctl.stages.extract import extract
 from eavctl.storage import tables
@@ -69,18 +69,34 @@ class FeatureTuning:
                 found[self.folder / f"{hashed[:16]}.parquet"] = (values, recipe)
         return found
 
+    def check(self, own: TrainingSet) -> None:
+        """Check, before the extraction, that the recordings have all clips of the table.
+
+        Raises
+        ------
+        DataError : one is missing, as each clip is of a table that was cut at events.
+        """
+        with noting():
+            manifest = self._selection.of(self.recordings)
+        known = set(manifest.table["clip_id"].to_pylist())
+        clips = own.rows.key_frame["clip_id"].unique()
+        if lacking := [clip for clip in clips if clip not in known]:
+            raise DataError(
+                f"{self.recordings}: {len(lacking)} of {len(clips)} clips of {self.table} are not there; the "
+                f"first is {lacking[0]}.\nName the recordings that the table was extracted from; features of "
+                "epochs cut at --events cannot be tuned."
+            )
+
     def extract(self, space: Space, on_clip: Tick) -> None:
         """Extract the tables that are not there yet."""
         files = self.files(space)
         self.folder.mkdir(exist_ok=True)
-        meta = tables.read_meta(self.table)
-        selection = Selection(meta["layout"], distinct_names=meta.get("distinct_names", False))
         for number, (file, (_, recipe)) in enumerate(files.items(), start=1):
 
             def note(done: int, of: int, text: str, number: int = number) -> None:
                 on_clip(done, of, f"features {number} of {len(files)} {text}")
 
-            extract(self.recordings, file, recipe, choice=selection, jobs=self.jobs, on_clip=note)
+            extract(self.recordings, file, recipe, choice=self._selection, jobs=self.jobs, on_clip=note)
 
     def joined(
         self, own: TrainingSet, space: Space, read: Callable[[str], TrainingSet]
@@ -96,6 +112,12 @@ class FeatureTuning:
         settings = self._recipe({}).settings
         own_values = {name: settings[name.removeprefix(PREFIX)] for name in names_of_features(space)}
         return joined(sets, [own_values, *(values for values, _ in files.values())])
+
+    @cached_property
+    def _selection(self) -> Selection:
+        """Of the recordings, as the table's metadata has it."""
+        meta = tables.read_meta(self.table)
+        return Selection(meta["layout"], distinct_names=meta.get("distinct_names", False))
 
     @cached_property
     def _meta(self) -> FeatureMeta:

@@ -11,9 +11,9 @@ import pytest
 
 from eavctl.cli import start
 
-EAV_SPEECH = "--segment 2.5 --where task=speaking"
+EAV_SPEECH = "--segment 2 --where task=speaking"
 EAV_LINES = (
-    "synth --layout eav --subjects 2 --trials 20 --seconds 5 --out twin",
+    "synth --layout eav --subjects 2 --trials 20 --seconds 4 --out twin",
     f"extract twin --features eeg-bands {EAV_SPEECH} -o bands.parquet",
     f"extract twin --features eeg-epochs {EAV_SPEECH} -o epochs.parquet",
     f"extract twin --features seed33 {EAV_SPEECH} -o speech.parquet",
@@ -21,8 +21,8 @@ EAV_LINES = (
     "train-svm bands.parquet -o bands.joblib --protocol eav-70-30 --predictions bands_preds.parquet",
     "train-svm speech.parquet -o speech.joblib --protocol eav-70-30 --predictions speech_preds.parquet",
     "train-dnn epochs.parquet -o epochs.pt --encoder eegnet --set kernel=50 --set f1=2 --set d=2 --set f2=4 "
-    "--epochs 2 --protocol eav-70-30 --keep-folds --predictions epochs_preds.parquet",
-    "train-dnn faces.parquet -o faces.pt --encoder vit --size tiny --epochs 2 --protocol eav-70-30 "
+    "--epochs 1 --protocol eav-70-30 --keep-folds --predictions epochs_preds.parquet",
+    "train-dnn faces.parquet -o faces.pt --encoder vit --size tiny --epochs 1 --protocol eav-70-30 "
     "--keep-folds --predictions faces_preds.parquet",
 )
 

@@ -25,7 +25,7 @@ def test_modalities_meet_on_sample_id(eav):
 def test_tables_say_what_they_hold(eav):
     meta = {name: tables.read_meta(eav / f"{name}.parquet") for name in MODALITIES}
     assert {name: each["modality"] for name, each in meta.items()} == MODALITIES
-    assert meta["epochs"]["shape"] == [30, 250]
+    assert meta["epochs"]["shape"] == [30, 200]
     assert len(meta["epochs"]["settings"]["channels"]) == 30
     assert meta["faces"]["shape"] == [4, 32, 32, 3]
     assert meta["faces"]["account"]["faces_found"]["mean"] > 0.9
@@ -34,7 +34,7 @@ def test_tables_say_what_they_hold(eav):
 
 
 def test_listening_has_no_sound_and_that_is_said_once(eav, run, tmp_path):
-    result = run("extract", eav / "twin", "--features", "seed33", "--segment", "2.5", "-o", "all.parquet")
+    result = run("extract", eav / "twin", "--features", "seed33", "--segment", "2", "-o", "all.parquet")
     assert result.code == 0
     assert "20 recordings have no audio and were left out" in result.err
     assert tables.read_meta(tmp_path / "all.parquet")["rejected"] == []

@@ -281,15 +281,15 @@ def test_three_modalities_meet_and_one_that_is_not_given_is_absent(run, eav):
     answers = lines(run("live", *words, "--model", "three.pt", "--speed", 2))
     expected = json.loads(
         run("predict", *words[2:], "--eeg", sources["eeg"].partition("?")[0], "--trial", int(number),
-            "--model", "three.pt", "--segment", 2.5, "--hop", 1, "--json").out
+            "--model", "three.pt", "--segment", 2, "--hop", 1, "--json").out
     )["predictions"]  # fmt: skip
     assert [each["used"] for each in answers] == [["audio", "video", "eeg"]] * 3
     for ours, theirs in zip(answers, expected, strict=True):
         assert ours["start"] == theirs["start"]
         assert ours["end"] == theirs["end"]
-    hop = ("--hop", 1.25)  # a whole number of steps from picture to picture, so that both show the same ones
+    hop = ("--hop", 1)  # a whole number of steps from picture to picture, so that both show the same ones
     without = lines(run("live", *words[2:], "--model", "three.pt", "--speed", 2, *hop))
-    found = run("predict", *words[2:], "--model", "three.pt", "--segment", 2.5, *hop, "--json")
+    found = run("predict", *words[2:], "--model", "three.pt", "--segment", 2, *hop, "--json")
     expected = json.loads(found.out)["predictions"]
     assert [each["proba"] for each in without] == [each["proba"] for each in expected]
     assert [each["used"] for each in without] == [["audio", "video"]] * 3

@@ -97,18 +97,17 @@ def test_rejected_recordings_are_written_again_and_again(run, mine):
         "zero-shot seed33.parquet feats.parquet --held-out sad -o out/x.parquet --epochs 1 --folds 2",
     ],
 )
-def test_a_full_disk_ends_with_3_and_one_line_and_leaves_nothing(mine, line):
+def test_a_full_disk_ends_with_3_and_one_line_and_leaves_nothing(run, mine, line):
     """The disk is full after 4 kB of a file: the limit of the shell ends writes in the same way."""
     (mine / "out").mkdir()
-    done = subprocess.run(
-        [sys.executable, "-m", "eavctl", *line.split(), "-q"],
-        cwd=mine,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-    )
-    assert done.returncode == 3, done.stderr
-    (told,) = [each for each in done.stderr.splitlines() if each.startswith("error")]
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        done = run(*line.split(), "-q")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert done.code == 3, done.err
+    (told,) = [each for each in done.err.splitlines() if each.startswith("error")]
     assert "out/x." in told
     assert os.listdir(mine / "out") == []
 

@@ -18,7 +18,7 @@ FORK = multiprocessing.get_context("fork")
 @pytest.fixture
 def line(made):
     """A command line that ends soon, without its output."""
-    options = ("--method", "linear", "--folds", 2, "--trials", 3, "--jobs", 1, "-q")
+    options = ("--method", "svm", "--folds", 2, "--trials", 2, "--jobs", 1, "-q")
     return [str(word) for word in ("tune", made / "seed33.parquet", *options)]
 
 
@@ -34,7 +34,7 @@ def n_begun(journal):
 
 def test_a_run_that_is_stopped_continues_to_the_same_bytes(run, line):
     assert run(*line, "-o", "straight.joblib").code == 0
-    for n_trials, stop, code in ((2, signal.SIGKILL, -9), (5, signal.SIGINT, 130)):  # in different studies
+    for n_trials, stop, code in ((2, signal.SIGKILL, -9), (4, signal.SIGINT, 130)):  # in different studies
         process = started(line, "m.joblib")
         while process.is_alive() and n_begun(Path("m.joblib.study")) < n_trials:
             time.sleep(0.002)
@@ -68,6 +68,7 @@ def test_two_that_are_started_at_once_share_the_trials_and_both_end_well(run, li
         (["-o", "m.joblib", "--storage", "-"], 2),
         (["-o", "m.joblib", "--storage", "m.joblib"], 2),
         (["-o", "m.joblib", "--predictions", "p.parquet", "--storage", "./p.parquet"], 2),
+        (["-o", "m.joblib", "--storage", "sqlite:///m.joblib"], 2),
         (["-o", "-"], 2),
     ],
 )

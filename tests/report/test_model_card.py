@@ -124,6 +124,33 @@ def test_subsets_of_a_fusion_are_listed(card):
     assert "without audio" in text.partition("## Limits")[2].lower()
 
 
+def test_a_tuned_model_says_how_and_what_it_was_worth(card):
+    tuning = {
+        "method": "svm",
+        "trials": 50,
+        "space": {"C": "log:0.1..100", "gamma": "0.5"},
+        "inner": 0.625,
+        "outer": INTERVAL,
+        "optimism": 0.1127,
+        "defaults": {"value": 0.5, "low": 0.4, "high": 0.6},
+        "versus": {
+            "difference": {"value": 0.0123, "low": -0.01, "high": 0.03},
+            "better": False,
+            "worse": False,
+            "p_value": 0.4,
+        },
+        "all_rows": {"inner": 0.64, "chosen": {"C": 2.5, "gamma": 0.5}},
+    }
+    text = card("svm", tuning=tuning).partition("## Tuning")[2].partition("\n## ")[0]
+    found = {row[0]: row[1:] for row in cells(text)}
+    assert "50" in text
+    assert [found[name] for name in ("C", "gamma")] == [["log:0.1..100", "2.5"], ["0.5", "0.5"]]
+    scores = ("0.625", "0.512 [0.432, 0.623]", "+0.113", "0.500 [0.400, 0.600]")
+    assert {(score,) for score in scores} <= {tuple(row) for row in found.values()}
+    assert "+0.012 [-0.010, +0.030]" in text
+    assert "## Tuning" not in card("svm")
+
+
 def test_names_in_a_file_are_no_markup(card):
     evil = "a|b\n## Scores\n<script>alert(1)</script> [x](http://y) `c` *d*"
     counts = {evil: 3}

@@ -32,18 +32,21 @@ class TuningFindings:
         """Keep what a fold's study found, and the score of its test rows."""
         answers = fold.predictor.classes_[fold.predictor.decide(fold.proba)]
         score = uar(answers.astype(str), fold.test.labels)
-        self._folds.append({"fold": fold.split.fold, **self._study(fold.fit.name), "uar": score})
+        found = {"fold": fold.split.fold, "n_rows": len(fold.test), **self._study(fold.fit.name)}
+        self._folds.append({**found, "uar": score})
 
     def meta(self, predictions: PredictionTable) -> dict[str, Any]:
         """Under ``tuning``: the space, each fold's study, and scores.
 
-        ``inner`` is the mean of the studies' best inner scores, ``outer`` the UAR of the tuned classifier on
-        the outer test rows, ``defaults`` that of the default settings on the same rows, each with its
-        interval; ``optimism`` is ``inner`` minus ``outer``; ``versus`` compares the two classifiers (see
-        `eavctl.evaluation.summary.compare`). ``all_rows`` is of the study whose settings the model has.
+        ``inner`` is the mean of the studies' best inner scores, weighted by the number of test rows of their
+        folds, and ``outer`` the UAR of the tuned classifier on all these test rows. ``defaults`` is that of
+        the default settings on the same rows, ``optimism`` is ``inner`` minus ``outer``, and ``versus``
+        compares the two classifiers (see `eavctl.evaluation.summary.compare`). ``all_rows`` is of the study
+        whose settings the model has.
         """
         defaults = replace(self.defaults, meta=predictions.meta)
-        inner = float(np.mean([each["inner"] for each in self._folds]))
+        n_rows = [each["n_rows"] for each in self._folds]
+        inner = float(np.average([each["inner"] for each in self._folds], weights=n_rows))
         scores = summarize(predictions)
         final = self._study(ALL_ROWS) if ALL_ROWS in self.tuning.found else None
         return {

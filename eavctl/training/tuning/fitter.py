@@ -24,7 +24,7 @@ import numpy as np
 from eavctl.classifiers.calibration import uar
 from eavctl.classifiers.inner_folds import N_FOLDS, Fold
 from eavctl.classifiers.rows import Rows
-from eavctl.errors import DataError, TrainingWarning, UsageError
+from eavctl.errors import CostWarning, DataError, TrainingWarning, UsageError
 from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
 from eavctl.training.cross_validation import Chosen, Fit, check_finite, predicted, training_parts
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from eavctl.training.tuning.study import Best, Trial  # imports Optuna, which a check does not need
 
 WARM_UP = 0.25  # share of the epochs before the first that is reported: all networks begin near chance
+MANY_FITS = 100  # are announced
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,26 @@ class TuningFitter:
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """See `eavctl.training.train.TableFitter`."""
-        self.method.default.check(rows_of(rows, 0) if self.variants else rows, plan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CostWarning)  # of a single training; see `announce`
+            self.method.default.check(self.default_rows(rows), plan)
+
+    def announce(self, rows: Rows, plan: Plan) -> None:
+        """Say in a `CostWarning` how many fits the studies take, if these are many, and how long at least."""
+        n_studies = len(plan.folds) + 1
+        n_fits = n_studies * self.n_trials * N_FOLDS
+        if n_fits < MANY_FITS:
+            return
+        text = (
+            f"up to {n_fits:,} fits of {self.method.name}: {n_studies} studies of {self.n_trials} trials on "
+            f"{N_FOLDS} inner folds"
+        )
+        if self.method.seconds:
+            n_trained = [*(len(split.train) for split in plan.folds), len(rows)]
+            n_rows = int((1 - 1 / N_FOLDS) * sum(n_trained) / n_studies)  # of an inner fold, on average
+            minutes = n_fits * self.method.seconds(n_rows, self.default_rows(rows).table.shape[1]) / 60
+            text += f", {minutes:.0f} minutes at least if none is pruned" if minutes >= 1 else ""
+        warnings.warn(text, CostWarning, stacklevel=2)
 
     def with_checkpoints(self, path: Path) -> TuningFitter:
         """See `eavctl.training.train.TableFitter`: trials are in the storage, and begun ones start again."""
@@ -120,6 +140,10 @@ class TuningFitter:
             {name: value for name, value in values.items() if not name.startswith(PREFIX)}
         )
 
+    def default_rows(self, rows: Rows) -> Rows:
+        """The rows with the features of the default settings."""
+        return rows_of(rows, 0) if self.variants else rows
+
     def rows(self, rows: Rows, values: Mapping[str, Any]) -> Rows:
         """The rows with the features of a trial's values."""
         return rows_of(rows, self.variants.number(values)) if self.variants else rows
@@ -128,31 +152,32 @@ class TuningFitter:
         facts = self.variants.facts[self.variants.number(values)] if self.variants else facts
         return self.method.facts(values, facts)
 
-    def search_all(self, rows: Rows, plan: Plan, on_fit: Tick = silent) -> None:
+    def search_all(self, rows: Rows, plan: Plan, on_trial: Tick = silent) -> None:
         """Run the studies of all fits, so that the fits themselves find them finished.
 
         Processes with the same storage share the trials.
 
         Parameters
         ----------
-        on_fit : called with the number of finished studies, of all, and a note.
+        on_trial : called with the number of finished trials, of all, and a note.
         """
-        n_fits = len(plan.folds) + 1
+        n_trials = (len(plan.folds) + 1) * self.n_trials
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TrainingWarning)  # the fits raise them again
             for number, (part, fit) in enumerate(training_parts(rows, plan)):
 
-                def note(text: str, number: int = number, name: str = fit.name) -> None:
-                    on_fit(number, n_fits, f"tune {name}, {text}")
+                def tick(done: int, of: int, note: str, number: int = number, name: str = fit.name) -> None:
+                    on_trial(number * of + done, n_trials, f"{name}, {done} of {of} trials")
 
-                self.search(part, replace(fit, note=note))
+                self.search(part, fit, tick)
 
-    def search(self, rows: Rows, fit: Fit) -> Best:
+    def search(self, rows: Rows, fit: Fit, on_trial: Tick = silent) -> Best:
         """Run the study of a fit, or what is left of it, and return its best trial.
 
         Parameters
         ----------
         rows : the training rows of the fit, with the groups that inner folds keep whole.
+        on_trial : called with the number of finished trials, and of all.
 
         Raises
         ------
@@ -164,7 +189,7 @@ class TuningFitter:
         name = f"{self.method.name} {fit.name} {self.identity[:12]}".rstrip()
         study = Study.open(self.storage, name, self.space, self.n_trials, self.seed)
         objective = _Objective(self, rows, folds, fit)
-        self.found[fit.name] = study.run(objective, lambda done, of: fit.note(f"{done} of {of} trials"))
+        self.found[fit.name] = study.run(objective, lambda done, of: on_trial(done, of, ""))
         return self.found[fit.name]
 
     @property

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, get_type_hints
 
+from eavctl.classifiers import svm_cost
 from eavctl.settings import Within
 from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import TableFacts
@@ -27,6 +28,8 @@ class Method:
     with_values : the fitter with some settings changed.
     epochs : most epochs of a fit by default; 0 for classifiers without epochs.
     facts : what outputs say of the features, with some settings changed.
+    seconds : what a fit of a trial takes at least, on a number of rows with a number of columns; None where
+        that is not known.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Method:
     with_values: Callable[[Mapping[str, Any]], TableFitter]
     epochs: int = 0
     facts: Callable[[Mapping[str, Any], TableFacts], TableFacts] = lambda values, facts: facts
+    seconds: Callable[[int, int], float] | None = None
 
 
 def svm_method(fitter: SvmFitter) -> Method:
@@ -50,6 +54,7 @@ def svm_method(fitter: SvmFitter) -> Method:
             "shrinkage": Real(0.3, 30, log=True),
         },
         lambda values: replace(fitter, settings=replace(fitter.settings, **values)),
+        seconds=svm_cost.least_seconds,
     )
 
 

@@ -12,7 +12,7 @@ from eavctl.errors import UsageError
 from eavctl.settings import Within, checked
 from eavctl.training.tuning.ranges import Choice, Fixed, Range, Real, Space, Whole
 
-BETWEEN = re.compile(r"(log:)?([-+.\deE]+?)\.\.([-+.\deE]+)")
+BETWEEN = re.compile(r"(log:)?([-+.0-9eE]+?)\.\.([-+.0-9eE]+)")
 EDGE = 0.02  # of the range, at each of its ends
 
 

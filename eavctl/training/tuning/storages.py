@@ -15,6 +15,7 @@ OPEN_TRIES = 10  # processes that create the tables of one database at once dist
 OPEN_WAIT_S = 0.2
 RACES = ("exist", "UNIQUE", "unique", "lock")  # words of the errors that this causes
 SQLITE_WAIT_S = 60.0  # for the lock of another process
+IN_MEMORY = (None, "", ":memory:")  # names of such databases of SQLite
 
 
 def is_database(storage: str) -> bool:
@@ -39,7 +40,8 @@ def check(storage: str) -> None:
 
     Raises
     ------
-    UsageError : a stream, not the URL of a database, or the package of this database is not installed.
+    UsageError : a stream, not the URL of a database, one in memory, or the package of this database is not
+        installed.
     DataError : a file of another kind, or one that cannot be written.
     """
     if not is_database(storage):
@@ -53,8 +55,21 @@ def check(storage: str) -> None:
         raise UsageError(f"{shown(storage)}: {error}; install the package of this database") from error
     except (sqlalchemy.exc.ArgumentError, ValueError):
         raise UsageError(f"{shown(storage)}: not the URL of a database, such as sqlite:///study.db") from None
-    if url.get_backend_name() == "sqlite" and url.database:
-        journal.check_folder(url.database)
+    if url.get_backend_name() != "sqlite":
+        return
+    if url.database in IN_MEMORY:
+        raise UsageError(f"{storage}: a database in memory, which nothing could continue; name a file")
+    journal.check_folder(url.database)
+
+
+def file_of(storage: str) -> str | None:
+    """The file of a storage that `check` accepts; None for a database on a server."""
+    if not is_database(storage):
+        return storage
+    import sqlalchemy
+
+    url = sqlalchemy.engine.make_url(storage)
+    return url.database if url.get_backend_name() == "sqlite" else None
 
 
 def opened(storage: str) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,20 +11,20 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from eavctl.classifiers import svm_cost
 from eavctl.classifiers.training_loop import TrainSettings
-from eavctl.errors import DataError
+from eavctl.errors import CostWarning, DataError
 from eavctl.storage import artifacts
-from eavctl.storage.tables import key_frame
+from eavctl.storage.tables import key_frame, read_predictions
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
 from eavctl.training.dnn_fitter import DnnFitter
-from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import TableFacts, labelled
 from eavctl.training.svm_fitter import SvmFitter, SvmSettings
 from eavctl.training.train import Targets, train, validated
 from eavctl.training.tuning.findings import TuningFindings
 from eavctl.training.tuning.fitter import TuningFitter
-from eavctl.training.tuning.method import Method, linear_method, svm_method
+from eavctl.training.tuning.method import Method, svm_method
 from eavctl.training.tuning.networks import dnn_method
 from eavctl.training.tuning.ranges import Choice, Fixed, Real, Whole
 
@@ -115,7 +116,7 @@ def tuned(found, fitter, targets, folds=4):
 
 def test_with_noise_the_outer_interval_holds_chance_and_the_inner_best_lies_above_it(tmp_path):
     targets = Targets(None, tmp_path / "p.parquet")
-    found = tuned(noise(), tuning(projection(), tmp_path, trials=12), targets)["tuning"]
+    found = tuned(noise(), tuning(projection(), tmp_path, trials=8), targets)["tuning"]
     assert found["outer"]["low"] < 0.5 < found["outer"]["high"]
     assert found["inner"] > 0.55
     assert found["optimism"] == pytest.approx(found["inner"] - found["outer"]["value"])
@@ -124,12 +125,39 @@ def test_with_noise_the_outer_interval_holds_chance_and_the_inner_best_lies_abov
     assert found["versus"]["first"] == pytest.approx(found["outer"]["value"])
     assert found["versus"]["second"] == pytest.approx(found["defaults"]["value"])
     assert [each["fold"] for each in found["folds"]] == [1, 2, 3, 4]
-    assert all(each["n_trials"] == 12 for each in found["folds"])
+    assert all(each["n_trials"] == 8 for each in found["folds"])
+
+
+def test_the_inner_score_weights_folds_by_the_rows_that_they_test(tmp_path):
+    rng = np.random.default_rng(3)
+    found = data(rng.normal(size=(40, 2)), np.array(["calm", "sad"])[np.arange(40) // 5 % 2], n_people=5)
+    targets = Targets(None, tmp_path / "p.parquet")
+    tuning_meta = tuned(found, tuning(projection(), tmp_path, trials=2), targets, folds=2)["tuning"]
+    tested = Counter(read_predictions(tmp_path / "p.parquet").keys["fold"])
+    assert len(set(tested.values())) == 2  # two people, and three
+    inner = [each["inner"] for each in tuning_meta["folds"]]
+    weights = [tested[each["fold"]] for each in tuning_meta["folds"]]
+    assert tuning_meta["inner"] == pytest.approx(np.average(inner, weights=weights))
+    assert tuning_meta["optimism"] == pytest.approx(tuning_meta["inner"] - tuning_meta["outer"]["value"])
+
+
+def test_many_fits_are_announced_with_their_number_and_the_least_time(tmp_path):
+    found = noise(n_columns=3)
+    plan = plan_folds(found.rows, Evaluation(folds=5))
+    method = svm_method(SvmFitter())
+    for seconds, minutes in ((0.01, ""), (1.0, "20 ")):
+        slow = replace(method, seconds=lambda n_rows, n_columns, each=seconds: each)
+        with pytest.warns(CostWarning, match=f"1,200.*{minutes}"):
+            tuning(slow, tmp_path, trials=50).announce(found.rows, plan)
+    assert svm_cost.least_seconds(2000, 10) > svm_cost.least_seconds(1000, 10) > 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tuning(method, tmp_path, trials=2).announce(found.rows, plan)
 
 
 def test_settings_are_found_where_the_defaults_are_bad(tmp_path):
     targets = Targets(None, tmp_path / "p.parquet")
-    found = tuned(apart(), tuning(projection(np.pi / 2), tmp_path, trials=12), targets)["tuning"]
+    found = tuned(apart(), tuning(projection(np.pi / 2), tmp_path, trials=8), targets)["tuning"]
     assert found["versus"]["better"]
     assert found["outer"]["value"] > 0.8 > 0.7 > found["defaults"]["value"]
     assert all(abs(np.cos(each["chosen"]["angle"])) > 0.7 for each in found["folds"])
@@ -137,7 +165,7 @@ def test_settings_are_found_where_the_defaults_are_bad(tmp_path):
 
 def test_the_model_of_all_rows_has_the_settings_of_its_own_study(tmp_path):
     method = svm_method(SvmFitter(settings=SvmSettings(C=1e-6, gamma=1e-6)))
-    fitter = tuning(method, tmp_path, trials=3)
+    fitter = tuning(method, tmp_path, trials=2)
     meta = tuned(apart(), fitter, Targets(tmp_path / "m.joblib"), folds=2)
     chosen = meta["tuning"]["all_rows"]["chosen"]
     model = artifacts.load(tmp_path / "m.joblib").meta.json
@@ -146,31 +174,13 @@ def test_the_model_of_all_rows_has_the_settings_of_its_own_study(tmp_path):
     assert model["tuning"] == meta["tuning"]
 
 
-def test_inner_folds_are_by_person_and_never_see_outer_test_rows(tmp_path):
-    method = projection()
-    found = noise()
-    outer = {}
-
-    def keep(fold):
-        outer[frozenset(fold.train.key_frame["subject"])] = frozenset(fold.test.key_frame["subject"])
-
-    cross_validate(found.rows, tuning(method, tmp_path, trials=3), Evaluation(folds=4), callbacks=[keep])
-    inner = [each for each in method.default.given if each[0].startswith("inner")]
-    assert len(inner) == 4 * 3 * 4
-    for _, train_people, test_people in inner:
-        assert not train_people & test_people
-        around = [trained for trained in outer if train_people | test_people <= trained]
-        assert len(around) == 1
-        assert not (train_people | test_people) & outer[around[0]]
-
-
 def test_the_same_seed_gives_the_same_bytes(tmp_path):
     files = []
     for name in ("a", "b"):
         folder = tmp_path / name
         folder.mkdir()
         targets = Targets(folder / "m.joblib", folder / "p.parquet")
-        tuned(noise(), tuning(linear_method(LinearFitter()), folder, trials=3), targets, folds=2)
+        tuned(apart(), tuning(svm_method(SvmFitter()), folder, trials=2), targets, folds=2)
         files.append([Path(each).read_bytes() for each in targets.files])
     assert files[0] == files[1]
 

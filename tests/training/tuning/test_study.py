@@ -88,24 +88,24 @@ def test_of_equal_scores_the_first_is_best(tmp_path):
     assert run(tmp_path / "study", 5, lambda trial: 0.5).number == 0
 
 
-@pytest.mark.parametrize("storage", ["{}/study", "sqlite:///{}/study.db"])
-def test_in_any_storage_an_interrupted_run_ends_as_one_that_was_not(tmp_path, storage):
+@pytest.mark.parametrize(("storage", "n_trials"), [("{}/study", 12), ("sqlite:///{}/study.db", 6)])
+def test_in_any_storage_an_interrupted_run_ends_as_one_that_was_not(tmp_path, storage, n_trials):
     storage, n_calls, n_interrupts, best = storage.format(tmp_path), 0, 0, None
 
     def often_interrupted(trial):
         nonlocal n_calls
         n_calls += 1
-        if n_calls % 4 == 0:
+        if n_calls % (n_trials // 3) == 0:
             raise KeyboardInterrupt
         return hill(trial)
 
     while best is None:
         try:
-            best = run(storage, 12, often_interrupted)
+            best = run(storage, n_trials, often_interrupted)
         except KeyboardInterrupt:
             n_interrupts += 1
-    assert n_interrupts == 3
-    assert best == run(tmp_path / "straight", 12)
+    assert n_interrupts >= 3
+    assert best == run(tmp_path / "straight", n_trials)
     assert counted(storage) == counted(tmp_path / "straight")
 
 
@@ -330,6 +330,8 @@ def test_a_damaged_journal_is_an_error_that_names_it(tmp_path, junk):
         ("-", UsageError),
         ("/dev/null", UsageError),
         ("nosuch://study", UsageError),
+        ("sqlite://", UsageError),
+        ("sqlite:///:memory:", UsageError),
         ("http://a b:c", UsageError),
         ("postgresql+nosuch://me:secret@host/db", UsageError),
     ],
