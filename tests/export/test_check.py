@@ -20,7 +20,11 @@ class StandIn:
     def __init__(self, model, spoil):
         self.model, self.spoil, self.novelty = model, spoil, model.novelty
 
-    def outputs(self, x, *names):
+    def outputs(self, x, *names, batch):
+        parts = [self._batch(x[start : start + batch], names) for start in range(0, len(x), batch)]
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+    def _batch(self, x, names):
         found = original(self.model, x)
         return [self.spoil(name, np.array(getattr(found, name)), x) for name in names]
 
