@@ -25,7 +25,7 @@ SUM_TO_1 = 1e-3  # how far the sum of a row's probabilities may be from it
 FLOAT, PICTURE = np.dtype(np.float32), np.dtype(np.uint8)
 FLOAT_TENSOR = "tensor(float)"  # as onnxruntime names it
 DTYPES: dict[str, np.dtype[Any]] = {FLOAT_TENSOR: FLOAT, "tensor(uint8)": PICTURE}
-ERRORS_ALONE = 3  # level of onnxruntime's log
+SILENT = 4  # level of onnxruntime's log: its errors are raised too
 
 
 class GraphInput(NamedTuple):
@@ -96,7 +96,7 @@ class Graph:
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = ERRORS_ALONE
+        options.log_severity_level = SILENT
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own have no common class
