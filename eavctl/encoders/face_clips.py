@@ -44,7 +44,8 @@ class Resized(nn.Module):
         size = (self.side, self.side)
         if pictures.shape[2:] == size:
             return pictures
-        return F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
+        found: Tensor = F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
+        return found
 
 
 class FaceClipEncoder(Pretrained):
@@ -101,7 +102,8 @@ class FaceClipEncoder(Pretrained):
     def pictures(self, clips: Tensor) -> Tensor:
         """Standardise clips, as in `forward`, to pictures (batch * n_frames, 3, side, side), clip by clip."""
         pictures = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype) / BRIGHTEST
-        return (self.resized(pictures) - self.mean) / self.std
+        resized: Tensor = self.resized(pictures)
+        return (resized - self.mean) / self.std
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Embed standardised pictures (n, 3, side, side) as (n, embedding_dim)."""

@@ -42,7 +42,8 @@ class Outputs(NamedTuple):
 
     def of(self, rows: np.ndarray) -> Outputs:
         """The answers for some of the rows."""
-        return Outputs(*(None if each is None else each[rows] for each in self))
+        weights, distance = (None if each is None else each[rows] for each in self[1:])
+        return Outputs(self.proba[rows], weights, distance)
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def spaced(n: int, most: int) -> np.ndarray:
 def _n_weights(model: Model) -> int:
     """Number of weights of a network; 1 of other models, which take next to no time."""
     networks, _ = getattr(model.predictor, "members", ((), ()))
-    return max(1, sum(each.numel() for network in networks for each in network.parameters()))
+    return max(1, int(sum(each.numel() for network in networks for each in network.parameters())))
 
 
 def original(model: Model, x: np.ndarray | Streams) -> Outputs:
