@@ -289,3 +289,16 @@ def test_answers_do_not_depend_on_how_many_rows_are_computed_together(linear, ro
     (whole,) = model.outputs(rows, "proba")
     for batch in (1, 7, 150):
         assert np.allclose(model.outputs(rows, "proba", batch=batch)[0], whole, atol=1e-7)
+
+
+def test_streams_that_are_no_list_are_damage(tmp_path, model_meta):
+    path = written(
+        tmp_path / "m.onnx",
+        {**model_meta("dnn", shape=[2], model={"classes": ["a", "b"]}), "streams": 3},
+        [node("Softmax", "x", "proba", axis=1)],
+        [("x", FLOAT, [2])],
+        [("proba", FLOAT, [2])],
+    )
+    for read in (artifacts.load, artifacts.read_meta):
+        with pytest.raises(DataError, match="damaged"):
+            read(path)
