@@ -169,9 +169,10 @@ test-library: install
 test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
-# The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes.
+# The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes. And every
+# encoder and fusion network is exported and checked; five minutes.
 test-bench: install
-	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py
+	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py tests/export
 
 lint: install
 	$(BIN)/ruff check .

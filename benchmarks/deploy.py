@@ -27,7 +27,6 @@ from eavctl.classifiers.network import as_batch, build_network
 from eavctl.classifiers.streams import Streams
 from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import EavctlError
-from eavctl.export.folding import folded
 from eavctl.export.graph import to_proto
 from eavctl.export.measured import Variant, changed, latencies, mb, ms, one_thread
 from eavctl.export.precision import FLOAT32, INT8, Exported, written
@@ -135,9 +134,8 @@ def forms(model: artifacts.Model, x: np.ndarray | Streams, folder: Path) -> list
     proto = to_proto(model)
     exported = Exported(proto, {**model.meta.json, "export": {}}, x)
     graphs = {FLOAT32: exported.content(proto, {"precision": FLOAT32})}
-    prepared = folded(proto)
-    for way in ways_of(prepared):
-        graphs[way.name] = exported.content(quantised(prepared, way, x), {"precision": INT8})
+    for way in ways_of(proto):
+        graphs[way.name] = exported.content(quantised(proto, way, x), {"precision": INT8})
     found = [Variant("torch", "", model.predictor)]
     return found + [written(folder / f"{i}.onnx", *each) for i, each in enumerate(graphs.items())]
 

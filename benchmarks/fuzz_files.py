@@ -41,6 +41,7 @@ MADE_BY = (
     "--predictions dnn_preds.parquet",
     "fuse svm_preds.parquet dnn_preds.parquet --method stacking -o fused.parquet --save fuser.joblib",
     "train-fusion feats.parquet means.parquet --encoder mlp --encoder mlp --epochs 1 --folds 2 -o fusion.pt",
+    "export svm.joblib -o svm.onnx --check feats.parquet",
     f"extract eeg.edf --features eeg-bands {EPOCHS} -o bands.parquet",
     "train-svm bands.parquet -o bands.joblib --folds 2 --protocol stratified",
     "extract mat5 --features eeg-bands -o eav.parquet",
@@ -138,10 +139,25 @@ def mat_packed(content: bytes) -> bytes:
     return content[:MAT_HEADER] + struct.pack("<II", COMPRESSED, len(packed)) + packed
 
 
+def with_onnx_checksum(content: bytes) -> bytes:
+    """Correct the checksum of an exported model, which is at the end of the file."""
+    from eavctl.storage import onnx_files
+    from eavctl.storage.protobuf import fields
+
+    try:
+        found = list(fields(memoryview(content)))
+        entries = dict(onnx_files._entry(value) for n, value in found if n == onnx_files.METADATA)
+        checksum = onnx_files._checksum(entries[onnx_files.META], found).encode()
+    except (ValueError, KeyError, TypeError):  # damaged so that there is none to correct
+        return content
+    return content[: -len(checksum)] + checksum
+
+
 GZIP: Repack = (gzip.decompress, lambda content: gzip.compress(content, 1, mtime=0))
 ZLIB: Repack = (mat_unpacked, mat_packed)
 OGG: Repack = (bytes, with_ogg_checksums)
 PNG: Repack = (bytes, with_png_checksums)
+ONNX: Repack = (bytes, with_onnx_checksum)
 
 
 def make(base: Path) -> None:
@@ -245,6 +261,9 @@ def _tables_and_models() -> Iterator[Kind]:
     yield Kind("svm model", "svm.joblib", (f"predict {clip} --model {{}} --json", shown), is_checked=True)
     yield Kind("network", "dnn.pt", (f"predict {clip} --model {{}} --json", shown), is_checked=True)
     yield Kind("fusion network", "fusion.pt", (f"predict {clip} --model {{}} --json", shown), is_checked=True)
+    exported = (f"predict {clip} --model {{}} --json", shown)
+    yield Kind("exported model", "svm.onnx", exported, is_checked=True)
+    yield Kind("exported model within", "svm.onnx", exported, repack=ONNX)
     use = "fuse BASE/svm_preds.parquet BASE/dnn_preds.parquet --use {} -o out/f.parquet"
     yield Kind("fuser", "fuser.joblib", (use, shown), is_checked=True)
     for ending in ("csv", "tsv", "parquet"):

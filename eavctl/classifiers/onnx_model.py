@@ -6,7 +6,8 @@ with one thread, so that the bits are the same in any process; neither ``torch``
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,10 +18,14 @@ from eavctl.errors import DataError
 
 PROBA, WEIGHTS, DISTANCE = "proba", "weights", "distance"  # outputs of a graph
 PRESENT = "present"  # the last input of a fusion network's
-BATCH = 64  # rows computed together
+BATCH = 64  # rows computed together, if they are not large
+MOST_VALUES = 2**23  # of the rows computed together
+LEAST_OF_PICTURE = 224 * 224 * 3  # values as which a picture counts, since networks enlarge small ones
+SUM_TO_1 = 1e-3  # how far the sum of a row's probabilities may be from it
 FLOAT, PICTURE = np.dtype(np.float32), np.dtype(np.uint8)
-DTYPES: dict[str, np.dtype[Any]] = {"tensor(float)": FLOAT, "tensor(uint8)": PICTURE}
-ERRORS_ALONE = 3  # level of onnxruntime's log
+FLOAT_TENSOR = "tensor(float)"  # as onnxruntime names it
+DTYPES: dict[str, np.dtype[Any]] = {FLOAT_TENSOR: FLOAT, "tensor(uint8)": PICTURE}
+SILENT = 4  # level of onnxruntime's log: its errors are raised too
 
 
 class GraphInput(NamedTuple):
@@ -56,6 +61,13 @@ class GraphInput(NamedTuple):
             raise DataError(f"the model takes values of type {self.dtype}, not {dtype}")
 
 
+def values_of(shape: Sequence[int], dtype: np.dtype[Any]) -> int:
+    """Number of values of a row by which the memory is judged that a graph needs for it."""
+    if dtype != PICTURE:
+        return math.prod(shape)
+    return shape[0] * max(math.prod(shape[1:]), LEAST_OF_PICTURE)
+
+
 class Graph:
     """A graph that onnxruntime computes.
 
@@ -84,13 +96,15 @@ class Graph:
             ) from error
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
-        options.log_severity_level = ERRORS_ALONE
+        options.log_severity_level = SILENT
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own have no common class
             raise ValueError(str(error).partition("\n")[0]) from error
         self.inputs = tuple(_input(each) for each in self._session.get_inputs() if each.name != PRESENT)
         self.outputs = {each.name: _sizes(each.shape[1:]) for each in self._session.get_outputs()}
+        if odd := [each.name for each in self._session.get_outputs() if each.type != FLOAT_TENSOR]:
+            raise ValueError(f"its output {odd[0]} holds no float32 values")
 
     def run(self, feeds: Mapping[str, np.ndarray], *outputs: str) -> list[np.ndarray]:
         """Outputs of a batch, float64, each (batch, ...).
@@ -161,9 +175,15 @@ class OnnxModel:
         self._graph = graph
         self.classes_ = np.array(meta["model"]["classes"])
         self.priors = priors_of(meta["model"])
-        if graph.outputs.get(PROBA) != self.classes_.shape:
-            raise ValueError(f"its graph does not give the probabilities of {len(self.classes_)} classes")
         about = meta.get("novelty")
+        self._shapes: dict[str, tuple[int, ...]] = {PROBA: self.classes_.shape}
+        if about:
+            self._shapes[DISTANCE] = ()
+        if "streams" in meta:
+            self._shapes[WEIGHTS] = (len(graph.inputs),)
+        for name, shape in self._shapes.items():
+            if graph.outputs.get(name) != shape:
+                raise ValueError(f"its graph does not give {name} of shape {shape} for each row")
         self.novelty = about and OnnxNovelty(self, float(about["threshold"]), about["measured"])
 
     @classmethod
@@ -197,22 +217,43 @@ class OnnxModel:
         answers: np.ndarray = self.classes_[self.decide(self.predict_proba(x))]
         return answers
 
-    def outputs(self, x: Any, *names: str) -> list[np.ndarray]:
+    def outputs(self, x: Any, *names: str, batch: int | None = None) -> list[np.ndarray]:
         """Outputs of the graph by name, float64, each (n_rows, ...).
+
+        Parameters
+        ----------
+        batch : rows to compute together; by default as many as fit into a moderate memory, at most 64.
 
         Raises
         ------
         DataError : as `predict_proba`.
         """
-        batches = [self._graph.run(feeds, *names) for feeds in self._feeds(x)]
+        tables = self._tables(x)
+        n = batch or _fitting(tables, self._graph.inputs)
+        starts = range(0, max(len(x), 1), n)  # of no rows an empty batch
+        batches = [self._answers(x[start : start + n], names) for start in starts]
         return [np.concatenate(parts) for parts in zip(*batches, strict=True)]
 
-    def _feeds(self, x: Any) -> Iterator[dict[str, np.ndarray]]:
-        """The rows as the graph takes them, a batch at a time."""
+    def _answers(self, x: Any, names: Sequence[str]) -> list[np.ndarray]:
+        """Outputs for rows that are computed together; the shapes that a graph states may not be its own."""
+        found = self._graph.run(self._feeds(x), *names)
+        for name, each in zip(names, found, strict=True):
+            if each.shape != (len(x), *self._shapes[name]):
+                raise DataError(f"the model is damaged: its output {name} has the shape {each.shape}")
+            if name == PROBA and ((each < 0).any() or (np.abs(each.sum(axis=1) - 1) > SUM_TO_1).any()):
+                raise DataError("the model is damaged: what its graph gives are no probabilities")
+        return found
+
+    def _tables(self, x: Any) -> Sequence[Table]:
+        """The rows of each input, whose shapes fit."""
         (own,) = self._graph.inputs
         own.check(x)
-        for rows in _batches(len(x)):
-            yield {own.name: np.ascontiguousarray(x[rows], own.dtype)}
+        return [x]
+
+    def _feeds(self, x: Any) -> dict[str, np.ndarray]:
+        """Rows as the graph takes them."""
+        (own,) = self._graph.inputs
+        return {own.name: np.ascontiguousarray(x, own.dtype)}
 
 
 class OnnxFusion(OnnxModel):
@@ -236,18 +277,19 @@ class OnnxFusion(OnnxModel):
         proba, weights = self.outputs(x, PROBA, WEIGHTS)
         return proba, weights
 
-    def _feeds(self, x: Any) -> Iterator[dict[str, np.ndarray]]:
+    def _tables(self, x: Any) -> Sequence[Table]:
         if len(x.arrays) != len(self.streams):
             raise DataError(f"the model takes {len(self.streams)} streams, not {len(x.arrays)}")
         for each, array in zip(self._graph.inputs, x.arrays, strict=True):
             each.check(array)
         if not x.present.any(axis=1).all():
             raise DataError("a row without any of the model's streams cannot be predicted")
-        for rows in _batches(len(x)):
-            yield {PRESENT: x.present[rows]} | {
-                each.name: _without_missing(array[rows], x.present[rows, i], each.dtype)
-                for i, (each, array) in enumerate(zip(self._graph.inputs, x.arrays, strict=True))
-            }
+        return list(x.arrays)
+
+    def _feeds(self, x: Any) -> dict[str, np.ndarray]:
+        streams = zip(self._graph.inputs, x.arrays, x.present.T, strict=True)
+        known = {own.name: _without_missing(array, there, own.dtype) for own, array, there in streams}
+        return {**known, PRESENT: x.present}
 
 
 def _without_missing(values: np.ndarray, present: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
@@ -257,6 +299,7 @@ def _without_missing(values: np.ndarray, present: np.ndarray, dtype: np.dtype[An
     return found
 
 
-def _batches(n_rows: int) -> Iterator[slice]:
-    """Slices of `BATCH` rows that cover all rows in order; an empty one of no rows."""
-    return (slice(start, start + BATCH) for start in range(0, max(n_rows, 1), BATCH))
+def _fitting(tables: Sequence[Table], inputs: Sequence[GraphInput]) -> int:
+    """How many rows are computed together."""
+    values = sum(values_of(x.shape[1:], own.dtype) for x, own in zip(tables, inputs, strict=True))
+    return max(1, min(BATCH, MOST_VALUES // max(values, 1)))

@@ -97,9 +97,13 @@ def export(
         found = about["check"]
         change = found["largest_change"]["proba"]
         say(f"opset {about['opset']}; time is {'free' if about['free_time'] else 'fixed'}, batches are free")
-        if found["rows"] < ENOUGH:
+        if found["rows"] < found["of"]:
+            say(f"the network is large: checked on {found['rows']} rows of {found['of']}")
+        elif found["rows"] < ENOUGH:
             say(f"checked on fewer than {ENOUGH} rows, for the tables have no more")
-        say(f"checked on {found['what']}: largest change of a probability {change:.1e}, no decision changed")
+        batches = ", ".join(map(str, found["batches"]))
+        say(f"checked on {found['what']}, in batches of {batches}:")
+        say(f"largest change of a probability {change:.1e}, no decision changed")
     if exported.converted:
         for line in table(exported.converted["variants"]):
             say(line)

@@ -26,6 +26,28 @@ TINY_FRAMES = 5
 CHUNK = {"base": 32, "tiny": 256}
 
 
+class Resized(nn.Module):
+    """Pictures (n, 3, height, width) resized to squares, bilinearly and without aliasing.
+
+    Parameters
+    ----------
+    shape : height and width of the pictures, in pixels.
+    side : of the squares, in pixels.
+    """
+
+    def __init__(self, shape: Sequence[int], side: int) -> None:
+        super().__init__()
+        self.shape, self.side = tuple(shape), side
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Squares (n, 3, side, side)."""
+        size = (self.side, self.side)
+        if pictures.shape[2:] == size:
+            return pictures
+        found: Tensor = F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=True)
+        return found
+
+
 class FaceClipEncoder(Pretrained):
     """An image network on each frame of a clip; the embedding of the clip is the mean over its frames.
 
@@ -59,7 +81,7 @@ class FaceClipEncoder(Pretrained):
     ) -> None:
         colours = [torch.tensor(values).reshape(3, 1, 1) for values in (mean, std)]
         super().__init__(size, body, embedding_dim, *colours)
-        self.side = side
+        self.resized = Resized(shape[1:3], side)
         self.sampled_frames = _spaced(_n_frames(shape, self.name), frames, size)
 
     def fit_input(self, x: Tensor) -> None:
@@ -80,11 +102,8 @@ class FaceClipEncoder(Pretrained):
     def pictures(self, clips: Tensor) -> Tensor:
         """Standardise clips, as in `forward`, to pictures (batch * n_frames, 3, side, side), clip by clip."""
         pictures = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype) / BRIGHTEST
-        if pictures.shape[2:] != (self.side, self.side):
-            pictures = F.interpolate(
-                pictures, (self.side, self.side), mode="bilinear", align_corners=False, antialias=True
-            )
-        return (pictures - self.mean) / self.std
+        resized: Tensor = self.resized(pictures)
+        return (resized - self.mean) / self.std
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Embed standardised pictures (n, 3, side, side) as (n, embedding_dim)."""

@@ -1,4 +1,4 @@
-"""What precedes a conversion of weights: constants folded, and the ends found that keep float32."""
+"""Graphs with their constants folded, and which of their nodes keep float32 when weights are converted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ WEIGHTED = frozenset({"Conv", "Gemm", "LSTM", "MatMul"})
 def folded(proto: onnx.ModelProto) -> onnx.ModelProto:
     """An equal model whose constants are computed, and whose normalisations are parts of convolutions.
 
-    Weights that the exporter reorders, as those of an LSTM, become constants that can be converted.
+    Weights that the exporter reorders, as those of an LSTM, become constants that can be converted. A graph
+    that keeps them as they were and a copy would be twice as large.
     """
     import onnx
     from onnxruntime.quantization.shape_inference import quant_pre_process
@@ -30,6 +31,10 @@ def folded(proto: onnx.ModelProto) -> onnx.ModelProto:
         quant_pre_process(given, found, skip_symbolic_shape=True)
         model = onnx.load(found)
     del model.graph.value_info[:]  # shapes of float32, which would contradict what becomes of it
+    used = {node.domain for node in model.graph.node}
+    imports = [each for each in model.opset_import if each.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(imports)
     for i, node in enumerate(model.graph.node):
         node.name = node.name or f"node_{i}"  # lists of nodes to leave out go by name
     return model

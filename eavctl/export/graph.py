@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.errors import DataError
+from eavctl.export.folding import folded
 from eavctl.export.inputs import Input, inputs_of
 from eavctl.export.modules import ColumnsGraph, FusionGraph, LinearLogits, NetworkGraph, SvmLogits
 
@@ -54,7 +55,7 @@ def to_proto(model: Model) -> ModelProto:
     n_bytes = sum(each.numel() * each.element_size() for each in (*module.parameters(), *module.buffers()))
     if n_bytes > MOST_BYTES:
         raise DataError(f"the network has {n_bytes / 2**30:.1f} GB of weights; an ONNX file holds 2 GB")
-    return _cleared(_traced(module, inputs, outputs))
+    return _checked(folded(_cleared(_traced(module, inputs, outputs))))
 
 
 def _parts(model: Model) -> tuple[nn.Module, list[str]]:
@@ -108,7 +109,18 @@ def _example(each: Input, number: int) -> tuple[Tensor, dict[int, Any]]:
 
 
 def _cleared(proto: ModelProto) -> ModelProto:
-    """A graph without the trace's paths and intermediate shapes, checked by ``onnx``.
+    """A graph without the trace's paths and intermediate shapes."""
+    graph = proto.graph
+    del graph.value_info[:]  # some are wrong, which runtimes ignore and the check does not
+    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
+        part.ClearField("doc_string")
+        part.ClearField("metadata_props")
+    proto.ClearField("producer_version")
+    return proto
+
+
+def _checked(proto: ModelProto) -> ModelProto:
+    """The graph, checked by ``onnx``.
 
     Raises
     ------
@@ -116,13 +128,7 @@ def _cleared(proto: ModelProto) -> ModelProto:
     """
     import onnx
 
-    graph = proto.graph
-    del graph.value_info[:]  # some are wrong, which runtimes ignore and the check does not
-    for part in (proto, graph, *graph.node, *graph.input, *graph.output, *graph.initializer):
-        part.ClearField("doc_string")
-        part.ClearField("metadata_props")
-    proto.ClearField("producer_version")
-    fixed = [each.name for each in graph.input if not each.type.tensor_type.shape.dim[0].dim_param]
+    fixed = [each.name for each in proto.graph.input if not each.type.tensor_type.shape.dim[0].dim_param]
     if fixed:
         raise DataError(f"the network cannot be exported: it takes batches of one size only ({fixed[0]})")
     try:

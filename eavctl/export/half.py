@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import TYPE_CHECKING
 
-from eavctl.export.folding import folded, outside
+from eavctl.export.folding import outside
 
 if TYPE_CHECKING:
     import onnx
@@ -20,10 +20,12 @@ def halved(proto: onnx.ModelProto) -> onnx.ModelProto:
     number of float16, and so does what follows the last one: calibration and probabilities. Recurrent layers
     stay float32, too.
     """
+    import onnx
     from onnxruntime.transformers.float16 import DEFAULT_OP_BLOCK_LIST, convert_float_to_float16
     from onnxruntime.transformers.onnx_model import OnnxModel
 
-    copy = folded(proto)
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
     own = {node.name for node in copy.graph.node}
     kept = sorted(outside(copy.graph)) + _transposed_factors(copy.graph)
     operators = [*DEFAULT_OP_BLOCK_LIST, RECURRENT]

@@ -232,10 +232,11 @@ def objections(original: Measured, variant: Measured, *, elsewhere: bool = False
         found.append(f"it is not smaller ({mb(after.n_bytes)} against {mb(before.n_bytes)})")
     if not elsewhere and after.p50_s >= FASTER * before.p50_s:
         found.append(f"it is not faster ({ms(after.p50_s)} a row against {ms(before.p50_s)})")
-    return [*found, *_loss(variant.change)]
+    return [*found, *loss_of(variant.change)]
 
 
-def _loss(change: Change) -> list[str]:
+def loss_of(change: Change) -> list[str]:
+    """What a variant loses by its change of the answers, in words; none if nothing (see `objections`)."""
     from eavctl.evaluation import formatting
 
     if change.difference is None:

@@ -13,10 +13,12 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import Calibration
 from eavctl.classifiers.network import StreamBatch
+from eavctl.encoders.face_clips import Resized
 
 
 class Calibrated(nn.Module):
@@ -217,6 +219,37 @@ def _onnx_gates(weights: Tensor) -> Tensor:
     return torch.cat([inputs, output, forget, cell])
 
 
+class ResizedByProducts(nn.Module):
+    """What `Resized` computes, as products with a matrix for each axis: TensorRT has no antialiased resizing.
+
+    The products are ONNX's Einsum, not MatMul, whose constants would be converted to int8.
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    def __init__(self, resized: Resized) -> None:
+        super().__init__()
+        self.side = resized.side
+        for name, length in zip(("rows", "columns"), resized.shape, strict=True):
+            impulses = torch.eye(length)[None, None]
+            size = (self.side, length)
+            found = F.interpolate(impulses, size, mode="bilinear", align_corners=False, antialias=True)
+            self.register_buffer(name, found[0, 0])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Squares (n, 3, side, side) of pictures (n, 3, height, width)."""
+        n, colours, height, _ = pictures.shape
+        across = _einsum("nchw,sw->nchs", pictures, self.columns, (n, colours, height, self.side))
+        return _einsum("nchw,sh->ncsw", across, self.rows, (n, colours, self.side, self.side))
+
+
+def _einsum(equation: str, one: Tensor, other: Tensor, shape: tuple[int, ...]) -> Tensor:
+    return torch.onnx.ops.symbolic(
+        "Einsum", (one, other), {"equation": equation}, dtype=one.dtype, shape=shape
+    )
+
+
 def exportable(networks: Sequence[nn.Module]) -> nn.ModuleList:
     """Copies of networks in which what cannot be exported is replaced by what computes the same."""
     copies = nn.ModuleList(copy.deepcopy(network) for network in networks)
@@ -224,6 +257,8 @@ def exportable(networks: Sequence[nn.Module]) -> nn.ModuleList:
         for name, part in module.named_children():
             if isinstance(part, nn.LSTM) and _is_replaced(part):
                 setattr(module, name, BidirectionalLstm(part))
+            elif isinstance(part, Resized) and part.shape != (part.side, part.side):
+                setattr(module, name, ResizedByProducts(part))
     return copies.eval()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from eavctl.classifiers.onnx_model import OnnxModel
 from eavctl.classifiers.streams import Streams
-from eavctl.export.folding import folded
 from eavctl.export.half import halved
-from eavctl.export.measured import Measured, Variant, measure, objections
+from eavctl.export.measured import Measured, Variant, changed, loss_of, measure, objections
 from eavctl.export.quantised import quantised, ways_of
 from eavctl.storage import artifacts
 from eavctl.storage.onnx_files import serialise
@@ -94,9 +94,10 @@ class Converted(NamedTuple):
 
 
 def convert(exported: Exported, wanted: Wanted) -> Converted:
-    """The form of a model that is asked for: of several ways the first that is worth it, else the last.
+    """The form of a model that is asked for: of several ways the first without a loss, else the last.
 
-    Int8 must be smaller and faster than float32 on this machine, without a loss; what is meant for other
+    So equal models and rows give equal bytes; the time, which differs from run to run, only declines. Int8
+    must be smaller and faster than float32 on this machine, without a loss; what is meant for other
     processors, float16 and files for TensorRT, must be smaller without a loss (see
     `eavctl.export.measured.objections`).
 
@@ -105,37 +106,37 @@ def convert(exported: Exported, wanted: Wanted) -> Converted:
     UsageError : calibration rows are needed, or the model has no weights to quantise.
     DataError : a form that onnxruntime cannot compute.
     """
-    for way, proto in _forms(exported.proto, wanted):
-        found = _converted(exported, proto, wanted, way)
-        if not found.reasons:
-            break
-    return found
-
-
-def _forms(proto: onnx.ModelProto, wanted: Wanted) -> Iterator[tuple[str, onnx.ModelProto]]:
-    """The graph converted in each way, and the names of the ways."""
-    if wanted.precision == FLOAT16:
-        yield "weights and arithmetic", halved(proto)
-        return
-    prepared = folded(proto)
-    for way in ways_of(prepared, tensorrt=wanted.tensorrt):
-        yield way.name, quantised(prepared, way, wanted.calibration)
-
-
-def _converted(exported: Exported, proto: onnx.ModelProto, wanted: Wanted, way: str) -> Converted:
-    """Measure a converted graph beside the float32 one."""
-    about = {**exported.about, "precision": wanted.precision, "way": way}
-    contents = {
-        FLOAT32: exported.content(exported.proto, exported.about),
-        wanted.precision: exported.content(proto, about),
-    }
-    with TemporaryDirectory() as folder:
-        variants = [written(Path(folder) / f"{name}.onnx", name, each) for name, each in contents.items()]
-        measured = measure(variants, exported.x, exported.keys)
-    about["change"] = measured[1].change._asdict()
     elsewhere = wanted.precision == FLOAT16 or wanted.tensorrt
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "float32.onnx"
+        original = written(path, FLOAT32, exported.content(exported.proto, exported.about))
+        way, proto = _form(exported, wanted, original)
+        about = {**exported.about, "precision": wanted.precision, "way": way}
+        path = Path(folder) / "converted.onnx"
+        converted = written(path, wanted.precision, exported.content(proto, about))
+        measured = measure([original, converted], exported.x, exported.keys)
+    about["change"] = measured[1].change._asdict()
     reasons = objections(*measured, elsewhere=elsewhere)
     return Converted(exported.content(proto, about), about, measured, reasons)
+
+
+def _form(exported: Exported, wanted: Wanted, original: Variant) -> tuple[str, onnx.ModelProto]:
+    """The way in which the graph is converted, and the converted graph."""
+    if wanted.precision == FLOAT16:
+        return "weights and arithmetic", halved(exported.proto)
+    ways = ways_of(exported.proto, tensorrt=wanted.tensorrt)
+    for way in ways:
+        proto = quantised(exported.proto, way, wanted.calibration)
+        if way == ways[-1] or not _loses(exported, proto, original):
+            break
+    return way.name, proto
+
+
+def _loses(exported: Exported, proto: onnx.ModelProto, original: Variant) -> bool:
+    """Whether answers of a converted graph are shown to be worse."""
+    converted = OnnxModel.from_bytes(exported.content(proto, exported.about), exported.meta)
+    before, after = (each.predict_proba(exported.x) for each in (original.predictor, converted))
+    return bool(loss_of(changed(original.predictor, before, after, exported.keys)))
 
 
 def written(path: Path, name: str, content: bytes) -> Variant:

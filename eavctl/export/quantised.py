@@ -71,7 +71,7 @@ def ways_of(proto: onnx.ModelProto, *, tensorrt: bool = False) -> tuple[Way, ...
 
     Parameters
     ----------
-    proto : see `eavctl.export.folding.folded`.
+    proto : see `eavctl.export.graph.to_proto`.
     tensorrt : for TensorRT, which has static and symmetric quantisation only.
 
     Raises
@@ -93,7 +93,7 @@ def quantised(proto: onnx.ModelProto, way: Way, rows: np.ndarray | Streams | Non
 
     Parameters
     ----------
-    proto : see `eavctl.export.folding.folded`.
+    proto : see `eavctl.export.graph.to_proto`.
     rows : calibration rows, of a static way.
 
     Raises
@@ -102,16 +102,32 @@ def quantised(proto: onnx.ModelProto, way: Way, rows: np.ndarray | Streams | Non
     """
     import onnx
 
+    if way.static and rows is None:
+        raise _without_rows(way)
     with tempfile.TemporaryDirectory() as folder, quiet():
         source, target = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         onnx.save(proto, source)
-        if not way.static:
+        if rows is None or not way.static:
             _quantise_dynamically(source, target)
-        elif rows is not None:
-            _quantise_statically(source, target, way, feeds(proto.graph, rows))
         else:
-            raise UsageError(f"--int8 ({way.name}) needs rows to calibrate on: --calibrate TABLE")
+            _quantise_statically(source, target, way, feeds(proto.graph, rows))
         return onnx.load(target)
+
+
+def require_rows(proto: onnx.ModelProto, *, tensorrt: bool) -> None:
+    """Raise a UsageError where a network is quantised in a static way, which needs rows to calibrate on.
+
+    Parameters
+    ----------
+    proto, tensorrt : see `ways_of`.
+    """
+    for way in ways_of(proto, tensorrt=tensorrt):
+        if way.static:
+            raise _without_rows(way)
+
+
+def _without_rows(way: Way) -> UsageError:
+    return UsageError(f"--int8 ({way.name}) needs rows to calibrate on: --calibrate TABLE")
 
 
 def _quantise_dynamically(source: Path, target: Path) -> None:

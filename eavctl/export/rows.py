@@ -15,6 +15,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, SettingsError
 from eavctl.export.inputs import Input, inputs_of
 from eavctl.storage import artifacts
+from eavctl.storage.keys import AGREEING_KEYS
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def check_rows(
     Raises
     ------
     SettingsError : a table of other features than the model's.
-    DataError : a table that cannot be read, or without rows; tables that contradict each other.
+    DataError : a table that cannot be read, or without rows; tables that contradict each other on a key of a
+        sample, such as its label, or that both have a sample of a stream.
     UsageError : a model that takes no features.
     """
     inputs = inputs_of(model.meta)
@@ -76,7 +78,7 @@ def check_rows(
         return CheckRows(x, None, f"{len(x)} made-up rows", True)
     read = [(os.fspath(path), _read(path)) for path in tables]
     takers = [_takers(model.meta, table, path, name) for path, table in read]
-    keys = _keys([table for _, table in read])
+    keys = _keys(read)
     arrays, present = [], np.zeros((len(keys), len(inputs)), bool)
     for stream, own in enumerate(inputs):
         given = [each for each, streams in zip(read, takers, strict=True) if stream in streams]
@@ -116,13 +118,28 @@ def _takers(meta: ModelMeta, table: FeatureTable, path: str, name: str | os.Path
     return found
 
 
-def _keys(tables: Sequence[FeatureTable]) -> pd.DataFrame:
-    """Keys of all samples, each of the first table that has it; of too many, evenly spaced ones."""
+def _keys(tables: Sequence[tuple[str, FeatureTable]]) -> pd.DataFrame:
+    """Keys of all samples, each of the first table that has it; of too many, evenly spaced ones.
+
+    Raises
+    ------
+    DataError : tables contradict each other.
+    """
     import pandas as pd
 
-    keys = pd.concat([table.keys for table in tables]).drop_duplicates("sample_id").sort_values("sample_id")
+    together = pd.concat([table.keys for _, table in tables])
+    _require_agreement(together.groupby("sample_id"), ", ".join(path for path, _ in tables))
+    keys = together.drop_duplicates("sample_id").sort_values("sample_id")
     kept = np.linspace(0, len(keys) - 1, min(len(keys), MOST)).round().astype(int)
     return keys.iloc[kept].reset_index(drop=True)
+
+
+def _require_agreement(samples: Any, paths: str) -> None:
+    """Raise a DataError where rows of one sample (grouped) have several values of a key."""
+    for key in AGREEING_KEYS:
+        odd = (counts := samples[key].nunique()).index[counts > 1]
+        if len(odd):
+            raise DataError(f"{paths}: contradict each other on the {key} of {len(odd)} samples, as {odd[0]}")
 
 
 def _values(
@@ -140,6 +157,9 @@ def _values(
             )
         rows = pd.Index(table.keys["sample_id"]).get_indexer(pd.Index(samples))
         here = rows >= 0
+        if (present & here).any():
+            twice = samples[present & here].iloc[0]
+            raise DataError(f"{path}: another table has the sample {twice} too; give one of them")
         values[here] = table.x[rows[here]]
         present |= here
     return values, present

@@ -13,7 +13,6 @@ import numpy as np
 
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import UsageError
-from eavctl.export.folding import folded
 from eavctl.export.graph import to_proto
 from eavctl.export.measured import Measured, Variant, measure
 from eavctl.export.precision import FLOAT32, INT8, Exported, trained_on_note, written
@@ -142,10 +141,9 @@ def _exported(
 
     variants: list[Variant] = []
     variants.append(form("onnx", proto, FLOAT32))
-    prepared = folded(proto)
     try:
-        for way in ways_of(prepared):
-            variants.append(form(f"{INT8}, {way.name}", quantised(prepared, way, calibration), INT8))
+        for way in ways_of(proto):
+            variants.append(form(f"{INT8}, {way.name}", quantised(proto, way, calibration), INT8))
     except UsageError as error:
         return variants, [f"left out: {error}"]
     return variants, []

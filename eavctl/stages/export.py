@@ -6,18 +6,22 @@ import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.errors import DataError, UsageError
 from eavctl.export import tensorrt
 from eavctl.export.inputs import inputs_of
-from eavctl.export.precision import FLOAT32, Converted, Wanted, convert, trained_on_note
+from eavctl.export.precision import FLOAT32, INT8, Converted, Wanted, convert, trained_on_note
 from eavctl.export.precision import Exported as ExportedModel
+from eavctl.export.quantised import require_rows
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
 from eavctl.storage import artifacts, files, onnx_files
 from eavctl.storage.artifacts import Model
 from eavctl.storage.ownership import Output, guard
+
+if TYPE_CHECKING:
+    import onnx
 
 SAFETENSORS, ENGINE = ".safetensors", ".engine"
 PACKAGES = ("onnx", "onnxruntime", "torch")  # whose versions the file names
@@ -115,7 +119,7 @@ def export_model(
         write_safetensors(stored, out)
         return Exported(str(model), kind, _size(out), None)
     calibration = check_rows(stored, form.calibrate, name=model).x if form.calibrate else None
-    float32 = exported_in_float32(stored, rows)
+    float32 = exported_in_float32(stored, rows, form)
     content, about, converted = float32.content(float32.proto, float32.about), float32.about, None
     notes = [note] if (note := trained_on_note(stored.meta, rows.keys)) else []
     if form.precision != FLOAT32:
@@ -138,29 +142,51 @@ def plan(
     form: Form = AS_IT_IS,
     force: bool = False,
 ) -> Planned:
-    """What `export_model` would do with the same parameters; nothing is traced or written.
+    """What `export_model` would do with the same parameters; nothing is written.
+
+    The model is traced only where that tells whether int8 needs calibration rows, which are not given.
 
     Raises
     ------
-    DataError, SettingsError, UsageError : where `export_model` raises them before it traces the model.
+    DataError, SettingsError, UsageError : where `export_model` raises them before it checks the graph.
     """
     stored, rows = _prepared(model, out, check, form, force)
+    if form.calibrate:
+        check_rows(stored, form.calibrate, name=model)
+    elif form.precision == INT8:
+        traced(stored, form)
     return Planned(str(model), stored.meta.kind, rows)
 
 
-def exported_in_float32(stored: Model, rows: CheckRows) -> ExportedModel:
+def traced(stored: Model, form: Form = AS_IT_IS) -> onnx.ModelProto:
+    """The ONNX graph of a model, which can be converted into a form.
+
+    Raises
+    ------
+    DataError : the model cannot be exported, or a package is missing.
+    UsageError : it cannot be converted, or not without calibration rows.
+    """
+    _require_packages()
+    from eavctl.export.graph import to_proto
+
+    proto = to_proto(stored)
+    if form.precision == INT8 and not form.calibrate:
+        require_rows(proto, tensorrt=form.tensorrt is not None)
+    return proto
+
+
+def exported_in_float32(stored: Model, rows: CheckRows, form: Form = AS_IT_IS) -> ExportedModel:
     """The ONNX form of a model, whose answers were checked on rows.
 
     Raises
     ------
-    DataError : the model cannot be exported, or the exported one differs; or a package is missing.
+    DataError : as `traced`; also the exported model differs from the original.
+    UsageError : as `traced`.
     """
-    _require_packages()
+    proto = traced(stored, form)
     from eavctl.classifiers.onnx_model import OnnxModel
     from eavctl.export.check import check
-    from eavctl.export.graph import to_proto
 
-    proto = to_proto(stored)
     about: dict[str, Any] = {
         "opset": next(each.version for each in proto.opset_import if not each.domain),
         "precision": "float32",
@@ -214,7 +240,7 @@ def _prepared(
     if stored.meta.export:
         raise UsageError(f"{model}: is an exported model already; name the model that it was exported from")
     if is_weights:
-        if check or form != AS_IT_IS:
+        if check or form.calibrate or form.tensorrt or form.precision != FLOAT32:
             raise UsageError("weights are written as they are: only .onnx files are checked or converted")
         if stored.meta.kind not in artifacts.TORCH_KINDS:
             raise UsageError(

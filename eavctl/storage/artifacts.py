@@ -193,14 +193,12 @@ def load(path: str | os.PathLike[str]) -> Model:
     if "onnx" in parts:
         return _exported(path, parts)
     novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
-    return Model(
-        ModelMeta.from_json(parts["meta"], path), _rebuilt(path, parts["meta"]["kind"], parts), novelty
-    )
+    return Model(_meta(path, parts), _rebuilt(path, parts["meta"]["kind"], parts), novelty)
 
 
 def _exported(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> Model:
     """The model of an ``.onnx`` file."""
-    meta = ModelMeta.from_json(parts["meta"], path)
+    meta = _meta(path, parts)
     if meta.kind not in PREDICTORS:
         raise _unknown_kind(path, meta.kind)
     with _blaming(path):
@@ -278,7 +276,12 @@ def read_meta(path: str | os.PathLike[str]) -> ModelMeta:
     ------
     DataError : see `load`.
     """
-    return ModelMeta.from_json(_read(path)["meta"], path)
+    return _meta(path, _read(path))
+
+
+def _meta(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> ModelMeta:
+    with _blaming(path):
+        return ModelMeta.from_json(parts["meta"], path)
 
 
 def require_fit(

@@ -28,20 +28,14 @@ METADATA, KEY, VALUE = 14, 1, 2  # fields of the model, and of an entry
 DATA_LOCATION, EXTERNAL_DATA = 14, 13  # fields of a tensor
 # Messages that hold tensors, and in which fields, by the numbers in onnx.proto.
 PARTS: dict[str, dict[int, str]] = {
-    "model": {7: "graph", 25: "function"},
-    "function": {7: "node", 11: "attribute"},
+    "model": {7: "graph"},
     "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
     "node": {5: "attribute"},
-    "attribute": {
-        5: "tensor",
-        6: "graph",
-        10: "tensor",
-        11: "graph",
-        22: "sparse tensor",
-        23: "sparse tensor",
-    },
+    "attribute": {5: "tensor", 10: "tensor", 22: "sparse tensor", 23: "sparse tensor"},
     "sparse tensor": {1: "tensor", 2: "tensor"},
 }
+# Fields of further code: functions, and graphs of branches and loops, which may never end. None is written.
+CODE = {"model": {25}, "attribute": {6, 11}}
 
 
 class OnnxFile(NamedTuple):
@@ -81,8 +75,7 @@ def _parsed(content: bytes) -> OnnxFile:
         raise DataError("an ONNX file without eavctl's metadata; write one with 'eavctl export'")
     if entries[CHECKSUM] != _checksum(entries[META], found):
         raise ValueError("its checksum does not fit")
-    if _refers_to_others(memoryview(content), "model"):
-        raise DataError("refused: an ONNX file that reads weights from other files")
+    _require_plain(memoryview(content), "model")
     meta = json.loads(entries[META])
     if not isinstance(meta, dict):
         raise ValueError("its metadata are no object")
@@ -105,17 +98,20 @@ def _checksum(meta: str, found: Iterable[tuple[int, Value]]) -> str:
     return f"{crc:08x}"
 
 
-def _refers_to_others(content: memoryview, kind: str) -> bool:
-    """Whether a message holds a tensor whose values are in another file."""
+def _require_plain(content: memoryview, kind: str) -> None:
+    """Raise a DataError where a message holds a tensor whose values are in another file, or further code."""
     if kind == "tensor":
         found = dict(fields(content))
-        return EXTERNAL_DATA in found or bool(found.get(DATA_LOCATION))
-    parts = PARTS[kind]
-    return any(
-        _refers_to_others(as_bytes(value), parts[number])
-        for number, value in fields(content)
-        if number in parts
-    )
+        if EXTERNAL_DATA in found or found.get(DATA_LOCATION):
+            raise DataError("refused: an ONNX file that reads weights from other files")
+        return
+    for number, value in fields(content):
+        if number in CODE.get(kind, ()):
+            raise DataError(
+                "refused: an ONNX file with branches, loops or functions, which eavctl never writes"
+            )
+        if number in PARTS[kind]:
+            _require_plain(as_bytes(value), PARTS[kind][number])
 
 
 def serialise(proto: Any, meta: Mapping[str, Any]) -> bytes:

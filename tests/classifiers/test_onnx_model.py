@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from eavctl.classifiers import onnx_model
 from eavctl.classifiers.calibration import softmax
 from eavctl.classifiers.onnx_model import OnnxModel
 from eavctl.classifiers.streams import RowsOf, Streams
@@ -237,3 +238,67 @@ def test_it_is_built_from_bytes(linear, rows):
     found = onnx_files.read(linear)
     model = OnnxModel.from_bytes(found.content, found.meta)
     assert np.array_equal(model.predict_proba(rows), artifacts.load(linear).predict_proba(rows))
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [node("Identity", "x", "proba")],  # not probabilities
+        [node("Sigmoid", "x", "proba")],  # of each class alone
+        [node("Concat", "x x", "both", axis=1), node("Softmax", "both", "proba", axis=1)],  # of others
+        [node("ReduceMean", "x axis", "mean"), node("Softmax", "mean", "proba", axis=1)],  # of one row
+    ],
+)
+def test_answers_that_are_no_probabilities_of_the_classes_are_refused(tmp_path, model_meta, nodes):
+    path = written(
+        tmp_path / "m.onnx",
+        model_meta("dnn", shape=[2], model={"classes": ["a", "b"]}),
+        [node("Identity", "given", "x"), *nodes],
+        [("given", FLOAT, ["columns"])],
+        [("proba", FLOAT, [2])],
+        axis=np.array([0]),
+    )
+    with pytest.raises(DataError, match="damaged"):
+        artifacts.load(path).predict_proba(np.array([[1, -3], [2, 5]], np.float32))
+
+
+def test_an_output_of_texts_is_damage(tmp_path, model_meta):
+    path = written(
+        tmp_path / "m.onnx",
+        model_meta("dnn", shape=[2], model={"classes": ["a", "b"]}),
+        [node("Cast", "x", "proba", to=TensorProto.STRING)],
+        [("x", FLOAT, [2])],
+        [("proba", TensorProto.STRING, [2])],
+    )
+    with pytest.raises(DataError, match="damaged"):
+        artifacts.load(path)
+
+
+def test_large_rows_are_computed_a_few_at_a_time():
+    clips, spectra = (onnx_model.GraphInput("x", (), each) for each in (onnx_model.PICTURE, onnx_model.FLOAT))
+    many = [np.zeros((100, 64, 300), np.float32)]
+    few = [np.zeros((100, 25, 56, 56, 3), np.uint8)]
+    assert onnx_model._fitting(many, [spectra]) == onnx_model.BATCH
+    assert 1 <= onnx_model._fitting(few, [clips]) < 8
+    assert onnx_model._fitting([*many, *few], [spectra, clips]) <= onnx_model._fitting(few, [clips])
+    assert onnx_model._fitting([np.zeros((2, 5000, 5000), np.float32)], [spectra]) == 1
+
+
+def test_answers_do_not_depend_on_how_many_rows_are_computed_together(linear, rows):
+    model = artifacts.load(linear).predictor
+    (whole,) = model.outputs(rows, "proba")
+    for batch in (1, 7, 150):
+        assert np.allclose(model.outputs(rows, "proba", batch=batch)[0], whole, atol=1e-7)
+
+
+def test_streams_that_are_no_list_are_damage(tmp_path, model_meta):
+    path = written(
+        tmp_path / "m.onnx",
+        {**model_meta("dnn", shape=[2], model={"classes": ["a", "b"]}), "streams": 3},
+        [node("Softmax", "x", "proba", axis=1)],
+        [("x", FLOAT, [2])],
+        [("proba", FLOAT, [2])],
+    )
+    for read in (artifacts.load, artifacts.read_meta):
+        with pytest.raises(DataError, match="damaged"):
+            read(path)

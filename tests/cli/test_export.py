@@ -36,6 +36,29 @@ def test_it_tells_opset_size_and_what_was_checked(exported):
     assert about["source"] == artifacts.read_meta(out).training_hash
 
 
+def test_another_process_writes_equal_bytes(exported, made, run):
+    out, _ = exported
+    words = ("export", made / "svm.joblib", "-o", "again.onnx", "--check", made / "feats.parquet")
+    assert run(*words).code == 0
+    assert Path("again.onnx").read_bytes() == out.read_bytes()
+
+
+def test_weights_of_a_network_are_written(run, eav):
+    result = run("export", eav / "epochs.pt", "-o", "m.safetensors", "--json")
+    assert result.code == 0, result.err
+    assert json.loads(result.out)["size"] == Path("m.safetensors").stat().st_size
+
+
+@pytest.mark.parametrize("words", [["-n"], []])
+def test_calibration_rows_that_int8_needs_are_missed_before_the_check(run, eav, monkeypatch, words):
+    monkeypatch.setattr(check, "check", None)  # not called
+    for more in (["--tensorrt", "11"], []):
+        result = run("export", eav / "bands.joblib" if more else eav / "epochs.pt", "-o", "m.onnx", "--int8",
+                     *more, *words)  # fmt: skip
+        assert result.code == 2
+        assert "--calibrate" in result.err
+
+
 def test_it_judges_recordings_as_the_model_does(exported, made, run):
     out, _ = exported
     words = ("predict", made / "dataset" / "sad", "--json", "--model")

@@ -20,7 +20,11 @@ class StandIn:
     def __init__(self, model, spoil):
         self.model, self.spoil, self.novelty = model, spoil, model.novelty
 
-    def outputs(self, x, *names):
+    def outputs(self, x, *names, batch):
+        parts = [self._batch(x[start : start + batch], names) for start in range(0, len(x), batch)]
+        return [np.concatenate(each) for each in zip(*parts, strict=True)]
+
+    def _batch(self, x, names):
         found = original(self.model, x)
         return [self.spoil(name, np.array(getattr(found, name)), x) for name in names]
 
@@ -133,9 +137,9 @@ def test_made_up_rows_of_a_fusion_have_random_streams_and_one_at_least(fusion):
 def table(tmp_path):
     """Writes a table of a feature set, whose values are the numbers of its samples; returns its path."""
 
-    def write(features, numbers, n_columns=40):
+    def write(features, numbers, n_columns=40, label="sad"):
         samples = [f"clip{number:03d}" for number in numbers]
-        keys = pd.DataFrame({"sample_id": samples, "clip_id": samples, "dataset": "d", "label": "sad"})
+        keys = pd.DataFrame({"sample_id": samples, "clip_id": samples, "dataset": "d", "label": label})
         x = np.repeat(np.array(numbers, np.float32)[:, None], n_columns, axis=1)
         meta = {**Recipe(features).meta(), "shape": [n_columns], "classes": small_models.CLASSES}
         names = tuple(f"c{i}" for i in range(n_columns))
@@ -177,3 +181,31 @@ def test_a_table_of_another_shape_is_refused(fusion, table):
     path = table("functionals", range(3), 41)
     with pytest.raises(SettingsError, match="41"):
         check_rows(taking(fusion, "functionals", "seed33"), [path])
+
+
+def test_tables_that_contradict_each_other_are_refused(fusion, table):
+    paths = [table("functionals", range(10), 40), table("seed33", range(5, 15), 180, "calm")]
+    with pytest.raises(DataError, match="label of 5 samples, as clip005"):
+        check_rows(taking(fusion, "functionals", "seed33"), paths)
+
+
+def test_two_tables_with_the_same_rows_of_a_stream_are_refused(fusion, table):
+    path = table("functionals", range(10), 40)
+    with pytest.raises(DataError, match="clip000"):
+        check_rows(taking(fusion, "functionals", "seed33"), [path, path])
+
+
+# --- how many rows are compared ---------------------------------------------------------------------------
+
+
+def test_a_large_network_is_checked_on_fewer_rows_which_is_said(svm, monkeypatch):
+    monkeypatch.setattr("eavctl.export.check.MOST_WORK", 1)
+    found = check(svm, StandIn(svm, lambda name, values, x: values), check_rows(svm))
+    assert (found["rows"], found["of"]) == (64, MADE_UP)
+    assert found["batches"] == [1, 2, 7, 32]
+
+
+def test_batches_of_large_rows_are_smaller_which_is_said(svm, monkeypatch):
+    monkeypatch.setattr("eavctl.export.check.MOST_VALUES", 30 * 5)
+    found = check(svm, StandIn(svm, lambda name, values, x: values), check_rows(svm))
+    assert found["batches"] == [1, 2, 5]

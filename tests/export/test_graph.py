@@ -7,13 +7,16 @@ import onnx
 import pytest
 import small_models
 import torch
+from torch import nn
 
 from eavctl import registry
 from eavctl.classifiers.network import CPU, as_batch
 from eavctl.classifiers.onnx_model import OnnxModel
+from eavctl.encoders.face_clips import Resized
 from eavctl.errors import DataError, UsageError
 from eavctl.export import graph
 from eavctl.export.check import check
+from eavctl.export.modules import exportable
 from eavctl.export.rows import check_rows
 from eavctl.storage import onnx_files
 
@@ -39,15 +42,28 @@ def exported():
     return get
 
 
+@pytest.fixture(scope="module")
+def checked(exported):
+    """What was found by the check of a model's graph, once for each."""
+    found = {}
+
+    def get(name):
+        if name not in found:
+            model, proto = exported(name)
+            found[name] = check(model, runtime(model, proto), check_rows(model))
+        return found[name]
+
+    return get
+
+
 def runtime(model, proto):
     about = {**model.meta.json, "export": {}}
     return OnnxModel.from_bytes(onnx_files.serialise(proto, about), about)
 
 
 @pytest.mark.parametrize("name", MADE)
-def test_a_graph_gives_the_answers_of_its_model(exported, name):
-    model, proto = exported(name)
-    found = check(model, runtime(model, proto), check_rows(model))
+def test_a_graph_gives_the_answers_of_its_model(checked, name):
+    found = checked(name)
     assert found["rows"] == 256
     assert set(found["batches"]) == {1, 2, 7, 32}
     assert 0 < found["largest_change"]["proba"] < 1e-5
@@ -89,9 +105,8 @@ def test_time_is_free_where_the_network_allows_it(exported):
     assert [node.op_type for node in proto.graph.node].count("LSTM") == 1
 
 
-def test_every_length_and_every_subset_of_streams_is_compared(exported):
-    model, proto = exported("attention")
-    changed = check(model, runtime(model, proto), check_rows(model))["changed_rows"]
+def test_every_length_and_every_subset_of_streams_is_compared(checked):
+    changed = checked("attention")["changed_rows"]
     assert [sum(word in each for each in changed) for word in ("frames", "alone")] == [3, 3]
 
 
@@ -110,6 +125,19 @@ def test_what_stands_in_a_missing_stream_has_no_effect(exported):
     ]
     assert np.array_equal(*answers)
     assert (~rows.present).any()
+
+
+@pytest.mark.parametrize(("shape", "side"), [((20, 24), 32), ((40, 30), 16), ((16, 16), 16)])
+def test_pictures_are_resized_by_products_as_without_them(shape, side):
+    resized = Resized(shape, side)
+    pictures = torch.from_numpy(np.random.default_rng(0).random((3, 3, *shape), np.float32))
+    kept = exportable([nn.Sequential(resized)])[0][0]
+    if shape == (side, side):
+        assert isinstance(kept, Resized)
+        return
+    across = torch.einsum("nchw,sw->nchs", pictures, kept.columns)
+    found = torch.einsum("nchw,sh->ncsw", across, kept.rows)
+    assert torch.allclose(found, resized(pictures), atol=1e-6)
 
 
 def test_eegnet_is_exported_without_fourier_transforms(exported):
@@ -174,8 +202,10 @@ def test_a_fusion_network_gives_the_same_while_it_is_traced(monkeypatch, method)
 @pytest.mark.parametrize("name", registry.names("encoders"))
 def test_every_encoder_is_exported(name):
     model = small_models.network(name)
-    found = check(model, runtime(model, graph.to_proto(model)), check_rows(model))
+    proto = graph.to_proto(model)
+    found = check(model, runtime(model, proto), check_rows(model))
     assert found["largest_change"]["proba"] < 1e-5
+    assert "Resize" not in {node.op_type for node in proto.graph.node}  # TensorRT has no antialiased one
 
 
 @pytest.mark.slow

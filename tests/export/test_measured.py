@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from small_graphs import CLASSES, about, convolutional, perceptron, recurrent, volts
 
+from eavctl.classifiers.onnx_model import OnnxModel
 from eavctl.errors import DataError
 from eavctl.export.alone import measure_alone
 from eavctl.export.measured import Change, Cost, Measured, Variant, changed, measure, objections
@@ -157,12 +158,29 @@ def test_int8_keeps_the_contract_of_the_file(exported, tmp_path):
     assert convert(exported, Wanted("int8")).content == found.content
 
 
-def test_depthwise_convolutions_stay_float32_where_that_is_worth_it(model_meta):
+@pytest.mark.parametrize("faster", [0.0, 1e9])
+def test_depthwise_convolutions_stay_float32_where_int8_loses_whatever_the_time(
+    model_meta, monkeypatch, faster
+):
+    monkeypatch.setattr("eavctl.export.measured.FASTER", faster)
     x = np.random.default_rng(0).normal(size=(64, 4, 50)).astype(np.float32)
-    exported = Exported(convolutional(spread=1e5), about(model_meta, [4, 50]), x)
-    found = convert(exported, Wanted("int8", x))
+    proto, meta = convolutional(spread=1e5), about(model_meta, [4, 50])
+    proba = OnnxModel.from_bytes(onnx_files.serialise(proto, meta), meta).predict_proba(x)
+    meta["model"]["priors"] = proba.mean(axis=0).tolist()  # decisions are divided among the classes
+    found = convert(Exported(proto, meta, x), Wanted("int8", x))
     assert "float32" in found.about["way"]
     assert found.measured[1].change.decisions < 10
+
+
+def test_equal_exports_are_converted_in_the_same_way_whatever_the_time(model_meta, monkeypatch):
+    x = np.random.default_rng(0).normal(size=(64, 4, 50)).astype(np.float32)
+    exported = Exported(convolutional(), about(model_meta, [4, 50]), x)
+    found = []
+    for faster in (0.0, 1e9):
+        monkeypatch.setattr("eavctl.export.measured.FASTER", faster)
+        found.append(convert(exported, Wanted("int8", x)))
+    assert found[0].content == found[1].content
+    assert len(found[0].reasons) == len(found[1].reasons) + 1
 
 
 def test_half_is_written_and_measured(model_meta):

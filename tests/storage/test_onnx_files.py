@@ -137,13 +137,15 @@ def _as_constant():
     return proto(helper.make_node("Constant", [], ["proba"], value=_elsewhere()))
 
 
-def _in_a_branch():
-    branch = graph()
-    branch.initializer[0].CopyFrom(_elsewhere())
-    return proto(helper.make_node("If", ["x"], ["proba"], then_branch=branch, else_branch=graph()))
+def _with_branches():
+    return proto(helper.make_node("If", ["x"], ["proba"], then_branch=graph(), else_branch=graph()))
 
 
-def _in_a_function():
+def _with_a_loop():
+    return proto(helper.make_node("Loop", ["", "true", "x"], ["proba"], body=graph()))
+
+
+def _with_a_function():
     found = proto()
     constant = helper.make_node("Constant", [], ["y"], value=_elsewhere())
     found.functions.append(
@@ -152,7 +154,15 @@ def _in_a_function():
     return found
 
 
-@pytest.mark.parametrize("make", [_as_initializer, _as_constant, _in_a_branch, _in_a_function])
+@pytest.mark.parametrize("make", [_with_branches, _with_a_loop, _with_a_function])
+def test_code_that_may_never_end_is_refused(tmp_path, make):
+    path = tmp_path / "m.onnx"
+    path.write_bytes(onnx_files.serialise(make(), META))
+    with pytest.raises(DataError, match="loops"):
+        onnx_files.read(path)
+
+
+@pytest.mark.parametrize("make", [_as_initializer, _as_constant])
 def test_weights_in_other_files_are_refused(tmp_path, make):
     path = tmp_path / "m.onnx"
     path.write_bytes(onnx_files.serialise(make(), META))
@@ -161,7 +171,7 @@ def test_weights_in_other_files_are_refused(tmp_path, make):
 
 
 def test_the_numbers_of_the_fields_are_those_of_onnx():
-    messages = {"tensor": "TensorProto", "sparse tensor": "SparseTensorProto"}
+    messages = {"tensor": "TensorProto", "sparse tensor": "SparseTensorProto", "function": "FunctionProto"}
     names = messages | {kind: f"{kind.title()}Proto" for kind in onnx_files.PARTS if kind not in messages}
     kinds = {name: kind for kind, name in names.items()}
     for kind, parts in onnx_files.PARTS.items():
@@ -171,7 +181,11 @@ def test_the_numbers_of_the_fields_are_those_of_onnx():
             for each in known
             if each.message_type and each.message_type.name in kinds
         }
-        assert parts == of_kinds
+        code = {
+            n for n, held in of_kinds.items() if held == "function" or (kind, held) == ("attribute", "graph")
+        }
+        assert onnx_files.CODE.get(kind, set()) == code
+        assert parts == {n: held for n, held in of_kinds.items() if n not in code}
 
 
 def test_a_graph_over_two_gigabytes_is_refused(monkeypatch):
