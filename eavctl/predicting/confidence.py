@@ -9,6 +9,10 @@ from eavctl.evaluation.reliability import fits, look_up
 from eavctl.predicting.rows import Row
 from eavctl.storage.metadata import ModelMeta
 
+# Keys of what is known of an answer, in their order: exported models keep them sorted.
+PART = ("up_to", "right", "low", "high", "n_rows", "over")
+MEASURED_ON = ("held_out", "datasets", "adapted_by")
+
 
 class Confidence:
     """Looks up rows in what the training measured.
@@ -50,7 +54,8 @@ class Confidence:
         if level is None or row.absent or row.is_novel or not fits(level, row.seconds):
             return None
         part = look_up(level, row.pred, row.proba[self._classes.index(row.pred)])
-        return part and {**part, "measured_on": level.get("measured_on", {})}
+        measured_on = _in_order(level.get("measured_on", {}), MEASURED_ON)
+        return part and {**_in_order(part, PART), "measured_on": measured_on}
 
     def _level_of(self, row: Row) -> dict[str, Any] | None:
         """What was measured of rows that were standardised as this one was."""
@@ -94,3 +99,7 @@ def _levels(scores: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The reliability in scores, by ``rows`` and ``clips``; empty in models of older versions."""
     levels = (scores or {}).get("reliability")
     return levels if isinstance(levels, dict) else {}
+
+
+def _in_order(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    return {key: values[key] for key in keys if key in values}

@@ -13,6 +13,23 @@ from eavctl.errors import DataError
 
 NOT_EXPORTED = ("kept_folds",)  # keys of a model's meta that speak of the .pt file, not of the model
 
+NUMBER, LIST = (int, float), (list, tuple)
+# Types of the values of a `FeatureMeta`, and of what they hold.
+FEATURE_TYPES: Mapping[str, tuple[Any, Any]] = {
+    "modality": (str, object),
+    "features": (str, object),
+    "features_version": (int, object),
+    "settings": (Mapping, object),
+    "features_hash": (str, object),
+    "rate": (NUMBER, object),
+    "units": (str, object),
+    "segment": (Mapping, NUMBER),
+    "shape": (LIST, int),
+    "columns": (LIST, str),
+    "normalized": (Mapping, object),
+    "speech": (bool, object),
+}
+
 # Named tuples, not dataclasses: a prediction reads these at its start, and a dataclass takes a millisecond to
 # define.
 
@@ -31,6 +48,14 @@ def _values(
     if missing:
         raise DataError(f"{path}: its metadata lack {', '.join(missing)}: damaged, or of another eavctl")
     return {name: content[name] for name in known._fields if name in content}
+
+
+def _has_type(value: Any, own: Any, inner: Any) -> bool:
+    """Whether a value of a file's JSON has a type, and what it holds another."""
+    if not isinstance(value, own):
+        return False
+    held = value.values() if isinstance(value, Mapping) else value if isinstance(value, LIST) else ()
+    return all(isinstance(each, inner) for each in held)
 
 
 class FeatureMeta(NamedTuple):
@@ -69,9 +94,18 @@ class FeatureMeta(NamedTuple):
 
         Raises
         ------
-        DataError : a key is missing.
+        DataError : a key is missing, or its value is of another type.
         """
-        return cls(**_values(cls, content, path))
+        values = _values(cls, content, path)
+        optional = {name for name, default in cls._field_defaults.items() if default is None}
+        wrong = [
+            name
+            for name, value in values.items()
+            if not (value is None and name in optional) and not _has_type(value, *FEATURE_TYPES[name])
+        ]
+        if wrong:
+            raise DataError(f"{path}: its metadata are damaged: {', '.join(wrong)} of a wrong type")
+        return cls(**values)
 
     @property
     def words(self) -> str:

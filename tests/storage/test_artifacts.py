@@ -13,6 +13,7 @@ import torch
 
 from eavctl.errors import DataError, SettingsError, UsageError
 from eavctl.storage import artifacts, ownership
+from eavctl.storage.metadata import FeatureMeta
 
 
 class Attack:
@@ -243,3 +244,37 @@ def test_a_model_that_lacks_a_key_is_named_with_the_key(tmp_path, meta, key):
     for read in (artifacts.load, artifacts.read_meta):
         with pytest.raises(DataError, match=rf"m\.joblib.*{key}"):
             read(tmp_path / "m.joblib")
+
+
+FEATURES = {
+    "modality": "audio",
+    "features": "a",
+    "features_version": 3,
+    "settings": {"a": "b"},
+    "features_hash": "a",
+    "rate": 3,
+    "units": "V",
+    "segment": {"seconds": 1.5, "hop": 1},
+    "shape": [1],
+    "columns": ["a"],
+    "normalized": {"a": "b"},
+    "speech": True,
+}
+WRONG = [
+    (name, value)
+    for name, right in FEATURES.items()
+    for value in (3, "a", {"a": "b"}, [[1]])
+    if not isinstance(value, type(right))
+]
+
+
+@pytest.mark.usefixtures("_tiny")
+@pytest.mark.parametrize(("name", "value"), [*WRONG, ("segment", {"hop": "a"}), ("columns", [1])])
+def test_features_with_a_value_of_a_wrong_type_are_damage(tmp_path, meta, name, value):
+    assert tuple(FEATURES) == FeatureMeta._fields
+    path = tmp_path / "m.joblib"
+    artifacts.save(path, Tiny(), {**meta, **FEATURES})
+    artifacts.read_meta(path)
+    artifacts.save(path, Tiny(), {**meta, **FEATURES, name: value})
+    with pytest.raises(DataError, match=name):
+        artifacts.read_meta(path)
