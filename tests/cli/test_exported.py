@@ -24,7 +24,7 @@ NEEDLESS = (
 
 
 @pytest.fixture(scope="module")
-def models(made, tmp_path_factory):
+def models(made, traced_once, tmp_path_factory):
     """Folder with a network and an SVM, and what was exported from them."""
     folder, before = tmp_path_factory.mktemp("models"), os.getcwd()
     os.chdir(folder)
@@ -42,7 +42,7 @@ def models(made, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fusion(tmp_path_factory):
+def fusion(traced_once, tmp_path_factory):
     """Folder with a twin of one subject, a fusion network, and what was exported from it."""
     folder = tmp_path_factory.mktemp("fusion")
     synth_eav(folder / "twin", subjects=1, trials=10, seconds=2.0)
