@@ -113,10 +113,13 @@ Answers.load({model!r}).predictor.warm_up()
 heavy = [name for name in ("torch", "onnx") if name in sys.modules]
 assert not heavy, heavy
 """
+    environment = {**os.environ, "TMPDIR": os.fspath(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [(), ("--audio",)])

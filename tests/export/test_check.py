@@ -124,7 +124,7 @@ def test_made_up_rows_of_pictures_are_bytes_and_some_spectrograms_are_padded():
     x = check_rows(model).x
     padded = (x[:, :, -1] == x[:, :, -2]).all(axis=1)
     assert 0.1 < padded.mean() < 0.5
-    assert check_rows(small_models.network("vit", shape=(2, 16, 16, 3))).x.dtype == np.uint8
+    assert check_rows(small_models.network("vit")).x.dtype == np.uint8
 
 
 def test_made_up_rows_of_a_fusion_have_random_streams_and_one_at_least(fusion):

@@ -1,6 +1,7 @@
 """Models as ONNX graphs."""
 
 import copy
+import dataclasses
 
 import numpy as np
 import onnx
@@ -191,13 +192,20 @@ def test_a_fusion_network_gives_the_same_while_it_is_traced(monkeypatch, method)
     assert torch.allclose(given, wanted, atol=2e-5)
 
 
+# --- every encoder and fusion network, checked on a few rows ----------------------------------------------
+
+
+def checked_on_few_rows(model, proto):
+    rows = check_rows(model)
+    return check(model, runtime(model, proto), dataclasses.replace(rows, x=rows.x[np.arange(48)]))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", registry.names("encoders"))
 def test_every_encoder_is_exported(name):
     model = small_models.network(name)
     proto = graph.to_proto(model)
-    found = check(model, runtime(model, proto), check_rows(model))
-    assert found["largest_change"]["proba"] < 1e-5
+    assert 0 < checked_on_few_rows(model, proto)["largest_change"]["proba"] < 1e-5
     assert "Resize" not in {node.op_type for node in proto.graph.node}  # TensorRT has no antialiased one
 
 
@@ -209,14 +217,14 @@ def test_time_is_free_where_the_network_allows_it():
     assert axes["audio"][2].dim_param
     assert axes["eeg"][2].dim_value == 96
     assert [node.op_type for node in proto.graph.node].count("LSTM") == 1
-    changed = check(model, runtime(model, proto), check_rows(model))["changed_rows"]
+    changed = checked_on_few_rows(model, proto)["changed_rows"]
     assert [sum(word in each for each in changed) for word in ("frames", "alone")] == [3, 3]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", registry.names("fusion networks"))
-def test_every_fusion_network_is_exported(method):
-    encoders = {"audio": "ast", "video": "vit", "eeg": "shallow-transformer"}
+@pytest.mark.parametrize("method", ["channel-attention", "ambt-mean"])
+def test_other_fusion_networks_are_exported(method):
+    is_ambt = method.startswith("ambt")
+    encoders = {"video": "vit", "eeg": "shallow-transformer"} if is_ambt else {"audio": "mlp", "eeg": "scnn"}
     model = small_models.fusion(method, encoders)
-    found = check(model, runtime(model, graph.to_proto(model)), check_rows(model))
-    assert len(found["changed_rows"]) == 7
+    assert len(checked_on_few_rows(model, graph.to_proto(model))["changed_rows"]) == 3
