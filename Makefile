@@ -170,9 +170,9 @@ test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
 # The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes. And every
-# encoder and fusion network is exported and checked; five minutes.
+# encoder is exported and checked, and fusion networks; two to three minutes more.
 test-bench: install
-	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py tests/export
+	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py tests/export tests/cli/test_export.py
 
 lint: install
 	$(BIN)/ruff check .

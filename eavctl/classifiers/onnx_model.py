@@ -7,6 +7,7 @@ with one thread, so that the bits are the same in any process; neither ``torch``
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -87,6 +88,7 @@ class Graph:
     """
 
     def __init__(self, content: bytes) -> None:
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # else a thread and a temporary file stay
         try:
             import onnxruntime
         except ImportError as error:

@@ -251,6 +251,7 @@ def _prepared(
 
 
 def _require_packages() -> None:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # as `eavctl.classifiers.onnx_model` does
     try:
         import onnx
         import onnxruntime

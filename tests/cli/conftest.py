@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import os
 from dataclasses import dataclass
@@ -84,3 +85,27 @@ def eav(tmp_path_factory):
     finally:
         os.chdir(before)
     return folder
+
+
+@pytest.fixture(scope="session")
+def trace():
+    """Traces models as ``eavctl.export.graph.to_proto`` does, each once."""
+    from eavctl.export.graph import to_proto
+
+    traced = {}
+
+    def call(model):
+        key = model.meta.kind, model.meta.training_hash
+        if key not in traced:
+            traced[key] = to_proto(model)
+        return copy.deepcopy(traced[key])
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def traced_once(trace):
+    """In the tests of a module, a model that was traced before is not traced again, which takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("eavctl.export.graph.to_proto", trace)
+        yield

@@ -4,7 +4,10 @@ import json
 
 import pytest
 
+from eavctl.export.alone import Alone
 from eavctl.storage import onnx_files
+
+pytestmark = pytest.mark.usefixtures("traced_once")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -16,13 +19,19 @@ def short_measurements():
 
 
 @pytest.fixture
-def never_faster(monkeypatch):
+def no_processes(monkeypatch):
+    """What a variant costs a process of its own is not measured, but where forms are shown side by side."""
+    monkeypatch.setattr("eavctl.export.measured.measure_alone", lambda path, x: Alone(1.0, 50.0))
+
+
+@pytest.fixture
+def never_faster(monkeypatch, no_processes):
     """No variant counts as faster."""
     monkeypatch.setattr("eavctl.export.measured.FASTER", 0.0)
 
 
 @pytest.fixture
-def always_better(monkeypatch):
+def always_better(monkeypatch, no_processes):
     """A variant needs only be smaller."""
     monkeypatch.setattr("eavctl.export.measured.FASTER", 1e9)
     monkeypatch.setattr("eavctl.export.measured.MOST_LOSS", 1.0)
@@ -59,7 +68,7 @@ def test_int8_that_is_not_faster_is_declined_unless_forced(run, eav, tmp_path, n
     assert precision(tmp_path / "svm.onnx") == "int8"
 
 
-def test_calibrated_int8_for_tensorrt(run, eav, tmp_path, monkeypatch):
+def test_calibrated_int8_for_tensorrt(run, eav, tmp_path, monkeypatch, no_processes):
     monkeypatch.setenv("PATH", str(tmp_path))
     words = (
         "export",

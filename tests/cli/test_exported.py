@@ -24,7 +24,7 @@ NEEDLESS = (
 
 
 @pytest.fixture(scope="module")
-def models(made, tmp_path_factory):
+def models(made, traced_once, tmp_path_factory):
     """Folder with a network and an SVM, and what was exported from them."""
     folder, before = tmp_path_factory.mktemp("models"), os.getcwd()
     os.chdir(folder)
@@ -42,7 +42,7 @@ def models(made, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def fusion(tmp_path_factory):
+def fusion(traced_once, tmp_path_factory):
     """Folder with a twin of one subject, a fusion network, and what was exported from it."""
     folder = tmp_path_factory.mktemp("fusion")
     synth_eav(folder / "twin", subjects=1, trials=10, seconds=2.0)
@@ -113,10 +113,13 @@ Answers.load({model!r}).predictor.warm_up()
 heavy = [name for name in ("torch", "onnx") if name in sys.modules]
 assert not heavy, heavy
 """
+    environment = {**os.environ, "TMPDIR": os.fspath(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
     done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False, cwd=tmp_path
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, env=environment
     )
     assert done.returncode == 0, done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("words", [(), ("--audio",)])

@@ -19,6 +19,7 @@ from eavctl.storage.metadata import ModelMeta
 
 CLASSES = ["calm", "happy", "sad"]
 FEATURES = {"audio": "logmel", "eeg": "eeg-epochs", "video": "faces", None: "functionals"}
+SMALLER = {"cnn-lstm": {"channels": [2, 4], "lstm_units": 4}}  # than the registry's example settings
 CALIBRATION = {"temperatures": [1.5, 0.4], "biases": [[0.0, 0.1, -0.2], [0.3, 0.0, 0.0]]}
 
 
@@ -55,13 +56,18 @@ def of_columns(kind: str) -> Model:
     return model(kind, fitted, novel, **about)
 
 
+def example_settings(encoder: str) -> dict[str, Any]:
+    """Settings of a small encoder."""
+    return {**registry.get("encoders", encoder).facts.get("example_settings", {}), **SMALLER.get(encoder, {})}
+
+
 def network(encoder: str, members: int = 1, shape: Any = None, **settings: Any) -> Model:
     """A network with random weights, whose input statistics are fitted on made-up rows."""
     facts = registry.get("encoders", encoder).facts
     shape = list(shape or facts["example_shape"])
     meta = {
         "encoder": encoder,
-        "encoder_settings": {**facts.get("example_settings", {}), **settings},
+        "encoder_settings": {**example_settings(encoder), **settings},
         "shape": shape,
         "classes": CLASSES,
         "dropout": 0.3,
@@ -81,7 +87,7 @@ def fusion(method: str, encoders: dict[str, str], **settings: Any) -> Model:
     for name, encoder in encoders.items():
         facts = registry.get("encoders", encoder).facts
         shape = tuple(facts["example_shape"])
-        designs.append(StreamDesign(name, encoder, facts.get("example_settings", {}), shape))
+        designs.append(StreamDesign(name, encoder, example_settings(encoder), shape))
         streams.append({"name": name, "encoder": encoder, **features(facts["modality"], shape)})
     design = Design(method, tuple(designs), settings)
     meta = {"design": design.to_meta(), "classes": CLASSES}

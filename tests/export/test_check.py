@@ -101,7 +101,7 @@ def test_a_fault_with_one_subset_of_the_streams_is_found(fusion, alone):
 
 @pytest.mark.parametrize("seconds", [0, 1, 2])
 def test_a_fault_at_one_length_is_found(seconds):
-    model = small_models.network("cnn-lstm", shape=(16, 60), channels=[2, 4], lstm_units=4)
+    model = small_models.network("cnn-lstm", shape=(16, 60))
     length = (24, 45, 78)[seconds]
     spoil = shift("proba", 1e-3, lambda x: x.shape[2] == length)
     with pytest.raises(DataError, match=f"{length} frames"):
@@ -120,7 +120,7 @@ def test_made_up_rows_are_like_those_of_the_training_and_always_the_same(svm):
 
 
 def test_made_up_rows_of_pictures_are_bytes_and_some_spectrograms_are_padded():
-    model = small_models.network("cnn-lstm", shape=(16, 60), channels=[2, 4], lstm_units=4)
+    model = small_models.network("cnn-lstm", shape=(16, 60))
     x = check_rows(model).x
     padded = (x[:, :, -1] == x[:, :, -2]).all(axis=1)
     assert 0.1 < padded.mean() < 0.5

@@ -7,7 +7,7 @@ from small_graphs import CLASSES, about, convolutional, perceptron, recurrent, v
 
 from eavctl.classifiers.onnx_model import OnnxModel
 from eavctl.errors import DataError
-from eavctl.export.alone import measure_alone
+from eavctl.export.alone import Alone, measure_alone
 from eavctl.export.measured import Change, Cost, Measured, Variant, changed, measure, objections
 from eavctl.export.precision import Exported, Wanted, convert
 from eavctl.storage import artifacts, onnx_files
@@ -142,7 +142,14 @@ def test_a_process_that_fails_is_an_error(tmp_path):
         measure_alone(tmp_path / "m.onnx", np.zeros((1, 3), np.float32))
 
 
-def test_int8_keeps_the_contract_of_the_file(exported, tmp_path):
+@pytest.fixture
+def quick(monkeypatch):
+    """Costs are hardly measured."""
+    monkeypatch.setattr("eavctl.export.measured.LATENCY_BUDGET_S", 0.1)
+    monkeypatch.setattr("eavctl.export.measured.measure_alone", lambda path, x: Alone(1.0, 50.0))
+
+
+def test_int8_keeps_the_contract_of_the_file(exported, tmp_path, quick):
     found = convert(exported, Wanted("int8"))
     path = tmp_path / "m.onnx"
     path.write_bytes(found.content)
@@ -160,7 +167,7 @@ def test_int8_keeps_the_contract_of_the_file(exported, tmp_path):
 
 @pytest.mark.parametrize("faster", [0.0, 1e9])
 def test_depthwise_convolutions_stay_float32_where_int8_loses_whatever_the_time(
-    model_meta, monkeypatch, faster
+    model_meta, monkeypatch, quick, faster
 ):
     monkeypatch.setattr("eavctl.export.measured.FASTER", faster)
     x = np.random.default_rng(0).normal(size=(64, 4, 50)).astype(np.float32)
@@ -172,7 +179,7 @@ def test_depthwise_convolutions_stay_float32_where_int8_loses_whatever_the_time(
     assert found.measured[1].change.decisions < 10
 
 
-def test_equal_exports_are_converted_in_the_same_way_whatever_the_time(model_meta, monkeypatch):
+def test_equal_exports_are_converted_in_the_same_way_whatever_the_time(model_meta, monkeypatch, quick):
     x = np.random.default_rng(0).normal(size=(64, 4, 50)).astype(np.float32)
     exported = Exported(convolutional(), about(model_meta, [4, 50]), x)
     found = []
@@ -183,7 +190,7 @@ def test_equal_exports_are_converted_in_the_same_way_whatever_the_time(model_met
     assert len(found[0].reasons) == len(found[1].reasons) + 1
 
 
-def test_half_is_written_and_measured(model_meta):
+def test_half_is_written_and_measured(model_meta, quick):
     x = np.random.default_rng(0).normal(size=(64, 20, 12)).astype(np.float32)
     found = convert(Exported(recurrent(), about(model_meta, [20, 12]), x), Wanted("float16"))
     assert found.about["precision"] == "float16"
