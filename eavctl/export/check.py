@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eavctl.classifiers.calibration import balanced
 from eavctl.classifiers.onnx_model import DISTANCE, PROBA, WEIGHTS, OnnxModel, values_of
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError
@@ -171,8 +172,11 @@ def _compare(model: Model, exported: OnnxModel, case: Case, found: dict[str, flo
     decided, given_decided = model.decide(wanted.proba), model.decide(given.proba)
     if len(changed := np.flatnonzero(decided != given_decided)):
         row = int(changed[0])
-        one, other = (str(model.classes_[each[row]]) for each in (decided, given_decided))
-        raise _difference(case, row, "the decision", one, other)
+        one, other = (int(each[row]) for each in (decided, given_decided))
+        weighed = balanced(wanted.proba[row], model.priors)
+        gap = abs(weighed[one] - weighed[other])
+        what = f"the decision (of two classes that are {gap:.1g} apart in the original)"
+        raise _difference(case, row, what, *(str(model.classes_[each]) for each in (one, other)))
 
 
 def _name(model: Model, output: str, column: int) -> str:

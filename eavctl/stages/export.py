@@ -13,7 +13,7 @@ from eavctl.export import tensorrt
 from eavctl.export.inputs import inputs_of
 from eavctl.export.precision import FLOAT32, INT8, Converted, Wanted, convert, trained_on_note
 from eavctl.export.precision import Exported as ExportedModel
-from eavctl.export.quantised import require_rows
+from eavctl.export.quantised import DYNAMIC, require_rows
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
 from eavctl.storage import artifacts, files, onnx_files
@@ -124,6 +124,8 @@ def export_model(
     notes = [note] if (note := trained_on_note(stored.meta, rows.keys)) else []
     if form.precision != FLOAT32:
         converted = convert(float32, Wanted(form.precision, calibration, form.tensorrt is not None))
+        if calibration is not None and converted.about["way"] == DYNAMIC.name:
+            notes.append("int8 of this network is dynamic: the rows of --calibrate were not needed")
         if converted.reasons:
             notes.append(_told(converted, force))
         if force or not converted.reasons:
