@@ -155,7 +155,8 @@ def trained_on_note(meta: ModelMeta, keys: pd.DataFrame | None) -> str | None:
     clips, people = known.shared_clips(given), known.shared_subjects(given)
     if not clips and not people:
         return None
+    of_people = f" and {len(people)} of {len(given.subjects)} people" if given.subjects else ""
     return (
-        f"{len(clips)} of {len(given.clips)} clips and {len(people)} of {len(given.subjects)} people of the "
-        "rows are of the model's training: its score on them is too high; the comparison holds for such rows"
+        f"{len(clips)} of {len(given.clips)} clips{of_people} of the rows are of the model's training: its "
+        "score on them is too high; the comparison holds for such rows"
     )

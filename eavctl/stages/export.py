@@ -121,8 +121,10 @@ def export_model(
     calibration = check_rows(stored, form.calibrate, name=model).x if form.calibrate else None
     float32 = exported_in_float32(stored, rows, form)
     content, about, converted = float32.content(float32.proto, float32.about), float32.about, None
-    notes = [note] if (note := trained_on_note(stored.meta, rows.keys)) else []
+    notes: list[str] = []
     if form.precision != FLOAT32:
+        if note := trained_on_note(stored.meta, rows.keys):
+            notes.append(note)
         converted = convert(float32, Wanted(form.precision, calibration, form.tensorrt is not None))
         if calibration is not None and converted.about["way"] == DYNAMIC.name:
             notes.append("int8 of this network is dynamic: the rows of --calibrate were not needed")
