@@ -169,10 +169,13 @@ test-library: install
 test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
-# The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes. And every
-# encoder is exported and checked, and fusion networks; two to three minutes more.
+# The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes.
 test-bench: install
-	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py tests/export tests/cli/test_export.py
+	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py
+
+# Every encoder is exported and checked, and fusion networks: about three minutes.
+test-export: install
+	$(BIN)/python -m pytest -m slow tests/export tests/cli/test_export.py
 
 lint: install
 	$(BIN)/ruff check .
@@ -204,4 +207,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model test-bench lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
