@@ -19,6 +19,9 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Its thread would forbid forks to all later tests of the process.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 # Shells start background jobs with this signal ignored, and so would be the commands that tests interrupt.
 for number in (signal.SIGINT, signal.SIGHUP):
     if signal.getsignal(number) == signal.SIG_IGN:

@@ -102,13 +102,18 @@ def test_extract_from_python_starts_new_processes_and_no_forks(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
-def test_the_command_line_forks(tmp_path, monkeypatch):
-    forks, fork = [], os.fork
-    monkeypatch.setattr(os, "fork", lambda: forks.append(1) or fork())
+def test_the_command_line_forks(tmp_path):
+    """In a process of its own: in that of the tests, threads of other libraries forbid forks."""
     synth_speech(tmp_path / "dataset", per_class=5, seed=0)
-    words = ["extract", tmp_path / "dataset", "--features", "seed33", "-o", tmp_path / "x.parquet", "-j", "2"]
-    assert start.run([str(word) for word in words]) == 0
-    assert len(forks) == 2
+    script = """
+import os, sys
+from eavctl.cli import start
+forks, fork = [], os.fork
+os.fork = lambda: forks.append(1) or fork()
+assert start.run(["extract", "dataset", "--features", "seed33", "-o", "x.parquet", "-j", "2"]) == 0
+assert len(forks) == 2, forks
+"""
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
 
 
 def test_only_the_command_that_trains_keeps_freed_memory(tmp_path, monkeypatch, mallopt):
