@@ -66,8 +66,8 @@ def export(
     """Export a model as ONNX, from features to calibrated probabilities.
 
     predict, live and serve take the file as they take the model, without torch. Before it is written, its
-    answers are compared with the model's in batches of 1, 2, 7 and 32, on the rows of --check or on 256
-    made-up ones: no probability may differ by more than 0.00001, and no decision at all.
+    answers are compared with the model's in batches of 1 to 32 rows, on those of --check or on 256 made-up
+    ones: no probability may differ by more than 0.00001, and no decision at all.
 
     --int8 and --half are measured beside float32 on the same rows: size, time, and, of rows with labels, the
     UAR with its interval. Where int8 is not smaller and faster, or the answers of either get worse, the file
