@@ -71,6 +71,8 @@ def stamps(folder):
         "train-dnn tensors.parquet -o m.pt --encoder mlp",
         "train-dnn tensors.parquet -o mine.pt",
         "train-dnn seed33.parquet -o m.pt --encoder cnn-lstm",
+        "train-dnn seed33.parquet -o m.pt --augment default",
+        "train-dnn tensors.parquet -o m.pt --augment flip",
         "fuse nope.parquet neither.parquet -o f.parquet --method mean",
         "fuse preds.parquet seed33_preds.parquet -o mine.parquet",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --save f.pt",
