@@ -62,6 +62,21 @@ def read_labels(text: str | None) -> dict[str, str | None]:
     return found
 
 
+def read_names(text: str | None) -> list[str] | None:
+    """Names given as ``crop,flip``; None where the option is not given.
+
+    Raises
+    ------
+    UsageError : a name is empty.
+    """
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise UsageError(f"a list of names has an empty one: {text!r}")
+    return found
+
+
 def read_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
     """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
 

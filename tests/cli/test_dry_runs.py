@@ -76,6 +76,8 @@ def stamps(folder):
         "pretrain seed33.parquet -o e.pt --method simclrr",
         "pretrain seed33.parquet -o e.pt --where label=glad",
         "pretrain tensors.parquet -o e.pt --encoder mlp",
+        "train-dnn seed33.parquet -o m.pt --augment default",
+        "train-dnn tensors.parquet -o m.pt --augment flip",
         "fuse nope.parquet neither.parquet -o f.parquet --method mean",
         "fuse preds.parquet seed33_preds.parquet -o mine.parquet",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --save f.pt",
