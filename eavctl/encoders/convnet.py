@@ -79,9 +79,9 @@ class ConvNet(nn.Module):
         x : shape (n_rows, height, width, channels), bytes or floats from 0 to 255, training rows only.
         """
         n_values = x[..., 0].numel()
-        sums = [part.double().sum(dim=(0, 1, 2)) for part in x.split(CHUNK)]
+        sums = [part.double().sum(dim=(0, 1, 2)) for part in torch.split(x, CHUNK)]
         mean = torch.stack(sums).sum(dim=0) / n_values
-        squares = [(part.double() - mean).square().sum(dim=(0, 1, 2)) for part in x.split(CHUNK)]
+        squares = [(part.double() - mean).square().sum(dim=(0, 1, 2)) for part in torch.split(x, CHUNK)]
         std = (torch.stack(squares).sum(dim=0) / n_values).sqrt()
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > FLAT, std, 1))
