@@ -96,7 +96,7 @@ def test_it_learns_bars() -> None:
             row[place] = 250
         else:
             row[:, place] = 250
-    settings = TrainSettings(epochs=8, lr=0.003, batch=16)
+    settings = TrainSettings(epochs=20, lr=0.006, batch=16, ema=0)
     model = fit(x[:80], labels[:80], encoder="convnet", encoder_settings=SMALL, settings=settings)
     found = model.predict_proba(x[80:]).argmax(axis=1)
     assert (np.array(model.classes_)[found] == labels[80:]).mean() > 0.9
