@@ -155,6 +155,14 @@ Group = Annotated[
         show_default="subject",
     ),
 ]
+Shared = Annotated[
+    str | None,
+    typer.Option(
+        help="Accept that a pretrained encoder has met test rows of these subjects, clips or data sets, as "
+        "NAME,NAME, or all; every output then says so.",
+        show_default="none",
+    ),
+]
 Normalize = Annotated[
     str | None,
     typer.Option(

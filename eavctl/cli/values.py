@@ -48,6 +48,11 @@ def read_labels(text: str | None) -> dict[str, str | None]:
     return found
 
 
+def read_names(text: str | None) -> tuple[str, ...]:
+    """Names given as ``NAME,NAME``, without empty ones."""
+    return tuple(name for part in (text or "").split(",") if (name := part.strip()))
+
+
 def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
     """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
 

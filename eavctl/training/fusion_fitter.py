@@ -15,6 +15,7 @@ from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import LeakError
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
@@ -87,6 +88,11 @@ class FusionFitter:
     def name(self) -> str:
         """The method."""
         return self.design.method
+
+    @property
+    def encoders(self) -> tuple[Pretrained, ...]:
+        """See `eavctl.training.train.TableFitter`: whom its starts have met, `check` asks."""
+        return ()
 
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""

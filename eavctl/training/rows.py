@@ -17,6 +17,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies as altered
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.groups import named as named_groups
+from eavctl.evaluation.met import Pretrained
 from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
@@ -56,6 +57,7 @@ class TableFacts:
     distinct_names : labels and subjects that differ in case or spacing alone are different ones.
     choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
     normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
+    encoders : the pretrained encoders whose embeddings the rows are.
     """
 
     name: str
@@ -66,6 +68,7 @@ class TableFacts:
     distinct_names: bool = False
     normalize: str | None = None
     choices: Mapping[str, Any] = field(default_factory=dict)
+    encoders: tuple[Pretrained, ...] = ()
 
     @property
     def streams(self) -> tuple[str, ...]:
