@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -49,16 +50,31 @@ class EncoderStart:
         DataError : not a file of encoders.
         SettingsError : none is for these features; the message names both.
         """
-        model = EncoderModel.load(path)
-        streams = model.streams or (None,)
-        for stream in streams:
-            if model.features(stream).features_hash == features.features_hash:
-                return cls(os.fspath(path), model, stream, hash_file(path))
-        known = " and ".join(model.features(stream).words for stream in streams)
+        found = cls.all_of(path)
+        for each in found:
+            if each.features.features_hash == features.features_hash:
+                return each
+        known = " and ".join(each.features.words for each in found)
         raise SettingsError(
             f"{path} was pretrained on {known}; {source} has {features.words}.\n"
             "Extract again with the features and settings of the encoder."
         )
+
+    @classmethod
+    def all_of(cls, path: str | os.PathLike[str]) -> list[EncoderStart]:
+        """All encoders of a file.
+
+        Raises
+        ------
+        DataError : not a file of encoders.
+        """
+        model, content = EncoderModel.load(path), hash_file(Path(path))
+        return [cls(os.fspath(path), model, stream, content) for stream in model.streams or (None,)]
+
+    @property
+    def features(self) -> FeatureMeta:
+        """The features that it takes."""
+        return self.model.features(self.stream)
 
     @property
     def encoder(self) -> str:

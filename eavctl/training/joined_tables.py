@@ -181,6 +181,7 @@ def _joined_facts(tables: Sequence[TableFacts], streams: Sequence[str], partial:
         features={"streams": [{"name": n, **t.features} for n, t in zip(streams, tables, strict=True)]},
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
         distinct_names=any(table.distinct_names for table in tables),
+        encoders=tuple(dict.fromkeys(each for table in tables for each in table.encoders)),
     )
 
 
