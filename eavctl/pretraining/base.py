@@ -45,6 +45,11 @@ class Method(nn.Module):
         self.encoder = encoder
         self.make_view = encoder.augment
 
+    @property
+    def encoders(self) -> tuple[Encoder, ...]:
+        """The encoders that are kept, one for each stream of the rows; of one table it is `encoder`."""
+        return (self.encoder,)
+
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, *shape) as (batch, embedding_dim) with the encoder alone."""
         return self.encoder(x)
