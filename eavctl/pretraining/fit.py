@@ -13,13 +13,14 @@ from eavctl import registry
 from eavctl.classifiers.fitting import Keeping, fit_members
 from eavctl.classifiers.network import CPU, as_batch
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import present_rows
+from eavctl.classifiers.streams import Streams, present_rows
 from eavctl.classifiers.training_loop import TrainSettings, seeded
 from eavctl.errors import DataError
 from eavctl.pretraining.base import MakeView, Method
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.monitor import FINAL_ROWS, Figures, Monitor
 from eavctl.pretraining.objective import SelfSupervision
+from eavctl.pretraining.retrieval import Retrieval
 
 FEWEST_ROWS = 8
 PROBED_ROWS = 64  # that show which buffers hold input statistics
@@ -131,12 +132,15 @@ def fit(
         replace(each, statistics=_statistics(each, x[numbers[:PROBED_ROWS]]))
         for each, (x, numbers) in zip(design.encoders, present_rows(rows.x), strict=True)
     ]
-    return EncoderModel(kept, [encoder.cpu() for encoder in encoders], _facts(design, figures, loss))
+    facts = _facts(design, figures, loss)
+    if retrieval := _retrieval(rows, design):
+        facts["retrieval"] = [each.to_meta() for each in retrieval(method.to(retrieval.device).eval())]
+    return EncoderModel(kept, [encoder.cpu() for encoder in encoders], facts)
 
 
 def _trained(rows: Rows, y: np.ndarray, design: Design, keeping: Keeping) -> tuple[Method, float]:
     """The method after its training, and the loss of the last epoch."""
-    objective = SelfSupervision(_monitors(rows, y, design))
+    objective = SelfSupervision(_monitors(rows, y, design), _retrieval(rows, design))
     (result,) = fit_members(
         lambda member: design.build(),
         rows,
@@ -159,6 +163,14 @@ def _monitors(rows: Rows, y: np.ndarray, design: Design, n_rows: int | None = No
         each.stream: Monitor.of(x, numbers, y, rows.units, device, n_rows=n_rows, seed=seed)
         for each, (x, numbers) in zip(design.encoders, present_rows(rows.x), strict=True)
     }
+
+
+def _retrieval(rows: Rows, design: Design) -> Retrieval | None:
+    """What measures how well a method has aligned several streams; None for other methods."""
+    if not isinstance(rows.x, Streams):
+        return None
+    names = [each.stream for each in design.encoders]
+    return Retrieval.of(rows.x, names, design.settings.torch_device(), seed=design.settings.seed)
 
 
 def _random(rows: Rows, design: Design) -> Method:

@@ -2,9 +2,108 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, Protocol
+
 import numpy as np
+import torch
+
+from eavctl.classifiers.network import forward
+from eavctl.classifiers.streams import Streams
+from eavctl.errors import DataError
 
 PIECE_ROWS = 256  # of the similarities that are in memory at once
+MOST_ROWS = 1024  # of a gallery
+
+
+class Aligned(Protocol):
+    """A method that projects several streams into one space."""
+
+    def project(self, x: Any) -> torch.Tensor:
+        """Vectors of all streams beside each other, (batch, n_streams * dim), of a batch of streams."""
+        ...
+
+
+class Pair(NamedTuple):
+    """Two streams, and the hits of their samples.
+
+    Parameters
+    ----------
+    one, other : names of the streams.
+    there, back : as `hits_at_1` of one in the other, and of the other in the one, shape (n_rows,).
+    """
+
+    one: str
+    other: str
+    there: np.ndarray
+    back: np.ndarray
+
+    @property
+    def recall(self) -> float:
+        """The mean of both ways."""
+        return float(self.there.mean() + self.back.mean()) / 2
+
+    @property
+    def chance(self) -> float:
+        """Recall of a draw."""
+        return 1 / len(self.there)
+
+    def to_meta(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "streams": [self.one, self.other],
+            "recall_at_1": [float(self.there.mean()), float(self.back.mean())],
+            "chance": self.chance,
+            "n_rows": len(self.there),
+        }
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """Measures retrieval between all pairs of streams.
+
+    Parameters
+    ----------
+    x : rows with all streams.
+    names : of the streams.
+    device : of the method.
+    """
+
+    x: Streams
+    names: Sequence[str]
+    device: torch.device
+
+    @classmethod
+    def of(
+        cls,
+        x: Streams,
+        names: Sequence[str],
+        device: torch.device,
+        *,
+        n_rows: int = MOST_ROWS,
+        seed: int = 0,
+    ) -> Retrieval:
+        """One of a random sample of rows, at most ``n_rows``."""
+        rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:n_rows])
+        return cls(x[rows], names, device)
+
+    def __call__(self, method: Aligned) -> list[Pair]:
+        """The hits of each pair of streams, by a method in evaluation mode.
+
+        Raises
+        ------
+        DataError : projections that are not finite.
+        """
+        projected = forward(method.project, self.x, self.device)
+        if not np.isfinite(projected).all():
+            raise DataError("the embedding is not finite; pretrain with a lower --lr")
+        parts = dict(zip(self.names, np.split(projected, len(self.names), axis=1), strict=True))
+        return [
+            Pair(one, other, hits_at_1(parts[one], parts[other]), hits_at_1(parts[other], parts[one]))
+            for one, other in itertools.combinations(self.names, 2)
+        ]
 
 
 def hits_at_1(queries: np.ndarray, gallery: np.ndarray) -> np.ndarray:

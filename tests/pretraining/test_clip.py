@@ -9,10 +9,10 @@ from torch import nn
 
 from eavctl.classifiers.network import StreamBatch
 from eavctl.encoders.mlp import Mlp
+from eavctl.errors import UsageError
 from eavctl.pretraining.losses.clip import clip
 from eavctl.pretraining.methods.clip import FIRST_SCALE, LARGEST_SCALE, Clip
 from eavctl.pretraining.retrieval import hits_at_1
-from eavctl.pretraining.stream_encoders import StreamEncoders
 
 
 def slow(one, other, scale):
@@ -58,7 +58,7 @@ def streams(n_rows, seed=0):
 def method(x, **settings):
     torch.manual_seed(0)
     encoders = [Mlp(tuple(each.shape[1:]), units=16, dropout=0.1) for each in x.tensors]
-    made = Clip(StreamEncoders(encoders), **settings)
+    made = Clip(*encoders, **settings)
     made.fit_input(x)
     return made
 
@@ -77,9 +77,9 @@ def test_the_loss_is_the_mean_over_pairs_and_reaches_every_part():
     x = streams(10)
     made = method(x, dim=4).eval()
     views = made.augment(x, torch.Generator().manual_seed(0))
-    assert [tuple(view.shape) for view in views] == [(10, 6), (10, 8), (10, 5)]
     loss = made.loss(views)
-    projected = [head(each) for head, each in zip(made.heads, made.encoder.embed(views), strict=True)]
+    tensors = views[0].tensors
+    projected = [made.heads[i](made.encoders[i](each)) for i, each in enumerate(tensors)]
     pairs = [(0, 1), (0, 2), (1, 2)]
     wanted = [clip(projected[i], projected[j], FIRST_SCALE) for i, j in pairs]
     assert loss.item() == pytest.approx(torch.stack(wanted).mean().item(), rel=1e-5)
@@ -90,16 +90,22 @@ def test_the_loss_is_the_mean_over_pairs_and_reaches_every_part():
 def test_each_stream_is_augmented_by_its_own():
     x = streams(4)
     made = method(x)
-    made.make_views = [lambda t, g: t + 1, lambda t, g: 2 * t, lambda t, g: t]
-    views = made.augment(x, torch.Generator())
-    for view, wanted in zip(views, (x.tensors[0] + 1, 2 * x.tensors[1], x.tensors[2]), strict=True):
-        assert torch.equal(view, wanted)
+    made.encoders[0].augment = lambda t, generator: t + 1
+    made.encoders[1].augment = lambda t, generator: 2 * t
+    (view,) = made.augment(x, torch.Generator())
+    for each, wanted in zip(view.tensors, (x.tensors[0] + 1, 2 * x.tensors[1], x.tensors[2]), strict=True):
+        assert torch.equal(each, wanted)
+
+
+def test_one_modality_has_no_other_to_agree_with():
+    with pytest.raises(UsageError):
+        Clip(Mlp((4,)))
 
 
 def test_embeddings_of_all_streams_stand_beside_each_other():
     x = streams(5)
     made = method(x).eval()
-    parts = [encoder(each) for encoder, each in zip(made.encoder.encoders, x.tensors, strict=True)]
+    parts = [encoder(each) for encoder, each in zip(made.encoders, x.tensors, strict=True)]
     assert torch.equal(made(x), torch.cat(parts, dim=1))
     norms = made.project(x).reshape(5, 3, -1).norm(dim=2)
     assert norms.detach().numpy() == pytest.approx(1.0, abs=1e-5)
