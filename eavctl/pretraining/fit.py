@@ -64,6 +64,11 @@ class Design:
             method.make_view = self.make_view
         return method
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the streams, one an encoder."""
+        return tuple(each.stream for each in self.encoders)
+
     def describe(self) -> dict[str, Any]:
         """JSON-able: with the rows, all that the weights depend on."""
         return {
@@ -91,7 +96,12 @@ def train_settings(method: str, **given: Any) -> TrainSettings:
 
 
 def fit(
-    rows: Rows, design: Design, *, labels: np.ndarray | None = None, keeping: Keeping | None = None
+    rows: Rows,
+    design: Design,
+    *,
+    labels: np.ndarray | None = None,
+    held_out: Rows | None = None,
+    keeping: Keeping | None = None,
 ) -> EncoderModel:
     """Train encoders by a method of self-supervision, and keep the weights of the last epoch.
 
@@ -102,6 +112,7 @@ def fit(
     rows : of one table, or streams; their classes are not used. No two rows of a unit are neighbours in the
         kNN score.
     labels : class numbers, shape (n_rows,), -1 for rows without a label; for the kNN score alone.
+    held_out : rows of streams that are not trained on, for a measure of retrieval besides.
     keeping : checkpoint and callbacks.
 
     Returns
@@ -133,8 +144,10 @@ def fit(
         for each, (x, numbers) in zip(design.encoders, present_rows(rows.x), strict=True)
     ]
     facts = _facts(design, figures, loss)
-    if retrieval := _retrieval(rows, design):
-        facts["retrieval"] = [each.to_meta() for each in retrieval(method.to(retrieval.device).eval())]
+    if isinstance(rows.x, Streams):
+        facts["retrieval"] = _retrieved(method, rows, design)
+        if held_out is not None and len(held_out) > 1:
+            facts["retrieval_held_out"] = _retrieved(method, held_out, design, intervals=True)
     return EncoderModel(kept, [encoder.cpu() for encoder in encoders], facts)
 
 
@@ -169,8 +182,14 @@ def _retrieval(rows: Rows, design: Design) -> Retrieval | None:
     """What measures how well a method has aligned several streams; None for other methods."""
     if not isinstance(rows.x, Streams):
         return None
-    names = [each.stream for each in design.encoders]
-    return Retrieval.of(rows.x, names, design.settings.torch_device(), seed=design.settings.seed)
+    return Retrieval.of(rows, design.streams, design.settings.torch_device(), seed=design.settings.seed)
+
+
+def _retrieved(method: Any, rows: Rows, design: Design, *, intervals: bool = False) -> list[dict[str, Any]]:
+    """Retrieval between the streams of rows after the training, as the file keeps it."""
+    device, seed = design.settings.torch_device(), design.settings.seed
+    retrieval = Retrieval.of(rows, design.streams, device, intervals=intervals, seed=seed)
+    return [each.to_meta() for each in retrieval(method.to(device).eval())]
 
 
 def _random(rows: Rows, design: Design) -> Method:

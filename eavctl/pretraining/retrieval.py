@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
 
 from eavctl.classifiers.network import forward
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError
+from eavctl.evaluation.intervals import Clusters, Interval, clusters_of, score_intervals
 
 PIECE_ROWS = 256  # of the similarities that are in memory at once
 MOST_ROWS = 1024  # of a gallery
@@ -33,12 +35,14 @@ class Pair(NamedTuple):
     ----------
     one, other : names of the streams.
     there, back : as `hits_at_1` of one in the other, and of the other in the one, shape (n_rows,).
+    clusters : the persons of the rows; None where they are not known.
     """
 
     one: str
     other: str
     there: np.ndarray
     back: np.ndarray
+    clusters: Clusters | None = None
 
     @property
     def recall(self) -> float:
@@ -51,13 +55,22 @@ class Pair(NamedTuple):
         return 1 / len(self.there)
 
     def to_meta(self) -> dict[str, Any]:
-        """JSON-able."""
+        """JSON-able: recall at 1 of both ways, each with its interval over persons."""
+        ways = {f"{self.one} to {self.other}": self.there, f"{self.other} to {self.one}": self.back}
         return {
-            "streams": [self.one, self.other],
-            "recall_at_1": [float(self.there.mean()), float(self.back.mean())],
+            "recall_at_1": {name: self._interval(hits).to_json() for name, hits in ways.items()},
             "chance": self.chance,
             "n_rows": len(self.there),
+            **({f"n_{self.clusters.over}": self.clusters.n} if self.clusters else {}),
         }
+
+    def _interval(self, hits: np.ndarray) -> Interval:
+        value = float(hits.mean())
+        if self.clusters is None:
+            return Interval(value, None, None)
+        misses = (hits < 1).astype(int)  # equal rows count as misses
+        found = score_intervals(self.clusters, np.zeros_like(misses), misses, 2)["accuracy"]
+        return replace(found, value=value)
 
 
 @dataclass(frozen=True)
@@ -66,28 +79,24 @@ class Retrieval:
 
     Parameters
     ----------
-    x : rows with all streams.
+    x : rows with all streams, shape (n_rows, *shape) each.
     names : of the streams.
     device : of the method.
+    clusters : the persons of the rows, for intervals; None leaves these out.
     """
 
     x: Streams
     names: Sequence[str]
     device: torch.device
+    clusters: Clusters | None = None
 
     @classmethod
     def of(
-        cls,
-        x: Streams,
-        names: Sequence[str],
-        device: torch.device,
-        *,
-        n_rows: int = MOST_ROWS,
-        seed: int = 0,
+        cls, rows: Rows, names: Sequence[str], device: torch.device, *, intervals: bool = False, seed: int = 0
     ) -> Retrieval:
-        """One of a random sample of rows, at most ``n_rows``."""
-        rows = np.sort(np.random.default_rng(seed).permutation(len(x))[:n_rows])
-        return cls(x[rows], names, device)
+        """One of a random sample of rows, at most `MOST_ROWS`."""
+        taken = rows.taking(np.sort(np.random.default_rng(seed).permutation(len(rows))[:MOST_ROWS]))
+        return cls(taken.streams, names, device, clusters_of(taken.key_frame) if intervals else None)
 
     def __call__(self, method: Aligned) -> list[Pair]:
         """The hits of each pair of streams, by a method in evaluation mode.
@@ -101,7 +110,13 @@ class Retrieval:
             raise DataError("the embedding is not finite; pretrain with a lower --lr")
         parts = dict(zip(self.names, np.split(projected, len(self.names), axis=1), strict=True))
         return [
-            Pair(one, other, hits_at_1(parts[one], parts[other]), hits_at_1(parts[other], parts[one]))
+            Pair(
+                one,
+                other,
+                hits_at_1(parts[one], parts[other]),
+                hits_at_1(parts[other], parts[one]),
+                self.clusters,
+            )
             for one, other in itertools.combinations(self.names, 2)
         ]
 
