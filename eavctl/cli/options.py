@@ -210,8 +210,8 @@ JudgingWeights = Annotated[
     list[Path] | None,
     typer.Option(
         "--weights",
-        help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), that "
-        "of the model's training; repeatable.",
+        help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), "
+        "that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
     ),
 ]

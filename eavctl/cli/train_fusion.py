@@ -64,8 +64,9 @@ def train_fusion(
     init: Annotated[
         list[str] | None,
         typer.Option(
-            help="Start from these models of train-dnn --keep-folds, or encoders of pretrain, matched to tables "
-            "by their features. Several may follow one --init. Then --epochs is 10 and --lr 0.0005 if not given."
+            help="Start from these models of train-dnn --keep-folds, or encoders of pretrain, matched to "
+            "tables by their features. Several may follow one --init. Then --epochs is 10 and --lr 0.0005 "
+            "if not given."
         ),
     ] = None,
     encoder: Encoders = None,

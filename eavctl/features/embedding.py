@@ -48,7 +48,7 @@ class EncoderFile(NamedTuple):
 
     @property
     def segment(self) -> Mapping[str, float] | None:
-        """How the recordings of the pretraining were cut, ``{"seconds", "hop"}``; None where they were not."""
+        """How recordings were cut for the pretraining, ``{"seconds", "hop"}``; None where they were not."""
         return self._features.segment
 
     @property
@@ -184,7 +184,9 @@ def check(weights: str | None, stream: str | None, of: Any) -> None:
     if weights is None and of is None:
         return
     if not IDENTITY.fullmatch(weights or "") or not isinstance(of, Mapping):
-        raise UsageError("'embedding': weights and of are read from the encoder's file: name it with --weights")
+        raise UsageError(
+            "'embedding': weights and of are read from the encoder's file: name it with --weights"
+        )
 
 
 @register(
@@ -254,7 +256,9 @@ def _encoders_of(path: Path, stream: str | None, *, is_known: bool) -> Iterator[
     elif not is_known:
         names = [each for each in content.streams if each]
         has = f"has encoders of {', '.join(names)}" if names else "has one encoder"
-        raise UsageError(f"{path} {has}; {f'choose with --set stream={names[0]}' if names else 'omit stream'}")
+        raise UsageError(
+            f"{path} {has}; {f'choose with --set stream={names[0]}' if names else 'omit stream'}"
+        )
 
 
 def _identity(features: FeatureMeta) -> dict[str, Any]:

@@ -68,7 +68,7 @@ def check(layers: Sequence[int], statistics: Sequence[Statistic], weights: str |
 
 
 def _find(given: Sequence[str | os.PathLike[str]], settings: Mapping[str, Any]) -> Weights:
-    """The checkpoint that the settings name; encoders of `eavctl pretrain`, which other streams need, are none."""
+    """The checkpoint that the settings name; files of encoders, which are for other streams, are ignored."""
     folders = [path for path in given if Path(path).suffix != ENCODER_ENDING]
     return find(folders or given, settings["weights"])
 

@@ -157,7 +157,7 @@ class FusionSetup:
 def _starts_of(path: str | os.PathLike[str]) -> list[tuple[FeatureMeta, Start | EncoderStart]]:
     """What streams can start from in a file, each with the features that it takes."""
     meta = artifacts.read_meta(path)
-    if meta.kind == ENCODER:
+    if meta.kind == artifacts.ENCODER:
         return [(start.features, start) for start in EncoderStart.all_of(path)]
     features = _features_of(path, meta)
     return [(features, Start(os.fspath(path), artifacts.load(path), tuple(artifacts.load_folds(path))))]
@@ -171,7 +171,7 @@ def _features_of(path: str | os.PathLike[str], meta: ModelMeta) -> FeatureMeta:
         )
     if meta.kind != "dnn" or meta.features is None:
         raise UsageError(
-            f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn, and encoders of pretrain"
+            f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn, encoders of pretrain"
         )
     if meta.protocol.normalize:
         raise UsageError(

@@ -92,6 +92,7 @@ def test_each_stream_is_augmented_by_its_own():
     made = method(x)
     made.encoders[0].augment = lambda t, generator: t + 1
     made.encoders[1].augment = lambda t, generator: 2 * t
+    made.encoders[2].augment = lambda t, generator: t
     (view,) = made.augment(x, torch.Generator())
     for each, wanted in zip(view.tensors, (x.tensors[0] + 1, 2 * x.tensors[1], x.tensors[2]), strict=True):
         assert torch.equal(each, wanted)

@@ -147,7 +147,9 @@ def test_streams_start_from_the_encoders_of_one_file(
             assert torch.equal(found[key], wanted[key])
     assert train_fusion(inputs(folder), out, init=[clip], settings=frozen, evaluation=EVALUATION).up_to_date
     other = encoders(folder, tmp_path / "other.pt", write_encoder, seed=1)
-    assert not stage.plan(inputs(folder), out, init=[other], settings=frozen, evaluation=EVALUATION).up_to_date
+    assert not stage.plan(
+        inputs(folder), out, init=[other], settings=frozen, evaluation=EVALUATION
+    ).up_to_date
 
 
 def test_an_encoder_and_a_model_of_train_dnn_start_one_fusion(
@@ -158,7 +160,9 @@ def test_an_encoder_and_a_model_of_train_dnn_start_one_fusion(
     trained = train_fusion(
         inputs(folder), tmp_path / "fusion.pt", init=starts, settings=QUICK, evaluation=EVALUATION
     )
-    assert [each["name"] for each in trained.meta["fusion"]["versus"]] == ["eeg"]  # an encoder answers nothing
+    assert [each["name"] for each in trained.meta["fusion"]["versus"]] == [
+        "eeg"
+    ]  # an encoder answers nothing
 
 
 def test_encoders_that_have_met_test_rows_are_refused(

@@ -30,9 +30,9 @@ FIRST_SCALE, LARGEST_SCALE = 1 / 0.07, 100.0
 class Clip(Method):
     """Align two or three modalities of the same samples [1]_.
 
-    Each modality has an encoder and a linear head; the loss is `eavctl.pretraining.losses.clip.clip`, averaged
-    over the pairs of modalities. Its scale is learned, from 1 / 0.07 on and at most 100. A batch has one view,
-    each modality of it augmented by its own: the other modality is the second.
+    Each modality has an encoder and a linear head; the loss is `eavctl.pretraining.losses.clip.clip`,
+    averaged over the pairs of modalities. Its scale is learned, from 1 / 0.07 on and at most 100. A batch has
+    one view, each modality of it augmented by its own: the other modality is the second.
 
     Parameters
     ----------
