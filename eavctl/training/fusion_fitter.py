@@ -155,7 +155,7 @@ class FusionFitter:
     def fit(self, rows: Rows, fit: Fit) -> FusionModel:
         """See `eavctl.training.train.TableFitter`."""
         starts: list[model.StreamStart | None] = [
-            start.state if isinstance(start, EncoderStart) else trained and trained.predictor
+            start.state if isinstance(start, EncoderStart) else (trained.predictor if trained else None)
             for start, trained in zip(self.starts, self.models(rows, fit), strict=True)
         ]
         return model.fit(
