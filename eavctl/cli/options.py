@@ -92,6 +92,10 @@ Where = Annotated[
     list[str] | None,
     typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out rows with this KEY=VALUE, such as dataset=emodb; repeatable."),
+]
 Events = Annotated[
     str | None,
     typer.Option(help="Cut continuous EEG at these events, as EVENT=CLASS, such as T1=left,T2=right."),
