@@ -213,3 +213,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{without} tests skipped for want of recordings in {RECORDINGS}")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count} tests skipped: {reason}")
+
+
+@pytest.fixture(scope="session")
+def write_encoder(model_meta) -> Callable[..., Path]:
+    """Writes a file of `eavctl pretrain` with encoders ``mlp`` of random weights.
+
+    ``write_encoder(path, {"": (recipe, shape)}, seed=0, **meta)`` returns the path; the keys are names of
+    streams, "" for an encoder of one table.
+    """
+    import torch
+
+    from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
+    from eavctl.storage import artifacts
+
+    def write(path: Path, streams: Any, seed: int = 0, **meta: Any) -> Path:
+        torch.manual_seed(seed)
+        designs = [
+            StreamEncoder(name, "mlp", {"units": 6, "dropout": 0}, shape, ("mean", "std"))
+            for name, (_, shape) in streams.items()
+        ]
+        encoders = [design.build() for design in designs]
+        for encoder in encoders:
+            encoder.fit_input(torch.randn(20, *encoder.mean.shape))
+        about = [{**recipe.meta(), "shape": list(shape)} for recipe, shape in streams.values()]
+        named = [{"name": name, "encoder": "mlp", **each} for name, each in zip(streams, about, strict=True)]
+        facts = about[0] if "" in streams else {"streams": named}
+        known = {"trained_on": {}, "pretraining": {}, **meta}
+        base = {key: value for key, value in model_meta("encoder").items() if key not in about[0]}
+        artifacts.save(path, EncoderModel(designs, encoders), {**base, **facts, **known})
+        return path
+
+    return write

@@ -55,6 +55,7 @@ def _fast(features: str) -> str:
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
+    "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
@@ -72,7 +73,8 @@ def extract(
         typer.Option(
             help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
             "(columns), logmel, fbank (tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: "
-            "face-stats (columns), faces (tensor). Of pictures: images (tensor).",
+            "face-stats (columns), faces (tensor). Of pictures: images (tensor). Of what an encoder of "
+            "'eavctl pretrain' takes: embedding (columns).",
             show_default="images of a data set of pictures, else functionals",
         ),
     ] = None,
@@ -94,7 +96,8 @@ def extract(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Encode speech by the public checkpoint (config.json and weights) in this folder.",
+            help="Encode speech by the public checkpoint (config.json and weights) in this folder; or embed "
+            "by the encoder in this file of 'eavctl pretrain', such as encoder.pt.",
             show_default="those of pipecat-ai, if it is installed",
         ),
     ] = None,

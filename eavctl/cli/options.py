@@ -159,6 +159,14 @@ Group = Annotated[
         show_default="subject",
     ),
 ]
+Shared = Annotated[
+    str | None,
+    typer.Option(
+        help="Accept that a pretrained encoder has met test rows of these subjects, clips or data sets, as "
+        "NAME,NAME, or all; every output then says so.",
+        show_default="none",
+    ),
+]
 Normalize = Annotated[
     str | None,
     typer.Option(
@@ -215,7 +223,8 @@ JudgingWeights = Annotated[
     list[Path] | None,
     typer.Option(
         "--weights",
-        help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
+        help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), "
+        "that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
     ),
 ]

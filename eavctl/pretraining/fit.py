@@ -13,13 +13,14 @@ from eavctl import registry
 from eavctl.classifiers.fitting import Keeping, fit_members
 from eavctl.classifiers.network import CPU, as_batch
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import present_rows
+from eavctl.classifiers.streams import Streams, present_rows
 from eavctl.classifiers.training_loop import TrainSettings, seeded
 from eavctl.errors import DataError
 from eavctl.pretraining.base import Method, Views
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.monitor import FINAL_ROWS, Figures, Monitor
 from eavctl.pretraining.objective import SelfSupervision
+from eavctl.pretraining.retrieval import Retrieval
 
 FEWEST_ROWS = 8
 PROBED_ROWS = 64  # that show which buffers hold input statistics
@@ -61,6 +62,11 @@ class Design:
             method.make_view = self.make_view
         return method
 
+    @property
+    def streams(self) -> tuple[str, ...]:
+        """Names of the streams, one an encoder."""
+        return tuple(each.stream for each in self.encoders)
+
     def describe(self) -> dict[str, Any]:
         """JSON-able: with the rows, all that the weights depend on."""
         return {
@@ -88,7 +94,12 @@ def train_settings(method: str, **given: Any) -> TrainSettings:
 
 
 def fit(
-    rows: Rows, design: Design, *, labels: np.ndarray | None = None, keeping: Keeping | None = None
+    rows: Rows,
+    design: Design,
+    *,
+    labels: np.ndarray | None = None,
+    held_out: Rows | None = None,
+    keeping: Keeping | None = None,
 ) -> EncoderModel:
     """Train encoders by a method of self-supervision, and keep the weights of the last epoch.
 
@@ -99,6 +110,7 @@ def fit(
     rows : of one table, or streams; their classes are not used. No two rows of a unit are neighbours in the
         kNN score.
     labels : class numbers, shape (n_rows,), -1 for rows without a label; for the kNN score alone.
+    held_out : rows of streams that are not trained on, for a measure of retrieval besides.
     keeping : checkpoint and callbacks.
 
     Returns
@@ -129,12 +141,17 @@ def fit(
         replace(each, statistics=_statistics(each, x[numbers[:PROBED_ROWS]]))
         for each, (x, numbers) in zip(design.encoders, present_rows(rows.x), strict=True)
     ]
-    return EncoderModel(kept, [encoder.cpu() for encoder in encoders], _facts(design, figures, loss))
+    facts = _facts(design, figures, loss)
+    if isinstance(rows.x, Streams):
+        facts["retrieval"] = _retrieved(method, rows, design)
+        if held_out is not None and len(held_out) > 1:
+            facts["retrieval_held_out"] = _retrieved(method, held_out, design, intervals=True)
+    return EncoderModel(kept, [encoder.cpu() for encoder in encoders], facts)
 
 
 def _trained(rows: Rows, y: np.ndarray, design: Design, keeping: Keeping) -> tuple[Method, float]:
     """The method after its training, and the loss of the last epoch."""
-    objective = SelfSupervision(_monitors(rows, y, design))
+    objective = SelfSupervision(_monitors(rows, y, design), _retrieval(rows, design))
     (result,) = fit_members(
         lambda member: design.build(),
         rows,
@@ -157,6 +174,20 @@ def _monitors(rows: Rows, y: np.ndarray, design: Design, n_rows: int | None = No
         each.stream: Monitor.of(x, numbers, y, rows.units, device, n_rows=n_rows, seed=seed)
         for each, (x, numbers) in zip(design.encoders, present_rows(rows.x), strict=True)
     }
+
+
+def _retrieval(rows: Rows, design: Design) -> Retrieval | None:
+    """What measures how well a method has aligned several streams; None for other methods."""
+    if not isinstance(rows.x, Streams):
+        return None
+    return Retrieval.of(rows, design.streams, design.settings.torch_device(), seed=design.settings.seed)
+
+
+def _retrieved(method: Any, rows: Rows, design: Design, *, intervals: bool = False) -> list[dict[str, Any]]:
+    """Retrieval between the streams of rows after the training, as the file keeps it."""
+    device, seed = design.settings.torch_device(), design.settings.seed
+    retrieval = Retrieval.of(rows, design.streams, device, intervals=intervals, seed=seed)
+    return [each.to_meta() for each in retrieval(method.to(device).eval())]
 
 
 def _random(rows: Rows, design: Design) -> Method:

@@ -13,6 +13,7 @@ from eavctl.classifiers.objective import Validation
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import TrainingWarning
 from eavctl.pretraining.monitor import Figures, Monitor
+from eavctl.pretraining.retrieval import Retrieval
 
 
 class SelfSupervision:
@@ -25,10 +26,11 @@ class SelfSupervision:
     ----------
     monitors : measure the embedding, one for each encoder of the method, by the names of the streams; the
         name is empty where there is one.
+    retrieval : measures how well a method has aligned several streams; None for other methods.
     """
 
-    def __init__(self, monitors: Mapping[str, Monitor]) -> None:
-        self.monitors = dict(monitors)
+    def __init__(self, monitors: Mapping[str, Monitor], retrieval: Retrieval | None = None) -> None:
+        self.monitors, self.retrieval = dict(monitors), retrieval
         self._loss, self._n_rows = 0.0, 0
         self._warned = set[str]()
 
@@ -47,6 +49,10 @@ class SelfSupervision:
                 self._warn(stream, figures)
             named = {"spread": figures.relative_spread, "rank": figures.rank, "kNN": figures.knn}
             shown |= {f"{stream} {key}".strip(): value for key, value in named.items() if value is not None}
+        if self.retrieval is not None:
+            pairs = self.retrieval(network)
+            shown |= {f"{each.one}-{each.other} recall@1": each.recall for each in pairs}
+            shown["chance"] = pairs[0].chance
         mean = self._loss / self._n_rows
         self._loss, self._n_rows = 0.0, 0
         return Validation(math.nan, fitted={"loss": mean}, monitored=shown)

@@ -27,6 +27,7 @@ from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.keys import AUGMENT
+from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
 
@@ -39,6 +40,7 @@ PACKAGES = {
     "video": ("numpy", "av"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
+EMBEDDING = ("torch",)
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 USUAL_FEATURES = "functionals"
@@ -255,7 +257,7 @@ def _prepare(
         raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
-    read = [recipe.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
@@ -349,9 +351,16 @@ def _compute(
             "class_counts": counts_of(people),
             "notes": findings,
             **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
+            **_pretrained(work.recipe),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _pretrained(recipe: Recipe) -> Record:
+    """Whom the encoder of the features was pretrained on, if that is known."""
+    met = getattr(recipe.weights, "trained_on", None)
+    return {} if met is None else {ENCODER_TRAINED_ON: dict(met)}
 
 
 def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
@@ -359,7 +368,9 @@ def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
 
     Looking them up takes longer than starting the workers.
     """
-    ours = versions(*PACKAGES[work.recipe.modality], *(ALTERING if work.augmentation else ()))
+    embeds = work.recipe.base is not work.recipe
+    more = (*(ALTERING if work.augmentation else ()), *(EMBEDDING if embeds else ()))
+    ours = versions(*PACKAGES[work.recipe.modality], *more)
     if not parts:
         return ours
     file = parts / "versions.json"
