@@ -93,7 +93,7 @@ class EncoderChoice:
             )
         start = EncoderStart.read(init, read_feature_meta(table), table)
         logs = Path(log_dir) if log_dir else None
-        return DnnFitter(start.encoder, start.encoder_settings, settings, None, logs, init=start)
+        return DnnFitter(start.encoder, start.encoder_settings, settings, log_dir=logs, init=start)
 
 
 def train_dnn(
