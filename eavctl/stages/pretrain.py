@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from eavctl import registry
+from eavctl.augmentations.kind import Kind
+from eavctl.augmentations.pipeline import Pipeline, pipeline
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import taken
@@ -44,6 +46,8 @@ class PretrainingChoice:
     encoder, encoder_settings : name in the registry, by default the one for the table's feature set, and
         keywords of its class.
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
+    augment : names of the augmentations that make the views, see `eavctl.augmentations.pipeline.pipeline`; by
+        default those of the table's kind of rows, or else the encoder's own.
     training : values of `eavctl.classifiers.training_loop.TrainSettings` in place of the method's defaults;
         ``epochs`` 0 keeps random weights.
     """
@@ -53,6 +57,7 @@ class PretrainingChoice:
     encoder: str | None = None
     size: str | None = None
     encoder_settings: Mapping[str, Any] = field(default_factory=dict)
+    augment: Sequence[str] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -266,7 +271,14 @@ def _design(table: str | os.PathLike[str], choice: PretrainingChoice, data: Trai
         (StreamEncoder("", name, encoder.encoder_settings, tuple(facts.features["shape"])),),
         train_settings(choice.method, **training),
         trains,
+        _views(choice.augment, facts.features),
     )
+
+
+def _views(names: Sequence[str], features: Mapping[str, Any]) -> Pipeline | None:
+    """The augmentations that make the views; None for those of the encoder."""
+    kind = Kind.of(features)
+    return None if kind is None and not names else pipeline(kind, names)
 
 
 def _note(epoch: Epoch) -> str:
@@ -289,5 +301,5 @@ def _collapse(model: EncoderModel, design: Design, force: bool) -> list[str]:
         f"{facts['effective_rank']:.1f} of {facts['embedding_dim']}"
     )
     if not force:
-        raise DataError(f"{text}.\nChange --lr or --method; or keep the encoder with --force.")
+        raise DataError(f"{text}.\nChange --lr, --augment or --method; or keep the encoder with --force.")
     return [text]
