@@ -151,7 +151,7 @@ def _print_result(found: Pretrained, out: Path, as_json: bool) -> None:
     for line in words(found.meta["pretraining"]):
         say(line)
     done = "is up to date: " if found.up_to_date else ""
-    say(f"{done}encoder pretrained on {found.meta['n_rows']} rows -> {out}")
+    say(f"{done}encoder of {found.meta['n_rows']} rows -> {out}")
     if as_json:
         facts = {"rows": found.meta["n_rows"], "pretraining": found.meta["pretraining"]}
         emit_result("pretrain", [out], facts, up_to_date=found.up_to_date)

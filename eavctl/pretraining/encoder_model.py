@@ -18,9 +18,8 @@ from eavctl.errors import DataError, UsageError
 from eavctl.storage import artifacts
 from eavctl.storage.metadata import FeatureMeta, ModelMeta, ProtocolMeta
 
-KIND = "encoder"
 SINGLE = ""  # the name of the stream of an encoder of one table
-IN_MEMORY = ModelMeta(KIND, "", ProtocolMeta(""), {})
+IN_MEMORY = ModelMeta(artifacts.ENCODER, "", ProtocolMeta(""), {})
 
 
 @dataclass(frozen=True)

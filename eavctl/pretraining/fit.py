@@ -24,7 +24,7 @@ from eavctl.pretraining.retrieval import Retrieval
 
 FEWEST_ROWS = 8
 PROBED_ROWS = 64  # that show which buffers hold input statistics
-# Of the training settings: one network, and every row in training. There is nothing to stop by.
+# One network, every row in training, and the weights as they are after the last step.
 ALL_ROWS: Mapping[str, Any] = {"members": 1, "validation": 0, "ema": 0, "dropout": 0, "label_smoothing": 0}
 
 
@@ -36,7 +36,7 @@ class Design:
     ----------
     method, method_settings : name among the pretraining methods, and keywords of its class.
     encoders : the encoders to train: one, or one for each stream of the rows.
-    settings : of the training; `ALL_ROWS` and the patience are put in by `of`.
+    settings : of the training, as `train_settings` makes them.
     trains : False keeps the encoder with random weights, and fits its input statistics alone.
     make_view : the augmentations that make the views; None for those of the encoder.
     """
@@ -82,15 +82,15 @@ class Design:
 
 
 def train_settings(method: str, **given: Any) -> TrainSettings:
-    """Settings of a method's training: those given, and its own defaults.
+    """Settings of a method's training: those given, but for `ALL_ROWS` and the patience, and its defaults.
 
     Raises
     ------
     UsageError : no such method, or a value out of bounds.
     """
     defaults = registry.get("pretraining methods", method).facts.get("defaults", {})
-    chosen = {**defaults, **given, **ALL_ROWS}
-    return TrainSettings(**chosen, patience=chosen.get("epochs", TrainSettings.epochs))
+    chosen = {"epochs": TrainSettings.epochs, **defaults, **given, **ALL_ROWS}
+    return TrainSettings(**{**chosen, "patience": chosen["epochs"]})
 
 
 def fit(

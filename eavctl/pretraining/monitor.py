@@ -162,8 +162,13 @@ def effective_rank(z: np.ndarray) -> float:
     ----------
     .. [1] Roy, Vetterli: The effective rank: a measure of effective dimensionality, EUSIPCO 2007.
     """
-    values = np.linalg.svd(z - z.mean(axis=0), compute_uv=False)
-    shares = values[values > 0] / max(values.sum(), np.finfo(float).tiny)
+    # Eigenvalues of the smaller product are much faster than singular values; and torch computes them by the
+    # threads that train, where numpy's own would compete with these.
+    centred = torch.from_numpy(np.asarray(z - z.mean(axis=0), np.float64))
+    product = centred @ centred.T if len(z) < z.shape[1] else centred.T @ centred
+    squares = torch.linalg.eigvalsh(product).numpy()
+    values = np.sqrt(squares[squares > squares.max() * max(z.shape) * np.finfo(float).eps])
+    shares = values / values.sum()
     return float(np.exp(-(shares * np.log(shares)).sum())) if len(shares) else 0.0
 
 
@@ -195,8 +200,8 @@ def neighbour_recall(
     kept = np.arange(len(known)) if units is None else np.unique(units[known], return_inverse=True)[1]
     if len(np.unique(labels)) < 2 or len(np.unique(kept)) < 2:
         return None
-    directions = unit_length(z[known])
-    cosines = directions @ directions.T
+    directions = torch.from_numpy(unit_length(z[known]))
+    cosines = (directions @ directions.T).numpy()
     cosines[kept[:, None] == kept] = -np.inf
     n_neighbours = min(n_neighbours, len(known) - 1)
     nearest = np.argpartition(-cosines, n_neighbours - 1, axis=1)[:, :n_neighbours]
