@@ -12,8 +12,8 @@ N_MASKS = 2
 def unpadded(x: Tensor, padding: float | None = None) -> Tensor:
     """Mask of the frames that are not padding: bool (batch, n_frames) for x (batch, n_mels, n_frames).
 
-    Padding is the run of frames at the end that have the value ``padding``, or that are equal where it is None.
-    The first frame never counts as padding, so every clip has at least one frame.
+    Padding is the run of frames at the end that have the value ``padding``; where that is None, of equal
+    frames. The first frame never counts as padding, so every clip has at least one frame.
     """
     last = x[:, :, -1:] if padding is None else padding
     differs = (x - last).abs().amax(dim=1) > PADDING_TOLERANCE
