@@ -23,6 +23,7 @@ PACKAGES = {
     "features": "eavctl.features",
     "encoders": "eavctl.encoders",
     "augmentations": "eavctl.augmentations",
+    "pretraining methods": "eavctl.pretraining.methods",
     "fusers": "eavctl.fusion",
     "fusion networks": "eavctl.fusion.networks",  # separate, because late fusion does not need torch
     "executors": "eavctl.extraction",

@@ -84,13 +84,17 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, ravdess, emodb, nemo, eav, eeg or csv.",
+        help="Read the data set by this layout: folder, pictures, idx, ravdess, emodb, nemo, eav, eeg, csv.",
         show_default="recognised",
     ),
 ]
 Where = Annotated[
     list[str] | None,
     typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out rows with this KEY=VALUE, such as dataset=emodb; repeatable."),
 ]
 Events = Annotated[
     str | None,
@@ -155,6 +159,14 @@ Group = Annotated[
         show_default="subject",
     ),
 ]
+Shared = Annotated[
+    str | None,
+    typer.Option(
+        help="Accept that a pretrained encoder has met test rows of these subjects, clips or data sets, as "
+        "NAME,NAME, or all; every output then says so.",
+        show_default="none",
+    ),
+]
 Normalize = Annotated[
     str | None,
     typer.Option(
@@ -211,7 +223,8 @@ JudgingWeights = Annotated[
     list[Path] | None,
     typer.Option(
         "--weights",
-        help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
+        help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), "
+        "that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
     ),
 ]

@@ -27,6 +27,7 @@ from eavctl.cli.options import (
     Protocol,
     Rate,
     Seed,
+    Shared,
     Tables,
     TensorBoard,
     Threads,
@@ -44,6 +45,7 @@ from eavctl.cli.values import read_labels, read_names, read_settings
     "eavctl train-dnn eeg.parquet -o eegnet.pt --encoder eegnet --protocol eav-70-30",
     "eavctl train-dnn logmel.parquet -o dnn.pt --augment default,gain:2",
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --init encoder.pt --freeze-epochs 5",
 )
 def train_dnn(
     tables: Tables,
@@ -67,10 +69,20 @@ def train_dnn(
         Path | None,
         typer.Option(help="Start from the public checkpoint (config.json and weights) in this folder."),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from the encoder in this file of pretrain (.pt), which has the encoder's name and "
+            "settings.",
+            show_default="none",
+        ),
+    ] = None,
     freeze_epochs: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Freeze the pretrained body for the first N epochs, such as 10.", show_default="0"
+            min=0,
+            help="Freeze the pretrained body, or the encoder of --init, for the first N epochs, such as 10.",
+            show_default="0",
         ),
     ] = None,
     freeze_lr: FreezeRate = None,
@@ -92,6 +104,7 @@ def train_dnn(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
@@ -120,13 +133,13 @@ def train_dnn(
     options: dict[str, Any] = {
         "predictions": predictions,
         "encoder": stage.EncoderChoice(
-            encoder, size, read_settings(set_ or []), weights, read_names(augment)
+            encoder, size, read_settings(set_ or []), weights, read_names(augment), init
         ),
         "settings": train_settings(
             epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
             freeze_lr=freeze_lr, seed=seed, device=device,
         ),
-        "evaluation": Evaluation(protocol, folds, group, seed),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

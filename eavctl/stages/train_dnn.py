@@ -12,11 +12,14 @@ from eavctl.augmentations.kind import Kind
 from eavctl.augmentations.pipeline import pipeline
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
+from eavctl.errors import UsageError
 from eavctl.progress import Tick, silent
 from eavctl.storage.paths import Paths, listed
+from eavctl.storage.tables import read_feature_meta
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
+from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.rows import EQUAL, TrainingSet
 from eavctl.training.train import Planned, Targets, Trained
 
@@ -31,20 +34,30 @@ class EncoderChoice:
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
     settings : keywords of the encoder's class.
     weights : folder of a public checkpoint (config.json and weights) to start from.
-    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; None for the encoder's
+    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; none for the encoder's
         own augmentation.
+    init : file of an encoder that `eavctl pretrain` wrote, to start from: it has a name and settings of its
+        own.
     """
 
     name: str | None = None
     size: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str | os.PathLike[str] | None = None
-    augment: Sequence[str] | None = None
+    augment: Sequence[str] = ()
+    init: str | os.PathLike[str] | None = None
 
     def fitter(
         self, table: str | os.PathLike[str], settings: TrainSettings, log_dir: str | os.PathLike[str] | None
     ) -> DnnFitter:
-        """The fitter that trains it on a table."""
+        """The fitter that trains it on a table.
+
+        Raises
+        ------
+        DataError, SettingsError, UsageError : no such encoder, or one that does not fit the table.
+        """
+        if self.init:
+            return self._started(self.init, table, settings, log_dir)
         name = self.name or encoder_for(table)
         sized = settings_of_size(name, self.size) if self.size else {}
         weights, logs = (Path(path) if path else None for path in (self.weights, log_dir))
@@ -57,9 +70,30 @@ class EncoderChoice:
         ------
         UsageError : no such augmentation, or not for these rows.
         """
-        if self.augment is None:
+        if not self.augment:
             return fitter
         return replace(fitter, augment=pipeline(Kind.of(data.facts.features), self.augment))
+
+    def _started(
+        self,
+        init: str | os.PathLike[str],
+        table: str | os.PathLike[str],
+        settings: TrainSettings,
+        log_dir: str | os.PathLike[str] | None,
+    ) -> DnnFitter:
+        given = {
+            "--encoder": self.name,
+            "--size": self.size,
+            "--set": self.settings,
+            "--weights": self.weights,
+        }
+        if unwanted := [option for option, value in given.items() if value]:
+            raise UsageError(
+                f"--init {init} has an encoder with settings of its own: leave {unwanted[0]} out"
+            )
+        start = EncoderStart.read(init, read_feature_meta(table), table)
+        logs = Path(log_dir) if log_dir else None
+        return DnnFitter(start.encoder, start.encoder_settings, settings, log_dir=logs, init=start)
 
 
 def train_dnn(

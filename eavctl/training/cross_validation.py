@@ -41,6 +41,8 @@ class Evaluation:
     ----------
     protocol, folds, group, distinct_names : as `eavctl.evaluation.protocols.splits` takes them.
     seed : of the splits.
+    shared : data sets, subjects and clips that a pretrained encoder may have met, as
+        `eavctl.evaluation.met.met` takes them.
     """
 
     protocol: str = "auto"
@@ -48,6 +50,7 @@ class Evaluation:
     group: str | None = None
     seed: int = 42
     distinct_names: bool = False
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

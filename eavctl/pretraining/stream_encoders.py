@@ -1,0 +1,54 @@
+"""The encoders of several modalities as one, for methods that align them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eavctl.classifiers.network import Encoder, StreamBatch, settle
+
+
+class StreamEncoders(nn.Module):
+    """One encoder a stream; together they keep the contract of `eavctl.classifiers.network.Encoder`.
+
+    Parameters
+    ----------
+    encoders : one a stream. All rows have all streams.
+
+    Attributes
+    ----------
+    embedding_dim : the sum of those of the streams.
+    """
+
+    def __init__(self, encoders: Sequence[Encoder]) -> None:
+        super().__init__()
+        self.parts = tuple(encoders)
+        self._all = nn.ModuleList(encoders)  # type: ignore[arg-type]  # encoders are modules
+        self.embedding_dim = sum(each.embedding_dim for each in encoders)
+
+    def forward(self, x: Any) -> Tensor:
+        """The embeddings of all streams beside each other, (batch, embedding_dim), of a `StreamBatch`."""
+        return torch.cat(self.embed(x), dim=1)
+
+    def embed(self, x: StreamBatch) -> list[Tensor]:
+        """The embeddings of each stream, (batch, its embedding_dim)."""
+        return [encoder(each) for encoder, each in zip(self.parts, x.tensors, strict=True)]
+
+    def fit_input(self, x: Any) -> None:
+        """Fit the input statistics of each encoder on its stream of a `StreamBatch`."""
+        for encoder, each in zip(self.parts, x.tensors, strict=True):
+            encoder.fit_input(each)
+
+    def augment(self, x: Any, generator: torch.Generator) -> Any:
+        """Augment each stream of a `StreamBatch` as its encoder does."""
+        pairs = zip(self.parts, x.tensors, strict=True)
+        return replace(x, tensors=tuple(encoder.augment(each, generator) for encoder, each in pairs))
+
+    def after_step(self) -> None:
+        """See `eavctl.classifiers.network.Trainable`."""
+        for encoder in self.parts:
+            settle(encoder)
