@@ -18,9 +18,9 @@ from eavctl.registry import register
 from eavctl.settings import Within
 
 BRIGHTEST = 255.0
-LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue
-YIQ = torch.tensor([LUMINANCE, (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])  # from RGB
+YIQ = torch.tensor([(0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112)])  # from RGB
 RGB = torch.linalg.inv(YIQ)
+LUMINANCE = YIQ[0]
 LEAST_SIGMA = 0.1  # pixels
 LEAST_ERASED = 0.02  # of the area
 LONGEST_ERASED = 3.0  # the longer side over the shorter one
@@ -75,8 +75,8 @@ def flip(x: Tensor, generator: Generator, kind: Kind, *, p: Chance = 0.5) -> Ten
 def jitter(x: Tensor, generator: Generator, kind: Kind, *, strength: Chance = 0.4, p: Chance = 0.8) -> Tensor:
     """Vary brightness, contrast, saturation and hue [1]_; of grey pictures the first two.
 
-    Saturation scales the two colour axes of YIQ, and hue turns them, so that neither changes luminance. Then
-    the order of the four makes no difference, and they are one matrix a row.
+    Saturation scales the two colour axes of YIQ, and hue turns them. Neither changes luminance, so the order of
+    the four makes no difference.
 
     Parameters
     ----------
@@ -200,8 +200,8 @@ def _gaussian(sigma: Tensor, reach: int) -> Tensor:
 
 def _luminance(x: Tensor) -> Tensor:
     """Luminance of RGB pictures, (batch, n_frames, 1, height, width)."""
-    red, green, blue = LUMINANCE
-    return red * x[:, :, 0:1] + green * x[:, :, 1:2] + blue * x[:, :, 2:3]
+    found: Tensor = LUMINANCE.to(x.device) @ x.flatten(3)
+    return found.reshape(*x.shape[:2], 1, *x.shape[3:])
 
 
 def _recoloured(x: Tensor, saturation: Tensor, turn: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 import torch
-import torch.nn.functional as F  # noqa: N812
 from torch import Generator, Tensor
 
 from eavctl.augmentations.draws import Part, uniform
@@ -70,9 +69,9 @@ def content(x: Tensor, kind: Kind) -> Tensor:
     """Mask of the times that are not padding, bool (batch, n_times); the first one never is."""
     if kind.name == EEG:
         return torch.ones((len(x), x.shape[2]), dtype=torch.bool, device=x.device)
-    return unpadded(F.pad(x, (0, 1), value=kind.padding))[:, :-1]
+    return unpadded(x, kind.padding)
 
 
 def mean_of(x: Tensor, inside: Tensor) -> Tensor:
     """Mean of each band over the times that a mask (batch, 1, n_times) has, shape (batch, n_bands, 1)."""
-    return (x * inside).sum(dim=2, keepdim=True) / inside.sum(dim=2, keepdim=True)
+    return x @ inside.transpose(1, 2).to(x.dtype) / inside.sum(dim=2, keepdim=True)

@@ -10,13 +10,14 @@ N_MASKS = 2
 BRIGHTEST = 255.0  # of the values of pictures
 
 
-def unpadded(x: Tensor) -> Tensor:
+def unpadded(x: Tensor, padding: float | None = None) -> Tensor:
     """Mask of the frames that are not padding: bool (batch, n_frames) for x (batch, n_mels, n_frames).
 
-    Padding is the run of equal frames at the end. The first frame never counts as padding, so every clip has
-    at least one frame.
+    Padding is the run of frames at the end that have the value ``padding``; where that is None, of equal
+    frames. The first frame never counts as padding, so every clip has at least one frame.
     """
-    differs = (x - x[:, :, -1:]).abs().amax(dim=1) > PADDING_TOLERANCE
+    last = x[:, :, -1:] if padding is None else padding
+    differs = (x - last).abs().amax(dim=1) > PADDING_TOLERANCE
     frames = torch.arange(x.shape[2], device=x.device)
     return frames <= (differs * frames).amax(dim=1, keepdim=True)
 
