@@ -22,6 +22,7 @@ PACKAGES = {
     "layouts": "eavctl.datasets",
     "features": "eavctl.features",
     "encoders": "eavctl.encoders",
+    "pretraining methods": "eavctl.pretraining.methods",
     "fusers": "eavctl.fusion",
     "fusion networks": "eavctl.fusion.networks",  # separate, because late fusion does not need torch
     "executors": "eavctl.extraction",

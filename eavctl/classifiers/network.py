@@ -104,6 +104,9 @@ class Trainable(Protocol):
         """Restore constraints on the weights after a step of the optimizer."""
         ...
 
+    # Optional: ``before_step(progress)`` is called before each step with the share of the stage's steps that
+    # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule.
+
 
 class ClassifierNetwork(Trainable, Protocol):
     """What `eavctl.classifiers.objective.Classification` requires besides: logits, and a loss of its own."""

@@ -197,7 +197,8 @@ class ModelMeta(NamedTuple):
 
     Parameters
     ----------
-    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
+    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network), ``fuse`` (a fuser of predictions) or
+        ``encoder`` (pretrained, no classifier).
     training_hash : of all that the training depended on.
     features : of a model of one table; None of a fusion.
     streams : the inputs of a fusion network.
