@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from eavctl.stages.fuse import fuse as fuse
     from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
+    from eavctl.stages.probe import ProbeChoice as ProbeChoice
+    from eavctl.stages.probe import probe as probe
     from eavctl.stages.report import make_report as make_report
     from eavctl.stages.show import show as show
     from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
@@ -48,6 +50,7 @@ _HOMES = {
     "LinearFitter": "training.linear_fitter",
     "LiveSettings": "live.settings",
     "Predictor": "predicting.predictor",
+    "ProbeChoice": "stages.probe",
     "Recipe": "extraction.recipe",
     "SvmFitter": "training.svm_fitter",
     "TrainSettings": "classifiers.training_loop",
@@ -60,6 +63,7 @@ _HOMES = {
     "make_report": "stages.report",
     "open_live": "stages.live",
     "predict": "stages.predict",
+    "probe": "stages.probe",
     "read_features": "storage.tables",
     "read_predictions": "storage.tables",
     "read_training_set": "training.rows",
