@@ -241,6 +241,36 @@ def fit(
     )
 
 
+def solved(
+    x: Table,
+    y: np.ndarray,
+    penalty: float,
+    *,
+    weights: np.ndarray | None = None,
+    scaling: Scaling | None = None,
+    jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit with one penalty and nothing else: no inner folds, which few rows cannot give, and no calibration.
+
+    Parameters
+    ----------
+    x, weights, scaling, jobs : as in `fit`.
+    y : class numbers from 0, shape (n_rows,); every class occurs.
+
+    Returns
+    -------
+    Weights of the columns, float32 (n_classes, n_columns), and intercepts (n_classes,): the largest logit is
+        that of the answer, for classes that are equally frequent.
+    """
+    from eavctl.classifiers.logistic import Problem, threads
+
+    rows, ones = np.arange(len(y)), np.ones(len(y))
+    with threads(jobs) as run:
+        given = ones if weights is None else weights
+        problem = Problem(x, rows, y, given, run, np.zeros(len(y), np.int64), ones, scaling)
+        return problem.scaling.unscaled(problem.solve(penalty, problem.start, TIGHT))
+
+
 def _chosen(penalties: Sequence[float], scores: Sequence[float]) -> int:
     """Number of the penalty to use: inner scores differ by chance, the more the fewer people are in them.
 

@@ -283,7 +283,7 @@ def _left_out(counts: np.ndarray) -> np.ndarray:
     """The sums without each cluster, of the shape of the counts (n_clusters, n_classes, n_outcomes)."""
     total = counts.sum(axis=0)
     rest = total - counts
-    return np.where(rest.sum(axis=2, keepdims=True) == 0, total, rest)
+    return np.asarray(np.where(rest.sum(axis=2, keepdims=True) == 0, total, rest))
 
 
 def _left_out_each(counts: np.ndarray) -> np.ndarray:

@@ -153,10 +153,9 @@ def probe(
     """
     request = _Request.of(encoder, tables, out, choice, evaluation, force)
     planned = request.plan()
-    if planned.up_to_date:
-        assert out is not None
+    if planned.up_to_date and out is not None and (earlier := request.earlier(planned.facts)):
         os.utime(out)
-        return Probed(request.earlier(planned.facts), planned.warnings, up_to_date=True)
+        return Probed(earlier, planned.warnings, up_to_date=True)
     choice, rows = request.choice, grouped(request.data.rows, planned.plan)
     seeds = request.seeds
     with _folder(fits, out) as folder:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -53,7 +54,7 @@ class EncoderStart:
         streams = model.streams or (None,)
         for stream in streams:
             if model.features(stream).features_hash == features.features_hash:
-                return cls(os.fspath(path), model, stream, hash_file(path))
+                return cls(os.fspath(path), model, stream, hash_file(Path(path)))
         known = " and ".join(model.features(stream).words for stream in streams)
         raise SettingsError(
             f"{path} was pretrained on {known}; {source} has {features.words}.\n"

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-
-sys.path.append(str(Path(__file__).parent / "probing"))
-import planted
 
 from eavctl.classifiers import dnn
 from eavctl.classifiers.training_loop import TrainSettings
@@ -19,6 +15,9 @@ from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.stages.train_dnn import EncoderChoice, plan, train_dnn
 from eavctl.storage import artifacts
 from eavctl.training.cross_validation import Evaluation
+from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.rows import read_training_set
+from tests.training.probing import planted
 
 ONCE = TrainSettings(epochs=1, device="cpu")
 TWO = Evaluation("group-kfold", 2)
@@ -98,8 +97,9 @@ def test_an_encoder_of_other_features_or_with_other_options_is_refused(table, tm
     for wrong in ({"name": "mlp"}, {"size": "tiny"}, {"settings": {"units": 4}}, {"weights": tmp_path}):
         with pytest.raises(UsageError, match="leave --"):
             plan(table, tmp_path / "m.pt", encoder=EncoderChoice(init=path, **wrong))
+    normalized = replace(read_training_set(table).facts, normalize="speaker")
     with pytest.raises(UsageError, match="--normalize"):
-        plan(table, tmp_path / "m.pt", encoder=EncoderChoice(init=path), normalize="speaker")
+        DnnFitter("mlp", {"units": 16}, init=planted.start_of(path)).check_table(normalized)
     with pytest.raises(UsageError, match="also an input"):
         plan(table, path, encoder=EncoderChoice(init=path))
 

@@ -16,7 +16,7 @@ from eavctl.evaluation.plan import Split
 from eavctl.training.cross_validation import Fit, check_finite, predicted
 from eavctl.training.dnn_fitter import DnnFitter
 from eavctl.training.encoder_start import EncoderStart
-from eavctl.training.probing.columns import Cached, Columns, compact, standardised
+from eavctl.training.probing.columns import Cached, Columns, compact, nearest, standardised
 from eavctl.training.probing.draws import Share
 from eavctl.training.probing.embedder import Embedder
 from eavctl.training.probing.networks import settings_for
@@ -26,7 +26,7 @@ JUDGED, BASELINES = (PROBE, FINETUNED), (RANDOM, RAW, SCRATCH)
 
 # Shares of the total variance. `eavctl.classifiers.linear.USUAL` is not among them: it would be preferred.
 PENALTIES = tuple(float(f"{10**-k:.2g}") for k in np.arange(1.25, 6, 0.5))
-FIXED = linear.USUAL  # where labels are too few to choose by
+FIXED = linear.USUAL  # where labelled rows are too few to choose by
 ENOUGH = 10  # labelled rows of the rarest class from which inner folds choose the penalty
 
 
@@ -62,13 +62,9 @@ class Task:
         """The labelled rows, with the groups that inner folds keep whole."""
         return self.rows.taking(self.labelled).with_inner_groups()
 
-    def answers(self, predictor: Any, x: Any) -> np.ndarray:
-        """The class numbers that a predictor gives to the features of the test rows, shape (n_test,)."""
-        proba = predicted(predictor, x)
-        check_finite(proba, self.name)
-        number = {name: i for i, name in enumerate(self.rows.classes)}
-        of_column = np.array([number[str(name)] for name in predictor.classes_])
-        return np.asarray(of_column[predictor.decide(proba)])
+    def numbers(self, classes: np.ndarray) -> np.ndarray:
+        """The class numbers of names, shape (n_classes,)."""
+        return np.array([self.rows.classes.index(str(name)) for name in classes])
 
 
 class Arm(Protocol):
@@ -118,21 +114,27 @@ class LinearArm:
     def predict(self, task: Task, checkpoint: Path | None) -> np.ndarray:
         """See `Arm`."""
         columns, rows = self.columns(task.seed, task.split.train), task.training_rows()
-        own = rows.inner.own
-        is_enough = np.unique(rows.y[own], return_counts=True)[1].min() >= ENOUGH
-        model = linear.fit(
-            RowsOf(columns.x, task.labelled),
-            rows.labels,
-            weights=rows.weights,
-            groups=rows.groups,
-            units=rows.units,
-            copies=rows.copies,
-            scaling=columns.scaling,
-            seed=task.seed,
-            penalties=PENALTIES if is_enough else (FIXED,),
-            jobs=self.jobs,
-        )
-        return task.answers(model, RowsOf(columns.x, task.split.test))
+        x, scaling = RowsOf(columns.x, task.labelled), columns.scaling
+        if np.unique(rows.y[rows.inner.own], return_counts=True)[1].min() < ENOUGH:
+            classes, y = np.unique(rows.y, return_inverse=True)
+            coef, intercept = linear.solved(
+                x, y, FIXED, weights=rows.fit_weights, scaling=scaling, jobs=self.jobs
+            )
+        else:
+            model = linear.fit(
+                x,
+                rows.labels,
+                weights=rows.weights,
+                groups=rows.groups,
+                units=rows.units,
+                copies=rows.copies,
+                scaling=scaling,
+                seed=task.seed,
+                penalties=PENALTIES,
+                jobs=self.jobs,
+            )
+            classes, coef, intercept = task.numbers(model.classes_), model.coef, model.intercept
+        return np.asarray(classes[nearest(columns.x, task.split.test, coef, intercept)])
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,9 @@ class NetworkArm:
         )
         nothing = rows.key_frame.iloc[:0]
         model = fitter.fit(rows, Fit(self.name, nothing, shares=False, note=task.note))
-        return task.answers(model, task.rows.taking(task.split.test).x)
+        proba = predicted(model, task.rows.taking(task.split.test).x)
+        check_finite(proba, self.name)
+        return np.asarray(task.numbers(model.classes_)[model.decide(proba)])
 
 
 def make_arms(

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eavctl.classifiers.columns import chunks
 from eavctl.classifiers.logistic import Scaling
-from eavctl.classifiers.streams import Table
 
 MOST_ROWS = 6000  # training rows whose products with each other are decomposed
 LEAST_VARIANCE = 1e-10  # of a direction, relative to the largest: less is rounding
@@ -28,7 +28,7 @@ class Columns:
     scaling : of the fold's training rows.
     """
 
-    x: Table
+    x: np.ndarray
     scaling: Scaling
 
 
@@ -68,6 +68,19 @@ def compact(x: np.ndarray, train: np.ndarray) -> Columns:
         np.zeros((1, n_kept), np.float32),
     )
     return Columns(coordinates, unit)
+
+
+def nearest(x: np.ndarray, rows: np.ndarray, coef: np.ndarray, intercept: np.ndarray) -> np.ndarray:
+    """The class of the largest logit, for rows by their numbers, shape (n_rows,).
+
+    Parameters
+    ----------
+    x : shape (n_table, n_columns).
+    coef, intercept : shape (n_classes, n_columns) and (n_classes,), of columns as they are.
+    """
+    columns = coef.T.astype(np.float64)
+    parts = [x[rows[part]].astype(np.float64) @ columns for part in chunks(len(rows))]
+    return np.asarray((np.concatenate(parts) + intercept).argmax(axis=1))
 
 
 @dataclass

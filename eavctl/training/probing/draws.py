@@ -12,8 +12,7 @@ from eavctl.errors import UsageError
 from eavctl.evaluation.groups import identify
 
 ALL = "all"
-FEWEST = 2  # labelled rows of a class, which inner folds divide
-TAKES = "--labels takes numbers of rows a class from 2, percentages such as 10%, and all"
+TAKES = "--labels takes numbers of rows a class, percentages such as 10%, and all"
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Share:
 
     def __post_init__(self) -> None:
         found = re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)%|(\d{1,9})", self.text)
-        is_valid = found and (0 < float(found[1]) <= 100 if found[1] else int(found[2]) >= FEWEST)
+        is_valid = found and (0 < float(found[1]) <= 100 if found[1] else int(found[2]))
         if self.text != ALL and not is_valid:
             raise UsageError(f"{TAKES}, not {self.text!r}")
 
@@ -48,7 +47,7 @@ class Share:
             return n_rows
         if not self.text.endswith("%"):
             return int(self.text)
-        return max(FEWEST, round(n_rows * float(self.text[:-1]) / 100))
+        return max(1, round(n_rows * float(self.text[:-1]) / 100))
 
 
 def draw(rows: Rows, train: np.ndarray, share: Share, seed: tuple[int, ...]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,13 +11,11 @@ import numpy as np
 from eavctl.classifiers import linear
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import RowsOf
-from eavctl.errors import TrainingWarning
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.intervals import LEVEL, Clusters, repeated_difference, repeated_score
 from eavctl.evaluation.summary import judge
-from eavctl.training.cross_validation import predicted
 from eavctl.training.probing.arms import PROBE, RANDOM
-from eavctl.training.probing.columns import standardised
+from eavctl.training.probing.columns import nearest, standardised
 from eavctl.training.probing.embedder import Embedder
 
 N_FOLDS = 4
@@ -73,19 +70,10 @@ class People:
     def answers(self, x: np.ndarray, seed: int) -> np.ndarray:
         """Who each row is taken for, by a logistic regression on the other folds, shape (n_rows,)."""
         found = np.empty(len(self.rows), int)
-        labels = np.array([f"{number:09d}" for number in self.person])  # in the order of the numbers
         for train, test in self.folds(seed):
-            columns = standardised(x, self.rows[train])
-            model = linear.fit(
-                RowsOf(columns.x, self.rows[train]),
-                labels[train],
-                units=self.unit[train].astype(str),
-                scaling=columns.scaling,
-                penalties=(PENALTY,),
-                seed=seed,
-            )
-            proba = predicted(model, RowsOf(columns.x, self.rows[test]))
-            found[test] = model.classes_[model.decide(proba)].astype(int)
+            scaling = standardised(x, self.rows[train]).scaling
+            parts = RowsOf(x, self.rows[train]), self.person[train]
+            found[test] = nearest(x, self.rows[test], *linear.solved(*parts, PENALTY, scaling=scaling))
         return found
 
 
@@ -108,10 +96,8 @@ def tell_persons(rows: Rows, embedder: Embedder, seeds: Sequence[int]) -> dict[s
     people = People.of(rows)
     if people is None:
         return None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TrainingWarning)  # of calibration, which is not used
-        own = people.answers(embedder.pretrained, seeds[0])
-        others = np.stack([people.answers(embedder.random(seed), seeds[0]) for seed in seeds])
+    own = people.answers(embedder.pretrained, seeds[0])
+    others = np.stack([people.answers(embedder.random(seed), seeds[0]) for seed in seeds])
     n_people = len(people.names)
     clusters = Clusters(people.unit, int(people.unit.max()) + 1, "clips", people.unit)
     probe, random = (repeated_score(clusters, people.person, each, n_people) for each in (own[None], others))

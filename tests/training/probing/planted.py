@@ -17,7 +17,7 @@ from eavctl.storage.tables import key_frame
 from eavctl.training.encoder_start import EncoderStart
 
 CLASSES = ("calm", "happy", "sad")
-N_PEOPLE, N_CLIPS, N_NOISE = 8, 9, 60
+N_PEOPLE, N_CLIPS, N_NOISE = 6, 9, 60
 FEATURES = {
     "modality": "audio",
     "features": "numbers",
@@ -53,7 +53,7 @@ def x_of(about: pd.DataFrame, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
     people = sorted(about["subject"].unique())
     x = rng.normal(size=(len(about), N_COLUMNS)).astype(np.float32)
-    x[:, : len(CLASSES)] *= 0.3
+    x[:, : len(CLASSES)] *= 0.2
     x[np.arange(len(about)), [CLASSES.index(label) for label in about["label"]]] += 1
     x[:, len(CLASSES) : len(CLASSES) + N_PEOPLE] *= 0.1
     x[np.arange(len(about)), [len(CLASSES) + people.index(name) for name in about["subject"]]] += 1

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 
 import numpy as np
-import planted
 import pytest
 
 from eavctl.classifiers import linear
@@ -14,6 +13,7 @@ from eavctl.errors import LeakError, SettingsError, UsageError
 from eavctl.stages.probe import ProbeChoice, plan, probe
 from eavctl.training.cross_validation import Evaluation, grouped, plan_folds
 from eavctl.training.dnn_fitter import DnnFitter
+from eavctl.training.probing import arms
 from eavctl.training.probing.arms import ARMS, make_arms
 from eavctl.training.probing.draws import Share
 from eavctl.training.probing.embedder import Embedder
@@ -21,6 +21,7 @@ from eavctl.training.probing.fits import Fits
 from eavctl.training.probing.networks import FEW, settings_for
 from eavctl.training.probing.probe import predict_all
 from eavctl.training.rows import read_training_set
+from tests.training.probing import planted
 
 LINEAR = ("probe", "random", "raw")
 TWO = Evaluation("group-kfold", 2)
@@ -124,11 +125,11 @@ def run(rows, split, arms, shares=("3", "all"), seeds=(1, 2, 3)):
 def test_no_fit_is_given_a_test_row_nor_its_person_and_all_arms_the_same_rows(parts, monkeypatch):
     rows, split, arms_of = parts
     given = []
-    real_linear, real_network = linear.fit, DnnFitter.fit
+    real_linear, real_network = linear.solved, DnnFitter.fit
 
-    def of_columns(x, labels, **options):
+    def of_columns(x, y, *args, **options):
         given.append(x.numbers)
-        return real_linear(x, labels, **options)
+        return real_linear(x, y, *args, **options)
 
     def of_network(self, rows, fit):
         assert len(fit.test_keys) == 0
@@ -137,7 +138,7 @@ def test_no_fit_is_given_a_test_row_nor_its_person_and_all_arms_the_same_rows(pa
         return real_network(self, rows, fit)
 
     whole = rows.key_frame
-    monkeypatch.setattr(linear, "fit", of_columns)
+    monkeypatch.setattr(linear, "solved", of_columns)
     monkeypatch.setattr(DnnFitter, "fit", of_network)
     found = run(rows, split, arms_of(rows), shares=("3",))
     assert len(given) == len(ARMS) * len(found.tasks) == 5 * 6
@@ -175,6 +176,29 @@ def test_unlabelled_training_rows_give_their_features_and_not_their_labels(parts
     np.testing.assert_array_equal(answers, again)
 
 
+def test_enough_labels_choose_the_penalty_on_inner_folds_of_the_labelled_rows(parts, monkeypatch):
+    rows, split, arms_of = parts
+    monkeypatch.setattr(arms, "ENOUGH", 6)
+    given = []
+    real = linear.fit
+
+    def of_columns(x, labels, **options):
+        given.append((x.numbers, options["groups"]))
+        return real(x, labels, **options)
+
+    monkeypatch.setattr(linear, "fit", of_columns)
+    pair = [arm for arm in arms_of(rows) if arm.name in ("probe", "raw")]
+    found = run(rows, split, pair, shares=("3", "6"), seeds=(1,))
+    tasks = [task for task in found.tasks if task.share.text == "6"]
+    assert len(given) == 2 * len(tasks) == 4
+    people = rows.key_frame["subject"].to_numpy()
+    for number, task in enumerate(tasks):
+        for labelled, groups in given[2 * number : 2 * number + 2]:
+            np.testing.assert_array_equal(labelled, task.labelled)
+            assert len(np.unique(groups)) == len(np.unique(people[labelled]))
+    assert found.answers["probe", "6"].min() >= 0
+
+
 def test_with_all_labels_what_draws_nothing_is_fitted_once(parts):
     rows, split, arms_of = parts
     found = run(rows, split, arms_of(rows), shares=("all",))
@@ -184,34 +208,29 @@ def test_with_all_labels_what_draws_nothing_is_fitted_once(parts):
     assert (np.ptp(found.answers["scratch", "all"], axis=0) > 0).any()
 
 
-def test_the_same_seed_gives_the_same_file_and_a_finished_one_is_not_made_again(table, encoder, tmp_path):
-    files = [tmp_path / name for name in ("one.json", "two.json")]
+def test_the_same_seed_gives_the_same_file_and_what_is_finished_is_not_made_again(
+    table, encoder, tmp_path, monkeypatch
+):
+    files, fits = [tmp_path / name for name in ("one.json", "two.json", "three.json")], tmp_path / "fits"
     choice = ProbeChoice(("3",), networks={"epochs": 1, "device": "cpu"})
-    for file in files:
-        assert not probe(encoder, table, file, choice=choice, evaluation=TWO).up_to_date
-    assert files[0].read_bytes() == files[1].read_bytes()
+    options = {"choice": choice, "evaluation": TWO}
+    assert not probe(encoder, table, files[0], **options).up_to_date
+    probe(encoder, table, files[1], fits=fits, **options)
+    fitted = []
+    real = DnnFitter.fit
+    monkeypatch.setattr(DnnFitter, "fit", lambda self, *args: fitted.append(self.init) or real(self, *args))
+    probe(encoder, table, files[2], fits=fits, **options)
+    assert fitted == []
+    assert len({file.read_bytes() for file in files}) == 1
     facts = json.loads(files[0].read_bytes())
-    again = probe(encoder, table, files[0], choice=choice, evaluation=TWO)
+    again = probe(encoder, table, files[0], **options)
     assert again.up_to_date
     assert again.facts == facts
     assert set(facts["shares"][0]["scores"]) == set(ARMS)
     assert len(facts["comparisons"]) == 6
     assert not plan(encoder, table, files[0], choice=choice, evaluation=replace(TWO, seed=1)).up_to_date
-
-
-def test_finished_fits_are_not_fitted_again_and_others_share_what_is_not_the_encoders(
-    table, encoder, tmp_path, monkeypatch
-):
-    choice = ProbeChoice(("3",), networks={"epochs": 1, "device": "cpu"})
-    first = probe(encoder, table, choice=choice, evaluation=TWO, fits=tmp_path / "fits").facts
-    fitted = []
-    real = DnnFitter.fit
-    monkeypatch.setattr(DnnFitter, "fit", lambda self, *args: fitted.append(self.init) or real(self, *args))
-    again = probe(encoder, table, choice=choice, evaluation=TWO, fits=tmp_path / "fits").facts
-    assert fitted == []
-    assert again == first
     other = planted.write_encoder(tmp_path / "other.pt", range(4, 9))
-    probe(other, table, choice=choice, evaluation=TWO, fits=tmp_path / "fits")
+    probe(other, table, fits=fits, **options)
     assert len(fitted) == 2 * 3  # fine-tuned alone: two folds, three draws
     assert all(fitted)
 
