@@ -161,6 +161,49 @@ def write_whisper() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def tiny_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers pretraining methods: ``tiny``, and ``tiny-collapse``, whose embedding becomes constant."""
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+    from torch import nn
+
+    from eavctl import registry
+    from eavctl.pretraining.base import Method
+
+    class Tiny(Method):
+        """Views of a row are nearer each other than those of other rows, after a head."""
+
+        def __init__(self, encoder: Any, *, temperature: float = 0.5) -> None:
+            super().__init__(encoder)
+            self.temperature = temperature
+            self.head = nn.Linear(encoder.embedding_dim, 8)
+            self.register_buffer("steps", torch.zeros(()))
+
+        def loss(self, views: Any) -> Any:
+            one, other = (F.normalize(self.head(self.encoder(view))) for view in views)
+            return F.cross_entropy(one @ other.T / self.temperature, torch.arange(len(one)))
+
+        def after_step(self) -> None:
+            super().after_step()
+            self.steps += 1
+
+        def constant_rate(self) -> Any:
+            return self.head.parameters()
+
+    class Collapsing(Tiny):
+        def after_step(self) -> None:
+            super().after_step()
+            with torch.no_grad():
+                for weights in self.encoder.parameters():  # type: ignore[attr-defined]
+                    weights.zero_()
+
+    for name, method in (("tiny", Tiny), ("tiny-collapse", Collapsing)):
+        facts = {"defaults": {"epochs": 6, "batch": 16, "lr": 1e-2}}
+        entry = registry.Entry("pretraining methods", name, method, facts)
+        monkeypatch.setitem(registry._entries["pretraining methods"], name, entry)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skipped tests by their reasons, those without recordings first."""
     skipped = terminalreporter.stats.get("skipped", [])

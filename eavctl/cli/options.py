@@ -92,6 +92,10 @@ Where = Annotated[
     list[str] | None,
     typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),
 ]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out rows with this KEY=VALUE, such as dataset=emodb; repeatable."),
+]
 Events = Annotated[
     str | None,
     typer.Option(help="Cut continuous EEG at these events, as EVENT=CLASS, such as T1=left,T2=right."),
@@ -192,6 +196,15 @@ FreezeRate = Annotated[
 ]
 Members = Annotated[
     int | None, typer.Option(min=1, help="Average the probabilities of this many networks.", show_default="1")
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help="Augment training batches by: default, none, or NAMES such as crop,jitter:0.2,blur:p=1. Of "
+        "images: crop, flip, jitter, grey, blur, erase. Of spectrograms: background, tempo, time-crop, "
+        "mel-shift, gain, time-mask, band-mask. Of EEG: surrogate, band-stop, time-crop, noise, time-mask, "
+        "channel-dropout."
+    ),
 ]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]

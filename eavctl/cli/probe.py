@@ -103,15 +103,15 @@ def probe(
     check_stdout(as_json, out)
     given = {"epochs": epochs, "lr": lr, "device": device}
     choice = stage.ProbeChoice(
-        read_names(labels),
+        read_names(labels) or (),
         draws,
-        read_names(arms),
+        read_names(arms) or (),
         {key: value for key, value in given.items() if value is not None},
         jobs or 1,
     )
     options: dict[str, Any] = {
         "choice": choice,
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
         "force": force,
     }
     outputs = [out] if out else []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +11,18 @@ from torch import Tensor, nn
 from eavctl.classifiers.network import Encoder, settle
 
 MakeView = Callable[[Tensor, torch.Generator], Tensor]
+
+
+class Views(Protocol):
+    """Augmentations that make the views of a pretraining in place of the encoder's own."""
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """A random view of a batch (batch, *shape); all randomness comes from the generator."""
+        ...
+
+    def describe(self) -> list[str]:
+        """All that a view depends on besides the batch, for the file of the encoder."""
+        ...
 
 
 class Method(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import present_rows
 from eavctl.classifiers.training_loop import TrainSettings, seeded
 from eavctl.errors import DataError
-from eavctl.pretraining.base import MakeView, Method
+from eavctl.pretraining.base import Method, Views
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.monitor import FINAL_ROWS, Figures, Monitor
 from eavctl.pretraining.objective import SelfSupervision
@@ -37,8 +37,7 @@ class Design:
     encoders : the encoders to train: one, or one for each stream of the rows.
     settings : of the training; `ALL_ROWS` and the patience are put in by `of`.
     trains : False keeps the encoder with random weights, and fits its input statistics alone.
-    augment : names of the augmentations that make the views; none for those of the encoder.
-    make_view : these augmentations; None for those of the encoder.
+    make_view : the augmentations that make the views; None for those of the encoder.
     """
 
     method: str
@@ -46,8 +45,7 @@ class Design:
     encoders: tuple[StreamEncoder, ...]
     settings: TrainSettings
     trains: bool = True
-    augment: tuple[str, ...] = ()
-    make_view: MakeView | None = field(default=None, repr=False)
+    make_view: Views | None = None
 
     def build(self) -> Method:
         """The method with new encoders.
@@ -73,7 +71,7 @@ class Design:
                 for each in self.encoders
             ],
             "settings": {**asdict(self.settings), **({} if self.trains else {"epochs": 0})},
-            "augment": list(self.augment),
+            "augment": self.make_view.describe() if self.make_view else [],
         }
 
 
