@@ -93,7 +93,7 @@ def test_a_dry_run_fails_where_the_real_one_does(run, folder, line):
 
 
 def test_a_killed_probe_goes_on_from_its_finished_fits(run, folder):
-    words = ["probe", "encoder.pt", "table.parquet", *map(str, LINEAR[:2]), "--arms", "scratch", "--epochs",
+    words = ["probe", "encoder.pt", "table.parquet", "--protocol", "random", "--arms", "scratch", "--epochs",
              "1", "--labels", "3", "--device", "cpu"]  # fmt: skip
     assert run(*words, "-o", "whole.json").code == 0
     slow = "import time, eavctl.training.probing.fits as f; old = f.Fits.write\n" \

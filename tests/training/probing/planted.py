@@ -17,7 +17,7 @@ from eavctl.storage.tables import key_frame
 from eavctl.training.encoder_start import EncoderStart
 
 CLASSES = ("calm", "happy", "sad")
-N_PEOPLE, N_CLIPS, N_NOISE = 6, 9, 60
+N_PEOPLE, N_CLIPS, N_NOISE = 7, 9, 60
 FEATURES = {
     "modality": "audio",
     "features": "numbers",
