@@ -117,7 +117,7 @@ def pretrain(
         encoder,
         size,
         read_settings(set_ or []),
-        read_names(augment) or (),
+        read_names(augment),
         {key: value for key, value in training.items() if value is not None},
     )
     selection = Selection(read_values(where, "--where"), read_values(without, "--without"))

@@ -15,10 +15,17 @@ from eavctl.storage import tables
 def standing(made, tmp_path_factory):
     """A folder with what commands read, and with what stands in their way."""
     folder = tmp_path_factory.mktemp("standing")
-    names = ("dataset", "seed33.parquet", "preds.parquet", "seed33_preds.parquet", "seed33.joblib")
+    names = (
+        "dataset",
+        "seed33.parquet",
+        "preds.parquet",
+        "seed33_preds.parquet",
+        "seed33.joblib",
+        "encoder.pt",
+    )
     for name in names:
         (folder / name).symlink_to(made / name)
-    for name in ("mine.parquet", "mine.joblib", "mine.pt", "mine.html", "mine.csv", "file"):
+    for name in ("mine.parquet", "mine.joblib", "mine.pt", "mine.html", "mine.csv", "mine.json", "file"):
         (folder / name).write_text("my diary")
     (folder / "project").mkdir()
     (folder / "project/Makefile").write_text("mine")
@@ -105,6 +112,11 @@ def stamps(folder):
         "tune seed33.parquet -o m.joblib --size tiny",
         "tune seed33.parquet -o m.joblib --partial",
         "tune seed33.parquet tensors.parquet -o m.pt --method attention --normalize speaker",
+        "probe encoder.pt seed33.parquet",
+        "probe encoder.pt tensors.parquet --shared all",
+        "probe encoder.pt seed33.parquet --shared all -o mine.json",
+        "train-dnn seed33.parquet -o m.pt --init encoder.pt",
+        "train-dnn seed33.parquet -o m.pt --init seed33.joblib",
         "zero-shot tensors.parquet seed33.parquet -o mine.parquet --held-out sad",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out glad",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out sad --contrastive 1",
@@ -153,6 +165,7 @@ def test_a_dry_run_fails_where_the_real_one_does(run, folder, line):
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --save f.joblib",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --method stacking",
         "train-fusion tensors.parquet seed33.parquet -o f.pt --predictions f.parquet",
+        "probe encoder.pt seed33.parquet --shared all -o p.json",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out sad",
         "predict --model seed33.joblib dataset/sad/sad_sample_1.wav -o f.parquet --plot a.png --strict",
         "predict --model seed33.joblib seed33.parquet",
