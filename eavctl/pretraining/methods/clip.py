@@ -24,11 +24,11 @@ FIRST_SCALE, LARGEST_SCALE = 1 / 0.07, 100.0
 @register(
     "pretraining methods",
     "clip",
-    streams=True,
+    aligns=True,
     defaults={"batch": 64, "lr": 1e-3, "weight_decay": 1e-2, "epochs": 30},
 )
 class Clip(Method):
-    """Align two or three modalities of the same samples [1]_.
+    """Align two or more modalities of the same samples [1]_.
 
     Each modality has an encoder and a linear head; the loss is `eavctl.pretraining.losses.clip.clip`,
     averaged over the pairs of modalities. Its scale is learned, from 1 / 0.07 on and at most 100. A batch has
