@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from eavctl.stages.predict import predict as predict
     from eavctl.stages.pretrain import PretrainingChoice as PretrainingChoice
     from eavctl.stages.pretrain import pretrain as pretrain
+    from eavctl.stages.probe import ProbeChoice as ProbeChoice
+    from eavctl.stages.probe import probe as probe
     from eavctl.stages.report import make_report as make_report
     from eavctl.stages.show import show as show
     from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
@@ -53,6 +55,7 @@ _HOMES = {
     "LinearFitter": "training.linear_fitter",
     "LiveSettings": "live.settings",
     "Predictor": "predicting.predictor",
+    "ProbeChoice": "stages.probe",
     "PretrainingChoice": "stages.pretrain",
     "Recipe": "extraction.recipe",
     "Selection": "training.selection",
@@ -68,6 +71,7 @@ _HOMES = {
     "open_live": "stages.live",
     "predict": "stages.predict",
     "pretrain": "stages.pretrain",
+    "probe": "stages.probe",
     "read_features": "storage.tables",
     "read_predictions": "storage.tables",
     "read_training_set": "training.rows",

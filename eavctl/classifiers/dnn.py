@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decide, members_of, priors_of
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
-from eavctl.classifiers.network import Network, build_network, forward
+from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.encoders.vector_rows import VectorRows
@@ -172,6 +172,7 @@ def fit(
     settings: TrainSettings | None = None,
     weights: Path | None = None,
     start: Mapping[str, Tensor] | None = None,
+    augment: Augmentation | None = None,
     classes: Sequence[str] | None = None,
     checkpoint: Path | None = None,
     log_dir: Path | None = None,
@@ -199,6 +200,7 @@ def fit(
     weights : folder of a public checkpoint that the encoder's body starts from.
     start : state of a pretrained encoder to start from, with its statistics of the input, which are not
         fitted again. ``freeze_epochs`` of the settings then freeze the whole encoder.
+    augment : replaces the encoder's own augmentation, as `eavctl.augmentations.pipeline.pipeline` makes it.
     classes : ordered names; by default the labels, sorted.
     checkpoint : file that holds the state every few epochs. Where it exists and is of the same data and
         settings, training resumes from it and ends with the weights of an uninterrupted one. The caller
@@ -229,9 +231,12 @@ def fit(
     origin: dict[str, Any] = {"weights": hash_folder(weights) if weights else None}
     if start is not None:
         origin["start"] = _hash(start)
+    if augment is not None:
+        origin["augment"] = augment.describe()
 
     def build(member: int) -> Network:
         network = build_network(meta)
+        network.augmentation = augment
         if start is not None:
             network.start_from(start)
         if (weights or settings.freeze_epochs) and network.body is None:

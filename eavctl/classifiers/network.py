@@ -108,6 +108,18 @@ class Trainable(Protocol):
     # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule.
 
 
+class Augmentation(Protocol):
+    """What can replace an encoder's own ``augment``."""
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment a training batch (batch, *shape); all randomness comes from the generator."""
+        ...
+
+    def describe(self) -> list[str]:
+        """All that the result depends on besides the batch, for a model's meta."""
+        ...
+
+
 class ClassifierNetwork(Trainable, Protocol):
     """What `eavctl.classifiers.objective.Classification` requires besides: logits, and a loss of its own."""
 
@@ -138,13 +150,19 @@ class Encoder(Protocol):
 
 
 class Network(nn.Module):
-    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`."""
+    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`.
+
+    Attributes
+    ----------
+    augmentation : of training batches; None for the encoder's own.
+    """
 
     encoder: Encoder
 
     def __init__(self, encoder: Encoder, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
+        self.augmentation: Augmentation | None = None
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
         self._started = False
 
@@ -183,7 +201,7 @@ class Network(nn.Module):
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `Trainable`."""
-        return self.encoder.augment(x, generator)
+        return (self.augmentation or self.encoder.augment)(x, generator)
 
     def after_step(self) -> None:
         """See `Trainable`."""

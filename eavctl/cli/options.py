@@ -197,6 +197,15 @@ FreezeRate = Annotated[
 Members = Annotated[
     int | None, typer.Option(min=1, help="Average the probabilities of this many networks.", show_default="1")
 ]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help="Augment training batches by: default, none, or NAMES such as crop,jitter:0.2,blur:p=1. Of "
+        "images: crop, flip, jitter, grey, blur, erase. Of spectrograms: background, tempo, time-crop, "
+        "mel-shift, gain, time-mask, band-mask. Of EEG: surrogate, band-stop, time-crop, noise, time-mask, "
+        "channel-dropout."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
 

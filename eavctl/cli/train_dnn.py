@@ -9,6 +9,7 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import (
+    Augment,
     Batch,
     Corpora,
     Device,
@@ -42,6 +43,7 @@ from eavctl.cli.values import read_labels, read_names, read_settings
     "eavctl train-dnn logmel.parquet -o dnn.pt --folds 4 --predictions dnn_preds.parquet",
     "eavctl train-dnn logmel.parquet -o dnn.pt --epochs 50 --lr 0.0005 --tensorboard runs/",
     "eavctl train-dnn eeg.parquet -o eegnet.pt --encoder eegnet --protocol eav-70-30",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --augment default,gain:2",
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
     "eavctl train-dnn logmel.parquet -o dnn.pt --init encoder.pt --freeze-epochs 5",
 )
@@ -88,6 +90,7 @@ def train_dnn(
         list[str] | None,
         typer.Option("--set", help="Set the encoder's KEY=VALUE, such as kernel=50; repeatable."),
     ] = None,
+    augment: Augment = None,
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
@@ -119,8 +122,8 @@ def train_dnn(
     """Train a network, scored on held-out folds.
 
     Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
-    are calibrated on them. After an interruption, the same command resumes from its checkpoint, to the same
-    weights.
+    are calibrated on them. Each encoder augments its training batches in its own way; --augment replaces
+    that. After an interruption, the same command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage
@@ -129,12 +132,14 @@ def train_dnn(
     check_stdout(as_json, out, predictions)
     options: dict[str, Any] = {
         "predictions": predictions,
-        "encoder": stage.EncoderChoice(encoder, size, read_settings(set_ or []), weights, init),
+        "encoder": stage.EncoderChoice(
+            encoder, size, read_settings(set_ or []), weights, read_names(augment), init
+        ),
         "settings": train_settings(
             epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
             freeze_lr=freeze_lr, seed=seed, device=device,
         ),
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

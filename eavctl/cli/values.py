@@ -62,9 +62,19 @@ def read_labels(text: str | None) -> dict[str, str | None]:
     return found
 
 
-def read_names(text: str | None) -> tuple[str, ...]:
-    """Names given as ``NAME,NAME``, without empty ones."""
-    return tuple(name for part in (text or "").split(",") if (name := part.strip()))
+def read_names(text: str | None) -> list[str] | None:
+    """Names given as ``crop,flip``; None where the option is not given.
+
+    Raises
+    ------
+    UsageError : a name is empty.
+    """
+    if text is None:
+        return None
+    found = [name.strip() for name in text.split(",")]
+    if not all(found):
+        raise UsageError(f"a list of names has an empty one: {text!r}")
+    return found
 
 
 def read_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:

@@ -26,7 +26,7 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
     kind = kind_of(path)
     if kind == "model":
         return _model(path)
-    if kind in (None, "report", "picture", "weights"):
+    if kind in (None, "report", "probe", "picture", "weights"):
         raise DataError(f"{path}: this is {describe(path)}; a table or a model is wanted here")
     return _table(path)
 

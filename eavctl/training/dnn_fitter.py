@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import torch
 
 from eavctl import registry
+from eavctl.augmentations.pipeline import Pipeline
 from eavctl.classifiers import dnn
 from eavctl.classifiers.rows import Rows
 from eavctl.encoders.choice import check_modality, default_encoder
@@ -32,6 +33,7 @@ class DnnFitter:
     encoder, encoder_settings : name in the registry, and keywords of its class.
     settings : of the training.
     weights : folder of a public checkpoint that the encoder starts from.
+    augment : replaces the encoder's own augmentation.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
     init : a pretrained encoder to start from, of the same name and settings.
@@ -46,6 +48,7 @@ class DnnFitter:
     encoder_settings: dict[str, Any] = field(default_factory=dict)
     settings: dnn.TrainSettings = field(default_factory=dnn.TrainSettings)
     weights: Path | None = None
+    augment: Pipeline | None = None
     log_dir: Path | None = None
     checkpoints: Path | None = None
     init: EncoderStart | None = None
@@ -68,13 +71,16 @@ class DnnFitter:
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""
         init = {"init": self.init.content_hash} if self.init else {}
-        return {
+        facts: dict[str, Any] = {
             "encoder": self.encoder,
             "encoder_settings": self.encoder_settings,
             "training": asdict(self.settings),
             "weights": hash_folder(self.weights) if self.weights else None,
             **init,
         }
+        if self.augment is not None:
+            facts["augment"] = self.augment.describe()
+        return facts
 
     def check_table(self, facts: TableFacts) -> None:
         """See `eavctl.training.train.TableFitter`; an encoder takes features of its own modality."""
@@ -113,6 +119,7 @@ class DnnFitter:
             settings=self.settings,
             weights=self.weights,
             start=self.init.state if self.init else None,
+            augment=self.augment,
             checkpoint=checkpoint_file(self.checkpoints, fit),
             log_dir=self.log_dir / fit.slug if self.log_dir else None,
             on_epoch=fit.epoch_ended,

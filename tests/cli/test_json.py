@@ -20,6 +20,7 @@ LINES = {
     "train-fusion {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 -o f.pt "
     "--predictions p.parquet": {"class_counts", "protocol"},
     "tune {made}/seed33.parquet --folds 2 --trials 2 -o m.joblib": {"class_counts", "protocol"},
+    "pretrain {made}/seed33.parquet --epochs 1 --jobs 1 -o e.pt": {"rows"},
     "zero-shot {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 --held-out sad "
     "-o z.parquet": set(),
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
@@ -52,7 +53,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
         assert planned[key] == done[key]
     outputs = done["out"] if isinstance(done["out"], list) else [done["out"]]
     assert all((tmp_path / each).exists() for each in outputs if each)
-    computes_once = words[0] in ("extract", "tune", "zero-shot") or words[0].startswith("train-")
+    computes_once = words[0] in ("extract", "pretrain", "tune", "zero-shot") or words[0].startswith("train-")
     assert (again["up_to_date"], done["up_to_date"]) == (computes_once, False)
 
 
