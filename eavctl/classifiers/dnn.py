@@ -171,8 +171,8 @@ def fit(
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
     weights: Path | None = None,
-    start: Mapping[str, Tensor] | None = None,
     augment: Augmentation | None = None,
+    start: Mapping[str, Tensor] | None = None,
     classes: Sequence[str] | None = None,
     checkpoint: Path | None = None,
     log_dir: Path | None = None,
@@ -198,9 +198,9 @@ def fit(
         neither validated on nor counted.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
+    augment : replaces the encoder's own augmentation, as `eavctl.augmentations.pipeline.pipeline` makes it.
     start : state of a pretrained encoder to start from, with its statistics of the input, which are not
         fitted again. ``freeze_epochs`` of the settings then freeze the whole encoder.
-    augment : replaces the encoder's own augmentation, as `eavctl.augmentations.pipeline.pipeline` makes it.
     classes : ordered names; by default the labels, sorted.
     checkpoint : file that holds the state every few epochs. Where it exists and is of the same data and
         settings, training resumes from it and ends with the weights of an uninterrupted one. The caller

@@ -11,6 +11,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.cli.options import (
+    Augment,
     Device,
     DryRun,
     Force,
@@ -24,7 +25,7 @@ from eavctl.cli.options import (
     check_stdout,
 )
 from eavctl.cli.training import shown_at_once, torch_threads
-from eavctl.cli.values import read_settings, read_values
+from eavctl.cli.values import read_names, read_settings, read_values
 from eavctl.errors import TrainingWarning
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ BY_METHOD = "by the method"
     "eavctl pretrain logmel.parquet -o encoder.pt",
     "eavctl pretrain ravdess.parquet nemo.parquet -o encoder.pt --method byol --epochs 200",
     "eavctl pretrain eeg.parquet -o encoder.pt --method vicreg --encoder eegnet --without subject=1,2,3",
-    "eavctl pretrain images.parquet -o encoder.pt --method-set temperature=0.2",
+    "eavctl pretrain images.parquet -o encoder.pt --augment crop,flip --method-set temperature=0.2",
     "eavctl pretrain logmel.parquet -o random.pt --epochs 0",
     "eavctl pretrain eeg.parquet logmel.parquet faces.parquet -o clip.pt --method clip --without subject=1,2",
 )
@@ -75,6 +76,7 @@ def pretrain(
         list[str] | None,
         typer.Option("--set", help="Set the encoder's KEY=VALUE, such as kernel=50; repeatable."),
     ] = None,
+    augment: Augment = None,
     where: Where = None,
     without: Without = None,
     epochs: Annotated[
@@ -119,6 +121,7 @@ def pretrain(
         encoder,
         size,
         read_settings(set_ or []),
+        read_names(augment) or (),
         {key: value for key, value in training.items() if value is not None},
     )
     selection = Selection(read_values(where, "--where"), read_values(without, "--without"))

@@ -139,7 +139,7 @@ def train_dnn(
             epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
             freeze_lr=freeze_lr, seed=seed, device=device,
         ),
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

@@ -129,7 +129,7 @@ def train_fusion(
         "labels": read_labels(labels),
         "corpora": corpora,
         "settings": settings,
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "predictions": predictions,
         "force": force,
     }

@@ -82,7 +82,7 @@ def train_linear(
         stage.plan,
         stage.train_linear,
         predictions=predictions,
-        evaluation=Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        evaluation=Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,

@@ -69,7 +69,7 @@ def train_svm(
         stage.plan,
         stage.train_svm,
         predictions=predictions,
-        evaluation=Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        evaluation=Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,

@@ -124,7 +124,7 @@ def tune(
     options: dict[str, Any] = {
         "choice": stage.TuningChoice(**choice),
         "predictions": predictions,
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

@@ -62,16 +62,16 @@ def read_labels(text: str | None) -> dict[str, str | None]:
     return found
 
 
-def read_names(text: str | None) -> list[str] | None:
-    """Names given as ``crop,flip``; None where the option is not given.
+def read_names(text: str | None) -> tuple[str, ...]:
+    """Names given as ``NAME,NAME``; none where the option is not given.
 
     Raises
     ------
     UsageError : a name is empty.
     """
     if text is None:
-        return None
-    found = [name.strip() for name in text.split(",")]
+        return ()
+    found = tuple(name.strip() for name in text.split(","))
     if not all(found):
         raise UsageError(f"a list of names has an empty one: {text!r}")
     return found

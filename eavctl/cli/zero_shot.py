@@ -89,7 +89,7 @@ def zero_shot(
         "size": size,
         "network_settings": network_settings(set_, contrastive),
         "settings": AlignmentSettings(settings, min(epochs or most, most)),
-        "evaluation": Evaluation(protocol, folds, group, seed, shared=tuple(read_names(shared) or ())),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "force": force,
     }
     keep_freed_memory()

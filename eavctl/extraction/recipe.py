@@ -209,10 +209,16 @@ class Recipe:
         return recipe
 
     def for_data(self, manifest: Manifest) -> Recipe:
-        """The recipe with the EEG channels and their order set, unless the settings name them.
+        """The recipe with the settings filled in that depend on the recordings, unless they are given.
 
-        They are those of the first recording that can be read.
+        The EEG channels and their order are those of the first recording that can be read; size and colour of
+        pictures are those of the data set.
         """
+        if settings_for := self.entry.facts.get("settings_for"):
+            paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
+            return replace(
+                self, settings=settings_for([manifest.root / path for path in paths], self.settings)
+            )
         if "channels" not in self.settings or self.settings["channels"]:
             return self
         for path in dict.fromkeys(record["eeg_path"] for record in manifest.records()):

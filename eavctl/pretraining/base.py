@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -11,18 +11,6 @@ from torch import Tensor, nn
 from eavctl.classifiers.network import Encoder, settle
 
 MakeView = Callable[[Tensor, torch.Generator], Tensor]
-
-
-class Views(Protocol):
-    """Augmentations that make the views of a pretraining in place of the encoder's own."""
-
-    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """A random view of a batch (batch, *shape); all randomness comes from the generator."""
-        ...
-
-    def describe(self) -> list[str]:
-        """All that a view depends on besides the batch, for the file of the encoder."""
-        ...
 
 
 class Method(nn.Module):
@@ -61,6 +49,10 @@ class Method(nn.Module):
     def encoders(self) -> tuple[Encoder, ...]:
         """The encoders that are kept, one for each stream of the rows; of one table it is `encoder`."""
         return (self.encoder,)
+
+    def view_by(self, views: Views) -> None:
+        """Make views by these augmentations in place of the encoder's own."""
+        self.make_view = views
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, *shape) as (batch, embedding_dim) with the encoder alone."""

@@ -11,12 +11,12 @@ import torch
 
 from eavctl import registry
 from eavctl.classifiers.fitting import Keeping, fit_members
-from eavctl.classifiers.network import CPU, as_batch
+from eavctl.classifiers.network import CPU, Augmentation, as_batch
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams, present_rows
 from eavctl.classifiers.training_loop import TrainSettings, seeded
 from eavctl.errors import DataError
-from eavctl.pretraining.base import Method, Views
+from eavctl.pretraining.base import Method
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.monitor import FINAL_ROWS, Figures, Monitor
 from eavctl.pretraining.objective import SelfSupervision
@@ -46,7 +46,7 @@ class Design:
     encoders: tuple[StreamEncoder, ...]
     settings: TrainSettings
     trains: bool = True
-    make_view: Views | None = None
+    make_view: Augmentation | None = None
 
     def build(self) -> Method:
         """The method with new encoders.
@@ -59,7 +59,7 @@ class Design:
         encoders = [each.build() for each in self.encoders]
         method: Method = entry.build(*encoders, **self.method_settings)
         if self.make_view is not None:
-            method.make_view = self.make_view
+            method.view_by(self.make_view)
         return method
 
     @property

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eavctl.datasets.choice import Choice
-from eavctl.datasets.manifest import Manifest
+from eavctl.datasets.manifest import Manifest, layout_of
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
@@ -43,8 +43,9 @@ ALTERING = ("av", "soxr")  # packages that altered copies need too
 EMBEDDING = ("torch",)
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
+USUAL_FEATURES = "functionals"
 
-__all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
+__all__ = ["Choice", "Extracted", "Planned", "default_features", "extract", "plan"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +148,15 @@ class _Work:
     def inputs(self) -> InputHash:
         """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
         return InputHash(self.manifest, self.recipe.modality)
+
+
+def default_features(source: str | os.PathLike[str], layout: str | None = None) -> str:
+    """The feature set of a data set: that of its layout, such as ``images`` of pictures, else functionals."""
+    try:
+        entry = layout_of(Path(source), layout)
+    except DataError:  # extracting will fail in the same way
+        return USUAL_FEATURES
+    return str(entry.facts.get("features", USUAL_FEATURES))
 
 
 def extract(

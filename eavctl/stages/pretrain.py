@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from eavctl import registry
+from eavctl.augmentations.kind import Kind
+from eavctl.augmentations.pipeline import DEFAULT, NONE, known, pipeline
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import taken
@@ -19,8 +21,10 @@ from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import units
 from eavctl.evaluation.trained_on import TrainedOn
+from eavctl.pretraining.base import Views
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.fit import Design, fit, train_settings
+from eavctl.pretraining.stream_encoders import StreamViews
 from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership
 from eavctl.storage.artifacts import ENCODER
@@ -46,6 +50,8 @@ class PretrainingChoice:
         keywords of its class. For a method that aligns tables one name each, as ``eegnet,cnn-lstm``, and no
         keywords.
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
+    augment : names of the augmentations that make the views, see `eavctl.augmentations.pipeline.pipeline`; by
+        default those of the table's kind of rows, or else the encoder's own.
     training : values of `eavctl.classifiers.training_loop.TrainSettings` in place of the method's defaults;
         ``epochs`` 0 keeps random weights.
     """
@@ -55,6 +61,7 @@ class PretrainingChoice:
     encoder: str | None = None
     size: str | None = None
     encoder_settings: Mapping[str, Any] = field(default_factory=dict)
+    augment: Sequence[str] = ()
     training: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -320,7 +327,40 @@ def _design(tables: Sequence[str | os.PathLike[str]], choice: PretrainingChoice,
         _encoders(tables, choice, data.facts),
         train_settings(choice.method, **training),
         trains,
+        _views(choice.augment, data.facts.features),
     )
+
+
+def _views(names: Sequence[str], features: Mapping[str, Any]) -> Views | None:
+    """The augmentations that make the views; None for those of the encoder."""
+    if "streams" in features:
+        return _views_of_streams(names, features["streams"])
+    kind = Kind.of(features)
+    return None if kind is None and not names else pipeline(kind, names)
+
+
+def _views_of_streams(names: Sequence[str], streams: Sequence[Mapping[str, Any]]) -> StreamViews:
+    """The augmentations of each stream: of those that are named the ones that its rows have.
+
+    Raises
+    ------
+    UsageError : no stream has an augmentation of a name.
+    """
+    kinds = [Kind.of(stream) for stream in streams]
+    if not names or list(names) in ([NONE], [DEFAULT]):
+        views = [pipeline(kind, names) if kind or names == [NONE] else None for kind in kinds]
+    else:
+        fitting = [known(kind) if kind else [] for kind in kinds]
+        if odd := [name for name in names if not any(_name_of(name) in each for each in fitting)]:
+            raise UsageError(f"--augment {odd[0]}: no table has it; they have {', '.join(sum(fitting, []))}")
+        chosen = [[name for name in names if _name_of(name) in each] for each in fitting]
+        views = [pipeline(kind, each or [NONE]) for kind, each in zip(kinds, chosen, strict=True)]
+    return StreamViews(tuple(stream["name"] for stream in streams), tuple(views))
+
+
+def _name_of(augmentation: str) -> str:
+    """The name in a text that may hold settings, such as ``jitter:0.2``."""
+    return augmentation.split(":")[0].strip()
 
 
 def _note(epoch: Epoch) -> str:
@@ -343,5 +383,5 @@ def _collapse(model: EncoderModel, design: Design, force: bool) -> list[str]:
         f"{facts['effective_rank']:.1f} of {facts['embedding_dim']}"
     )
     if not force:
-        raise DataError(f"{text}.\nChange --lr or --method; or keep the encoder with --force.")
+        raise DataError(f"{text}.\nChange --lr, --augment or --method; or keep the encoder with --force.")
     return [text]

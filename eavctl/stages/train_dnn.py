@@ -34,7 +34,7 @@ class EncoderChoice:
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
     settings : keywords of the encoder's class.
     weights : folder of a public checkpoint (config.json and weights) to start from.
-    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; None for the encoder's
+    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; none for the encoder's
         own augmentation.
     init : file of an encoder that `eavctl pretrain` wrote, to start from: it has a name and settings of its
         own.
@@ -44,7 +44,7 @@ class EncoderChoice:
     size: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str | os.PathLike[str] | None = None
-    augment: Sequence[str] | None = None
+    augment: Sequence[str] = ()
     init: str | os.PathLike[str] | None = None
 
     def fitter(
@@ -70,7 +70,7 @@ class EncoderChoice:
         ------
         UsageError : no such augmentation, or not for these rows.
         """
-        if self.augment is None:
+        if not self.augment:
             return fitter
         return replace(fitter, augment=pipeline(Kind.of(data.facts.features), self.augment))
 

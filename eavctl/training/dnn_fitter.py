@@ -70,14 +70,14 @@ class DnnFitter:
 
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""
-        init = {"init": self.init.content_hash} if self.init else {}
         facts: dict[str, Any] = {
             "encoder": self.encoder,
             "encoder_settings": self.encoder_settings,
             "training": asdict(self.settings),
             "weights": hash_folder(self.weights) if self.weights else None,
-            **init,
         }
+        if self.init:
+            facts["init"] = self.init.content_hash
         if self.augment is not None:
             facts["augment"] = self.augment.describe()
         return facts
@@ -118,8 +118,8 @@ class DnnFitter:
             encoder_settings=self.encoder_settings,
             settings=self.settings,
             weights=self.weights,
-            start=self.init.state if self.init else None,
             augment=self.augment,
+            start=self.init.state if self.init else None,
             checkpoint=checkpoint_file(self.checkpoints, fit),
             log_dir=self.log_dir / fit.slug if self.log_dir else None,
             on_epoch=fit.epoch_ended,

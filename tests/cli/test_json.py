@@ -27,6 +27,7 @@ LINES = {
         "model", "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
+    "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
@@ -65,6 +66,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
         "predict {made}/dataset --model {made}/svm.joblib --rejected - -o -",
         "train-svm {made}/feats.parquet -o m.joblib --predictions - --json",
         "report {made}/preds.parquet -o - --json",
+        "map {made}/feats.parquet -o - --json",
     ],
 )
 def test_stdout_has_room_for_one(run, made, line):

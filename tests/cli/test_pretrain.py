@@ -188,6 +188,7 @@ def test_commands_that_judge_say_what_the_file_is_for(run, made, table, line):
         (["--encoder", "cnn-lstm"], 3),
         (["--method-set", "warmth=1"], 2),
         (["--method-set", "temperature=hot"], 2),
+        (["--augment", "flip"], 2),
         (["--batch", "1"], 2),
         (["-o", "e.joblib"], 2),
         (["--size", "tiny"], 2),
@@ -200,3 +201,16 @@ def test_what_does_not_fit_is_refused_dry_or_not(run, table, tmp_path, words, co
     assert planned.err == done.err
     assert len(done.err.splitlines()) <= 2
     assert not list(tmp_path.glob("e.*"))
+
+
+def test_views_are_made_by_the_augmentations_of_the_kind_of_rows_or_by_those_named(run, made, tmp_path):
+    words = ["--features", "logmel", "--set", "n_mels=16", "--set", "n_frames=48"]
+    assert run("extract", made / "dataset", *words, "-o", "mel.parquet").code == 0
+    found = {}
+    for name, augment in (("default", []), ("named", ["--augment", "time-mask,band-mask"])):
+        line = ["pretrain", "mel.parquet", "-o", f"{name}.pt", "--method", "tiny", "--epochs", "1", *augment]
+        result = run(*line)
+        assert result.code == 0, result.err
+        found[name] = EncoderModel.load(tmp_path / f"{name}.pt").facts["augment"]
+    assert len(found["default"]) > 2
+    assert [each.partition(":")[0] for each in found["named"]] == ["time-mask", "band-mask"]

@@ -165,9 +165,7 @@ def test_sound_that_cannot_be_described_raises_a_signal_error(name, signal):
         recipe(name).compute(signal.astype(np.float32), entry.facts["rate"] or 22050)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in SETS if registry.get("features", n).facts["modality"] == "video"]
-)
+@pytest.mark.parametrize("name", [n for n in SETS if "face_model" in registry.get("features", n).settings])
 def test_pictures_without_a_face_raise_a_signal_error(name):
     with pytest.raises(SignalError, match="no face"):
         registry.get("features", name).thing(Clip(1.0, bright=0.0), 30.0, n_frames=2)

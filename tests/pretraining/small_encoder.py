@@ -47,7 +47,7 @@ def built(name: str, seed: int = 0, **settings: Any) -> Any:
         return entry.build(SmallEncoder(), **{**small, **settings})
 
 
-def rows(n: int = 64) -> Tensor:
+def rows(n: int = 48) -> Tensor:
     """Eight independent directions of variance in twelve columns."""
     generator = torch.Generator().manual_seed(3)
     latent = torch.randn(n, DIM, generator=generator)
@@ -59,7 +59,7 @@ def views(method: Any, seed: int = 0) -> tuple[Tensor, ...]:
     return found
 
 
-def train(method: Any, n_steps: int, first: int = 0, total: int = 60) -> None:
+def train(method: Any, n_steps: int, first: int = 0, total: int = 40) -> None:
     """Steps with all hooks, in the order of the training loop."""
     optimizer = torch.optim.AdamW(method.parameters(), lr=3e-3)
     method.train()

@@ -1,4 +1,4 @@
-"""``barlow``: equal columns of two views correlate, different columns do not."""
+"""``barlow``: the same column of two views correlates, different columns do not."""
 
 from __future__ import annotations
 

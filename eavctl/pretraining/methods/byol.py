@@ -1,4 +1,4 @@
-"""``byol``: the student predicts what its teacher makes of the other view; there are no negatives."""
+"""``byol``: the student predicts the teacher's projection of the other view; there are no negatives."""
 
 from __future__ import annotations
 

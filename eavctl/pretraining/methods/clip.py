@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from eavctl.classifiers.network import Encoder, StreamBatch
 from eavctl.errors import UsageError
-from eavctl.pretraining.base import Method
+from eavctl.pretraining.base import Method, Views
 from eavctl.pretraining.losses.clip import clip
-from eavctl.pretraining.stream_encoders import StreamEncoders
+from eavctl.pretraining.stream_encoders import StreamEncoders, StreamViews
 from eavctl.registry import register
 from eavctl.settings import Within
 
@@ -58,6 +58,12 @@ class Clip(Method):
     def encoders(self) -> tuple[Encoder, ...]:
         """One a stream."""
         return self.encoder.parts
+
+    def view_by(self, views: Views) -> None:
+        """Make views of each stream by its augmentations, or by its encoder's own where it has none."""
+        if not isinstance(views, StreamViews):
+            raise UsageError("clip takes augmentations of each stream")
+        self.encoder.views = views.views
 
     def loss(self, views: tuple[Any, ...]) -> Tensor:
         """The mean of the losses of all pairs of streams, of one view of a `StreamBatch`."""

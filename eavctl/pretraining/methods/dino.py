@@ -1,4 +1,4 @@
-"""``dino``: the student's distribution over prototypes follows its teacher's, centred and sharpened."""
+"""``dino``: the student predicts the teacher's distribution over prototypes, centred and sharpened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``moco``: a view is told from the rows of earlier batches by a slowly moving copy of the network."""
+"""``moco``: each view finds the other view of its row among a queue of rows of earlier batches."""
 
 from __future__ import annotations
 

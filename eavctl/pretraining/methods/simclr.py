@@ -1,4 +1,4 @@
-"""``simclr``: two views of a row are told from the views of all other rows of the batch."""
+"""``simclr``: each view finds the other view of its row among the views of all rows of the batch."""
 
 from __future__ import annotations
 

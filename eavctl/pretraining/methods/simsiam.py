@@ -1,4 +1,4 @@
-"""``simsiam``: each view predicts the other; a stop of the gradient is what keeps it from collapse."""
+"""``simsiam``: each view predicts the projection of the other, which no gradient reaches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``vicreg``: views agree while every column varies and no two columns say the same."""
+"""``vicreg``: two views agree, while every column varies and different columns are uncorrelated."""
 
 from __future__ import annotations
 
