@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Encoder, StreamBatch, settle
-from eavctl.pretraining.base import MakeView, Views
+from eavctl.classifiers.network import Augmentation, Encoder, StreamBatch, settle
+from eavctl.pretraining.base import MakeView
 
 
 @dataclass(frozen=True)
 class StreamViews:
-    """Augmentations of several streams; `eavctl.pretraining.base.Views` of batches of streams.
+    """Augmentations of several streams; `eavctl.classifiers.network.Augmentation` of batches of streams.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ class StreamViews:
     """
 
     streams: tuple[str, ...]
-    views: tuple[Views | None, ...]
+    views: tuple[Augmentation | None, ...]
 
     def __call__(self, x: Any, generator: torch.Generator) -> Any:
         """A random view of a `StreamBatch`; streams without augmentations stay as they are."""

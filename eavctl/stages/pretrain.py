@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ from eavctl import registry
 from eavctl.augmentations.kind import Kind
 from eavctl.augmentations.pipeline import DEFAULT, NONE, known, pipeline
 from eavctl.classifiers.fitting import Keeping
+from eavctl.classifiers.network import Augmentation
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import taken
 from eavctl.classifiers.training_loop import Epoch
@@ -21,7 +23,6 @@ from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import units
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.pretraining.base import Views
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
 from eavctl.pretraining.fit import Design, fit, train_settings
 from eavctl.pretraining.stream_encoders import StreamViews
@@ -331,7 +332,7 @@ def _design(tables: Sequence[str | os.PathLike[str]], choice: PretrainingChoice,
     )
 
 
-def _views(names: Sequence[str], features: Mapping[str, Any]) -> Views | None:
+def _views(names: Sequence[str], features: Mapping[str, Any]) -> Augmentation | None:
     """The augmentations that make the views; None for those of the encoder."""
     if "streams" in features:
         return _views_of_streams(names, features["streams"])
@@ -352,7 +353,8 @@ def _views_of_streams(names: Sequence[str], streams: Sequence[Mapping[str, Any]]
     else:
         fitting = [known(kind) if kind else [] for kind in kinds]
         if odd := [name for name in names if not any(_name_of(name) in each for each in fitting)]:
-            raise UsageError(f"--augment {odd[0]}: no table has it; they have {', '.join(sum(fitting, []))}")
+            able = ", ".join(dict.fromkeys(itertools.chain(*fitting)))
+            raise UsageError(f"--augment {odd[0]}: no table has it; they have {able}")
         chosen = [[name for name in names if _name_of(name) in each] for each in fitting]
         views = [pipeline(kind, each or [NONE]) for kind, each in zip(kinds, chosen, strict=True)]
     return StreamViews(tuple(stream["name"] for stream in streams), tuple(views))

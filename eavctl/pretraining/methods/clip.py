@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Encoder, StreamBatch
+from eavctl.classifiers.network import Augmentation, Encoder, StreamBatch
 from eavctl.errors import UsageError
-from eavctl.pretraining.base import Method, Views
+from eavctl.pretraining.base import Method
 from eavctl.pretraining.losses.clip import clip
 from eavctl.pretraining.stream_encoders import StreamEncoders, StreamViews
 from eavctl.registry import register
@@ -59,7 +59,7 @@ class Clip(Method):
         """One a stream."""
         return self.encoder.parts
 
-    def view_by(self, views: Views) -> None:
+    def view_by(self, views: Augmentation) -> None:
         """Make views of each stream by its augmentations, or by its encoder's own where it has none."""
         if not isinstance(views, StreamViews):
             raise UsageError("clip takes augmentations of each stream")
