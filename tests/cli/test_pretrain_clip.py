@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from eavctl.extraction.recipe import Recipe
 from eavctl.pretraining.encoder_model import EncoderModel
 from eavctl.storage import artifacts, tables
 
@@ -21,21 +22,23 @@ def here(eav, run, monkeypatch):
     return eav
 
 
-def test_three_modalities_are_aligned_above_chance(here, run, tmp_path):
+@pytest.fixture
+def video(here, tmp_path):
+    """The twin's video as columns: its mean brightness in a grid, a few values a frame."""
+    faces = tables.read_features("faces.parquet")
+    n_rows, n_frames, side, _, _ = faces.x.shape
+    cells = faces.x.reshape(n_rows, n_frames, 8, side // 8, 8, side // 8, 3).mean(axis=(3, 5, 6))
+    x = cells.reshape(n_rows, -1).astype(np.float32)
+    columns = tuple(f"cell_{i}" for i in range(x.shape[1]))
+    meta = {**Recipe("face-stats").meta(), "shape": [len(columns)], "classes": faces.meta["classes"]}
+    tables.write_features(tables.FeatureTable(faces.keys, x, columns, meta), tmp_path / "video.parquet")
+    return tmp_path / "video.parquet"
+
+
+def test_three_modalities_are_aligned_above_chance(here, run, tmp_path, video):
     out, subjects = tmp_path / "clip.pt", tables.read_keys("bands.parquet")["subject"].unique()
-    words = (
-        "--encoder",
-        "mlp,mlp,vit",
-        "--size",
-        "tiny",
-        "--epochs",
-        "12",
-        "--without",
-        f"subject={subjects[0]}",
-    )
-    done = run(
-        "pretrain", "bands.parquet", "speech.parquet", "faces.parquet", "-o", out, *words, *QUICK, "--json"
-    )
+    words = ("--encoder", "mlp,mlp,mlp", "--epochs", "20", "--without", f"subject={subjects[0]}", *QUICK)
+    done = run("pretrain", "bands.parquet", "speech.parquet", video, "-o", out, *words, "--json")
     assert done.code == 0, done.err
     model = EncoderModel.load(out)
     assert model.streams == ("eeg", "audio", "video")
@@ -96,6 +99,23 @@ def test_wrong_usage(line, dry, here, run, tmp_path):
     done = run("pretrain", *(line + dry).split(), "-o", tmp_path / "clip.pt", *QUICK)
     assert done.code == 2, done.err
     assert not (tmp_path / "clip.pt").exists()
+
+
+def test_each_modality_has_augmentations_of_its_own(here, run, tmp_path):
+    words = ("pretrain", "epochs.parquet", "faces.parquet", "speech.parquet", "-o", tmp_path / "c.pt", *QUICK)
+    encoders = ("--encoder", "eegnet,vit,mlp", "--size", "tiny", "-n", "--json")
+
+    def views(*more):
+        done = run(*words, *encoders, *more)
+        assert done.code == 0, done.err
+        return json.loads(done.out)["design"]["augment"]
+
+    defaults = views()
+    assert {text.split()[0] for text in defaults} == {"eeg", "video"}  # columns have none
+    named = views("--augment", "flip:0.5,noise")
+    assert [text.split(":")[0] for text in named] == ["eeg noise", "video flip", "audio none"]
+    assert views("--augment", "none") == ["eeg none", "video none", "audio none"]
+    assert run(*words, *encoders, "--augment", "nosuch").code == 2
 
 
 def test_a_dry_run_names_the_encoders(here, run, tmp_path):
