@@ -349,7 +349,7 @@ def _views_of_streams(names: Sequence[str], streams: Sequence[Mapping[str, Any]]
     """
     kinds = [Kind.of(stream) for stream in streams]
     if not names or list(names) in ([NONE], [DEFAULT]):
-        views = [pipeline(kind, names) if kind or names == [NONE] else None for kind in kinds]
+        views = [pipeline(kind, names) if kind or list(names) == [NONE] else None for kind in kinds]
     else:
         fitting = [known(kind) if kind else [] for kind in kinds]
         if odd := [name for name in names if not any(_name_of(name) in each for each in fitting)]:

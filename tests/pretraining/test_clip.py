@@ -143,7 +143,7 @@ def test_rows_of_one_cause_find_each_other_and_others_do_not():
     x, held_out = streams(256), streams(64, seed=1)
     made = method(x, dim=8)
     optimizer = torch.optim.AdamW(made.parameters(), lr=3e-3)
-    for _ in range(120):
+    for _ in range(60):
         made.train()
         loss = made.loss(made.augment(x, torch.Generator().manual_seed(0)))
         optimizer.zero_grad()
