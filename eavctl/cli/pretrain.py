@@ -41,6 +41,7 @@ BY_METHOD = "by the method"
     "eavctl pretrain eeg.parquet -o encoder.pt --method vicreg --encoder eegnet --without subject=1,2,3",
     "eavctl pretrain images.parquet -o encoder.pt --augment crop,flip --method-set temperature=0.2",
     "eavctl pretrain logmel.parquet -o random.pt --epochs 0",
+    "eavctl pretrain eeg.parquet logmel.parquet faces.parquet -o clip.pt --method clip --without subject=1,2",
 )
 def pretrain(
     tables: Tables,
@@ -48,7 +49,8 @@ def pretrain(
     method: Annotated[
         str,
         typer.Option(
-            help="Pretrain by this method: simclr, moco, byol, simsiam, vicreg, barlow, swav or dino."
+            help="Pretrain by this method: simclr, moco, byol, simsiam, vicreg, barlow, swav or dino; or "
+            "clip, which aligns tables of two or three modalities, joined by sample_id."
         ),
     ] = "simclr",
     method_set: Annotated[
@@ -58,7 +60,8 @@ def pretrain(
     encoder: Annotated[
         str | None,
         typer.Option(
-            help="Pretrain this encoder, one of those of train-dnn.",
+            help="Pretrain this encoder, one of those of train-dnn; for clip one a table, as "
+            "eegnet,cnn-lstm.",
             show_default="by the table's feature set",
         ),
     ] = None,
@@ -101,9 +104,10 @@ def pretrain(
 
     Each epoch shows the loss; the spread of the embedding, 1 where its directions are evenly distributed;
     its effective rank; and, where rows have labels, the recall of a nearest-neighbour vote on training rows.
-    A collapsed embedding ends with 3, and no file is written without --force. --where and --without take
-    several values of a key, as subject=1,2. After an interruption, the same command resumes from its
-    checkpoint, to the same weights.
+    Of clip, how often a sample finds its partner in another modality (recall at 1) stands beside chance; in
+    the end it is also measured on the rows of --without. A collapsed embedding ends with 3, and no file is
+    written without --force. --where and --without take several values of a key, as subject=1,2. After an
+    interruption, the same command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import pretrain as stage
@@ -136,7 +140,7 @@ def pretrain(
 def _print_plan(work: str, planned: Planned, out: Path, as_json: bool) -> None:
     _warn(planned.warnings)
     about = planned.design.describe()
-    epochs, encoder = about["settings"]["epochs"], about["encoders"][0]["name"]
+    epochs, encoder = about["settings"]["epochs"], " and ".join(each["name"] for each in about["encoders"])
     said = f"{work}: {planned.n_rows} rows of {planned.n_clips} clips, encoder {encoder}, {epochs} epochs"
     say_plan(said, [out], up_to_date=planned.up_to_date)
     if as_json:

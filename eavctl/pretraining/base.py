@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Encoder, settle
+from eavctl.classifiers.network import Augmentation, Encoder, settle
 
 MakeView = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -49,6 +49,10 @@ class Method(nn.Module):
     def encoders(self) -> tuple[Encoder, ...]:
         """The encoders that are kept, one for each stream of the rows; of one table it is `encoder`."""
         return (self.encoder,)
+
+    def view_by(self, views: Augmentation) -> None:
+        """Make views by these augmentations in place of the encoder's own."""
+        self.make_view = views
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, *shape) as (batch, embedding_dim) with the encoder alone."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from eavctl.evaluation import formatting
 
 
 def words(facts: Mapping[str, Any]) -> list[str]:
@@ -21,9 +23,21 @@ def words(facts: Mapping[str, Any]) -> list[str]:
         lines = [f"{method}; views by {views}"]
     streams = facts.get("streams") or {"": facts}
     lines += [f"{name} {figures(each)}".strip() for name, each in streams.items()]
+    lines += _retrieval("training rows", facts.get("retrieval"))
+    lines += _retrieval("rows that were left out", facts.get("retrieval_held_out"))
     if facts["collapsed"] and epochs:
         lines.append("the embedding has collapsed: the encoder is of no use")
     return lines
+
+
+def _retrieval(where: str, pairs: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """A line on each pair of modalities: how often a sample finds its partner among the rows."""
+    return [
+        f"retrieval on {pair['n_rows']} {where}, recall at 1: "
+        + ", ".join(f"{way} {formatting.score(found)}" for way, found in pair["recall_at_1"].items())
+        + f"; chance {formatting.number(pair['chance'])}"
+        for pair in pairs or ()
+    ]
 
 
 def figures(facts: Mapping[str, Any]) -> str:

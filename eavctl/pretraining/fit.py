@@ -59,7 +59,7 @@ class Design:
         encoders = [each.build() for each in self.encoders]
         method: Method = entry.build(*encoders, **self.method_settings)
         if self.make_view is not None:
-            method.make_view = self.make_view
+            method.view_by(self.make_view)
         return method
 
     @property

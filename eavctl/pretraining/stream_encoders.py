@@ -3,13 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Encoder, StreamBatch, settle
+from eavctl.classifiers.network import Augmentation, Encoder, StreamBatch, settle
+from eavctl.pretraining.base import MakeView
+
+
+@dataclass(frozen=True)
+class StreamViews:
+    """Augmentations of several streams; `eavctl.classifiers.network.Augmentation` of batches of streams.
+
+    Parameters
+    ----------
+    streams : names of the streams.
+    views : of each stream its augmentations; None for those of its encoder.
+    """
+
+    streams: tuple[str, ...]
+    views: tuple[Augmentation | None, ...]
+
+    def __call__(self, x: Any, generator: torch.Generator) -> Any:
+        """A random view of a `StreamBatch`; streams without augmentations stay as they are."""
+        pairs = zip(self.views, x.tensors, strict=True)
+        return replace(x, tensors=tuple(view(each, generator) if view else each for view, each in pairs))
+
+    def describe(self) -> list[str]:
+        """The augmentations of each stream, its name before them."""
+        named = zip(self.streams, self.views, strict=True)
+        return [f"{stream} {text}" for stream, view in named if view for text in view.describe()]
 
 
 class StreamEncoders(nn.Module):
@@ -22,6 +47,7 @@ class StreamEncoders(nn.Module):
     Attributes
     ----------
     embedding_dim : the sum of those of the streams.
+    views : of each stream the augmentations, None for those of its encoder.
     """
 
     def __init__(self, encoders: Sequence[Encoder]) -> None:
@@ -29,6 +55,7 @@ class StreamEncoders(nn.Module):
         self.parts = tuple(encoders)
         self._all = nn.ModuleList(encoders)  # type: ignore[arg-type]  # encoders are modules
         self.embedding_dim = sum(each.embedding_dim for each in encoders)
+        self.views: tuple[MakeView | None, ...] = (None,) * len(self.parts)
 
     def forward(self, x: Any) -> Tensor:
         """The embeddings of all streams beside each other, (batch, embedding_dim), of a `StreamBatch`."""
@@ -44,9 +71,10 @@ class StreamEncoders(nn.Module):
             encoder.fit_input(each)
 
     def augment(self, x: Any, generator: torch.Generator) -> Any:
-        """Augment each stream of a `StreamBatch` as its encoder does."""
-        pairs = zip(self.parts, x.tensors, strict=True)
-        return replace(x, tensors=tuple(encoder.augment(each, generator) for encoder, each in pairs))
+        """Augment each stream of a `StreamBatch` by its own augmentations."""
+        makers = [view or encoder.augment for view, encoder in zip(self.views, self.parts, strict=True)]
+        pairs = zip(makers, x.tensors, strict=True)
+        return replace(x, tensors=tuple(make_view(each, generator) for make_view, each in pairs))
 
     def after_step(self) -> None:
         """See `eavctl.classifiers.network.Trainable`."""

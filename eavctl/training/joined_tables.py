@@ -14,7 +14,7 @@ import pandas as pd
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import copies
+from eavctl.evaluation.groups import copies, units
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
@@ -78,7 +78,7 @@ def join_unlabelled(paths: Sequence[str | os.PathLike[str]]) -> JoinedTables:
     Raises
     ------
     UsageError : fewer than two tables, or two of one modality.
-    DataError : as `join_features`, but for labels.
+    DataError : as `join_features`, but for labels; or values that are not finite.
     """
     metas = [read_feature_meta(path) for path in paths]
     modalities = [meta.modality for meta in metas]
@@ -86,7 +86,7 @@ def join_unlabelled(paths: Sequence[str | os.PathLike[str]]) -> JoinedTables:
         first, second, *_ = (path for path, name in zip(paths, modalities, strict=True) if name == twice[0])
         raise UsageError(f"{first} and {second} are both of {twice[0]}; give one table a modality")
     found = _joined(paths, modalities, partial=False)
-    rows = Rows(found.x, np.zeros(len(found.x), np.int64), (), keys=found.keys)
+    rows = replace(Rows.of(found.x, None, units=units(found.keys)), keys=found.keys)
     return JoinedTables(TrainingSet(rows, found.facts), found.left_out)
 
 

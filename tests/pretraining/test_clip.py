@@ -13,6 +13,7 @@ from eavctl.errors import UsageError
 from eavctl.pretraining.losses.clip import clip
 from eavctl.pretraining.methods.clip import FIRST_SCALE, LARGEST_SCALE, Clip
 from eavctl.pretraining.retrieval import hits_at_1
+from eavctl.pretraining.stream_encoders import StreamViews
 
 
 def slow(one, other, scale):
@@ -98,6 +99,32 @@ def test_each_stream_is_augmented_by_its_own():
         assert torch.equal(each, wanted)
 
 
+def test_augmentations_replace_those_of_the_encoders_that_have_some():
+    x = streams(4)
+    made = method(x)
+    made.encoders[1].augment = lambda t, generator: 2 * t
+    made.view_by(StreamViews(("a", "b", "c"), (Plus(1.0), None, Plus(3.0))))
+    (view,) = made.augment(x, torch.Generator())
+    for each, wanted in zip(
+        view.tensors, (x.tensors[0] + 1, 2 * x.tensors[1], x.tensors[2] + 3), strict=True
+    ):
+        assert torch.equal(each, wanted)
+    assert StreamViews(("a", "b"), (Plus(1.0), None)).describe() == ["a plus 1.0"]
+
+
+class Plus:
+    """An augmentation."""
+
+    def __init__(self, by):
+        self.by = by
+
+    def __call__(self, x, generator):
+        return x + self.by
+
+    def describe(self):
+        return [f"plus {self.by}"]
+
+
 def test_one_modality_has_no_other_to_agree_with():
     with pytest.raises(UsageError):
         Clip(Mlp((4,)))
@@ -116,7 +143,7 @@ def test_rows_of_one_cause_find_each_other_and_others_do_not():
     x, held_out = streams(256), streams(64, seed=1)
     made = method(x, dim=8)
     optimizer = torch.optim.AdamW(made.parameters(), lr=3e-3)
-    for _ in range(120):
+    for _ in range(60):
         made.train()
         loss = made.loss(made.augment(x, torch.Generator().manual_seed(0)))
         optimizer.zero_grad()

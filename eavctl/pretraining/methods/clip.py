@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Encoder, StreamBatch
+from eavctl.classifiers.network import Augmentation, Encoder, StreamBatch
 from eavctl.errors import UsageError
 from eavctl.pretraining.base import Method
 from eavctl.pretraining.losses.clip import clip
-from eavctl.pretraining.stream_encoders import StreamEncoders
+from eavctl.pretraining.stream_encoders import StreamEncoders, StreamViews
 from eavctl.registry import register
 from eavctl.settings import Within
 
@@ -24,11 +24,11 @@ FIRST_SCALE, LARGEST_SCALE = 1 / 0.07, 100.0
 @register(
     "pretraining methods",
     "clip",
-    streams=True,
+    aligns=True,
     defaults={"batch": 64, "lr": 1e-3, "weight_decay": 1e-2, "epochs": 30},
 )
 class Clip(Method):
-    """Align two or three modalities of the same samples [1]_.
+    """Align two or more modalities of the same samples [1]_.
 
     Each modality has an encoder and a linear head; the loss is `eavctl.pretraining.losses.clip.clip`,
     averaged over the pairs of modalities. Its scale is learned, from 1 / 0.07 on and at most 100. A batch has
@@ -58,6 +58,12 @@ class Clip(Method):
     def encoders(self) -> tuple[Encoder, ...]:
         """One a stream."""
         return self.encoder.parts
+
+    def view_by(self, views: Augmentation) -> None:
+        """Make views of each stream by its augmentations, or by its encoder's own where it has none."""
+        if not isinstance(views, StreamViews):
+            raise UsageError("clip takes augmentations of each stream")
+        self.encoder.views = views.views
 
     def loss(self, views: tuple[Any, ...]) -> Tensor:
         """The mean of the losses of all pairs of streams, of one view of a `StreamBatch`."""
