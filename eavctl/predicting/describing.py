@@ -157,9 +157,9 @@ def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], l
                 samples.append(found)
                 contents.append(content)
     except SignalError as error:
-        n_left = len(recordings) - len(samples)
-        samples += [_absence(file, error)] * n_left
-        contents += [None] * n_left
+        left = recordings[len(samples) :]
+        samples += [_absence(file, error)] * len(left)
+        contents += [of_trial(whole, each.parts[recipe.modality].trial) for each in left]
     return samples, contents
 
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
     "eeg": ("numpy", "scipy", "mne"),
-    "video": ("numpy", "av"),
+    "video": ("numpy", "av", "pillow"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
 EMBEDDING = ("torch",)
