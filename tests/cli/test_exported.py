@@ -15,7 +15,6 @@ from eavctl.serving.answers import Answers
 from eavctl.serving.messages import Message
 from eavctl.stages.export import export_model
 from eavctl.storage import tables
-from eavctl.synthetic.twin import synth_eav
 
 NEEDLESS = (
     "torch", "onnx", "onnxscript", "google.protobuf", "sklearn", "librosa", "numba", "pandas", "pyarrow",
@@ -43,9 +42,8 @@ def models(made, traced_once, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def fusion(traced_once, tmp_path_factory):
-    """Folder with a twin of one subject, a fusion network, and what was exported from it."""
+    """Folder with a fusion network, and what was exported from it."""
     folder = tmp_path_factory.mktemp("fusion")
-    synth_eav(folder / "twin", subjects=1, trials=10, seconds=2.0)
     recipes = {name: RECIPES[name] for name in ("eeg", "audio")}
     save_fusion(folder / "m.pt", recipes, biases=[[0.3, 0.0, -0.2]], priors=[0.5, 0.3, 0.2])
     export_model(folder / "m.pt", folder / "m.onnx")
@@ -123,9 +121,9 @@ assert not heavy, heavy
 
 
 @pytest.mark.parametrize("words", [(), ("--audio",)])
-def test_a_fusion_judges_by_what_there_is_with_the_same_weights(run, fusion, words):
-    (sound,) = (fusion / "twin/subject1/Audio").glob("002_*")
-    sources = (*words, sound) if words else (fusion / "twin/subject1", "--trial", 2)
+def test_a_fusion_judges_by_what_there_is_with_the_same_weights(run, eav, fusion, words):
+    (sound,) = (eav / "twin/subject1/Audio").glob("002_*")
+    sources = (*words, sound) if words else (eav / "twin/subject1", "--trial", 2)
     found = [
         json.loads(run("predict", *sources, "--model", fusion / name, "--json").out)["predictions"]
         for name in ("m.pt", "m.onnx")

@@ -210,7 +210,7 @@ def alpha(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_learns_a_rhythm_of_any_phase() -> None:
-    settings = TrainSettings(epochs=30, lr=5e-3, dropout=0.1, patience=30, device="cpu")
+    settings = TrainSettings(epochs=20, lr=5e-3, dropout=0.1, patience=20, device="cpu")
     model = fit(*alpha(160, seed=0), encoder="eegnet", encoder_settings=SMALL, settings=settings)
     x, labels = alpha(100, seed=1)
     assert (model.predict(x) == labels).mean() > 0.8

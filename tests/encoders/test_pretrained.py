@@ -335,7 +335,7 @@ def faces(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Clips of noise, of any brightness, with a light bar above or below the middle."""
     rng = np.random.default_rng(seed)
     up = np.arange(n) % 2
-    x = rng.uniform(40, 140, (n, 1, 1, 1, 1)) + rng.normal(0, 15, (n, 5, 32, 32, 3))
+    x = rng.uniform(40, 140, (n, 1, 1, 1, 1)) + rng.normal(0, 15, (n, 2, 32, 32, 3))
     for i in range(n):
         top, side = rng.integers(2, 6) + 16 * up[i], rng.integers(2, 10)
         x[i, :, top : top + 6, side : side + 18] += 60
