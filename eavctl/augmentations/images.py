@@ -75,8 +75,8 @@ def flip(x: Tensor, generator: Generator, kind: Kind, *, p: Chance = 0.5) -> Ten
 def jitter(x: Tensor, generator: Generator, kind: Kind, *, strength: Chance = 0.4, p: Chance = 0.8) -> Tensor:
     """Vary brightness, contrast, saturation and hue [1]_; of grey pictures the first two.
 
-    Saturation scales the two colour axes of YIQ, and hue turns them; neither changes luminance. So the order
-    of the four makes no difference, and they are one matrix a row.
+    Saturation scales the two colour axes of YIQ, and hue turns them. Neither changes luminance, so the order
+    of the four makes no difference.
 
     Parameters
     ----------
