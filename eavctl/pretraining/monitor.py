@@ -20,8 +20,9 @@ from eavctl.errors import DataError
 SHARE, FEWEST_ROWS, MOST_ROWS = 4, 256, 1024  # a quarter of the rows is monitored, within these bounds
 FINAL_ROWS = 2048  # of the figures in the file
 NEIGHBOURS, TEMPERATURE = 20, 0.1
-# Of a collapse: of 1/sqrt(d), and of the effective rank, where a quarter of d is not less.
-LEAST_SPREAD, LEAST_RANK = 0.1, 2.0
+# An embedding has collapsed below this share of 1/sqrt(d), or this effective rank (or a quarter of d). Random
+# weights have shares of 0.04 to 0.9: deep encoders move all rows the same way, and still tell them apart.
+LEAST_SPREAD, LEAST_RANK = 0.01, 2.0
 
 
 class Figures(NamedTuple):
