@@ -19,6 +19,9 @@ import pytest
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
+# Files of tests need not survive a power failure, and to wait for the disk takes longer than most tests do.
+os.fsync = lambda descriptor: None
+
 # Its thread would forbid forks to all later tests of the process.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
