@@ -80,8 +80,8 @@ def check(
         if text := _words(left):
             raise LeakError(
                 f"leak: {encoder.name} was pretrained on {text} of the test rows.\n"
-                "Pretrain without them, or name them with --shared NAME,NAME or --shared all; then every "
-                "output says so."
+                "Pretrain without them (pretrain --where or --without), or name them with --shared NAME,NAME "
+                "or --shared all; then every output says so."
             )
         if text := _words(every):
             warnings.append(

@@ -71,7 +71,9 @@ class ProbeChoice:
             raise UsageError(f"--arms names no arm; known: {', '.join(ARMS)}")
         if unknown := [name for name in self.arms if name not in ARMS]:
             raise UsageError(f"--arms {unknown[0]}: no such arm; known: {', '.join(ARMS)}")
-        TrainSettings(**self.networks), self.shares  # raise where a value cannot be meant
+        TrainSettings(**self.networks)  # raises where a value cannot be meant, and so do shares
+        for text in self.labels:
+            Share(text)
 
     @property
     def shares(self) -> list[Share]:
@@ -139,7 +141,8 @@ def probe(
     tables : feature table with labels, or several, which are stacked.
     out : file to write (.json); None writes none.
     choice : shares of labels, draws and arms.
-    evaluation : how rows are split, whom the encoder may have met, and the seed: of draw k it is k more.
+    evaluation : how rows are split, whom the encoder may have met, and the seed; draw k, from 0, has the
+        seed ``seed + k``.
     fits : folder in which finished fits stay, for probes of other encoders on the same table.
     force : overwrite files that eavctl did not write, and fit even if up to date.
     on_fit : called with the number of fits done, of all, and what comes next.
@@ -169,7 +172,9 @@ def probe(
         "versions": versions(*PACKAGES),
     }
     if out is not None:
-        files.write_bytes(out, (json.dumps(facts, indent=1, ensure_ascii=False) + "\n").encode())
+        files.write_bytes(
+            out, (json.dumps(facts, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        )
     return Probed(facts, planned.warnings)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from eavctl.classifiers.columns import chunks
 from eavctl.classifiers.logistic import Scaling
 
-MOST_ROWS = 6000  # training rows whose products with each other are decomposed
+MOST_ROWS = 4000  # training rows whose products with each other are decomposed
 LEAST_VARIANCE = 1e-10  # of a direction, relative to the largest: less is rounding
 PIECE_COLUMNS = 4096  # standardised together
 

@@ -163,6 +163,7 @@ def test_predictions_do_not_depend_on_other_test_rows_nor_on_labels_of_test_rows
         np.testing.assert_array_equal(answers[:, kept], second.answers[arm][:, kept], err_msg=str(arm))
 
 
+@pytest.mark.filterwarnings("ignore::eavctl.errors.TrainingWarning")
 def test_unlabelled_training_rows_give_their_features_and_not_their_labels(parts):
     rows, split, arms_of = parts
     split = replace(split, folds=split.folds[:1])
