@@ -22,6 +22,12 @@ class Byol(TaughtMethod):
     hidden, out : widths of projector and predictor.
     momentum : of the teacher, at the first step.
 
+    Notes
+    -----
+    Defaults: learning rate 1e-3 and momentum 0.99 give 65.6 and 72.2 %; learning rate 3e-3 64.3 and 70.1 %,
+    at a lower effective rank (26 instead of 39). Momentum 0.9 (64.5 and 71.2 %), 0.96 at 5e-4 (65.0 and
+    71.8 %), and heads of 1,024 and 512 (64.2 and 71.1 %) gave no more.
+
     References
     ----------
     .. [1] Grill et al.: Bootstrap your own latent: a new approach to self-supervised learning, NeurIPS 2020.

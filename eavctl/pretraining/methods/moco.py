@@ -31,6 +31,11 @@ class MoCo(TaughtMethod):
     momentum : of the teacher, at the first step.
     queue : number of older keys; best below the number of rows, as a row's own older keys are no negatives.
 
+    Notes
+    -----
+    Defaults: learning rate 1e-3, momentum 0.99 and a queue of 1,024 give 66.5 and 73.8 %; no others were
+    tried. A momentum of 0.999 has a time constant of 1,000 steps, more than a small training has.
+
     References
     ----------
     .. [1] Chen, Fan, Girshick, He: Improved baselines with momentum contrastive learning, 2020.

