@@ -14,7 +14,18 @@ from threadpoolctl import threadpool_limits
 from benchmarks.measure import Latency, Result
 from eavctl.storage.provenance import versions
 
-NAMES = ("recordings", "packaged", "sound", "eeg", "eegnet", "faces", "loading", "fusion", "live")
+NAMES = (
+    "recordings",
+    "packaged",
+    "sound",
+    "eeg",
+    "eegnet",
+    "faces",
+    "loading",
+    "pretraining",
+    "fusion",
+    "live",
+)
 BY_NAME_ONLY = ("memory",)
 PACKAGES = ("numpy", "scipy", "librosa", "scikit-learn", "torch", "pyarrow")
 TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal", "")

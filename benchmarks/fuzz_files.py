@@ -52,6 +52,7 @@ PREDICT = "predict {} --model BASE/svm.joblib"
 EXTRACT_SOUND = f"extract . --features seed33 -o out/f.parquet --rejected {REJECTED}"
 EXTRACT_FILM = "extract . --features faces --set crop=frame --set n_frames=4 --set size=16 -o out/f.parquet"
 EXTRACT_FACES = "extract . --features faces --set n_frames=2 --set size=16 -o out/f.parquet"
+EXTRACT_IDX = "extract idx -o out/f.parquet"
 EXTRACT_EEG = "extract {} --features eeg-bands -o out/f.parquet"
 EEG = (EXTRACT_EEG, f"{EXTRACT_EEG} {EPOCHS}", "predict {} --model BASE/bands.joblib --json")
 
@@ -202,6 +203,12 @@ def _kinds() -> Iterator[Kind]:
         line = EXTRACT_FILM.replace(" . ", f" sad/{ending}.csv ")
         repack = PNG if ending == "png" else None
         yield Kind(ending, f"sad/picture.{ending}", (line,), (f"sad/{ending}.csv",), repack=repack)
+    labels = ("idx/train-labels-idx1-ubyte",)
+    yield Kind("idx", "idx/train-images-idx3-ubyte", (EXTRACT_IDX,), labels)
+    yield Kind("idx labels", labels[0], (EXTRACT_IDX,), ("idx/train-images-idx3-ubyte",))
+    packed = "idxz/train-images-idx3-ubyte.gz"
+    yield Kind("idx.gz", packed, ("extract idxz -o out/f.parquet",))
+    yield Kind("idx.gz within", packed, ("extract idxz -o out/f.parquet",), repack=GZIP)
     yield Kind("real mp4", "sad/real.mp4", (EXTRACT_FILM, EXTRACT_FACES))
     yield Kind("real mov (HEVC)", "sad/real.mov", (EXTRACT_FILM, EXTRACT_FACES))
     for ending in ("edf", "bdf"):
@@ -340,6 +347,13 @@ def _write_films(base: Path) -> None:
     for ending in ("png", "jpg"):
         Image.fromarray(next(_pictures())).save(base / f"sad/picture.{ending}")
         (base / f"sad/{ending}.csv").write_text(f"video_path,label\npicture.{ending},sad\n")
+    pictures = np.random.default_rng(0).integers(0, 256, (12, 9, 8), dtype=np.uint8)
+    for folder in ("idx", "idxz"):
+        (base / folder).mkdir()
+    content = b"\0\0\x08\x03" + b"".join(n.to_bytes(4, "big") for n in pictures.shape) + pictures.tobytes()
+    (base / "idx/train-images-idx3-ubyte").write_bytes(content)
+    (base / "idxz/train-images-idx3-ubyte.gz").write_bytes(gzip.compress(content, mtime=0))
+    (base / "idx/train-labels-idx1-ubyte").write_bytes(b"\0\0\x08\x01\0\0\0\x0c" + bytes(range(12)))
 
 
 def _pictures() -> Iterator[np.ndarray]:

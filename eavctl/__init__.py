@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from eavctl.extraction.recipe import Recipe as Recipe
     from eavctl.live.settings import LiveSettings as LiveSettings
     from eavctl.predicting.predictor import Predictor as Predictor
+    from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
     from eavctl.stages.bench import bench as bench
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
     from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
+    from eavctl.stages.pretrain import PretrainingChoice as PretrainingChoice
+    from eavctl.stages.pretrain import pretrain as pretrain
+    from eavctl.stages.probe import ProbeChoice as ProbeChoice
+    from eavctl.stages.probe import probe as probe
     from eavctl.stages.report import make_report as make_report
     from eavctl.stages.show import show as show
     from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
@@ -38,17 +43,22 @@ if TYPE_CHECKING:
     from eavctl.training.dnn_fitter import DnnFitter as DnnFitter
     from eavctl.training.linear_fitter import LinearFitter as LinearFitter
     from eavctl.training.rows import read_training_set as read_training_set
+    from eavctl.training.selection import Selection as Selection
     from eavctl.training.svm_fitter import SvmFitter as SvmFitter
 
 _HOMES = {
     "Choice": "datasets.choice",
     "DnnFitter": "training.dnn_fitter",
     "EncoderChoice": "stages.train_dnn",
+    "EncoderModel": "pretraining.encoder_model",
     "Evaluation": "training.cross_validation",
     "LinearFitter": "training.linear_fitter",
     "LiveSettings": "live.settings",
     "Predictor": "predicting.predictor",
+    "ProbeChoice": "stages.probe",
+    "PretrainingChoice": "stages.pretrain",
     "Recipe": "extraction.recipe",
+    "Selection": "training.selection",
     "SvmFitter": "training.svm_fitter",
     "TrainSettings": "classifiers.training_loop",
     "TuningChoice": "stages.tune",
@@ -60,6 +70,8 @@ _HOMES = {
     "make_report": "stages.report",
     "open_live": "stages.live",
     "predict": "stages.predict",
+    "pretrain": "stages.pretrain",
+    "probe": "stages.probe",
     "read_features": "storage.tables",
     "read_predictions": "storage.tables",
     "read_training_set": "training.rows",

@@ -1,4 +1,4 @@
-"""The registry of layouts, feature sets, encoders, fusers and executors, each with one ``@register``.
+"""The registry of layouts, feature sets, encoders, augmentations, fusers, ..., each with one ``@register``.
 
 Other packages register theirs by an entry point of the group ``eavctl`` that names a module.
 """
@@ -22,6 +22,8 @@ PACKAGES = {
     "layouts": "eavctl.datasets",
     "features": "eavctl.features",
     "encoders": "eavctl.encoders",
+    "augmentations": "eavctl.augmentations",
+    "pretraining methods": "eavctl.pretraining.methods",
     "fusers": "eavctl.fusion",
     "fusion networks": "eavctl.fusion.networks",  # separate, because late fusion does not need torch
     "executors": "eavctl.extraction",

@@ -164,6 +164,49 @@ def write_whisper() -> Callable[..., Path]:
     return write
 
 
+@pytest.fixture
+def tiny_methods(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Registers pretraining methods: ``tiny``, and ``tiny-collapse``, whose embedding becomes constant."""
+    import torch
+    import torch.nn.functional as F  # noqa: N812
+    from torch import nn
+
+    from eavctl import registry
+    from eavctl.pretraining.base import Method
+
+    class Tiny(Method):
+        """Views of a row are nearer each other than those of other rows, after a head."""
+
+        def __init__(self, encoder: Any, *, temperature: float = 0.5) -> None:
+            super().__init__(encoder)
+            self.temperature = temperature
+            self.head = nn.Linear(encoder.embedding_dim, 8)
+            self.register_buffer("steps", torch.zeros(()))
+
+        def loss(self, views: Any) -> Any:
+            one, other = (F.normalize(self.head(self.encoder(view))) for view in views)
+            return F.cross_entropy(one @ other.T / self.temperature, torch.arange(len(one)))
+
+        def after_step(self) -> None:
+            super().after_step()
+            self.steps += 1
+
+        def constant_rate(self) -> Any:
+            return self.head.parameters()
+
+    class Collapsing(Tiny):
+        def after_step(self) -> None:
+            super().after_step()
+            with torch.no_grad():
+                for weights in self.encoder.parameters():  # type: ignore[attr-defined]
+                    weights.zero_()
+
+    for name, method in (("tiny", Tiny), ("tiny-collapse", Collapsing)):
+        facts = {"defaults": {"epochs": 6, "batch": 16, "lr": 1e-2}}
+        entry = registry.Entry("pretraining methods", name, method, facts)
+        monkeypatch.setitem(registry._entries["pretraining methods"], name, entry)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skipped tests by their reasons, those without recordings first."""
     skipped = terminalreporter.stats.get("skipped", [])
@@ -173,3 +216,35 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(f"{without} tests skipped for want of recordings in {RECORDINGS}")
     for reason, count in reasons.most_common():
         terminalreporter.write_line(f"{count} tests skipped: {reason}")
+
+
+@pytest.fixture(scope="session")
+def write_encoder(model_meta) -> Callable[..., Path]:
+    """Writes a file of `eavctl pretrain` with encoders ``mlp`` of random weights.
+
+    ``write_encoder(path, {"": (recipe, shape)}, seed=0, **meta)`` returns the path; the keys are names of
+    streams, "" for an encoder of one table.
+    """
+    import torch
+
+    from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
+    from eavctl.storage import artifacts
+
+    def write(path: Path, streams: Any, seed: int = 0, **meta: Any) -> Path:
+        torch.manual_seed(seed)
+        designs = [
+            StreamEncoder(name, "mlp", {"units": 6, "dropout": 0}, shape, ("mean", "std"))
+            for name, (_, shape) in streams.items()
+        ]
+        encoders = [design.build() for design in designs]
+        for encoder in encoders:
+            encoder.fit_input(torch.randn(20, *encoder.mean.shape))
+        about = [{**recipe.meta(), "shape": list(shape)} for recipe, shape in streams.values()]
+        named = [{"name": name, "encoder": "mlp", **each} for name, each in zip(streams, about, strict=True)]
+        facts = about[0] if "" in streams else {"streams": named}
+        known = {"trained_on": {}, "pretraining": {}, **meta}
+        base = {key: value for key, value in model_meta("encoder").items() if key not in about[0]}
+        artifacts.save(path, EncoderModel(designs, encoders), {**base, **facts, **known})
+        return path
+
+    return write

@@ -14,7 +14,7 @@ FLOORS = (  # from the lowest; rooms of one floor may import each other
     ("errors", "jobs", "memory", "printable", "progress", "registry", "settings", "version"),
     ("storage",),
     ("signals",),
-    ("features", "encoders", "pretraining", "datasets", "evaluation", "classifiers"),
+    ("features", "encoders", "augmentations", "pretraining", "datasets", "evaluation", "classifiers"),
     ("extraction",),
     ("report", "fusion", "grounding", "export", "synthetic"),
     ("training", "packaged"),

@@ -17,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from eavctl import registry
+from eavctl.augmentations.kind import Kind
 from eavctl.classifiers.network import build_network
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, EavctlError, UsageError
@@ -25,7 +26,7 @@ from eavctl.settings import Within, checked
 from eavctl.storage import artifacts
 from eavctl.storage.metadata import FeatureMeta
 
-KINDS = ("features", "encoders", "fusion networks")
+KINDS = ("features", "encoders", "augmentations", "fusion networks")
 REGISTERED = [(kind, name) for kind in KINDS for name in registry.names(kind)]
 SETTINGS = [(kind, name, each) for kind, name in REGISTERED for each in registry.get(kind, name).settings]
 HOSTILE = [
@@ -88,7 +89,16 @@ def fuse(name: str, settings: dict[str, Any]) -> None:
     registry.get("fusion networks", name).build(streams, [False, False], 3, **settings)
 
 
-USE = {"features": describe, "encoders": embed, "fusion networks": fuse}
+def alter(name: str, settings: dict[str, Any]) -> None:
+    """Augment two small rows."""
+    entry = registry.get("augmentations", name)
+    kind = Kind(entry.facts["of"][0], decibels=1.0, sfreq=100.0)
+    x = torch.rand((2, 1, 3, 8, 8) if kind.name == "images" else (2, 8, 64))
+    found = entry.build(x, torch.Generator().manual_seed(0), kind, **settings)
+    assert found.isfinite().all()
+
+
+USE = {"features": describe, "encoders": embed, "augmentations": alter, "fusion networks": fuse}
 
 
 @pytest.mark.parametrize(("kind", "name", "setting"), SETTINGS)

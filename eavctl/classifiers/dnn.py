@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decide, members_of, priors_of
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
-from eavctl.classifiers.network import Network, build_network, forward
+from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError, UsageError
-from eavctl.storage.provenance import hash_folder
+from eavctl.storage.provenance import hash_bytes, hash_folder
 
 __all__ = ["DnnModel", "Epoch", "TrainSettings", "fit"]
 
@@ -171,6 +171,8 @@ def fit(
     encoder_settings: Mapping[str, Any] | None = None,
     settings: TrainSettings | None = None,
     weights: Path | None = None,
+    augment: Augmentation | None = None,
+    start: Mapping[str, Tensor] | None = None,
     classes: Sequence[str] | None = None,
     checkpoint: Path | None = None,
     log_dir: Path | None = None,
@@ -196,6 +198,9 @@ def fit(
         neither validated on nor counted.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
     weights : folder of a public checkpoint that the encoder's body starts from.
+    augment : replaces the encoder's own augmentation, as `eavctl.augmentations.pipeline.pipeline` makes it.
+    start : state of a pretrained encoder to start from, with its statistics of the input, which are not
+        fitted again. ``freeze_epochs`` of the settings then freeze the whole encoder.
     classes : ordered names; by default the labels, sorted.
     checkpoint : file that holds the state every few epochs. Where it exists and is of the same data and
         settings, training resumes from it and ends with the weights of an uninterrupted one. The caller
@@ -223,20 +228,30 @@ def fit(
         "classes": list(rows.classes),
         "dropout": settings.dropout,
     }
-    origin = hash_folder(weights) if weights else None
+    origin: dict[str, Any] = {"weights": hash_folder(weights) if weights else None}
+    if start is not None:
+        origin["start"] = _hash(start)
+    if augment is not None:
+        origin["augment"] = augment.describe()
 
     def build(member: int) -> Network:
         network = build_network(meta)
+        network.augmentation = augment
+        if start is not None:
+            network.start_from(start)
         if (weights or settings.freeze_epochs) and network.body is None:
             raise UsageError(f"encoder {encoder!r} has no pretrained body: no --weights, no --freeze-epochs")
         if weights:
             network.encoder.load_weights(weights)  # type: ignore[attr-defined]  # what has a body has it
         return network
 
-    results = fit_members(
-        build, rows, settings, {**meta, "weights": origin}, Keeping(checkpoint, log_dir, on_epoch)
-    )
-    training = {"settings": asdict(settings), "weights": origin, **training_meta(rows, results)}
+    results = fit_members(build, rows, settings, {**meta, **origin}, Keeping(checkpoint, log_dir, on_epoch))
+    training = {"settings": asdict(settings), **origin, **training_meta(rows, results)}
     return DnnModel.from_parts(
         joint_state(results), {**meta, **calibrations_meta(rows, results), "training": training}
     )
+
+
+def _hash(state: Mapping[str, Tensor]) -> str:
+    """Hash of the values of a state, in the order of their names."""
+    return hash_bytes(state[name].cpu().contiguous().numpy().tobytes() for name in sorted(state))

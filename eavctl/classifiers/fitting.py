@@ -52,6 +52,7 @@ def fit_members(
     keeping: Keeping,
     *,
     validate_on: Sequence[frozenset[str]] = (),
+    folds: Sequence[Fold] = (),
     objective: MakeObjective | None = None,
 ) -> list[dict[str, Any]]:
     """Train the members of a model, each validated on another part of the rows.
@@ -62,6 +63,7 @@ def fit_members(
     facts : JSON-able, all that the weights depend on besides rows and settings.
     validate_on : for each member the names of the groups to validate it on, where the rows allow it; by
         default they are chosen.
+    folds : for each member the rows to train on and to validate on, where these are not to be chosen.
     objective : makes the objective of rows, of which those of some numbers are trained on; by default
         classification.
 
@@ -77,7 +79,7 @@ def fit_members(
     """
     known = {**facts, "settings": asdict(settings), "validate_on": [sorted(names) for names in validate_on]}
     store = Checkpoint(keeping.checkpoint, _fingerprint(rows, known) if keeping.checkpoint else "")
-    folds = _folds(rows, settings, validate_on)
+    folds = folds or _folds(rows, settings, validate_on)
     with _reporting(keeping) as report:
         for member in range(len(store.finished), settings.members):
             fold = folds[member]
@@ -155,6 +157,7 @@ def _reporting(keeping: Keeping) -> Iterator[Callable[[Epoch], None]]:
         if writer:
             scalars = {name: getattr(epoch, name) for name in ("loss", "validation_loss", "lr")}
             scalars |= {f"validation_{name.lower()}": value for name, value in epoch.scores.items()}
+            scalars |= {name.lower(): value for name, value in epoch.monitored.items()}
             for name, value in scalars.items():
                 writer.add_scalar(f"member{epoch.member}/{name}", value, epoch.epoch)
         if keeping.on_epoch:

@@ -20,7 +20,7 @@ from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Table
 
 if TYPE_CHECKING:
-    from eavctl.classifiers.logistic import Problem  # not needed to predict
+    from eavctl.classifiers.logistic import Problem, Scaling  # not needed to predict
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
 USUAL, MARGIN = 1e-3, 0.02  # the penalty, unless the UAR of another one is better by more than the margin
@@ -152,6 +152,7 @@ def fit(
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
     datasets: Sequence[str] | np.ndarray | None = None,
+    scaling: Scaling | None = None,
     seed: int = 42,
     penalties: Sequence[float] = PENALTIES,
     jobs: int = 1,
@@ -178,6 +179,8 @@ def fit(
     datasets : shape (n_rows,): the rows of each data set are centred by their own mean, so that nothing is
         learned from how data sets differ, such as in their microphones. The rows to predict are not centred;
         they count from the mean of the data sets' means.
+    scaling : mean and scale of the columns, known from more rows than have labels; by default those of the
+        rows that are fitted on, in each inner fold anew.
     seed : of the inner folds.
     penalties : values to try, as shares of the total variance of the standardised rows.
     jobs : threads; the result does not depend on them.
@@ -202,13 +205,20 @@ def fit(
         logits = np.empty((len(tried), len(y), n_answered))
         for train, test in folds:
             problem = Problem(
-                x, train, _numbers(y, train), alike[train], run, _numbers(datasets, train), counted[train]
+                x,
+                train,
+                _numbers(y, train),
+                alike[train],
+                run,
+                _numbers(datasets, train),
+                counted[train],
+                scaling,
             )
             logits[:, test] = _try(problem, tried, x, test)[..., :n_answered]
         scores = [mean_uar(each, y, folds) for each in logits]
         best = _chosen(tried, scores)
         everything = np.arange(len(y))
-        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted)
+        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted, scaling)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
     weights_of_own = None if weights is None else given[own]
     counts = np.bincount(y[own], weights_of_own)
@@ -229,6 +239,36 @@ def fit(
             ],
         },
     )
+
+
+def solved(
+    x: Table,
+    y: np.ndarray,
+    penalty: float,
+    *,
+    weights: np.ndarray | None = None,
+    scaling: Scaling | None = None,
+    jobs: int = 1,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit with one penalty and nothing else: no inner folds, which few rows cannot give, and no calibration.
+
+    Parameters
+    ----------
+    x, weights, scaling, jobs : as in `fit`.
+    y : class numbers from 0, shape (n_rows,); every class occurs.
+
+    Returns
+    -------
+    Weights of the columns, float32 (n_classes, n_columns), and intercepts (n_classes,): the largest logit is
+        that of the answer, for classes that are equally frequent.
+    """
+    from eavctl.classifiers.logistic import Problem, threads
+
+    rows, ones = np.arange(len(y)), np.ones(len(y))
+    with threads(jobs) as run:
+        given = ones if weights is None else weights
+        problem = Problem(x, rows, y, given, run, np.zeros(len(y), np.int64), ones, scaling)
+        return problem.scaling.unscaled(problem.solve(penalty, problem.start, TIGHT))
 
 
 def _chosen(penalties: Sequence[float], scores: Sequence[float]) -> int:

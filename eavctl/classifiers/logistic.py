@@ -120,6 +120,7 @@ class Problem:
     datasets : of the training rows, numbers from 0, shape (n_rows,), each of which gets a centre of its own;
         all 0 for a common centre.
     counted : weights in the mean and deviation of the columns, shape (n_rows,).
+    scaling : of the columns, where it is known from other rows; by default that of the training rows.
     """
 
     def __init__(
@@ -131,13 +132,14 @@ class Problem:
         run: Map,
         datasets: np.ndarray,
         counted: np.ndarray,
+        scaling: Scaling | None = None,
     ) -> None:
         self._x, self._rows, self._y, self._run = x, rows, y, run
         self._datasets = datasets
         class_weights = np.bincount(y, weights)
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
-        self.scaling = Scaling.of(x, rows, self._datasets, counted, run)
+        self.scaling = scaling or Scaling.of(x, rows, self._datasets, counted, run)
         self._dtype = np.float64 if len(x) * x.shape[1] < EXACT_VALUES else np.float32
         self._centres, self._factor = (
             each.astype(self._dtype) for each in (self.scaling.centres, self.scaling.factor)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -104,6 +104,21 @@ class Trainable(Protocol):
         """Restore constraints on the weights after a step of the optimizer."""
         ...
 
+    # Optional: ``before_step(progress)`` is called before each step with the share of the stage's steps that
+    # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule.
+
+
+class Augmentation(Protocol):
+    """What can replace an encoder's own ``augment``."""
+
+    def __call__(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment a training batch (batch, *shape); all randomness comes from the generator."""
+        ...
+
+    def describe(self) -> list[str]:
+        """All that the result depends on besides the batch, for a model's meta."""
+        ...
+
 
 class ClassifierNetwork(Trainable, Protocol):
     """What `eavctl.classifiers.objective.Classification` requires besides: logits, and a loss of its own."""
@@ -135,19 +150,40 @@ class Encoder(Protocol):
 
 
 class Network(nn.Module):
-    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`."""
+    """An encoder and its head: (batch, *shape) to (batch, n_classes) logits; a `ClassifierNetwork`.
+
+    Attributes
+    ----------
+    augmentation : of training batches; None for the encoder's own.
+    """
 
     encoder: Encoder
 
     def __init__(self, encoder: Encoder, n_classes: int, dropout: float) -> None:
         super().__init__()
         self.encoder = encoder
+        self.augmentation: Augmentation | None = None
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
+        self._started = False
+
+    def start_from(self, state: Mapping[str, Tensor]) -> None:
+        """Load a pretrained encoder: all of it is `body` then, and keeps its statistics of the input.
+
+        Raises
+        ------
+        RuntimeError : the state of another encoder.
+        """
+        self._module.load_state_dict(dict(state))
+        self._started = True
 
     @property
     def body(self) -> nn.Module | None:
-        """The encoder's pretrained part, where it has one."""
-        return getattr(self.encoder, "body", None)
+        """The pretrained part: the whole encoder after `start_from`, else its own, where it has one."""
+        return self._module if self._started else getattr(self.encoder, "body", None)
+
+    @property
+    def _module(self) -> nn.Module:
+        return cast(nn.Module, self.encoder)
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode and classify."""
@@ -159,12 +195,13 @@ class Network(nn.Module):
         return criterion(self(x), y)
 
     def fit_input(self, x: Tensor) -> None:
-        """See `Trainable`."""
-        self.encoder.fit_input(x)
+        """See `Trainable`; an encoder that was started from another keeps its statistics."""
+        if not self._started:
+            self.encoder.fit_input(x)
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `Trainable`."""
-        return self.encoder.augment(x, generator)
+        return (self.augmentation or self.encoder.augment)(x, generator)
 
     def after_step(self) -> None:
         """See `Trainable`."""

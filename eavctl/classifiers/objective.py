@@ -26,11 +26,13 @@ class Validation:
     loss : the epoch with the lowest is kept; NaN without validation rows, where the last epoch is kept.
     scores : by name, such as ``{"UAR": 0.61}``.
     fitted : JSON-able, what was fitted on the validation rows, such as a calibration; kept with the weights.
+    monitored : figures of training rows by name, for the line of the epoch.
     """
 
     loss: float
     scores: Mapping[str, float] = field(default_factory=dict)
     fitted: Mapping[str, Any] = field(default_factory=dict)
+    monitored: Mapping[str, float] = field(default_factory=dict)
 
 
 class Objective(Protocol):

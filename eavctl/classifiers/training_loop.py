@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal, get_type_hints
 
 import numpy as np
@@ -91,6 +91,7 @@ class Epoch:
     lr : learning rate of its last step.
     loss : mean over the training rows.
     validation_loss, scores : as in `eavctl.classifiers.objective.Validation`; NaN without validation rows.
+    monitored : as in `eavctl.classifiers.objective.Validation`.
     """
 
     member: int
@@ -99,10 +100,13 @@ class Epoch:
     loss: float
     validation_loss: float
     scores: Mapping[str, float]
+    monitored: Mapping[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        scores = "".join(f", validation {name} {value:.3f}" for name, value in self.scores.items())
-        return f"epoch {self.epoch}, loss {self.loss:.3f}{scores}"
+        figures = {f"validation {name}": value for name, value in self.scores.items()}
+        figures |= self.monitored
+        shown = "".join(f", {name} {value:.3f}" for name, value in figures.items())
+        return f"epoch {self.epoch}, loss {self.loss:.3f}{shown}"
 
 
 class Training:
@@ -134,7 +138,7 @@ class Training:
         self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
         weights = weighting.taken(rows.fit_weights, self.train)
         self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
-        with _seeded(settings, member, 0, self.device):
+        with seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         with torch.no_grad():
             network.fit_input(as_batch(rows.x[self.train], self.device))
@@ -144,7 +148,7 @@ class Training:
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
-            network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+            _parameter_groups(network), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf}
 
@@ -162,7 +166,7 @@ class Training:
         """Pass once over the training rows, then validate the mean weights."""
         self.epoch += 1
         lr, past, epochs = self._stage()
-        with _seeded(self.settings, self.member, self.epoch, self.device) as generator:
+        with seeded(self.settings, self.member, self.epoch, self.device) as generator:
             order = torch.randperm(len(self.y), generator=generator, device=self.device)
             # Batches of nearly equal size: batch norm cannot take a batch of one row.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
@@ -170,12 +174,14 @@ class Training:
             losses = []
             for step, batch in enumerate(batches, start=past * len(batches)):
                 self.optimizer.param_groups[0]["lr"] = _scheduled(lr, step, total)
+                if hasattr(self.network, "before_step"):
+                    self.network.before_step(step / total)
                 losses.append(self._step(batch, generator) * len(batch))
         mean = sum(losses) / len(order)
         self._require("the loss is", math.isfinite(mean))
         found = self._validate()
         lr = self.optimizer.param_groups[0]["lr"]
-        return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores)
+        return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores, found.monitored)
 
     def _require(self, what: str, is_finite: bool) -> None:
         if not is_finite:
@@ -266,16 +272,27 @@ class Training:
 
 
 @contextmanager
-def _seeded(
+def seeded(
     settings: TrainSettings, member: int, epoch: int, device: torch.device
 ) -> Iterator[torch.Generator]:
-    """Seed torch for one epoch, and restore its state afterwards; yields a generator on the device."""
+    """Seed torch for one epoch, and restore its state afterwards; yields a generator on the device.
+
+    Epoch 0 draws the initial weights.
+    """
     streams = np.random.SeedSequence([settings.seed, member, epoch]).generate_state(2)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(int(streams[0]))
         if device.type == "cuda":
             torch.cuda.manual_seed(int(streams[0]))
         yield torch.Generator(device).manual_seed(int(streams[1]))
+
+
+def _parameter_groups(network: Any) -> list[dict[str, Any]]:
+    """The parameters that follow the schedule, and, in a group of their own, those of a constant rate."""
+    constant = list(network.constant_rate()) if hasattr(network, "constant_rate") else []
+    apart = {id(each) for each in constant}
+    scheduled = [each for each in network.parameters() if id(each) not in apart]
+    return [{"params": scheduled}, *([{"params": constant}] if constant else [])]
 
 
 def _finite(network: nn.Module) -> set[str]:

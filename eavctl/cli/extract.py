@@ -55,22 +55,29 @@ def _fast(features: str) -> str:
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
+    "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
+    "eavctl extract fashion-mnist/ -o images.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
 )
 def extract(
     source: Annotated[
-        Path, typer.Argument(help="Folder of recordings, one EEG recording, or a manifest (.csv, .parquet).")
+        Path,
+        typer.Argument(
+            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .parquet)."
+        ),
     ],
     out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
     features: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
             "(columns), logmel, fbank (tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: "
-            "face-stats (columns), faces (tensor)."
+            "face-stats (columns), faces (tensor). Of pictures: images (tensor). Of what an encoder of "
+            "'eavctl pretrain' takes: embedding (columns).",
+            show_default="images of a data set of pictures, else functionals",
         ),
-    ] = "functionals",
+    ] = None,
     fast: Annotated[
         bool, typer.Option("--fast", help="Compute seed33 in single precision, as a feature set of its own.")
     ] = False,
@@ -89,7 +96,8 @@ def extract(
     weights: Annotated[
         Path | None,
         typer.Option(
-            help="Encode speech by the public checkpoint (config.json and weights) in this folder.",
+            help="Encode speech by the public checkpoint (config.json and weights) in this folder; or embed "
+            "by the encoder in this file of 'eavctl pretrain', such as encoder.pt.",
             show_default="those of pipecat-ai, if it is installed",
         ),
     ] = None,
@@ -131,12 +139,13 @@ def extract(
     from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Recipe
     from eavctl.memory import keep_freed_memory
+    from eavctl.stages.extract import default_features, plan
     from eavctl.stages.extract import extract as run
-    from eavctl.stages.extract import plan
 
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
+    features = features or default_features(source, layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)

@@ -84,13 +84,17 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, ravdess, emodb, nemo, eav, eeg or csv.",
+        help="Read the data set by this layout: folder, pictures, idx, ravdess, emodb, nemo, eav, eeg, csv.",
         show_default="recognised",
     ),
 ]
 Where = Annotated[
     list[str] | None,
     typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),
+]
+Without = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out rows with this KEY=VALUE, such as dataset=emodb; repeatable."),
 ]
 Events = Annotated[
     str | None,
@@ -155,6 +159,14 @@ Group = Annotated[
         show_default="subject",
     ),
 ]
+Shared = Annotated[
+    str | None,
+    typer.Option(
+        help="Accept that a pretrained encoder has met test rows of these subjects, clips or data sets, as "
+        "NAME,NAME, or all; every output then says so.",
+        show_default="none",
+    ),
+]
 Normalize = Annotated[
     str | None,
     typer.Option(
@@ -185,6 +197,15 @@ FreezeRate = Annotated[
 Members = Annotated[
     int | None, typer.Option(min=1, help="Average the probabilities of this many networks.", show_default="1")
 ]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        help="Augment training batches by: default, none, or NAMES such as crop,jitter:0.2,blur:p=1. Of "
+        "images: crop, flip, jitter, grey, blur, erase. Of spectrograms: background, tempo, time-crop, "
+        "mel-shift, gain, time-mask, band-mask. Of EEG: surrogate, band-stop, time-crop, noise, time-mask, "
+        "channel-dropout."
+    ),
+]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
 
@@ -202,7 +223,8 @@ JudgingWeights = Annotated[
     list[Path] | None,
     typer.Option(
         "--weights",
-        help="Encode speech by the checkpoint in this folder, that of the model's training; repeatable.",
+        help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), "
+        "that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
     ),
 ]

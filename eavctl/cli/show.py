@@ -23,6 +23,7 @@ LONGEST = 6  # entries of a list that are shown; --json shows all
     "eavctl show svm.joblib --json",
     "eavctl show speech-small",
     "eavctl show svm.joblib --markdown",
+    "eavctl show encoder.pt",
 )
 def show(
     file: Annotated[
@@ -62,6 +63,8 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
     for key, value in facts.items():
         if key in ("subsets", "versus", "zero_shot", "per_dataset", "tuning") and value:
             lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
+        elif key == "pretraining":
+            lines += [f"{key}:", *(f"  {line}" for line in _pretraining(value))]
         elif _is_interval(value):
             written = formatting.difference if key == "difference" else formatting.score
             lines.append(f"{indent}{key}: {written(value)}")
@@ -71,6 +74,14 @@ def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
             lines.append(f"{indent}{key}: {_short(value)}")
     without = [(facts, value) for value in facts.values() if _is_interval(value) and "n_clusters" in facts]
     return [*lines, *(f"{indent}{reason}" for reason in formatting.reasons(without))]
+
+
+def _pretraining(facts: dict[str, Any]) -> list[str]:
+    """The pretraining of an encoder in words, and its settings."""
+    from eavctl.pretraining.facts import words
+
+    settings = {key: facts[key] for key in ("method_settings", "settings")}
+    return [*words(facts), *_lines(settings)]
 
 
 def _scores(key: str, value: Any) -> list[str]:

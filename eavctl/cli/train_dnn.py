@@ -9,6 +9,7 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import (
+    Augment,
     Batch,
     Corpora,
     Device,
@@ -26,13 +27,14 @@ from eavctl.cli.options import (
     Protocol,
     Rate,
     Seed,
+    Shared,
     Tables,
     TensorBoard,
     Threads,
     check_stdout,
 )
 from eavctl.cli.training import run_training, torch_threads, train_settings
-from eavctl.cli.values import read_labels, read_settings
+from eavctl.cli.values import read_labels, read_names, read_settings
 
 
 @command(
@@ -41,7 +43,9 @@ from eavctl.cli.values import read_labels, read_settings
     "eavctl train-dnn logmel.parquet -o dnn.pt --folds 4 --predictions dnn_preds.parquet",
     "eavctl train-dnn logmel.parquet -o dnn.pt --epochs 50 --lr 0.0005 --tensorboard runs/",
     "eavctl train-dnn eeg.parquet -o eegnet.pt --encoder eegnet --protocol eav-70-30",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --augment default,gain:2",
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
+    "eavctl train-dnn logmel.parquet -o dnn.pt --init encoder.pt --freeze-epochs 5",
 )
 def train_dnn(
     tables: Tables,
@@ -65,10 +69,20 @@ def train_dnn(
         Path | None,
         typer.Option(help="Start from the public checkpoint (config.json and weights) in this folder."),
     ] = None,
+    init: Annotated[
+        Path | None,
+        typer.Option(
+            help="Start from the encoder in this file of pretrain (.pt), which has the encoder's name and "
+            "settings.",
+            show_default="none",
+        ),
+    ] = None,
     freeze_epochs: Annotated[
         int | None,
         typer.Option(
-            min=0, help="Freeze the pretrained body for the first N epochs, such as 10.", show_default="0"
+            min=0,
+            help="Freeze the pretrained body, or the encoder of --init, for the first N epochs, such as 10.",
+            show_default="0",
         ),
     ] = None,
     freeze_lr: FreezeRate = None,
@@ -76,6 +90,7 @@ def train_dnn(
         list[str] | None,
         typer.Option("--set", help="Set the encoder's KEY=VALUE, such as kernel=50; repeatable."),
     ] = None,
+    augment: Augment = None,
     epochs: Epochs = None,
     batch: Batch = None,
     lr: Rate = None,
@@ -89,6 +104,7 @@ def train_dnn(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
@@ -106,8 +122,8 @@ def train_dnn(
     """Train a network, scored on held-out folds.
 
     Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
-    are calibrated on them. After an interruption, the same command resumes from its checkpoint, to the same
-    weights.
+    are calibrated on them. Each encoder augments its training batches in its own way; --augment replaces
+    that. After an interruption, the same command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage
@@ -116,12 +132,14 @@ def train_dnn(
     check_stdout(as_json, out, predictions)
     options: dict[str, Any] = {
         "predictions": predictions,
-        "encoder": stage.EncoderChoice(encoder, size, read_settings(set_ or []), weights),
+        "encoder": stage.EncoderChoice(
+            encoder, size, read_settings(set_ or []), weights, read_names(augment), init
+        ),
         "settings": train_settings(
             epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
             freeze_lr=freeze_lr, seed=seed, device=device,
         ),
-        "evaluation": Evaluation(protocol, folds, group, seed),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

@@ -29,13 +29,14 @@ from eavctl.cli.options import (
     Protocol,
     Rate,
     Seed,
+    Shared,
     Size,
     TensorBoard,
     Threads,
     check_stdout,
 )
 from eavctl.cli.training import run_training, torch_threads, train_settings
-from eavctl.cli.values import network_settings, read_labels
+from eavctl.cli.values import network_settings, read_labels, read_names
 from eavctl.errors import UsageError
 
 MODEL_ENDINGS = (".pt", ".joblib")
@@ -48,6 +49,7 @@ MODEL_ENDINGS = (".pt", ".joblib")
     "--predictions ambt_preds.parquet",
     "eavctl train-fusion eeg.parquet fbank.parquet faces.parquet --init eeg.pt audio.pt video.pt "
     "--method ambt-mean -o ambt.pt",
+    "eavctl train-fusion eeg.parquet logmel.parquet --init clip.pt -o fusion.pt",
 )
 def train_fusion(
     tables: FeatureTables,
@@ -62,8 +64,9 @@ def train_fusion(
     init: Annotated[
         list[str] | None,
         typer.Option(
-            help="Start from these models of train-dnn --keep-folds, matched to tables by their features. "
-            "Several may follow one --init. Then --epochs is 10 and --lr 0.0005 if not given."
+            help="Start from these models of train-dnn --keep-folds, or encoders of pretrain, matched to "
+            "tables by their features. Several may follow one --init. Then --epochs is 10 and --lr 0.0005 "
+            "if not given."
         ),
     ] = None,
     encoder: Encoders = None,
@@ -87,6 +90,7 @@ def train_fusion(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
     predictions: Predictions = None,
@@ -125,7 +129,7 @@ def train_fusion(
         "labels": read_labels(labels),
         "corpora": corpora,
         "settings": settings,
-        "evaluation": Evaluation(protocol, folds, group, seed),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "predictions": predictions,
         "force": force,
     }

@@ -20,10 +20,11 @@ from eavctl.cli.options import (
     Predictions,
     Protocol,
     Seed,
+    Shared,
     Tables,
 )
 from eavctl.cli.training import run_on_columns
-from eavctl.cli.values import read_labels
+from eavctl.cli.values import read_labels, read_names
 
 
 @command(
@@ -47,6 +48,7 @@ def train_linear(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Annotated[
@@ -80,7 +82,7 @@ def train_linear(
         stage.plan,
         stage.train_linear,
         predictions=predictions,
-        evaluation=Evaluation(protocol, folds, group, seed),
+        evaluation=Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,

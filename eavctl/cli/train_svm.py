@@ -21,10 +21,11 @@ from eavctl.cli.options import (
     Predictions,
     Protocol,
     Seed,
+    Shared,
     Tables,
 )
 from eavctl.cli.training import run_on_columns
-from eavctl.cli.values import read_labels
+from eavctl.cli.values import read_labels, read_names
 
 
 @command(
@@ -40,6 +41,7 @@ def train_svm(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
@@ -67,7 +69,7 @@ def train_svm(
         stage.plan,
         stage.train_svm,
         predictions=predictions,
-        evaluation=Evaluation(protocol, folds, group, seed),
+        evaluation=Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.cli.options import check_stdout
 from eavctl.cli.scores import adapted_lines, print_fusion, print_scores, print_tuning
+from eavctl.errors import CostWarning
 
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings
@@ -43,11 +44,11 @@ def run_training(
 
     files = [path for path in outputs if path is not None]
     if dry_run:
-        with _costs_shown():
+        with shown_at_once(CostWarning):
             planned = plan()
         print_plan(command, work, planned, files, as_json)
         return
-    with progress(work) as tick, _costs_shown():
+    with progress(work) as tick, shown_at_once(CostWarning):
         trained = train(tick)
     for text in trained.warnings:
         warn(text)
@@ -104,20 +105,18 @@ def run_on_columns(
 
 
 @contextlib.contextmanager
-def _costs_shown() -> Iterator[None]:
-    """Print each `CostWarning` of the block once, before the work that it is about."""
-    from eavctl.errors import CostWarning
-
-    shown = set[str]()
+def shown_at_once(shown: type[Warning]) -> Iterator[None]:
+    """Print each warning of a kind that the block raises, once and when it is raised."""
+    before = set[str]()
     with warnings.catch_warnings():  # restores `showwarning`, too
-        warnings.simplefilter("always", CostWarning)
+        warnings.simplefilter("always", shown)
         show = warnings.showwarning
 
         def tell(message: Warning | str, category: type[Warning], *where: Any) -> None:
-            if not issubclass(category, CostWarning):
+            if not issubclass(category, shown):
                 show(message, category, *where)
-            elif str(message) not in shown:
-                shown.add(str(message))
+            elif str(message) not in before:
+                before.add(str(message))
                 warn(str(message))
 
         warnings.showwarning = tell  # type: ignore[assignment]

@@ -22,13 +22,14 @@ from eavctl.cli.options import (
     Predictions,
     Protocol,
     Seed,
+    Shared,
     Size,
     Tables,
     Threads,
     check_stdout,
 )
 from eavctl.cli.training import run_training, torch_threads
-from eavctl.cli.values import read_labels
+from eavctl.cli.values import read_labels, read_names
 
 
 @command(
@@ -85,6 +86,7 @@ def tune(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
@@ -122,7 +124,7 @@ def tune(
     options: dict[str, Any] = {
         "choice": stage.TuningChoice(**choice),
         "predictions": predictions,
-        "evaluation": Evaluation(protocol, folds, group, seed),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
         "labels": read_labels(labels),
         "corpora": corpora,

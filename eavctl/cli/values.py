@@ -29,6 +29,20 @@ def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     return found
 
 
+def read_values(pairs: Iterable[str] | None, option: str) -> dict[str, list[str]]:
+    """Values of keys, given as ``KEY=VALUE,VALUE``.
+
+    Raises
+    ------
+    UsageError : as `read_pairs`; or a value is empty.
+    """
+    texts = read_pairs(pairs or [], option)
+    found = {key: [value.strip() for value in text.split(",")] for key, text in texts.items()}
+    if not all(all(values) for values in found.values()):
+        raise UsageError(f"{option} takes KEY=VALUE,VALUE, and a value is empty")
+    return found
+
+
 def read_labels(text: str | None) -> dict[str, str | None]:
     """New names of classes, given as ``anger=angry,calm=``; None for a class that is left out.
 
@@ -48,14 +62,29 @@ def read_labels(text: str | None) -> dict[str, str | None]:
     return found
 
 
-def read_settings(pairs: Iterable[str]) -> dict[str, Any]:
+def read_names(text: str | None) -> tuple[str, ...]:
+    """Names given as ``NAME,NAME``; none where the option is not given.
+
+    Raises
+    ------
+    UsageError : a name is empty.
+    """
+    if text is None:
+        return ()
+    found = tuple(name.strip() for name in text.split(","))
+    if not all(found):
+        raise UsageError(f"a list of names has an empty one: {text!r}")
+    return found
+
+
+def read_settings(pairs: Iterable[str], option: str = "--set") -> dict[str, Any]:
     """Settings given as ``KEY=VALUE``, a value being JSON or, failing that, a text.
 
     Raises
     ------
     UsageError : as `read_pairs`.
     """
-    return {key: _json_or_text(value) for key, value in read_pairs(pairs, "--set").items()}
+    return {key: _json_or_text(value) for key, value in read_pairs(pairs, option).items()}
 
 
 def network_settings(pairs: Iterable[str] | None, contrastive: float) -> dict[str, Any]:

@@ -24,12 +24,13 @@ from eavctl.cli.options import (
     Protocol,
     Rate,
     Seed,
+    Shared,
     Size,
     Threads,
     check_stdout,
 )
 from eavctl.cli.training import print_plan, torch_threads, train_settings
-from eavctl.cli.values import network_settings
+from eavctl.cli.values import network_settings, read_names
 
 
 @command(
@@ -62,6 +63,7 @@ def zero_shot(
     protocol: Protocol = "auto",
     folds: Folds = 5,
     group: Group = None,
+    shared: Shared = None,
     jobs: Threads = None,
     seed: Seed = 42,
     force: Force = False,
@@ -87,7 +89,7 @@ def zero_shot(
         "size": size,
         "network_settings": network_settings(set_, contrastive),
         "settings": AlignmentSettings(settings, min(epochs or most, most)),
-        "evaluation": Evaluation(protocol, folds, group, seed),
+        "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "force": force,
     }
     keep_freed_memory()

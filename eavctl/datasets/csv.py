@@ -16,6 +16,7 @@ from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.signals.endings import columns_of, split_ending
+from eavctl.signals.idx import index_of
 from eavctl.storage.keys import KINDS, MANIFEST_COLUMNS, PATHS, clean
 from eavctl.storage.tables import read_frame
 
@@ -68,8 +69,11 @@ class _Row:
 
     @property
     def part(self) -> tuple[Any, ...]:
-        """Trial, start and end in the files; None where not given."""
-        return tuple(self.record.get(key) for key in ("eeg_index", "start", "end"))
+        """Index, start and end in the files; None where not given."""
+        index = self.record.get("eeg_index")
+        if index is None:
+            index = index_of(self.record.get("video_path", ""), self.record.get("trial"))
+        return index, self.record.get("start"), self.record.get("end")
 
     @property
     def path(self) -> str:

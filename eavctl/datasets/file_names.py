@@ -1,4 +1,4 @@
-"""What the layouts share that read speaker and emotion from the names of files."""
+"""What the layouts share that read speaker, emotion or split from the names of files."""
 
 from __future__ import annotations
 
@@ -9,6 +9,14 @@ from pathlib import Path
 
 from eavctl.datasets.manifest import Manifest, build, media_files
 
+SPLITS = {  # by the words that stand for them
+    "train": "train",
+    "t10k": "test",
+    "test": "test",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+}
 N_INSPECTED = 50  # recordings, to recognise the data set
 
 

@@ -200,14 +200,18 @@ def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
     UsageError : an empty path, or an unknown layout.
     """
     (root,) = map(Path, named(source))
+    found: Manifest = layout_of(root, layout).thing(root)
+    return found
+
+
+def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
+    """The named layout, or the first one that recognises a data set; errors as for `find`."""
     if layout:
-        found: Manifest = registry.get("layouts", layout).thing(root)
-        return found
+        return registry.get("layouts", layout)
     entries = [registry.get("layouts", name) for name in registry.names("layouts")]
     for entry in sorted(entries, key=lambda e: e.facts["priority"]):
         if entry.facts["recognise"](root):
-            found = entry.thing(root)
-            return found
+            return entry
     known = ", ".join(entry.name for entry in entries)
     raise DataError(
         f"{root}: none of the layouts ({known}) recognises it.\n"

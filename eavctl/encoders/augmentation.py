@@ -1,4 +1,4 @@
-"""Masks for spectrograms: of the frames that are not padding, and random stripes for augmentation."""
+"""Masks of spectrograms and changes of pictures, on batches, that encoders use for augmentation."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from torch import Tensor
 
 PADDING_TOLERANCE = 1e-3
 N_MASKS = 2
+BRIGHTEST = 255.0  # of the values of pictures
 
 
-def unpadded(x: Tensor) -> Tensor:
+def unpadded(x: Tensor, padding: float | None = None) -> Tensor:
     """Mask of the frames that are not padding: bool (batch, n_frames) for x (batch, n_mels, n_frames).
 
-    Padding is the run of equal frames at the end. The first frame never counts as padding, so every clip has
-    at least one frame.
+    Padding is the run of frames at the end that have the value ``padding``; where that is None, of equal
+    frames. The first frame never counts as padding, so every clip has at least one frame.
     """
-    differs = (x - x[:, :, -1:]).abs().amax(dim=1) > PADDING_TOLERANCE
+    last = x[:, :, -1:] if padding is None else padding
+    differs = (x - last).abs().amax(dim=1) > PADDING_TOLERANCE
     frames = torch.arange(x.shape[2], device=x.device)
     return frames <= (differs * frames).amax(dim=1, keepdim=True)
 
@@ -27,3 +29,40 @@ def stripes(x: Tensor, size: int, share: float, generator: torch.Generator) -> T
     start = torch.rand(shape, generator=generator, device=x.device) * (size - width)
     indices = torch.arange(size, device=x.device)
     return ((indices >= start) & (indices < start + width)).any(dim=1)
+
+
+def moved(x: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
+    """Shift pictures, repeating their edges, and mirror some of them, left to right.
+
+    Parameters
+    ----------
+    x : shape (batch, height, width, channels).
+    shifts : shape (2, batch): down and to the right, as shares of the height and the width; rounded to whole
+        pixels.
+    mirrored : bool, shape (batch,).
+    """
+    height, width = x.shape[1:3]
+    rows = torch.arange(height, device=x.device) - (shifts[0] * height).round().long()[:, None]
+    columns = torch.arange(width, device=x.device) - (shifts[1] * width).round().long()[:, None]
+    columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
+    pictures = torch.arange(len(x), device=x.device)[:, None, None]
+    return x[pictures, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+
+
+def relit(x: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:
+    """Change the brightness and contrast of each picture or clip; the contrast around its mean.
+
+    Parameters
+    ----------
+    x : shape (batch, ..., height, width, channels), bytes or floats from 0 to 255.
+    brightness, contrast : factors, shape (batch,).
+
+    Returns
+    -------
+    float32, from 0 to 255.
+    """
+    each = (len(x), *(1,) * (x.ndim - 1))
+    brightness, contrast = brightness.reshape(each), contrast.reshape(each)
+    lit = x.to(torch.float32)
+    mean = lit.mean(dim=tuple(range(1, x.ndim)), keepdim=True) * brightness
+    return (lit * (brightness * contrast) + mean * (1 - contrast)).clamp_(0, BRIGHTEST)

@@ -35,7 +35,7 @@ SIZES: dict[str, dict[str, Any]] = {
     "encoders",
     "efficientnet-b0",
     modality="video",
-    features=("faces",),
+    features=("faces", "images"),
     sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
@@ -46,7 +46,7 @@ class EfficientNetB0(FaceClipEncoder):
 
     Parameters
     ----------
-    shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
+    shape : of one sample; see `FaceClipEncoder`.
     size : "base" is EfficientNet-B0 at 224 pixels, for public weights; "tiny" has a quarter of its width and
         depth, for training from scratch on a CPU.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".

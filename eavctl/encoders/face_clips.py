@@ -1,4 +1,4 @@
-"""Base class of the encoders of face clips: an image network on each frame, averaged; augmentation."""
+"""Base class of the encoders of face clips and pictures: an image network on each frame, averaged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from eavctl.encoders.augmentation import BRIGHTEST, relit
 from eavctl.encoders.pretrained import Pretrained
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import Within
@@ -19,9 +20,10 @@ NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2
-BRIGHTEST = 255.0
 MIN_SIDE = 16
 TINY_FRAMES = 5
+N_COLOURS = 3
+PICTURES_NDIM = 4  # of a batch of single pictures
 # Pictures per forward pass of the body, which bounds the memory of training.
 CHUNK = {"base": 32, "tiny": 256}
 
@@ -58,7 +60,8 @@ class FaceClipEncoder(Pretrained):
 
     Parameters
     ----------
-    shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255; at least 16 x 16.
+    shape : (n_frames, height, width, 3) of one clip, RGB from 0 to 255; at least 16 x 16. A single picture,
+        (height, width, 3) or grey (height, width, 1), is a clip of one frame.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
     side : side of the network's input, pixels.
     size, body, embedding_dim : see `Pretrained`.
@@ -88,8 +91,8 @@ class FaceClipEncoder(Pretrained):
         """Do nothing: pictures are standardised with the constants of the public checkpoints."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed (batch, n_frames, height, width, 3), bytes or floats to 255, as (batch, embedding_dim)."""
-        clips = x[:, self.sampled_frames]
+        """Embed (batch, *shape), bytes or floats from 0 to 255, as (batch, embedding_dim)."""
+        clips = self.used_frames(x)
         if torch.compiler.is_exporting():  # the chunks would depend on the batch
             return self._embed(clips) / len(self.sampled_frames)
         at_once = max(1, CHUNK[self.size] // max(1, len(clips)))
@@ -99,8 +102,18 @@ class FaceClipEncoder(Pretrained):
         total: Tensor = torch.stack([embed(chunk) for chunk in chunks]).sum(dim=0)
         return total / len(self.sampled_frames)
 
+    def used_frames(self, x: Tensor) -> Tensor:
+        """The frames to use of rows (batch, *shape), as RGB: (batch, n_used, height, width, 3)."""
+        frames = _as_clips(x)[:, self.sampled_frames]
+        return frames if frames.shape[4] == N_COLOURS else frames.expand(-1, -1, -1, -1, N_COLOURS)
+
     def pictures(self, clips: Tensor) -> Tensor:
-        """Standardise clips, as in `forward`, to pictures (batch * n_frames, 3, side, side), clip by clip."""
+        """Standardise clips to pictures (batch * n_frames, 3, side, side), clip by clip.
+
+        Parameters
+        ----------
+        clips : (batch, n_frames, height, width, 3), as `used_frames` gives them.
+        """
         pictures = clips.flatten(0, 1).permute(0, 3, 1, 2).to(self.mean.dtype) / BRIGHTEST
         resized: Tensor = self.resized(pictures)
         return (resized - self.mean) / self.std
@@ -114,15 +127,14 @@ class FaceClipEncoder(Pretrained):
 
         Parameters
         ----------
-        x : shape (batch, n_frames, height, width, 3), bytes or floats from 0 to 255; the result is floats.
+        x : shape (batch, *shape), bytes or floats from 0 to 255; the result is floats.
         generator : random generator on the device of ``x``.
         """
-        drawn = torch.rand(3, len(x), 1, 1, 1, 1, generator=generator, device=x.device)
-        mirrored = torch.where(drawn[0] < 0.5, x.flip(3), x).to(torch.float32)
+        clips = _as_clips(x)
+        drawn = torch.rand(3, len(x), generator=generator, device=x.device)
+        mirrored = torch.where((drawn[0] < 0.5).reshape(-1, 1, 1, 1, 1), clips.flip(3), clips)
         brightness, contrast = 1 + JITTER * (2 * drawn[1:] - 1)
-        mean = mirrored.mean(dim=(1, 2, 3, 4), keepdim=True) * brightness
-        varied: Tensor = mirrored * (brightness * contrast) + mean * (1 - contrast)
-        return varied.clamp_(0, BRIGHTEST)
+        return relit(mirrored, brightness, contrast).reshape(x.shape)
 
     def _embed(self, clips: Tensor) -> Tensor:
         """Sum of the embeddings of frames: (batch, n_frames, height, width, 3) to (batch, embedding_dim)."""
@@ -154,13 +166,21 @@ def _frozen_statistics(module: nn.Module) -> Iterator[None]:
             norm.momentum = momentum
 
 
+def _as_clips(x: Tensor) -> Tensor:
+    """Clips of rows: single pictures (batch, height, width, channels) become clips of one frame."""
+    return x[:, None] if x.ndim == PICTURES_NDIM else x
+
+
 def _n_frames(shape: Sequence[int], name: str) -> int:
-    if len(shape) != 4 or shape[0] < 1 or min(shape[1:3]) < MIN_SIDE or shape[3] != 3:
+    is_picture = len(shape) == 3 and shape[2] in (1, N_COLOURS)
+    is_clip = len(shape) == 4 and shape[0] >= 1 and shape[3] == N_COLOURS
+    if not (is_picture or is_clip) or min(shape[-3:-1]) < MIN_SIDE:
         raise DataError(
-            f"encoder {name!r} takes clips of (n_frames, height, width, 3), at least {MIN_SIDE} pixels wide "
-            f"and high, not rows of shape {tuple(shape)}; extract with --features faces"
+            f"encoder {name!r} takes clips (n_frames, height, width, 3) or pictures (height, width, 1 or 3), "
+            f"at least {MIN_SIDE} pixels wide and high, not rows of shape {tuple(shape)}; extract with "
+            "--features faces or images"
         )
-    return shape[0]
+    return 1 if is_picture else shape[0]
 
 
 def _spaced(n_frames: int, frames: int | None, size: str) -> list[int]:

@@ -24,7 +24,7 @@ REDUCTION = 8
     "encoders",
     "resnet50-ca",
     modality="video",
-    features=("faces",),
+    features=("faces", "images"),
     sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
@@ -35,7 +35,7 @@ class ResNet50Ca(FaceClipEncoder):
 
     Parameters
     ----------
-    shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
+    shape : of one sample; see `FaceClipEncoder`.
     size : "base" is ResNet-50 at 224 pixels, for public weights; "tiny" is for training from scratch on CPUs.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 

@@ -38,7 +38,7 @@ HALF = (0.5, 0.5, 0.5)
     "encoders",
     "vit",
     modality="video",
-    features=("faces",),
+    features=("faces", "images"),
     sizes=named_sizes(SIZES),
     example_shape=(6, 32, 32, 3),
     example_settings={"size": "tiny"},
@@ -49,7 +49,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
 
     Parameters
     ----------
-    shape : (n_frames, height, width, 3) of one sample, RGB from 0 to 255.
+    shape : of one sample; see `FaceClipEncoder`.
     size : "base" is ViT-B/16 at 224 pixels, for public weights; "tiny" is for training from scratch on a CPU.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 
@@ -100,7 +100,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
 
     def tokens(self, x: Tensor) -> Tokens:
         """Class token and patches of every used frame of (batch, *shape); each frame is a sequence."""
-        clips = x[:, self.sampled_frames]
+        clips = self.used_frames(x)
         return Tokens(self.body.embeddings(self.pictures(clips)), n_sequences=clips.shape[1])
 
     def pooled(self, tokens: Tokens) -> Tensor:

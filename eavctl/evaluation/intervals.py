@@ -164,12 +164,61 @@ def paired_difference(
     ----------
     .. [1] Good: Permutation, parametric and bootstrap tests of hypotheses, 2005.
     """
-    outcome = 2 * (first == truth) + (second == truth)
-    counts, clips = counted(clusters, truth, outcome, n_classes, 4)
-    interval = interval_of(_gain(variants(counts, clips, pseudo_rows=0.0)), clusters, lowest=-1.0)
+    return repeated_difference(clusters, truth, first[None], second[None], n_classes)
+
+
+def repeated_score(clusters: Clusters, truth: np.ndarray, predicted: np.ndarray, n_classes: int) -> Interval:
+    """The mean UAR of several models of one kind on the same rows, such as of several draws of labels.
+
+    The interval is that of the kind, of which these models are a sample: see `interval_of`.
+
+    Parameters
+    ----------
+    clusters : clusters of the rows.
+    truth : class indices, int, shape (n_rows,).
+    predicted : of each model, shape (n_models, n_rows).
+    n_classes : number of classes.
+
+    Raises
+    ------
+    DataError : there are no rows.
+    """
+    models = np.unique(predicted, axis=0)
+    counts, clips = _counted_each(clusters, truth, predicted, n_classes, n_classes)
+    stack = variants(counts.mean(axis=0), clips * len(models))
+    if len(models) == 1:
+        return interval_of(metrics.uar(stack), clusters)
+    return interval_of(metrics.uar(stack), clusters, metrics.uar(_left_out_each(counts)))
+
+
+def repeated_difference(
+    clusters: Clusters, truth: np.ndarray, first: np.ndarray, second: np.ndarray, n_classes: int
+) -> Difference:
+    """As `paired_difference`, of two kinds of models: the mean over pairs of models.
+
+    The p value takes the models as given, as it exchanges both kinds in clusters; the interval does not.
+
+    Parameters
+    ----------
+    clusters : clusters of the rows.
+    truth : class indices, int, shape (n_rows,).
+    first, second : predictions, shape (n_pairs, n_rows).
+    n_classes : number of classes.
+
+    Raises
+    ------
+    DataError : there are no rows.
+    """
+    outcomes = 2 * (first == truth) + (second == truth)
+    models = np.unique(outcomes, axis=0)
+    each, clips = _counted_each(clusters, truth, outcomes, n_classes, 4)
+    counts = each.mean(axis=0)
+    values = _gain(variants(counts, clips * len(models), pseudo_rows=0.0))
+    repeats = _gain(_left_out_each(each)) if len(models) > 1 else None
     support = counts.sum(axis=(0, 2))
     gains = counts[..., _FIRST_ONLY] - counts[..., _SECOND_ONLY]
-    return Difference(interval, exchange_p((gains / np.maximum(support, 1)).sum(axis=1)))
+    p_value = exchange_p((gains / np.maximum(support, 1)).sum(axis=1))
+    return Difference(interval_of(values, clusters, repeats, lowest=-1.0), p_value)
 
 
 def counted(
@@ -195,6 +244,14 @@ def counted(
     return counts, np.bincount(clips, minlength=n_classes)
 
 
+def _counted_each(
+    clusters: Clusters, truth: np.ndarray, outcomes: np.ndarray, n_classes: int, n_outcomes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `counted`, of each of several outcomes (n_models, n_rows); the counts are stacked."""
+    found = [counted(clusters, truth, each, n_classes, n_outcomes) for each in outcomes]
+    return np.stack([counts for counts, _ in found]), found[0][1]
+
+
 def variants(counts: np.ndarray, clips: np.ndarray, pseudo_rows: float = 1.0) -> np.ndarray:
     """Counts for the score itself, for the jackknife, and for the posterior of independent clips.
 
@@ -215,37 +272,84 @@ def variants(counts: np.ndarray, clips: np.ndarray, pseudo_rows: float = 1.0) ->
     """
     total = counts.sum(axis=0)
     support = total.sum(axis=1, keepdims=True)
-    rest = total - counts
-    rest = np.where(rest.sum(axis=2, keepdims=True) == 0, total, rest)
+    rest = _left_out(counts)
     seen = total / np.maximum(support, 1) * clips[:, None] + pseudo_rows * _one_right_one_wrong(*total.shape)
     drawn = np.random.default_rng(SEED).standard_gamma(seen, size=(DRAWS, *total.shape))
     mass = drawn.sum(axis=2, keepdims=True)
     return np.concatenate([total[None], rest, drawn / np.where(mass == 0, 1, mass) * support])
 
 
-def interval_of(values: np.ndarray, clusters: Clusters, lowest: float = 0.0) -> Interval:
+def _left_out(counts: np.ndarray) -> np.ndarray:
+    """The sums without each cluster, of the shape of the counts (n_clusters, n_classes, n_outcomes)."""
+    total = counts.sum(axis=0)
+    rest = total - counts
+    return np.asarray(np.where(rest.sum(axis=2, keepdims=True) == 0, total, rest))
+
+
+def _left_out_each(counts: np.ndarray) -> np.ndarray:
+    """Of several models, the sum over all clusters, then those without each, one row a model."""
+    return np.stack([np.concatenate([each.sum(axis=0)[None], _left_out(each)]) for each in counts])
+
+
+def interval_of(
+    values: np.ndarray, clusters: Clusters, repeats: np.ndarray | None = None, *, lowest: float = 0.0
+) -> Interval:
     """Interval of a score, from its values on `variants`.
+
+    Where the score is a mean over models, such as of draws of labels, the variance of that mean over models
+    is added. The differences between models on these rows are in part chance of the rows, which the jackknife
+    over clusters has counted already: that part, the interaction of models and clusters, is taken off, as in
+    an analysis of variance with two crossed factors [1]_. The degrees of freedom are Satterthwaite's [2]_.
 
     Parameters
     ----------
     values : shape (1 + n_clusters + `DRAWS`,).
     clusters : clusters of the rows.
+    repeats : the score of each model, and its scores without each cluster, shape (n_models, 1 + n_clusters);
+        None for one model.
     lowest : smallest possible value of the score; the largest is 1.
+
+    References
+    ----------
+    .. [1] Searle, Casella, McCulloch: Variance components, 1992, chapter 4.
+    .. [2] Satterthwaite: An approximate distribution of estimates of variance components, Biometrics Bulletin
+       2(6), 1946.
     """
     value = float(values[0])
     if clusters.n < FEWEST:
         return Interval(value, None, None)
     from scipy.special import stdtrit
 
-    angles = np.arcsin(np.sqrt(np.clip((values - lowest) / (1 - lowest), 0, 1)))
+    def angles_of(scores: np.ndarray) -> np.ndarray:
+        return np.arcsin(np.sqrt(np.clip((scores - lowest) / (1 - lowest), 0, 1)))
+
+    angles = angles_of(values)
     left_out, drawn = np.split((angles[1:] - angles[0]) ** 2, [clusters.n])
-    error = float(np.sqrt(max(left_out.sum(), drawn.mean())))
+    variance, freedom = float(max(left_out.sum(), drawn.mean())), float(clusters.n - 1)
+    if repeats is not None and (added := _variance_of_mean(angles_of(repeats))):
+        freedom = (variance + added) ** 2 / (variance**2 / freedom + added**2 / (len(repeats) - 1))
+        variance += added
+    error = float(np.sqrt(variance))
     if error < ROUNDING:  # two models that never differ
         return Interval(value, value, value)
-    reach = float(stdtrit(clusters.n - 1, (1 + LEVEL) / 2)) * error
+    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
     ends = np.sin(np.clip([angles[0] - reach, angles[0] + reach], 0, np.pi / 2)) ** 2
     low, high = (float(end) for end in lowest + (1 - lowest) * ends)
     return Interval(value, low, high)
+
+
+def _variance_of_mean(scores: np.ndarray) -> float:
+    """Variance of the mean over models that is not due to the clusters; 0 where these explain all of it.
+
+    Parameters
+    ----------
+    scores : of each model, of all clusters and without each, shape (n_models, 1 + n_clusters).
+    """
+    n_models = len(scores)
+    between = float(scores[:, 0].var(ddof=1))
+    influence = scores[:, 1:] - scores[:, :1]
+    interaction = float(influence.var(axis=0, ddof=1).sum())
+    return max(between - interaction, 0.0) / n_models
 
 
 def exchange_p(gains: np.ndarray) -> float:

@@ -60,6 +60,12 @@ class TrainedOn:
             "recordings": sorted(self.recordings),
         }
 
+    def __or__(self, other: TrainedOn) -> TrainedOn:
+        """All that is in either."""
+        return TrainedOn(
+            self.subjects | other.subjects, self.clips | other.clips, self.recordings | other.recordings
+        )
+
     def shared_subjects(self, other: TrainedOn) -> list[str]:
         """Sorted names of the subjects of ``other`` that are also in this one."""
         return _common(other.subjects, self.subjects)

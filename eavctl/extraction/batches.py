@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -17,9 +18,10 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.extraction.executors import map_in_order
-from eavctl.extraction.fingerprint import fingerprint, of_trial
+from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
+from eavctl.signals.endings import is_idx
 from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
 BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
+PICTURES_BATCH = 512  # pictures of an idx file, each of which takes tens of microseconds
 CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 Record = dict[str, Any]
@@ -103,13 +106,19 @@ def batches(
     augmentation : the altered copies to make of each recording, whose rows follow the recording's own.
     """
     root = root.absolute()  # a worker process may have another working folder
-    stream = iter(records)
-    chunks = iter(lambda: list(itertools.islice(stream, BATCH)), [])
-    arguments = ((recipe, root, chunk, parts, augmentation) for chunk in chunks)
+    arguments = ((recipe, root, chunk, parts, augmentation) for chunk in _chunks(records))
     try:
         yield from map_in_order(_describe_batch, arguments, jobs, executor)
     finally:
         _last.close()
+
+
+def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
+    stream = iter(records)
+    while chunk := list(itertools.islice(stream, BATCH)):
+        if is_idx(chunk[-1]["path"]):
+            chunk += itertools.islice(stream, PICTURES_BATCH - BATCH)
+        yield chunk
 
 
 def _describe_batch(
@@ -179,15 +188,16 @@ def _describe_file(
     with noting() as notes:
         try:
             stretch_of = _last.open(recipe, root / path, records[0]["stamp"])
-            content = fingerprint(root / path)
+            content = functools.cache(lambda: fingerprint(root / path))
             for record in records:
-                named = record | {"recording": of_trial(content, record["trial_index"])}
-                own = _describe_one(recipe, root, named, stretch_of, batch)
+                own = _describe_one(recipe, root, record, stretch_of, content, batch)
                 found += own
                 if own and augmentation:
                     stretch = stretch_of(record["trial_index"])
                     rows = batch.rows[-len(own) :]
-                    found += _describe_copies(recipe, named, stretch, rows, own[0].shape, batch, augmentation)
+                    found += _describe_copies(
+                        recipe, record, stretch, rows, own[0].shape, batch, augmentation
+                    )
         except SignalError as error:
             reason = _without(root / path, error)
             more = f" (and so are {len(records) - 1} more trials of it)" if len(records) > 1 else ""
@@ -200,9 +210,17 @@ def _describe_file(
 
 
 def _describe_one(
-    recipe: Recipe, root: Path, record: Record, stretch_of: StretchOf, batch: Batch
+    recipe: Recipe,
+    root: Path,
+    record: Record,
+    stretch_of: StretchOf,
+    content: Callable[[], str | None],
+    batch: Batch,
 ) -> list[np.ndarray]:
-    """Add one recording's rows, or the reason why it has none, to the batch; return the features."""
+    """Add one recording's rows, or the reason why it has none, to the batch; return the features.
+
+    ``content`` identifies the file.
+    """
     bad = {"clip_id": record["clip_id"], "path": record["path"], "start": None}
     try:
         stretch = stretch_of(record["trial_index"])
@@ -213,6 +231,7 @@ def _describe_one(
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
     keys = {key: value for key, value in record.items() if key in KEYS}
+    keys["recording"] = identity_of(stretch, content, record["trial_index"])
     found = []
     for sample in samples:
         if sample.x is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +14,7 @@ try:
 except ImportError:
     from hashlib import blake2b
 
+from eavctl.extraction.open_recording import Stretch
 from eavctl.signals.endings import BRAINVISION_ENDING, EEGLAB_ENDING
 
 DIGEST_BYTES = 8  # enough to tell recordings apart; no protection against forgery
@@ -54,6 +55,17 @@ def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
 def of_trial(content: str | None, trial: int | None) -> str | None:
     """Name a trial of a file by its index from 0; the file itself where it has no trials."""
     return content if content is None or trial is None else f"{content}#{trial + 1}"
+
+
+def identity_of(stretch: Stretch, content: Callable[[], str | None], trial: int | None) -> str | None:
+    """Name a recording by its own content, or by that of its file and its index there.
+
+    Parameters
+    ----------
+    content : gives the `fingerprint` of the file; called only where it is needed.
+    trial : index from 0, of one of several recordings in a file.
+    """
+    return stretch.content or of_trial(content(), trial)
 
 
 def _add(digest: blake2b, file: BinaryIO) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
+from eavctl.signals.idx import index_of
 from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_file
 
 FILES_REMEMBERED = 64  # the trials of one file need not follow each other
@@ -41,7 +42,7 @@ class InputHash:
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
         for row in self._manifest.records():
             path = row[f"{self._modality}_path"]
-            trial = row.get("eeg_index") if self._modality == "eeg" else None
+            trial = row.get("eeg_index") if self._modality == "eeg" else index_of(path, row.get("trial"))
             stamp = stamp_of(self._manifest.root / path)
             self._read.update(canonical_json(stamp).encode())
             yield {**row, "path": path, "trial_index": trial, "stamp": stamp}

@@ -14,12 +14,16 @@ import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.registry import Entry
+from eavctl.signals.endings import is_idx, is_picture
 from eavctl.signals.segments import first_of
 
 if TYPE_CHECKING:
     from eavctl.signals.arrays import FrameArray, TimedFrames
     from eavctl.signals.eeg_file import EegFile
+    from eavctl.signals.still import Still
     from eavctl.signals.video import VideoFile
+
+    Film = VideoFile | FrameArray | TimedFrames | Still
 
 
 class Signal(NamedTuple):
@@ -59,12 +63,15 @@ class Stretch(NamedTuple):
     cut : what a feature set gets of a start and an end, in seconds. Either may lie `FRAME_S` outside of the
         recording: the data are then those of the nearest stretch of that length within it, completed by the
         last sample or frame where the recording itself is shorter.
+    content : identifies the recording by its content, where it is one of many in a file that stand for
+        themselves, as pictures do; None where the file's content does.
     """
 
     name: str
     duration: float
     rate: float
     cut: Callable[[float, float], Any]
+    content: str | None = None
 
 
 class StretchOf(Protocol):
@@ -190,28 +197,57 @@ def _eeg_file(source: Source) -> EegFile:
 
 @contextlib.contextmanager
 def _video(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
-    from eavctl.signals.video import VideoSpan
-
+    if not isinstance(source, Signal) and is_idx(os.fspath(_path(source, "video"))):
+        with _pictures_of(os.fspath(_path(source, "video"))) as picture_of:
+            yield picture_of
+        return
     with _film(source) as film:
-
-        def cut(start: float, end: float) -> VideoSpan:
-            first = first_of(start, end - start, film.duration)
-            return VideoSpan(film, first, first + (end - start))
-
-        whole = Stretch(name_of(source), film.duration, film.fps, cut)
+        whole = _filmed(name_of(source), film)
         yield lambda trial=None: whole
 
 
-def _film(source: Source) -> AbstractContextManager[VideoFile | FrameArray | TimedFrames]:
+def _filmed(name: str, film: Film, content: str | None = None) -> Stretch:
+    from eavctl.signals.video import VideoSpan
+
+    def cut(start: float, end: float) -> VideoSpan:
+        first = first_of(start, end - start, film.duration)
+        return VideoSpan(film, first, first + (end - start))
+
+    return Stretch(name, film.duration, film.fps, cut, content)
+
+
+@contextlib.contextmanager
+def _pictures_of(path: str) -> Iterator[StretchOf]:
+    """The pictures of an idx file, each a video of one frame."""
+    from eavctl.signals.idx import IdxFile, digest_of
+    from eavctl.signals.still import Still, as_rgb
+
+    with IdxFile(path) as file:
+
+        def picture_of(trial: int | None = None) -> Stretch:
+            if trial is None:
+                raise SignalError(f"{path}: holds {file.n_pictures} pictures; a trial from 1 on names one")
+            grey = file.picture(trial)
+            return _filmed(path, Still(as_rgb(grey)), digest_of(grey))
+
+        yield picture_of
+
+
+def _film(source: Source) -> AbstractContextManager[Film]:
     if isinstance(source, Signal):
         from eavctl.signals.arrays import FrameArray, TimedFrames
 
         if isinstance(source.data, TimedFrames):
             return contextlib.nullcontext(source.data)
         return contextlib.nullcontext(FrameArray(source.name, source.data, source.rate))
+    path = os.fspath(_path(source, "video"))
+    if is_picture(path):
+        from eavctl.signals.still import Still, read_picture
+
+        return contextlib.nullcontext(Still(read_picture(path)))
     from eavctl.signals.video import open_video
 
-    return open_video(_path(source, "video"))
+    return open_video(path)
 
 
 _OPENERS: dict[str, Callable[[Source, Entry, Mapping[str, Any]], AbstractContextManager[StretchOf]]] = {

@@ -10,7 +10,9 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -24,7 +26,28 @@ from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
-    from eavctl.features.speech_encoders.weights import Weights
+
+
+class Weights(Protocol):
+    """A pretrained encoder that a feature set computes by, wherever its files are; it can be pickled.
+
+    `eavctl.features.speech_encoders.weights.Weights` and `eavctl.features.embedding.EncoderFile` are some.
+    Their ``segment`` and ``trained_on`` are optional.
+    """
+
+    @property
+    def path(self) -> Path:
+        """Where it was found."""
+        ...
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of the feature set that it determines, its identity among them."""
+        ...
+
+    def load(self) -> Any:
+        """The encoder, as the feature set takes it."""
+        ...
 
 
 class Sample(NamedTuple):
@@ -88,10 +111,42 @@ class Recipe:
         """The registered feature set."""
         return registry.get("features", self.features)
 
+    @cached_property
+    def base(self) -> Recipe:
+        """The recipe of the features that are computed from the signal itself.
+
+        That of the features which a pretrained encoder embeds, for a feature set of embeddings, and else this
+        one.
+
+        Raises
+        ------
+        UsageError : an encoder is needed, and `with_weights` has found none yet; or it takes features that
+            need another.
+        DataError, SettingsError : as `from_meta`, of the features that the encoder takes.
+        """
+        name = self.entry.facts.get("base")
+        if name is None:
+            return self
+        if not (of := self.settings[name]):
+            raise UsageError(f"features {self.features!r} need an encoder: name its file with --weights")
+        meta = FeatureMeta.from_json({**of, "features_hash": hash_json(of)}, f"features {self.features!r}")
+        if "weights" in registry.get("features", meta.features).facts:
+            raise UsageError(
+                f"features {self.features!r} of {meta.features!r} would need two encoders; pretrain on "
+                "features that need none"
+            )
+        return Recipe.from_meta(meta)
+
     @property
     def modality(self) -> str:
         """What recordings the features are of: ``eeg``, ``audio`` or ``video``."""
-        return str(self.entry.facts["modality"])
+        return str(self.base.entry.facts["modality"])
+
+    @property
+    def rate(self) -> float | None:
+        """Samples a second of audio that the features take; None for any, and of other modalities."""
+        found: float | None = self.base.entry.facts["rate"]
+        return found
 
     @property
     def columns(self) -> tuple[str, ...] | None:
@@ -106,8 +161,8 @@ class Recipe:
         With them, the filter of EEG has settled to a millionth when the window begins. They are whole
         seconds, so that resampled values lie at the same times with and without them; 0 of other modalities.
         """
-        margin = self.entry.facts.get("margin")
-        return float(math.ceil(margin(**self.settings))) if margin else 0.0
+        margin = self.base.entry.facts.get("margin")
+        return float(math.ceil(margin(**self.base.settings))) if margin else 0.0
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a model to take the features."""
@@ -116,11 +171,11 @@ class Recipe:
         added = facts.get("added", {})
         settings = {k: v for k, v in self.settings.items() if k not in added or v != added[k]}
         return {
-            "modality": facts["modality"],
+            "modality": self.modality,
             "features": self.features,
             "features_version": facts["version"],
             "settings": settings,
-            "rate": facts["rate"],
+            "rate": self.rate,
             "units": facts["units"],
         }
 
@@ -143,9 +198,9 @@ class Recipe:
         only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
             recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech=only_speech)
+            identity = recipe.identity()
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
-        identity = recipe.identity()
         if _plain(identity) != _plain({name: getattr(meta, name) for name in identity}):
             raise SettingsError(
                 f"features {meta.features!r} were made by version {meta.features_version} of the set, "
@@ -154,10 +209,16 @@ class Recipe:
         return recipe
 
     def for_data(self, manifest: Manifest) -> Recipe:
-        """The recipe with the EEG channels and their order set, unless the settings name them.
+        """The recipe with the settings filled in that depend on the recordings, unless they are given.
 
-        They are those of the first recording that can be read.
+        The EEG channels and their order are those of the first recording that can be read; size and colour of
+        pictures are those of the data set.
         """
+        if settings_for := self.entry.facts.get("settings_for"):
+            paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
+            return replace(
+                self, settings=settings_for([manifest.root / path for path in paths], self.settings)
+            )
         if "channels" not in self.settings or self.settings["channels"]:
             return self
         for path in dict.fromkeys(record["eeg_path"] for record in manifest.records()):
@@ -171,33 +232,53 @@ class Recipe:
         """Whether the feature set computes by the weights of a pretrained encoder."""
         return "weights" in self.entry.facts
 
-    def with_weights(self, *folders: str | os.PathLike[str]) -> Recipe:
+    def with_weights(self, *paths: str | os.PathLike[str]) -> Recipe:
         """The recipe with the weights found that its feature set needs, if it needs some.
+
+        Where the weights are chosen by this, recordings are cut as those of the encoder's pretraining.
 
         Parameters
         ----------
-        folders : of checkpoints, as transformers writes them; without them, the weights of an installed
-            package are taken.
+        paths : folders of checkpoints, as transformers writes them, or files of ``eavctl pretrain``; without
+            them, the weights of an installed package are taken.
 
         Raises
         ------
-        DataError : the weights are nowhere, or a folder is no checkpoint.
-        UsageError : folders for a feature set that takes no weights; or a setting does not fit the weights.
+        DataError : the weights are nowhere, or a path is no checkpoint and no encoder.
+        UsageError : paths for a feature set that takes no weights; a setting that does not fit the weights;
+            or segments of another length than those of the pretraining.
         """
         if not self.needs_weights:
-            if folders:
-                raise UsageError(f"features {self.features!r} take no --weights, which name {folders[0]}")
+            if paths:
+                raise UsageError(f"features {self.features!r} take no --weights, which name {paths[0]}")
             return self
-        if self.weights and not folders:
+        if self.weights and not paths:
             return self
-        found = self.entry.facts["weights"](folders, self.settings["weights"])
-        return replace(self, settings={**self.settings, "weights": found.identity}, weights=found)
+        found: Weights = self.entry.facts["weights"](paths, self.settings)
+        chosen = replace(self, settings={**self.settings, **found.settings}, weights=found)
+        pretrained = getattr(found, "segment", None)
+        return chosen if self.settings["weights"] or not pretrained else chosen._cut_as(pretrained)
+
+    def _cut_as(self, pretrained: Mapping[str, float]) -> Recipe:
+        """The recipe with the segments of a pretraining, unless it has equally long ones of its own."""
+        if self.segment is None:
+            return replace(self, segment=pretrained["seconds"], hop=pretrained["hop"])
+        if self.segment != pretrained["seconds"]:
+            raise UsageError(
+                f"--segment {self.segment:g}: the encoder was pretrained on segments of "
+                f"{pretrained['seconds']:g} s; omit --segment, or give the same"
+            )
+        return self
 
     def compute(self, signal: Any, rate: float) -> Any:
         """The features of a whole signal: an array, or an array with an account."""
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
-        return self.entry.thing(signal, rate, *encoder, **self.settings)
+        if self.base is self:
+            return self.entry.thing(signal, rate, *encoder, **self.settings)
+        x, account = _parts(self.base.compute(signal, rate))
+        embedded = self.entry.thing(x, rate, *encoder, **self.settings)
+        return embedded if account is None else (embedded, account)
 
     def open(self, source: Source) -> AbstractContextManager[StretchOf]:
         """Open a recording: ``with recipe.open(path) as stretch_of: recipe.describe(stretch_of())``.
@@ -213,7 +294,7 @@ class Recipe:
         ------
         SignalError : the recording cannot be used.
         """
-        return open_recording(source, self.entry, self.settings)
+        return open_recording(source, self.base.entry, self.base.settings)
 
     def describe(
         self, stretch: Stretch, start: float | None = None, end: float | None = None
@@ -277,10 +358,15 @@ class Recipe:
             found = self.compute(part, stretch.rate)
         except SignalError as error:
             return Sample(start, end, None, str(error))
-        x, account = found if isinstance(found, tuple) else (found, None)
+        x, account = _parts(found)
         if not np.isfinite(x).all():
             return Sample(start, end, None, "its features are not finite numbers")
         return Sample(start, end, x, account=account)
+
+
+def _parts(found: Any) -> tuple[np.ndarray, Mapping[str, float] | None]:
+    """What a feature set returned, as features and account."""
+    return found if isinstance(found, tuple) else (found, None)
 
 
 def _plain(identity: dict[str, Any]) -> Any:

@@ -206,6 +206,7 @@ def _energy(signal: np.ndarray) -> np.ndarray:
     units="dB below the clip's maximum",
     band_axis=0,
     padding=-DYNAMIC_RANGE_DB,
+    decibels=1.0,
 )
 def logmel(signal: np.ndarray, rate: int, *, n_mels: Bands = 64, n_frames: Frames = 300) -> np.ndarray:
     """Log-mel spectrogram of fixed size: windows of 25 ms, a hop of 10 ms, Slaney's mel bands up to 8 kHz.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cache
 
 import numpy as np
@@ -78,6 +79,7 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     units="log of energy",
     band_axis=1,
     padding=0.0,
+    decibels=10 / math.log(10),
 )
 def fbank(signal: np.ndarray, rate: int, *, n_mels: Bands = 128, n_frames: Frames = 1024) -> np.ndarray:
     """Kaldi's log mel filter bank [2]_, the input of the Audio Spectrogram Transformer [1]_, not normalised.

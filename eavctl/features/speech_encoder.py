@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.features.audio import check_signal
 from eavctl.features.speech_encoders.base import SpeechEncoder
-from eavctl.features.speech_encoders.weights import find, size_of
+from eavctl.features.speech_encoders.weights import Weights, find, size_of
 from eavctl.registry import register
 from eavctl.settings import Within
 
@@ -19,6 +21,7 @@ RATE = 16000
 BLOCKS: Sequence[int] = [1, 2, 3]  # of Whisper tiny; later blocks are nearer to words
 SPEECH_RANGE_DB, LOUD_SHARE = 25.0, 0.95
 SILENCE = 1e-12
+ENCODER_ENDING = ".pt"  # of files, not folders
 
 Layers = Sequence[Annotated[int, Within(1, 1000)]]
 Statistic = Literal["mean", "std"]
@@ -64,6 +67,12 @@ def check(layers: Sequence[int], statistics: Sequence[Statistic], weights: str |
         )
 
 
+def _find(given: Sequence[str | os.PathLike[str]], settings: Mapping[str, Any]) -> Weights:
+    """The checkpoint that the settings name; files of encoders, which are for other streams, are ignored."""
+    folders = [path for path in given if Path(path).suffix != ENCODER_ENDING]
+    return find(folders or given, settings["weights"])
+
+
 @register(
     "features",
     "speech-encoder",
@@ -73,7 +82,7 @@ def check(layers: Sequence[int], statistics: Sequence[Statistic], weights: str |
     columns=names,
     units="states of the encoder",
     check=check,
-    weights=find,
+    weights=_find,
 )
 def speech_encoder(
     signal: np.ndarray,

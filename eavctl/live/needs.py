@@ -59,7 +59,7 @@ class Needs(NamedTuple):
     def of(cls, predictor: Predictor) -> Needs:
         """What a model takes; of several streams of one modality, the most."""
         recipes = [stream.recipe for stream in predictor.streams]
-        frames = (each.settings["n_frames"] for each in recipes if each.modality == "video")
+        frames = (each.base.settings.get("n_frames", 1) for each in recipes if each.modality == "video")
         return cls(predictor.window_s, max(frames, default=0), max(each.margin_s for each in recipes))
 
     @property

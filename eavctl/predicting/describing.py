@@ -12,7 +12,7 @@ from typing import NamedTuple
 from eavctl.errors import AbsentError, SignalError
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.extraction.executors import map_in_order
-from eavctl.extraction.fingerprint import fingerprint, of_trial
+from eavctl.extraction.fingerprint import fingerprint, identity_of, of_trial
 from eavctl.extraction.open_recording import Signal, Source, StretchOf, name_of
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.jobs import one_thread
@@ -37,11 +37,11 @@ class _Task(NamedTuple):
 
 
 class _DescribedFile(NamedTuple):
-    """What a recipe gives for the recordings in one file; ``content`` identifies the file."""
+    """What a recipe gives for the recordings in one file; ``contents`` identify them."""
 
     samples: list[Samples]
     notes: list[str]
-    content: str | None
+    contents: list[str | None]
 
 
 def describe_recordings(
@@ -66,9 +66,8 @@ def describe_recordings(
         while tasks and tasks[0].recordings[0] == i:
             task, file = tasks.popleft(), next(files)
             notes += file.notes
-            for place, samples in zip(task.recordings, file.samples, strict=True):
-                trial = recordings[place].parts[recipes[task.recipe].modality].trial
-                done[place, task.recipe] = (samples, of_trial(file.content, trial))
+            for place, samples, content in zip(task.recordings, file.samples, file.contents, strict=True):
+                done[place, task.recipe] = (samples, content)
         if recording.fault:
             bad = Rejection.of(recording, recording.fault)
             yield DescribedRecording(recording.name, recording.keys, rejected=(bad,))
@@ -143,22 +142,25 @@ def _with_content(recording: Recording, contents: set[str]) -> Recording:
 def _describe_file(recipe: Recipe, recordings: list[Recording]) -> _DescribedFile:
     """Describe the recordings in one file; runs in a worker process, with one thread, as an extraction."""
     with one_thread(), noting() as notes:
-        samples, content = _read(recipe, recordings)
-    return _DescribedFile(samples, list(dict.fromkeys(notes)), content)
+        samples, contents = _read(recipe, recordings)
+    return _DescribedFile(samples, list(dict.fromkeys(notes)), contents)
 
 
-def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], str | None]:
-    """The samples of the recordings in one file, and what identifies its content."""
+def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], list[str | None]]:
+    """The samples of the recordings in one file, and what identifies each by its content."""
     file = recordings[0].parts[recipe.modality].file
-    content, samples = _content(file), list[Samples]()
+    whole, samples, contents = _content(file), list[Samples](), list[str | None]()
     try:
         with recipe.open(file) as stretch_of:
             for recording in recordings:
-                samples.append(_samples(recording, recipe, stretch_of))
+                found, content = _samples(recording, recipe, stretch_of, whole)
+                samples.append(found)
+                contents.append(content)
     except SignalError as error:
-        absence = _absence(file, error)
-        samples += [absence] * (len(recordings) - len(samples))
-    return samples, content
+        left = recordings[len(samples) :]
+        samples += [_absence(file, error)] * len(left)
+        contents += [of_trial(whole, each.parts[recipe.modality].trial) for each in left]
+    return samples, contents
 
 
 def _content(file: Source) -> str | None:
@@ -169,13 +171,17 @@ def _content(file: Source) -> str | None:
     return fingerprint(file)
 
 
-def _samples(recording: Recording, recipe: Recipe, stretch_of: StretchOf) -> Samples:
+def _samples(
+    recording: Recording, recipe: Recipe, stretch_of: StretchOf, whole: str | None
+) -> tuple[Samples, str | None]:
+    """The samples of a recording, and what identifies it; ``whole`` identifies its file."""
     part = recording.parts[recipe.modality]
     try:
         stretch = stretch_of(part.trial)
-        return recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))
+        samples = recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))
+        return samples, identity_of(stretch, lambda: whole, part.trial)
     except SignalError as error:
-        return _absence(part.file, error)
+        return _absence(part.file, error), of_trial(whole, part.trial)
 
 
 def _absence(file: Source, error: SignalError) -> Absence:

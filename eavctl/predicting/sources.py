@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
-from eavctl.signals.endings import modalities_of, split_ending
+from eavctl.signals.endings import is_idx, modalities_of, split_ending
 from eavctl.storage import files
 from eavctl.storage.paths import named
 
@@ -112,9 +112,8 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
         or a selection from a single recording.
     """
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
-    if not is_stdin and (
-        selected.cuts_epochs or path.is_dir() or path.suffix.lower() in (".csv", ".tsv", ".parquet")
-    ):
+    is_table = path.suffix.lower() in (".csv", ".tsv", ".parquet")
+    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table or is_idx(path.name)):
         return _of_data_set(path, selected)
     if selected.choice and (selected.choice.where or selected.choice.epochs):
         raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
@@ -264,17 +263,28 @@ def _faulty(manifest: Manifest, recordings: Sequence[Recording]) -> Iterator[Rec
 
 
 def _of_row(root: Path, keys: dict[str, Any], selected: Selection) -> Recording:
-    index = keys.get("eeg_index")
     parts = {
-        modality: Part(root / keys[f"{modality}_path"], index if modality == "eeg" else None)
+        modality: Part(root / keys[f"{modality}_path"], _index_in_file(keys, modality))
         for modality in selected.modalities
         if f"{modality}_path" in keys
     }
     paths = {str(part.file) for part in parts.values()}
     name = paths.pop() if len(paths) == 1 else f"{root} ({keys['clip_id']})"
-    if len(parts) == 1 and "eeg" in parts and index is not None:
-        name += f" (trial {keys.get('trial', index + 1)})"
+    indices = [part.trial for part in parts.values()]
+    if len(indices) == 1 and indices[0] is not None:
+        name += f" (trial {keys.get('trial', indices[0] + 1)})"
     return Recording(name, keys, parts)
+
+
+def _index_in_file(keys: Mapping[str, Any], modality: str) -> int | None:
+    """The index, from 0, of a recording in a file of many; None where the file holds one."""
+    if modality == "eeg":
+        return keys.get("eeg_index")
+    if is_idx(keys[f"{modality}_path"]):
+        from eavctl.signals.idx import index_of
+
+        return index_of(keys[f"{modality}_path"], keys.get("trial"))
+    return None
 
 
 def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:

@@ -73,10 +73,11 @@ def noise_for(recipe: Recipe, seconds: float) -> Signal:
     if recipe.modality == "video":
         return Signal(rng.integers(0, 256, (2, NOISE_SIDE, NOISE_SIDE, 3), np.uint8), 2 / seconds)
     if recipe.modality == "audio":
-        rate = recipe.entry.facts["rate"] or NOISE_RATE
+        rate = recipe.rate or NOISE_RATE
         return Signal(rng.normal(scale=0.1, size=round(seconds * rate)).astype(np.float32), rate)
-    channels = recipe.settings["channels"] or NOISE_CHANNELS
-    rate = 2.5 * recipe.settings["high"]
+    settings = recipe.base.settings
+    channels = settings["channels"] or NOISE_CHANNELS
+    rate = 2.5 * settings["high"]
     return Signal(rng.normal(scale=20.0, size=(len(channels), round(seconds * rate))), rate, channels)
 
 

@@ -15,8 +15,8 @@ from eavctl.fusion.joining import table_names
 from eavctl.report.coverage import coverage_part
 from eavctl.report.datasets import dataset_table
 from eavctl.report.markup import Markup, el
+from eavctl.report.page import page as page_around
 from eavctl.report.pictures import confusion_table, score_cell, subject_strip
-from eavctl.report.style import STYLE
 from eavctl.report.subsets import subset_table
 from eavctl.storage.tables import PredictionTable
 
@@ -26,7 +26,6 @@ NOT_OUT_OF_FOLD = (
 )
 NOTHING = "\u2013"
 _TITLES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
 
 def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> dict[str, Any]:
@@ -70,24 +69,14 @@ def page_of(found: dict[str, Any]) -> str:
     """The HTML page for the result of `summary`."""
     models = found["models"]
     title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
-    head = el(
-        "head",
-        el("meta", name="generator", content="eavctl"),  # first: `ownership` recognises reports by it
-        el("meta", charset="utf-8"),
-        el("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-        el("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        el("title", title),
-        el("style", Markup(STYLE)),
-    )
-    body = el(
-        "body",
+    return page_around(
+        title,
         el("header", el("h1", title), el("p", _extent(models), class_="soft")),
         _overview(models),
         _comparisons(found["comparisons"]) if found["comparisons"] else None,
         [_details(model) for model in models],
         el("footer", _explained(models)),
     )
-    return "<!doctype html>\n" + el("html", head, body, lang="en") + "\n"
 
 
 # --- the content ------------------------------------------------------------------------------------------

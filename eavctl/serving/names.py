@@ -6,12 +6,18 @@ import re
 from collections.abc import Sequence
 
 from eavctl.errors import UsageError
-from eavctl.signals.endings import BRAINVISION_ENDING, FIF_ENDINGS, MEDIA_ENDINGS, split_ending
+from eavctl.signals.endings import (
+    BRAINVISION_ENDING,
+    FIF_ENDINGS,
+    MEDIA_ENDINGS,
+    PICTURE_ENDINGS,
+    split_ending,
+)
 
 ANY = "file"  # field of a recording whose modalities are in one file
 FIELDS = ("eeg", "audio", "video", ANY)
 # A BrainVision header names the file of its samples, and a FIF file the one that continues it: any file.
-ENDINGS = MEDIA_ENDINGS - {BRAINVISION_ENDING, *FIF_ENDINGS}
+ENDINGS = (MEDIA_ENDINGS | PICTURE_ENDINGS) - {BRAINVISION_ENDING, *FIF_ENDINGS}
 UNNAMED, LONGEST_BYTES = "recording", 200  # a file system takes 255, with the ending and the field
 REPLACED = re.compile(r"[^\w .()+@=,'-]")
 

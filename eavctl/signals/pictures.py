@@ -57,6 +57,8 @@ def centre_square(picture: np.ndarray) -> tuple[float, float, float, float]:
 
 def grey(picture: np.ndarray) -> np.ndarray:
     """Luma (ITU-R BT.601) of an RGB picture (height, width, 3), uint8 (height, width)."""
+    if picture.strides[2] == 0:  # a grey level, repeated
+        return picture[:, :, 0]
     from PIL import Image
 
     return np.asarray(Image.fromarray(picture).convert("L"))

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eavctl.datasets.choice import Choice
-from eavctl.datasets.manifest import Manifest
+from eavctl.datasets.manifest import Manifest, layout_of
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
@@ -27,6 +27,7 @@ from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.keys import AUGMENT
+from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
 
@@ -36,13 +37,15 @@ if TYPE_CHECKING:
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
     "eeg": ("numpy", "scipy", "mne"),
-    "video": ("numpy", "av"),
+    "video": ("numpy", "av", "pillow"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
+EMBEDDING = ("torch",)
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
+USUAL_FEATURES = "functionals"
 
-__all__ = ["Choice", "Extracted", "Planned", "extract", "plan"]
+__all__ = ["Choice", "Extracted", "Planned", "default_features", "extract", "plan"]
 
 
 @dataclass(frozen=True)
@@ -147,6 +150,15 @@ class _Work:
         return InputHash(self.manifest, self.recipe.modality)
 
 
+def default_features(source: str | os.PathLike[str], layout: str | None = None) -> str:
+    """The feature set of a data set: that of its layout, such as ``images`` of pictures, else functionals."""
+    try:
+        entry = layout_of(Path(source), layout)
+    except DataError:  # extracting will fail in the same way
+        return USUAL_FEATURES
+    return str(entry.facts.get("features", USUAL_FEATURES))
+
+
 def extract(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
@@ -245,7 +257,7 @@ def _prepare(
         raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
-    read = [recipe.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
@@ -339,9 +351,16 @@ def _compute(
             "class_counts": counts_of(people),
             "notes": findings,
             **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
+            **_pretrained(work.recipe),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _pretrained(recipe: Recipe) -> Record:
+    """Whom the encoder of the features was pretrained on, if that is known."""
+    met = getattr(recipe.weights, "trained_on", None)
+    return {} if met is None else {ENCODER_TRAINED_ON: dict(met)}
 
 
 def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
@@ -349,7 +368,9 @@ def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
 
     Looking them up takes longer than starting the workers.
     """
-    ours = versions(*PACKAGES[work.recipe.modality], *(ALTERING if work.augmentation else ()))
+    embeds = work.recipe.base is not work.recipe
+    more = (*(ALTERING if work.augmentation else ()), *(EMBEDDING if embeds else ()))
+    ours = versions(*PACKAGES[work.recipe.modality], *more)
     if not parts:
         return ours
     file = parts / "versions.json"

@@ -156,11 +156,7 @@ def open_live(
 
 def _opened(predictor: Predictor, modality: str, uri: str) -> Source:
     """A source at the rate that the model's features take, if it can give it."""
-    rates = {
-        stream.recipe.entry.facts["rate"]
-        for stream in predictor.streams
-        if stream.recipe.modality == modality
-    }
+    rates = {stream.recipe.rate for stream in predictor.streams if stream.recipe.modality == modality}
     return open_source(uri, modality, rate=rates.pop() if len(rates) == 1 else None)
 
 
@@ -203,7 +199,7 @@ def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
     if settings.smooth:
         notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
     for stream in predictor.streams:
-        if stream.recipe.settings.get("phase") == "zero":
+        if stream.recipe.base.settings.get("phase") == "zero":
             notes.append(
                 f"{predictor.path} was trained on EEG filtered forward and backward, which live EEG cannot "
                 "be: near a window's end its features differ; train on features of --set phase=causal"

@@ -26,13 +26,13 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
     kind = kind_of(path)
     if kind == "model":
         return _model(path)
-    if kind in (None, "report", "picture", "weights"):
+    if kind in (None, "report", "probe", "picture", "weights"):
         raise DataError(f"{path}: this is {describe(path)}; a table or a model is wanted here")
     return _table(path)
 
 
 def card(path: str | os.PathLike[str]) -> str:
-    """The card of a model, as markdown (see `eavctl.report.model_card`).
+    """The card of a model or encoder, as markdown (see `eavctl.report.model_card`).
 
     Parameters
     ----------
@@ -43,12 +43,16 @@ def card(path: str | os.PathLike[str]) -> str:
     UsageError : a file that is no model of eavctl.
     DataError : no such file, or a damaged one.
     """
+    from eavctl.report.encoder_card import encoder_card
     from eavctl.report.model_card import model_card
 
     path = find(path)
     if kind_of(path) != "model":
         raise UsageError(f"{path}: this is {describe(path)}, and --markdown is for models")
-    return model_card(artifacts.read_meta(path), path, path.card if isinstance(path, PackagedModel) else {})
+    meta = artifacts.read_meta(path)
+    if meta.kind == artifacts.ENCODER:
+        return encoder_card(meta, path)
+    return model_card(meta, path, path.card if isinstance(path, PackagedModel) else {})
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:

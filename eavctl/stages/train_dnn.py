@@ -4,24 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from eavctl.augmentations.kind import Kind
+from eavctl.augmentations.pipeline import pipeline
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
+from eavctl.errors import UsageError
 from eavctl.progress import Tick, silent
 from eavctl.storage.paths import Paths, listed
+from eavctl.storage.tables import read_feature_meta
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
-from eavctl.training.rows import EQUAL
+from eavctl.training.encoder_start import EncoderStart
+from eavctl.training.rows import EQUAL, TrainingSet
 from eavctl.training.train import Planned, Targets, Trained
 
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """Which encoder to train.
+    """Which encoder to train, and how its training batches are augmented.
 
     Parameters
     ----------
@@ -29,21 +34,66 @@ class EncoderChoice:
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
     settings : keywords of the encoder's class.
     weights : folder of a public checkpoint (config.json and weights) to start from.
+    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; none for the encoder's
+        own augmentation.
+    init : file of an encoder that `eavctl pretrain` wrote, to start from: it has a name and settings of its
+        own.
     """
 
     name: str | None = None
     size: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: str | os.PathLike[str] | None = None
+    augment: Sequence[str] = ()
+    init: str | os.PathLike[str] | None = None
 
     def fitter(
         self, table: str | os.PathLike[str], settings: TrainSettings, log_dir: str | os.PathLike[str] | None
     ) -> DnnFitter:
-        """The fitter that trains it on a table."""
+        """The fitter that trains it on a table.
+
+        Raises
+        ------
+        DataError, SettingsError, UsageError : no such encoder, or one that does not fit the table.
+        """
+        if self.init:
+            return self._started(self.init, table, settings, log_dir)
         name = self.name or encoder_for(table)
         sized = settings_of_size(name, self.size) if self.size else {}
         weights, logs = (Path(path) if path else None for path in (self.weights, log_dir))
-        return DnnFitter(name, {**sized, **self.settings}, settings, weights, logs)
+        return DnnFitter(name, {**sized, **self.settings}, settings, weights, log_dir=logs)
+
+    def augmenting(self, fitter: DnnFitter, data: TrainingSet) -> DnnFitter:
+        """The fitter with the augmentations for the rows of a table.
+
+        Raises
+        ------
+        UsageError : no such augmentation, or not for these rows.
+        """
+        if not self.augment:
+            return fitter
+        return replace(fitter, augment=pipeline(Kind.of(data.facts.features), self.augment))
+
+    def _started(
+        self,
+        init: str | os.PathLike[str],
+        table: str | os.PathLike[str],
+        settings: TrainSettings,
+        log_dir: str | os.PathLike[str] | None,
+    ) -> DnnFitter:
+        given = {
+            "--encoder": self.name,
+            "--size": self.size,
+            "--set": self.settings,
+            "--weights": self.weights,
+        }
+        if unwanted := [option for option, value in given.items() if value]:
+            raise UsageError(
+                f"--init {init} has an encoder with settings of its own: leave {unwanted[0]} out"
+            )
+        start = EncoderStart.read(init, read_feature_meta(table), table)
+        logs = Path(log_dir) if log_dir else None
+        return DnnFitter(start.encoder, start.encoder_settings, settings, log_dir=logs, init=start)
 
 
 def train_dnn(
@@ -84,14 +134,17 @@ def train_dnn(
     ------
     LeakError : a subject, clip or trial is on both sides of a split whose protocol does not allow it by name.
     DataError : a table that cannot be read, or does not fit the encoder or the protocol.
-    UsageError : no such encoder or setting, an output that must not be overwritten, or whose name does not
-        end in .pt.
+    UsageError : no such encoder, setting or augmentation, an output that must not be overwritten, or whose
+        name does not end in .pt.
     """
     paths = listed(tables)
-    targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, log_dir)
+    choice = _chosen(encoder)
+    fitter = choice.fitter(paths[0], settings or TrainSettings(), log_dir)
+    targets = Targets(out, predictions, keep_folds)
     data = training.guarded_rows(
         paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
+    fitter = choice.augmenting(fitter, data)
     return training.train(data, targets, fitter, evaluation or Evaluation(), force=force, on_fold=on_fold)
 
 
@@ -116,22 +169,15 @@ def plan(
     LeakError, DataError, UsageError : where `train_dnn` raises them before it fits.
     """
     paths = listed(tables)
-    targets, fitter = _choices(paths, out, predictions, encoder, settings, keep_folds, None)
+    choice = _chosen(encoder)
+    fitter = choice.fitter(paths[0], settings or TrainSettings(), None)
+    targets = Targets(out, predictions, keep_folds)
     data = training.guarded_rows(
         paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
+    fitter = choice.augmenting(fitter, data)
     return training.plan(data, targets, fitter, evaluation or Evaluation(), force=force)
 
 
-def _choices(
-    tables: Sequence[str | os.PathLike[str]],
-    out: str | os.PathLike[str] | None,
-    predictions: str | os.PathLike[str] | None,
-    encoder: EncoderChoice | str | None,
-    settings: TrainSettings | None,
-    keep_folds: bool,
-    log_dir: str | os.PathLike[str] | None,
-) -> tuple[Targets, DnnFitter]:
-    choice = encoder if isinstance(encoder, EncoderChoice) else EncoderChoice(encoder)
-    fitter = choice.fitter(tables[0], settings or TrainSettings(), log_dir)
-    return Targets(out, predictions, keep_folds), fitter
+def _chosen(encoder: EncoderChoice | str | None) -> EncoderChoice:
+    return encoder if isinstance(encoder, EncoderChoice) else EncoderChoice(encoder)

@@ -17,7 +17,7 @@ import numpy as np
 
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation import metrics
+from eavctl.evaluation import met, metrics
 from eavctl.evaluation.intervals import clusters_of
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.zero_shot import score
@@ -100,10 +100,10 @@ def zero_shot(
         os.utime(out)
         return done
     splits = _splits(run, evaluation)
-    collected = FitWarnings()
+    notes, collected = _notes(run, splits, evaluation), FitWarnings()
     tables_of = _predict(run, splits, classes, collected, on_fold)
     on_fold(len(classes) * len(splits.folds), len(classes) * len(splits.folds), "")
-    warnings = (*run.data.facts.notes, *splits.warnings, *_unknown(run.classes), *collected.sentences())
+    warnings = (*notes, *collected.sentences())
     scores = _scores(run, tables_of, held_out, splits.group)
     meta = {
         "name": _title(scores),
@@ -143,7 +143,7 @@ def plan(
     earlier = None if force else _up_to_date(out, _identity(run, held_out, evaluation))
     splits = _splits(run, evaluation)
     rows, facts = run.data.rows, run.data.facts
-    warnings = (*facts.notes, *splits.warnings, *_unknown(run.classes))
+    warnings = _notes(run, splits, evaluation)
     own = rows.inner.own
     counts = dict(sorted(Counter(rows.labels[own].tolist()).items()))
     return Planned(len(own), facts.streams, splits, warnings, counts, up_to_date=earlier is not None)
@@ -151,6 +151,18 @@ def plan(
 
 def _splits(run: _Run, evaluation: Evaluation) -> Plan:
     return plan_folds(run.data.rows, replace(evaluation, distinct_names=run.data.facts.distinct_names))
+
+
+def _notes(run: _Run, splits: Plan, evaluation: Evaluation) -> tuple[str, ...]:
+    """What restricts the scores.
+
+    Raises
+    ------
+    LeakError : test rows that an encoder of their embeddings has met.
+    """
+    facts = run.data.facts
+    met_tests = met.check(facts.encoders, run.data.rows.key_frame, splits, evaluation.shared)
+    return (*facts.notes, *splits.warnings, *met_tests, *_unknown(run.classes))
 
 
 @dataclass(frozen=True)

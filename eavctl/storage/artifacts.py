@@ -38,8 +38,10 @@ PREDICTORS = {
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
     "fusion": "eavctl.fusion.networks.model:FusionModel",
+    "encoder": "eavctl.pretraining.encoder_model:EncoderModel",
 }
-TORCH_KINDS = {"dnn", "fusion"}
+TORCH_KINDS = {"dnn", "fusion", "encoder"}
+ENCODER = "encoder"  # the kind that is no classifier: `load_encoder` reads it, and `load` refuses it
 EXPORTED = "eavctl.classifiers.onnx_model:OnnxModel"  # of an .onnx file, in place of any of them but "fuse"
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
@@ -182,14 +184,20 @@ def _plain(meta: Mapping[str, Any], predictor: Any) -> dict[str, Any]:
 
 
 def load(path: str | os.PathLike[str]) -> Model:
-    """Read a model file of any kind, safely.
+    """Read the file of a classifier of any kind, safely.
 
     Raises
     ------
-    DataError : no such file, not an eavctl model, damaged, with anything but data in it, or in need of torch
-        or onnxruntime, which is not installed.
+    DataError : no such file, not an eavctl model, a pretrained encoder, damaged, with anything but data in
+        it, or in need of torch or onnxruntime, which is not installed.
     """
     parts = _read(path)
+    if parts["meta"].get("kind") == ENCODER:
+        raise DataError(
+            f"{path}: a pretrained encoder, which names no classes.\n"
+            f"Train a classifier from it with 'eavctl train-dnn --init {path}', or score it with 'eavctl "
+            "probe'."
+        )
     if "onnx" in parts:
         return _exported(path, parts)
     novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
@@ -204,6 +212,21 @@ def _exported(path: str | os.PathLike[str], parts: Mapping[str, Any]) -> Model:
     with _blaming(path):
         predictor = _class_of(EXPORTED).from_bytes(parts["onnx"], parts["meta"])
         return Model(meta, predictor, predictor.novelty)
+
+
+def load_encoder(path: str | os.PathLike[str]) -> tuple[ModelMeta, Any]:
+    """Read the file of a pretrained encoder: its metadata, and the encoders.
+
+    Raises
+    ------
+    DataError : as `load`; also a classifier.
+    """
+    parts = _read(path)
+    if (kind := parts["meta"].get("kind")) != ENCODER:
+        raise DataError(
+            f"{path}: a model of kind {kind!r}, not a pretrained encoder; make one with 'eavctl pretrain'"
+        )
+    return _meta(path, parts), _rebuilt(path, ENCODER, parts)
 
 
 def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:

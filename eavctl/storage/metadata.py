@@ -13,6 +13,8 @@ from eavctl.errors import DataError
 
 NOT_EXPORTED = ("kept_folds",)  # keys of a model's meta that speak of the .pt file, not of the model
 
+ENCODER_TRAINED_ON = "encoder_trained_on"  # key of tables and models: whom their encoder was pretrained on
+
 NUMBER, LIST = (int, float), (list, tuple)
 # Types of the values of a `FeatureMeta`, and of what they hold.
 FEATURE_TYPES: Mapping[str, tuple[Any, Any]] = {
@@ -110,7 +112,8 @@ class FeatureMeta(NamedTuple):
     @property
     def words(self) -> str:
         """Feature set, rate and settings, for an error."""
-        settings = ", ".join(f"{key}={value}" for key, value in sorted(self.settings.items()))
+        known = {key: value for key, value in self.settings.items() if not isinstance(value, Mapping)}
+        settings = ", ".join(f"{key}={value}" for key, value in sorted(known.items()))
         rate = f" of {self.rate} Hz" if self.rate else ""
         return f"features {self.features!r}{rate}{f' ({settings})' if settings else ''}"
 
@@ -197,7 +200,8 @@ class ModelMeta(NamedTuple):
 
     Parameters
     ----------
-    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network) or ``fuse`` (a fuser of predictions).
+    kind : ``svm``, ``linear``, ``dnn``, ``fusion`` (a network), ``fuse`` (a fuser of predictions) or
+        ``encoder`` (pretrained, no classifier).
     training_hash : of all that the training depended on.
     features : of a model of one table; None of a fusion.
     streams : the inputs of a fusion network.

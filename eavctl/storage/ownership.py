@@ -19,6 +19,7 @@ NAMES = {
     "model": "a model",
     "weights": "a file of weights",
     "report": "a report",
+    "probe": "the result of a probe",
     "picture": "a picture",
 }
 ENDINGS = {
@@ -28,6 +29,7 @@ ENDINGS = {
     "model": (".joblib", ".pt", ".onnx"),
     "weights": (".safetensors",),
     "report": (".html",),
+    "probe": (".json",),
     "picture": (".png",),
 }
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
@@ -49,6 +51,7 @@ _MARKS = (
     ("model", ONNX_AT, ONNX),
     ("weights", 8, b'{"__metadata__":{"eavctl":'),
     ("report", 0, HTML_START),
+    ("probe", 0, b'{\n "eavctl": "probe",'),
     ("picture", 37, b"tEXtSoftware\0eavctl"),
     ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),
 )

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.training.rows import TableFacts
 
@@ -18,6 +19,11 @@ class ColumnFitter:
 
     seed: int = 42
     jobs: int = 1
+
+    @property
+    def encoders(self) -> tuple[Pretrained, ...]:
+        """See `eavctl.training.train.TableFitter`: no fit starts from an encoder."""
+        return ()
 
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""

@@ -41,6 +41,8 @@ class Evaluation:
     ----------
     protocol, folds, group, distinct_names : as `eavctl.evaluation.protocols.splits` takes them.
     seed : of the splits.
+    shared : data sets, subjects and clips that a pretrained encoder may have met, as
+        `eavctl.evaluation.met.met` takes them.
     """
 
     protocol: str = "auto"
@@ -48,6 +50,7 @@ class Evaluation:
     group: str | None = None
     seed: int = 42
     distinct_names: bool = False
+    shared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,7 +191,7 @@ def cross_validate(
     DataError : rows that do not fit the protocol or the fitter, or probabilities that are not finite.
     """
     plan = evaluation if isinstance(evaluation, Plan) else plan_folds(rows, evaluation)
-    rows = _grouped(rows, plan)
+    rows = grouped(rows, plan)
     fitter.check(rows, plan)
     keys, classes, n_folds = rows.key_frame, rows.answered, len(plan.folds)
     proba = np.full((len(rows), len(classes)), np.nan)
@@ -222,7 +225,7 @@ def cross_validate(
 
 def training_parts(rows: Rows, plan: Plan) -> Iterator[tuple[Rows, Fit]]:
     """The training rows of each fold, then all rows, each with its fit, as a fitter is given them."""
-    rows = _grouped(rows, plan)
+    rows = grouped(rows, plan)
     for split in plan.folds:
         test_keys = rows.taking(split.test).key_frame
         fit = Fit(f"fold {split.fold}", test_keys, plan.shares)
@@ -244,12 +247,13 @@ def fit_all(
     ------
     DataError : as the fitter.
     """
-    rows = _grouped(rows, plan)
+    rows = grouped(rows, plan)
     nothing = rows.key_frame.iloc[:0]
     return _fitted(fitter, rows, Fit(ALL_ROWS, nothing, plan.shares, note), warnings)
 
 
-def _grouped(rows: Rows, plan: Plan) -> Rows:
+def grouped(rows: Rows, plan: Plan) -> Rows:
+    """The rows with the groups and units of a plan."""
     return replace(rows, groups=plan.groups, units=plan.units, people=plan.people)
 
 

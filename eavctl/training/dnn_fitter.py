@@ -10,14 +10,17 @@ from typing import Any, ClassVar
 import torch
 
 from eavctl import registry
+from eavctl.augmentations.pipeline import Pipeline
 from eavctl.classifiers import dnn
 from eavctl.classifiers.rows import Rows
 from eavctl.encoders.choice import check_modality, default_encoder
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.storage.provenance import hash_folder
 from eavctl.storage.tables import read_feature_meta
 from eavctl.training.cross_validation import Fit
+from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.rows import TableFacts
 
 
@@ -30,8 +33,10 @@ class DnnFitter:
     encoder, encoder_settings : name in the registry, and keywords of its class.
     settings : of the training.
     weights : folder of a public checkpoint that the encoder starts from.
+    augment : replaces the encoder's own augmentation.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
+    init : a pretrained encoder to start from, of the same name and settings.
 
     Raises
     ------
@@ -43,8 +48,10 @@ class DnnFitter:
     encoder_settings: dict[str, Any] = field(default_factory=dict)
     settings: dnn.TrainSettings = field(default_factory=dnn.TrainSettings)
     weights: Path | None = None
+    augment: Pipeline | None = None
     log_dir: Path | None = None
     checkpoints: Path | None = None
+    init: EncoderStart | None = None
     kind: ClassVar[str] = "dnn"
     name: ClassVar[str] = "dnn"
 
@@ -56,17 +63,31 @@ class DnnFitter:
                 f"{self.weights}: no such folder; --weights takes one with config.json and weights"
             )
 
+    @property
+    def encoders(self) -> tuple[Pretrained, ...]:
+        """See `eavctl.training.train.TableFitter`."""
+        return (self.init.pretrained,) if self.init else ()
+
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""
-        return {
+        facts: dict[str, Any] = {
             "encoder": self.encoder,
             "encoder_settings": self.encoder_settings,
             "training": asdict(self.settings),
             "weights": hash_folder(self.weights) if self.weights else None,
         }
+        if self.init:
+            facts["init"] = self.init.content_hash
+        if self.augment is not None:
+            facts["augment"] = self.augment.describe()
+        return facts
 
     def check_table(self, facts: TableFacts) -> None:
         """See `eavctl.training.train.TableFitter`; an encoder takes features of its own modality."""
+        if self.init and facts.normalize:
+            raise UsageError(
+                f"{self.init.path} was pretrained on features as they are: leave --normalize out, or --init"
+            )
         has_columns = facts.columns is not None
         check_modality(self.encoder, facts.features["modality"], has_columns)
         try:
@@ -97,6 +118,8 @@ class DnnFitter:
             encoder_settings=self.encoder_settings,
             settings=self.settings,
             weights=self.weights,
+            augment=self.augment,
+            start=self.init.state if self.init else None,
             checkpoint=checkpoint_file(self.checkpoints, fit),
             log_dir=self.log_dir / fit.slug if self.log_dir else None,
             on_epoch=fit.epoch_ended,

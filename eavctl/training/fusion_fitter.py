@@ -15,6 +15,7 @@ from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import LeakError
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
@@ -26,6 +27,7 @@ from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import concatenated, with_classes
 from eavctl.training.cross_validation import Fit, FoldResult
 from eavctl.training.dnn_fitter import checkpoint_file
+from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.rows import TableFacts
 
@@ -39,6 +41,21 @@ class Start:
     path: str
     whole: artifacts.Model
     folds: tuple[artifacts.FoldModel, ...]
+
+    @property
+    def encoder(self) -> str:
+        """Name of its encoder in the registry."""
+        return str(self.whole.meta.json["model"]["encoder"])
+
+    @property
+    def encoder_settings(self) -> dict[str, Any]:
+        """Keywords of its encoder's class."""
+        return dict(self.whole.meta.json["model"]["encoder_settings"])
+
+    @property
+    def content_hash(self) -> str:
+        """Of all that its training depended on."""
+        return self.whole.meta.training_hash
 
     def clear_of(
         self, test_keys: pd.DataFrame, keys: pd.DataFrame, shares: bool
@@ -70,14 +87,14 @@ class FusionFitter:
     Parameters
     ----------
     design : the network.
-    starts : for each stream the trained model to start from, or None.
+    starts : for each stream the trained model, or the pretrained encoder, to start from; or None.
     settings : of the training.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
     """
 
     design: Design
-    starts: tuple[Start | None, ...]
+    starts: tuple[Start | EncoderStart | None, ...]
     settings: TrainSettings = field(default_factory=TrainSettings)
     log_dir: Path | None = None
     checkpoints: Path | None = None
@@ -88,9 +105,14 @@ class FusionFitter:
         """The method."""
         return self.design.method
 
+    @property
+    def encoders(self) -> tuple[Pretrained, ...]:
+        """See `eavctl.training.train.TableFitter`; trained models are checked by `check`."""
+        return tuple(each.pretrained for each in self.starts if isinstance(each, EncoderStart))
+
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""
-        hashes = [start and start.whole.meta.training_hash for start in self.starts]
+        hashes = [start and start.content_hash for start in self.starts]
         return {**self.design.to_meta(), "training": asdict(self.settings), "init": hashes}
 
     def described(self, features: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,7 +132,7 @@ class FusionFitter:
             self.design.build(len(rows.classes))
         for split in plan.folds:
             test_keys, keys = rows.key_frame.iloc[split.test], rows.key_frame.iloc[split.train]
-            for start in self.starts:
+            for start in self._trained:
                 if start and start.clear_of(test_keys, keys, plan.shares) is None:
                     raise LeakError(
                         f"leak: {start.path} was trained on what fold {split.fold} tests.\nTrain it "
@@ -119,14 +141,23 @@ class FusionFitter:
                     )
 
     def models(self, rows: Rows, fit: Fit) -> list[artifacts.StoredModel | None]:
-        """The model that each stream starts from in a fit: for the fit on all rows, the one of all rows."""
+        """The trained model that each stream starts from in a fit: on all rows, the one of all rows."""
         if not len(fit.test_keys):
-            return [start.whole if start else None for start in self.starts]
+            return [start.whole if start else None for start in self._trained]
         keys = rows.key_frame
-        return [start.clear_of(fit.test_keys, keys, fit.shares) if start else None for start in self.starts]
+        return [start.clear_of(fit.test_keys, keys, fit.shares) if start else None for start in self._trained]
+
+    @property
+    def _trained(self) -> list[Start | None]:
+        """For each stream the trained model to start from, if it starts from one."""
+        return [each if isinstance(each, Start) else None for each in self.starts]
 
     def fit(self, rows: Rows, fit: Fit) -> FusionModel:
         """See `eavctl.training.train.TableFitter`."""
+        starts: list[model.StreamStart | None] = [
+            start.state if isinstance(start, EncoderStart) else (trained.predictor if trained else None)
+            for start, trained in zip(self.starts, self.models(rows, fit), strict=True)
+        ]
         return model.fit(
             rows.streams,
             rows.labels,
@@ -135,7 +166,7 @@ class FusionFitter:
             groups=rows.speakers,
             units=rows.units,
             copies=rows.copies,
-            starts=[each.predictor if each else None for each in self.models(rows, fit)],
+            starts=starts,
             settings=self.settings,
             keeping=Keeping(
                 checkpoint_file(self.checkpoints, fit),

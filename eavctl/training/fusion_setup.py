@@ -13,9 +13,10 @@ from eavctl.encoders.choice import check_modality, default_encoder, runs_by_laye
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, StreamDesign
 from eavctl.storage import artifacts, tables
-from eavctl.storage.metadata import FeatureMeta
+from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import NAMES, kind_of
 from eavctl.storage.paths import named
+from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.fusion_fitter import Start
 from eavctl.training.joined_tables import JoinedTables, join_features
 from eavctl.training.rows import EQUAL, of_corpora, relabelled
@@ -31,7 +32,8 @@ class FusionSetup:
     method : a registered fusion network.
     encoders : one a table, in the order of the tables; none: chosen by the tables' feature sets.
     size : base or tiny, of encoders that have sizes and are trained from scratch.
-    init : models of train-dnn from which streams start, each matched to a table by its features.
+    init : models of train-dnn, or encoders of pretrain, from which streams start, each matched to a table by
+        its features.
     partial : keep samples with a missing modality.
     network_settings : keywords of the method's class.
     labels, corpora : as in `eavctl.training.rows.read_training_set`.
@@ -71,28 +73,31 @@ class FusionSetup:
                 )
 
     @cached_property
-    def starts(self) -> tuple[Start | None, ...]:
-        """For each table the model from which its stream starts, or None.
+    def starts(self) -> tuple[Start | EncoderStart | None, ...]:
+        """For each table the model or the encoder from which its stream starts, or None.
 
         Raises
         ------
-        UsageError : a model of another command than train-dnn, an exported one, or one trained with
-            ``--normalize``.
-        DataError : a model that was trained on the features of no table that is left.
+        UsageError : a model of another command than train-dnn and pretrain, an exported one, or one trained
+            with ``--normalize``.
+        DataError : a model that was trained on the features of no table that is left; or a file of encoders,
+            of which none was.
         """
-        found: list[Start | None] = [None] * len(self.tables)
+        found: list[Start | EncoderStart | None] = [None] * len(self.tables)
         hashes = [tables.read_feature_meta(table).features_hash for table in self.tables]
         for path in self.init:
-            model = artifacts.load(path)
-            features = _features_of(path, model)
-            matches = [i for i, each in enumerate(hashes) if each == features.features_hash]
-            free = [i for i in matches if found[i] is None]
-            if not free:
+            starts = _starts_of(path)
+            used = False
+            for features, start in starts:
+                free = [i for i, each in enumerate(hashes) if each == features.features_hash and not found[i]]
+                if free:
+                    found[free[0]], used = start, True
+            if not used:
+                names = " and ".join(repr(features.features) for features, _ in starts)
                 raise DataError(
-                    f"{path} was trained on features {features.features!r} with other settings than any "
-                    "remaining table has; name the tables that the models were trained on"
+                    f"{path} was trained on features {names} with other settings than any remaining table "
+                    "has; name the tables that the models were trained on"
                 )
-            found[free[0]] = Start(os.fspath(path), model, tuple(artifacts.load_folds(path)))
         return tuple(found)
 
     @cached_property
@@ -109,8 +114,7 @@ class FusionSetup:
         chosen = []
         for number, (path, start) in enumerate(zip(self.tables, self.starts, strict=True)):
             if start:
-                model = start.whole.meta.json["model"]
-                name, settings = model["encoder"], dict(model["encoder_settings"])
+                name, settings = start.encoder, start.encoder_settings
             else:
                 name = _checked(self.encoders[number], path) if self.encoders else _default(path, by_layers)
                 settings = _settings(name, self.size)
@@ -150,15 +154,25 @@ class FusionSetup:
         return Design(self.method, streams, settings)
 
 
-def _features_of(path: str | os.PathLike[str], model: artifacts.Model) -> FeatureMeta:
+def _starts_of(path: str | os.PathLike[str]) -> list[tuple[FeatureMeta, Start | EncoderStart]]:
+    """What streams can start from in a file, each with the features that it takes."""
+    meta = artifacts.read_meta(path)
+    if meta.kind == artifacts.ENCODER:
+        return [(start.features, start) for start in EncoderStart.all_of(path)]
+    features = _features_of(path, meta)
+    return [(features, Start(os.fspath(path), artifacts.load(path), tuple(artifacts.load_folds(path))))]
+
+
+def _features_of(path: str | os.PathLike[str], meta: ModelMeta) -> FeatureMeta:
     """The features of a model that a stream can start from."""
-    meta = model.meta
     if meta.export:
         raise UsageError(
             f"{path}: an exported model cannot be trained on; --init takes the .pt file that it is from"
         )
     if meta.kind != "dnn" or meta.features is None:
-        raise UsageError(f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn")
+        raise UsageError(
+            f"{path}: a model of kind {meta.kind!r}; --init takes models of train-dnn, encoders of pretrain"
+        )
     if meta.protocol.normalize:
         raise UsageError(
             f"{path} was trained with --normalize, which train-fusion does not do; train it without"

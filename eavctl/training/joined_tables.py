@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.groups import copies
+from eavctl.evaluation.groups import copies, units
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
-from eavctl.storage.tables import FeatureTable, key_frame, read_features
+from eavctl.storage.tables import FeatureTable, key_frame, read_feature_meta, read_features
 from eavctl.training.rows import TableFacts, TrainingSet, facts_of, labelled
 
 
@@ -59,8 +60,50 @@ def join_features(
     DataError : a table of another kind, no sample in common, no labels, or samples to which two tables give
         different labels, subjects or clips.
     """
+    found = _joined(paths, encoders, partial)
+    return JoinedTables(labelled(found.keys, found.x, found.classes, found.facts), found.left_out)
+
+
+def join_unlabelled(paths: Sequence[str | os.PathLike[str]]) -> JoinedTables:
+    """Join feature tables of different modalities on the samples that all have, whether these have labels.
+
+    Parameters
+    ----------
+    paths : two or more feature tables, one a modality.
+
+    Returns
+    -------
+    Rows without classes; their keys have the labels that there are.
+
+    Raises
+    ------
+    UsageError : fewer than two tables, or two of one modality.
+    DataError : as `join_features`, but for labels; or values that are not finite.
+    """
+    metas = [read_feature_meta(path) for path in paths]
+    modalities = [meta.modality for meta in metas]
+    if twice := [name for name, n in Counter(modalities).items() if n > 1]:
+        first, second, *_ = (path for path, name in zip(paths, modalities, strict=True) if name == twice[0])
+        raise UsageError(f"{first} and {second} are both of {twice[0]}; give one table a modality")
+    found = _joined(paths, modalities, partial=False)
+    rows = replace(Rows.of(found.x, None, units=units(found.keys)), keys=found.keys)
+    return JoinedTables(TrainingSet(rows, found.facts), found.left_out)
+
+
+@dataclass(frozen=True)
+class _Joined:
+    """Joined rows, with the classes of all tables."""
+
+    keys: pd.DataFrame
+    x: Streams
+    classes: tuple[str, ...]
+    facts: TableFacts
+    left_out: dict[str, int]
+
+
+def _joined(paths: Sequence[str | os.PathLike[str]], encoders: Sequence[str], partial: bool) -> _Joined:
     if len(paths) < 2:
-        raise UsageError("fusion needs two tables or more")
+        raise UsageError("two tables or more are needed")
     once = {name: read_features(name) for name in dict.fromkeys(os.fspath(path) for path in paths)}
     facts = {name: facts_of(table) for name, table in once.items()}
     names = [os.fspath(path) for path in paths]
@@ -83,12 +126,12 @@ def join_features(
     x = Streams(tuple(_taken(t.x, rows) for t, rows in zip(tables, numbers, strict=True)), present)
     kept_keys = (*KEYS, AUGMENT) if any(AUGMENT in table.keys for table in tables) else KEYS
     keys = key_frame(_keys(tables, names).loc[samples].reset_index(), kept_keys)
-    joined = _joined_facts([facts[name] for name in names], streams, partial)
+    about = _joined_facts([facts[name] for name in names], streams, partial)
     notes = tuple(dict.fromkeys(text for each in facts.values() for text in each.notes))
-    joined = replace(joined, notes=(*notes, *_notes(left_out, streams, present)))
+    about = replace(about, notes=(*notes, *_notes(left_out, streams, present)))
     fullest = sorted(tables, key=lambda table: -len(table.meta["classes"]))  # its order of classes is kept
     classes = dict.fromkeys(name for table in fullest for name in table.meta["classes"])
-    return JoinedTables(labelled(keys, x, tuple(classes), joined), left_out)
+    return _Joined(keys, x, tuple(classes), about, left_out)
 
 
 def _lent_to_copies(tables: Sequence[FeatureTable]) -> list[FeatureTable]:
@@ -138,6 +181,7 @@ def _joined_facts(tables: Sequence[TableFacts], streams: Sequence[str], partial:
         features={"streams": [{"name": n, **t.features} for n, t in zip(streams, tables, strict=True)]},
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
         distinct_names=any(table.distinct_names for table in tables),
+        encoders=tuple(dict.fromkeys(each for table in tables for each in table.encoders)),
     )
 
 

@@ -17,7 +17,10 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies as altered
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.groups import named as named_groups
+from eavctl.evaluation.met import Pretrained
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
+from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable
@@ -56,6 +59,7 @@ class TableFacts:
     distinct_names : labels and subjects that differ in case or spacing alone are different ones.
     choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
     normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
+    encoders : the pretrained encoders whose embeddings the rows are.
     """
 
     name: str
@@ -66,6 +70,7 @@ class TableFacts:
     distinct_names: bool = False
     normalize: str | None = None
     choices: Mapping[str, Any] = field(default_factory=dict)
+    encoders: tuple[Pretrained, ...] = ()
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -149,7 +154,16 @@ def facts_of(features: FeatureTable) -> TableFacts:
         meta["content_hash"],
         () if meta["schema_version"] >= NAMES_RECORDINGS else (NO_RECORDINGS,),
         meta.get("distinct_names", False),
+        encoders=_encoders_of(meta),
     )
+
+
+def _encoders_of(meta: Mapping[str, Any]) -> tuple[Pretrained, ...]:
+    """The pretrained encoder that a table's features are embeddings by, if they are."""
+    if ENCODER_TRAINED_ON not in meta:
+        return ()
+    trained_on = TrainedOn.from_meta(meta[ENCODER_TRAINED_ON])
+    return (Pretrained(f"the encoder {meta['settings']['weights']}", trained_on),)
 
 
 def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: TableFacts) -> TrainingSet:

@@ -5,6 +5,8 @@ An interrupted training resumes from its checkpoints; one whose outputs are up t
 
 from __future__ import annotations
 
+import functools
+import operator
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +19,9 @@ import numpy as np
 from eavctl.classifiers import novelty
 from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
+from eavctl.evaluation import met
 from eavctl.evaluation.groups import identify
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.names import counts_of, suspicions
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.schemes import LODO
@@ -60,6 +64,11 @@ class TableFitter(Fitter, Protocol):
     @property
     def name(self) -> str:
         """Name of the method, for titles."""
+        ...
+
+    @property
+    def encoders(self) -> Sequence[Pretrained]:
+        """The pretrained encoders that fits start from."""
         ...
 
     def describe(self) -> dict[str, Any]:
@@ -193,7 +202,7 @@ def guarded_rows(
     DataError, UsageError : as `guard` and `eavctl.training.rows.read_training_set`.
     """
     paths = listed(tables)
-    guard(targets, fitter, paths, force=force)
+    guard(targets, fitter, [*paths, *(each.name for each in fitter.encoders)], force=force)
     return read_training_set(paths, **choices)
 
 
@@ -246,6 +255,7 @@ def train(
                 "table": data.facts.content_hash,
                 **TrainedOn.of_keys(data.rows.key_frame).to_meta(),
             },
+            **_pretrained_meta(_encoders(data.facts, fitter)),
             "training_hash": training_hash,
             "versions": versions(*PACKAGES),
         }
@@ -289,7 +299,8 @@ def plan(
 def evaluation_meta(evaluation: Evaluation, normalize: str | None) -> dict[str, Any]:
     """What of an evaluation goes into a training's identity; the table determines the rest."""
     split = {key: value for key, value in asdict(evaluation).items() if key != "distinct_names"}
-    return {**split, "normalize": normalize}
+    shared = split.pop("shared")
+    return {**split, "normalize": normalize, **({"shared": sorted(shared)} if shared else {})}
 
 
 def protocol_meta(plan: Plan, normalize: str | None, warnings: Sequence[str]) -> dict[str, Any]:
@@ -310,15 +321,31 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
     fitter.check_table(facts)
     plan = plan_folds(rows, replace(evaluation, distinct_names=facts.distinct_names))
     fitter.check(rows, plan)
+    encoders = _encoders(facts, fitter)
+    met_tests = met.check(encoders, rows.key_frame, plan, evaluation.shared)
     own = rows.inner.own
     people = Counter(zip(rows.labels[own], identify(rows.key_frame, "subject")[own], strict=True))
     warnings = (
         *facts.notes,
         *suspicions(people),
         *plan.warnings,
+        *met_tests,
         *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),
     )
     return Planned(len(own), facts.streams, plan, warnings, counts_of(people))
+
+
+def _encoders(facts: TableFacts, fitter: TableFitter) -> tuple[Pretrained, ...]:
+    """The pretrained encoders that the rows, or the weights, have been through."""
+    return (*facts.encoders, *fitter.encoders)
+
+
+def _pretrained_meta(encoders: Sequence[Pretrained]) -> dict[str, Any]:
+    """What pretrained encoders have met, as models keep it beside what they were trained on."""
+    if not encoders:
+        return {}
+    every = functools.reduce(operator.or_, (each.trained_on for each in encoders))
+    return {"pretrained_on": every.to_meta()}
 
 
 @dataclass(frozen=True)

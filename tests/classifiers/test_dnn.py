@@ -14,12 +14,15 @@ import numpy as np
 import pytest
 import torch
 
+from eavctl.augmentations.kind import Kind
+from eavctl.augmentations.pipeline import pipeline
 from eavctl.classifiers.dnn import DnnModel, Epoch, TrainSettings, fit
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.network import CPU, Network, build_network
 from eavctl.classifiers.objective import Classification
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import Training
+from eavctl.encoders.cnn_lstm import CnnLstm
 from eavctl.errors import DataError, TrainingWarning, UsageError
 from eavctl.evaluation.metrics import classwise_calibration_error
 from eavctl.storage import artifacts
@@ -115,6 +118,19 @@ def test_a_memory_map_gives_the_same_weights(tmp_path: Path) -> None:
     assert same_weights(trained(settings), there)
 
 
+def test_augmentations_replace_those_of_the_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(*args: Any) -> None:
+        raise AssertionError
+
+    settings = replace(QUICK, epochs=1)
+    own = trained(settings)
+    monkeypatch.setattr(CnnLstm, "augment", forbidden)
+    found = trained(settings, augment=pipeline(Kind("spectrograms"), ["time-mask"]))
+    assert not same_weights(found, trained(settings, augment=pipeline(None, ["none"])))
+    assert found.to_meta()["training"]["augment"] == ["time-mask:share=0.1"]
+    assert "augment" not in own.to_meta()["training"]
+
+
 class KilledError(Exception):
     """Stands for the signal that ends a training."""
 
@@ -150,7 +166,7 @@ def test_a_finished_checkpoint_trains_no_more(tmp_path: Path) -> None:
     assert same_weights(first, trained(settings, checkpoint=checkpoint, on_epoch=kill_after(0, 1)))
 
 
-@pytest.mark.parametrize("change", ["settings", "labels", "rows", "groups"])
+@pytest.mark.parametrize("change", ["settings", "labels", "rows", "groups", "augment"])
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, change: str) -> None:
     settings, checkpoint = replace(QUICK, epochs=1), tmp_path / "training.ckpt"
     trained(settings, checkpoint=checkpoint)
@@ -161,10 +177,19 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path, change: str
         labels[:2] = labels[1::-1]
     elif change == "rows":
         x[5, 3, 2] += 1
-    else:
+    elif change == "groups":
         groups[0] = "s5"
+    augment = pipeline(Kind("spectrograms"), ["tempo"]) if change == "augment" else None
     with pytest.raises(UsageError, match="other data or settings"):
-        fit(x, labels, groups=groups, encoder_settings=SMALL, settings=settings, checkpoint=checkpoint)
+        fit(
+            x,
+            labels,
+            groups=groups,
+            encoder_settings=SMALL,
+            settings=settings,
+            checkpoint=checkpoint,
+            augment=augment,
+        )
 
 
 class Attack:

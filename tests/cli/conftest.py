@@ -55,7 +55,7 @@ def run(capsysbinary, monkeypatch, tmp_path):
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory):
-    """Folder with ``dataset/``, ``feats.parquet``, ``svm.joblib`` and ``preds.parquet``."""
+    """Folder with ``dataset/``, ``feats.parquet``, ``svm.joblib``, ``preds.parquet`` and ``encoder.pt``."""
     folder = tmp_path_factory.mktemp("made")
     before = Path.cwd()
     os.chdir(folder)
@@ -64,6 +64,7 @@ def made(tmp_path_factory):
             "synth --per-class 8 --seed 1",
             "extract dataset -o feats.parquet",
             "extract dataset --features seed33 -o seed33.parquet",
+            "pretrain seed33.parquet -o encoder.pt --epochs 0",
             "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
             "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
         ):

@@ -95,7 +95,7 @@ SOMETIMES = {
 }
 COMPUTING = (
     *("extract", "synth", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot", "fuse"),
-    *("predict", "serve", "tune"),
+    *("predict", "serve", "tune", "pretrain", "probe"),
 )
 
 

@@ -15,10 +15,17 @@ from eavctl.storage import tables
 def standing(made, tmp_path_factory):
     """A folder with what commands read, and with what stands in their way."""
     folder = tmp_path_factory.mktemp("standing")
-    names = ("dataset", "seed33.parquet", "preds.parquet", "seed33_preds.parquet", "seed33.joblib")
+    names = (
+        "dataset",
+        "seed33.parquet",
+        "preds.parquet",
+        "seed33_preds.parquet",
+        "seed33.joblib",
+        "encoder.pt",
+    )
     for name in names:
         (folder / name).symlink_to(made / name)
-    for name in ("mine.parquet", "mine.joblib", "mine.pt", "mine.html", "mine.csv", "file"):
+    for name in ("mine.parquet", "mine.joblib", "mine.pt", "mine.html", "mine.csv", "mine.json", "file"):
         (folder / name).write_text("my diary")
     (folder / "project").mkdir()
     (folder / "project/Makefile").write_text("mine")
@@ -71,6 +78,13 @@ def stamps(folder):
         "train-dnn tensors.parquet -o m.pt --encoder mlp",
         "train-dnn tensors.parquet -o mine.pt",
         "train-dnn seed33.parquet -o m.pt --encoder cnn-lstm",
+        "pretrain preds.parquet -o e.pt",
+        "pretrain seed33.parquet -o mine.pt",
+        "pretrain seed33.parquet -o e.pt --method simclrr",
+        "pretrain seed33.parquet -o e.pt --where label=glad",
+        "pretrain tensors.parquet -o e.pt --encoder mlp",
+        "train-dnn seed33.parquet -o m.pt --augment default",
+        "train-dnn tensors.parquet -o m.pt --augment flip",
         "fuse nope.parquet neither.parquet -o f.parquet --method mean",
         "fuse preds.parquet seed33_preds.parquet -o mine.parquet",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --save f.pt",
@@ -98,6 +112,11 @@ def stamps(folder):
         "tune seed33.parquet -o m.joblib --size tiny",
         "tune seed33.parquet -o m.joblib --partial",
         "tune seed33.parquet tensors.parquet -o m.pt --method attention --normalize speaker",
+        "probe encoder.pt seed33.parquet",
+        "probe encoder.pt tensors.parquet --shared all",
+        "probe encoder.pt seed33.parquet --shared all -o mine.json",
+        "train-dnn seed33.parquet -o m.pt --init encoder.pt",
+        "train-dnn seed33.parquet -o m.pt --init seed33.joblib",
         "zero-shot tensors.parquet seed33.parquet -o mine.parquet --held-out sad",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out glad",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out sad --contrastive 1",
@@ -111,6 +130,9 @@ def stamps(folder):
         "predict --model seed33.joblib tensors.parquet",
         "report gone.parquet -o r.html",
         "report preds.parquet -o mine.html",
+        "map preds.parquet -o m.html",
+        "map seed33.parquet -o mine.html",
+        "map seed33.parquet",
         "report unlabelled.parquet -o r.html",
         "show gone.parquet",
         "show file",
@@ -139,13 +161,16 @@ def test_a_dry_run_fails_where_the_real_one_does(run, folder, line):
         "train-linear seed33.parquet -o m.joblib",
         "tune seed33.parquet -o m.joblib --trials 2",
         "train-dnn tensors.parquet -o m.pt",
+        "pretrain tensors.parquet -o e.pt --without label=sad",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --save f.joblib",
         "fuse preds.parquet seed33_preds.parquet -o f.parquet --method stacking",
         "train-fusion tensors.parquet seed33.parquet -o f.pt --predictions f.parquet",
+        "probe encoder.pt seed33.parquet --shared all -o p.json",
         "zero-shot tensors.parquet seed33.parquet -o f.parquet --held-out sad",
         "predict --model seed33.joblib dataset/sad/sad_sample_1.wav -o f.parquet --plot a.png --strict",
         "predict --model seed33.joblib seed33.parquet",
         "report preds.parquet -o r.html",
+        "map seed33.parquet -o m.html",
         "show preds.parquet",
         "synth",
         "synth --layout eav",

@@ -5,6 +5,7 @@ import json
 import pytest
 
 ENVELOPE = {"command", "out", "up_to_date", "dry_run", "warnings"}
+COMPUTING_ONCE = ("extract", "pretrain", "probe", "tune", "zero-shot")  # besides the commands train-*
 LINES = {
     "synth --per-class 1 --classes sad --out tones": {"layout", "recordings"},
     "init project --classes calm": {"folder", "classes"},
@@ -20,12 +21,16 @@ LINES = {
     "train-fusion {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 -o f.pt "
     "--predictions p.parquet": {"class_counts", "protocol"},
     "tune {made}/seed33.parquet --folds 2 --trials 2 -o m.joblib": {"class_counts", "protocol"},
+    "pretrain {made}/seed33.parquet --epochs 1 --jobs 1 -o e.pt": {"rows"},
     "zero-shot {made}/seed33.parquet {made}/feats.parquet --folds 2 --epochs 1 --jobs 1 --held-out sad "
     "-o z.parquet": set(),
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
         "model", "recordings", "classes", "rejected",
     },
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
+    "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
+    "probe {made}/encoder.pt {made}/seed33.parquet --labels 3 --arms probe,random --folds 2 --shared all "
+    "-o p.json": {"encoder", "table", "protocol", "settings"},
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
@@ -52,7 +57,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
         assert planned[key] == done[key]
     outputs = done["out"] if isinstance(done["out"], list) else [done["out"]]
     assert all((tmp_path / each).exists() for each in outputs if each)
-    computes_once = words[0] in ("extract", "tune", "zero-shot") or words[0].startswith("train-")
+    computes_once = words[0].startswith("train-") or words[0] in COMPUTING_ONCE
     assert (again["up_to_date"], done["up_to_date"]) == (computes_once, False)
 
 
@@ -64,6 +69,7 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
         "predict {made}/dataset --model {made}/svm.joblib --rejected - -o -",
         "train-svm {made}/feats.parquet -o m.joblib --predictions - --json",
         "report {made}/preds.parquet -o - --json",
+        "map {made}/feats.parquet -o - --json",
     ],
 )
 def test_stdout_has_room_for_one(run, made, line):

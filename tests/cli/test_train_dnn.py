@@ -5,9 +5,13 @@ import json
 import signal
 import subprocess
 import sys
+from typing import get_args
 
 import pytest
 
+from eavctl.augmentations.kind import Kind
+from eavctl.augmentations.pipeline import known
+from eavctl.cli.options import Augment
 from eavctl.storage import artifacts, tables
 
 SMALL = ["--epochs", "4", "--members", "1", "--folds", "2"]
@@ -68,6 +72,43 @@ def test_a_killed_training_ends_with_the_same_bytes(run, mel, tmp_path):
     assert digest(tmp_path / "killed.pt") == digest(tmp_path / "whole.pt")
     assert digest(tmp_path / "k.parquet") == digest(tmp_path / "whole.parquet")
     assert not (tmp_path / ".killed.pt.parts").exists()
+
+
+def test_augmentations_are_part_of_a_training_only_where_they_are_named(run, mel, tmp_path):
+    def trained(*words):
+        done = run("train-dnn", mel, "-o", "m.pt", *SMALL[:1], "1", *SMALL[2:], *words, "--json")
+        assert done.code == 0, done.err
+        return json.loads(done.out)["up_to_date"], artifacts.read_meta(tmp_path / "m.pt").json["fitter"]
+
+    assert "augment" not in trained()[1]
+    fresh, fitter = trained("--augment", "time-mask:0.2, gain")
+    assert not fresh
+    assert fitter["augment"] == ["gain:db=3.0", "time-mask:share=0.2"]
+    assert trained("--augment", "gain,time-mask:share=0.2")[0]  # the same in another order
+    assert trained("--augment", "none")[1]["augment"] == ["none"]
+    assert "none" in run("show", "m.pt").out
+
+
+@pytest.mark.parametrize(
+    ("augment", "told"),
+    [("flip", "tempo"), ("tempos", "'tempo'"), ("tempo:2", "share"), ("tempo,,gain", "empty"), ("", "empty")],
+)
+def test_augmentations_that_cannot_be_meant_are_refused(run, mel, augment, told):
+    result = run("train-dnn", mel, "-o", "m.pt", *SMALL, "--augment", augment)
+    assert result.code == 2
+    assert told in result.err
+
+
+def test_gain_needs_levels_in_decibels(run, mel):
+    words = ["train-dnn", mel, "-o", "m.pt", *SMALL, "--normalize", "dataset", "--augment"]
+    assert run(*words, "default", "-n").code == 0
+    assert run(*words, "gain").code == 2
+
+
+def test_the_help_names_every_augmentation_of_each_kind():
+    words = get_args(Augment)[1].help
+    for kind in (Kind("images"), Kind("spectrograms", decibels=1.0), Kind("eeg", sfreq=1.0)):
+        assert ", ".join(known(kind)) in words
 
 
 def test_unknown_encoders_and_settings_are_named(run, mel):

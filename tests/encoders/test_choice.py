@@ -46,6 +46,7 @@ def test_an_unknown_size_and_an_encoder_without_sizes_are_named() -> None:
         ("fbank", False, "ast", "ast"),
         ("eeg-epochs", False, "eegnet", "shallow-transformer"),
         ("faces", False, "efficientnet-b0", "vit"),
+        ("images", False, "convnet", "vit"),
         ("functionals", True, "mlp", None),
         ("eeg-bands", True, "mlp", None),
     ],
@@ -58,7 +59,9 @@ def test_a_feature_set_has_its_encoder(
     if by_layers:
         assert default_encoder(features, columns, tokens=True) == by_layers
         return
-    with pytest.raises(UsageError, match=r"ast \(fbank\), shallow-transformer \(eeg-epochs\), vit \(faces\)"):
+    with pytest.raises(
+        UsageError, match=r"ast \(fbank\), shallow-transformer \(eeg-epochs\), vit \(faces, images\)"
+    ):
         default_encoder(features, columns, tokens=True)
 
 

@@ -41,6 +41,19 @@ def test_the_embedding_is_the_mean_of_the_frames(name: str) -> None:
         torch.testing.assert_close(encoder(x), encoder(x.float()))
 
 
+@pytest.mark.parametrize("name", VIDEO)
+@pytest.mark.parametrize("n_colours", [1, 3])
+def test_a_picture_is_a_clip_of_one_frame_and_grey_is_repeated(name: str, n_colours: int) -> None:
+    x = clips(3, (56, 56, n_colours))
+    picture, clip = build(name, (56, 56, n_colours)), build(name, (1, 56, 56, 3))
+    as_clip = x[:, None].expand(-1, -1, -1, -1, 3)
+    with torch.inference_mode():
+        assert torch.equal(picture(x), clip(as_clip))
+    varied = picture.augment(x, generator())
+    assert varied.shape == x.shape
+    assert torch.allclose(varied[:, None].expand_as(as_clip), clip.augment(as_clip, generator()), atol=1e-3)
+
+
 @pytest.mark.parametrize("side", [32, 96])
 def test_frames_are_resized_as_pillow_does(side: int, monkeypatch: pytest.MonkeyPatch) -> None:
     image = pytest.importorskip("PIL.Image")
@@ -148,7 +161,9 @@ def test_augmentation_mirrors_and_moves_brightness_and_contrast_by_a_fifth() -> 
 
 
 @pytest.mark.parametrize("name", VIDEO)
-@pytest.mark.parametrize("shape", [(56, 56, 3), (25, 56, 56), (25, 8, 56, 3), (25, 3, 56, 56)])
+@pytest.mark.parametrize(
+    "shape", [(56, 56, 2), (8, 56, 3), (25, 56, 56), (25, 8, 56, 3), (25, 56, 56, 1), (25, 3, 56, 56)]
+)
 def test_other_rows_are_refused_with_what_to_do(name: str, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError, match="--features faces"):
         build(name, shape)

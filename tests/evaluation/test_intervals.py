@@ -19,6 +19,8 @@ from eavctl.evaluation.intervals import (
     exchange_p,
     holm,
     paired_difference,
+    repeated_difference,
+    repeated_score,
     score_intervals,
 )
 from eavctl.storage.tables import key_frame
@@ -358,3 +360,69 @@ def test_holms_correction_closes_that_of_bonferroni() -> None:
         assert holm(p) == pytest.approx(closed)
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([]) == []
+
+
+# --- several models of one kind ---------------------------------------------------------------------------
+
+
+def drawn(
+    rng: np.random.Generator, n_people: int, n_models: int, spread: float, gain: float = 0.0
+) -> tuple[Clusters, np.ndarray, np.ndarray]:
+    """Predictions of models whose skills differ, of people whose clips are of different difficulty."""
+    person = np.repeat(np.arange(n_people), 20)
+    truth = np.arange(len(person)) % N_CLASSES
+    ease = rng.normal(size=n_people)[person] * 0.4 + rng.normal(size=len(person)) * 0.8 + 0.5
+    z = ease + gain + spread * rng.normal(size=(n_models, 1)) + rng.normal(size=(n_models, len(person)))
+    wrong = (truth + rng.integers(1, N_CLASSES, z.shape)) % N_CLASSES
+    return people(person), truth, np.where(z > 0, truth, wrong)
+
+
+def test_equal_models_have_the_interval_of_one() -> None:
+    clusters, truth, (one,) = drawn(np.random.default_rng(0), 8, 1, 0.0)
+    alone = score_intervals(clusters, truth, one, N_CLASSES)["uar"]
+    other = np.roll(one, 1)
+    assert repeated_score(clusters, truth, np.stack([one, one, one]), N_CLASSES) == alone
+    assert repeated_score(clusters, truth, one[None], N_CLASSES) == alone
+    pair = paired_difference(clusters, truth, one, other, N_CLASSES)
+    assert repeated_difference(clusters, truth, one[None], other[None], N_CLASSES) == pair
+    three = repeated_difference(clusters, truth, np.stack([one] * 3), np.stack([other] * 3), N_CLASSES)
+    assert (three.p_value, width(three.interval)) == pytest.approx((pair.p_value, width(pair.interval)))
+
+
+def test_the_score_of_several_models_is_the_mean_of_theirs() -> None:
+    clusters, truth, predicted = drawn(np.random.default_rng(1), 8, 4, 0.3)
+    each = [score_intervals(clusters, truth, one, N_CLASSES)["uar"].value for one in predicted]
+    found = repeated_score(clusters, truth, predicted, N_CLASSES)
+    assert found.value == pytest.approx(np.mean(each))
+    difference = repeated_difference(clusters, truth, predicted, predicted[::-1], N_CLASSES)
+    assert difference.interval.value == pytest.approx(0)
+    one = repeated_difference(clusters, truth, predicted, np.stack([truth] * 4), N_CLASSES)
+    assert one.interval.value == pytest.approx(found.value - 1)
+
+
+def test_models_that_differ_widen_the_interval_and_more_of_them_narrow_it() -> None:
+    widths: dict[tuple[float, int], list[float]] = {}
+    for seed, spread, n_models in product(range(12), (0.0, 0.6), (3, 12)):
+        clusters, truth, predicted = drawn(np.random.default_rng(seed), 12, n_models, spread)
+        found = repeated_score(clusters, truth, predicted, N_CLASSES)
+        widths.setdefault((spread, n_models), []).append(width(found))
+    mean = {key: np.mean(each) for key, each in widths.items()}
+    assert mean[0.6, 3] > 1.3 * mean[0.0, 3]
+    assert mean[0.6, 12] < 0.8 * mean[0.6, 3]
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.4])
+def test_intervals_of_several_models_cover_the_kind(spread: float) -> None:
+    expected = stats.norm.cdf(0.5 / np.sqrt(1 + 0.4**2 + 0.8**2 + spread**2))
+    rng, hits, repeats = np.random.default_rng(3), 0, 120
+    for _ in range(repeats):
+        found = repeated_score(*drawn(rng, 10, 3, spread), N_CLASSES)
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= expected <= found.high
+    assert hits / repeats > 0.9
+
+
+def test_few_people_give_no_interval_of_several_models_either() -> None:
+    found = repeated_score(*drawn(np.random.default_rng(0), 2, 3, 0.5), N_CLASSES)
+    assert (found.low, found.high) == (None, None)

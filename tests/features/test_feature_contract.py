@@ -13,7 +13,7 @@ from eavctl.storage.metadata import FeatureMeta
 
 SETS = registry.names("features")
 CHANNELS = ["F3", "F4", "Cz"]
-WEIGHTS = []  # the folder of a tiny checkpoint, for sets that need one
+WEIGHTS = []  # the folder of a tiny checkpoint, and the file of a tiny encoder, for sets that need one
 
 
 @dataclass(frozen=True)
@@ -43,26 +43,28 @@ def brain(rate, seconds):
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _weights(tmp_path_factory, write_whisper):
+def _weights(tmp_path_factory, write_whisper, write_encoder):
     WEIGHTS.append(write_whisper(tmp_path_factory.mktemp("whisper")))
+    seed33 = Recipe("seed33")
+    streams = {"": (seed33, (len(seed33.columns),))}
+    WEIGHTS.append(write_encoder(tmp_path_factory.mktemp("encoder") / "encoder.pt", streams))
 
 
 def recipe(name):
-    modality = registry.get("features", name).facts["modality"]
-    settings = {"eeg": {"channels": CHANNELS}, "audio": {}, "video": {"crop": "frame"}}[modality]
     known = Recipe(name).settings
-    found = Recipe(name, {key: value for key, value in settings.items() if key in known})
-    return found.with_weights(WEIGHTS[0]) if found.needs_weights else found
+    given = {"channels": CHANNELS, "crop": "frame"}
+    found = Recipe(name, {key: value for key, value in given.items() if key in known})
+    return found.with_weights(*WEIGHTS) if found.needs_weights else found
 
 
 def signal_of(name, seconds):
     """A signal of the set's modality, and its rate."""
-    entry, settings = registry.get("features", name), recipe(name).settings
-    if entry.facts["modality"] == "audio":
-        rate = entry.facts["rate"] or 22050
+    chosen = recipe(name)
+    if chosen.modality == "audio":
+        rate = chosen.rate or 22050
         return voice(rate, seconds), rate
-    if entry.facts["modality"] == "eeg":
-        return brain(settings["rate"], seconds), settings["rate"]
+    if chosen.modality == "eeg":
+        return brain(chosen.base.settings["rate"], seconds), chosen.base.settings["rate"]
     return Clip(seconds), 30.0
 
 
@@ -87,7 +89,7 @@ def test_facts_are_complete_and_settings_are_plain(name):
 def test_settings_younger_than_the_set_change_its_identity_only_where_they_are_set(name):
     added = registry.get("features", name).facts.get("added", {})
     assert added.items() <= Recipe(name).settings.items()
-    assert not added.keys() & Recipe(name).identity()["settings"].keys()
+    assert not added.keys() & recipe(name).identity()["settings"].keys()
 
 
 @pytest.mark.parametrize(
@@ -163,9 +165,7 @@ def test_sound_that_cannot_be_described_raises_a_signal_error(name, signal):
         recipe(name).compute(signal.astype(np.float32), entry.facts["rate"] or 22050)
 
 
-@pytest.mark.parametrize(
-    "name", [n for n in SETS if registry.get("features", n).facts["modality"] == "video"]
-)
+@pytest.mark.parametrize("name", [n for n in SETS if "face_model" in registry.get("features", n).settings])
 def test_pictures_without_a_face_raise_a_signal_error(name):
     with pytest.raises(SignalError, match="no face"):
         registry.get("features", name).thing(Clip(1.0, bright=0.0), 30.0, n_frames=2)

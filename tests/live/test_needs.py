@@ -29,6 +29,7 @@ def test_of_several_streams_of_a_modality_the_most_counts():
     assert needs == (WINDOW_S, 8, max(bands.margin_s, causal.margin_s))
     assert needs.margin_s > 0
     assert needs_of(Recipe("means180")) == (WINDOW_S, 0, 0.0)
+    assert needs_of(Recipe("images")) == (WINDOW_S, 1, 0.0)
 
 
 def test_tracks_keep_a_window_its_margin_and_the_spare_seconds():

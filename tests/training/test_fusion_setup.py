@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from eavctl.classifiers.training_loop import TrainSettings
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, LeakError, UsageError
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.extraction.recipe import Recipe
+from eavctl.pretraining.encoder_model import EncoderModel
 from eavctl.stages import train_fusion as stage
 from eavctl.stages.train_dnn import train_dnn
 from eavctl.stages.train_fusion import train_fusion
@@ -22,6 +28,7 @@ RECIPES = {"eeg": Recipe("eeg-bands", {"channels": ["Fz", "Cz"]}), "audio": Reci
 QUICK = TrainSettings(epochs=2, batch=16, device="cpu")
 EVALUATION = Evaluation("group-kfold", folds=2)
 N_ROWS = 32
+WriteEncoder = Callable[..., Path]
 
 
 @pytest.fixture(scope="module")
@@ -110,3 +117,71 @@ def test_what_does_not_belong_to_a_network_is_refused_with_a_way_out(folder: Pat
         _ = FusionSetup(inputs(folder), encoders=["mlp"]).stream_encoders
     with pytest.raises(UsageError, match="shallow-transformer"):
         _ = FusionSetup(inputs(folder), method="ambt-mean", encoders=["mlp", "mlp"]).stream_encoders
+
+
+# --- starting from encoders of pretrain -------------------------------------------------------------------
+
+
+def encoders(folder: Path, path: Path, write_encoder: WriteEncoder, **meta: Any) -> Path:
+    """Writes one file with the encoders of both tables."""
+    shapes = {name: (len(recipe.columns or ()),) for name, recipe in RECIPES.items()}
+    return write_encoder(path, {name: (RECIPES[name], shapes[name]) for name in RECIPES}, **meta)
+
+
+def test_streams_start_from_the_encoders_of_one_file(
+    folder: Path, tmp_path: Path, write_encoder: WriteEncoder
+) -> None:
+    clip = encoders(folder, tmp_path / "clip.pt", write_encoder)
+    setup = FusionSetup(inputs(folder), init=[clip])
+    assert [each and each.encoder for each in setup.starts] == ["mlp", "mlp"]
+    assert [settings["units"] for _, settings in setup.stream_encoders] == [6, 6]
+    frozen = replace(QUICK, freeze_epochs=2)
+    out = tmp_path / "fusion.pt"
+    train_fusion(inputs(folder), out, init=[clip], settings=frozen, evaluation=EVALUATION)
+    networks, _ = artifacts.load(out).predictor.members
+    for stream, name in enumerate(RECIPES):
+        wanted = EncoderModel.load(clip).state(name)
+        found = networks[0].encoders[stream].state_dict()
+        assert wanted.keys() == found.keys()
+        for key in ("mean", "std", "hidden.1.weight"):  # the statistics of the pretraining, and weights
+            assert torch.equal(found[key], wanted[key])
+    assert train_fusion(inputs(folder), out, init=[clip], settings=frozen, evaluation=EVALUATION).up_to_date
+    other = encoders(folder, tmp_path / "other.pt", write_encoder, seed=1)
+    assert not stage.plan(
+        inputs(folder), out, init=[other], settings=frozen, evaluation=EVALUATION
+    ).up_to_date
+
+
+def test_an_encoder_and_a_model_of_train_dnn_start_one_fusion(
+    folder: Path, tmp_path: Path, write_encoder: WriteEncoder
+) -> None:
+    audio = write_encoder(tmp_path / "audio.pt", {"": (RECIPES["audio"], (33,))})
+    starts = [audio, folder / "eeg.pt"]
+    trained = train_fusion(
+        inputs(folder), tmp_path / "fusion.pt", init=starts, settings=QUICK, evaluation=EVALUATION
+    )
+    assert [each["name"] for each in trained.meta["fusion"]["versus"]] == [
+        "eeg"
+    ]  # an encoder answers nothing
+
+
+def test_encoders_that_have_met_test_rows_are_refused(
+    folder: Path, tmp_path: Path, write_encoder: WriteEncoder
+) -> None:
+    keys = tables.read_keys(folder / "eeg.parquet")
+    met = TrainedOn.of_keys(keys[keys["subject"] == "p1"]).to_meta()
+    clip = encoders(folder, tmp_path / "clip.pt", write_encoder, trained_on=met)
+    choices = {"init": [clip], "settings": QUICK}
+    with pytest.raises(LeakError, match="p1"):
+        stage.plan(inputs(folder), tmp_path / "f.pt", **choices, evaluation=EVALUATION)
+    shared = replace(EVALUATION, shared=("p1",))
+    planned = stage.plan(inputs(folder), tmp_path / "f.pt", **choices, evaluation=shared)
+    assert any("clip.pt" in text for text in planned.warnings)
+
+
+def test_encoders_of_other_features_are_refused(
+    folder: Path, tmp_path: Path, write_encoder: WriteEncoder
+) -> None:
+    other = write_encoder(tmp_path / "other.pt", {"": (Recipe("means180"), (180,))})
+    with pytest.raises(DataError, match="means180"):
+        FusionSetup(inputs(folder), init=[other]).starts  # noqa: B018

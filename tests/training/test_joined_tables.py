@@ -15,7 +15,7 @@ from eavctl.extraction.recipe import Recipe
 from eavctl.storage import tables
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.training.cross_validation import Evaluation, Fit
-from eavctl.training.joined_tables import join_features, stream_names
+from eavctl.training.joined_tables import join_features, join_unlabelled, stream_names
 from eavctl.training.train import Targets, train
 
 AUDIO, EEG = Recipe("seed33"), Recipe("eeg-bands", {"channels": ["Fz", "Cz"]})
@@ -118,7 +118,7 @@ def test_rows_without_a_stream_do_not_pass_for_copies_of_each_other(pair: list[s
     """What stands in for the absent is the same in all, and on both sides of every split."""
 
     class Guess:
-        kind, name = "fusion", "guess"
+        kind, name, encoders = "fusion", "guess", ()
         describe = staticmethod(dict)
         check = check_table = staticmethod(lambda *_: None)
         classes_ = np.array(["glad", "sad"])
@@ -240,3 +240,28 @@ def test_tables_that_cannot_be_joined_are_refused(pair: list[str], tmp_path: Pat
     for partial in (False, True):
         with pytest.raises(DataError, match=r"no sample_id in common \(for example p0/c00 and p0/c12\)"):
             join_features([one, other], ["mlp", "mlp"], partial=partial)
+
+
+def test_rows_without_labels_are_joined_too(tmp_path: Path) -> None:
+    unlabelled = {"label": [None] * len(SAMPLES)}
+    paths = [
+        write(tmp_path / "audio.parquet", SAMPLES[3:], label=[None] * (len(SAMPLES) - 3)),
+        write(tmp_path / "eeg.parquet", SAMPLES, EEG, 100, **unlabelled),
+    ]
+    with pytest.raises(DataError, match="label"):
+        join_features(paths, ["mlp", "mlp"])
+    joined = join_unlabelled(paths)
+    rows = joined.data.rows
+    assert joined.names == ("audio", "eeg")
+    assert joined.left_out == {"audio": 0, "eeg": 3}
+    assert rows.classes == ()
+    assert rows.key_frame["sample_id"].tolist() == sorted(SAMPLES[3:])
+    assert rows.streams.present.all()
+    assert (rows.streams.arrays[0][:, 0] + 100 == rows.streams.arrays[1][:, 0]).all()
+
+
+def test_tables_of_one_modality_are_not_joined_to_align_them(pair: list[str]) -> None:
+    with pytest.raises(UsageError, match="audio"):
+        join_unlabelled([pair[0], *pair])
+    with pytest.raises(UsageError):
+        join_unlabelled(pair[:1])

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,11 @@ class Weights(NamedTuple):
     path: Path
     identity: str
     stamp: tuple[tuple[int, int], ...]
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings of a feature set that the weights determine."""
+        return {"weights": self.identity}
 
     def load(self) -> SpeechEncoder:
         """The encoder; it is kept for the next call.

@@ -48,6 +48,10 @@ class StreamDesign:
         return registry.get("encoders", self.encoder).build(tuple(self.shape), **self.encoder_settings)
 
 
+StreamStart = DnnModel | Mapping[str, Tensor]
+"""A trained model, of which a stream takes encoder and head, or the state of a pretrained encoder alone."""
+
+
 @dataclass(frozen=True)
 class Design:
     """A fusion network without its weights.
@@ -191,7 +195,7 @@ def fit(
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
-    starts: Sequence[DnnModel | None] = (),
+    starts: Sequence[StreamStart | None] = (),
     settings: TrainSettings | None = None,
     keeping: Keeping | None = None,
 ) -> FusionModel:
@@ -207,7 +211,7 @@ def fit(
     labels, row_weights, groups, units, copies : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
     design : method, streams and settings.
     starts : for each stream the trained model from which its encoder starts, and its head if the method has
-        heads; None to train from scratch.
+        heads; or the state of a pretrained encoder; None to train from scratch.
     settings : of the training; ``freeze_epochs`` freezes all encoders for the first epochs.
     keeping : checkpoint, TensorBoard folder and callback.
 
@@ -243,11 +247,11 @@ def fit(
     return FusionModel.from_parts(joint_state(results), parts)
 
 
-def _validated(starts: Sequence[DnnModel | None], n_members: int) -> tuple[frozenset[str], ...]:
+def _validated(starts: Sequence[StreamStart | None], n_members: int) -> tuple[frozenset[str], ...]:
     """For each member the groups that its starts were validated on, and that no start was trained on."""
-    members = []
+    members, models = [], [start for start in starts if isinstance(start, DnnModel)]
     for member in range(n_members):
-        known = [groups for start in starts if start and (groups := start.groups(member))]
+        known = [groups for model in models if (groups := model.groups(member))]
         trained = frozenset[str]().union(*(groups for groups, _ in known))
         validated = frozenset[str]().union(*(groups for _, groups in known))
         members.append(validated - trained)
@@ -255,11 +259,11 @@ def _validated(starts: Sequence[DnnModel | None], n_members: int) -> tuple[froze
 
 
 def _warn_of_starts(
-    design: Design, starts: Sequence[DnnModel | None], validated: Sequence[Sequence[str]]
+    design: Design, starts: Sequence[StreamStart | None], validated: Sequence[Sequence[str]]
 ) -> None:
     """Warn of starts that were trained, or may have been, on groups that a member was validated on."""
     for stream, start in zip(design.streams, starts, strict=True):
-        if start and any(validated) and (fault := _fault(start, validated)):
+        if isinstance(start, DnnModel) and any(validated) and (fault := _fault(start, validated)):
             text = f"early stopping and calibration are optimistic: the start of {stream.name} {fault}"
             warnings.warn(text, TrainingWarning, stacklevel=3)
 
@@ -290,12 +294,16 @@ def _check(x: Streams, design: Design) -> None:
 
 
 def _start(
-    network: FusionNetwork, stream: int, model: DnnModel, member: int, classes: tuple[str, ...]
+    network: FusionNetwork, stream: int, model: StreamStart, member: int, classes: tuple[str, ...]
 ) -> None:
     """Load the encoder of a trained model into a stream, and its head if both have the same classes.
 
-    The head's logits are calibrated for classes of equal frequency, as those of a fusion are in training.
+    The head's logits are calibrated for classes of equal frequency, as those of a fusion are in training. A
+    pretrained encoder has no head.
     """
+    if not isinstance(model, DnnModel):
+        network.encoders[stream].load_state_dict(dict(model))
+        return
     started, calibration = model.member(member)
     network.encoders[stream].load_state_dict(started.encoder.state_dict())  # type: ignore[attr-defined]
     heads: Any = getattr(network, "heads", None)
@@ -309,6 +317,7 @@ def _start(
         target.bias.copy_((source.bias * calibration.scale + shift)[order])
 
 
-def _hash(model: DnnModel) -> str:
-    """Hash of a model's weights."""
-    return hash_bytes(tensor.numpy().tobytes() for _, tensor in sorted(model.state_dict().items()))
+def _hash(start: StreamStart) -> str:
+    """Hash of the weights that a stream starts from."""
+    state = start.state_dict() if isinstance(start, DnnModel) else start
+    return hash_bytes(tensor.numpy().tobytes() for _, tensor in sorted(state.items()))

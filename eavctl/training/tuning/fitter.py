@@ -25,6 +25,7 @@ from eavctl.classifiers.calibration import uar
 from eavctl.classifiers.inner_folds import N_FOLDS, Fold
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import CostWarning, DataError, TrainingWarning, UsageError
+from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.progress import Tick, silent
 from eavctl.training.cross_validation import Chosen, Fit, check_finite, predicted, training_parts
@@ -78,6 +79,11 @@ class TuningFitter:
     def name(self) -> str:
         """Name of the method, for titles."""
         return f"{self.method.default.name}, tuned"
+
+    @property
+    def encoders(self) -> Sequence[Pretrained]:
+        """See `eavctl.training.train.TableFitter`."""
+        return self.method.default.encoders
 
     def describe(self) -> dict[str, Any]:
         """See `eavctl.training.train.TableFitter`."""

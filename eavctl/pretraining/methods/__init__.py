@@ -1,0 +1,1 @@
+"""Methods of self-supervised pretraining, each registered under ``pretraining methods``."""
