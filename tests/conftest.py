@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -108,6 +110,23 @@ def model_meta() -> Callable[..., dict[str, Any]]:
         return {**shared, **features, "settings": {}, "rate": 16000, "features_hash": "aa", **facts}
 
     return make
+
+
+@pytest.fixture(scope="session")
+def few_settings() -> Callable[[], AbstractContextManager[None]]:
+    """A context in which support vector machines try two settings instead of twelve.
+
+    It is for tests of what surrounds a machine; `eavctl.classifiers.svm` is tested with all of them.
+    """
+
+    @contextlib.contextmanager
+    def few() -> Iterator[None]:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("eavctl.classifiers.svm.C_GRID", (1.0, 4.0))
+            patch.setattr("eavctl.classifiers.svm.GAMMA_GRID", (0.1,))
+            yield
+
+    return few
 
 
 WHISPER = {

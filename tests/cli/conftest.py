@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import io
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
 from eavctl.cli import start
 
+MADE_LINES = (
+    "synth --per-class 8 --seed 1",
+    "extract dataset -o feats.parquet",
+    "extract dataset --features seed33 -o seed33.parquet",
+    "pretrain seed33.parquet -o encoder.pt --epochs 0",
+    "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
+    "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
+)
 EAV_SPEECH = "--segment 2 --where task=speaking"
 EAV_LINES = (
     "synth --layout eav --subjects 2 --trials 20 --seconds 4 --out twin",
@@ -37,6 +44,26 @@ class Result:
     err: str
 
 
+@pytest.fixture(autouse=True)
+def _few_settings(few_settings):
+    with few_settings():
+        yield
+
+
+@pytest.fixture(scope="session")
+def make(tmp_path_factory, few_settings):
+    """Runs command lines in a new folder of that name."""
+
+    def call(name, lines):
+        folder = tmp_path_factory.mktemp(name)
+        with contextlib.chdir(folder), few_settings():
+            for line in lines:
+                assert start.run(line.split()) == 0, line
+        return folder
+
+    return call
+
+
 @pytest.fixture
 def run(capsysbinary, monkeypatch, tmp_path):
     """Run a command line in a folder of its own; a list of words and, perhaps, bytes for stdin."""
@@ -54,38 +81,15 @@ def run(capsysbinary, monkeypatch, tmp_path):
 
 
 @pytest.fixture(scope="session")
-def made(tmp_path_factory):
+def made(make):
     """Folder with ``dataset/``, ``feats.parquet``, ``svm.joblib``, ``preds.parquet`` and ``encoder.pt``."""
-    folder = tmp_path_factory.mktemp("made")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for line in (
-            "synth --per-class 8 --seed 1",
-            "extract dataset -o feats.parquet",
-            "extract dataset --features seed33 -o seed33.parquet",
-            "pretrain seed33.parquet -o encoder.pt --epochs 0",
-            "train-svm feats.parquet -o svm.joblib --folds 2 --predictions preds.parquet",
-            "train-svm seed33.parquet -o seed33.joblib --folds 2 --predictions seed33_preds.parquet",
-        ):
-            assert start.run(["-q" if word == "" else word for word in line.split()]) == 0, line
-    finally:
-        os.chdir(before)
-    return folder
+    return make("made", MADE_LINES)
 
 
 @pytest.fixture(scope="session")
-def eav(tmp_path_factory):
+def eav(make):
     """Folder with the twin, four tables, and models and predictions of each."""
-    folder = tmp_path_factory.mktemp("eav")
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        for line in EAV_LINES:
-            assert start.run(["-q" if word == "" else word for word in line.split()]) == 0, line
-    finally:
-        os.chdir(before)
-    return folder
+    return make("eav", EAV_LINES)
 
 
 @pytest.fixture(scope="session")

@@ -56,16 +56,17 @@ def test_same_input_same_bytes_whatever_the_jobs(run, made, tmp_path, features):
 def test_extract_again_computes_nothing_and_touches_the_table(run, made, tmp_path, monkeypatch):
     table = tmp_path / "f.parquet"
     shutil.copytree(made / "dataset", tmp_path / "dataset")
-    run("extract", "dataset", "-o", table)
+    words = ("extract", tmp_path / "dataset", "--features", "seed33", "-o", table)
+    run(*words)
     before = digest(table)
     os.utime(table, (1, 1))
     monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_: pytest.fail("computed again"))
-    assert "up to date" in run("extract", "dataset", "-o", table).err
+    assert "up to date" in run(*words).err
     assert table.stat().st_mtime > 1
     assert digest(table) == before
     monkeypatch.undo()
     (tmp_path / "dataset/sad/sad_sample_1.wav").unlink()
-    assert "31 rows" in run("extract", tmp_path / "dataset", "-o", table).err
+    assert "31 rows" in run(*words).err
 
 
 def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
@@ -141,12 +142,13 @@ def test_no_usable_recording_ends_with_3_and_no_table(run, tmp_path):
 
 
 def test_segments_are_told_by_their_start(run, made, tmp_path):
-    assert run("extract", made / "dataset", "--segment", 1, "--hop", 0.5, "-o", "f.parquet").code == 0
+    cut = ("--segment", 1, "--hop", 0.5)
+    assert run("extract", made / "dataset", "--features", "seed33", *cut, "-o", "f.parquet").code == 0
     table = tables.read_features(tmp_path / "f.parquet")
     assert table.keys["sample_id"].iloc[1].endswith("@00000.500")
     assert np.allclose(table.keys["end"] - table.keys["start"], 1)
     one = table.keys[table.keys["clip_id"] == "sad/sad_sample_1"]
-    recipe = Recipe("functionals", segment=1.0, hop=0.5)
+    recipe = Recipe("seed33", segment=1.0, hop=0.5)
     with recipe.open(made / "dataset/sad/sad_sample_1.wav") as stretch_of:
         samples = recipe.describe(stretch_of())
     assert len(one) == len(samples) > 2
