@@ -40,12 +40,19 @@ SMALL: dict[str, dict[str, Any]] = {
     "video": {"n_frames": 2, "crop": "frame"},
     "audio": {"n_frames": 8},
 }
-WEIGHTS: list[Path] = []  # the folder of a tiny checkpoint, for feature sets that need one
+WEIGHTS: list[Path] = []  # the folder of a tiny checkpoint, and the file of a tiny encoder
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _weights(tmp_path_factory: pytest.TempPathFactory, write_whisper: Callable[..., Path]) -> None:
+def _weights(
+    tmp_path_factory: pytest.TempPathFactory,
+    write_whisper: Callable[..., Path],
+    write_encoder: Callable[..., Path],
+) -> None:
     WEIGHTS.append(write_whisper(tmp_path_factory.mktemp("whisper")))
+    seed33 = Recipe("seed33")
+    streams = {"": (seed33, (len(seed33.columns or ()),))}
+    WEIGHTS.append(write_encoder(tmp_path_factory.mktemp("encoder") / "encoder.pt", streams))
 
 
 class Frames:
@@ -58,12 +65,13 @@ class Frames:
 def describe(name: str, settings: dict[str, Any]) -> None:
     """Compute a feature set on a second of something."""
     entry = registry.get("features", name)
-    known = {key: value for key, value in SMALL[entry.facts["modality"]].items() if key in entry.settings}
+    modality = entry.facts["modality"] or "audio"  # that of the encoder, of embeddings
+    known = {key: value for key, value in SMALL[modality].items() if key in entry.settings}
     recipe = Recipe(name, known | settings)
-    recipe = recipe.with_weights(WEIGHTS[0]) if recipe.needs_weights else recipe
+    recipe = recipe.with_weights(*WEIGHTS) if recipe.needs_weights else recipe
     noise = np.random.default_rng(0).normal(size=(2, 500))
     signals = {"audio": noise[0].repeat(40).astype(np.float32), "eeg": 10 * noise, "video": Frames()}
-    signal, rate = signals[entry.facts["modality"]], entry.facts["rate"] or 250
+    signal, rate = signals[modality], recipe.rate or 250
     if prepare := entry.facts.get("prepare"):
         filtering = {key: value for key, value in recipe.settings.items() if key != "channels"}
         signal, rate = prepare(signal, 250.0, **filtering)
