@@ -24,7 +24,9 @@ class SimClr(Method):
 
     Notes
     -----
-    Defaults: learning rate 1e-3 and temperature 0.2 give 67.6 and 74.1 %; no others were tried.
+    Defaults: on 2,315 images of 28 x 28 pixels, 30 epochs in batches of 256, temperature 0.5 gives 69.2 and
+    74.8 %, and with another seed 68.3 and 74.4 %; temperature 0.2 gives 66.5 and 75.6 %, and 67.1 and 74.9 %.
+    With few labels 0.5 is better.
 
     References
     ----------
@@ -33,7 +35,7 @@ class SimClr(Method):
     """
 
     def __init__(
-        self, encoder: Encoder, *, temperature: Temperature = 0.2, hidden: Width = 512, out: Width = 128
+        self, encoder: Encoder, *, temperature: Temperature = 0.5, hidden: Width = 512, out: Width = 128
     ) -> None:
         super().__init__(encoder)
         self.temperature = temperature
