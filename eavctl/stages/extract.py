@@ -206,7 +206,7 @@ def extract(
 
     if not force and (result := _up_to_date(out, work)):
         settle(result)
-        os.utime(out)
+        files.touch(out)
     else:
         with files.keeping_parts(out, afresh=force) as parts:
             result = _compute(work, out, parts, jobs, executor, on_clip, settle)

@@ -130,7 +130,7 @@ def pretrain(
     """
     work = _prepared(tables, out, choice, selection or Selection(), force)
     if not force and (earlier := work.up_to_date()):
-        os.utime(out)
+        files.touch(out)
         return earlier
     n_epochs = work.design.describe()["settings"]["epochs"]
 

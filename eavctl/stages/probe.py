@@ -157,7 +157,7 @@ def probe(
     request = _Request.of(encoder, tables, out, choice, evaluation, force)
     planned = request.plan()
     if planned.up_to_date and out is not None and (earlier := request.earlier(planned.facts)):
-        os.utime(out)
+        files.touch(out)
         return Probed(earlier, planned.warnings, up_to_date=True)
     choice, rows = request.choice, grouped(request.data.rows, planned.plan)
     seeds = request.seeds

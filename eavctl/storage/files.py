@@ -258,8 +258,7 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
         return
     import shutil  # slow to import, and predicting a clip does not need it
 
-    place = Path(os.path.realpath(target))
-    parts = place.with_name(f".{place.name}.parts")
+    parts = _parts_of(target)
     with _locked(parts, target):
         if afresh:
             for kept in parts.iterdir():
@@ -277,6 +276,27 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
                 shutil.rmtree(parts, ignore_errors=True)
             raise
         shutil.rmtree(parts, ignore_errors=True)
+
+
+def touch(target: str | os.PathLike[str]) -> None:
+    """Set the modification time of a file that is up to date to now, and remove the parts it was made of.
+
+    A run that is killed after its last write leaves them. Parts younger than the file are of another run,
+    which can be resumed: they stay.
+    """
+    parts, written = _parts_of(target), os.stat(target).st_mtime_ns
+    with contextlib.suppress(OSError, BusyError):  # another process is writing the file, or removing them
+        kept = [each for each in parts.rglob("*") if each != parts / LOCK]
+        if parts.is_dir() and all(each.stat().st_mtime_ns <= written for each in kept):
+            with keeping_parts(target):
+                pass  # which removes them
+    os.utime(target)
+
+
+def _parts_of(target: str | os.PathLike[str]) -> Path:
+    """The hidden folder beside a file."""
+    place = Path(os.path.realpath(target))
+    return place.with_name(f".{place.name}.parts")
 
 
 @contextlib.contextmanager

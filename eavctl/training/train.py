@@ -232,7 +232,7 @@ def train(
     training_hash = identity(data.facts, fitter, evaluation)
     if not force and (earlier := _up_to_date(targets, training_hash)):
         for target in targets.files:
-            os.utime(target)
+            files.touch(target)
         return earlier
     prepared = _prepared(data, fitter, evaluation)
     collected = FitWarnings()

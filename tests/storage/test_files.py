@@ -186,6 +186,30 @@ def test_parts_go_when_the_disk_is_full_or_when_all_is_to_be_done_again(tmp_path
         assert not (parts / "one").exists()
 
 
+def test_a_file_that_is_up_to_date_drops_its_own_parts_and_keeps_those_of_another_run(tmp_path):
+    target = tmp_path / "t.parquet"
+    with pytest.raises(UsageError), files.keeping_parts(target) as parts:
+        (parts / "one").write_bytes(b"1")
+        raise UsageError("killed before the table was written")
+    target.write_bytes(b"a table of another run")
+    os.utime(target, (1e9, 1e9))
+    files.touch(target)
+    assert (parts / "one").exists()
+    os.utime(parts / "one", (1e9, 1e9))  # the table was written after it
+    files.touch(target)
+    assert os.listdir(tmp_path) == ["t.parquet"]
+    assert target.stat().st_mtime > 1e9
+
+
+def test_parts_in_use_stay(tmp_path):
+    target = tmp_path / "t.parquet"
+    with files.keeping_parts(target) as parts:
+        (parts / "one").write_bytes(b"1")
+        target.write_bytes(b"a table")
+        files.touch(target)
+        assert (parts / "one").exists()
+
+
 def test_a_stream_has_no_parts():
     with files.keeping_parts("-") as parts:
         assert parts is None
