@@ -69,7 +69,7 @@ def largest_difference() -> float:
     """Largest difference of the losses of both over three steps from the same weights on the same views."""
     torch.manual_seed(0)
     reference = reference_simclr.network()
-    method = SimClr(ConvNet((SIDE, SIDE, 1)))
+    method = SimClr(ConvNet((SIDE, SIDE, 1)), temperature=reference_simclr.TEMPERATURE)
     _copy(reference, method)
     views = [255 * torch.rand(32, SIDE, SIDE, 1) for _ in range(2)]
     one = torch.optim.SGD(method.parameters(), lr=0.1)
