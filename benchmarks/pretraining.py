@@ -18,6 +18,7 @@ from eavctl.pretraining.methods.simclr import SimClr
 N_PICTURES, EPOCHS, SIDE = 2615, 30, reference_simclr.SIDE
 THREADS = {"OMP_NUM_THREADS": "2"}
 SAME_LOSS = 1e-4
+VIEWS = "crop:scale=0.7,flip,jitter:strength=0.4:p=0.8,blur"  # as the reference has them
 # The convolutions and the linear layer, by their numbers in `convnet` and in the reference.
 LAYERS = {"convolutions.0": "0", "convolutions.3": "3", "convolutions.6": "6", "linear": "10"}
 
@@ -33,18 +34,10 @@ def measure(small: bool = False) -> list[Result]:
         table, out = f"{folder}/images.parquet", f"{folder}/encoder.pt"
         eavctl = ("python", "-m", "eavctl")
         extract = (*eavctl, "extract", folder, "-o", table, "--force")
-        ours = (
-            *eavctl,
-            "pretrain",
-            table,
-            "-o",
-            out,
-            "--method",
-            "simclr",
-            "--epochs",
-            str(epochs),
-            "--force",
-        )
+        run = (*eavctl, "pretrain", table, "-o", out, "--force", "--epochs", str(epochs))
+        same = ("--method", "simclr", "--augment", VIEWS)
+        temperature = ("--method-set", f"temperature={reference_simclr.TEMPERATURE}")
+        ours = (*run, *same, *temperature)
         theirs = ("python", "-m", "benchmarks.reference_simclr", folder, str(epochs))
         commands(extract, extract, 0)
         mine, other = commands(ours, theirs, runs, environment=THREADS)

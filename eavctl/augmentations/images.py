@@ -32,7 +32,7 @@ def crop(
     generator: Generator,
     kind: Kind,
     *,
-    scale: Annotated[float, Within(0.01, 1)] = 0.7,
+    scale: Annotated[float, Within(0.01, 1)] = 0.3,
     ratio: Annotated[float, Within(1, 10)] = 1.33,
 ) -> Tensor:
     """Cut out a random box and resize it bilinearly to the whole picture [1]_.
@@ -72,7 +72,7 @@ def flip(x: Tensor, generator: Generator, kind: Kind, *, p: Chance = 0.5) -> Ten
 
 
 @register("augmentations", "jitter", of=(IMAGES,), order=3, default=True)
-def jitter(x: Tensor, generator: Generator, kind: Kind, *, strength: Chance = 0.4, p: Chance = 0.8) -> Tensor:
+def jitter(x: Tensor, generator: Generator, kind: Kind, *, strength: Chance = 0.8, p: Chance = 1.0) -> Tensor:
     """Vary brightness, contrast, saturation and hue [1]_; of grey pictures the first two.
 
     Saturation scales the two colour axes of YIQ, and hue turns them. Neither changes luminance, so the order
@@ -146,14 +146,14 @@ def blur(
     return torch.where(chosen(x, p, generator), blurred, x)
 
 
-@register("augmentations", "erase", of=(IMAGES,), order=6, default=False)
+@register("augmentations", "erase", of=(IMAGES,), order=6, default=True)
 def erase(
     x: Tensor,
     generator: Generator,
     kind: Kind,
     *,
-    share: Annotated[float, Within(LEAST_ERASED, 1)] = 0.1,
-    p: Chance = 0.5,
+    share: Annotated[float, Within(LEAST_ERASED, 1)] = 0.3,
+    p: Chance = 1.0,
 ) -> Tensor:
     """Fill a random box of some pictures with the picture's mean colour [1]_.
 

@@ -18,12 +18,12 @@ import pickle
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
-from eavctl.storage import files, onnx_files
+from eavctl.storage import files, onnx_files, pickled
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import ARCHIVE, HEAD_BYTES, ONNX, ONNX_AT, PICKLE, ZLIB, describe
 from eavctl.storage.provenance import canonical_json
@@ -45,7 +45,6 @@ ENCODER = "encoder"  # the kind that is no classifier: `load_encoder` reads it, 
 EXPORTED = "eavctl.classifiers.onnx_model:OnnxModel"  # of an .onnx file, in place of any of them but "fuse"
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
-MOST_BYTES = 1 << 28  # of a compressed file's content: a small file cannot fill the memory
 
 
 class StoredModel:
@@ -367,79 +366,12 @@ def _verified(path: str | os.PathLike[str], parts: dict[str, Any]) -> dict[str, 
     return parts
 
 
-class _Dtype:
-    """Stands for a dtype of the file: not numpy's own, whose state the file could change."""
-
-    __slots__ = ("dtype",)
-
-    def __init__(self, code: str) -> None:
-        self.dtype = np.dtype(code)
-        if self.dtype.kind not in "biufU":
-            raise DataError(f"refused: an array of type {code!r} in a model")
-
-    def __setstate__(self, state: tuple[Any, ...]) -> None:
-        self.dtype = self.dtype.newbyteorder(state[1])
-
-
-class _StandIn:
-    """Returned for a name in a pickle: it can be called, and accepts no state."""
-
-    __slots__ = ()
-
-    def __setstate__(self, state: object) -> None:
-        raise DataError("refused: the file sets state on the classes that build its arrays")
-
-
-class _MakeDtype(_StandIn):
-    __slots__ = ()
-
-    def __call__(self, code: str, *_: Any) -> _Dtype:
-        return _Dtype(code)
-
-
-class _MakeArray(_StandIn):
-    __slots__ = ()
-
-    def __call__(self, content: bytes, kind: _Dtype, shape: tuple[int, ...], order: str) -> np.ndarray:
-        flat = np.frombuffer(content, dtype=kind.dtype)
-        return flat.reshape(shape, order="F" if order == "F" else "C").copy()
-
-
-# The names in a pickle of contiguous arrays (numpy 1 and 2 differ), and what stands for them.
-STAND_INS: dict[tuple[str, str], type[_StandIn]] = {
-    ("numpy", "dtype"): _MakeDtype,
-    ("numpy._core.numeric", "_frombuffer"): _MakeArray,
-    ("numpy.core.numeric", "_frombuffer"): _MakeArray,
-}
-
-
-class _DataUnpickler(pickle.Unpickler):
-    """Builds arrays and plain values by this module alone; any other name is an error."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in STAND_INS:
-            return STAND_INS[module, name]()
-        raise DataError(
-            f"refused: the file asks to run {module}.{name}, and a model is data only.\n"
-            "Do not open it with joblib or pickle either, unless you trust who made it."
-        )
-
-
 def _read_pickle(path: str | os.PathLike[str], is_compressed: bool) -> Any:
     with files.opened(path) as handle:
         try:
-            return _DataUnpickler(_decompressed(handle) if is_compressed else handle).load()
+            return pickled.loaded(handle, is_compressed=is_compressed)
         except DataError as error:
             raise DataError(f"{path}: {error}") from None
-
-
-def _decompressed(handle: BinaryIO) -> BinaryIO:
-    """The whole content of a compressed file, of a limited size."""
-    decompressor = zlib.decompressobj()
-    content = decompressor.decompress(handle.read(MOST_BYTES), MOST_BYTES)
-    if not decompressor.eof:
-        raise DataError("the model is damaged (it is cut, or larger than any model); copy it again")
-    return io.BytesIO(content)
 
 
 def _read_torch(path: str | os.PathLike[str]) -> Any:

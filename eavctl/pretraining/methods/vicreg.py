@@ -17,7 +17,7 @@ from eavctl.settings import Within
 Weight = Annotated[float, Within(0, 1000)]
 
 
-@register("pretraining methods", "vicreg", defaults={"epochs": 30, "batch": 256, "lr": 1e-3})
+@register("pretraining methods", "vicreg", defaults={"epochs": 60, "batch": 256, "lr": 1e-3})
 class VicReg(Method):
     """VICReg [1]_: variance-invariance-covariance regularisation of projections of two views.
 
@@ -29,7 +29,8 @@ class VicReg(Method):
 
     Notes
     -----
-    Defaults: the weights of the paper and learning rate 1e-3 give 67.5 and 74.0 %; no others were tried.
+    Defaults: the weights of the paper and learning rate 1e-3 give 71.4 and 77.6 %; 30 epochs in batches of
+    128 at 2e-3 give 70.0 and 75.2 %.
 
     References
     ----------
