@@ -57,7 +57,10 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
         rows, files = _files(keys)
         return connected(_names(keys[RECORDING]), (rows, files))
     columns = [keys[part] for part in UNIQUE_WITHIN.get(name, ()) if part in keys] + [keys[name]]
-    texts = [["" if pd.isna(value) else str(value) for value in column] for column in columns]
+    texts = [
+        ["" if is_empty else str(value) for value, is_empty in zip(column, column.isna(), strict=True)]
+        for column in columns
+    ]
     joined = np.array([BETWEEN.join(parts) for parts in zip(*texts, strict=True)], dtype=object)
     joined[[text == "" for text in texts[-1]]] = None
     return joined
