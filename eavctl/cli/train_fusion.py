@@ -57,8 +57,9 @@ def train_fusion(
     method: Annotated[
         str,
         typer.Option(
-            help="Fuse by this network: attention, channel-attention, ambt-mean or ambt-concat, the last two "
-            "between layers of transformers."
+            help="Fuse by this network: attention, channel-attention; ambt-mean or ambt-concat, between "
+            "layers of transformers; or law, where modalities change the weights of each other's "
+            "transformers."
         ),
     ] = "attention",
     init: Annotated[

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from eavctl.encoders.augmentation import stripes, unpadded
 from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, named_sizes, public, sized
-from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, run_public_layer
+from eavctl.encoders.tokens import PUBLIC_LAYER, Change, TokenEncoder, Tokens, run_public_layer
 from eavctl.errors import DataError
 from eavctl.registry import register
 
@@ -185,8 +185,10 @@ class Ast(TokenEncoder, Pretrained):
         hidden = (in_time | in_frequency) & unpadded(frames.transpose(1, 2))[:, :, None]
         return torch.where(self._frames_first(hidden), self.mean, x)
 
-    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
-        return run_public_layer(self.body.layers[number], states, mask, n_given)
+    def _run_layer(
+        self, number: int, states: Tensor, mask: Tensor | None, n_given: int, change: Change | None
+    ) -> Tensor:
+        return run_public_layer(self.body.layers[number], states, mask, n_given, change)
 
     def _frames_first(self, x: Tensor) -> Tensor:
         """Reorder (batch, *shape) to (batch, n_frames, n_mels), or back."""

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.encoders.eeg_rows import EegRows
-from eavctl.encoders.tokens import TokenEncoder, Tokens, run_torch_layer
+from eavctl.encoders.tokens import Change, TokenEncoder, Tokens, run_torch_layer
 from eavctl.errors import UsageError
 from eavctl.registry import register
 from eavctl.settings import Share, Within
@@ -103,9 +103,11 @@ class ShallowTransformer(TokenEncoder, EegRows):
         embedding: Tensor = self.dropout(power.clamp(min=LEAST_POWER).log()).flatten(1)
         return embedding
 
-    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+    def _run_layer(
+        self, number: int, states: Tensor, mask: Tensor | None, n_given: int, change: Change | None
+    ) -> Tensor:
         layer: Any = self.layers[number]
-        return run_torch_layer(layer, states, n_given)
+        return run_torch_layer(layer, states, n_given, change)
 
 
 def _layer(width: int, heads: int, dropout: float, layers: int) -> nn.TransformerEncoderLayer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,10 @@ PUBLIC_LAYER = (
     "mlp",
     "dropout",
 )
+
+# What is added to the queries, keys and values of a layer, side by side: (n, n_tokens, width) of its
+# normalised states to (n, n_tokens, 3 * width).
+Change = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,13 @@ class TokenEncoder:
         raise NotImplementedError
 
     def layer(
-        self, number: int, tokens: Tokens, guests: Tensor | None = None, *, last: bool = False
+        self,
+        number: int,
+        tokens: Tokens,
+        guests: Tensor | None = None,
+        *,
+        last: bool = False,
+        change: Change | None = None,
     ) -> tuple[Tokens, Tensor | None]:
         """Run one layer on the tokens of each row and on its guests.
 
@@ -83,6 +94,7 @@ class TokenEncoder:
         tokens : output of the previous layer.
         guests : guest tokens, (n_rows, n_guests, width), copied to each sequence of a row; None: none.
         last : compute only the tokens that `pooled` uses; they still attend to all tokens and guests.
+        change : of the layer's queries, keys and values.
 
         Returns
         -------
@@ -95,7 +107,7 @@ class TokenEncoder:
             states = torch.cat([states, guests.repeat_interleave(tokens.n_sequences, dim=0)], dim=1)
             mask = None if mask is None else F.pad(mask, (0, guests.shape[1]), value=True)
         n_given = (self.n_pooled or n_own) if last else states.shape[1]
-        given = self._run_layer(number, states, mask, n_given)
+        given = self._run_layer(number, states, mask, n_given, change)
         n_kept = min(n_given, n_own)
         kept_mask = None if tokens.mask is None else tokens.mask[..., :n_kept]
         own = Tokens(given[:, :n_kept], kept_mask, tokens.n_sequences)
@@ -109,7 +121,9 @@ class TokenEncoder:
             tokens, _ = self.layer(number, tokens, last=number == self.n_layers - 1)
         return self.pooled(tokens)
 
-    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+    def _run_layer(
+        self, number: int, states: Tensor, mask: Tensor | None, n_given: int, change: Change | None
+    ) -> Tensor:
         """The first ``n_given`` tokens after a layer: (n, n_tokens, width) to (n, n_given, width)."""
         raise NotImplementedError
 
@@ -119,7 +133,9 @@ def mean_of_sequences(values: Tensor, n_sequences: int) -> Tensor:
     return values.reshape(-1, n_sequences, *values.shape[1:]).mean(dim=1)
 
 
-def run_public_layer(layer: Any, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
+def run_public_layer(
+    layer: Any, states: Tensor, mask: Tensor | None, n_given: int, change: Change | None = None
+) -> Tensor:
     """The first ``n_given`` output tokens of a layer of `transformers`' ViT or AST.
 
     Parameters
@@ -128,37 +144,86 @@ def run_public_layer(layer: Any, states: Tensor, mask: Tensor | None, n_given: i
     states : (n, n_tokens, width).
     mask : see `Tokens`.
     n_given : number of output tokens.
+    change : of the queries, keys and values; None: none.
     """
-    if n_given == states.shape[1]:
+    if n_given == states.shape[1] and change is None:
         whole: Tensor = layer(states, mask)
         return whole
     attention = layer.attention
-
-    def heads(projected: Tensor) -> Tensor:
-        return projected.reshape(*projected.shape[:2], attention.num_attention_heads, -1).transpose(1, 2)
-
     normed = layer.layernorm_before(states)
-    attended = F.scaled_dot_product_attention(
-        heads(attention.q_proj(normed[:, :n_given])),
-        heads(attention.k_proj(normed)),
-        heads(attention.v_proj(normed)),
-        attn_mask=mask,
-        dropout_p=attention.attention_dropout if layer.training else 0.0,
+    projected = (
+        attention.q_proj(normed[:, :n_given]),
+        attention.k_proj(normed),
+        attention.v_proj(normed),
+    )
+    attended = _attended(
+        _changed(projected, normed, change),
+        attention.num_attention_heads,
+        mask,
+        dropout=attention.attention_dropout if layer.training else 0.0,
         scale=attention.scaling,
     )
-    given = states[:, :n_given] + layer.dropout(attention.o_proj(attended.transpose(1, 2).flatten(2)))
+    given = states[:, :n_given] + layer.dropout(attention.o_proj(attended))
     out: Tensor = given + layer.dropout(layer.mlp(layer.layernorm_after(given)))
     return out
 
 
-def run_torch_layer(layer: nn.TransformerEncoderLayer, states: Tensor, n_given: int) -> Tensor:
-    """The first ``n_given`` output tokens of torch's pre-norm layer for states (n, n_tokens, width)."""
-    if n_given == states.shape[1]:
+def run_torch_layer(
+    layer: nn.TransformerEncoderLayer, states: Tensor, n_given: int, change: Change | None = None
+) -> Tensor:
+    """The first ``n_given`` output tokens of torch's pre-norm layer for states (n, n_tokens, width).
+
+    Parameters
+    ----------
+    change : of the queries, keys and values; None: none.
+    """
+    if n_given == states.shape[1] and change is None:
         whole: Tensor = layer(states)
         return whole
     normed = layer.norm1(states)
-    found, _ = layer.self_attn(normed[:, :n_given], normed, normed, need_weights=False)
+    if change is None:
+        found, _ = layer.self_attn(normed[:, :n_given], normed, normed, need_weights=False)
+    else:
+        found = _attended_by_torch(layer.self_attn, normed, n_given, change)
     given = states[:, :n_given] + layer.dropout1(found)
     inner = layer.dropout(layer.activation(layer.linear1(layer.norm2(given))))
     out: Tensor = given + layer.dropout2(layer.linear2(inner))
     return out
+
+
+def _attended_by_torch(
+    attention: nn.MultiheadAttention, normed: Tensor, n_given: int, change: Change
+) -> Tensor:
+    """The output of torch's attention with changed projections, (n, n_given, width)."""
+    queries, keys, values = F.linear(normed, attention.in_proj_weight, attention.in_proj_bias).chunk(3, dim=2)
+    projected = _changed((queries[:, :n_given], keys, values), normed, change)
+    dropout = attention.dropout if attention.training else 0.0
+    found: Tensor = attention.out_proj(_attended(projected, attention.num_heads, None, dropout=dropout))
+    return found
+
+
+def _changed(
+    projected: tuple[Tensor, Tensor, Tensor], normed: Tensor, change: Change | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values with what a change adds to them."""
+    if change is None:
+        return projected
+    queries, keys, values = projected
+    for_queries, for_keys, for_values = change(normed).chunk(3, dim=2)
+    return queries + for_queries[:, : queries.shape[1]], keys + for_keys, values + for_values
+
+
+def _attended(
+    projected: tuple[Tensor, Tensor, Tensor],
+    n_heads: int,
+    mask: Tensor | None,
+    *,
+    dropout: float,
+    scale: float | None = None,
+) -> Tensor:
+    """Attention of several heads, (n, n_given, width), to queries (n, n_given, width), keys and values."""
+    queries, keys, values = (each.unflatten(2, (n_heads, -1)).transpose(1, 2) for each in projected)  # type: ignore[no-untyped-call]
+    attended = F.scaled_dot_product_attention(
+        queries, keys, values, attn_mask=mask, dropout_p=dropout, scale=scale
+    )
+    return attended.transpose(1, 2).flatten(2)

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, draw_tokens, named_sizes, public, sized
-from eavctl.encoders.tokens import PUBLIC_LAYER, TokenEncoder, Tokens, mean_of_sequences, run_public_layer
+from eavctl.encoders.tokens import (
+    PUBLIC_LAYER,
+    Change,
+    TokenEncoder,
+    Tokens,
+    mean_of_sequences,
+    run_public_layer,
+)
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -111,5 +118,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
         """Class tokens (n, hidden_size) of standardised pictures (n, 3, side, side)."""
         return self.run_layers(Tokens(self.body.embeddings(pictures)))
 
-    def _run_layer(self, number: int, states: Tensor, mask: Tensor | None, n_given: int) -> Tensor:
-        return run_public_layer(self.body.layers[number], states, mask, n_given)
+    def _run_layer(
+        self, number: int, states: Tensor, mask: Tensor | None, n_given: int, change: Change | None
+    ) -> Tensor:
+        return run_public_layer(self.body.layers[number], states, mask, n_given, change)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -20,6 +21,8 @@ from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.fusion_fitter import Start
 from eavctl.training.joined_tables import JoinedTables, join_features
 from eavctl.training.rows import EQUAL, of_corpora, relabelled
+
+EVERY, SOME = "every", "some"  # of the encoders run layer by layer, by what a fusion network registers
 
 
 @dataclass(frozen=True)
@@ -110,7 +113,7 @@ class FusionSetup:
         """
         if self.encoders and len(self.encoders) != len(self.tables):
             raise UsageError(f"{len(self.encoders)} encoders for {len(self.tables)} tables: give one a table")
-        by_layers = bool(registry.get("fusion networks", self.method).facts.get("tokens"))
+        by_layers = registry.get("fusion networks", self.method).facts.get("by_layers")
         chosen = []
         for number, (path, start) in enumerate(zip(self.tables, self.starts, strict=True)):
             if start:
@@ -118,7 +121,7 @@ class FusionSetup:
             else:
                 name = _checked(self.encoders[number], path) if self.encoders else _default(path, by_layers)
                 settings = _settings(name, self.size)
-            if by_layers and not runs_by_layers(name):
+            if by_layers == EVERY and not runs_by_layers(name):
                 able = [each for each in registry.names("encoders") if runs_by_layers(each)]
                 raise UsageError(
                     f"{self.method} exchanges tokens between transformer layers, and {name!r} has none: "
@@ -187,9 +190,14 @@ def _checked(encoder: str, path: str | os.PathLike[str]) -> str:
     return encoder
 
 
-def _default(path: str | os.PathLike[str], by_layers: bool) -> str:
+def _default(path: str | os.PathLike[str], by_layers: str | None) -> str:
+    """The encoder for a table, of those that run layer by layer where the method wants every or some to."""
     meta = tables.read_feature_meta(path)
-    return default_encoder(meta.features, meta.columns is not None, tokens=by_layers)
+    is_column = meta.columns is not None
+    if by_layers == SOME:
+        with suppress(UsageError):
+            return default_encoder(meta.features, is_column, tokens=True)
+    return default_encoder(meta.features, is_column, tokens=by_layers == EVERY)
 
 
 def _settings(encoder: str, size: str | None) -> dict[str, Any]:

@@ -182,7 +182,11 @@ def test_an_encoder_gives_the_same_while_it_is_traced(monkeypatch, name):
 
 @pytest.mark.parametrize("method", registry.names("fusion networks"))
 def test_a_fusion_network_gives_the_same_while_it_is_traced(monkeypatch, method):
-    kinds = ["shallow-transformer"] * 3 if method.startswith("ambt") else ["eegnet", "mlp", "cnn-lstm"]
+    kinds = {
+        "ambt-mean": ["shallow-transformer"] * 3,
+        "ambt-concat": ["shallow-transformer"] * 3,
+        "law": ["shallow-transformer", "mlp", "shallow-transformer"],
+    }.get(method, ["eegnet", "mlp", "cnn-lstm"])
     model = small_models.fusion(method, dict(zip("abc", kinds, strict=True)))
     network, x = model.predictor.members[0][0], as_batch(check_rows(model).x[:40], CPU)
     with torch.inference_mode():
@@ -222,9 +226,11 @@ def test_time_is_free_where_the_network_allows_it():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["channel-attention", "ambt-mean"])
+@pytest.mark.parametrize("method", ["channel-attention", "ambt-mean", "law"])
 def test_other_fusion_networks_are_exported(method):
-    is_ambt = method.startswith("ambt")
-    encoders = {"video": "vit", "eeg": "shallow-transformer"} if is_ambt else {"audio": "mlp", "eeg": "scnn"}
+    by_layers = method in ("ambt-mean", "law")
+    encoders = (
+        {"video": "vit", "eeg": "shallow-transformer"} if by_layers else {"audio": "mlp", "eeg": "scnn"}
+    )
     model = small_models.fusion(method, encoders)
     assert len(checked_on_few_rows(model, graph.to_proto(model))["changed_rows"]) == 3

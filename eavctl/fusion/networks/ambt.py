@@ -14,18 +14,16 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from eavctl.classifiers.network import Criterion, StreamBatch
+from eavctl.classifiers.network import StreamBatch
 from eavctl.encoders.tokens import TokenEncoder, Tokens
 from eavctl.errors import UsageError
-from eavctl.fusion.networks.attention import shares
 from eavctl.fusion.networks.base import (
     DroppedRows,
-    FusionNetwork,
-    FusionOutput,
     StreamOutput,
     Weight,
     stream_rows,
 )
+from eavctl.fusion.networks.heads import HeadsFusion
 from eavctl.registry import register
 from eavctl.settings import Share, Within
 
@@ -34,12 +32,11 @@ STD = 0.02  # of the learned bottleneck before training
 LEAST_LAYERS = 2  # after the only layer, no other would read the tokens
 
 
-class Bottleneck(FusionNetwork):
+class Bottleneck(HeadsFusion):
     """Base of both kinds of AMBT: the layers, the exchange of tokens, a head a stream.
 
-    The last ``fusion_layers`` layers of each encoder exchange tokens. Each stream has a head; the output is
-    the mean of the heads' logits, and the loss the mean of their cross entropies. Of the last layer only the
-    tokens that the heads read are computed.
+    The last ``fusion_layers`` layers of each encoder exchange tokens. Each stream has a head, see
+    `HeadsFusion`. Of the last layer only the tokens that the heads read are computed.
 
     Parameters
     ----------
@@ -86,10 +83,7 @@ class Bottleneck(FusionNetwork):
             nn.ModuleList(_resized(encoder.width, WIDTH) for encoder in encoders)
             for _ in range(self.n_fused - 1)
         )
-        self.heads = nn.ModuleList(
-            nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
-            for encoder in encoders
-        )
+        self.add_heads(dropout, n_classes)
 
     @staticmethod
     def joined_width(n_streams: int) -> int:
@@ -120,25 +114,8 @@ class Bottleneck(FusionNetwork):
         """
         raise NotImplementedError
 
-    def fuse(self, x: StreamBatch) -> FusionOutput:
-        """See `FusionNetwork`; a stream's weight is the share of the norm of its head's centred logits."""
-        embedded = self._embedded(x)
-        heads = [e.with_values(head(e.values)) for e, head in zip(embedded, self.heads, strict=True)]
-        logits = torch.stack([each.spread(x.present.shape[0]) for each in heads], dim=1)
-        mean = logits.sum(dim=1) / x.present.sum(dim=1, keepdim=True)
-        weights = shares(logits - logits.mean(dim=2, keepdim=True), x.present)
-        return FusionOutput(mean, weights, embedded, heads)
-
-    def cross_entropy(self, output: FusionOutput, y: Tensor, criterion: Criterion) -> Tensor:
-        """The mean of the heads' cross entropies, each over the rows that have its stream."""
-        assert output.heads is not None
-        terms = [
-            criterion.taking(head.rows)(head.values, y[head.rows]) for head in output.heads if len(head.rows)
-        ]
-        return torch.stack(terms).mean()
-
-    def _embedded(self, x: StreamBatch) -> list[StreamOutput]:
-        """Embeddings of the streams after the layers that exchange."""
+    def embedded(self, x: StreamBatch) -> list[StreamOutput]:
+        """See `HeadsFusion`: after the layers that exchange."""
         inputs = [stream_rows(x, stream) for stream in range(len(self.encoders))]
         streams = [stream for stream, each in enumerate(inputs) if not each.is_empty]
         states = {stream: self._lower_layers(stream, inputs[stream].values) for stream in streams}
@@ -180,7 +157,7 @@ class Bottleneck(FusionNetwork):
         return embedded
 
 
-@register("fusion networks", "ambt-mean", tokens=True)
+@register("fusion networks", "ambt-mean", by_layers="every")
 class MeanBottleneck(Bottleneck):
     """AMBT whose bottleneck tokens are averaged over the streams; see `Bottleneck`."""
 
@@ -198,7 +175,7 @@ class MeanBottleneck(Bottleneck):
         return projected
 
 
-@register("fusion networks", "ambt-concat", tokens=True)
+@register("fusion networks", "ambt-concat", by_layers="every")
 class ConcatBottleneck(Bottleneck):
     """AMBT whose bottleneck tokens are concatenated over the streams; see `Bottleneck`.
 

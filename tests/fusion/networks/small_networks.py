@@ -15,7 +15,7 @@ from eavctl.classifiers.streams import Streams
 EEG, AUDIO, VIDEO = "shallow-transformer", "ast", "vit"
 ALL = (EEG, AUDIO, VIDEO)
 AMBT = ("ambt-mean", "ambt-concat")
-METHODS = ("attention", "channel-attention", *AMBT)
+METHODS = ("attention", "channel-attention", *AMBT, "law")
 SHAPES: dict[str, tuple[int, ...]] = {EEG: (4, 64), AUDIO: (64, 32), VIDEO: (2, 24, 24, 3), "mlp": (6,)}
 SETTINGS: dict[str, dict[str, Any]] = {
     EEG: {"filters": 8, "kernel": 5, "layers": 2, "heads": 2},

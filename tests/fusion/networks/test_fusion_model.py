@@ -30,7 +30,7 @@ STILL = replace(QUICK, epochs=1, freeze_epochs=1, freeze_lr=1e-30)
 
 
 def kinds_for(method: str) -> tuple[str, str]:
-    return (EEG, EEG) if method in AMBT else ("mlp", EEG)
+    return (EEG, EEG) if method in (*AMBT, "law") else ("mlp", EEG)
 
 
 def design(method: str, kinds: tuple[str, ...] | None = None, **settings: Any) -> Design:
