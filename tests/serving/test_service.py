@@ -68,7 +68,7 @@ def test_features_give_the_probabilities_of_their_recording(service, clip, tmp_p
     (expected,) = service.infer(clip).json["predictions"]
     assert outputs["proba"]["shape"] == [2, len(expected["proba"])]
     got = outputs["proba"]["data"][: len(expected["proba"])]
-    assert got == np.array([*expected["proba"].values()], np.float32).tolist()
+    assert got == pytest.approx([*expected["proba"].values()], abs=1e-6)  # threads differ: so do last bits
     assert outputs["class"]["data"][0] == expected["pred"]
     assert outputs["unsure"]["data"][0] == ""
     assert outputs["unsure"]["data"][1] != ""  # no recording has these features
