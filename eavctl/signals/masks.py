@@ -25,15 +25,15 @@ def decode(segmentation: Any, height: int, width: int) -> np.ndarray | None:
 
     Parameters
     ----------
-    segmentation : a list of polygons, each ``[x0, y0, x1, y1, ...]`` in pixels; or ``{"size": [height, width],
-        "counts": ...}`` with run lengths, column by column, of background and object in turn: numbers, or a
-        text of packed numbers.
+    segmentation : a list of polygons, each ``[x0, y0, x1, y1, ...]`` in pixels; or
+        ``{"size": [height, width], "counts": ...}`` with run lengths, column by column, of background and
+        object in turn: numbers, or a text of packed numbers.
     height, width : of the picture, in pixels.
 
     Returns
     -------
-    bool, shape (height, width), True on the object: a pixel is on a polygon if its centre is. None where there
-    is no segmentation, or no pixel is on the object.
+    bool, shape (height, width), True on the object: a pixel is on a polygon if its centre is. None where
+    there is no segmentation, or no pixel is on the object.
 
     Raises
     ------

@@ -120,7 +120,8 @@ def same_as_bert(bert, phrase):
 @pytest.mark.parametrize(
     "phrase",
     ["The woman on the left", "leftmost MAN, unaffable!", "women's", "the  zebra\t\nman", "",
-     "é É ée 中国man", "a" * 101, "ea1212" * 30, "on$the`man^s", "man\u200bman", "ﬁ ß İ", "man\x00man\ufffdman",
+     "é É ée 中国man", "a" * 101,
+     "ea1212" * 30, "on$the`man^s", "man\u200bman", "ﬁ ß İ", "man\x00man\ufffdman",
      "the\x1cman\x0bman\u2028man", "the-man.the", "…man“s”", "on " * 60],
 )  # fmt: skip
 def test_pieces_are_those_of_transformers(bert, phrase):
