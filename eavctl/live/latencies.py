@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,7 +19,7 @@ class Spread(NamedTuple):
     p95: float
 
 
-def spread_of(seconds: deque[float]) -> Spread:
+def spread_of(seconds: Sequence[float]) -> Spread:
     """Median and 95th percentile of at least one value."""
     p50, p95 = np.percentile(seconds, (50, 95))
     return Spread(float(p50), float(p95))
@@ -35,12 +36,16 @@ class Latencies:
     def __init__(self, n_kept: int = N_KEPT) -> None:
         self._n_kept = n_kept
         self._seconds: dict[str, deque[float]] = {}
+        self._changing = threading.Lock()  # a view reads while answers come
 
     def add(self, seconds: Mapping[str, float]) -> None:
         """Take an answer's seconds by stage."""
-        for stage, each in seconds.items():
-            self._seconds.setdefault(stage, deque(maxlen=self._n_kept)).append(each)
+        with self._changing:
+            for stage, each in seconds.items():
+                self._seconds.setdefault(stage, deque(maxlen=self._n_kept)).append(each)
 
     def spreads(self) -> dict[str, Spread]:
         """Of each stage, in the order in which stages were first seen."""
-        return {stage: spread_of(seconds) for stage, seconds in tuple(self._seconds.items())}
+        with self._changing:
+            seconds = {stage: list(each) for stage, each in self._seconds.items()}
+        return {stage: spread_of(each) for stage, each in seconds.items()}
