@@ -30,8 +30,8 @@ class LawFusion(HeadsFusion):
     stream's transformer (`eavctl.encoders.law.Law`), which then embeds the stream again. Encoders that are no
     transformers speak and do not listen. Each stream has a head on its embedding.
 
-    At the start every change is zero. Where no other stream is present it remains so: the stream's embedding
-    is exactly that of its encoder alone.
+    At the start every change is zero. In rows without another stream, the stream's embedding is exactly that
+    of its encoder alone.
 
     Parameters
     ----------
@@ -97,11 +97,12 @@ class LawFusion(HeadsFusion):
         """The embeddings of a stream, changed by the tokens (batch, n_streams, 96) of the others."""
         is_other = torch.arange(len(self.encoders), device=tokens.device) != stream
         others = alone.taken(x.present) & is_other
-        is_heard = torch.compiler.is_exporting() or bool(others.any())
-        if str(stream) not in self.laws or not is_heard:
+        is_heard = others.any(dim=1)
+        if str(stream) not in self.laws or not (torch.compiler.is_exporting() or bool(is_heard.any())):
             return alone
         cores = self.laws[str(stream)](alone.taken(tokens), others)
-        return alone.with_values(self._embed_by_law(stream, stream_rows(x, stream).values, cores))
+        changed = self._embed_by_law(stream, stream_rows(x, stream).values, cores)
+        return alone.with_values(torch.where(is_heard[:, None], changed, alone.values))
 
     def _embed_by_law(self, stream: int, values: Tensor, cores: Tensor) -> Tensor:
         """Embeddings (n_rows, embedding_dim) by an encoder with changes (n_rows, n_layers, rank, rank)."""

@@ -1,1 +1,0 @@
-"""Find in a picture what a phrase describes: a box and a mask."""
