@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -17,8 +18,7 @@ FOCAL_ALPHA, FOCAL_GAMMA = 0.25, 2
 WEIGHTS: Mapping[str, float] = MappingProxyType({"l1": 1, "giou": 1, "focal": 4, "dice": 4, "score": 1})
 
 
-@dataclass(frozen=True)
-class Answers:
+class Answers(NamedTuple):
     """What a grounding network answers for a batch.
 
     Parameters
