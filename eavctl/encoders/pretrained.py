@@ -1,4 +1,4 @@
-"""Base class of the encoders built on public networks: sizes, the body, and loading a checkpoint."""
+"""Base classes of the encoders built on public networks: sizes, the body, and loading a checkpoint."""
 
 from __future__ import annotations
 
@@ -20,19 +20,17 @@ Size = Literal["base", "tiny"]  # as published, or for training from scratch on 
 # learns positions only if their scale equals that of the patch embeddings: at 0.02 `ast` stays at chance.
 TOKEN_STD = {"base": 0.02, "tiny": 1.0}
 TESTED = "transformers>=5.22,<5.25"  # other versions may name the parts of networks differently
-HEADS = ("classifier.", "pooler.")  # parts of a checkpoint that the encoders here lack
+HEADS = ("classifier.", "pooler.", "bert.pooler.", "cls.")  # parts that the encoders here lack
 COUNTERS = "num_batches_tracked"  # of batch norms with a momentum: no effect, and not in every checkpoint
 
 
-class Pretrained(nn.Module):
-    """An encoder around a network of `transformers`, its ``body``, which can load a public checkpoint.
+class PublicBody(nn.Module):
+    """A network of `transformers`, the ``body``, which can load a public checkpoint.
 
     Subclasses set these class attributes:
 
-    - ``name``: the registered name;
+    - ``name``: the name in errors;
     - ``architecture``: the fields of the checkpoint's config.json that must equal those of the body;
-    - ``normalisation``: the keys of the input's mean and standard deviation in the checkpoint's
-      preprocessor_config.json, if it has one;
     - ``left_out``: options with which `transformers` builds the body without unused parts;
     - ``parts``: dotted names of parts of the body that the encoder calls, or that occur in model files.
 
@@ -40,8 +38,6 @@ class Pretrained(nn.Module):
     ----------
     size : name of the size of the body.
     body : the network, without pooler and head.
-    embedding_dim : number of values of an embedding.
-    mean, std : mean and standard deviation of the input, stored as buffers.
 
     Raises
     ------
@@ -50,22 +46,16 @@ class Pretrained(nn.Module):
 
     name: ClassVar[str]
     architecture: ClassVar[tuple[str, ...]]
-    normalisation: ClassVar[tuple[str, str]]
     left_out: ClassVar[Mapping[str, bool]] = {}
     parts: ClassVar[tuple[str, ...]]
-    mean: Tensor
-    std: Tensor
     body: Any
 
-    def __init__(self, size: str, body: nn.Module, embedding_dim: int, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, size: str, body: nn.Module) -> None:
         super().__init__()
         for part in self.parts:
             reach(body, part, f"no {part} in its {type(body).__name__}")
         self.size = size
         self.body = body
-        self.embedding_dim = embedding_dim
-        self.register_buffer("mean", mean)
-        self.register_buffer("std", std)
 
     def load_weights(self, folder: Path) -> None:
         """Load the body from a public checkpoint, without its classification head.
@@ -73,8 +63,7 @@ class Pretrained(nn.Module):
         Parameters
         ----------
         folder : folder written by `transformers`' ``save_pretrained``: config.json and model.safetensors or
-            pytorch_model.bin; preprocessor_config.json, if present, gives the mean and deviation of the
-            input. Pickled files are read as tensors only, so that they cannot run code.
+            pytorch_model.bin. Pickled files are read as tensors only, so that they cannot run code.
 
         Raises
         ------
@@ -83,7 +72,6 @@ class Pretrained(nn.Module):
         facts = self._checked_config(_json(folder, "config.json"), folder)
         state = self._read(facts, folder)
         self.body.load_state_dict(self._fitted(state, facts))
-        self._take_normalisation(folder)
 
     def _checked_config(self, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         """Check that the config of a checkpoint fits the body; return it, completed by defaults."""
@@ -136,6 +124,35 @@ class Pretrained(nn.Module):
     def _fitted(self, state: dict[str, Tensor], facts: Mapping[str, Any]) -> dict[str, Tensor]:
         """The tensors of the checkpoint, adapted to the shapes of the body."""
         return state
+
+
+class Pretrained(PublicBody):
+    """An encoder around a `PublicBody`, with the mean and standard deviation of its input.
+
+    Subclasses also set ``normalisation``: the keys of mean and standard deviation in the checkpoint's
+    preprocessor_config.json, if it has one.
+
+    Parameters
+    ----------
+    size, body : see `PublicBody`.
+    embedding_dim : number of values of an embedding.
+    mean, std : mean and standard deviation of the input, stored as buffers.
+    """
+
+    normalisation: ClassVar[tuple[str, str]]
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, size: str, body: nn.Module, embedding_dim: int, mean: Tensor, std: Tensor) -> None:
+        super().__init__(size, body)
+        self.embedding_dim = embedding_dim
+        self.register_buffer("mean", mean)
+        self.register_buffer("std", std)
+
+    def load_weights(self, folder: Path) -> None:
+        """See `PublicBody`; preprocessor_config.json, if present, gives mean and deviation of the input."""
+        super().load_weights(folder)
+        self._take_normalisation(folder)
 
     def _take_normalisation(self, folder: Path) -> None:
         if not (folder / "preprocessor_config.json").is_file():
