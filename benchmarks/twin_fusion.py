@@ -42,7 +42,7 @@ ALONE = {
     "video": ("vit", TrainSettings(epochs=15, lr=0.001, dropout=0.1)),
 }
 FUSED = TrainSettings(epochs=10, lr=0.0005)
-METHODS = ("ambt-mean", "ambt-concat")
+METHODS = ("attention", "ambt-mean", "law")
 FOLDS, FOLD_SEED = 2, 42
 LATE = ("late mean", "late product")
 

@@ -34,6 +34,13 @@ def synth(
     snr: Annotated[
         float, typer.Option(help="eav: strength of the class information, such as 2; 0 for none.")
     ] = 1.0,
+    interaction: Annotated[
+        bool,
+        typer.Option(
+            "--interaction",
+            help="eav: face and voice show a class only together, by agreement or by contradiction.",
+        ),
+    ] = False,
     jobs: Jobs = 1,
     seed: Seed = 42,
     force: Force = False,
@@ -54,8 +61,8 @@ def synth(
             from eavctl.synthetic.twin import synth_eav
 
             count = synth_eav(
-                out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed, jobs=jobs,
-                force=force, dry_run=dry_run, on_trial=tick,
+                out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed,
+                interaction=interaction, jobs=jobs, force=force, dry_run=dry_run, on_trial=tick,
             )  # fmt: skip
             what, of = "trials", f"{subjects} subjects, {seconds:g} s each"
         else:

@@ -4,6 +4,10 @@ In each trial, random draws decide which modalities carry class information; at 
 fusion improves the scores. Five latent variables per trial and modality (the smile, the pitch of the voice,
 the frontal theta power ...) generate the signals. They depend on the class, the person, chance, and in EEG on
 time.
+
+With interaction, the face and the voice of a Speaking trial show a class only together: where they agree, it is
+the one that they show; where they contradict each other, it is the opposite of the one in the face, as irony
+says the opposite of what it shows.
 """
 
 from __future__ import annotations
@@ -15,6 +19,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -40,6 +45,8 @@ INFORMATIVE = 0.68  # probability that a modality carries class information in a
 STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
 PERSON, REACTION, DRIFT = 0.8, 0.5, 0.5  # deviation between people, of their reactions, and over a session
 LARGEST = 4.0  # absolute value of latent variables: voices and faces beyond it are impossible
+OPPOSITES = (1, 2, 3, 4, 0)  # the face that contradicts the voice, by class; no class is its own opposite
+CONTRADICTED = 0.5  # probability that face and voice contradict each other, with interaction
 LOUDNESS = 0.08  # deviation of the logarithm of the EEG background's amplitude over a session
 
 # Effect of each class on each latent variable; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
@@ -65,6 +72,13 @@ class Settings:
     seed: int
     seconds: float
     recipe: int = RECIPE
+    interaction: bool = False
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The settings for ``TWIN.json``; without interaction, as they were before there was one."""
+        facts = asdict(self)
+        return facts if self.interaction else {k: v for k, v in facts.items() if k != "interaction"}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -84,7 +98,27 @@ class Settings:
         recorded = informative & ~(silent[:, None] & (np.arange(3) == MODALITIES.index("audio")))
         without = np.flatnonzero(~recorded.any(axis=1))
         informative[without, instead[without]] = True
+        if self.interaction:
+            informative[np.ix_(~silent, self._together)] = True
         return informative
+
+    @property
+    def _together(self) -> list[int]:
+        """The modalities that show a class together, in `MODALITIES`."""
+        return [MODALITIES.index(name) for name in ("audio", "video")]
+
+    def shown(self, subject: int) -> np.ndarray:
+        """Index in `EMOTIONS` of the class that each modality shows in each trial, (trials, 3)."""
+        shown = np.repeat(self.labels[:, None], len(MODALITIES), axis=1)
+        if not self.interaction:
+            return shown
+        rng = self.rng(subject, len(MODALITIES), 1)
+        contradict = rng.random(self.trials) < CONTRADICTED
+        contradict &= np.arange(self.trials) % len(TASKS) == TASKS.index("speaking")
+        face = np.where(contradict, np.array(OPPOSITES)[self.labels], self.labels)
+        other = (face + rng.integers(1, len(EMOTIONS), self.trials)) % len(EMOTIONS)
+        shown[:, self._together] = np.stack([np.where(contradict, other, self.labels), face], axis=1)
+        return shown
 
     def courses(self, subject: int, modality: str) -> np.ndarray:
         """The five latent variables of each trial, (trials, 5), in deviations between trials of a class."""
@@ -95,7 +129,7 @@ class Settings:
         person = rng.normal(0, PERSON, profiles.shape[1])
         chance = rng.normal(0, 1, (self.trials, profiles.shape[1]))
         drift = DRIFT * _drifts(self.trials, profiles.shape[1], rng) if modality == "eeg" else 0
-        effect = self.informative(subject)[:, number, None] * reactions[self.labels]
+        effect = self.informative(subject)[:, number, None] * reactions[self.shown(subject)[:, number]]
         return np.asarray(np.clip(self.snr * STRENGTH * effect + person + chance + drift, -LARGEST, LARGEST))
 
 
@@ -129,6 +163,7 @@ def synth_eav(
     seed: int = 42,
     modalities: Collection[str] = MODALITIES,
     seconds: float = 20.0,
+    interaction: bool = False,
     jobs: int = 1,
     force: bool = False,
     dry_run: bool = False,
@@ -149,6 +184,7 @@ def synth_eav(
     seed : random seed.
     modalities : modalities to write, of eeg, audio and video; the choice does not change the other files.
     seconds : duration of a trial.
+    interaction : whether face and voice of Speaking trials show classes only together.
     jobs : number of processes, each with one subject at a time.
     force : overwrite files of other settings.
     dry_run : check everything, but write nothing.
@@ -164,7 +200,7 @@ def synth_eav(
     UsageError : invalid settings; files of other settings or origin exist, without ``force``; or they would
         remain beside the new files.
     """
-    settings = Settings(trials, float(snr), seed, float(seconds))
+    settings = Settings(trials, float(snr), seed, float(seconds), interaction=interaction)
     _check(settings, subjects, modalities)
     _prepare_folder(out, settings, subjects, modalities, force, dry_run)
     if dry_run:
@@ -231,7 +267,7 @@ def _prepare_folder(
     """Check or, with ``force``, remove files of other settings in ``out``; write ``TWIN.json``."""
     files.clear_leftovers(out)
     about = {"made_by": "eavctl synth", "layout": "eav", "note": "Made up: no person was recorded."}
-    content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
+    content = (json.dumps({**about, "settings": settings.facts}, indent=2) + "\n").encode()
     mark = out / TWIN
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder with --out")

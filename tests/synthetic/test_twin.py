@@ -270,3 +270,29 @@ def test_an_interrupt_leaves_nothing_that_workers_were_writing(tmp_path):
     process.send_signal(signal.SIGINT)
     assert process.wait() == 130
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_with_interaction_face_and_voice_tell_the_class_together_and_not_alone():
+    settings = twin.Settings(200, 3.0, 7, 1.0, interaction=True)
+    speaking = np.arange(200) % 2 == 1
+    opposite = np.argsort(twin.OPPOSITES)
+    shares = []
+    for subject in range(1, 9):
+        shown, labels = settings.shown(subject), settings.labels
+        eeg, voice, face = shown.T
+        assert np.array_equal(eeg, labels)
+        assert np.array_equal(face[~speaking], labels[~speaking])
+        assert settings.informative(subject)[speaking][:, 1:].all()
+        together = np.where(voice == face, face, opposite[face])
+        assert np.array_equal(together[speaking], labels[speaking])
+        shares.append((face == labels)[speaking].mean())
+    assert 0.4 < np.mean(shares) < 0.6
+
+
+def test_without_interaction_nothing_is_other_than_before(tmp_path):
+    settings = twin.Settings(10, 1.0, 42, 1.0)
+    assert "interaction" not in settings.facts
+    assert (settings.shown(1) == settings.labels[:, None]).all()
+    with pytest.raises(UsageError):
+        twin.synth_eav(tmp_path, subjects=1, **TINY)
+        twin.synth_eav(tmp_path, subjects=1, interaction=True, **TINY)
