@@ -60,7 +60,7 @@ def _repeats(clusters: Clusters, each: np.ndarray) -> np.ndarray | None:
     """Of each of several models the mean, and those without each cluster."""
     if len(np.unique(each, axis=0)) < 2:
         return None
-    return np.stack([np.r_[values.mean(), _left_out(clusters, values)] for values in each])
+    return np.stack([np.concatenate([[values.mean()], _left_out(clusters, values)]) for values in each])
 
 
 def _variants(clusters: Clusters, values: np.ndarray, prior: np.ndarray) -> np.ndarray:
@@ -78,7 +78,7 @@ def _variants(clusters: Clusters, values: np.ndarray, prior: np.ndarray) -> np.n
     own, added = weights[:, : len(rows)], weights[:, len(rows) :]
     usual = rows.mean()
     drawn = (own @ sums + usual * added @ prior) / (own @ rows + usual * added.sum(axis=1))
-    return np.r_[values.mean(), _left_out(clusters, values), drawn]
+    return np.concatenate([[values.mean()], _left_out(clusters, values), drawn])
 
 
 def _left_out(clusters: Clusters, values: np.ndarray) -> np.ndarray:

@@ -118,7 +118,7 @@ def _facts(vocabulary: Vocabulary, examples: Examples, design: Design) -> dict[s
     folders = {"visual": design.visual_weights, "language": design.language_weights}
     return {
         "size": design.size,
-        "side": examples.pictures.shape[1],
+        "side": examples.side,
         "fusion": design.fusion,
         "vocabulary": vocabulary.to_meta(),
         "public_weights": {name: folder and hash_folder(folder) for name, folder in folders.items()},
