@@ -25,8 +25,8 @@ def synth(
     task: Annotated[
         str,
         typer.Option(
-            help="Make data for this task: emotion (recordings), or grounding (pictures of shapes and people, "
-            "with phrases for one of them)."
+            help="Make data for this task: emotion (recordings), or grounding (pictures of shapes and "
+            "people, with phrases for one of them)."
         ),
     ] = "emotion",
     scenes: Annotated[

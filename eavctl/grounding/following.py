@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from eavctl.grounding.model import THERE
-from eavctl.signals.overlap import overlaps
+from eavctl.signals.mtcnn import overlaps
 
 SAME = 0.3  # least overlap of two boxes of one object in successive frames
 CONFIRMED = 3  # successive frames that must agree before the track moves elsewhere

@@ -85,7 +85,7 @@ class GroundModel:
         self.check_phrase(phrase)
         for start in range(0, len(pictures), INFERENCE_BATCH):
             some = pictures[start : start + INFERENCE_BATCH]
-            fitted = [Letterbox.of(each.shape[:2], self.side) for each in some]
+            fitted = [Letterbox(each.shape[0], each.shape[1], self.side) for each in some]
             squares = np.stack([fit.picture(each) for fit, each in zip(fitted, some, strict=True)])
             answers = self.answer(squares, [phrase] * len(squares))
             for row, fit in enumerate(fitted):

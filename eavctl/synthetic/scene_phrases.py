@@ -6,6 +6,7 @@ the answer is close, neither; a phrase is used only where one thing fits and all
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -171,7 +172,7 @@ def _neighbours(things: Sequence[Thing], at: int) -> list[Fit]:
     order = sorted(range(len(things)), key=lambda number: things[number].x)
     place = order.index(at)
     beside = {order[i] for i in (place - 1, place + 1) if 0 <= i < len(order)}
-    gaps = [things[b].x - things[a].x for a, b in zip(order, order[1:], strict=False)]
+    gaps = [things[b].x - things[a].x for a, b in itertools.pairwise(order)]
     is_clear = min(gaps, default=1.0) >= CLOSE
     return [number in beside if is_clear else None for number in range(len(things))]
 
