@@ -229,6 +229,32 @@ JudgingWeights = Annotated[
     ),
 ]
 
+# --- grounding --------------------------------------------------------------------------------------------
+
+Who = Annotated[
+    str | None,
+    typer.Option(
+        help='Follow the face that this phrase describes, such as "the woman on the left".',
+        show_default="the largest face",
+    ),
+]
+GroundingModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Find phrases by this model of 'eavctl train-ground' (.pt).",
+        show_default="the packaged model",
+    ),
+]
+WhoModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--who-model",
+        help="Read phrases by this model of 'eavctl train-ground' (.pt).",
+        show_default="the packaged model",
+    ),
+]
+
 # --- exported models --------------------------------------------------------------------------------------
 
 CheckTables = Annotated[

@@ -20,8 +20,8 @@ COLOURS = {
     "black": (25, 25, 28), "white": (245, 245, 242),
 }  # fmt: skip
 LONGER, SHORTER = 176, (96, 132)  # pixels of a picture's sides
-RADII = {SMALL[0]: (0.045, 0.06), LARGE[0]: (0.10, 0.13)}  # of a shape, as shares of the longer side
-HEADS = (0.16, 0.62)  # heights of heads with hair, as shares of the picture's height
+RADII = {SMALL[0]: (0.065, 0.08), LARGE[0]: (0.13, 0.165)}  # of a shape, as shares of the longer side
+HEADS = (0.25, 0.7)  # heights of heads with hair, as shares of the picture's height
 SPREAD = 1.9  # largest ratio of the heights of heads in one picture
 MOST_TRIES = 60
 DETAIL = 3  # times the size at which shapes are drawn
