@@ -10,6 +10,7 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.judging import read_who
 from eavctl.cli.options import (
     DryRun,
     Epoch,
@@ -24,10 +25,13 @@ from eavctl.cli.options import (
     Segment,
     Strict,
     Where,
+    Who,
+    WhoModel,
     check_stdout,
 )
 from eavctl.cli.values import read_epochs, read_pairs, read_settings
 from eavctl.errors import UsageError
+from eavctl.signals.accounts import PEOPLE
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -57,6 +61,8 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
+    'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
+    "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
 )
@@ -93,6 +99,8 @@ def extract(
         Path | None,
         typer.Option(help="Detect faces by this YuNet model (.onnx).", show_default="built-in detector"),
     ] = None,
+    who: Who = None,
+    who_model: WhoModel = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -147,7 +155,7 @@ def extract(
     augmentation = _augmentation(augment, copies, seed)
     features = features or default_features(source, layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
-    recipe = recipe.with_weights(*([weights] if weights else []))
+    recipe = recipe.with_weights(*([weights] if weights else [])).following(read_who(who, who_model))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
@@ -204,7 +212,9 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
-        say(f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})")
+        shown = "{:.1f}" if name == PEOPLE else "{:.1%}"
+        mean, least = (shown.format(values[key]) for key in ("mean", "least"))
+        say(f"{name.replace('_', ' ')}: {mean} (least in one row: {least})")
     if result.class_counts:
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""

@@ -16,6 +16,7 @@ from eavctl.packaged import models as packaged
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
+    from eavctl.extraction.recipe import Whose
     from eavctl.predicting.predicted import Predicted
     from eavctl.predicting.rows import AbsentStream, Row
     from eavctl.stages.predict import Planned
@@ -39,6 +40,8 @@ def judge(
     hop: float | None = None,
     abstain: float = 0.0,
     adapt: bool = False,
+    who: str | None = None,
+    who_model: Path | None = None,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -72,6 +75,7 @@ def judge(
         "hop": hop,
         "abstain": abstain,
         "adapt": adapt,
+        "who": read_who(who, who_model),
         "strict": strict,
     }
     if dry_run:
@@ -99,6 +103,17 @@ def judge(
         emit_result("predict", written, result.facts())
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
+
+
+def read_who(who: str | None, model: Path | None) -> Whose | None:
+    """Whose face to follow, of the options --who and --who-model."""
+    if who is None:
+        if model is not None:
+            raise UsageError('--who-model needs --who, such as --who "the woman on the left"')
+        return None
+    from eavctl.grounding.whose import Whose as Phrase
+
+    return Phrase.of(who, model)
 
 
 def _print_plan(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eavctl.cli.console import emit, emit_result, say, say_plan, warn
-from eavctl.cli.judging import find_model, introduce
+from eavctl.cli.judging import find_model, introduce, read_who
 from eavctl.errors import EavctlError
 from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
@@ -33,6 +33,8 @@ def listen(
     *,
     weights: Sequence[Path] = (),
     abstain: float = 0.0,
+    who: str | None = None,
+    who_model: Path | None = None,
     record: Path | None = None,
     force: bool = False,
     dry_run: bool = False,
@@ -49,7 +51,10 @@ def listen(
     )
     if any(scheme_of(uri) == "lsl" for uri in sources.values()):
         _quieten()
-    run = open_live(sources, found, settings, weights=weights, abstain=abstain, keep=record is not None)
+    chosen = read_who(who, who_model)
+    run = open_live(
+        sources, found, settings, weights=weights, abstain=abstain, who=chosen, keep=record is not None
+    )
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
         for note in run.notes:

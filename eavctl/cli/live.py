@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.options import DryRun, Force, Json, JudgingModel, JudgingWeights
+from eavctl.cli.options import DryRun, Force, Json, JudgingModel, JudgingWeights, Who, WhoModel
 from eavctl.errors import UsageError
 
 
@@ -63,6 +63,8 @@ def live(
         float,
         typer.Option(help="Answer 'unsure' below this probability of the answer, 0 to 1, such as 0.5."),
     ] = 0.0,
+    who: Who = None,
+    who_model: WhoModel = None,
     record: Annotated[
         Path | None, typer.Option(help="Also write the answers to this prediction table (.parquet).")
     ] = None,
@@ -100,6 +102,8 @@ def live(
         settings,
         weights=weights or [],
         abstain=abstain,
+        who=who,
+        who_model=who_model,
         record=record,
         force=force,
         dry_run=dry_run,

@@ -24,6 +24,8 @@ from eavctl.cli.options import (
     Segment,
     Strict,
     Where,
+    Who,
+    WhoModel,
     check_stdout,
 )
 from eavctl.cli.values import read_epochs, read_pairs
@@ -38,6 +40,7 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
     "eavctl predict calls/ --adapt -o preds.parquet",
+    'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
@@ -81,6 +84,8 @@ def predict(
             "speakers that are named; for recordings of one source, unlike the training's.",
         ),
     ] = False,
+    who: Who = None,
+    who_model: WhoModel = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
@@ -119,6 +124,8 @@ def predict(
         hop=hop,
         abstain=abstain,
         adapt=adapt,
+        who=who,
+        who_model=who_model,
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -20,12 +20,16 @@ from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
 from eavctl.settings import Within, checked
+from eavctl.signals.accounts import FIT, PEOPLE
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
+
+
+SURE = 0.2  # fit of a face from which on it is said to be the one that was meant
 
 
 class Weights(Protocol):
@@ -47,6 +51,22 @@ class Weights(Protocol):
 
     def load(self) -> Any:
         """The encoder, as the feature set takes it."""
+        ...
+
+
+class Whose(Protocol):
+    """Whose face to follow where there are several; it can be pickled.
+
+    `eavctl.grounding.whose.Whose` is one.
+    """
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that the choice depends on, JSON-able."""
+        ...
+
+    def load(self) -> Any:
+        """A `eavctl.signals.faces.Chooser`."""
         ...
 
 
@@ -78,11 +98,12 @@ class Recipe:
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
     only_speech : compute no features of audio without speech.
+    who : whose face to follow, for feature sets of one face; None for the largest.
 
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either not between 0.01 s and 100000 s.
+        or either not between 0.01 s and 100000 s; or ``who`` for features that are not of one face.
 
     Attributes
     ----------
@@ -96,6 +117,7 @@ class Recipe:
     hop: float | None = None
     weights: Weights | None = field(default=None, compare=False)
     only_speech: bool = False
+    who: Whose | None = None
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
@@ -135,7 +157,21 @@ class Recipe:
                 f"features {self.features!r} of {meta.features!r} would need two encoders; pretrain on "
                 "features that need none"
             )
-        return Recipe.from_meta(meta)
+        return replace(Recipe.from_meta(meta), who=self.who)
+
+    def following(self, who: Whose | None) -> Recipe:
+        """The recipe that follows this one's face.
+
+        Raises
+        ------
+        UsageError : the features are not of one face.
+        """
+        if who and not self.base.entry.facts.get("chooses"):
+            raise UsageError(
+                f"--who chooses a face, and features {self.features!r} are not of one; it is for faces and "
+                "face-stats"
+            )
+        return replace(self, who=who)
 
     @property
     def modality(self) -> str:
@@ -183,7 +219,8 @@ class Recipe:
         """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
-        return {**identity, "features_hash": hash_json(identity), "segment": segment}
+        who = {"who": self.who.identity} if self.who else {}  # no part of what a model takes
+        return {**identity, "features_hash": hash_json(identity), "segment": segment, **who}
 
     @classmethod
     def from_meta(cls, meta: FeatureMeta) -> Recipe:
@@ -275,7 +312,8 @@ class Recipe:
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
         if self.base is self:
-            return self.entry.thing(signal, rate, *encoder, **self.settings)
+            choose = [self.who.load()] if self.who else []
+            return self.entry.thing(signal, rate, *encoder, *choose, **self.settings)
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.settings)
         return embedded if account is None else (embedded, account)
@@ -317,7 +355,9 @@ class Recipe:
         ------
         SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
         """
-        return [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+        samples = [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+        _tell_of_people(stretch.name, [each.account or {} for each in samples], self.who)
+        return samples
 
     def holds_speech(self, stretch: Stretch, start: float | None = None, end: float | None = None) -> bool:
         """Whether the part of a recording with audio from ``start`` to ``end``, in seconds, holds speech."""
@@ -367,6 +407,19 @@ class Recipe:
 def _parts(found: Any) -> tuple[np.ndarray, Mapping[str, float] | None]:
     """What a feature set returned, as features and account."""
     return found if isinstance(found, tuple) else (found, None)
+
+
+def _tell_of_people(name: str, accounts: Sequence[Mapping[str, float]], who: Whose | None) -> None:
+    """Warn where several people are in a film and none is named, or where none fits well."""
+    most = int(max((each.get(PEOPLE, 1) for each in accounts), default=1))
+    fit = min((each.get(FIT, 1.0) for each in accounts), default=1.0)
+    if who is None and most > 1:
+        text = f"{name}: {most} people; the largest face is followed, and --who names another"
+    elif who is not None and fit < SURE:
+        text = f"{name}: no face clearly fits --who (fit {fit:.2f} of 1); the one that fits best is followed"
+    else:
+        return
+    warnings.warn(text, RecordingWarning, stacklevel=3)
 
 
 def _plain(identity: dict[str, Any]) -> Any:

@@ -31,12 +31,20 @@ from eavctl.predicting.segments import (
     streams_of,
 )
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
-from eavctl.predicting.streams import StreamInput, noise_for, stream_inputs, with_segment, with_weights
+from eavctl.predicting.streams import (
+    StreamInput,
+    following,
+    noise_for,
+    stream_inputs,
+    with_segment,
+    with_weights,
+)
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
+    from eavctl.extraction.recipe import Whose
 
 WINDOW = "window"
 WINDOW_S = 3.0  # where nothing is known of the training's durations
@@ -81,6 +89,7 @@ class Predictor:
         them, recordings are described by the weights of an installed package.
     abstain : answers of a lower probability are unsure, 0 to 1.
     adapt : adapt recordings to the model by all that are at hand: see `eavctl.classifiers.adaptation`.
+    who : whose face to follow in films of several people; None for the largest.
 
     Attributes
     ----------
@@ -94,7 +103,7 @@ class Predictor:
         those that it needs.
     SettingsError : it takes features of another version of eavctl.
     UsageError : a hop without a segment, or one of the numbers is out of range; ``weights`` for a model that
-        needs none; or a model to which recordings cannot be adapted.
+        needs none; or a model to which recordings cannot be adapted; or ``who`` for a model of no faces.
     """
 
     def __init__(
@@ -107,6 +116,7 @@ class Predictor:
         weights: Sequence[str | os.PathLike[str]] = (),
         abstain: float = 0.0,
         adapt: bool = False,
+        who: Whose | None = None,
     ) -> None:
         if model.meta.kind == "fuse":
             raise DataError(
@@ -120,6 +130,8 @@ class Predictor:
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
         if weights:
             self.streams = with_weights(self.streams, weights, path)
+        if who:
+            self.streams = following(self.streams, who, path)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
         self._doubts = Doubts(model.novelty, abstain)
@@ -135,6 +147,7 @@ class Predictor:
         weights: Sequence[str | os.PathLike[str]] = (),
         abstain: float = 0.0,
         adapt: bool = False,
+        who: Whose | None = None,
     ) -> Predictor:
         """Read a model; parameters and errors are those of the class.
 
@@ -145,7 +158,7 @@ class Predictor:
         """
         path = packaged.best(with_weights=bool(weights)) if path is None else packaged.find(path)
         model = artifacts.load(path)
-        return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
+        return cls(model, path, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
 
     def _check_streams(self) -> None:
         names = [stream.name for stream in self.streams]

@@ -12,7 +12,7 @@ import numpy as np
 
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.open_recording import Signal
-from eavctl.extraction.recipe import Recipe
+from eavctl.extraction.recipe import Recipe, Whose
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
 NOISE_SIDE, NOISE_RATE, NOISE_CHANNELS = 64, 16000, ("C3", "C4")  # pixels, Hz
@@ -60,6 +60,25 @@ def stream_inputs(
         StreamInput(name, _recipe(features, segment, hop), features, tuple(features.shape))
         for name, features, *_ in meta.streams
     ]
+
+
+def following(
+    streams: Sequence[StreamInput], who: Whose | None, model: str | os.PathLike[str]
+) -> list[StreamInput]:
+    """The streams whose faces are those of one person.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    UsageError : no stream is of one face.
+    """
+    able = [each for each in streams if each.recipe.base.entry.facts.get("chooses")]
+    if who and not able:
+        raise UsageError(f"{model}: takes no faces, so that --who has none to choose")
+    return [each._replace(recipe=each.recipe.following(who)) if each in able else each for each in streams]
 
 
 def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamInput]:

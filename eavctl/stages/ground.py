@@ -114,7 +114,7 @@ def ground(
                 panel = (picture, found.mask) if len(seen) in drawn else None
                 seen.append(_Seen(found.score, found.box, panel))
                 height, width = picture.shape[:2]
-            on_frame(len(seen), frames.n)
+            on_frame(len(seen), frames.n, "")
     kept = kept_track(np.array([each.box for each in seen]), np.array([each.score for each in seen]))
     moments = [
         Moment(time, each.score, _plain(each.box) if is_kept else None)

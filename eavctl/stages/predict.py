@@ -17,6 +17,7 @@ from eavctl.storage.paths import Paths
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice  # judging single recordings makes none
+    from eavctl.extraction.recipe import Whose
 
 
 class Planned(NamedTuple):
@@ -48,6 +49,7 @@ def predict(
     hop: float | None = None,
     abstain: float = 0.0,
     adapt: bool = False,
+    who: Whose | None = None,
     jobs: int = 1,
     executor: str = "loky",
     strict: bool = False,
@@ -70,6 +72,8 @@ def predict(
     abstain : answers of a lower probability are unsure, 0 to 1.
     adapt : standardise the features by the recordings at hand, 20 of a data set or more, and by speaker where
         speakers are named, without labels; see `eavctl.classifiers.adaptation`.
+    who : whose face to follow in films of several people, such as a `eavctl.grounding.whose.Whose`; None for
+        the largest.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.
@@ -83,7 +87,7 @@ def predict(
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
         without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`).
     """
-    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
     inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
@@ -104,6 +108,7 @@ def plan(
     hop: float | None = None,
     abstain: float = 0.0,
     adapt: bool = False,
+    who: Whose | None = None,
     strict: bool = False,
 ) -> Planned:
     """What `predict` would do with the same parameters; no recording is read, and nothing written.
@@ -113,7 +118,7 @@ def plan(
     DataError, SettingsError, UsageError : where `predict` raises them before it reads recordings, or because
         files are missing.
     """
-    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt)
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
     inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
     if inputs.recordings:
         predictor.find_weights()
