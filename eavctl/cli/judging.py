@@ -113,7 +113,7 @@ def read_who(who: str | None, model: Path | None) -> Whose | None:
         return None
     from eavctl.grounding.whose import Whose as Phrase
 
-    return Phrase.of(who, model)
+    return Phrase.of(who, model or packaged.GROUND)
 
 
 def _print_plan(

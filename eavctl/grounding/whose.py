@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from eavctl.grounding.model import GroundModel
-from eavctl.packaged.models import GROUND
 from eavctl.signals.faces import Chooser
 from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.storage.provenance import hash_file
@@ -37,14 +36,14 @@ class Whose:
     content: str
 
     @classmethod
-    def of(cls, phrase: str, model: str | os.PathLike[str] | None = None) -> Whose:
-        """Read the model, by default the packaged one, and check that it knows the phrase.
+    def of(cls, phrase: str, model: str | os.PathLike[str]) -> Whose:
+        """Read the model of a file, and check that it knows the phrase.
 
         Raises
         ------
         DataError : no such model, or it knows no word of the phrase.
         """
-        path = Path(GROUND if model is None else model).absolute()
+        path = Path(model).absolute()
         _loaded(path).check_phrase(phrase)
         return cls(phrase, path, hash_file(path))
 
