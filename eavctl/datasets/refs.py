@@ -94,7 +94,14 @@ def phrases_of(root: Path) -> dict[str, Sequence[Phrase]]:
 
 
 def hash_of(root: Path) -> str:
-    """A hash of the files with phrases and annotations."""
+    """A hash of the files with phrases and annotations.
+
+    Raises
+    ------
+    DataError : there are no phrases.
+    """
+    if not (root / REFS).is_file():
+        raise DataError(f"{root}: no {REFS}, which holds the phrases of the layout refs")
     return "-".join(hash_file(path) for path in (root / REFS, *sorted(root.glob(INSTANCES))))
 
 
@@ -229,7 +236,7 @@ def _box(value: Any) -> tuple[float, float, float, float]:
     ValueError : not four finite numbers, or a box without a size.
     """
     try:
-        if not isinstance(value, list) or any(isinstance(each, bool) for each in value):
+        if not isinstance(value, list) or any(type(each) not in (int, float) for each in value):
             raise TypeError
         x, y, width, height = map(float, value)
     except (TypeError, ValueError, OverflowError):

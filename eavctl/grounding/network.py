@@ -58,7 +58,7 @@ class GroundNet(nn.Module):
         self.visual = Backbone(size, side)
         width, phrase = self.visual.shape.width, self.language.width
         self.changes = changes_for(fusion, self.visual.shape, phrase)
-        self.pooling = Pooling(width, phrase)
+        self.pooling = Pooling(width, phrase, self.visual.grid)
         self.box = BoxHead(width)
         self.score = ScoreHead(width, phrase)
         self.mask = MaskHead(width, phrase, self.visual.grid, self.visual.side)

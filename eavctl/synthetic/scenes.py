@@ -244,27 +244,19 @@ def _draw(rng: np.random.Generator, seed: int, part: str) -> Drawn:
             first = HELD_OUT_SHAPES[int(rng.integers(len(HELD_OUT_SHAPES)))] if is_unseen else None
             drawn = scene_pictures.draw_shapes(rng, usual, first)
         else:
-            usual_people, held_out = _people(seed, part)
-            n = N_PEOPLE[int(rng.integers(len(N_PEOPLE)))]
-            chosen = [usual_people[int(i)] for i in rng.choice(len(usual_people), n, replace=False)]
+            n, count = N_PEOPLE[int(rng.integers(len(N_PEOPLE)))], PARTS[part][2]
+            chosen = [_person(seed, part, int(i)) for i in rng.choice(count, n, replace=False)]
             if is_unseen:
-                chosen[0] = held_out[int(rng.integers(len(held_out)))]
+                chosen[0] = _person(seed, part, int(rng.integers(count)), is_held_out=True)
             drawn = scene_pictures.draw_people(rng, chosen)
         if drawn is not None:
             return drawn
 
 
-@lru_cache(maxsize=len(PARTS))
-def _people(seed: int, part: str) -> tuple[list[Person], list[Person]]:
-    """The people of a part: usual ones, and, for what training never shows, people with held-out pairs."""
-    count = PARTS[part][2]
-    never = frozenset(HELD_OUT_PEOPLE)
-    rngs = [np.random.default_rng([seed, 100 + [*PARTS].index(part), number]) for number in range(2 * count)]
-    usual = [draw_person(rng, never) for rng in rngs[:count]]
-    if part != "unseen":
-        return usual, []
-    held_out = [
-        draw_person(rng, always=HELD_OUT_PEOPLE[i % len(HELD_OUT_PEOPLE)])
-        for i, rng in enumerate(rngs[count:])
-    ]
-    return usual, held_out
+@lru_cache(maxsize=1024)
+def _person(seed: int, part: str, number: int, *, is_held_out: bool = False) -> Person:
+    """One of the people of a part; of those whom training never shows, one with a held-out pair."""
+    rng = np.random.default_rng([seed, 100 + [*PARTS].index(part), number, int(is_held_out)])
+    if is_held_out:
+        return draw_person(rng, always=HELD_OUT_PEOPLE[number % len(HELD_OUT_PEOPLE)])
+    return draw_person(rng, frozenset(HELD_OUT_PEOPLE))
