@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 KIND = "grounding"
 BITS = 8  # pixels of a mask in a byte
+BEFORE_NUMBER = "#"  # between a picture's name and a phrase's number in a sample_id
 # Named as Parquet names the values of a list: else the type that is read back is another one.
 BOX = pa.list_(pa.field("element", pa.float32()), 4)
 

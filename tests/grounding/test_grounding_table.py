@@ -119,6 +119,7 @@ def test_phrases_that_cannot_be_used_are_named_and_the_rest_goes_on(tmp_path):
     refs = [
         good | {"segmentation": run_lengths(mask)},
         good | {"phrase": "far away", "bbox_xywh": [100, 100, 5, 5]},
+        good | {"phrase": "thinner than a float", "bbox_xywh": [0, 0, 1e-60, 5]},
         good | {"phrase": "damaged", "segmentation": {"size": [40, 60], "counts": [5]}},
         good | {"phrase": "half outside", "bbox_xywh": [50, 30, 30, 30]},
     ]
@@ -126,15 +127,41 @@ def test_phrases_that_cannot_be_used_are_named_and_the_rest_goes_on(tmp_path):
     result = extract(tmp_path, tmp_path / "out.parquet", RECIPE)
     reasons = " ".join(bad["reason"] for bad in result.rejected)
     assert result.n_rows == 2
-    assert len(result.rejected) == 2
-    assert "far away" in reasons
-    assert "damaged" in reasons
+    assert (result.n_recordings, len(result.rejected)) == (1, 3)
+    for name in ("far away", "thinner than a float", "damaged"):
+        assert name in reasons
     found = read_grounding(tmp_path / "out.parquet")
     assert found.phrases == ("good", "half outside")
     assert found.has_mask.tolist() == [True, False]
     x, wide = found.boxes[1, ::2] * 64
     assert x + wide / 2 == pytest.approx(64, abs=1e-4)
     np.testing.assert_allclose([x, wide], [55 * 64 / 60, 10 * 64 / 60], rtol=1e-5)
+
+
+def test_names_are_sorted_as_the_rows_are(tmp_path):
+    """A picture "p" comes before "p (1)", and its first phrase "p#0001" after "p (1)#0001"."""
+    pictures = {"p.png": 10, "p (1).png": 200, "p!.png": 90, "pa.png": 40}
+    for name, level in pictures.items():
+        Image.fromarray(np.full((40, 60, 3), level, np.uint8)).save(tmp_path / name)
+    refs = [{"image": name, "phrase": name, "bbox_xywh": [0, 0, 9, 9]} for name in pictures for _ in range(2)]
+    (tmp_path / "refs.json").write_text(json.dumps(refs))
+    extract(tmp_path, tmp_path / "out.parquet", RECIPE)
+    found = read_grounding(tmp_path / "out.parquet")
+    assert found.keys["sample_id"].is_monotonic_increasing
+    centre = found.pictures[found.picture_of, 32, 32, 0]
+    assert centre.tolist() == [pictures[phrase] for phrase in found.phrases]
+    assert len(found.pictures) == len(pictures)
+
+
+def test_a_picture_can_have_more_phrases_than_four_digits_count(tmp_path):
+    Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(tmp_path / "a.png")
+    refs = [{"image": "a.png", "phrase": f"p{n}", "bbox_xywh": None} for n in range(1, 10_003)]
+    (tmp_path / "refs.json").write_text(json.dumps(refs))
+    extract(tmp_path, tmp_path / "out.parquet", Recipe("scenes", {"size": 32}))
+    found = read_grounding(tmp_path / "out.parquet")
+    number = found.keys["sample_id"].str.removeprefix("a#").astype(int)
+    assert found.phrases == tuple(f"p{n}" for n in number)
+    assert sorted(number) == list(range(1, 10_003))
 
 
 def test_pictures_with_phrases_are_whole_and_other_features_are_ordinary(scenes, tmp_path):
