@@ -233,15 +233,17 @@ class _Instances:
         return cls(by_id, by_picture)
 
     def segmentation(self, name: str, box: tuple[float, ...]) -> Any:
-        """The segmentation of the object with this box in a picture, if there is one."""
+        """The segmentation of the object in a picture whose box is the nearest to this one, within `NEAR`."""
+        nearest, found = NEAR, None
         for each in self.by_picture.get(name, ()):
             try:
                 own = _box(each.get("bbox"))
             except ValueError:
                 continue
-            if max(abs(a - b) for a, b in zip(own, box, strict=True)) <= NEAR:
-                return each.get("segmentation") or None
-        return None
+            distance = max(abs(a - b) for a, b in zip(own, box, strict=True))
+            if distance <= nearest and each.get("segmentation"):
+                nearest, found = distance, each["segmentation"]
+        return found
 
 
 def _json(path: Path) -> Any:

@@ -73,6 +73,22 @@ def test_a_box_of_an_annotation_brings_its_segmentation(tmp_path):
     assert phrases[1].segmentation is None
 
 
+def test_of_several_near_boxes_the_nearest_brings_its_segmentation(tmp_path):
+    def annotation(number, left):
+        outline = [[left, 2, left + 3, 2, left + 3, 5, left, 5]]
+        return {"id": number, "image_id": 7, "bbox": [left, 2, 3, 3], "segmentation": outline}
+
+    annotations = [
+        annotation(1, 11.5),
+        annotation(2, 10),
+        annotation(3, 9),
+        annotation(4, 10) | {"segmentation": []},
+    ]
+    instances = {"images": COCO["images"], "annotations": annotations}
+    (found,) = phrases_of(folder(tmp_path, [ref(box=(10.1, 2, 3, 3))], instances))["a"]
+    assert found.segmentation == annotations[1]["segmentation"]
+
+
 def test_refcocos_own_form(tmp_path):
     refs = [
         {"ann_id": 70, "split": "testA", "sentences": [{"sent": "left dog"}, {"sent": "dog"}]},

@@ -102,6 +102,42 @@ def test_workers_and_batches_do_not_change_the_bytes_and_nothing_is_done_twice(s
     assert plan(scenes, again, RECIPE).up_to_date
 
 
+def test_an_interrupted_run_leaves_no_table_and_goes_on_to_the_same_bytes(scenes, table, tmp_path):
+    out = tmp_path / "out.parquet"
+
+    def stop(n_done, n_all, words):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract(scenes, out, RECIPE, on_clip=stop)
+    assert not out.exists()
+    assert any(tmp_path.rglob("*.npz"))
+    extract(scenes, out, RECIPE)
+    assert out.read_bytes() == table.read_bytes()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_boxes_and_masks_are_those_of_a_picture_turned_upright(tmp_path):
+    """Stored on its side, 60 pixels wide and 40 high, and shown 40 wide and 60 high."""
+    upright = np.full((60, 40, 3), 90, np.uint8)
+    upright[6:30, 20:36] = 250
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(upright)).save(tmp_path / "a.png", exif=exif)
+    outline = [[20, 6, 36, 6, 36, 30, 20, 30]]
+    ref = {"image": "a.png", "phrase": "bright", "bbox_xywh": [20, 6, 16, 24], "segmentation": outline}
+    (tmp_path / "refs.json").write_text(json.dumps([ref]))
+    extract(tmp_path, tmp_path / "out.parquet", RECIPE)
+    found = read_grounding(tmp_path / "out.parquet")
+    bright = found.pictures[0, :, :, 0] > 170
+    mask = np.unpackbits(found.masks[0], axis=1).astype(bool)
+    assert (bright & mask).sum() > 0.9 * (bright | mask).sum()
+    x, y, wide, tall = found.boxes[0] * 64
+    rows, columns = bright.nonzero()
+    edges = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+    np.testing.assert_allclose([x - wide / 2, y - tall / 2, x + wide / 2, y + tall / 2], edges, atol=1)
+
+
 def test_changed_phrases_are_read_anew(scenes, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(scenes, copy)
