@@ -6,7 +6,7 @@ import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -17,18 +17,22 @@ from eavctl.datasets import refs
 from eavctl.datasets.manifest import Manifest
 from eavctl.datasets.refs import Phrase
 from eavctl.errors import SignalError
-from eavctl.grounding.examples import Examples
 from eavctl.signals import masks
 from eavctl.signals.pictures import Letterbox
 from eavctl.signals.still import kind_of
 from eavctl.storage.grounding_tables import BEFORE_NUMBER, KIND, GroundingTable, extra_columns
 from eavctl.storage.tables import FeatureWriter
 
+if TYPE_CHECKING:  # an extraction needs no torch
+    from eavctl.grounding.examples import Examples
+
 ROWS = 16  # of a picture that are written together, each with the picture: 50 MB at most
 
 
 def examples_of(table: GroundingTable) -> Examples:
     """The rows of a table as examples to train on."""
+    from eavctl.grounding.examples import Examples
+
     return Examples(
         RowsOf(table.pictures, table.picture_of),
         table.phrases,
