@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
@@ -26,6 +26,7 @@ from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
+    from eavctl.signals.faces import Chooser
 
 
 class Weights(Protocol):
@@ -47,6 +48,35 @@ class Weights(Protocol):
 
     def load(self) -> Any:
         """The encoder, as the feature set takes it."""
+        ...
+
+
+class Whose(Protocol):
+    """Whose face is followed in films that show several: the one that a phrase means.
+
+    It is hashable and can be pickled, for workers get it with the recipe.
+    """
+
+    @property
+    def phrase(self) -> str:
+        """Such as "the woman on the left"."""
+        ...
+
+    @property
+    def model(self) -> Path | None:
+        """The file of the grounding model; None for the packaged one."""
+        ...
+
+    @property
+    def identity(self) -> Mapping[str, Any]:
+        """What tables keep, JSON-able: the phrase, and the hash of the grounding model.
+
+        It is asked for often, so the hash is computed once.
+        """
+        ...
+
+    def load(self) -> Chooser:
+        """How well each face of a picture fits the phrase; called once a process."""
         ...
 
 
@@ -78,11 +108,13 @@ class Recipe:
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
     only_speech : compute no features of audio without speech.
+    who : whose face is followed; None for the largest. It changes which features a recording has, and not
+        what they are: a model takes those of any choice.
 
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either not between 0.01 s and 100000 s.
+        or either not between 0.01 s and 100000 s; or a face is to be chosen where features follow none.
 
     Attributes
     ----------
@@ -96,6 +128,7 @@ class Recipe:
     hop: float | None = None
     weights: Weights | None = field(default=None, compare=False)
     only_speech: bool = False
+    who: Whose | None = None
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
@@ -105,6 +138,11 @@ class Recipe:
                 checked("segments", f"--{name}", seconds, Annotated[float, Within(SHORTEST_S, LONGEST_S)])
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
+        if self.who is not None and not self.follows_a_face:
+            raise UsageError(
+                f"--who chooses a face: it is for faces and face-stats, and {self.features!r} with these "
+                "settings follows none"
+            )
 
     @property
     def entry(self) -> registry.Entry:
@@ -135,7 +173,14 @@ class Recipe:
                 f"features {self.features!r} of {meta.features!r} would need two encoders; pretrain on "
                 "features that need none"
             )
-        return Recipe.from_meta(meta)
+        return replace(Recipe.from_meta(meta), who=self.who)
+
+    @property
+    def follows_a_face(self) -> bool:
+        """Whether the features are of one person's face, which `who` can choose."""
+        base = self.base
+        follows = base.entry.facts.get("who")
+        return follows is not None and bool(follows(**base.settings))
 
     @property
     def modality(self) -> str:
@@ -183,7 +228,8 @@ class Recipe:
         """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
-        return {**identity, "features_hash": hash_json(identity), "segment": segment}
+        who = {"who": dict(self.who.identity)} if self.who else {}
+        return {**identity, "features_hash": hash_json(identity), "segment": segment, **who}
 
     @classmethod
     def from_meta(cls, meta: FeatureMeta) -> Recipe:
@@ -275,7 +321,8 @@ class Recipe:
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
         if self.base is self:
-            return self.entry.thing(signal, rate, *encoder, **self.settings)
+            chosen = [_chooser(self.who)] if self.who else []
+            return self.entry.thing(signal, rate, *encoder, *chosen, **self.settings)
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.settings)
         return embedded if account is None else (embedded, account)
@@ -362,6 +409,13 @@ class Recipe:
         if not np.isfinite(x).all():
             return Sample(start, end, None, "its features are not finite numbers")
         return Sample(start, end, x, account=account)
+
+
+@lru_cache(maxsize=1)  # one grounding model in memory
+def _chooser(who: Whose) -> Chooser:
+    from eavctl.signals.faces import choosing_once
+
+    return choosing_once(who.load())
 
 
 def _parts(found: Any) -> tuple[np.ndarray, Mapping[str, float] | None]:

@@ -11,7 +11,7 @@ from eavctl.errors import UsageError
 from eavctl.features.texture import N_BINS, N_PATTERNS, cell_means, gradient_histograms, pattern_histograms
 from eavctl.registry import register
 from eavctl.settings import Within
-from eavctl.signals.faces import Track, detector, follow
+from eavctl.signals.faces import Chooser, Track, detector, follow
 from eavctl.signals.pictures import centre_square, cut_out, grey, turned
 from eavctl.signals.video import VideoSpan
 
@@ -56,10 +56,12 @@ FACE_STATS_NAMES = (*(f"{name}_{of}" for of in ("mean", "std") for name in DESCR
     columns=None,
     units="RGB, 0 to 255",
     dtype="uint8",
+    who=lambda **settings: settings["crop"] == "face",
 )
 def faces(
     signal: VideoSpan,
     rate: float,
+    choose: Chooser | None = None,
     *,
     n_frames: Pictures = 25,
     size: Side = 56,
@@ -68,13 +70,14 @@ def faces(
 ) -> tuple[np.ndarray, Account]:
     """Pictures of one person's face, or whole frames, at equally spaced times.
 
-    If there are several faces, the first is the largest, and each later one is the nearest to the last. If no
-    face is found, the last one is repeated.
+    If there are several faces, the first is the largest, and each later one is the nearest to the last; or
+    the one that a chooser prefers is followed. If no face is found, the last one is repeated.
 
     Parameters
     ----------
     signal : part of a video.
     rate : frame rate; not used, since frames are selected by time.
+    choose : how well each face fits what is wanted; None for the largest.
     n_frames : number of pictures.
     size : height and width of the pictures in pixels.
     crop : "face", a square with a margin around the face, or "frame", the largest central square.
@@ -82,8 +85,8 @@ def faces(
 
     Returns
     -------
-    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", ``faces_found``: the share of frames in
-    which a face was found.
+    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", ``faces_found``, the share of frames in
+    which the face was found, and ``people``, the number of faces that a frame shows together.
 
     Raises
     ------
@@ -94,8 +97,8 @@ def faces(
     if crop == "frame":
         square = [cut_out(f, centre_square(f), (size, size)) for f in signal.frames(n_frames)]
         return np.array(square), {}
-    track = follow(signal.frames(n_frames), detector(face_model), size)
-    return track.crops, {"faces_found": track.share}
+    track = follow(signal.frames(n_frames), detector(face_model), size, choose=choose)
+    return track.crops, _account(track)
 
 
 @register(
@@ -106,9 +109,15 @@ def faces(
     rate=None,
     columns=lambda **settings: FACE_STATS_NAMES,
     units="shares; distances over that of the eyes; moves over the face's side",
+    who=lambda **settings: True,
 )
 def face_stats(
-    signal: VideoSpan, rate: float, *, n_frames: Pictures = 25, face_model: str | None = None
+    signal: VideoSpan,
+    rate: float,
+    choose: Chooser | None = None,
+    *,
+    n_frames: Pictures = 25,
+    face_model: str | None = None,
 ) -> tuple[np.ndarray, Account]:
     """Texture, geometry and motion of a face: mean and standard deviation over time.
 
@@ -120,13 +129,14 @@ def face_stats(
     ----------
     signal : part of a video.
     rate : frame rate; not used, since frames are selected by time.
+    choose : how well each face fits what is wanted; None for the largest.
     n_frames : number of frames to use, equally spaced.
     face_model : path of a YuNet model for face detection; None for MTCNN.
 
     Returns
     -------
-    float32, and ``faces_found``, the share of frames in which the face was found. The values, in the order
-    of `FACE_STATS_NAMES`, are mean and deviation of
+    float32, and ``faces_found`` and ``people``, as `faces` has them. The values, in the order of
+    `FACE_STATS_NAMES`, are mean and deviation of
     ``hog_<row>_<column>_<degrees>``: strength of edges by orientation, in 6 x 6 cells [1]_;
     ``lbp_<row>_<column>_<n>bright``: frequency of local binary patterns, in 4 x 4 cells [2]_;
     ``motion_<row>_<column>``: absolute difference from frame to frame, in 4 x 4 cells;
@@ -146,7 +156,7 @@ def face_stats(
        Computing 27, 2009.
     """
     _check_settings(n_frames, SIDE, "face")
-    track = follow(signal.frames(n_frames), detector(face_model), 2 * SIDE, spread=WIDE)
+    track = follow(signal.frames(n_frames), detector(face_model), 2 * SIDE, spread=WIDE, choose=choose)
     pictures = _aligned(track)
     differences = np.abs(np.diff(pictures, axis=0)) if len(pictures) > 1 else np.zeros_like(pictures)
     described = [
@@ -158,7 +168,11 @@ def face_stats(
     flat = [values.reshape(len(values), -1) for values in described]
     means, deviations = [each.mean(axis=0) for each in flat], [each.std(axis=0) for each in flat]
     values = np.concatenate([*means, *deviations, _moves(track.boxes[track.is_found])])
-    return values.astype(np.float32), {"faces_found": track.share}
+    return values.astype(np.float32), _account(track)
+
+
+def _account(track: Track) -> Account:
+    return {"faces_found": track.share, "people": track.n_people}
 
 
 def _aligned(track: Track) -> np.ndarray:

@@ -13,8 +13,9 @@ import functools
 import importlib
 import os
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -22,6 +23,9 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.signals import mtcnn
 from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.signals.pictures import cut_out
+from eavctl.signals.trails import Trail, link
+
+Result = TypeVar("Result")
 
 SPREAD = 1.25  # side of a crop over the longer side of the face's box: a margin of an eighth on each side
 YUNET_MIN_SCORE, YUNET_MAX_OVERLAP, YUNET_MAX_BOXES = 0.7, 0.3, 5000
@@ -29,6 +33,11 @@ YUNET_MIN_SCORE, YUNET_MAX_OVERLAP, YUNET_MAX_BOXES = 0.7, 0.3, 5000
 TRIAL_SIZE = (320, 320)  # pixels, of the picture on which a YuNet model is tested
 
 Detector = Callable[[np.ndarray, np.ndarray | None], Faces]
+
+Chooser = Callable[[np.ndarray, Faces], np.ndarray]
+"""How well each face of a picture fits what is wanted, shape (n_faces,); higher is better."""
+
+LEAST_SHARE = 0.25  # of the pictures of the longest trail, that the trail of a chosen face has
 
 
 @dataclass(frozen=True)
@@ -43,17 +52,20 @@ class Track:
     crops : uint8, shape (n_frames, side, side, 3), RGB.
     boxes : float, shape (n_frames, 4): left, top, right, bottom of the face, in pixels.
     points : float, shape (n_frames, 5, 2): x and y of its eyes, nose and mouth, as in `Faces`.
-    is_found : bool, shape (n_frames,): whether the frame itself shows a face.
+    is_found : bool, shape (n_frames,): whether the frame itself shows the face.
+    n_people : faces that a frame shows together, at least 1: the median over frames that were searched whole
+        and show one.
     """
 
     crops: np.ndarray
     boxes: np.ndarray
     points: np.ndarray
     is_found: np.ndarray
+    n_people: int = 1
 
     @property
     def share(self) -> float:
-        """The share of frames in which a face was found."""
+        """The share of frames in which the face was found."""
         return float(self.is_found.mean())
 
 
@@ -74,26 +86,47 @@ def detector(face_model: str | None = None) -> Detector:
 
 def _searching_once(find: Detector) -> Detector:
     """The detector, with what it found in read-only pictures that are still in memory; it keeps none."""
-    known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Faces]]] = {}
+    return _once_a_picture(find, lambda near: None if near is None else near.tobytes())
 
-    def found_in(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
+
+def choosing_once(choose: Chooser) -> Chooser:
+    """The chooser, with the fits of read-only pictures that are still in memory: see `detector`."""
+    return _once_a_picture(choose, lambda found: found.boxes.tobytes())
+
+
+def _once_a_picture(
+    work: Callable[[np.ndarray, Any], Result], key: Callable[[Any], bytes | None]
+) -> Callable[[np.ndarray, Any], Result]:
+    """Work on a read-only picture once for each key of what is given with it, while it is in memory."""
+    known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Result]]] = {}
+
+    def result_of(picture: np.ndarray, given: Any = None) -> Result:
         if picture.flags.writeable:
-            return find(picture, near)
+            return work(picture, given)
         number = id(picture)
         if number not in known:
             known[number] = weakref.ref(picture, lambda _: known.pop(number, None)), {}
-        found, box = known[number][1], None if near is None else near.tobytes()
-        if box not in found:
-            found[box] = find(picture, near)
-        return found[box]
+        results, wanted = known[number][1], key(given)
+        if wanted not in results:
+            results[wanted] = work(picture, given)
+        return results[wanted]
 
-    return found_in
+    return result_of
 
 
-def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: float = SPREAD) -> Track:
+def follow(
+    frames: Iterable[np.ndarray],
+    find: Detector,
+    side: int,
+    *,
+    spread: float = SPREAD,
+    choose: Chooser | None = None,
+) -> Track:
     """Find one person's face in each frame and crop a square around it.
 
-    If there are several faces, the first is the largest, and each later one is the nearest to the last.
+    If there are several faces, the first is the largest, and each later one is the nearest to the last. With
+    a chooser, every frame is searched whole, faces are linked over the frames, and the one with the highest
+    mean fit is taken, of those that are found at least a quarter as often as the one found most often.
 
     Parameters
     ----------
@@ -101,31 +134,70 @@ def follow(frames: Iterable[np.ndarray], find: Detector, side: int, *, spread: f
     find : face detector, see `detector`.
     side : side of the crops, in pixels.
     spread : side of the square over the longer side of the face's box.
+    choose : how well faces fit what is wanted; None for the largest.
 
     Raises
     ------
-    SignalError : no face in any frame.
+    SignalError : no face in any frame; or fits that are not finite.
     """
-    crops: list[np.ndarray] = []
-    boxes: list[np.ndarray] = []
-    points: list[np.ndarray] = []
-    source: list[int] = []  # index of each frame's crop; -1 before the first
-    is_found: list[bool] = []
+    trails: list[Trail] = []
+    counts: list[int] = []  # of faces, where a picture was searched whole
+    shown: list[int] = []  # number of the picture that each frame shows
     before: np.ndarray | None = None
     for frame in frames:
         if frame is not before:  # a repeated frame needs no second search
-            before, found = frame, find(frame, boxes[-1] if is_found and is_found[-1] else None)
-            if len(found):
-                chosen = _same_person(found, boxes[-1]) if boxes else _largest(found)
-                boxes.append(found.boxes[chosen])
-                points.append(found.points[chosen])
-                crops.append(cut_out(frame, _square(boxes[-1], spread), (side, side)))
-        is_found.append(len(found) > 0)
-        source.append(len(crops) - 1)
-    if not crops:
-        raise SignalError(f"no face found in any of {len(source)} frames")
-    order = np.maximum(source, 0)
-    return Track(np.array(crops)[order], np.array(boxes)[order], np.array(points)[order], np.array(is_found))
+            before, number = frame, shown[-1] + 1 if shown else 0
+            near = _last_box(trails, number) if choose is None else None
+            found = find(frame, near)
+            if near is None and len(found):
+                counts.append(len(found))
+            fits = np.zeros(len(found)) if choose is None else _fits(choose, frame, found)
+            for trail, face in _one(trails, found) if choose is None else link(trails, found, number):
+                crop = cut_out(frame, _square(found.boxes[face], spread), (side, side))
+                trail.add(number, found, face, crop, float(fits[face]))
+        shown.append(number)
+    if not trails:
+        raise SignalError(f"no face found in any of {len(shown)} frames")
+    trail = _best(trails)
+    order = np.maximum(np.searchsorted(trail.pictures, shown, side="right") - 1, 0)
+    return Track(
+        np.array(trail.crops)[order],
+        np.array(trail.boxes)[order],
+        np.array(trail.points)[order],
+        np.isin(shown, trail.pictures),
+        int(np.median(counts) + 0.5),
+    )
+
+
+def _last_box(trails: Sequence[Trail], number: int) -> np.ndarray | None:
+    """Where the one face that is followed was in the previous picture, if it was found there."""
+    return trails[0].boxes[-1] if trails and trails[0].pictures[-1] == number - 1 else None
+
+
+def _one(trails: list[Trail], found: Faces) -> list[tuple[Trail, int]]:
+    """The only trail, which is begun at the largest face, and the index of the face that continues it."""
+    if not len(found):
+        return []
+    if not trails:
+        trails.append(Trail())
+        return [(trails[0], _largest(found))]
+    return [(trails[0], _same_person(found, trails[0].boxes[-1]))]
+
+
+def _fits(choose: Chooser, picture: np.ndarray, found: Faces) -> np.ndarray:
+    """How well each face fits, (n_faces,)."""
+    if not len(found):
+        return np.empty(0)
+    fits = np.asarray(choose(picture, found), float)
+    if fits.shape != (len(found),) or not np.isfinite(fits).all():
+        raise SignalError("the faces' fits to the phrase are not finite numbers, one a face")
+    return fits
+
+
+def _best(trails: Sequence[Trail]) -> Trail:
+    """The trail with the highest mean fit, of those that are long enough."""
+    least = LEAST_SHARE * max(len(trail.pictures) for trail in trails)
+    return max((trail for trail in trails if len(trail.pictures) >= least), key=lambda trail: trail.fit)
 
 
 def _largest(found: Faces) -> int:
