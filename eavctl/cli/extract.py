@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -24,9 +25,11 @@ from eavctl.cli.options import (
     Segment,
     Strict,
     Where,
+    Who,
+    WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_settings
+from eavctl.cli.values import read_epochs, read_pairs, read_settings, read_who
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import Extracted, Planned
 
+PEOPLE = "people"  # in an account, a number and no share
 FAST = "-fast"  # ends the names of variants in single precision
 
 
@@ -56,6 +60,7 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
+    "eavctl extract films/ --features face-stats --who 'the woman on the left' -o faces.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
@@ -93,6 +98,8 @@ def extract(
         Path | None,
         typer.Option(help="Detect faces by this YuNet model (.onnx).", show_default="built-in detector"),
     ] = None,
+    who: Who = None,
+    who_model: WhoModel = None,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -148,6 +155,7 @@ def extract(
     features = features or default_features(source, layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
+    recipe = replace(recipe, who=read_who(who, who_model))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
@@ -186,6 +194,7 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
     if as_json:
         facts = {
             "features": recipe.features,
+            "who": recipe.who and recipe.who.phrase,
             "layout": planned.layout,
             "recordings": n,
             "without": planned.n_without,
@@ -204,7 +213,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
-        say(f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})")
+        say(_people(values, recipe) if name == PEOPLE else _share(name, values))
     if result.class_counts:
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
@@ -213,6 +222,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     if as_json:
         facts = {
             "features": recipe.features,
+            "who": recipe.who and recipe.who.phrase,
             "rows": result.n_rows,
             "copies": result.n_copies,
             "shape": list(result.shape),
@@ -223,6 +233,19 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "class_counts": dict(result.class_counts),
         }
         emit_result("extract", outputs, facts, up_to_date=result.up_to_date)
+
+
+def _share(name: str, values: Mapping[str, float]) -> str:
+    """What the feature set reports of the rows, as shares."""
+    return f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})"
+
+
+def _people(values: Mapping[str, float], recipe: Recipe) -> str:
+    """How many people the rows show, and which of them is followed."""
+    if values["most"] == 1:
+        return "people: 1 in every row"
+    followed = f"by --who {recipe.who.phrase!r}" if recipe.who else "the largest; --who names another"
+    return f"people: {values['mean']:.1f} in a row, {values['most']:.0f} at most; followed {followed}"
 
 
 def _warn(notes: Iterable[str], rejected: Sequence[Mapping[str, Any]]) -> None:

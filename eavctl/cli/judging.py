@@ -16,6 +16,7 @@ from eavctl.packaged import models as packaged
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
+    from eavctl.extraction.recipe import Whose
     from eavctl.predicting.predicted import Predicted
     from eavctl.predicting.rows import AbsentStream, Row
     from eavctl.stages.predict import Planned
@@ -39,6 +40,7 @@ def judge(
     hop: float | None = None,
     abstain: float = 0.0,
     adapt: bool = False,
+    who: Whose | None = None,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -61,7 +63,8 @@ def judge(
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
-    guard(outputs, [*sources, *separate.values(), found, *weights], force=force)
+    read = [*sources, *separate.values(), found, *weights, *([who.model] if who and who.model else [])]
+    guard(outputs, read, force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {
         "weights": weights,
@@ -72,6 +75,7 @@ def judge(
         "hop": hop,
         "abstain": abstain,
         "adapt": adapt,
+        "who": who,
         "strict": strict,
     }
     if dry_run:

@@ -18,6 +18,7 @@ from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
 
 if TYPE_CHECKING:
+    from eavctl.extraction.recipe import Whose
     from eavctl.live.session import Answered
     from eavctl.live.settings import LiveSettings
     from eavctl.stages.live import LiveRun
@@ -33,6 +34,7 @@ def listen(
     *,
     weights: Sequence[Path] = (),
     abstain: float = 0.0,
+    who: Whose | None = None,
     record: Path | None = None,
     force: bool = False,
     dry_run: bool = False,
@@ -44,12 +46,13 @@ def listen(
 
     found = find_model(model, weights)
     outputs = [record] if record else []
-    guard(
-        [Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force
-    )
+    read = [found, *weights, *sources.values(), *([who.model] if who and who.model else [])]
+    guard([Output(path, "predictions") for path in outputs], read, force=force)
     if any(scheme_of(uri) == "lsl" for uri in sources.values()):
         _quieten()
-    run = open_live(sources, found, settings, weights=weights, abstain=abstain, keep=record is not None)
+    run = open_live(
+        sources, found, settings, weights=weights, abstain=abstain, who=who, keep=record is not None
+    )
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
         for note in run.notes:
@@ -97,6 +100,7 @@ def _say_plan(run: LiveRun, outputs: Sequence[Path], *, as_json: bool) -> None:
         facts = {
             "model": str(predictor.path),
             "sources": run.name,
+            "who": run.predictor.who and run.predictor.who.phrase,
             "classes": list(predictor.classes),
             "window_s": predictor.window_s,
             "hop_s": hop_s,

@@ -123,6 +123,23 @@ Rejected = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any recording cannot be used.")]
 
+Who = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TEXT",
+        help="Of several faces in a film, follow the one that this English phrase means, such as 'the woman "
+        "on the left'.",
+        show_default="the largest face",
+    ),
+]
+WhoModel = Annotated[
+    Path | None,
+    typer.Option(
+        help="Understand the phrase of --who by this model of 'eavctl train-ground' (.pt).",
+        show_default="packaged model",
+    ),
+]
+
 # --- training and evaluation ------------------------------------------------------------------------------
 
 Tables = Annotated[

@@ -24,9 +24,11 @@ from eavctl.cli.options import (
     Segment,
     Strict,
     Where,
+    Who,
+    WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs
+from eavctl.cli.values import read_epochs, read_pairs, read_who
 
 
 @command(
@@ -41,6 +43,7 @@ from eavctl.cli.values import read_epochs, read_pairs
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
+    "eavctl predict film.mp4 --model faces.pt --who 'the woman on the left'",
     "eavctl predict --eeg rec.edf --audio a.wav --video v.mp4 --model ambt.pt",
 )
 def predict(
@@ -57,6 +60,8 @@ def predict(
     ] = None,
     model: JudgingModel = None,
     weights: JudgingWeights = None,
+    who: Who = None,
+    who_model: WhoModel = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
@@ -119,6 +124,7 @@ def predict(
         hop=hop,
         abstain=abstain,
         adapt=adapt,
+        who=read_who(who, who_model),
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -54,8 +54,12 @@ class Weights(Protocol):
 class Whose(Protocol):
     """Whose face is followed in films that show several: the one that a phrase means.
 
-    It is hashable and can be pickled, for workers get it with the recipe.
+    It can be pickled, for workers get it with the recipe.
     """
+
+    def __hash__(self) -> int:
+        """By its values, for what it loads is kept."""
+        ...
 
     @property
     def phrase(self) -> str:
@@ -316,13 +320,23 @@ class Recipe:
             )
         return self
 
+    @property
+    def chooser(self) -> Chooser | None:
+        """How well faces fit, for `who`; it is kept for the next call.
+
+        Raises
+        ------
+        DataError : the grounding model cannot be read.
+        """
+        return None if self.who is None else _chooser(self.who)
+
     def compute(self, signal: Any, rate: float) -> Any:
         """The features of a whole signal: an array, or an array with an account."""
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
         if self.base is self:
-            chosen = [_chooser(self.who)] if self.who else []
-            return self.entry.thing(signal, rate, *encoder, *chosen, **self.settings)
+            chooser = [self.chooser] if self.who else []
+            return self.entry.thing(signal, rate, *encoder, *chooser, **self.settings)
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.settings)
         return embedded if account is None else (embedded, account)

@@ -12,7 +12,7 @@ import numpy as np
 
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.open_recording import Signal
-from eavctl.extraction.recipe import Recipe
+from eavctl.extraction.recipe import Recipe, Whose
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
 NOISE_SIDE, NOISE_RATE, NOISE_CHANNELS = 64, 16000, ("C3", "C4")  # pixels, Hz
@@ -111,6 +111,27 @@ def with_weights(
             wanted = ", ".join(each.recipe.settings["weights"] for each in needing)
             raise DataError(f"{folder}: has the weights {ours}; {model} needs {wanted}")
     return found
+
+
+def with_who(streams: Sequence[StreamInput], who: Whose, model: str | os.PathLike[str]) -> list[StreamInput]:
+    """Give the streams that follow a face whose it is.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    UsageError : no stream follows one.
+    """
+    if not any(each.recipe.follows_a_face for each in streams):
+        raise UsageError(
+            f"{model} follows no face: --who {who.phrase!r} is for models of faces or face-stats"
+        )
+    return [
+        each._replace(recipe=replace(each.recipe, who=who)) if each.recipe.follows_a_face else each
+        for each in streams
+    ]
 
 
 def _recipe(meta: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:

@@ -81,8 +81,8 @@ def _nearest_first(known: Sequence[Trail], boxes: np.ndarray, picture: int) -> I
         return
     nearness = np.array([_nearness(trail, boxes, picture) for trail in known])
     while np.isfinite(nearness.max()):
-        i, j = np.unravel_index(nearness.argmax(), nearness.shape)
-        yield known[i], int(j)
+        i, j = divmod(int(nearness.argmax()), len(boxes))
+        yield known[i], j
         nearness[i], nearness[:, j] = -np.inf, -np.inf
 
 

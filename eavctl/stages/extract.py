@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from bisect import bisect_right
 from collections import Counter
@@ -40,7 +41,7 @@ PACKAGES = {
     "video": ("numpy", "av", "pillow"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
-EMBEDDING = ("torch",)
+NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 USUAL_FEATURES = "functionals"
@@ -59,8 +60,8 @@ class Extracted:
     rejected : recordings or segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings or the data set, in sentences.
     n_without : recordings without the modality.
-    account : mean and least over the rows of what the feature set reports, such as the share of frames in
-        which a face was found.
+    account : mean, least and most over the rows of what the feature set reports, such as the share of frames
+        in which a face was found; a table of an older eavctl has no ``most``.
     class_counts : rows of each class.
     up_to_date : an earlier run had left the table, and nothing was computed.
     n_copies : rows of altered copies.
@@ -257,7 +258,8 @@ def _prepare(
         raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
     outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
-    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    chosen_by = recipe.who and recipe.who.model
+    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path, chosen_by]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
@@ -368,8 +370,8 @@ def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
 
     Looking them up takes longer than starting the workers.
     """
-    embeds = work.recipe.base is not work.recipe
-    more = (*(ALTERING if work.augmentation else ()), *(EMBEDDING if embeds else ()))
+    is_by_network = work.recipe.base is not work.recipe or work.recipe.who is not None
+    more = (*(ALTERING if work.augmentation else ()), *(NETWORKS if is_by_network else ()))
     ours = versions(*PACKAGES[work.recipe.modality], *more)
     if not parts:
         return ours
@@ -415,25 +417,35 @@ def _id_of(held: tuple[Record, np.ndarray]) -> str:
 
 
 class _Account:
-    """Mean and least, over the rows, of each number that the feature set reports."""
+    """Mean, least and most, over the rows, of each number that the feature set reports."""
 
     def __init__(self) -> None:
-        self._n = 0
-        self._sum: dict[str, float] = {}
-        self._least: dict[str, float] = {}
+        self._numbers: dict[str, _Number] = {}
 
     def add(self, accounts: Sequence[Mapping[str, float]]) -> None:
         """Add the reports on some rows."""
-        self._n += len(accounts)
         for name, value in (item for account in accounts for item in account.items()):
-            self._sum[name] = self._sum.get(name, 0.0) + value
-            self._least[name] = min(value, self._least.get(name, value))
+            self._numbers.setdefault(name, _Number()).add(value)
 
     def found(self) -> Record:
-        """The mean and the least of each number; empty where nothing was reported."""
-        return {
-            name: {"mean": total / self._n, "least": self._least[name]} for name, total in self._sum.items()
-        }
+        """The mean, the least and the most of each number; empty where nothing was reported."""
+        return {name: number.found() for name, number in self._numbers.items()}
+
+
+class _Number:
+    """Mean, least and most of a number; values are not kept, for a table can have millions of rows."""
+
+    def __init__(self) -> None:
+        self._n, self._sum, self._least, self._most = 0, 0.0, math.inf, -math.inf
+
+    def add(self, value: float) -> None:
+        """Add its value of a row."""
+        self._n, self._sum = self._n + 1, self._sum + value
+        self._least, self._most = min(value, self._least), max(value, self._most)
+
+    def found(self) -> dict[str, float]:
+        """As the table keeps it."""
+        return {"mean": self._sum / self._n, "least": self._least, "most": self._most}
 
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
@@ -442,7 +454,8 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     try:
         meta = tables.read_meta(out)
-        if any(meta.get(key) != value for key, value in work.identity.items()):
+        chosen_by_none = {"who": None}  # not kept, so that older tables stay up to date
+        if any(meta.get(key) != value for key, value in (chosen_by_none | work.identity).items()):
             return None
         tables.verify(out)
     except DataError:

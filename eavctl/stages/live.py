@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
-from eavctl.extraction.recipe import noting
+from eavctl.extraction.recipe import Whose, noting
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -114,6 +114,7 @@ def open_live(
     *,
     weights: Sequence[str | os.PathLike[str]] = (),
     abstain: float = 0.0,
+    who: Whose | None = None,
     keep: bool = False,
 ) -> LiveRun:
     """Load a model and open live sources; answers come from `LiveRun.answers`.
@@ -121,17 +122,20 @@ def open_live(
     Parameters
     ----------
     sources : a URI by modality: ``mic:default``, ``camera:0``, ``lsl:NAME``, a file, or ``-``.
-    model, weights, abstain : see `eavctl.predicting.predictor.Predictor`.
+    model, weights, abstain, who : see `eavctl.predicting.predictor.Predictor`.
     settings : of windows; None for the defaults.
     keep : keep the answers for `LiveRun.predicted`.
 
     Raises
     ------
     DataError : a source that cannot be opened, or a model that cannot judge single windows.
-    UsageError : a modality that the model does not take, or a speed for devices.
+    UsageError : a modality that the model does not take, or a speed for devices; or ``who`` for a model that
+        follows no face.
     """
     settings = settings or LiveSettings()
-    predictor = Predictor.load(model, settings.window, weights=weights, abstain=abstain).for_windows()
+    predictor = Predictor.load(
+        model, settings.window, weights=weights, abstain=abstain, who=who
+    ).for_windows()
     predictor.check_windows()
     for modality, uri in sources.items():
         if modality not in predictor.modalities:

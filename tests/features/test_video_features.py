@@ -153,7 +153,7 @@ def test_names_are_distinct_and_in_a_sensible_number():
 
 def test_a_still_face_has_no_deviations(monkeypatch):
     stats, account = face_stats_of(monkeypatch, [marked()] * 6)
-    assert account == {"faces_found": 1.0}
+    assert account == {"faces_found": 1.0, "people": 1}
     assert group(stats, "", "_std") == pytest.approx(0, abs=1e-6)
     assert group(stats, "motion", "_mean") == pytest.approx(0)
     assert [stats[name] for name in video.MOVES] == pytest.approx([0] * 4, abs=1e-6)
@@ -203,7 +203,7 @@ def test_only_frames_with_a_face_count(monkeypatch):
     faces = [marked(mouth=m) for m in (8, 10, 12)]
     whole, _ = face_stats_of(monkeypatch, faces)
     holes, account = face_stats_of(monkeypatch, [none, *faces[:2], (none[0].copy(), none[1]), faces[2]])
-    assert account == {"faces_found": 0.6}
+    assert account == {"faces_found": 0.6, "people": 1}
     assert holes == whole
     with pytest.raises(SignalError, match="no face found"):
         face_stats_of(monkeypatch, [none])
@@ -229,7 +229,7 @@ def test_settings_that_make_no_sense(settings):
 def test_faces_of_a_real_clip(shared_data):
     with open_video(shared_data / "ravdess-video" / "01-01-01-01-01-01-01.mp4") as file:
         whole, account = video.faces(VideoSpan(file, 0, 3.2), file.fps, n_frames=8)
-        assert account == {"faces_found": 1.0}
+        assert account == {"faces_found": 1.0, "people": 1}
         assert whole.shape == (8, 56, 56, 3)
         assert whole.dtype == np.uint8
         halves = [video.faces(VideoSpan(file, s, s + 1.6), file.fps, n_frames=4)[0] for s in (0, 1.6)]
