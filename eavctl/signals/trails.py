@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from eavctl.signals.mtcnn import Faces, overlaps
+from eavctl.signals.mtcnn import Faces
 
 REACH = 3.0  # sides of its box by which a face may move from one picture to the next
+AWAY = 0.25  # sides that each picture without the face counts as
 
 
 @dataclass(eq=False)
@@ -47,9 +47,7 @@ class Trail:
 def link(trails: list[Trail], found: Faces, picture: int) -> list[tuple[Trail, int]]:
     """Find the trail that each face of a picture continues; a face that continues none begins one.
 
-    A trail takes at most one face: that which overlaps most with its last box, or, if none does, the nearest
-    within `REACH`, which grows with the pictures since. Trails of the previous picture take theirs first, so
-    that a person who walks past the place where another one was is not taken for that other one.
+    A trail takes at most one face, and the pair that is least apart is linked first: see `_apart`.
 
     Parameters
     ----------
@@ -60,40 +58,43 @@ def link(trails: list[Trail], found: Faces, picture: int) -> list[tuple[Trail, i
     -------
     Each trail that goes on, and the index of its face.
     """
-    last = picture - 1
+    n_faces = len(found)
+    apart = np.array([_apart(trail, found.boxes, picture) for trail in trails]).reshape(len(trails), n_faces)
     linked: list[tuple[Trail, int]] = []
-    free = list(range(len(found)))
-    for known in (
-        [trail for trail in trails if trail.pictures[-1] == last],
-        [trail for trail in trails if trail.pictures[-1] < last],
-    ):
-        pairs = [(trail, free[i]) for trail, i in _nearest_first(known, found.boxes[free], picture)]
-        linked += pairs
-        free = [face for face in free if face not in {face for _, face in pairs}]
-    begun = [Trail() for _ in free]
+    while np.isfinite(apart).any():
+        i, face = divmod(int(apart.argmin()), n_faces)
+        linked.append((trails[i], face))
+        apart[i], apart[:, face] = np.inf, np.inf
+    new = sorted(set(range(n_faces)) - {face for _, face in linked})
+    begun = [Trail() for _ in new]
     trails += begun
-    return [*linked, *zip(begun, free, strict=True)]
+    return [*linked, *zip(begun, new, strict=True)]
 
 
-def _nearest_first(known: Sequence[Trail], boxes: np.ndarray, picture: int) -> Iterator[tuple[Trail, int]]:
-    """Pairs of a trail and the index of a box, each at most once, the nearest pair first."""
-    if not known or not len(boxes):
-        return
-    nearness = np.array([_nearness(trail, boxes, picture) for trail in known])
-    while np.isfinite(nearness.max()):
-        i, j = divmod(int(nearness.argmax()), len(boxes))
-        yield known[i], j
-        nearness[i], nearness[:, j] = -np.inf, -np.inf
+def _apart(trail: Trail, boxes: np.ndarray, picture: int) -> np.ndarray:
+    """How far boxes are from continuing a trail, (n,); inf where they are out of reach.
 
-
-def _nearness(trail: Trail, boxes: np.ndarray, picture: int) -> np.ndarray:
-    """Nearness of a trail to boxes, (n,): overlap with the last one, above 0; else distance, negative.
-
-    It is -inf of boxes that are out of reach.
+    It is the distance in sides, from the last place or from where the face would be had it gone on as before,
+    whichever is less, for people walk and stop. Other sizes, and pictures without the face, add to it: one
+    who walks past the place where another one was is not taken for that other one.
     """
-    box, passed = trail.boxes[-1], picture - trail.pictures[-1]
-    overlap = overlaps(box, boxes)
-    centres, centre = (boxes[:, :2] + boxes[:, 2:]) / 2, (box[:2] + box[2:]) / 2
-    sides = np.maximum((boxes[:, 2:] - boxes[:, :2]).max(axis=1), (box[2:] - box[:2]).max())
-    distance = np.linalg.norm(centres - centre, axis=1) / (REACH * passed * sides)
-    return np.where(overlap > 0, overlap, np.where(distance <= 1, -distance, -np.inf))
+    centres, sides = _centres(boxes), _sides(boxes)
+    last, side = _centres(trail.boxes[-1]), _sides(trail.boxes[-1])
+    passed = picture - trail.pictures[-1]
+    places = [last]
+    if len(trail.boxes) > 1:
+        step = (last - _centres(trail.boxes[-2])) / (trail.pictures[-1] - trail.pictures[-2])
+        places.append(last + passed * step)
+    distances = [np.linalg.norm(centres - place, axis=1) for place in places]
+    distance = np.min(distances, axis=0) / np.maximum(sides, side)
+    apart = distance + np.abs(np.log(sides / side)) + AWAY * (passed - 1)
+    return np.where(distance <= REACH * passed, apart, np.inf)
+
+
+def _centres(boxes: np.ndarray) -> np.ndarray:
+    return np.asarray((boxes[..., :2] + boxes[..., 2:]) / 2)
+
+
+def _sides(boxes: np.ndarray) -> np.ndarray:
+    """The longer side of each box."""
+    return np.asarray((boxes[..., 2:] - boxes[..., :2]).max(axis=-1))
