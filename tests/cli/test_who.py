@@ -174,7 +174,7 @@ def test_predict_tells_of_the_people_and_whose_face_it_judged(run, moods, trio):
     assert "3" in note
     assert "--who" in note
     chosen = run(
-        "predict", film, "--model", moods / "svm.joblib", "--who", "right", "-o", "p.parquet", "--json"
+        "predict", trio, "--model", moods / "svm.joblib", "--who", "right", "-o", "p.parquet", "--json"
     )
     (note,) = [line for line in answers(chosen)["warnings"] if "people" in line]
     assert "right" in note
@@ -288,14 +288,14 @@ def test_a_live_window_has_the_face_that_is_named_and_that_is_told_once(run, moo
         assert len([line for line in result.err.splitlines() if "people" in line]) == 1
 
 
-def test_an_embedding_is_of_the_face_that_is_chosen(run, trio):
+def test_an_embedding_is_of_the_face_that_is_chosen(run, moods):
     for i, mood in enumerate(TRIO):
         write(Path("alone") / mood / f"{i}.mp4", [person(100 + i, mood)])
     write(Path("together") / "any" / "trio.mp4", [person(100 + i, mood) for i, mood in enumerate(TRIO)])
     faces = "--features", "faces", "--set", N_FRAMES, "--set", "size=32"
     embed = "--features", "embedding", "--weights", "encoder.pt"
     lines = [
-        ("extract", "alone", *faces, "-o", "faces.parquet"),
+        ("extract", moods / "train", *faces, "-o", "faces.parquet"),
         ("pretrain", "faces.parquet", "--epochs", "0", "--size", "tiny", "-o", "encoder.pt"),
         ("extract", "alone", *embed, "-o", "alone.parquet"),
         *(("extract", "together", *embed, "--who", place, "-o", f"{place}.parquet") for place in PLACES),
