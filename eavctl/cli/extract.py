@@ -242,10 +242,10 @@ def _share(name: str, values: Mapping[str, float]) -> str:
 
 def _people(values: Mapping[str, float], recipe: Recipe) -> str:
     """How many people the rows show, and which of them is followed."""
-    if values["most"] == 1:
+    if values["mean"] == 1:
         return "people: 1 in every row"
-    followed = f"by --who {recipe.who.phrase!r}" if recipe.who else "the largest; --who names another"
-    return f"people: {values['mean']:.1f} in a row, {values['most']:.0f} at most; followed {followed}"
+    followed = f"the face that fits {recipe.who.phrase!r}" if recipe.who else "the largest face"
+    return f"people: {values['mean']:.1f} in a row on average; {followed} is followed"
 
 
 def _warn(notes: Iterable[str], rejected: Sequence[Mapping[str, Any]]) -> None:

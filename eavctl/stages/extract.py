@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from bisect import bisect_right
 from collections import Counter
@@ -60,8 +59,8 @@ class Extracted:
     rejected : recordings or segments that cannot be used, each with its ``reason``.
     notes : what is odd about the recordings or the data set, in sentences.
     n_without : recordings without the modality.
-    account : mean, least and most over the rows of what the feature set reports, such as the share of frames
-        in which a face was found; a table of an older eavctl has no ``most``.
+    account : mean and least over the rows of what the feature set reports, such as the share of frames in
+        which a face was found.
     class_counts : rows of each class.
     up_to_date : an earlier run had left the table, and nothing was computed.
     n_copies : rows of altered copies.
@@ -417,35 +416,25 @@ def _id_of(held: tuple[Record, np.ndarray]) -> str:
 
 
 class _Account:
-    """Mean, least and most, over the rows, of each number that the feature set reports."""
+    """Mean and least, over the rows, of each number that the feature set reports."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, _Number] = {}
+        self._n = 0
+        self._sum: dict[str, float] = {}
+        self._least: dict[str, float] = {}
 
     def add(self, accounts: Sequence[Mapping[str, float]]) -> None:
         """Add the reports on some rows."""
+        self._n += len(accounts)
         for name, value in (item for account in accounts for item in account.items()):
-            self._numbers.setdefault(name, _Number()).add(value)
+            self._sum[name] = self._sum.get(name, 0.0) + value
+            self._least[name] = min(value, self._least.get(name, value))
 
     def found(self) -> Record:
-        """The mean, the least and the most of each number; empty where nothing was reported."""
-        return {name: number.found() for name, number in self._numbers.items()}
-
-
-class _Number:
-    """Mean, least and most of a number; values are not kept, for a table can have millions of rows."""
-
-    def __init__(self) -> None:
-        self._n, self._sum, self._least, self._most = 0, 0.0, math.inf, -math.inf
-
-    def add(self, value: float) -> None:
-        """Add its value of a row."""
-        self._n, self._sum = self._n + 1, self._sum + value
-        self._least, self._most = min(value, self._least), max(value, self._most)
-
-    def found(self) -> dict[str, float]:
-        """As the table keeps it."""
-        return {"mean": self._sum / self._n, "least": self._least, "most": self._most}
+        """The mean and the least of each number; empty where nothing was reported."""
+        return {
+            name: {"mean": total / self._n, "least": self._least[name]} for name, total in self._sum.items()
+        }
 
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
