@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings as TrainSettings
     from eavctl.datasets.choice import Choice as Choice
     from eavctl.extraction.recipe import Recipe as Recipe
+    from eavctl.grounding.model import GroundModel as GroundModel
+    from eavctl.grounding.whose import Whose as Whose
     from eavctl.live.settings import LiveSettings as LiveSettings
     from eavctl.predicting.predictor import Predictor as Predictor
     from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
+    from eavctl.stages.ground import ground as ground
     from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
     from eavctl.stages.pretrain import PretrainingChoice as PretrainingChoice
@@ -31,6 +34,8 @@ if TYPE_CHECKING:
     from eavctl.stages.train_dnn import EncoderChoice as EncoderChoice
     from eavctl.stages.train_dnn import train_dnn as train_dnn
     from eavctl.stages.train_fusion import train_fusion as train_fusion
+    from eavctl.stages.train_ground import GroundingChoice as GroundingChoice
+    from eavctl.stages.train_ground import train_ground as train_ground
     from eavctl.stages.train_linear import train_linear as train_linear
     from eavctl.stages.train_svm import train_svm as train_svm
     from eavctl.stages.tune import TuningChoice as TuningChoice
@@ -52,6 +57,8 @@ _HOMES = {
     "EncoderChoice": "stages.train_dnn",
     "EncoderModel": "pretraining.encoder_model",
     "Evaluation": "training.cross_validation",
+    "GroundModel": "grounding.model",
+    "GroundingChoice": "stages.train_ground",
     "LinearFitter": "training.linear_fitter",
     "LiveSettings": "live.settings",
     "Predictor": "predicting.predictor",
@@ -62,11 +69,13 @@ _HOMES = {
     "SvmFitter": "training.svm_fitter",
     "TrainSettings": "classifiers.training_loop",
     "TuningChoice": "stages.tune",
+    "Whose": "grounding.whose",
     "bench": "stages.bench",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",
     "fuse": "stages.fuse",
+    "ground": "stages.ground",
     "make_report": "stages.report",
     "open_live": "stages.live",
     "predict": "stages.predict",
@@ -78,6 +87,7 @@ _HOMES = {
     "show": "stages.show",
     "train_dnn": "stages.train_dnn",
     "train_fusion": "stages.train_fusion",
+    "train_ground": "stages.train_ground",
     "train_linear": "stages.train_linear",
     "train_svm": "stages.train_svm",
     "tune": "stages.tune",

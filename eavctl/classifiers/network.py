@@ -12,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl import registry
-from eavctl.classifiers.streams import Features, Streams
+from eavctl.classifiers.streams import Features, RowsOf, Streams, Table
 
 INFERENCE_BATCH = 64
 CPU = torch.device("cpu")
@@ -46,8 +46,9 @@ def as_batch(x: np.ndarray | Streams, device: torch.device) -> Batch:
     return _as_tensor(x).to(device)
 
 
-def _as_tensor(x: np.ndarray) -> Tensor:
+def _as_tensor(x: Table) -> Tensor:
     """Share the rows' memory but where it cannot be written, as a memory map's: torch wants it writable."""
+    x = x[:] if isinstance(x, RowsOf) else x
     return torch.from_numpy(np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "W"]))
 
 
@@ -92,10 +93,6 @@ class Trainable(Protocol):
         """Outputs (batch, n_outputs) of a batch."""
         ...
 
-    def fit_input(self, x: Any) -> None:
-        """Fit the buffers that standardise the input, on all training rows."""
-        ...
-
     def augment(self, x: Any, generator: torch.Generator) -> Any:
         """Augment a training batch; all randomness comes from the generator."""
         ...
@@ -104,8 +101,11 @@ class Trainable(Protocol):
         """Restore constraints on the weights after a step of the optimizer."""
         ...
 
-    # Optional: ``before_step(progress)`` is called before each step with the share of the stage's steps that
-    # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule.
+    # Optional: ``fit_input(x)`` fits the buffers that standardise the input, on all training rows;
+    # ``before_step(progress)`` is called before each step with the share of the stage's steps that
+    # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule;
+    # ``slower()`` gives pairs of a share of the learning rate and the parameters that train at it;
+    # ``schedule(step, total)`` is the share of the learning rate at a step, in place of the cosine.
 
 
 class Augmentation(Protocol):

@@ -4,41 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 PIECE_ROWS = 256  # looked at together
-
-
-@dataclass(frozen=True)
-class Streams:
-    """Features of several streams, such as EEG, audio and video, of the same samples.
-
-    Parameters
-    ----------
-    arrays : one a stream, shape (n_rows, *shape of the stream), float32, or uint8 for pictures. Values in a
-        row that lacks the stream are never read.
-    present : bool, shape (n_rows, n_streams), which streams a row has.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-    present: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.present)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Streams:
-        return Streams(tuple(array[rows] for array in self.arrays), self.present[rows])
-
-    @property
-    def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """The shape of one sample in each stream."""
-        return tuple(array.shape[1:] for array in self.arrays)
-
-    def only(self, streams: Sequence[int]) -> Streams:
-        """The same rows without the other streams."""
-        kept = np.isin(np.arange(self.present.shape[1]), list(streams))
-        return replace(self, present=self.present & kept)
 
 
 @dataclass(frozen=True)
@@ -67,13 +37,51 @@ class RowsOf:
 
 
 Table = np.ndarray | RowsOf
+
+
+@dataclass(frozen=True)
+class Streams:
+    """Features of several streams, such as EEG, audio and video, of the same samples.
+
+    Parameters
+    ----------
+    arrays : one a stream, shape (n_rows, *shape of the stream), float32, or uint8 for pictures; `RowsOf`
+        where rows share what they hold. Values in a row that lacks the stream are never read.
+    present : bool, shape (n_rows, n_streams), which streams a row has.
+    """
+
+    arrays: tuple[Any, ...]  # mostly arrays; `Table` would burden those who never meet `RowsOf`
+    present: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def __getitem__(self, rows: np.ndarray | slice) -> Streams:
+        return Streams(tuple(_some(array, rows) for array in self.arrays), self.present[rows])
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of one sample in each stream."""
+        return tuple(array.shape[1:] for array in self.arrays)
+
+    def only(self, streams: Sequence[int]) -> Streams:
+        """The same rows without the other streams."""
+        kept = np.isin(np.arange(self.present.shape[1]), list(streams))
+        return replace(self, present=self.present & kept)
+
+
 Features = Table | Streams
+
+
+def _some(x: Table, rows: np.ndarray | slice) -> Table:
+    """Some rows; what they share is not copied."""
+    return RowsOf(x.base, x.numbers[rows]) if isinstance(x, RowsOf) else x[rows]
 
 
 def taken(x: Features, rows: np.ndarray) -> Features:
     """Some rows, by their numbers; those of an array are not copied."""
     if isinstance(x, RowsOf):
-        return RowsOf(x.base, x.numbers[rows])
+        return _some(x, rows)
     return RowsOf(x, rows) if isinstance(x, np.ndarray) else x[rows]
 
 

@@ -25,6 +25,7 @@ WARM_UP = 0.05
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
+Schedule = Callable[[int, int], float]  # of a step and the number of steps: the share of the learning rate
 
 
 @dataclass(frozen=True)
@@ -140,8 +141,9 @@ class Training:
         self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
         with seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
-        with torch.no_grad():
-            network.fit_input(as_batch(rows.x[self.train], self.device))
+        if hasattr(network, "fit_input"):
+            with torch.no_grad():
+                network.fit_input(as_batch(rows.x[self.train], self.device))
         self.network = network
         self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
         self.body: nn.Module | None = network.body if settings.freeze_epochs else None
@@ -150,6 +152,8 @@ class Training:
         self.optimizer = torch.optim.AdamW(
             _parameter_groups(network), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
         )
+        self.shares = [share for share, _ in _shares(network)]
+        self.schedule: Schedule = getattr(network, "schedule", cosine)
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf}
 
     @property
@@ -173,7 +177,7 @@ class Training:
             total = epochs * len(batches)
             losses = []
             for step, batch in enumerate(batches, start=past * len(batches)):
-                self.optimizer.param_groups[0]["lr"] = _scheduled(lr, step, total)
+                self._set_rates(lr * self.schedule(step, total))
                 if hasattr(self.network, "before_step"):
                     self.network.before_step(step / total)
                 losses.append(self._step(batch, generator) * len(batch))
@@ -182,6 +186,11 @@ class Training:
         found = self._validate()
         lr = self.optimizer.param_groups[0]["lr"]
         return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores, found.monitored)
+
+    def _set_rates(self, lr: float) -> None:
+        """Set the learning rate of the groups of parameters that follow the schedule."""
+        for share, group in zip(self.shares, self.optimizer.param_groups, strict=False):
+            group["lr"] = share * lr
 
     def _require(self, what: str, is_finite: bool) -> None:
         if not is_finite:
@@ -288,11 +297,18 @@ def seeded(
 
 
 def _parameter_groups(network: Any) -> list[dict[str, Any]]:
-    """The parameters that follow the schedule, and, in a group of their own, those of a constant rate."""
+    """The parameters that follow the schedule, by their share of its rate, then those of a constant rate."""
     constant = list(network.constant_rate()) if hasattr(network, "constant_rate") else []
     apart = {id(each) for each in constant}
-    scheduled = [each for each in network.parameters() if id(each) not in apart]
-    return [{"params": scheduled}, *([{"params": constant}] if constant else [])]
+    scheduled = [[each for each in some if id(each) not in apart] for _, some in _shares(network)]
+    return [{"params": some} for some in (*scheduled, *([constant] if constant else []))]
+
+
+def _shares(network: Any) -> list[tuple[float, list[nn.Parameter]]]:
+    """Shares of the learning rate, each with the parameters that have it; all of them by default."""
+    slower = [(share, list(some)) for share, some in getattr(network, "slower", list)()]
+    apart = {id(each) for _, some in slower for each in some}
+    return [(1.0, [each for each in network.parameters() if id(each) not in apart]), *slower]
 
 
 def _finite(network: nn.Module) -> set[str]:
@@ -300,7 +316,7 @@ def _finite(network: nn.Module) -> set[str]:
     return {name for name, value in network.state_dict().items() if bool(value.isfinite().all())}
 
 
-def _scheduled(lr: float, step: int, total: int) -> float:
-    """Learning rate of a step: a short linear warm-up under half a cosine."""
-    cosine = 0.5 * (1 + math.cos(math.pi * step / total))
-    return lr * min((step + 1) / max(1.0, WARM_UP * total), cosine)
+def cosine(step: int, total: int) -> float:
+    """Share of the learning rate at a step: a short linear warm-up under half a cosine."""
+    decay = 0.5 * (1 + math.cos(math.pi * step / total))
+    return min((step + 1) / max(1.0, WARM_UP * total), decay)

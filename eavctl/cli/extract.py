@@ -31,13 +31,13 @@ from eavctl.cli.options import (
 )
 from eavctl.cli.values import read_epochs, read_pairs, read_settings, read_who
 from eavctl.errors import UsageError
+from eavctl.signals.accounts import PEOPLE
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
     from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import Extracted, Planned
 
-PEOPLE = "people"  # in an account, a number and no share
 FAST = "-fast"  # ends the names of variants in single precision
 
 
@@ -60,8 +60,9 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
-    "eavctl extract films/ --features face-stats --who 'the woman on the left' -o faces.parquet",
     "eavctl extract EAV/ --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet",
+    'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
+    "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
     "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
 )

@@ -63,7 +63,7 @@ def judge(
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
-    read = [*sources, *separate.values(), found, *weights, *([who.model] if who and who.model else [])]
+    read = [*sources, *separate.values(), found, *weights, *([who.model] if who else [])]
     guard(outputs, read, force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {

@@ -46,7 +46,7 @@ def listen(
 
     found = find_model(model, weights)
     outputs = [record] if record else []
-    read = [found, *weights, *sources.values(), *([who.model] if who and who.model else [])]
+    read = [found, *weights, *sources.values(), *([who.model] if who else [])]
     guard([Output(path, "predictions") for path in outputs], read, force=force)
     if any(scheme_of(uri) == "lsl" for uri in sources.values()):
         _quieten()

@@ -34,8 +34,6 @@ def live(
     eeg: Annotated[str | None, typer.Option(help="Take EEG from lsl:NAME, or a file.")] = None,
     model: JudgingModel = None,
     weights: JudgingWeights = None,
-    who: Who = None,
-    who_model: WhoModel = None,
     window: Annotated[
         float | None,
         typer.Option(help="Judge windows of this many seconds, such as 3.", show_default="the model's"),
@@ -67,6 +65,8 @@ def live(
         float,
         typer.Option(help="Answer 'unsure' below this probability of the answer, 0 to 1, such as 0.5."),
     ] = 0.0,
+    who: Who = None,
+    who_model: WhoModel = None,
     record: Annotated[
         Path | None, typer.Option(help="Also write the answers to this prediction table (.parquet).")
     ] = None,

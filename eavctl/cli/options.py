@@ -123,23 +123,6 @@ Rejected = Annotated[
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any recording cannot be used.")]
 
-Who = Annotated[
-    str | None,
-    typer.Option(
-        metavar="TEXT",
-        help="Of several faces in a film, follow the one that this English phrase means, such as 'the woman "
-        "on the left'.",
-        show_default="the largest face",
-    ),
-]
-WhoModel = Annotated[
-    Path | None,
-    typer.Option(
-        help="Understand the phrase of --who by this model of 'eavctl train-ground' (.pt).",
-        show_default="packaged model",
-    ),
-]
-
 # --- training and evaluation ------------------------------------------------------------------------------
 
 Tables = Annotated[
@@ -243,6 +226,33 @@ JudgingWeights = Annotated[
         help="Encode speech by the checkpoint in this folder, or embed by the encoder in this file (.pt), "
         "that of the model's training; repeatable.",
         show_default="those of pipecat-ai, if it is installed",
+    ),
+]
+
+# --- grounding --------------------------------------------------------------------------------------------
+
+Who = Annotated[
+    str | None,
+    typer.Option(
+        help='Of several faces in a film, follow the one that this phrase describes, such as "the woman on '
+        'the left".',
+        show_default="the largest face",
+    ),
+]
+GroundingModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--model",
+        help="Find phrases by this model of 'eavctl train-ground' (.pt).",
+        show_default="the packaged model",
+    ),
+]
+WhoModel = Annotated[
+    Path | None,
+    typer.Option(
+        "--who-model",
+        help="Read phrases by this model of 'eavctl train-ground' (.pt).",
+        show_default="the packaged model",
     ),
 ]
 

@@ -40,10 +40,10 @@ from eavctl.cli.values import read_epochs, read_pairs, read_who
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
     "eavctl predict calls/ --adapt -o preds.parquet",
+    'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
     "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
-    "eavctl predict film.mp4 --model faces.pt --who 'the woman on the left'",
     "eavctl predict --eeg rec.edf --audio a.wav --video v.mp4 --model ambt.pt",
 )
 def predict(
@@ -60,8 +60,6 @@ def predict(
     ] = None,
     model: JudgingModel = None,
     weights: JudgingWeights = None,
-    who: Who = None,
-    who_model: WhoModel = None,
     out: Annotated[
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
@@ -86,6 +84,8 @@ def predict(
             "speakers that are named; for recordings of one source, unlike the training's.",
         ),
     ] = False,
+    who: Who = None,
+    who_model: WhoModel = None,
     plot: Annotated[
         Path | None,
         typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),

@@ -18,9 +18,20 @@ from eavctl.errors import UsageError
     "eavctl synth --per-class 50",
     "eavctl synth --per-class 5 --classes happy,sad --out small/",
     "eavctl synth --layout eav --subjects 4 --trials 200 --out EAV/",
+    "eavctl synth --task grounding --scenes 3000 --out scenes/",
 )
 def synth(
     out: Annotated[Path, typer.Option("--out", "-o", help="Write to this folder.")] = Path("dataset"),
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Make data for this task: emotion (recordings), or grounding (pictures of shapes and "
+            "people, with phrases for one of them)."
+        ),
+    ] = "emotion",
+    scenes: Annotated[
+        int, typer.Option(min=10, help="grounding: pictures for training; a tenth each for val and test.")
+    ] = 3000,
     layout: Annotated[
         str, typer.Option(help="Make this layout: folder (tones) or eav (EEG, audio and video).")
     ] = "folder",
@@ -51,13 +62,23 @@ def synth(
 
     folder: tones that differ by class in how fast their loudness changes. eav: the files of the EAV data
     set, with class information in each modality, in some trials in one and in some in another. Both check
-    that the commands work; scores on them say nothing about emotion.
+    that the commands work; scores on them say nothing about emotion. grounding: made-up scenes, in which a
+    woman has long hair and a man short hair; the test also asks for what training never shows.
     """
+    if task not in ("emotion", "grounding"):
+        raise UsageError(f"synth makes data for the tasks emotion and grounding, not {task!r}")
     if layout not in ("folder", "eav"):
         raise UsageError(f"synth makes the layouts folder and eav, not {layout!r}")
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     with progress("synth", at_once=False) as tick:
-        if layout == "eav":
+        if task == "grounding":
+            from eavctl.synthetic.scenes import synth_scenes
+
+            count = synth_scenes(
+                out, scenes=scenes, seed=seed, jobs=jobs, force=force, dry_run=dry_run, on_scene=tick
+            )
+            what, of = "scenes", "shapes and people, with phrases"
+        elif layout == "eav":
             from eavctl.synthetic.twin import synth_eav
 
             count = synth_eav(
@@ -77,4 +98,5 @@ def synth(
     else:
         say(f"{count} {what} -> {out}")
     if as_json:
-        emit_result("synth", [out], {"layout": layout, "recordings": count}, dry_run=dry_run)
+        made = "refs" if task == "grounding" else layout
+        emit_result("synth", [out], {"layout": made, "recordings": count}, dry_run=dry_run)

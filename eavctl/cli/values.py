@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
     from eavctl.datasets.events import Epochs
@@ -135,7 +135,7 @@ def read_who(phrase: str | None, model: Path | None) -> Whose | None:
     Raises
     ------
     UsageError : the phrase is empty, or there is none for the model.
-    DataError : no such model.
+    DataError : no such model, or it knows no word of the phrase.
     """
     if phrase is None:
         if model is not None:
@@ -143,8 +143,7 @@ def read_who(phrase: str | None, model: Path | None) -> Whose | None:
         return None
     if not phrase.strip():
         raise UsageError("--who is empty; give a phrase, such as --who 'the woman on the left'")
-    if model is not None and not model.is_file():
-        raise DataError(f"{model}: no such file; --who-model names a model of 'eavctl train-ground'")
     from eavctl.grounding.whose import Whose
+    from eavctl.packaged.models import GROUND
 
-    return Whose(phrase.strip(), model)
+    return Whose.of(phrase.strip(), model or GROUND)

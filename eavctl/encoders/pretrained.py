@@ -169,6 +169,16 @@ class Pretrained(PublicBody):
                 ) from error
 
 
+def model_type(folder: Path) -> str:
+    """The ``model_type`` in the config.json of a folder of public weights.
+
+    Raises
+    ------
+    DataError : no such file, or one that names none.
+    """
+    return str(_json(folder, "config.json").get("model_type"))
+
+
 def public(config: str, network: str) -> tuple[Any, Any]:
     """Two classes of `transformers`, a config and a network, by name.
 

@@ -7,7 +7,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -20,6 +20,7 @@ from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
 from eavctl.settings import Within, checked
+from eavctl.signals.accounts import FIT
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
@@ -27,6 +28,9 @@ from eavctl.storage.provenance import canonical_json, hash_json
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
     from eavctl.signals.faces import Chooser
+
+
+SURE = 0.2  # fit of a face from which on it is said to be the one that was meant
 
 
 class Weights(Protocol):
@@ -54,7 +58,7 @@ class Weights(Protocol):
 class Whose(Protocol):
     """Whose face is followed in films that show several: the one that a phrase means.
 
-    It can be pickled, for workers get it with the recipe.
+    It can be pickled, for workers get it with the recipe. `eavctl.grounding.whose.Whose` is one.
     """
 
     def __hash__(self) -> int:
@@ -67,16 +71,13 @@ class Whose(Protocol):
         ...
 
     @property
-    def model(self) -> Path | None:
-        """The file of the grounding model; None for the packaged one."""
+    def model(self) -> Path:
+        """The file of the grounding model."""
         ...
 
     @property
-    def identity(self) -> Mapping[str, Any]:
-        """What tables keep, JSON-able: the phrase, and the hash of the grounding model.
-
-        It is asked for often, so the hash is computed once.
-        """
+    def identity(self) -> dict[str, Any]:
+        """What tables keep, JSON-able: the phrase, and the hash of the grounding model."""
         ...
 
     def load(self) -> Chooser:
@@ -232,7 +233,7 @@ class Recipe:
         """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
-        who = {"who": dict(self.who.identity)} if self.who else {}
+        who = {"who": self.who.identity} if self.who else {}
         return {**identity, "features_hash": hash_json(identity), "segment": segment, **who}
 
     @classmethod
@@ -378,7 +379,9 @@ class Recipe:
         ------
         SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
         """
-        return [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+        samples = [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+        _tell_of_doubt(stretch.name, samples)
+        return samples
 
     def holds_speech(self, stretch: Stretch, start: float | None = None, end: float | None = None) -> bool:
         """Whether the part of a recording with audio from ``start`` to ``end``, in seconds, holds speech."""
@@ -435,6 +438,14 @@ def _chooser(who: Whose) -> Chooser:
 def _parts(found: Any) -> tuple[np.ndarray, Mapping[str, float] | None]:
     """What a feature set returned, as features and account."""
     return found if isinstance(found, tuple) else (found, None)
+
+
+def _tell_of_doubt(name: str, samples: Sequence[Sample]) -> None:
+    """Warn where no face fits what is wanted well."""
+    fit = min((each.account[FIT] for each in samples if each.account and FIT in each.account), default=1.0)
+    if fit < SURE:
+        text = f"{name}: no face clearly fits --who; the one that fits best is followed"
+        warnings.warn(text, RecordingWarning, stacklevel=3)
 
 
 def _plain(identity: dict[str, Any]) -> Any:

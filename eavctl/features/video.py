@@ -11,6 +11,7 @@ from eavctl.errors import UsageError
 from eavctl.features.texture import N_BINS, N_PATTERNS, cell_means, gradient_histograms, pattern_histograms
 from eavctl.registry import register
 from eavctl.settings import Within
+from eavctl.signals.accounts import FIT, PEOPLE
 from eavctl.signals.faces import Chooser, Track, detector, follow
 from eavctl.signals.pictures import centre_square, cut_out, grey, turned
 from eavctl.signals.video import VideoSpan
@@ -85,8 +86,9 @@ def faces(
 
     Returns
     -------
-    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", ``faces_found``, the share of frames in
-    which the face was found, and ``people``, the number of faces that a frame shows together.
+    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", an account: ``faces_found``, the share of
+    frames in which the face was found; ``people``, the number of faces that a frame shows together; and, with
+    ``choose``, ``fit``, how well the face fits, 0 to 1.
 
     Raises
     ------
@@ -135,8 +137,8 @@ def face_stats(
 
     Returns
     -------
-    float32, and ``faces_found`` and ``people``, as `faces` has them. The values, in the order of
-    `FACE_STATS_NAMES`, are mean and deviation of
+    float32, and an account, as that of `faces`. The values, in the order of `FACE_STATS_NAMES`, are mean and
+    deviation of
     ``hog_<row>_<column>_<degrees>``: strength of edges by orientation, in 6 x 6 cells [1]_;
     ``lbp_<row>_<column>_<n>bright``: frequency of local binary patterns, in 4 x 4 cells [2]_;
     ``motion_<row>_<column>``: absolute difference from frame to frame, in 4 x 4 cells;
@@ -172,7 +174,8 @@ def face_stats(
 
 
 def _account(track: Track) -> Account:
-    return {"faces_found": track.share, "people": track.n_people}
+    fit = {} if track.fit is None else {FIT: track.fit}
+    return {"faces_found": track.share, PEOPLE: track.n_people, **fit}
 
 
 def _aligned(track: Track) -> np.ndarray:

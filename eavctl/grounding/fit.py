@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from eavctl.classifiers.fitting import Keeping, fit_members
 from eavctl.classifiers.inner_folds import Fold
 from eavctl.classifiers.training_loop import TrainSettings
-from eavctl.encoders.pretrained import Size
+from eavctl.encoders.pretrained import Size, model_type
 from eavctl.errors import DataError, LeakError, UsageError
 from eavctl.grounding.conditioning import Fusion
 from eavctl.grounding.examples import Examples
+from eavctl.grounding.model import GroundModel
 from eavctl.grounding.network import GroundNet, build_network
 from eavctl.grounding.objective import Grounding
 from eavctl.grounding.vocabulary import Vocabulary, WordPieces
 from eavctl.storage.provenance import hash_folder
+
+VISUAL, LANGUAGE = "vit", "bert"  # model types of public weights
 
 
 @dataclass(frozen=True)
@@ -41,21 +44,28 @@ class Design:
     language_weights: Path | None = None
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A trained network on the CPU, in evaluation mode, and how it was trained.
+def sorted_weights(folders: Sequence[Path]) -> tuple[Path | None, Path | None]:
+    """Folders of public weights as those of a Vision Transformer and those of BERT, by their config.json.
 
-    Parameters
-    ----------
-    facts : JSON-able: what `build_network` takes, the settings, hashes of the public weights, the number of
-        epochs, and validation loss and scores.
+    Raises
+    ------
+    UsageError : two of a kind.
+    DataError : of neither kind, or no such folder.
     """
+    found: dict[str, Path] = {}
+    for folder in folders:
+        kind = model_type(folder)
+        if kind not in (VISUAL, LANGUAGE):
+            raise DataError(
+                f"{folder}: weights of model type {kind!r}; those of {VISUAL!r} or {LANGUAGE!r} are needed"
+            )
+        if kind in found:
+            raise UsageError(f"{folder}: weights of {kind!r} were named already, {found[kind]}; name one")
+        found[kind] = folder
+    return found.get(VISUAL), found.get(LANGUAGE)
 
-    network: GroundNet
-    facts: dict[str, Any]
 
-
-def fit(examples: Examples, fold: Fold, design: Design, keeping: Keeping | None = None) -> Fitted:
+def fit(examples: Examples, fold: Fold, design: Design, keeping: Keeping | None = None) -> GroundModel:
     """Train a network, and keep its weights of the epoch with the lowest validation loss.
 
     On a CPU the same examples, design and number of threads give the same weights.
@@ -100,10 +110,7 @@ def fit(examples: Examples, fold: Fold, design: Design, keeping: Keeping | None 
         folds=[fold],
         objective=lambda rows, train: Grounding(device),
     )
-    with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-        network = build_network(facts)
-    network.load_state_dict(result.pop("weights"))
-    return Fitted(network.eval(), {**facts, **result})
+    return GroundModel.from_parts(result.pop("weights"), {**facts, **result})
 
 
 def _vocabulary(examples: Examples, train: np.ndarray, design: Design) -> Vocabulary:
@@ -118,7 +125,7 @@ def _facts(vocabulary: Vocabulary, examples: Examples, design: Design) -> dict[s
     folders = {"visual": design.visual_weights, "language": design.language_weights}
     return {
         "size": design.size,
-        "side": examples.pictures.shape[1],
+        "side": examples.side,
         "fusion": design.fusion,
         "vocabulary": vocabulary.to_meta(),
         "public_weights": {name: folder and hash_folder(folder) for name, folder in folders.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -12,7 +13,7 @@ from eavctl.classifiers.network import INFERENCE_BATCH, StreamBatch, as_batch
 from eavctl.classifiers.objective import Validation
 from eavctl.classifiers.rows import Rows
 from eavctl.grounding.examples import question, truth
-from eavctl.grounding.losses import row_losses, weighted_sum
+from eavctl.grounding.losses import Answers, Truth, row_losses, weighted_sum
 from eavctl.grounding.metrics import Fits
 
 
@@ -36,11 +37,19 @@ class Grounding:
         if not len(rows):
             return Validation(math.nan)
         losses, fits = [], []
-        with torch.inference_mode():
-            for start in range(0, len(rows), INFERENCE_BATCH):
-                x: Any = as_batch(rows.streams[start : start + INFERENCE_BATCH], self.device)
-                answers = network(*question(x))
-                losses.append(row_losses(answers, truth(x)))
-                fits.append(Fits.of(answers, truth(x)))
-            joined = {name: torch.cat([each[name] for each in losses]) for name in losses[0]}
-            return Validation(float(weighted_sum(joined)), Fits.joined(fits).figures)
+        for answers, true in self._answered(network, rows):
+            losses.append(row_losses(answers, true))
+            fits.append(Fits.of(answers, true))
+        joined = {name: torch.cat([each[name] for each in losses]) for name in losses[0]}
+        return Validation(float(weighted_sum(joined)), Fits.joined(fits).figures)
+
+    def fits(self, network: Any, rows: Rows) -> Fits:
+        """How well the network's answers for rows fit."""
+        return Fits.joined([Fits.of(*each) for each in self._answered(network, rows)])
+
+    def _answered(self, network: Any, rows: Rows) -> Iterator[tuple[Answers, Truth]]:
+        """Answers and truth of the rows, batch by batch."""
+        for start in range(0, len(rows), INFERENCE_BATCH):
+            x: Any = as_batch(rows.streams[start : start + INFERENCE_BATCH], self.device)
+            with torch.inference_mode():
+                yield network(*question(x)), truth(x)

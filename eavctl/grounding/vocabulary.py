@@ -19,6 +19,7 @@ MOST_TOKENS = 40
 FEWEST_TIMES = 2  # that a word occurs; rarer ones train the token of unknown words
 MOST_WORDS = 30_000
 MOST_CHARACTERS = 10_000  # of a phrase; far more than `MOST_TOKENS` need
+N_SHOWN = 8  # words in an error
 LONGEST_WORD = 100  # characters, as BERT has it
 CONTINUED = "##"  # begins a piece that continues a word
 LARGEST_FILE = 50_000_000  # bytes of a vocab.txt; BERT's own have less than 2 MB
@@ -81,6 +82,16 @@ class Vocabulary:
         for row, numbers in zip(tokens, rows, strict=True):
             row[: len(numbers)] = numbers
         return tokens
+
+    def knows(self, phrase: str) -> bool:
+        """Whether any word of a phrase is known."""
+        unknown = self.numbers[UNKNOWN]
+        return any(number != unknown for word in split_words(phrase) for number in self._numbers(word))
+
+    @property
+    def usual(self) -> tuple[str, ...]:
+        """The most frequent words, for errors."""
+        return self.words[len(self.needed) + 1 :][:N_SHOWN]
 
     @cached_property
     def mirror(self) -> np.ndarray:

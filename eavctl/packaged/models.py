@@ -16,6 +16,7 @@ from eavctl.errors import DataError
 
 FOLDER = Path(__file__).parent
 NAMES = ("speech", "speech-small")  # the better one first
+GROUND = FOLDER / "ground.pt"  # finds phrases in pictures: see docs/grounding.md
 
 
 class PackagedModel(NamedTuple):

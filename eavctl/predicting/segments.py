@@ -11,6 +11,7 @@ import numpy as np
 from eavctl.extraction.recipe import Sample
 from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
+from eavctl.signals.accounts import PEOPLE
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
@@ -153,7 +154,7 @@ def join_streams(
 
 def _people(samples: Iterable[Sample]) -> int | None:
     """The most people that a stream's features tell of."""
-    told = [int(each.account["people"]) for each in samples if each.account and "people" in each.account]
+    told = [int(each.account[PEOPLE]) for each in samples if each.account and PEOPLE in each.account]
     return max(told, default=None)
 
 

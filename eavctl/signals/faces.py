@@ -35,7 +35,7 @@ TRIAL_SIZE = (320, 320)  # pixels, of the picture on which a YuNet model is test
 Detector = Callable[[np.ndarray, np.ndarray | None], Faces]
 
 Chooser = Callable[[np.ndarray, Faces], np.ndarray]
-"""How well each face of a picture fits what is wanted, shape (n_faces,); higher is better."""
+"""Of a picture and its faces: how well each is the one that is wanted, 0 to 1, shape (n_faces,)."""
 
 LEAST_SHARE = 0.25  # of the pictures of the longest trail, that the trail of a chosen face has
 
@@ -55,6 +55,7 @@ class Track:
     is_found : bool, shape (n_frames,): whether the frame itself shows the face.
     n_people : faces that a frame shows together, at least 1: the median over frames that were searched whole
         and show one.
+    fit : how well the face is the one that was wanted, the mean over its pictures; None where none was.
     """
 
     crops: np.ndarray
@@ -62,6 +63,7 @@ class Track:
     points: np.ndarray
     is_found: np.ndarray
     n_people: int = 1
+    fit: float | None = None
 
     @property
     def share(self) -> float:
@@ -166,6 +168,7 @@ def follow(
         np.array(trail.points)[order],
         np.isin(shown, trail.pictures),
         int(np.median(counts) + 0.5),
+        None if choose is None else trail.fit,
     )
 
 

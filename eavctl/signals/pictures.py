@@ -1,11 +1,14 @@
-"""Cropping, resizing and rotating pictures, without aliasing."""
+"""Cropping, resizing, fitting and rotating pictures, without aliasing."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
+
+GREY = 128  # level around pictures that do not fill a square
 
 
 def cut_out(picture: np.ndarray, box: Sequence[float] | np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -53,6 +56,85 @@ def centre_square(picture: np.ndarray) -> tuple[float, float, float, float]:
     side = min(height, width)
     left, top = (width - side) / 2, (height - side) / 2
     return left, top, left + side, top + side
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How a whole picture fits into a square: scaled, its proportions kept, in the middle of grey.
+
+    Parameters
+    ----------
+    height, width : of the picture, in pixels.
+    side : of the square, in pixels.
+    """
+
+    height: int
+    width: int
+    side: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the scaled picture, in pixels."""
+        longer = max(self.height, self.width)
+        return max(round(self.side * self.height / longer), 1), max(round(self.side * self.width / longer), 1)
+
+    @property
+    def corner(self) -> tuple[int, int]:
+        """Top and left of the scaled picture in the square, in pixels."""
+        height, width = self.size
+        return (self.side - height) // 2, (self.side - width) // 2
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Rows and columns of the square that the picture fills."""
+        (top, left), (height, width) = self.corner, self.size
+        return slice(top, top + height), slice(left, left + width)
+
+    def picture(self, picture: np.ndarray) -> np.ndarray:
+        """The square of a picture, uint8 (height, width, 3): uint8 (side, side, 3)."""
+        square = np.full((self.side, self.side, 3), GREY, np.uint8)
+        square[self.inside] = resize(picture, self.size)
+        return square
+
+    def mask(self, mask: np.ndarray) -> np.ndarray:
+        """The square of a mask, bool (height, width): True where it covers at least half of a pixel."""
+        square = np.zeros((self.side, self.side), bool)
+        square[self.inside] = _covered(mask, self.size)
+        return square
+
+    def mask_outside(self, mask: np.ndarray) -> np.ndarray:
+        """A mask of the square, bool (side, side), as one of the picture, bool (height, width)."""
+        return _covered(mask[self.inside], (self.height, self.width))
+
+    def box(self, box: Sequence[float] | np.ndarray) -> np.ndarray:
+        """Left, top, right and bottom in the picture as (cx, cy, width, height), shares of the square."""
+        left, top, right, bottom = self._edges(box, 1)
+        return np.array([left + right, top + bottom, 2 * (right - left), 2 * (bottom - top)]) / (
+            2 * self.side
+        )
+
+    def box_outside(self, box: Sequence[float] | np.ndarray) -> np.ndarray:
+        """The inverse of `box`, within the picture."""
+        x, y, width, height = (float(each) * self.side for each in box)
+        edges = self._edges((x - width / 2, y - height / 2, x + width / 2, y + height / 2), -1)
+        return np.asarray(np.clip(edges, 0, [self.width, self.height, self.width, self.height]))
+
+    def _edges(self, box: Sequence[float] | np.ndarray, way: int) -> np.ndarray:
+        """Left, top, right and bottom of the picture in the square (1), or the other way round (-1)."""
+        scale = np.array([self.size[1] / self.width, self.size[0] / self.height] * 2)
+        shift = np.array([self.corner[1], self.corner[0]] * 2)
+        edges = np.asarray(box, np.float64)
+        return np.asarray(edges * scale + shift if way > 0 else (edges - shift) / scale)
+
+
+def _covered(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A mask in another size: True where it covers at least half of a pixel."""
+    from PIL import Image
+
+    if mask.shape == size:
+        return mask
+    levels = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
+    return np.asarray(levels) > 127
 
 
 def grey(picture: np.ndarray) -> np.ndarray:

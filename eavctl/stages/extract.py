@@ -11,10 +11,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eavctl.datasets import refs
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest, layout_of
 from eavctl.errors import DataError, UsageError
@@ -33,6 +34,9 @@ from eavctl.storage.provenance import versions
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
+    from eavctl.grounding.table import PhraseWriter
+
+    Writer = tables.FeatureWriter | PhraseWriter
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -44,6 +48,7 @@ NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 USUAL_FEATURES = "functionals"
+PHRASES = ("refs", "scenes")  # layout and features of tables of phrases on pictures
 
 __all__ = ["Choice", "Extracted", "Planned", "default_features", "extract", "plan"]
 
@@ -135,7 +140,13 @@ class _Work:
             "n_recordings": len(self.manifest) + len(self.manifest.rejected),
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
+            **({"phrases_hash": refs.hash_of(self.manifest.root)} if self.has_phrases else {}),
         }
+
+    @property
+    def has_phrases(self) -> bool:
+        """Whether the table is one of phrases on pictures."""
+        return (self.manifest.layout, self.recipe.features) == PHRASES
 
     def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records; of audio up to `MOST_CHECKED`, evenly spaced, have the key `CHECKED`."""
@@ -255,7 +266,10 @@ def _prepare(
     """Check that the outputs can be written, and find weights and recordings; with notes on what is odd."""
     if augmentation and recipe.modality != "audio":
         raise UsageError(f"--augment is for features of audio; {recipe.features!r} are of {recipe.modality}")
-    outputs = [Output(out, "features"), *([Output(rejected, "rejected")] if rejected else [])]
+    kind = "grounding" if (_layout(source, choice), recipe.features) == PHRASES else "features"
+    if kind == "grounding" and recipe.segment:
+        raise UsageError("--segment cuts recordings, and pictures with phrases are whole; leave it out")
+    outputs = [Output(out, kind), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
     chosen_by = recipe.who and recipe.who.model
     read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path, chosen_by]
@@ -264,6 +278,14 @@ def _prepare(
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
+
+
+def _layout(source: str | os.PathLike[str], choice: Choice) -> str | None:
+    """The name of a data set's layout; None where finding its recordings will fail."""
+    try:
+        return layout_of(Path(source), choice.layout).name
+    except (DataError, UsageError):
+        return None
 
 
 def _require_usable(
@@ -301,7 +323,8 @@ def _compute(
     order = _Order()
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        inputs, writer = work.inputs(), None
+        inputs = work.inputs()
+        writer: Writer | None = None
         records, augmentation = work.checking_speech(inputs.records()), work.augmentation
         for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor, augmentation):
             if not n_done:  # after the workers were started: a process with threads must not fork
@@ -309,11 +332,8 @@ def _compute(
                 made_by = _versions(work, parts)
             if batch.rows and writer is None:
                 shape = batch.x.shape[1:]
-                writer = stack.enter_context(
-                    tables.FeatureWriter(
-                        out, work.recipe.columns, shape, batch.x.dtype, copies=augmentation is not None
-                    )
-                )
+                writer = _writer(work, out, shape, batch.x.dtype)
+                stack.enter_context(writer)
             batch = batch.fitting(shape)
             own = [row for row in batch.rows if AUGMENT not in row]
             n_done, n_rows = n_done + batch.n_recordings, n_rows + len(own)
@@ -326,6 +346,8 @@ def _compute(
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 order.write(batch, writer)
+        if writer is not None and not isinstance(writer, tables.FeatureWriter):
+            n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         findings = [*copies.notes(), *suspicions(people)]
         result = Extracted(
@@ -356,6 +378,15 @@ def _compute(
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Writer:
+    """The writer of the table: of phrases on pictures, where the data set has phrases."""
+    if work.has_phrases:
+        from eavctl.grounding.table import PhraseWriter
+
+        return PhraseWriter(out, shape, dtype, work.manifest)
+    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=work.augmentation is not None)
 
 
 def _pretrained(recipe: Recipe) -> Record:
@@ -390,7 +421,7 @@ class _Order:
     def __init__(self) -> None:
         self._held: list[tuple[Record, np.ndarray]] = []
 
-    def write(self, batch: Batch, writer: tables.FeatureWriter) -> None:
+    def write(self, batch: Batch, writer: Writer) -> None:
         """Add a batch, and write all rows up to its last row of a recording itself."""
         if writer.copies:
             self._held += zip(batch.rows, batch.x, strict=True)
@@ -400,11 +431,11 @@ class _Order:
         else:
             writer.write(tables.key_table(batch.rows), batch.x)
 
-    def finish(self, writer: tables.FeatureWriter) -> None:
+    def finish(self, writer: Writer) -> None:
         """Write the rows that are held back."""
         self._write(len(self._held), writer)
 
-    def _write(self, n_rows: int, writer: tables.FeatureWriter) -> None:
+    def _write(self, n_rows: int, writer: Writer) -> None:
         ready, self._held = self._held[:n_rows], self._held[n_rows:]
         if ready:
             keys = tables.key_table([row for row, _ in ready], copies=True)

@@ -39,9 +39,18 @@ PREDICTORS = {
     "fuse": "eavctl.fusion.late:LateFuser",
     "fusion": "eavctl.fusion.networks.model:FusionModel",
     "encoder": "eavctl.pretraining.encoder_model:EncoderModel",
+    "grounding": "eavctl.grounding.model:GroundModel",
 }
-TORCH_KINDS = {"dnn", "fusion", "encoder"}
-ENCODER = "encoder"  # the kind that is no classifier: `load_encoder` reads it, and `load` refuses it
+TORCH_KINDS = {"dnn", "fusion", "encoder", "grounding"}
+# Kinds that are no classifiers, which `load` refuses: `load_encoder` and `load_grounding` read them.
+ENCODER, GROUNDING = "encoder", "grounding"
+NO_CLASSIFIERS = {
+    ENCODER: "a pretrained encoder, which names no classes.\nTrain a classifier from it with 'eavctl "
+    "train-dnn --init {path}', or score it with 'eavctl probe'.",
+    GROUNDING: "a model that finds phrases in pictures, and names no emotions.\nUse it with 'eavctl ground', "
+    "or to choose a face by --who and --who-model.",
+}
+MAKERS = {ENCODER: "eavctl pretrain", GROUNDING: "eavctl train-ground"}
 EXPORTED = "eavctl.classifiers.onnx_model:OnnxModel"  # of an .onnx file, in place of any of them but "fuse"
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
@@ -191,12 +200,8 @@ def load(path: str | os.PathLike[str]) -> Model:
         it, or in need of torch or onnxruntime, which is not installed.
     """
     parts = _read(path)
-    if parts["meta"].get("kind") == ENCODER:
-        raise DataError(
-            f"{path}: a pretrained encoder, which names no classes.\n"
-            f"Train a classifier from it with 'eavctl train-dnn --init {path}', or score it with 'eavctl "
-            "probe'."
-        )
+    if why := NO_CLASSIFIERS.get(str(parts["meta"].get("kind"))):
+        raise DataError(f"{path}: {why.format(path=path)}")
     if "onnx" in parts:
         return _exported(path, parts)
     novelty = _novelty(path, parts) if "novelty" in parts["meta"] else None
@@ -220,12 +225,25 @@ def load_encoder(path: str | os.PathLike[str]) -> tuple[ModelMeta, Any]:
     ------
     DataError : as `load`; also a classifier.
     """
+    return _load_other(path, ENCODER, "a pretrained encoder")
+
+
+def load_grounding(path: str | os.PathLike[str]) -> tuple[ModelMeta, Any]:
+    """Read the file of a model that finds phrases in pictures: its metadata, and the model.
+
+    Raises
+    ------
+    DataError : as `load`; also a classifier.
+    """
+    return _load_other(path, GROUNDING, "one that finds phrases in pictures")
+
+
+def _load_other(path: str | os.PathLike[str], wanted: str, name: str) -> tuple[ModelMeta, Any]:
+    """Read a file of a kind that is no classifier."""
     parts = _read(path)
-    if (kind := parts["meta"].get("kind")) != ENCODER:
-        raise DataError(
-            f"{path}: a model of kind {kind!r}, not a pretrained encoder; make one with 'eavctl pretrain'"
-        )
-    return _meta(path, parts), _rebuilt(path, ENCODER, parts)
+    if (kind := parts["meta"].get("kind")) != wanted:
+        raise DataError(f"{path}: a model of kind {kind!r}, not {name}; make one with '{MAKERS[wanted]}'")
+    return _meta(path, parts), _rebuilt(path, wanted, parts)
 
 
 def load_folds(path: str | os.PathLike[str]) -> list[FoldModel]:

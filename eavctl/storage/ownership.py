@@ -14,6 +14,7 @@ from eavctl.storage import files
 
 NAMES = {
     "features": "a table of features",
+    "grounding": "a table of phrases on pictures",
     "predictions": "a table of predictions",
     "rejected": "a table of rejected recordings",
     "model": "a model",
@@ -24,6 +25,7 @@ NAMES = {
 }
 ENDINGS = {
     "features": (".parquet",),
+    "grounding": (".parquet",),
     "predictions": (".parquet",),
     "rejected": (".parquet", ".csv"),
     "model": (".joblib", ".pt", ".onnx"),

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -21,13 +21,18 @@ from eavctl.storage.provenance import canonical_json
 META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 
 
-def options(schema: pa.Schema) -> dict[str, Any]:
-    """Options of Parquet: dictionaries and zstd for text, fast lz4 for tensors, which may be padded."""
+def options(schema: pa.Schema, *, repeated: Sequence[str] = ()) -> dict[str, Any]:
+    """Options of Parquet: dictionaries and zstd for text, fast lz4 for tensors, which may be padded.
+
+    Parameters
+    ----------
+    repeated : columns whose values repeat, so that each is stored once a row group.
+    """
     texts = [name for name in schema.names if schema.field(name).type == pa.string()]
     packed = {name: "lz4" if holds_tensors(schema.field(name)) else "none" for name in schema.names}
     return {
         "compression": packed | dict.fromkeys(texts, "zstd"),
-        "use_dictionary": texts,
+        "use_dictionary": [*texts, *repeated],
         "write_statistics": texts,
         "store_schema": True,
         "write_page_checksum": True,

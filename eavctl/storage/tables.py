@@ -180,6 +180,8 @@ class FeatureWriter:
     columns : names of the feature columns, or None for one tensor column ``x``.
     shape, dtype : shape and type of the features of a sample; columns are always float32.
     copies : the table has altered copies.
+    kind : of the table, a key of `eavctl.storage.ownership.NAMES`.
+    extra : columns after the keys, which `write` takes with them; the tensors of such a table repeat.
     """
 
     def __init__(
@@ -190,14 +192,17 @@ class FeatureWriter:
         dtype: DTypeLike = np.float32,
         *,
         copies: bool = False,
+        kind: str = "features",
+        extra: Sequence[pa.Field] = (),
     ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
-        self.dtype, self.copies = np.dtype(dtype), copies
+        self.dtype, self.copies, self.kind = np.dtype(dtype), copies, kind
+        self._repeated = [TENSOR] if extra else []
         self._fields = [tensor_field(TENSOR, self.dtype, self.shape)]
         if columns is not None:
             self._fields = [pa.field(name, pa.float32()) for name in columns]
         keys = key_types(copies=copies)
-        self.schema = pa.schema([*(pa.field(*each) for each in keys.items()), *self._fields])
+        self.schema = pa.schema([*(pa.field(*each) for each in keys.items()), *extra, *self._fields])
         self.n_rows = 0
         self._last_id = ""
         row_bytes = self.dtype.itemsize * math.prod(self.shape)
@@ -209,7 +214,8 @@ class FeatureWriter:
     def __enter__(self) -> FeatureWriter:
         with ExitStack() as stack:
             handle = stack.enter_context(files.atomic_write(self.path))
-            self._writer = pq.ParquetWriter(handle, self.schema, **parquet.options(self.schema))
+            options = parquet.options(self.schema, repeated=self._repeated)
+            self._writer = pq.ParquetWriter(handle, self.schema, **options)
             self._file = stack.pop_all()
         return self
 
@@ -231,7 +237,7 @@ class FeatureWriter:
             raise DataError("the sample_ids of a table must be unique and ascending")
         self._add(keys, x)
         for row in keys.to_pylist():
-            self._keys_hash.update(canonical_json(row).encode())
+            self._keys_hash.update(canonical_json(_hexed(row)).encode())
         self._x_hash.update(x.data)
         self._last_id = ids[-1] if ids else self._last_id
         self.n_rows += len(ids)
@@ -255,7 +261,7 @@ class FeatureWriter:
         """Write the remaining rows and the metadata, with the hash of the content; must be the last call."""
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
-        full = {"schema_version": SCHEMA_VERSION, "kind": "features", **meta, "content_hash": content}
+        full = {"schema_version": SCHEMA_VERSION, "kind": self.kind, **meta, "content_hash": content}
         self._writer.add_key_value_metadata(parquet.with_checksum(full, self.schema, self.n_rows))
 
     def __exit__(
@@ -267,6 +273,11 @@ class FeatureWriter:
             if error is None:
                 kind, error, trace = type(failure), failure, failure.__traceback__
         self._file.__exit__(kind, error, trace)
+
+
+def _hexed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row that JSON can hold: bytes as hex digits."""
+    return {name: value.hex() if isinstance(value, bytes) else value for name, value in row.items()}
 
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
@@ -326,7 +337,7 @@ def read_meta(path: str | os.PathLike[str]) -> dict[str, Any]:
     ------
     DataError : no such file, not a Parquet file, or damaged.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         return parquet.meta_of(source)
 
 
@@ -337,7 +348,7 @@ def verify(path: str | os.PathLike[str]) -> None:
     ------
     DataError : no such file, not a Parquet file, or damaged.
     """
-    with _opened(path) as source:
+    with opened(path) as source:
         for number in range(source.num_row_groups):
             source.read_row_group(number)
 
@@ -349,7 +360,7 @@ def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
     ------
     DataError : as `read_features`.
     """
-    with _opened(path, "features") as source:
+    with opened(path, "features") as source:
         columns = _feature_names(source)
         named = None if columns == [TENSOR] else columns
         return FeatureMeta.from_json({**parquet.meta_of(source), "columns": named}, path)
@@ -362,8 +373,8 @@ def read_keys(path: str | os.PathLike[str]) -> pd.DataFrame:
     ------
     DataError : as `read_meta`.
     """
-    with _opened(path) as source:
-        return _read_keys(source)
+    with opened(path) as source:
+        return keys_of(source)
 
 
 def read_features(path: str | os.PathLike[str]) -> FeatureTable:
@@ -373,8 +384,8 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     ------
     DataError : no such file, damaged, not a feature table, or of a newer schema version.
     """
-    with _opened(path, "features") as source:
-        meta, keys = parquet.meta_of(source), _read_keys(source)
+    with opened(path, "features") as source:
+        meta, keys = parquet.meta_of(source), keys_of(source)
         names = _feature_names(source)
         x = empty(source, names, len(keys))
         fill(source, names, x, np.arange(len(keys)))
@@ -396,7 +407,7 @@ def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarr
     """
     x: np.ndarray | None = None
     for path, place in zip(paths, places, strict=True):
-        with _opened(path, "features") as source:
+        with opened(path, "features") as source:
             names = _feature_names(source)
             x = empty(source, names, sum(map(len, places))) if x is None else x
             fill(source, names, x, place)
@@ -412,8 +423,8 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
     DataError : as `read_features`; also probabilities that are not finite or do not sum to 1, or a predicted
         class that is not in the classes.
     """
-    with _opened(path, "predictions") as source:
-        meta, keys, arrow = parquet.meta_of(source), _read_keys(source), source.read()
+    with opened(path, "predictions") as source:
+        meta, keys, arrow = parquet.meta_of(source), keys_of(source), source.read()
         classes = tuple(meta["classes"])
         proba = np.column_stack([arrow[PROBA + name].to_numpy().astype(np.float64) for name in classes])
         pred = np.array(arrow[PRED].to_pylist(), dtype=object)
@@ -436,7 +447,7 @@ def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
     import pandas as pd
 
     if not str(path).endswith((".csv", ".tsv")):
-        with _opened(path) as source:
+        with opened(path) as source:
             return source.read().to_pandas()
     separator = "\t" if str(path).endswith(".tsv") else ","
     try:
@@ -460,15 +471,17 @@ _NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     },
     "predictions": {"classes": list, "modalities": list, "model_hashes": list, "protocol": dict},
 }
+_NEEDED["grounding"] = _NEEDED["features"]
 _HINTS = {
+    "grounding": "; make one with 'eavctl extract' from pictures with phrases",
     "features": "; make one with 'eavctl extract'",
     "predictions": "; make one with 'eavctl train-svm --predictions' or 'eavctl predict -o'",
 }
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
-    """Open a Parquet file, of the given kind if any; exceptions on damaged files become a DataError."""
+def opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
+    """Open a table, of the given kind if any; exceptions of the block on damaged files become a DataError."""
     with parquet.opened(path, NAMES[kind] if kind else "a table (.parquet)") as source:
         if kind:
             _check(source, path, kind)
@@ -503,7 +516,7 @@ def _feature_names(source: pq.ParquetFile) -> list[str]:
     return [name for name in source.schema_arrow.names if name not in (*KEYS, AUGMENT)]
 
 
-def _read_keys(source: pq.ParquetFile) -> pd.DataFrame:
+def keys_of(source: pq.ParquetFile) -> pd.DataFrame:
     """The columns `KEYS`, and `AUGMENT` if the table has it."""
     has = source.schema_arrow.names
     names = [name for name in (*KEYS, AUGMENT) if name in has]

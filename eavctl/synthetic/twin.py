@@ -5,9 +5,9 @@ fusion improves the scores. Five latent variables per trial and modality (the sm
 the frontal theta power ...) generate the signals. They depend on the class, the person, chance, and in EEG on
 time.
 
-With interaction, the face and the voice of a Speaking trial show a class only together: where they agree, it is
-the one that they show; where they contradict each other, it is the opposite of the one in the face, as irony
-says the opposite of what it shows.
+With interaction, the face and the voice of a Speaking trial show a class only together: where they agree, it
+is the one that they show; where they contradict each other, it is the opposite of the one in the face, as
+irony says the opposite of what it shows.
 """
 
 from __future__ import annotations

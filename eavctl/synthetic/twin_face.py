@@ -162,7 +162,7 @@ class Portrait:
 
     def _head(self, part: np.ndarray, u: np.ndarray, v: np.ndarray, noise: np.ndarray) -> None:
         """Paint hair, ears, the static part of the face, fringe and nostrils."""
-        looks, radius = self.looks, _radius(u, v)
+        looks, radius = self.looks, head_radius(u, v)
         strands = 1 + 0.25 * np.sin(23 * u + 3 * np.sin(4 * v)) * np.sin(9 * u - 2 * v) + 0.1 * noise
         behind = _inside(1.14 - np.hypot(u, (v + 0.12) / 1.06)) * _inside(0.6 - v, 0.5)
         _blend(part, behind, looks.hair, strands)
@@ -304,7 +304,7 @@ def film(
         )
 
 
-def _radius(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+def head_radius(u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Distance from the centre of the head, 1 at its outline: an ellipse, narrower towards the chin."""
     middle, half = (TOP + CHIN) / 2, (CHIN - TOP) / 2
     down = np.clip((v - 0.3) / (CHIN - 0.3), 0, 1.5)

@@ -1,6 +1,7 @@
 """The command line as a whole: help, imports, settings, exit codes."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_help_opens_with_examples_that_name_the_command(name, run):
 @pytest.mark.parametrize("example", [e for name in commands() for e in app.EXAMPLES[name]])
 def test_examples_are_well_formed(example):
     """Every example parses; what it does is tested beside its command and in the README's tour."""
-    _, name, *words = example.split()
+    _, name, *words = shlex.split(example)
     command = commands()[name]
     command.make_context(name, words, resilient_parsing=False)
 
@@ -95,7 +96,7 @@ SOMETIMES = {
 }
 COMPUTING = (
     *("extract", "synth", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot", "fuse"),
-    *("predict", "serve", "tune", "pretrain", "probe"),
+    *("predict", "serve", "tune", "pretrain", "probe", "train-ground"),
 )
 
 

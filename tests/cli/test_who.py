@@ -33,7 +33,11 @@ class Placed:
     """A stand-in for the grounding network: its phrase is a place."""
 
     phrase: str
-    model: Path | None = None
+    model: Path = Path("stand-in")
+
+    @classmethod
+    def of(cls, phrase, model):
+        return cls(phrase, model)
 
     @property
     def identity(self):
@@ -42,9 +46,13 @@ class Placed:
     def load(self):
         def choose(picture, found):
             across = (found.boxes[:, 0] + found.boxes[:, 2]) / picture.shape[1]  # 0 to 2
-            return {"left": -across, "middle": -np.abs(across - 1), "right": across}[self.phrase]
+            fits = {"left": 1 - across / 2, "middle": 1 - np.abs(across - 1), "right": across / 2}
+            return fits.get(self.phrase, 0.1 * across)
 
         return choose
+
+
+GROUNDED = whose.Whose  # itself, which needs a model
 
 
 @pytest.fixture(autouse=True)
@@ -105,7 +113,8 @@ def test_each_of_several_real_people_is_followed_as_if_alone(shared_data, tmp_pa
     crops = []
     for place in places:
         x, account = described(film, "faces", place)
-        assert account == {"faces_found": 1.0, "people": len(order)}
+        assert (account["faces_found"], account["people"]) == (1.0, len(order))
+        assert account["fit"] > 0.7
         crops.append(x)
     apart = [[np.abs(x - own).mean() for own, _ in alone] for x in crops]
     assert np.argmin(apart, axis=1).tolist() == list(range(len(order)))
@@ -257,7 +266,16 @@ def test_who_where_there_is_nobody_to_choose_is_wrong_usage(run, moods, trio, mo
     assert not (moods / "t.parquet").exists()
 
 
-def test_a_missing_model_is_told_before_any_work(run, moods, trio):
+def test_where_no_face_fits_well_that_is_told_once(run, moods, trio):
+    result = run(
+        "predict", trio, "--model", moods / "svm.joblib", "--who", "nobody", "--segment", "0.5", "--json"
+    )
+    assert answers(result)["predictions"][0]["pred"] in MOODS
+    assert len([line for line in answers(result)["warnings"] if "clearly" in line]) == 1
+
+
+def test_a_missing_model_is_told_before_any_work(run, moods, trio, monkeypatch):
+    monkeypatch.setattr(whose, "Whose", GROUNDED)
     result = run("predict", trio, "--model", moods / "svm.joblib", "--who", "left", "--who-model", "none.pt")
     assert result.code == 3
     assert "none.pt" in result.err

@@ -35,7 +35,7 @@ def scenes(n, side=32, seed=0):
                 x, y, size = places[target]
                 boxes[row] = np.array([x + size / 2, y + size / 2, size, size]) / side
                 masks[row, y : y + size, x : x + size] = True
-    return Examples(pictures, phrases, boxes, there, masks, clips=np.arange(n) // 4)
+    return Examples(pictures, phrases, boxes, there, np.packbits(masks, axis=2), clips=np.arange(n) // 4)
 
 
 def _place(rng, side, right):

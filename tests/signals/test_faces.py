@@ -1,12 +1,16 @@
 import gc
+import itertools
 import subprocess
 import sys
 import types
 import weakref
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from benchmarks.reference_mtcnn import Mtcnn
@@ -331,3 +335,84 @@ def test_a_read_only_picture_is_searched_once_for_each_box_and_not_kept():
     again = np.zeros((8, 8, 3), np.uint8)  # it may lie where the first one lay
     again.flags.writeable = False
     assert find(again) == 6
+
+
+def leftmost(picture, faces):
+    """A chooser by place."""
+    return 1 - faces.boxes[:, 0] / picture.shape[1]
+
+
+LEFT, RIGHT, TALL = (10, 10, 40, 40), (120, 10, 150, 40), (60, 5, 110, 80)
+
+
+def test_the_face_that_fits_best_is_followed_whatever_the_order_and_the_sizes():
+    for order in itertools.permutations([LEFT, TALL, RIGHT]):
+        frames, find = scripted([fixed(*order), fixed(*order[::-1]), fixed(*order)])
+        track = follow(frames, find, 8, choose=leftmost)
+        assert track.boxes.tolist() == [list(LEFT)] * 3
+        assert track.n_people == 3
+        assert track.fit == pytest.approx(1 - 10 / 200)
+        assert follow(frames, find, 8).boxes.tolist() == [list(TALL)] * 3
+
+
+def test_a_track_goes_on_where_the_face_is_missed_moves_or_comes_back():
+    moved = (30, 12, 60, 42)
+    frames, find = scripted(
+        [fixed(LEFT, RIGHT), fixed(RIGHT), fixed(moved, RIGHT), fixed(), fixed(RIGHT, LEFT)]
+    )
+    track = follow(frames, find, 8, choose=leftmost)
+    assert track.is_found.tolist() == [True, False, True, False, True]
+    assert track.boxes[:, 0].tolist() == [10, 10, 30, 30, 10]
+
+
+def test_two_who_pass_each_other_keep_their_names():
+    steps = range(0, 120, 12)
+    frames, find = scripted([fixed((10 + s, 10, 40 + s, 40), (130 - s, 50, 160 - s, 80)) for s in steps])
+
+    def first_left(picture, faces):
+        """The upper one fits: it begins on the left and ends on the right."""
+        return (faces.boxes[:, 1] < 30).astype(float)
+
+    track = follow(frames, find, 8, choose=first_left)
+    assert track.boxes[:, 0].tolist() == [10 + s for s in steps]
+    assert track.n_people == 2
+
+
+def test_who_is_seen_in_one_frame_of_many_is_not_chosen():
+    frames, find = scripted([fixed(RIGHT)] * 4 + [fixed(LEFT, RIGHT)] + [fixed(RIGHT)] * 5)
+    assert follow(frames, find, 8, choose=leftmost).boxes[:, 0].tolist() == [120] * 10
+
+
+def test_a_choice_searches_every_frame_whole_and_repeated_ones_once():
+    frames, find = scripted([fixed(LEFT, RIGHT)] * 3)
+    nears = []
+    shown = [frames[0], frames[0], frames[1], frames[2], frames[2]]
+    track = follow(shown, lambda p, near: nears.append(near) or find(p, near), 8, choose=leftmost)
+    assert nears == [None] * 3
+    assert track.is_found.all()
+    assert track.crops.shape == (5, 8, 8, 3)
+
+
+@given(st.lists(st.lists(st.tuples(*[st.integers(0, 12)] * 2), max_size=3), min_size=1, max_size=8))
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_without_a_choice_a_loop_finds_the_same(places):
+    answers = [fixed(*[(10 * x, 4 * y, 10 * x + 20 + y, 4 * y + 25) for x, y in each]) for each in places]
+    frames, find = scripted(answers)
+    boxes, is_found = [], []
+    for each in answers:
+        if len(each):
+            areas = (each.boxes[:, 2:] - each.boxes[:, :2]).prod(axis=1)
+            near = overlaps(boxes[-1], each.boxes) if boxes else areas
+            if not near.any():
+                centres = each.boxes[:, :2] + each.boxes[:, 2:] - boxes[-1][:2] - boxes[-1][2:]
+                near = -(centres**2).sum(axis=1)
+            boxes.append(each.boxes[np.argmax(near)])
+        is_found.append(len(each) > 0)
+    if not boxes:
+        with pytest.raises(SignalError):
+            follow(frames, find, 8)
+        return
+    track = follow(frames, find, 8)
+    order = np.maximum(np.cumsum(is_found) - 1, 0)
+    assert np.array_equal(track.boxes, np.array(boxes)[order])
+    assert np.array_equal(track.is_found, is_found)

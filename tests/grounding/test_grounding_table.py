@@ -1,0 +1,182 @@
+"""Pictures with phrases to a table and to examples: where boxes and masks are, resuming, bytes and damage."""
+
+import json
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from eavctl.errors import DataError, UsageError
+from eavctl.extraction.recipe import Recipe
+from eavctl.grounding.examples import MASK
+from eavctl.grounding.table import examples_of
+from eavctl.grounding.vocabulary import Vocabulary
+from eavctl.signals.masks import run_lengths
+from eavctl.stages.extract import extract, plan
+from eavctl.storage import grounding_tables, tables
+from eavctl.storage.grounding_tables import read_grounding
+from eavctl.synthetic.scenes import synth_scenes
+
+RECIPE = Recipe("scenes")
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory):
+    out = tmp_path_factory.mktemp("scenes") / "scenes"
+    synth_scenes(out, scenes=20, seed=3)
+    return out
+
+
+@pytest.fixture(scope="module")
+def table(scenes, tmp_path_factory):
+    path = tmp_path_factory.mktemp("table") / "scenes.parquet"
+    extract(scenes, path, RECIPE)
+    return path
+
+
+def entries(scenes):
+    return json.loads((scenes / "refs.json").read_text())
+
+
+def test_a_row_a_phrase_with_the_picture_of_its_own(scenes, table):
+    found = read_grounding(table)
+    refs = entries(scenes)
+    assert sorted(found.phrases) == sorted(ref["phrase"] for ref in refs)
+    by_row = {(ref["image"][:-4], ref["phrase"]): ref for ref in refs}
+    assert found.keys["sample_id"].is_monotonic_increasing
+    for row in range(len(found)):
+        clip = found.keys["clip_id"][row]
+        ref = by_row[clip, found.phrases[row]]
+        assert (found.keys["split"][row], found.keys["task"][row]) == (ref["split"], ref["task"])
+        assert found.kinds[row] == ref["kind"]
+        assert found.there[row] == (ref["bbox_xywh"] is not None) == found.has_mask[row]
+        picture = np.asarray(Image.open(scenes / "images" / ref["image"]))
+        square = found.pictures[found.picture_of[row]]
+        height, width = picture.shape[:2]
+        scale = 64 / max(height, width)
+        corner = (64 - round(height * scale)) // 2, (64 - round(width * scale)) // 2
+        small = square[corner[0] : 64 - corner[0], corner[1] : 64 - corner[1]]
+        assert abs(small.mean() - picture.mean()) < 6
+        if not found.there[row]:
+            assert np.isnan(found.boxes[row]).all()
+            continue
+        x, y, wide, tall = ref["bbox_xywh"]
+        centre = np.array([x + wide / 2, y + tall / 2]) * scale + corner[::-1]
+        np.testing.assert_allclose(found.boxes[row] * 64, [*centre, wide * scale, tall * scale], atol=0.8)
+        mask = np.unpackbits(found.masks[row], axis=1)
+        rows, columns = mask.nonzero()
+        assert abs(columns.mean() + 0.5 - 64 * found.boxes[row, 0]) < 0.2 * wide * scale + 1
+        assert abs(rows.mean() + 0.5 - 64 * found.boxes[row, 1]) < 0.2 * tall * scale + 1
+
+
+def test_the_table_is_of_a_kind_of_its_own(table):
+    meta = tables.read_meta(table)
+    assert (meta["kind"], meta["features"], meta["shape"]) == ("grounding", "scenes", [64, 64, 3])
+    with pytest.raises(DataError):
+        tables.read_features(table)
+    columns = pq.read_schema(table).names
+    assert columns[-6:] == ["phrase", "kind", "there", "box", "mask", "x"]
+
+
+def test_examples_hold_each_picture_once_and_no_split_divides_it(scenes, table):
+    found = read_grounding(table)
+    assert len(found.pictures) == len({ref["image"] for ref in entries(scenes)})
+    examples = examples_of(found)
+    rows = examples.rows(Vocabulary.of(found.phrases))
+    assert len(rows) == len(found)
+    assert rows.streams.present[:, MASK].tolist() == found.has_mask.tolist()
+    assert len(np.unique(examples.clips)) == len(found.pictures)
+
+
+def test_workers_and_batches_do_not_change_the_bytes_and_nothing_is_done_twice(scenes, table, tmp_path):
+    again = tmp_path / "again.parquet"
+    extract(scenes, again, RECIPE, jobs=2)
+    assert again.read_bytes() == table.read_bytes()
+    assert extract(scenes, again, RECIPE).up_to_date
+    assert plan(scenes, again, RECIPE).up_to_date
+
+
+def test_changed_phrases_are_read_anew(scenes, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(scenes, copy)
+    out = tmp_path / "out.parquet"
+    first = extract(copy, out, RECIPE)
+    refs = entries(copy)
+    (copy / "refs.json").write_text(json.dumps(refs[1:]))
+    second = extract(copy, out, RECIPE)
+    assert not second.up_to_date
+    assert second.n_rows == first.n_rows - 1
+
+
+def test_phrases_that_cannot_be_used_are_named_and_the_rest_goes_on(tmp_path):
+    (tmp_path / "images").mkdir()
+    Image.fromarray(np.full((40, 60, 3), 90, np.uint8)).save(tmp_path / "images" / "a.png")
+    good = {"image": "a.png", "phrase": "good", "bbox_xywh": [10, 10, 20, 20]}
+    mask = np.zeros((40, 60), bool)
+    mask[10:30, 10:30] = True
+    refs = [
+        good | {"segmentation": run_lengths(mask)},
+        good | {"phrase": "far away", "bbox_xywh": [100, 100, 5, 5]},
+        good | {"phrase": "damaged", "segmentation": {"size": [40, 60], "counts": [5]}},
+        good | {"phrase": "half outside", "bbox_xywh": [50, 30, 30, 30]},
+    ]
+    (tmp_path / "refs.json").write_text(json.dumps(refs))
+    result = extract(tmp_path, tmp_path / "out.parquet", RECIPE)
+    reasons = " ".join(bad["reason"] for bad in result.rejected)
+    assert result.n_rows == 2
+    assert len(result.rejected) == 2
+    assert "far away" in reasons
+    assert "damaged" in reasons
+    found = read_grounding(tmp_path / "out.parquet")
+    assert found.phrases == ("good", "half outside")
+    assert found.has_mask.tolist() == [True, False]
+    x, wide = found.boxes[1, ::2] * 64
+    assert x + wide / 2 == pytest.approx(64, abs=1e-4)
+    np.testing.assert_allclose([x, wide], [55 * 64 / 60, 10 * 64 / 60], rtol=1e-5)
+
+
+def test_pictures_with_phrases_are_whole_and_other_features_are_ordinary(scenes, tmp_path):
+    with pytest.raises(UsageError):
+        extract(scenes, tmp_path / "a.parquet", Recipe("scenes", segment=1.0))
+    extract(scenes, tmp_path / "b.parquet", Recipe("images", {"size": 16}))
+    assert tables.read_meta(tmp_path / "b.parquet")["kind"] == "features"
+
+
+def test_real_expressions_on_real_pictures(shared_data, tmp_path):
+    out = tmp_path / "coco.parquet"
+    extract(shared_data / "coco128-refs", out, Recipe("scenes", {"size": 448}))
+    found = read_grounding(out)
+    assert len(found) == 30
+    assert found.pictures.shape == (3, 448, 448, 3)
+    assert found.there.all()
+    assert not found.has_mask.any()
+    zebra = found.phrases.index("closest zebra")
+    assert found.boxes[zebra, 1] > 0.6  # at the bottom of the picture
+
+
+def test_damage_is_an_error(table, tmp_path):
+    content = bytearray(table.read_bytes())
+    rng = np.random.default_rng(0)
+    errors = []
+    for number in range(60):
+        changed = bytearray(content)
+        changed[int(rng.integers(len(content)))] ^= 1 << int(rng.integers(8))
+        path = tmp_path / f"{number}.parquet"
+        path.write_bytes(changed)
+        try:
+            read_grounding(path)
+        except DataError as error:
+            errors.append(str(error))
+    assert len(errors) > 50
+    assert all(len(error.splitlines()) <= 2 for error in errors)
+
+
+def test_a_table_of_another_program_is_refused(tmp_path, table):
+    arrow = pq.read_table(table)
+    box = arrow.schema.get_field_index("box")
+    assert arrow.schema.field(box).type == grounding_tables.BOX
+    with pytest.raises(DataError):
+        pq.write_table(arrow.drop_columns(["box"]), tmp_path / "no_box.parquet")
+        read_grounding(tmp_path / "no_box.parquet")

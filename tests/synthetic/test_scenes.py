@@ -1,0 +1,262 @@
+"""Scenes with phrases: each is read again by its words; splits, unseen pairs, bytes; faces are found."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from eavctl.errors import UsageError
+from eavctl.signals.faces import detector
+from eavctl.signals.masks import decode
+from eavctl.synthetic import scenes as made
+from eavctl.synthetic.people import CHANCES, HAIR, draw_person
+from eavctl.synthetic.scene_phrases import KINDS, Phrase, Scene, Thing, draw_phrase, only, words
+from eavctl.synthetic.scene_pictures import COLOURS, SHAPES, box_of, draw_people, draw_shapes
+from eavctl.synthetic.scenes import HELD_OUT_PEOPLE, HELD_OUT_SHAPES, synth_scenes
+
+PAIRS = [(colour, shape) for colour in COLOURS for shape in SHAPES]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    out = tmp_path_factory.mktemp("scenes") / "scenes"
+    assert synth_scenes(out, scenes=60, seed=5) == 60 + 3 * 6
+    return out
+
+
+@pytest.fixture(scope="module")
+def refs(folder):
+    return json.loads((folder / "refs.json").read_text())
+
+
+def contents(folder):
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+# --- reading phrases by their words, apart from the grammar that made them ----------------------------------
+
+
+def reading(text, things, width, height):
+    """Numbers of the things of a scene of shapes that a phrase can mean, by its words, without margins."""
+    text = " " + text + " "
+    relation = re.search(r" (left of|right of|above|below) (.*)", text)
+    head = text[: relation.start()] + " " if relation else text
+    nouns = [noun for noun in (*SHAPES, "shape") if f" {noun} " in head]
+    assert len(nouns) == 1, text
+    left = [i for i, t in enumerate(things) if nouns[0] in (t["noun"], "shape")]
+    for colour in COLOURS:
+        if f" {colour} " in head:
+            left = [i for i in left if things[i]["colour"] == colour]
+    for names, size in (((" small ", " little "), "small"), ((" large ", " big "), "large")):
+        if any(name in head for name in names):
+            left = [i for i in left if things[i]["size"] == size]
+    if relation:
+        others = reading(relation[2], things, width, height)
+        assert len(others) == 1, text
+        x, y = things[others[0]]["x"], things[others[0]]["y"]
+        tests = {
+            "left of": lambda t: t["x"] < x,
+            "right of": lambda t: t["x"] > x,
+            "above": lambda t: t["y"] < y,
+            "below": lambda t: t["y"] > y,
+        }
+        left = [i for i in left if tests[relation[1]](things[i])]
+    by_area = sorted(left, key=lambda i: things[i]["area"])
+    if " largest " in head:
+        left = by_area[-1:]
+    if " smallest " in head:
+        left = by_area[:1]
+    across, down = sorted(left, key=lambda i: things[i]["x"]), sorted(left, key=lambda i: things[i]["y"])
+    if " second " in head:
+        return across[1:2] if " from the left " in head else across[::-1][1:2]
+    if " leftmost " in head or re.search(r" (left|on the left) ", head):
+        left = across[:1]
+    if " rightmost " in head or re.search(r" (right|on the right) ", head):
+        left = across[-1:]
+    if re.search(r" (top|at the top) ", head):
+        left = down[:1]
+    if re.search(r" (bottom|at the bottom) ", head):
+        left = down[-1:]
+    if re.search(r" in the (middle|centre) ", head):
+        left = sorted(left, key=lambda i: abs(things[i]["x"] - width / 2))[:1]
+    return left
+
+
+def test_phrases_of_shapes_mean_one_thing_by_their_words():
+    rng = np.random.default_rng(0)
+    read = dict.fromkeys(KINDS, 0)
+    while min(read[kind] for kind in KINDS if kind not in ("none", "attribute")) < 25:
+        drawn = draw_shapes(rng, PAIRS, None)
+        if drawn is None:
+            continue
+        things = []
+        for thing, mask in zip(drawn.scene.things, drawn.masks, strict=True):
+            x, y, wide, tall = box_of(mask)
+            things.append(
+                {"noun": thing.noun, "colour": thing.colour, "size": thing.size, "area": wide * tall,
+                 "x": x + wide / 2, "y": y + tall / 2}
+            )  # fmt: skip
+        height, width = drawn.picture.shape[:2]
+        for kind in KINDS[:-1]:
+            target = int(rng.integers(len(things)))
+            phrase = draw_phrase(kind, drawn.scene, target, rng)
+            if phrase is not None:
+                assert reading(words(phrase, rng), things, width, height) == [target], words(phrase, rng)
+                read[kind] += 1
+
+
+def row(*xs, noun="man", area=0.05):
+    """A scene of people side by side, 1 wide and 0.6 high."""
+    return Scene(tuple(Thing(noun, "", x, 0.3, area) for x in xs), 1.0, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("place", "xs", "expected"),
+    [
+        ("left", (0.2, 0.8), 0), ("right", (0.2, 0.8), 1), ("leftmost", (0.6, 0.8), 0),
+        ("left", (0.6, 0.8), None), ("left", (0.2, 0.24), None), ("leftmost", (0.2, 0.24), None),
+        ("middle", (0.1, 0.5, 0.9), 1), ("middle", (0.1, 0.3, 0.9), None),
+        ("second left", (0.5, 0.1, 0.9), 0), ("second right", (0.5, 0.1, 0.9, 0.3), 0), ("second left", (0.5,), None),
+    ],
+)  # fmt: skip
+def test_places_need_a_margin(place, xs, expected):
+    assert only(Phrase("man", place=place).fits(row(*xs))) == expected
+
+
+def test_next_to_is_the_neighbour_and_never_close_calls():
+    things = (
+        Thing("man", "", 0.2, 0.3, 0.05),
+        Thing("woman", "", 0.5, 0.3, 0.05),
+        Thing("man", "", 0.9, 0.3, 0.05),
+    )
+    phrase = Phrase("man", relation="next to", other=Phrase("woman"))
+    assert phrase.fits(Scene(things, 1.0, 0.6)) == [True, False, True]
+    assert only(phrase.fits(Scene(things[:2], 1.0, 0.6))) == 0
+
+
+def test_a_relation_to_what_is_not_there_or_not_clear_means_nothing():
+    scene = row(0.2, 0.8)
+    assert Phrase("man", relation="left of", other=Phrase("woman")).fits(scene) == [False, False]
+    assert Phrase("man", relation="left of", other=Phrase("man")).fits(scene) == [None, None]
+
+
+def test_clothes_that_are_not_seen_are_neither_of_a_colour_nor_not():
+    assert Phrase("man", colour="red").fits(row(0.2)) == [None]
+
+
+# --- the data set -------------------------------------------------------------------------------------------
+
+
+def test_boxes_are_the_hulls_of_masks_and_nothing_there_has_neither(folder, refs):
+    for ref in refs:
+        assert (ref["bbox_xywh"] is None) == (ref["segmentation"] is None) == (ref["kind"] == "none")
+        if ref["bbox_xywh"]:
+            width, height = Image.open(folder / "images" / ref["image"]).size
+            mask = decode(ref["segmentation"], height, width)
+            assert box_of(mask) == tuple(ref["bbox_xywh"])
+
+
+def test_no_phrase_twice_in_a_picture_and_all_kinds_occur(refs):
+    pairs = [(ref["image"], ref["phrase"]) for ref in refs]
+    assert len(set(pairs)) > 0.99 * len(pairs)  # two phrases can have the same words
+    assert {ref["kind"] for ref in refs} == set(KINDS)
+    assert 0.08 < np.mean([ref["kind"] == "none" for ref in refs]) < 0.3
+
+
+def test_training_never_names_what_is_held_out_and_the_unseen_part_does(refs):
+    def names_held_out(text):
+        words = text.split()
+        shapes = any(f"{colour} {shape}" in text for colour, shape in HELD_OUT_SHAPES)
+        people = any(
+            noun in words[:4] and re.search(rf"\b{noun}\b[^,]*\bwith (a )?{attribute}\b", text)
+            for noun, attribute in HELD_OUT_PEOPLE
+        )
+        return bool(shapes or people)
+
+    for ref in refs:
+        if ref["kind"] == "none" or ref["kind"] == "relation":
+            continue
+        assert names_held_out(ref["phrase"]) == (ref["task"] == "unseen"), ref["phrase"]
+    assert {ref["split"] for ref in refs if ref["task"] == "unseen"} == {"test"}
+
+
+def test_pictures_for_training_show_no_held_out_pair():
+    usual = [made._person(1, "val", number) for number in range(30)]
+    assert not any((person.noun, name) in HELD_OUT_PEOPLE for person in usual for name in person.attributes)
+    held_out = [made._person(1, "unseen", number, is_held_out=True) for number in range(12)]
+    assert all(any((p.noun, name) in HELD_OUT_PEOPLE for name in p.attributes) for p in held_out)
+    rng = np.random.default_rng(2)
+    for _ in range(60):
+        scene = made._draw(rng, 1, "val").scene
+        assert not {(t.colour, t.noun) for t in scene.things} & set(HELD_OUT_SHAPES)
+        scene = made._draw(rng, 1, "unseen").scene
+        first = scene.things[0]
+        pairs = {(first.colour, first.noun)} | {(first.noun, name) for name in first.attributes}
+        assert pairs & {*HELD_OUT_SHAPES, *HELD_OUT_PEOPLE}
+
+
+def test_same_seed_same_bytes_and_kept(folder, tmp_path):
+    before = contents(folder)
+    assert synth_scenes(folder, scenes=60, seed=5) == 78
+    assert contents(folder) == before
+    synth_scenes(tmp_path / "small", scenes=10, seed=5)
+    small = contents(tmp_path / "small")
+    shared = [name for name in small if name.startswith("images/train")]
+    assert len(shared) == 10
+    assert all(small[name] == before[name] for name in shared)  # whatever the number of scenes
+
+
+def test_other_settings_take_force_and_files_of_others_stay(tmp_path):
+    out = tmp_path / "scenes"
+    synth_scenes(out, scenes=10, seed=1)
+    with pytest.raises(UsageError):
+        synth_scenes(out, scenes=10, seed=2)
+    synth_scenes(out, scenes=11, seed=2, force=True)
+    assert len(list((out / "images" / "train").iterdir())) == 11
+    (tmp_path / "own" / "images").mkdir(parents=True)
+    own = tmp_path / "own" / "images" / "holiday.jpg"
+    own.write_bytes(b"somebody's")
+    with pytest.raises(UsageError):
+        synth_scenes(tmp_path / "own", scenes=10, force=True)
+    assert own.read_bytes() == b"somebody's"
+    with pytest.raises(UsageError):
+        synth_scenes(tmp_path / "few", scenes=3)
+
+
+# --- people -------------------------------------------------------------------------------------------------
+
+
+def test_people_have_what_they_must_and_nothing_else():
+    people = [
+        draw_person(np.random.default_rng([9, i]), frozenset({("woman", "glasses")})) for i in range(40)
+    ]
+    for person in people:
+        assert (person.noun, "beard") != ("woman", "beard") or "beard" not in person.attributes
+        assert not (person.noun == "woman" and person.attributes & {"glasses", "beard"})
+        assert sum(name in (f"{hair} hair" for hair in HAIR) for name in person.attributes) == 1
+        alpha = person.picture[..., 3]
+        assert (alpha[person.head] > 127).mean() > 0.97
+        assert (alpha[:5] < 40).mean() > 0.5
+    assert {name for person in people for name in person.attributes} >= set(CHANCES)
+
+
+def test_faces_are_found_where_the_heads_are():
+    rng = np.random.default_rng(4)
+    people = [draw_person(np.random.default_rng([5, i])) for i in range(12)]
+    find, hits, n = detector(), 0, 0
+    for _ in range(12):
+        chosen = [people[int(i)] for i in rng.choice(12, 2, replace=False)]
+        drawn = draw_people(rng, chosen)
+        if drawn is None:
+            continue
+        image = Image.fromarray(drawn.picture)
+        large = np.asarray(image.resize((image.width * 4, image.height * 4)))
+        centres = (find(large, None).boxes.reshape(-1, 2, 2).mean(axis=1) / 4).round().astype(int)
+        for mask in drawn.masks:
+            n += 1
+            hits += any(mask[min(y, len(mask) - 1), min(x, mask.shape[1] - 1)] for x, y in centres)
+    assert hits / n > 0.7
