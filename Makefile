@@ -136,6 +136,13 @@ $(MODEL)/%.done: $(foreach c,$(CORPORA),$(MODEL)/%-$(c).parquet)
 	  -o $(PACKAGED)/$(OUT_MODEL) --predictions $(MODEL)/$*-out-of-fold.parquet --jobs $(JOBS)
 	touch $@
 
+# The packaged model that finds phrases in pictures, from made-up scenes; half an hour on two cores.
+ground-model: $(VENV)/installed
+	mkdir -p $(MODEL)
+	$(BIN)/eavctl synth --task grounding --scenes 6000 -o $(MODEL)/scenes --jobs $(JOBS)
+	$(BIN)/eavctl extract $(MODEL)/scenes -o $(MODEL)/scenes.parquet --jobs $(JOBS)
+	$(BIN)/eavctl train-ground $(MODEL)/scenes.parquet -o $(PACKAGED)/ground.pt --epochs 30
+
 check-model:
 	rm -rf model-check
 	$(MAKE) --no-print-directory model MODEL=model-check PACKAGED=model-check
@@ -207,4 +214,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model ground-model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean

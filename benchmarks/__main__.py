@@ -24,6 +24,7 @@ NAMES = (
     "loading",
     "pretraining",
     "fusion",
+    "grounding",
     "live",
 )
 BY_NAME_ONLY = ("memory",)

@@ -84,7 +84,8 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, pictures, idx, ravdess, emodb, nemo, eav, eeg, csv.",
+        help="Read the data set by this layout: folder, pictures, idx, refs, ravdess, emodb, nemo, eav, eeg, "
+        "csv.",
         show_default="recognised",
     ),
 ]

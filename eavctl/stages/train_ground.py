@@ -39,7 +39,7 @@ FEATURE_KEYS = ("modality", "features", "features_version", "settings", "feature
 # Found on the validation scenes of `eavctl synth --task grounding`; base by Su et al., CVPR 2023, but for the
 # batch of 256.
 DEFAULTS: Mapping[str, Mapping[str, Any]] = {
-    "tiny": {"epochs": 30, "batch": 64, "lr": 2e-3, "weight_decay": 1e-4, "ema": 0.99, "patience": 30},
+    "tiny": {"epochs": 20, "batch": 64, "lr": 2e-3, "weight_decay": 1e-4, "ema": 0.99, "patience": 20},
     "base": {"epochs": 90, "batch": 32, "lr": 4e-4, "weight_decay": 1e-4, "ema": 0.99, "patience": 90},
 }
 

@@ -120,7 +120,8 @@ def row(*xs, noun="man", area=0.05):
         ("left", (0.2, 0.8), 0), ("right", (0.2, 0.8), 1), ("leftmost", (0.6, 0.8), 0),
         ("left", (0.6, 0.8), None), ("left", (0.2, 0.24), None), ("leftmost", (0.2, 0.24), None),
         ("middle", (0.1, 0.5, 0.9), 1), ("middle", (0.1, 0.3, 0.9), None),
-        ("second left", (0.5, 0.1, 0.9), 0), ("second right", (0.5, 0.1, 0.9, 0.3), 0), ("second left", (0.5,), None),
+        ("second left", (0.5, 0.1, 0.9), 0), ("second right", (0.5, 0.1, 0.9, 0.3), 0),
+        ("second left", (0.5,), None),
     ],
 )  # fmt: skip
 def test_places_need_a_margin(place, xs, expected):
