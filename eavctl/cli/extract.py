@@ -245,8 +245,9 @@ def _people(values: Mapping[str, float], recipe: Recipe) -> str:
     """How many people the rows show, and which of them is followed."""
     if values["mean"] == 1:
         return "people: 1 in every row"
-    followed = f"the face that fits {recipe.who.phrase!r}" if recipe.who else "the largest face"
-    return f"people: {values['mean']:.1f} in a row on average; {followed} is followed"
+    fitting = recipe.who and f"the one who fits {recipe.who.phrase!r} is followed"
+    followed = fitting or "the largest face is followed, --who names another"
+    return f"people: {values['mean']:.1f} in a row on average; {followed}"
 
 
 def _warn(notes: Iterable[str], rejected: Sequence[Mapping[str, Any]]) -> None:
