@@ -27,6 +27,7 @@ from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
+from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
@@ -120,10 +121,12 @@ class _Work:
     ) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        if recipe.segment:  # else the samples have the names of the clips, which are sorted
-            ids = [sample_id(name, recipe, 0.0) for name in manifest.table["sample_id"].to_pylist()]
-            manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
-        return cls(recipe, manifest, len(found), distinct_names, augmentation)
+        work = cls(recipe, manifest, len(found), distinct_names, augmentation)
+        if not recipe.segment and not work.has_phrases:  # samples have the names of the clips, in order
+            return work
+        after = BEFORE_NUMBER if work.has_phrases else ""
+        ids = [sample_id(name, recipe, 0.0) + after for name in manifest.table["sample_id"].to_pylist()]
+        return replace(work, manifest=manifest.taking(sorted(range(len(ids)), key=ids.__getitem__)))
 
     @cached_property
     def identity(self) -> Record:
@@ -137,11 +140,20 @@ class _Work:
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
             "distinct_names": self.distinct_names,
-            "n_recordings": len(self.manifest) + len(self.manifest.rejected),
+            "n_recordings": self._n_recordings,
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
             **({"phrases_hash": refs.hash_of(self.manifest.root)} if self.has_phrases else {}),
         }
+
+    @property
+    def _n_recordings(self) -> int:
+        """Recordings of the modality, used or rejected; of pictures, only a few phrases may be rejected."""
+        rejected = self.manifest.rejected
+        if self.has_phrases:
+            own = set(self.manifest.table["clip_id"].to_pylist())
+            return len(own | {bad["clip_id"] for bad in rejected})
+        return len(self.manifest) + len(rejected)
 
     @property
     def has_phrases(self) -> bool:
@@ -299,8 +311,9 @@ def _require_usable(
     if n_usable and not (strict and rejected):
         return
     first = rejected[0]
+    parts = "parts of" if len(rejected) > n_recordings else "of"
     raise DataError(
-        f"{source}: {len(rejected)} of {n_recordings} recordings cannot be used; the first is "
+        f"{source}: {len(rejected)} {parts} {n_recordings} recordings cannot be used; the first is "
         f"{printable(first['path'])}: {printable(first['reason'])}"
     )
 

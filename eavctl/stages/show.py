@@ -57,11 +57,13 @@ def card(path: str | os.PathLike[str]) -> str:
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
     from eavctl.evaluation.groups import copies, identify, named
-    from eavctl.storage import tables
+    from eavctl.storage import grounding_tables, tables
 
     meta = tables.read_meta(path)
     keys = tables.read_keys(path) if meta["kind"] in ("features", "predictions") else None
     facts: dict[str, Any] = {"file": str(path), "kind": f"table of {meta['kind']}"}
+    if meta["kind"] == grounding_tables.KIND:
+        facts |= grounding_tables.read_counts(path)
     if keys is not None:
         is_copy = copies(keys)
         keys = keys[~is_copy]
