@@ -45,7 +45,7 @@ PACKAGES = {
     "video": ("numpy", "av", "pillow"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
-EMBEDDING = ("torch",)
+NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 USUAL_FEATURES = "functionals"
@@ -283,7 +283,8 @@ def _prepare(
         raise UsageError("--segment cuts recordings, and pictures with phrases are whole; leave it out")
     outputs = [Output(out, kind), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
-    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    chosen_by = recipe.who and recipe.who.model
+    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path, chosen_by]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
@@ -412,8 +413,8 @@ def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
 
     Looking them up takes longer than starting the workers.
     """
-    embeds = work.recipe.base is not work.recipe
-    more = (*(ALTERING if work.augmentation else ()), *(EMBEDDING if embeds else ()))
+    is_by_network = work.recipe.base is not work.recipe or work.recipe.who is not None
+    more = (*(ALTERING if work.augmentation else ()), *(NETWORKS if is_by_network else ()))
     ours = versions(*PACKAGES[work.recipe.modality], *more)
     if not parts:
         return ours
@@ -486,7 +487,8 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     try:
         meta = tables.read_meta(out)
-        if any(meta.get(key) != value for key, value in work.identity.items()):
+        chosen_by_none = {"who": None}  # not kept, so that older tables stay up to date
+        if any(meta.get(key) != value for key, value in (chosen_by_none | work.identity).items()):
             return None
         tables.verify(out)
     except DataError:
