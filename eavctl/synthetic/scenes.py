@@ -7,6 +7,7 @@ pictures, the task ``unseen``, asks for just these.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -24,6 +25,7 @@ from eavctl.synthetic import scene_phrases, scene_pictures
 from eavctl.synthetic.people import Person, draw_person
 from eavctl.synthetic.scene_phrases import KINDS, NONE, Phrase
 from eavctl.synthetic.scene_pictures import COLOURS, SHAPES, Drawn, box_of
+from eavctl.synthetic.workers import ended_with
 
 RECIPE = 1  # increases when the same settings give other files
 MARK, REFS, IMAGES = "SCENES.json", "refs.json", "images"
@@ -105,11 +107,14 @@ def synth_scenes(
     is_done = _prepare(out, settings, {_path(out, *name) for name in wanted}, force, dry_run)
     if dry_run or is_done:
         return len(wanted)
+    for part in PARTS:
+        files.make_folder(out / IMAGES / part)
     chunks = [wanted[start : start + CHUNK] for start in range(0, len(wanted), CHUNK)]
     refs: list[dict[str, Any]] = []
-    for done, found in enumerate(_drawn(out, settings, chunks, jobs), start=1):
-        refs += found
-        on_scene(min(done * CHUNK, len(wanted)), len(wanted), "")
+    with ended_with(out, f"{IMAGES}/*"):
+        for done, found in enumerate(_drawn(out, settings, chunks, jobs), start=1):
+            refs += found
+            on_scene(min(done * CHUNK, len(wanted)), len(wanted), "")
     files.write_bytes(out / REFS, (json.dumps(refs) + "\n").encode())
     return len(wanted)
 
@@ -130,34 +135,42 @@ def _prepare(out: Path, settings: Settings, wanted: set[Path], force: bool, dry_
     """Check or, with ``force``, remove files of other settings; whether everything is there already."""
     about = {"made_by": "eavctl synth", "task": "grounding", "note": "Made up: no person was recorded."}
     content = (json.dumps({**about, "settings": asdict(settings)}, indent=2) + "\n").encode()
-    mark = out / MARK
+    mark, refs, images = out / MARK, out / REFS, out / IMAGES
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder with --out")
-    existing = [path for path in (out / IMAGES).rglob("*") if path.is_file()]
-    existing += [path for path in (out / REFS,) if path.exists()]
+    for folder in (out, *(images / part for part in PARTS)):
+        files.clear_leftovers(folder)
+    existing = sorted(path for path in images.rglob("*") if path.is_file())
     if mark.exists() and mark.read_bytes() == content:
-        return (out / REFS).exists() and wanted <= set(existing)
-    if (existing or mark.exists()) and not force:
-        first = existing[0] if existing else mark
+        return refs.exists() and wanted <= set(existing)
+    if (existing or mark.exists() or refs.exists()) and not force:
+        first = existing[0] if existing else refs if refs.exists() else mark
         raise UsageError(f"{first}: exists with other settings; use --force, or another --out")
-    foreign = sorted(path for path in existing if path not in wanted and path.name != REFS)
-    if foreign and not mark.exists():
+    own = wanted if not mark.exists() else {*wanted, *(path for path in existing if _is_scene(path, images))}
+    foreign = [path for path in existing if path not in own]
+    if foreign:
         raise UsageError(
             f"{foreign[0]}: would remain beside files of other settings; remove it, or use another --out"
         )
     if dry_run:
         return False
     mark.unlink(missing_ok=True)  # first: without it, remaining files are not taken for whole
+    refs.unlink(missing_ok=True)
     for path in existing:
         path.unlink()
-    for part in PARTS:
-        files.make_folder(out / IMAGES / part)
+    files.make_folder(out)
     files.write_bytes(mark, content)
     return False
 
 
 def _path(out: Path, part: str, number: int) -> Path:
     return out / IMAGES / part / f"{number:05d}.jpg"
+
+
+def _is_scene(path: Path, images: Path) -> bool:
+    """Whether a file in the folder of pictures has the name of a scene."""
+    part, name = path.parent.name, path.name
+    return path.parent.parent == images and part in PARTS and re.fullmatch(r"\d{5}\.jpg", name) is not None
 
 
 def _write_scenes(out: Path, settings: Settings, names: list[tuple[str, int]]) -> list[dict[str, Any]]:

@@ -30,6 +30,7 @@ from eavctl.progress import Tick, silent
 from eavctl.storage import files
 from eavctl.synthetic import twin_eeg, twin_face, twin_voice
 from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
+from eavctl.synthetic.workers import ended_with
 
 RECIPE = 1  # increases when the same settings give other files
 MODALITIES = ("eeg", "audio", "video")
@@ -216,24 +217,11 @@ def synth_eav(
         from joblib import Parallel, delayed
 
         work = (delayed(_write_whole_subject)(out, settings, subject, modalities) for subject in everyone)
-        try:
+        with ended_with(out, "subject*/*"):
             for done, _ in enumerate(Parallel(n_jobs=useful(jobs), return_as="generator")(work), start=1):
                 on_trial(done * trials, total, "")
-        except BaseException:
-            _end_workers(out)
-            raise
     on_trial(total, total, "")
     return total
-
-
-def _end_workers(out: Path) -> None:
-    """Kill the workers, and remove their temporary files."""
-    from joblib.externals.loky import get_reusable_executor
-
-    with contextlib.suppress(OSError):  # pipes to workers that have ended already
-        get_reusable_executor().shutdown(wait=True, kill_workers=True)
-    for folder in out.glob("subject*/*"):
-        files.clear_leftovers(folder)
 
 
 def _write_whole_subject(out: Path, settings: Settings, subject: int, modalities: Collection[str]) -> None:

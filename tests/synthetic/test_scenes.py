@@ -2,6 +2,10 @@
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -211,6 +215,20 @@ def test_same_seed_same_bytes_and_kept(folder, tmp_path):
     assert all(small[name] == before[name] for name in shared)  # whatever the number of scenes
 
 
+def test_any_number_of_processes_makes_the_same_bytes(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(made, "CHUNK", 20)
+    assert synth_scenes(tmp_path, scenes=60, seed=5, jobs=2) == 78
+    assert contents(tmp_path) == contents(folder)
+
+
+def test_no_picture_is_in_two_splits(refs, folder):
+    splits = {}
+    for ref in refs:
+        assert splits.setdefault(ref["image"], (ref["split"], ref["task"])) == (ref["split"], ref["task"])
+    pictures = [content for name, content in contents(folder).items() if name.endswith(".jpg")]
+    assert len(pictures) == len(set(pictures)) == len(splits)
+
+
 def test_other_settings_take_force_and_files_of_others_stay(tmp_path):
     out = tmp_path / "scenes"
     synth_scenes(out, scenes=10, seed=1)
@@ -226,6 +244,43 @@ def test_other_settings_take_force_and_files_of_others_stay(tmp_path):
     assert own.read_bytes() == b"somebody's"
     with pytest.raises(UsageError):
         synth_scenes(tmp_path / "few", scenes=3)
+
+
+def test_force_removes_scenes_of_other_settings_but_no_other_file(tmp_path):
+    synth_scenes(tmp_path, scenes=11, seed=1)
+    own = tmp_path / "images" / "train" / "holiday.jpg"
+    own.write_bytes(b"somebody's")
+    with pytest.raises(UsageError):
+        synth_scenes(tmp_path, scenes=10, seed=2, force=True)
+    assert own.read_bytes() == b"somebody's"
+    assert len(list(own.parent.iterdir())) == 12
+    own.unlink()
+    synth_scenes(tmp_path, scenes=10, seed=2, force=True)
+    assert len(list(own.parent.iterdir())) == 10
+
+
+def test_what_is_missing_is_made_and_leftovers_go(folder, tmp_path):
+    synth_scenes(tmp_path, scenes=10, seed=5)
+    before = contents(tmp_path)
+    (tmp_path / "images" / "val" / "00000.jpg").unlink()
+    (tmp_path / "refs.json").unlink()
+    (tmp_path / "images" / "val" / ".00000.jpg.0123abcd.tmp").write_bytes(b"half")
+    synth_scenes(tmp_path, scenes=10, seed=5)
+    assert contents(tmp_path) == before
+
+
+def test_an_interrupt_leaves_whole_files_only(tmp_path):
+    words = ["synth", "--task", "grounding", "--scenes", "900", "-j", "2", "-o", "scenes"]
+    process = subprocess.Popen([sys.executable, "-m", "eavctl", *words], cwd=tmp_path)
+    while not list(tmp_path.rglob("*.tmp")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 130
+    assert not list(tmp_path.rglob("*.tmp"))
+    assert not (tmp_path / "scenes" / "refs.json").exists()
+    for path in tmp_path.rglob("*.jpg"):
+        Image.open(path).load()
 
 
 # --- people -------------------------------------------------------------------------------------------------
