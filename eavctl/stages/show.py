@@ -52,6 +52,8 @@ def card(path: str | os.PathLike[str]) -> str:
     meta = artifacts.read_meta(path)
     if meta.kind == artifacts.ENCODER:
         return encoder_card(meta, path)
+    if meta.kind == artifacts.GROUNDING:
+        raise UsageError(f"{path}: finds phrases in pictures, and --markdown is for models of emotion")
     return model_card(meta, path, path.card if isinstance(path, PackagedModel) else {})
 
 
