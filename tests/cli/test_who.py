@@ -13,6 +13,8 @@ from PIL import Image
 from eavctl.cli import start
 from eavctl.extraction.recipe import Recipe
 from eavctl.grounding import whose
+from eavctl.packaged.models import GROUND
+from eavctl.signals.faces import detector, follow
 from eavctl.signals.video import open_video
 from eavctl.storage import tables
 from eavctl.synthetic import twin_face
@@ -328,3 +330,33 @@ def test_an_embedding_is_of_the_face_that_is_chosen(run, moods):
         apart = {name: np.linalg.norm(x - other) for name, other in alone.items()}
         assert min(apart, key=apart.get) == mood
     assert run("extract", "alone", "--features", "embedding", "--who", "left", "-o", "x.parquet").code != 0
+
+
+# --- by the packaged model ----------------------------------------------------------------------------------
+
+SAID = {
+    2: (("the person on the left", 0), ("the man on the right", 1), ("leftmost face", 0)),
+    3: (("the face on the left", 0), ("the person in the middle", 1), ("the man on the right", 2)),
+}
+
+
+def read_only(panels):
+    """Three frames of people side by side, which a detector searches once."""
+    frames = list(np.concatenate(panels, axis=2)[::2])
+    for frame in frames:
+        frame.setflags(write=False)
+    return frames
+
+
+@pytest.mark.parametrize("who", ["real", "made up"])
+def test_the_packaged_model_knows_the_places_of_people_it_never_saw(shared_data, who):
+    people = real(shared_data) if who == "real" else [person(seed, "happy") for seed in (70, 71, 72)]
+    right = []
+    for order in (*itertools.permutations(range(3), 2), *itertools.permutations(range(3), 3)):
+        frames = read_only([people[i] for i in order])
+        for phrase, place in SAID[len(order)]:
+            chosen = GROUNDED.of(phrase, GROUND).load()
+            track = follow(frames, detector(), 32, choose=chosen)
+            centre = (track.boxes[:, 0] + track.boxes[:, 2]).mean() / 2
+            right.append(centre // PANEL == place)
+    assert np.mean(right) > 0.8, f"{sum(right)} of {len(right)}"
