@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -283,12 +284,12 @@ def _parts(
     parts = {name: np.flatnonzero(split == name) for name in (TRAIN, VALIDATION, TEST)}
     if not len(parts[TRAIN]):
         raise DataError(f"{table}: no phrase is in the split train, so there is nothing to train on")
-    for other in (VALIDATION, TEST):
-        both = np.intersect1d(pictures[parts[TRAIN]], pictures[parts[other]])
+    for one, other in itertools.combinations(parts, 2):
+        both = np.intersect1d(pictures[parts[one]], pictures[parts[other]])
         if len(both):
             row = int(np.flatnonzero(pictures == both[0])[0])
             name = keys["clip_id"].iloc[row]
-            raise LeakError(f"{table}: the picture {name} is in {TRAIN} and, perhaps as a copy, in {other}")
+            raise LeakError(f"{table}: the picture {name} is in {one} and, perhaps as a copy, in {other}")
     return parts, tuple(warnings)
 
 
