@@ -104,7 +104,9 @@ def _print(found: dict[str, list[Scored]]) -> None:
                 text = f"{name:10} {measure:6} {fusion:5} {formatting.score(interval.to_json())}"
                 text += f" ({' '.join(f'{value:.3f}' for value in each[:, known].mean(axis=1))})"
                 if fusion in RIVALS:
-                    gain = mean_difference(clusters, values["law"][:, known], each[:, known])
+                    n_seeds = min(len(values["law"]), len(each))  # where some are not done yet
+                    law = values["law"][:n_seeds, known]
+                    gain = mean_difference(clusters, law, each[:n_seeds, known])
                     text += f"; law {formatting.difference(gain.interval.to_json())} p {gain.p_value:.4f}"
                 print(text)
     for fusion, seeds in found.items():
