@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
+from PIL import Image
 
 from eavctl.synthetic.twin_face import (
     EYE_U,
@@ -41,11 +42,13 @@ CLOTHES: dict[str, Colour] = {
     "white": (0.92, 0.92, 0.90),
 }
 HATS: tuple[Colour, ...] = ((0.15, 0.15, 0.2), (0.5, 0.1, 0.15), (0.1, 0.3, 0.25), (0.75, 0.68, 0.5))
+LENGTHS = {"woman": "long hair", "man": "short hair"}
 CHANCES = {"glasses": 0.35, "hat": 0.3, "beard": 0.3}
 BEARDED = "man"
 Pairs = frozenset[tuple[str, str]]  # of nouns and attributes
 WALLS = (0.2, 0.8)  # grey levels before which a person is drawn twice: what is alike in both is the person
 CUT = (-1.8, 1.8, -1.7, 2.2)  # left, right, top, bottom of a cut-out, in half widths of the head
+REDUCED = 2  # pixels of a portrait, across and down, that become one of a cut-out
 SOFT = 0.05  # width of edges, in half widths of the head
 BLACK = (0.05, 0.05, 0.06)
 
@@ -57,10 +60,11 @@ class Person:
     Parameters
     ----------
     noun : ``woman`` or ``man``.
-    attributes : of `CHANCES`, and the hair, such as ``dark hair``.
+    attributes : of `CHANCES`, and the hair: its colour, such as ``dark hair``, and its length.
     clothes : name of a colour, of `CLOTHES`.
     picture : uint8 RGBA, shape (height, width, 4), head and shoulders.
     head : bool, shape (height, width), the head with hair and hat.
+    face : width of the face in ``picture``, without hair and hat, in pixels.
     """
 
     noun: str
@@ -68,6 +72,7 @@ class Person:
     clothes: str
     picture: np.ndarray
     head: np.ndarray
+    face: float
 
 
 def draw_person(
@@ -90,7 +95,7 @@ def draw_person(
     elif always:
         hair = always[1].removesuffix(" hair")
     fitting = {name for name in drawn if (noun, name) not in never and (name != "beard" or noun == BEARDED)}
-    attributes = frozenset({*fitting, f"{hair} hair"})
+    attributes = frozenset({*fitting, f"{hair} hair", LENGTHS[noun]})
     clothes = str(rng.choice([*CLOTHES]))
     looks = replace(draw_looks(rng), hair=_near(HAIR[hair], rng), cloth=_near(CLOTHES[clothes], rng))
     portrayed = _portrayed(looks, draw_light(rng), _pose(rng), int(rng.integers(2**32)))
@@ -105,11 +110,12 @@ def draw_person(
     for name, paint in paints.items():
         if name in attributes:
             paint(portrayed)
-    return Person(noun, attributes, clothes, *portrayed.cut_out())
+    picture = np.clip(portrayed.picture * 255 + 0.5, 0, 255).astype(np.uint8)
+    return Person(noun, attributes, clothes, picture, portrayed.head > 0.5, 2 * looks.size / REDUCED)
 
 
 class _Portrayed(NamedTuple):
-    """A portrait without a wall.
+    """A portrait without a wall, cut to `CUT`.
 
     Parameters
     ----------
@@ -130,23 +136,20 @@ class _Portrayed(NamedTuple):
         for part in (self.picture[..., 3], self.head):
             np.maximum(part, share, out=part)
 
-    def cut_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """The picture as bytes and the head, cut to `CUT`."""
-        left, right, top, bottom = CUT
-        rows = slice(*np.searchsorted(self.v[:, 0], (top, bottom)))
-        columns = slice(*np.searchsorted(self.u, (left, right)))
-        bytes_ = np.clip(self.picture[rows, columns] * 255 + 0.5, 0, 255).astype(np.uint8)
-        return bytes_, self.head[rows, columns] > 0.5
-
 
 def _portrayed(looks: Looks, light: Light, pose: Pose, seed: int) -> _Portrayed:
     """Draw a portrait before two walls: where these differ, they shine through."""
+    u = (np.arange(WIDTH, dtype=np.float32) - light.centre[0]) / looks.size
+    v = (np.arange(HEIGHT, dtype=np.float32) - light.centre[1]) / looks.size / looks.long
+    left, right, top, bottom = CUT
+    (rows, v), (columns, u) = _cut(v, top, bottom), _cut(u, left, right)
+    v = v[:, None]
     drawn = []
     for level in WALLS:
         before = replace(looks, wall=(level,) * 3)
-        drawn.append(Portrait(before, light, np.random.default_rng(seed)).draw(pose) / np.float32(255))
-    u = (np.arange(WIDTH, dtype=np.float32) - light.centre[0]) / looks.size
-    v = ((np.arange(HEIGHT, dtype=np.float32) - light.centre[1]) / looks.size / looks.long)[:, None]
+        portrait = Portrait(before, light, np.random.default_rng(seed)).draw(pose)[rows, columns]
+        small = Image.fromarray(np.ascontiguousarray(portrait)).reduce(REDUCED)
+        drawn.append(np.asarray(small) / np.float32(255))
     dark, bright = drawn
     fall = light.strength * (1 - 0.05 * v + 0.03 * u)
     wall = 1 - np.clip((bright - dark).mean(axis=2) / ((WALLS[1] - WALLS[0]) * fall), 0, 1)
@@ -157,6 +160,13 @@ def _portrayed(looks: Looks, light: Light, pose: Pose, seed: int) -> _Portrayed:
     ears = _step(1 - np.hypot((np.abs(u) - 0.97) / 0.12, (v - 0.16) / 0.26), 0.2)
     head = np.maximum(np.maximum(_step(1 - head_radius(u, v)), ears), crown)
     return _Portrayed(np.dstack([colours, alpha]), head, u, v)
+
+
+def _cut(along: np.ndarray, first: float, last: float) -> tuple[slice, np.ndarray]:
+    """The pixels between two coordinates, and the coordinates of those that they are reduced to."""
+    start, stop = np.searchsorted(along, (first, last))
+    stop -= (stop - start) % REDUCED
+    return slice(int(start), int(stop)), along[start:stop].reshape(-1, REDUCED).mean(axis=1)
 
 
 def _pose(rng: np.random.Generator) -> Pose:

@@ -14,11 +14,12 @@ import numpy as np
 
 PEOPLE = ("woman", "man")
 ANYBODY, ANYTHING = ("person", "face"), ("shape",)  # nouns for all people, and for all shapes
-SMALL, LARGE = ("small", "little"), ("large", "big")
+EXTREMES = ("largest", "smallest")  # sizes that compare
+LENGTHS = ("long hair", "short hair")  # attributes that grey pictures show, unlike the colours of hair
 SIDES = ("left", "right", "top", "bottom", "middle")
 ENDS = {"leftmost": "left", "rightmost": "right"}
 RELATIONS = {"left of": (-1, 0), "right of": (1, 0), "above": (0, -1), "below": (0, 1)}
-OUTER = 0.45  # share of the picture within which lies what is on a side
+OUTER = 0.43  # share of the picture within which lies what is on a side
 CLOSE = 0.09  # share of the picture's longer side: places nearer than this to each other are not told apart
 MIDDLE = 0.12  # share within which the middle lies
 TIMES = 1.35  # areas closer than this factor are not told apart
@@ -37,7 +38,7 @@ class Thing:
     noun : such as ``circle`` or ``woman``.
     colour : of a shape, or of a person's clothes; "" where these cannot be seen.
     x, y : centre, as shares of the picture's longer side.
-    area : of the box, as a share of the picture.
+    area : of a shape's box, or of a square as wide as a face, whatever its hair; as a share of the picture.
     size : ``small`` or ``large`` of shapes, which have two sizes; "" of people.
     attributes : such as ``glasses``, ``blond hair``.
     """
@@ -69,10 +70,13 @@ class Scene:
 class Phrase:
     """A noun with conditions; those that are empty say nothing.
 
+    Superlatives compare things of which all else is true. Of one that has no rival they are used only where
+    it is foremost among all things: nobody calls the only circle, at the right, the leftmost one.
+
     Parameters
     ----------
     noun : of one thing, or of all people or shapes.
-    colour, size, attribute : as `Thing` has them; ``largest`` and ``smallest`` are sizes too.
+    colour, size, attribute : as `Thing` has them; `EXTREMES` are sizes too.
     place : of `SIDES`, ``leftmost``, ``rightmost``, or ``second left`` and ``second right``.
     relation, other : of `RELATIONS` or ``next to``, and the phrase for the thing it leads to.
     """
@@ -104,13 +108,13 @@ class Phrase:
         if self.relation:
             leads = self._leads(scene)
             found = [_all(fit, lead) for fit, lead in zip(found, leads, strict=True)]
-        if self.size in ("largest", "smallest"):
+        if self.size in EXTREMES:
             sign = 1 if self.size == "largest" else -1
-            found = _extreme(found, [sign * float(np.log(t.area)) for t in things], float(np.log(TIMES)))
+            found = _superlative(found, [sign * float(np.log(t.area)) for t in things], float(np.log(TIMES)))
         return _placed(self.place, found, scene) if self.place else found
 
     def _is_sized(self, thing: Thing) -> Fit:
-        return self.size in ("", "largest", "smallest", thing.size)
+        return self.size in ("", *EXTREMES, thing.size)
 
     def _leads(self, scene: Scene) -> list[Fit]:
         """Of each thing whether it stands so to the other, which must be clear itself."""
@@ -167,6 +171,14 @@ def _extreme(fits: Sequence[Fit], values: Sequence[float], margin: float) -> lis
     return found
 
 
+def _superlative(fits: Sequence[Fit], values: Sequence[float], margin: float) -> list[Fit]:
+    """As `_extreme`; unclear of one thing without a rival that has not the highest value of all things."""
+    if only(fits) is None:
+        return _extreme(fits, values, margin)
+    foremost = _extreme([True] * len(fits), values, margin)
+    return [_all(fit, is_first or None) for fit, is_first in zip(fits, foremost, strict=True)]
+
+
 def _neighbours(things: Sequence[Thing], at: int) -> list[Fit]:
     """Whether each thing is the nearest on one side of the one with the number ``at``."""
     order = sorted(range(len(things)), key=lambda number: things[number].x)
@@ -187,63 +199,97 @@ def _placed(place: str, fits: Sequence[Fit], scene: Scene) -> list[Fit]:
         along = [1 - share for share in along]
     margin = CLOSE / (scene.width if side in ("left", "right") else scene.height)
     if second:
-        first = _extreme(fits, [-share for share in along], margin)
+        first = _superlative(fits, [-share for share in along], margin)
         rest = [False if is_first else fit for fit, is_first in zip(fits, first, strict=True)]
         if only(first) is None:
             return [_all(fit, None) for fit in fits]
         return _extreme(rest, [-share for share in along], margin)
-    found = _extreme(fits, [-share for share in along], margin)
     if place in ENDS:
-        return found
-    return [_all(fit, _beyond(OUTER - share, 0.02)) for fit, share in zip(found, along, strict=True)]
+        return _superlative(fits, [-share for share in along], margin)
+    found = _extreme(fits, [-share for share in along], margin)
+    foremost = _extreme([True] * len(fits), [-share for share in along], margin)
+    on_side = [_is_on_side(*each) for each in zip(along, foremost, strict=True)]
+    return [_all(fit, is_there) for fit, is_there in zip(found, on_side, strict=True)]
+
+
+def _is_on_side(share: float, is_foremost: Fit) -> Fit:
+    """Whether a thing is on a side, at a share of the way across; unclear if all others are farther."""
+    if share < OUTER:
+        return True
+    return False if share > 1 - OUTER and is_foremost is False else None
 
 
 def _in_the_middle(fits: Sequence[Fit], scene: Scene) -> list[Fit]:
-    """Whether each is near the middle, across, and the others are clearly not."""
+    """Whether each is near the middle, across; unclear where it is another than the middle one in order."""
     aways = [abs(t.x / scene.width - 0.5) for t in scene.things]
     nearest = _extreme(fits, [-away for away in aways], CLOSE)
-    return [_all(fit, _beyond(MIDDLE - away, 0.02)) for fit, away in zip(nearest, aways, strict=True)]
+    found = [_all(fit, _beyond(MIDDLE - away, 0.02)) for fit, away in zip(nearest, aways, strict=True)]
+    row = sorted((n for n, fit in enumerate(fits) if fit is not False), key=lambda n: scene.things[n].x)
+    if len(row) < 3 or len(row) % 2 == 0:
+        return found
+    median = row[len(row) // 2]
+    return [fit if fit is (number == median) else None for number, fit in enumerate(found)]
 
 
 # --- words --------------------------------------------------------------------------------------------------
 
 
+# What is said before ("left *") or after ("* on the left") the noun, one of several ways by chance.
+SIZES_SAID = {
+    "small": ("small *", "little *"),
+    "large": ("large *", "big *"),
+    "largest": ("largest *", "biggest *"),
+    "smallest": ("smallest *",),
+}
+DISTANCES_SAID = {"largest": ("closest *", "nearest *"), "smallest": ("farthest *",)}  # of people
+ATTRIBUTES_SAID = {
+    "glasses": ("* with glasses", "* wearing glasses"),
+    "hat": ("* with a hat", "* wearing a hat"),
+    "beard": ("* with a beard", "bearded *"),
+    "blond hair": ("* with blond hair", "* with blonde hair"),
+    "grey hair": ("* with grey hair", "* with gray hair"),
+}
+CLOTHES_SAID = ("* in {}", "* in {}", "* wearing {}")
+SIDES_SAID = ("{} *", "* on the {}", "* on the {}", "* on the {} side", "* at {}")
+HEIGHTS_SAID = ("{} *", "* at the {}", "* at the {}", "* at {}")
+PLACES_SAID = {
+    "left": SIDES_SAID,
+    "right": SIDES_SAID,
+    "top": HEIGHTS_SAID,
+    "bottom": HEIGHTS_SAID,
+    "middle": ("middle *", "* in the middle", "* in the middle", "* in the centre", "* in the center"),
+    "second left": ("second * from the left", "* second from the left"),
+    "second right": ("second * from the right", "* second from the right"),
+}
+RELATIONS_SAID = {
+    "left of": ("left of", "to the left of"),
+    "right of": ("right of", "to the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under"),
+    "next to": ("next to", "beside"),
+}
+
+
 def words(phrase: Phrase, rng: np.random.Generator) -> str:
     """Say a phrase, in one of several ways."""
-    before, after = [], []
-    size = {"small": SMALL, "large": LARGE}.get(phrase.size)
-    if size:
-        before.append(str(rng.choice(size)))
-    elif phrase.size:
-        closest = phrase.size == "largest" and phrase.noun in (*PEOPLE, *ANYBODY) and rng.random() < 0.5
-        before.append("closest" if closest else phrase.size)
     is_person = phrase.noun in (*PEOPLE, *ANYBODY)
-    if phrase.colour and is_person:
-        after.append(f"in {phrase.colour}")
-    elif phrase.colour:
-        before.append(phrase.colour)
+    ways: list[Sequence[str]] = []  # of what stands next to the noun first
+    if phrase.colour:
+        ways.append(
+            [way.format(phrase.colour) for way in CLOTHES_SAID] if is_person else [f"{phrase.colour} *"]
+        )
     if phrase.attribute:
-        has_article = phrase.attribute in ("hat", "beard")
-        after.append(f"with {'a ' if has_article else ''}{phrase.attribute}")
+        ways.append(ATTRIBUTES_SAID.get(phrase.attribute, [f"* with {phrase.attribute}"]))
+    if phrase.size:
+        ways.append(SIZES_SAID[phrase.size] + (DISTANCES_SAID.get(phrase.size, ()) if is_person else ()))
     if phrase.place:
-        _say_place(phrase.place, before, after, rng)
+        ways.append([way.format(phrase.place) for way in PLACES_SAID.get(phrase.place, ["{} *"])])
+    said = phrase.noun
+    for way in ways:
+        said = str(rng.choice(way)).replace("*", said)
     if phrase.other:
-        after.append(f"{phrase.relation} {words(phrase.other, rng)}")
-    return " ".join([*(["the"] if rng.random() < 0.8 else []), *before, phrase.noun, *after])
-
-
-def _say_place(place: str, before: list[str], after: list[str], rng: np.random.Generator) -> None:
-    if place in ENDS:
-        before.insert(0, place)
-    elif place.startswith("second "):
-        before.insert(0, "second")
-        after.append(f"from the {place.removeprefix('second ')}")
-    elif place == "middle":
-        after.append(str(rng.choice(["in the middle", "in the centre"])))
-    elif rng.random() < 0.3:
-        before.insert(0, place)
-    else:
-        after.append(f"{'on' if place in ('left', 'right') else 'at'} the {place}")
+        said += f" {rng.choice(RELATIONS_SAID[phrase.relation])} {words(phrase.other, rng)}"
+    return f"the {said}" if rng.random() < 0.8 else said
 
 
 # --- drawing phrases ----------------------------------------------------------------------------------------
@@ -266,6 +312,8 @@ def draw_phrase(
     phrase = Phrase(thing.noun if own_noun else str(rng.choice(general)))
     for condition in _conditions(kind, thing, rng):
         phrase = _with(condition, phrase, scene, target, rng, says_colour)
+    if phrase.place and phrase.size in EXTREMES:
+        return None  # which of the two is to be found first is not clear
     is_clear = phrase.kind == kind and only(phrase.fits(scene)) == target
     return phrase if is_clear else None
 
@@ -298,10 +346,14 @@ def _with(
     if condition == "colour":
         return replace(phrase, colour=thing.colour) if says_colour else phrase
     if condition == "size":
-        sizes = ["largest", "smallest", *([thing.size] * 3 if thing.size else [])]
+        sizes = [*EXTREMES, *([thing.size] * 3 if thing.size else [])]
         return replace(phrase, size=str(rng.choice(sizes)))
     if condition == "attribute":
-        known = [name for name in sorted(thing.attributes) if says_colour or not name.endswith("hair")]
+        known = [
+            name
+            for name in sorted(thing.attributes)
+            if says_colour or name in LENGTHS or not name.endswith("hair")
+        ]
         return replace(phrase, attribute=str(rng.choice(known))) if known else phrase
     if condition == "place":
         seconds = [f"second {side}" for side in ("left", "right")]

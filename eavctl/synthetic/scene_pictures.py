@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from eavctl.synthetic.people import Person
-from eavctl.synthetic.scene_phrases import LARGE, SMALL, Scene, Thing
+from eavctl.synthetic.scene_phrases import Scene, Thing
 
 SHAPES = ("circle", "square", "triangle", "star", "cross", "diamond")
 COLOURS = {
@@ -20,7 +20,7 @@ COLOURS = {
     "black": (25, 25, 28), "white": (245, 245, 242),
 }  # fmt: skip
 LONGER, SHORTER = 176, (96, 132)  # pixels of a picture's sides
-RADII = {SMALL[0]: (0.065, 0.08), LARGE[0]: (0.13, 0.165)}  # of a shape, as shares of the longer side
+RADII = {"small": (0.065, 0.08), "large": (0.13, 0.165)}  # of a shape, as shares of the longer side
 HEADS = (0.25, 0.7)  # heights of heads with hair, as shares of the picture's height
 SPREAD = 1.9  # largest ratio of the heights of heads in one picture
 MOST_TRIES = 60
@@ -28,6 +28,8 @@ DETAIL = 3  # times the size at which shapes are drawn
 CLOTHED = 0.45  # of a head's height, below it, from which on clothes are seen
 LEAST_SEEN = 0.85  # share of a thing that nothing may cover
 DARKEST, BRIGHTEST = 60, 215  # grey levels of backgrounds
+BARRED, BARS = 0.1, (0.03, 0.12)  # share of pictures with black bars, and widths of these, of the longer side
+LEAST_CONTRAST = 25  # levels of 255, in one colour channel, between a shape and what is around it
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ class Drawn:
 def draw_shapes(
     rng: np.random.Generator, pairs: Sequence[tuple[str, str]], first: tuple[str, str] | None
 ) -> Drawn | None:
-    """Draw a scene of 2 to 5 shapes that do not touch; None where they find no room.
+    """Draw a scene of 2 to 5 shapes that do not touch; None where they find no room, or one is not seen.
 
     Parameters
     ----------
@@ -59,11 +61,11 @@ def draw_shapes(
     first : of the first shape; None draws it too.
     """
     width, height = _size(rng)
-    canvas = Image.fromarray(_background(rng, width * DETAIL, height * DETAIL))
+    canvas = Image.fromarray(_background(rng, width, height))
     chosen = [pairs[int(rng.integers(len(pairs)))] for _ in range(int(rng.integers(2, 6)))]
     chosen[0] = first or chosen[0]
     placed: list[tuple[float, float, float]] = []
-    things, masks = [], []
+    sizes, masks = [], []
     for colour, noun in chosen:
         size = str(rng.choice([*RADII]))
         radius = rng.uniform(*RADII[size]) * LONGER
@@ -71,14 +73,21 @@ def draw_shapes(
         if room is None:
             return None
         placed.append((*room, radius))
-        shape = Image.new("L", canvas.size)
-        ImageDraw.Draw(shape).polygon(_outline(noun, room, radius, rng), fill=255)
+        sizes.append(size)
+        drawn = Image.new("L", (width * DETAIL, height * DETAIL))
+        ImageDraw.Draw(drawn).polygon(_outline(noun, room, radius, rng), fill=255)
+        shape = drawn.reduce(DETAIL)
         canvas.paste(_near(COLOURS[colour], rng), mask=shape)
-        mask = np.asarray(shape.resize((width, height), Image.Resampling.BOX)) > 127
-        masks.append(mask)
-        things.append(_thing(noun, colour, mask, size=size))
-    picture, is_grey = _photographed(canvas.resize((width, height), Image.Resampling.BOX), rng)
-    return Drawn(picture, _scene(things, width, height), np.array(masks), is_grey)
+        masks.append(np.asarray(shape) > 127)
+    canvas, barred = _barred(canvas, np.array(masks), rng)
+    picture, is_grey = _photographed(canvas, rng)
+    if not all(_stands_out(picture, mask, barred) for mask in barred):
+        return None
+    things = [
+        _thing(noun, colour, mask, size=size)
+        for (colour, noun), mask, size in zip(chosen, barred, sizes, strict=True)
+    ]
+    return Drawn(picture, _scene(things, canvas), barred, is_grey)
 
 
 def draw_people(rng: np.random.Generator, people: Sequence[Person]) -> Drawn | None:
@@ -87,33 +96,35 @@ def draw_people(rng: np.random.Generator, people: Sequence[Person]) -> Drawn | N
     n = len(people)
     has_panels = n > 1 and rng.random() < 0.4
     canvas = Image.fromarray(_background(rng, width, height))
-    slots = np.sort(rng.dirichlet(np.full(n, 12.0)))[rng.permutation(n)] * width
+    slots = rng.dirichlet(np.full(n, 12.0)) * width
     lefts = np.concatenate([[0], np.cumsum(slots)])
     top_height = rng.uniform(*HEADS)
-    heads = []
+    scales = []
     for number, person in enumerate(people):
         own = np.asarray(person.head.any(axis=1)).sum()
         tall = max(top_height / rng.uniform(1, SPREAD), HEADS[0]) * height
         scale = min(tall / own, 1.15 * slots[number] / person.head.any(axis=0).sum())
         if scale * own < HEADS[0] * height * 0.8:
             return None
-        heads.append(scale)
+        scales.append(scale)
     masks = np.zeros((n, height, width), bool)
-    for number in np.argsort(heads):  # the nearer ones are before the others
+    for number in np.argsort(scales):  # the nearer ones are before the others
         panel = (int(lefts[number]), int(lefts[number + 1])) if has_panels else (0, width)
         if has_panels:
             canvas.paste(Image.fromarray(_background(rng, panel[1] - panel[0], height)), (panel[0], 0))
         middle = (lefts[number] + lefts[number + 1]) / 2 + rng.normal(0, 0.05) * slots[number]
-        _paste(canvas, masks, number, people[number], heads[number], middle, panel, rng)
-    whole = [_whole(person, scale) for person, scale in zip(people, heads, strict=True)]
+        _paste(canvas, masks, number, people[number], scales[number], middle, panel, rng)
+    whole = [_whole(person, scale) for person, scale in zip(people, scales, strict=True)]
     if any(mask.sum() < LEAST_SEEN * size for mask, size in zip(masks, whole, strict=True)):
         return None
+    clothes = [_shown_clothes(person, mask) for person, mask in zip(people, masks, strict=True)]
+    canvas, masks = _barred(canvas, masks, rng)
     things = [
-        _thing(p.noun, _shown_clothes(p, mask), mask, attributes=p.attributes)
-        for p, mask in zip(people, masks, strict=True)
+        _thing(p.noun, colour, mask, face=p.face * scale, attributes=p.attributes)
+        for p, colour, mask, scale in zip(people, clothes, masks, scales, strict=True)
     ]
     picture, is_grey = _photographed(canvas, rng)
-    return Drawn(picture, _scene(things, width, height), masks, is_grey)
+    return Drawn(picture, _scene(things, canvas), masks, is_grey)
 
 
 def _shown_clothes(person: Person, mask: np.ndarray) -> str:
@@ -163,19 +174,22 @@ def _paste(
     masks[number] = (np.asarray(shown) > 127) & (alpha >= 128)
 
 
-def _scene(things: Sequence[Thing], width: int, height: int) -> Scene:
-    longer = max(width, height)
-    return Scene(tuple(things), width / longer, height / longer)
+def _scene(things: Sequence[Thing], picture: Image.Image) -> Scene:
+    longer = max(picture.size)
+    return Scene(tuple(things), picture.width / longer, picture.height / longer)
 
 
 def _thing(
-    noun: str, colour: str, mask: np.ndarray, *, size: str = "", attributes: frozenset[str] = frozenset()
-) -> Thing:
+    noun: str, colour: str, mask: np.ndarray, *, size: str = "", face: float = 0.0,
+    attributes: frozenset[str] = frozenset(),
+) -> Thing:  # fmt: skip
+    """What phrases can say of a thing, with the width of its face in pixels, if it is a person."""
     height, width = mask.shape
     left, top, wide, tall = box_of(mask)
     longer = max(width, height)
     x, y = (left + wide / 2) / longer, (top + tall / 2) / longer
-    return Thing(noun, colour, x, y, max(wide * tall, 1) / (width * height), size, attributes)
+    area = face**2 if face else max(wide * tall, 1)
+    return Thing(noun, colour, x, y, area / (width * height), size, attributes)
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int]:
@@ -256,15 +270,38 @@ def _background(rng: np.random.Generator, width: int, height: int) -> np.ndarray
     return np.clip(base + pattern[..., None], 0, 255).astype(np.uint8)
 
 
+def _barred(
+    image: Image.Image, masks: np.ndarray, rng: np.random.Generator
+) -> tuple[Image.Image, np.ndarray]:
+    """Put black bars at the sides, or above and below, of some pictures and their masks."""
+    if rng.random() >= BARRED:
+        return image, masks
+    wide, is_lying = round(rng.uniform(*BARS) * LONGER), rng.random() < 0.5
+    across, down = (0, wide) if is_lying else (wide, 0)
+    return ImageOps.expand(image, (across, down)), np.pad(masks, ((0, 0), (down, down), (across, across)))
+
+
+def _stands_out(picture: np.ndarray, mask: np.ndarray, masks: np.ndarray) -> bool:
+    """Whether a thing can be told from what is around it, in its box."""
+    left, top, wide, tall = box_of(mask)
+    box = (slice(top, top + tall), slice(left, left + wide))
+    around = ~masks.any(axis=0)[box]
+    if not around.any():
+        around = ~masks.any(axis=0)[:, left : left + wide]
+        box = (slice(None), box[1])
+    apart = picture[mask].mean(axis=0) - picture[box][around].mean(axis=0)
+    return bool(np.abs(apart).max() >= LEAST_CONTRAST)
+
+
 def _photographed(image: Image.Image, rng: np.random.Generator) -> tuple[np.ndarray, bool]:
     """The picture with brightness, contrast, tint, blur and noise by chance, or without colours."""
-    image = ImageEnhance.Brightness(image).enhance(float(rng.uniform(0.75, 1.2)))
-    image = ImageEnhance.Contrast(image).enhance(float(rng.uniform(0.75, 1.2)))
+    image = ImageEnhance.Brightness(image).enhance(float(rng.uniform(0.7, 1.2)))
+    image = ImageEnhance.Contrast(image).enhance(float(rng.uniform(0.7, 1.2)))
     if rng.random() < 0.3:
         image = image.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.1))))
     is_grey = bool(rng.random() < 0.08)
     values = np.asarray(image.convert("L").convert("RGB") if is_grey else image)
-    tint = 1 if is_grey else rng.uniform(0.94, 1.06, 3)
+    tint = 1 if is_grey else rng.uniform(0.9, 1.1, 3)
     noisy = values * tint + rng.normal(0, rng.uniform(0, 7), values.shape[:2])[..., None]
     return np.clip(noisy, 0, 255).astype(np.uint8), is_grey
 

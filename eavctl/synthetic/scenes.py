@@ -27,7 +27,7 @@ from eavctl.synthetic.scene_phrases import KINDS, NONE, Phrase
 from eavctl.synthetic.scene_pictures import COLOURS, SHAPES, Drawn, box_of
 from eavctl.synthetic.workers import ended_with
 
-RECIPE = 1  # increases when the same settings give other files
+RECIPE = 2  # increases when the same settings give other files
 MARK, REFS, IMAGES = "SCENES.json", "refs.json", "images"
 SEEN, UNSEEN = "seen", "unseen"
 # Folder, split and task of each part, its number of people to draw from, and its scenes a training scene.
@@ -43,6 +43,7 @@ SHAPES_SHARE = 0.5  # of the scenes; the others are of people
 N_PEOPLE = (1, 2, 2, 2, 3, 3, 4)  # in a picture, each as often
 PHRASES = 3  # of a scene, at most
 ABSENT = 1 / 6  # share of the phrases that fit nothing
+OTHER_SORT = 0.2  # of the absent things: shapes where there are people, or people where there are shapes
 TRIES, ABSENT_TRIES = 12, 4  # for a phrase of a kind, and for one that fits nothing
 QUALITIES = (70, 96)  # of JPEG
 MOST_SCENES = 99_999  # their numbers have five digits
@@ -209,16 +210,17 @@ Asked = tuple[Phrase, int | None]  # a phrase, and the number of the thing that 
 def _scene(rng: np.random.Generator, seed: int, part: str) -> tuple[Drawn, list[Asked]]:
     """Draw a scene until there are phrases for it."""
     while True:
-        drawn = _draw(rng, seed, part)
+        drawn = _draw(rng, seed, part, has_shapes=rng.random() < SHAPES_SHARE)
         asked: list[Asked] = []
         kinds = [str(kind) for kind in rng.permutation(KINDS[:-1])]
-        for kind in [kind if rng.random() >= ABSENT else NONE for kind in kinds]:
+        kinds.sort(key=lambda kind: kind != "attribute")  # first where there are people, as shapes have none
+        for kind in [NONE] * int(rng.binomial(PHRASES, ABSENT)) + kinds:
             found = _ask(rng, seed, part, drawn, kind)
             if found and found[0] not in [phrase for phrase, _ in asked]:
                 asked.append(found)
             if len(asked) == PHRASES:
                 break
-        if asked:
+        if any(target is not None for _, target in asked):
             return drawn, asked
 
 
@@ -226,7 +228,8 @@ def _ask(rng: np.random.Generator, seed: int, part: str, drawn: Drawn, kind: str
     """A phrase of a kind; in the part of what training never shows, one for just that."""
     if kind == NONE:
         for _ in range(ABSENT_TRIES):
-            other = _draw(rng, seed, part)
+            has_shapes = (rng.random() < OTHER_SORT) == drawn.scene.things[0].is_person
+            other = _draw(rng, seed, part, has_shapes=has_shapes)
             absent = scene_phrases.draw_absent(drawn.scene, other.scene, rng, says_colour=not drawn.is_grey)
             if absent:
                 return absent, None
@@ -247,11 +250,11 @@ def _is_held_out(phrase: Phrase) -> bool:
     ) in HELD_OUT_PEOPLE
 
 
-def _draw(rng: np.random.Generator, seed: int, part: str) -> Drawn:
-    """Draw a scene; in the part of what training never shows, its first thing is such a one."""
+def _draw(rng: np.random.Generator, seed: int, part: str, *, has_shapes: bool) -> Drawn:
+    """Draw a scene of shapes or people; its first thing is one that training never shows, in that part."""
     is_unseen = part == "unseen"
     while True:
-        if rng.random() < SHAPES_SHARE:
+        if has_shapes:
             pairs = [(colour, shape) for colour in COLOURS for shape in SHAPES]
             usual = [pair for pair in pairs if pair not in HELD_OUT_SHAPES]
             first = HELD_OUT_SHAPES[int(rng.integers(len(HELD_OUT_SHAPES)))] if is_unseen else None
