@@ -136,12 +136,12 @@ $(MODEL)/%.done: $(foreach c,$(CORPORA),$(MODEL)/%-$(c).parquet)
 	  -o $(PACKAGED)/$(OUT_MODEL) --predictions $(MODEL)/$*-out-of-fold.parquet --jobs $(JOBS)
 	touch $@
 
-# The packaged model that finds phrases in pictures, from made-up scenes; half an hour on two cores.
+# The packaged model that finds phrases in pictures, from made-up scenes; half an hour.
 ground-model: $(VENV)/installed
 	mkdir -p $(MODEL)
-	$(BIN)/eavctl synth --task grounding --scenes 6000 -o $(MODEL)/scenes --jobs $(JOBS)
+	$(BIN)/eavctl synth --task grounding --scenes 6000 --seed 1 -o $(MODEL)/scenes --jobs $(JOBS)
 	$(BIN)/eavctl extract $(MODEL)/scenes -o $(MODEL)/scenes.parquet --jobs $(JOBS)
-	$(BIN)/eavctl train-ground $(MODEL)/scenes.parquet -o $(PACKAGED)/ground.pt --epochs 30
+	$(BIN)/eavctl train-ground $(MODEL)/scenes.parquet -o $(PACKAGED)/ground.pt --jobs 1
 
 check-model:
 	rm -rf model-check

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,6 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
-from eavctl.cli.judging import read_who
 from eavctl.cli.options import (
     DryRun,
     Epoch,
@@ -29,7 +29,7 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_settings
+from eavctl.cli.values import read_epochs, read_pairs, read_settings, read_who
 from eavctl.errors import UsageError
 from eavctl.signals.accounts import PEOPLE
 
@@ -79,9 +79,9 @@ def extract(
         typer.Option(
             help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
             "(columns), logmel, fbank (tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: "
-            "face-stats (columns), faces (tensor). Of pictures: images (tensor). Of what an encoder of "
-            "'eavctl pretrain' takes: embedding (columns).",
-            show_default="images of a data set of pictures, else functionals",
+            "face-stats (columns), faces (tensor). Of pictures: images, scenes (tensors). Of what an "
+            "encoder of 'eavctl pretrain' takes: embedding (columns).",
+            show_default="scenes of pictures with phrases, images of other pictures, else functionals",
         ),
     ] = None,
     fast: Annotated[
@@ -155,7 +155,8 @@ def extract(
     augmentation = _augmentation(augment, copies, seed)
     features = features or default_features(source, layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
-    recipe = recipe.with_weights(*([weights] if weights else [])).following(read_who(who, who_model))
+    recipe = recipe.with_weights(*([weights] if weights else []))
+    recipe = replace(recipe, who=read_who(who, who_model))
     choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
@@ -194,6 +195,7 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
     if as_json:
         facts = {
             "features": recipe.features,
+            "who": recipe.who and recipe.who.phrase,
             "layout": planned.layout,
             "recordings": n,
             "without": planned.n_without,
@@ -212,9 +214,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
-        shown = "{:.1f}" if name == PEOPLE else "{:.1%}"
-        mean, least = (shown.format(values[key]) for key in ("mean", "least"))
-        say(f"{name.replace('_', ' ')}: {mean} (least in one row: {least})")
+        say(_people(values, recipe) if name == PEOPLE else _share(name, values))
     if result.class_counts:
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
@@ -223,6 +223,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     if as_json:
         facts = {
             "features": recipe.features,
+            "who": recipe.who and recipe.who.phrase,
             "rows": result.n_rows,
             "copies": result.n_copies,
             "shape": list(result.shape),
@@ -233,6 +234,20 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "class_counts": dict(result.class_counts),
         }
         emit_result("extract", outputs, facts, up_to_date=result.up_to_date)
+
+
+def _share(name: str, values: Mapping[str, float]) -> str:
+    """What the feature set reports of the rows, as shares."""
+    return f"{name.replace('_', ' ')}: {values['mean']:.1%} (least in one row: {values['least']:.1%})"
+
+
+def _people(values: Mapping[str, float], recipe: Recipe) -> str:
+    """How many people the rows show, and which of them is followed."""
+    if values["mean"] == 1:
+        return "people: 1 in every row"
+    fitting = recipe.who and f"the one who fits {recipe.who.phrase!r} is followed"
+    followed = fitting or "the largest face is followed, --who names another"
+    return f"people: {values['mean']:.1f} in a row on average; {followed}"
 
 
 def _warn(notes: Iterable[str], rejected: Sequence[Mapping[str, Any]]) -> None:

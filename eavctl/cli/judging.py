@@ -40,8 +40,7 @@ def judge(
     hop: float | None = None,
     abstain: float = 0.0,
     adapt: bool = False,
-    who: str | None = None,
-    who_model: Path | None = None,
+    who: Whose | None = None,
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
@@ -64,7 +63,8 @@ def judge(
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
-    guard(outputs, [*sources, *separate.values(), found, *weights], force=force)
+    read = [*sources, *separate.values(), found, *weights, *([who.model] if who else [])]
+    guard(outputs, read, force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {
         "weights": weights,
@@ -75,7 +75,7 @@ def judge(
         "hop": hop,
         "abstain": abstain,
         "adapt": adapt,
-        "who": read_who(who, who_model),
+        "who": who,
         "strict": strict,
     }
     if dry_run:
@@ -103,17 +103,6 @@ def judge(
         emit_result("predict", written, result.facts())
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
-
-
-def read_who(who: str | None, model: Path | None) -> Whose | None:
-    """Whose face to follow, of the options --who and --who-model."""
-    if who is None:
-        if model is not None:
-            raise UsageError('--who-model needs --who, such as --who "the woman on the left"')
-        return None
-    from eavctl.grounding.whose import Whose as Phrase
-
-    return Phrase.of(who, model or packaged.GROUND)
 
 
 def _print_plan(

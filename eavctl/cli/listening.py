@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eavctl.cli.console import emit, emit_result, say, say_plan, warn
-from eavctl.cli.judging import find_model, introduce, read_who
+from eavctl.cli.judging import find_model, introduce
 from eavctl.errors import EavctlError
 from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
 
 if TYPE_CHECKING:
+    from eavctl.extraction.recipe import Whose
     from eavctl.live.session import Answered
     from eavctl.live.settings import LiveSettings
     from eavctl.stages.live import LiveRun
@@ -33,8 +34,7 @@ def listen(
     *,
     weights: Sequence[Path] = (),
     abstain: float = 0.0,
-    who: str | None = None,
-    who_model: Path | None = None,
+    who: Whose | None = None,
     record: Path | None = None,
     force: bool = False,
     dry_run: bool = False,
@@ -46,14 +46,12 @@ def listen(
 
     found = find_model(model, weights)
     outputs = [record] if record else []
-    guard(
-        [Output(path, "predictions") for path in outputs], [found, *weights, *sources.values()], force=force
-    )
+    read = [found, *weights, *sources.values(), *([who.model] if who else [])]
+    guard([Output(path, "predictions") for path in outputs], read, force=force)
     if any(scheme_of(uri) == "lsl" for uri in sources.values()):
         _quieten()
-    chosen = read_who(who, who_model)
     run = open_live(
-        sources, found, settings, weights=weights, abstain=abstain, who=chosen, keep=record is not None
+        sources, found, settings, weights=weights, abstain=abstain, who=who, keep=record is not None
     )
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
@@ -102,6 +100,7 @@ def _say_plan(run: LiveRun, outputs: Sequence[Path], *, as_json: bool) -> None:
         facts = {
             "model": str(predictor.path),
             "sources": run.name,
+            "who": run.predictor.who and run.predictor.who.phrase,
             "classes": list(predictor.classes),
             "window_s": predictor.window_s,
             "hop_s": hop_s,

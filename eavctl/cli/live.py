@@ -9,6 +9,7 @@ import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.options import DryRun, Force, Json, JudgingModel, JudgingWeights, Who, WhoModel
+from eavctl.cli.values import read_who
 from eavctl.errors import UsageError
 
 
@@ -18,6 +19,7 @@ from eavctl.errors import UsageError
     "eavctl live --audio mic:default --video camera:0 --eeg lsl:openbci --model ambt.pt",
     "eavctl live --audio talk.wav --model speech-small --hop 0.5",
     "eavctl live --audio a.wav --video v.mp4 --model ambt.pt --speed 4 --record preds.parquet",
+    "eavctl live --video camera:0 --model faces.pt --who 'the man on the right'",
     "eavctl live --audio - --json",
     "eavctl live --list",
 )
@@ -102,8 +104,7 @@ def live(
         settings,
         weights=weights or [],
         abstain=abstain,
-        who=who,
-        who_model=who_model,
+        who=read_who(who, who_model),
         record=record,
         force=force,
         dry_run=dry_run,

@@ -235,7 +235,8 @@ JudgingWeights = Annotated[
 Who = Annotated[
     str | None,
     typer.Option(
-        help='Follow the face that this phrase describes, such as "the woman on the left".',
+        help='Of several faces in a film, follow the one that this phrase describes, such as "the woman on '
+        'the left".',
         show_default="the largest face",
     ),
 ]

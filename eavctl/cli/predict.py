@@ -28,7 +28,7 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs
+from eavctl.cli.values import read_epochs, read_pairs, read_who
 
 
 @command(
@@ -124,8 +124,7 @@ def predict(
         hop=hop,
         abstain=abstain,
         adapt=adapt,
-        who=who,
-        who_model=who_model,
+        who=read_who(who, who_model),
         plot=plot,
         rejected=rejected,
         jobs=jobs,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
     from eavctl.datasets.events import Epochs
+    from eavctl.grounding.whose import Whose
 
 
 def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
@@ -125,3 +127,23 @@ def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
     except ValueError:
         raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
     return Epochs(labels, (start, end))
+
+
+def read_who(phrase: str | None, model: Path | None) -> Whose | None:
+    """Whose face to follow, by the options ``--who`` and ``--who-model``; None for the largest.
+
+    Raises
+    ------
+    UsageError : the phrase is empty, or there is none for the model.
+    DataError : no such model, or it knows no word of the phrase.
+    """
+    if phrase is None:
+        if model is not None:
+            raise UsageError(f"--who-model {model} needs --who, such as --who 'the woman on the left'")
+        return None
+    if not phrase.strip():
+        raise UsageError("--who is empty; give a phrase, such as --who 'the woman on the left'")
+    from eavctl.grounding.whose import Whose
+    from eavctl.packaged.models import GROUND
+
+    return Whose.of(phrase.strip(), model or GROUND)

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError
 from eavctl.registry import register
-from eavctl.signals.endings import split_ending
+from eavctl.signals.endings import is_picture, split_ending
 from eavctl.storage.provenance import hash_file
 
 REFS, IMAGES, INSTANCES = "refs.json", "images", "instances*.json"
-MOST_BYTES = 1 << 30  # of a JSON file; RefCOCO's instances have 200 MB
+MOST_BYTES = 500 << 20  # of a JSON file; RefCOCO's instances have 200 MB
 MOST_TEXT = 1000  # characters of a phrase
 NEAR = 2.0  # pixels by which the edges of a phrase's box and of an annotation's may differ
 UNKNOWN_KIND = "phrase"
@@ -65,32 +66,45 @@ def scan(root: Path) -> Manifest:
     ------
     DataError : not such a file.
     """
-    pictures = _read(root)
-    records, rejected = [], []
-    for name, found in sorted(pictures.items()):
-        place = f"{IMAGES}/{name}" if (root / IMAGES / name).is_file() else name
-        clip = split_ending(name)[0]
-        if not (root / place).is_file():
-            rejected.append({"clip_id": clip, "path": place, "reason": "no such file", "modality": "video"})
-            continue
-        records.append(
-            {
-                "clip_id": clip,
-                "dataset": root.resolve().name,
-                "split": found.split,
-                "video_path": place,
-            }
-        )
-        rejected += [
-            {"clip_id": clip, "path": place, "reason": f"phrase {text!r:.60}: {why}", "modality": "video"}
-            for text, why in found.rejected
-        ]
+    used, rejected = _used(root)
+    dataset = root.resolve().name
+    records = (
+        {"clip_id": clip, "dataset": dataset, "split": picture.split, "video_path": place}
+        for clip, (place, picture) in used.items()
+    )
     return build(records, root, "refs", rejected=rejected)
 
 
 def phrases_of(root: Path) -> dict[str, Sequence[Phrase]]:
     """The phrases of each picture of a data set, by its ``clip_id``; errors as `scan`."""
-    return {split_ending(name)[0]: found.phrases for name, found in _read(root).items()}
+    used, _ = _used(root)
+    return {clip: picture.phrases for clip, (_, picture) in used.items()}
+
+
+def _used(root: Path) -> tuple[dict[str, tuple[str, _Picture]], list[dict[str, str]]]:
+    """The place and the phrases of each picture, by its ``clip_id``, and the rejections of a manifest."""
+    used: dict[str, tuple[str, _Picture]] = {}
+    rejected = []
+    for name, picture in sorted(_read(root).items()):
+        place = f"{IMAGES}/{name}" if os.path.isfile(root / IMAGES / name) else name
+        clip = split_ending(name)[0].strip()
+        bad = {"clip_id": clip, "path": place, "modality": "video"}
+        if reason := _fault(root / place, is_new=clip not in used):
+            rejected.append({**bad, "reason": reason})
+            continue
+        rejected += [{**bad, "reason": f"phrase {text!r:.60}: {why}"} for text, why in picture.rejected]
+        if picture.phrases:
+            used[clip] = place, picture
+    return used, rejected
+
+
+def _fault(path: Path, *, is_new: bool) -> str | None:
+    """Why a picture cannot be used, if it cannot."""
+    if not is_picture(path.name):
+        return "not a picture, by its ending"
+    if not os.path.isfile(path):  # unlike Path.is_file, False for a name that is too long
+        return "no such file"
+    return None if is_new else "another picture has the same name"
 
 
 def hash_of(root: Path) -> str:
@@ -118,7 +132,7 @@ class _Picture:
         try:
             if _split_of(part) != self.split:
                 raise ValueError(f"is in {part}, and its picture is in {self.split} already")
-            if not isinstance(text, str) or not text.strip() or len(text) > MOST_TEXT:
+            if not _is_text(text):
                 raise ValueError(f"not a text of 1 to {MOST_TEXT} characters")
             self.phrases.append(make())
         except ValueError as error:
@@ -146,16 +160,19 @@ def _read(root: Path) -> dict[str, _Picture]:
 def _plain(root: Path, refs: Sequence[Mapping[str, Any]], instances: _Instances) -> dict[str, _Picture]:
     pictures: dict[str, _Picture] = {}
     for ref in refs:
-        name = ref.get("image")
-        if not isinstance(name, str) or not _is_inside(name):
+        name: Any = ref.get("image")
+        if not _is_inside(name):
             raise DataError(f"{root / REFS}: {name!r:.60} is no name of a picture below {IMAGES}")
-        part = _text(ref.get("split"))
+        name = str(PurePosixPath(name))  # one name for a.jpg and ./a.jpg
+        part = _part(root, ref)
 
-        def make(ref: Mapping[str, Any] = ref, name: str = name) -> Phrase:
-            box = None if ref.get("bbox_xywh") is None else _box(ref["bbox_xywh"])
+        def make(ref: Mapping[str, Any] = ref, name: str = name, part: str | None = part) -> Phrase:
+            if "bbox_xywh" not in ref:
+                raise ValueError("has no bbox_xywh; write null where it fits nothing in the picture")
+            box = None if ref["bbox_xywh"] is None else _box(ref["bbox_xywh"])
             segmentation = ref.get("segmentation") or (box and instances.segmentation(name, box))
             kind = _text(ref.get("kind")) or UNKNOWN_KIND
-            task = _text(ref.get("task")) or _text(ref.get("split"))
+            task = _text(ref.get("task")) or part
             return Phrase(ref["phrase"], kind, box, segmentation or None, task)
 
         pictures.setdefault(name, _Picture(_split_of(part))).add(ref.get("phrase"), part, make)
@@ -171,7 +188,7 @@ def _refcoco(root: Path, refs: Sequence[Mapping[str, Any]], instances: _Instance
             known = f"annotation {ref.get('ann_id')!r:.40}"
             raise DataError(f"{root / REFS}: {known} is not in {INSTANCES}, or has no sentences")
         name, own = annotation
-        part = _text(ref.get("split"))
+        part = _part(root, ref)
         picture = pictures.setdefault(name, _Picture(_split_of(part)))
         for sentence in sentences:
             text = sentence.get("sent") if isinstance(sentence, dict) else None
@@ -182,6 +199,14 @@ def _refcoco(root: Path, refs: Sequence[Mapping[str, Any]], instances: _Instance
 
             picture.add(text, part, make)
     return pictures
+
+
+def _part(root: Path, ref: Mapping[str, Any]) -> str | None:
+    """The split that a reference names, such as testA; without it no picture can be kept out of training."""
+    try:
+        return _text(ref.get("split"))
+    except ValueError as error:
+        raise DataError(f"{root / REFS}: a split: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -195,7 +220,7 @@ class _Instances:
     def read(cls, path: Path) -> _Instances:
         content = _json(path)
         try:
-            names = {str(each["id"]): str(each["file_name"]) for each in content["images"]}
+            names = {str(each["id"]): each["file_name"] for each in content["images"]}
             by_id, by_picture = {}, defaultdict(list)
             for each in content["annotations"]:
                 name = names[str(each["image_id"])]
@@ -208,15 +233,17 @@ class _Instances:
         return cls(by_id, by_picture)
 
     def segmentation(self, name: str, box: tuple[float, ...]) -> Any:
-        """The segmentation of the object with this box in a picture, if there is one."""
+        """The segmentation of the object in a picture whose box is the nearest to this one, within `NEAR`."""
+        nearest, found = NEAR, None
         for each in self.by_picture.get(name, ()):
             try:
                 own = _box(each.get("bbox"))
             except ValueError:
                 continue
-            if max(abs(a - b) for a, b in zip(own, box, strict=True)) <= NEAR:
-                return each.get("segmentation") or None
-        return None
+            distance = max(abs(a - b) for a, b in zip(own, box, strict=True))
+            if distance <= nearest and each.get("segmentation"):
+                nearest, found = distance, each["segmentation"]
+        return found
 
 
 def _json(path: Path) -> Any:
@@ -252,10 +279,30 @@ def _split_of(name: str | None) -> str | None:
     return next((split for word, split in SPLITS.items() if last.startswith(word)), None)
 
 
-def _is_inside(name: str) -> bool:
-    """Whether a relative path stays below its folder."""
-    return bool(name) and not Path(name).is_absolute() and ".." not in Path(name).parts and "\0" not in name
+def _is_inside(name: Any) -> bool:
+    """Whether a value is a relative path that stays below its folder."""
+    if not _is_text(name) or "\0" in name:
+        return False
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts and path.name != ""
 
 
 def _text(value: Any) -> str | None:
-    return value if isinstance(value, str) and value and len(value) <= MOST_TEXT else None
+    """A text, or None where there is none.
+
+    Raises
+    ------
+    ValueError : something else.
+    """
+    if value is None or value == "":
+        return None
+    if not _is_text(value):
+        raise ValueError(f"{value!r:.60} is not a text of 1 to {MOST_TEXT} characters")
+    return str(value)
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a value is a text that is not empty or too long, and valid Unicode, which JSON need not be."""
+    if not isinstance(value, str) or not value.strip() or len(value) > MOST_TEXT:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
 
@@ -20,13 +20,14 @@ from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
 from eavctl.settings import Within, checked
-from eavctl.signals.accounts import FIT, PEOPLE
+from eavctl.signals.accounts import FIT
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
+    from eavctl.signals.faces import Chooser
 
 
 SURE = 0.2  # fit of a face from which on it is said to be the one that was meant
@@ -55,18 +56,32 @@ class Weights(Protocol):
 
 
 class Whose(Protocol):
-    """Whose face to follow where there are several; it can be pickled.
+    """Whose face is followed in films that show several: the one that a phrase means.
 
-    `eavctl.grounding.whose.Whose` is one.
+    It can be pickled, for workers get it with the recipe. `eavctl.grounding.whose.Whose` is one.
     """
+
+    def __hash__(self) -> int:
+        """By its values, for what it loads is kept."""
+        ...
+
+    @property
+    def phrase(self) -> str:
+        """Such as "the woman on the left"."""
+        ...
+
+    @property
+    def model(self) -> Path:
+        """The file of the grounding model."""
+        ...
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that the choice depends on, JSON-able."""
+        """What tables keep, JSON-able: the phrase, and the hash of the grounding model."""
         ...
 
-    def load(self) -> Any:
-        """A `eavctl.signals.faces.Chooser`."""
+    def load(self) -> Chooser:
+        """How well each face of a picture fits the phrase; called once a process."""
         ...
 
 
@@ -98,12 +113,13 @@ class Recipe:
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
     only_speech : compute no features of audio without speech.
-    who : whose face to follow, for feature sets of one face; None for the largest.
+    who : whose face is followed; None for the largest. It changes which features a recording has, and not
+        what they are: a model takes those of any choice.
 
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either not between 0.01 s and 100000 s; or ``who`` for features that are not of one face.
+        or either not between 0.01 s and 100000 s; or a face is to be chosen where features follow none.
 
     Attributes
     ----------
@@ -127,6 +143,11 @@ class Recipe:
                 checked("segments", f"--{name}", seconds, Annotated[float, Within(SHORTEST_S, LONGEST_S)])
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
+        if self.who is not None and not self.follows_a_face:
+            raise UsageError(
+                f"--who chooses a face: it is for faces and face-stats, and {self.features!r} with these "
+                "settings follows none"
+            )
 
     @property
     def entry(self) -> registry.Entry:
@@ -159,19 +180,12 @@ class Recipe:
             )
         return replace(Recipe.from_meta(meta), who=self.who)
 
-    def following(self, who: Whose | None) -> Recipe:
-        """The recipe that follows this one's face.
-
-        Raises
-        ------
-        UsageError : the features are not of one face.
-        """
-        if who and not self.base.entry.facts.get("chooses"):
-            raise UsageError(
-                f"--who chooses a face, and features {self.features!r} are not of one; it is for faces and "
-                "face-stats"
-            )
-        return replace(self, who=who)
+    @property
+    def follows_a_face(self) -> bool:
+        """Whether the features are of one person's face, which `who` can choose."""
+        base = self.base
+        follows = base.entry.facts.get("who")
+        return follows is not None and bool(follows(**base.settings))
 
     @property
     def modality(self) -> str:
@@ -219,7 +233,7 @@ class Recipe:
         """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
-        who = {"who": self.who.identity} if self.who else {}  # no part of what a model takes
+        who = {"who": self.who.identity} if self.who else {}
         return {**identity, "features_hash": hash_json(identity), "segment": segment, **who}
 
     @classmethod
@@ -307,13 +321,23 @@ class Recipe:
             )
         return self
 
+    @property
+    def chooser(self) -> Chooser | None:
+        """How well faces fit, for `who`; it is kept for the next call.
+
+        Raises
+        ------
+        DataError : the grounding model cannot be read.
+        """
+        return None if self.who is None else _chooser(self.who)
+
     def compute(self, signal: Any, rate: float) -> Any:
         """The features of a whole signal: an array, or an array with an account."""
         found = self.with_weights().weights
         encoder = [found.load()] if found else []
         if self.base is self:
-            choose = [self.who.load()] if self.who else []
-            return self.entry.thing(signal, rate, *encoder, *choose, **self.settings)
+            chooser = [self.chooser] if self.who else []
+            return self.entry.thing(signal, rate, *encoder, *chooser, **self.settings)
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.settings)
         return embedded if account is None else (embedded, account)
@@ -356,7 +380,7 @@ class Recipe:
         SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
         """
         samples = [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
-        _tell_of_people(stretch.name, [each.account or {} for each in samples], self.who)
+        _tell_of_doubt(stretch.name, samples)
         return samples
 
     def holds_speech(self, stretch: Stretch, start: float | None = None, end: float | None = None) -> bool:
@@ -404,22 +428,24 @@ class Recipe:
         return Sample(start, end, x, account=account)
 
 
+@lru_cache(maxsize=1)  # one grounding model in memory
+def _chooser(who: Whose) -> Chooser:
+    from eavctl.signals.faces import choosing_once
+
+    return choosing_once(who.load())
+
+
 def _parts(found: Any) -> tuple[np.ndarray, Mapping[str, float] | None]:
     """What a feature set returned, as features and account."""
     return found if isinstance(found, tuple) else (found, None)
 
 
-def _tell_of_people(name: str, accounts: Sequence[Mapping[str, float]], who: Whose | None) -> None:
-    """Warn where several people are in a film and none is named, or where none fits well."""
-    most = int(max((each.get(PEOPLE, 1) for each in accounts), default=1))
-    fit = min((each.get(FIT, 1.0) for each in accounts), default=1.0)
-    if who is None and most > 1:
-        text = f"{name}: {most} people; the largest face is followed, and --who names another"
-    elif who is not None and fit < SURE:
-        text = f"{name}: no face clearly fits --who (fit {fit:.2f} of 1); the one that fits best is followed"
-    else:
-        return
-    warnings.warn(text, RecordingWarning, stacklevel=3)
+def _tell_of_doubt(name: str, samples: Sequence[Sample]) -> None:
+    """Warn where no face fits what is wanted well."""
+    fit = min((each.account[FIT] for each in samples if each.account and FIT in each.account), default=1.0)
+    if fit < SURE:
+        text = f"{name}: no face clearly fits --who; the one that fits best is followed"
+        warnings.warn(text, RecordingWarning, stacklevel=3)
 
 
 def _plain(identity: dict[str, Any]) -> Any:

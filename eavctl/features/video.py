@@ -57,7 +57,7 @@ FACE_STATS_NAMES = (*(f"{name}_{of}" for of in ("mean", "std") for name in DESCR
     columns=None,
     units="RGB, 0 to 255",
     dtype="uint8",
-    chooses=True,
+    who=lambda **settings: settings["crop"] == "face",
 )
 def faces(
     signal: VideoSpan,
@@ -71,14 +71,14 @@ def faces(
 ) -> tuple[np.ndarray, Account]:
     """Pictures of one person's face, or whole frames, at equally spaced times.
 
-    Of several faces the largest is followed, or the one that ``choose`` says fits best (see
-    `eavctl.signals.faces.follow`). If no face is found, the last one is repeated.
+    If there are several faces, the first is the largest, and each later one is the nearest to the last; or
+    the one that a chooser prefers is followed. If no face is found, the last one is repeated.
 
     Parameters
     ----------
     signal : part of a video.
     rate : frame rate; not used, since frames are selected by time.
-    choose : says how well each face is the one that is wanted.
+    choose : how well each face fits what is wanted; None for the largest.
     n_frames : number of pictures.
     size : height and width of the pictures in pixels.
     crop : "face", a square with a margin around the face, or "frame", the largest central square.
@@ -87,8 +87,8 @@ def faces(
     Returns
     -------
     uint8, shape (n_frames, size, size, 3), RGB, and, with "face", an account: ``faces_found``, the share of
-    frames in which the face was found; ``people``, the number of faces found together; and, with ``choose``,
-    ``fit``, how well the face fits, 0 to 1.
+    frames in which the face was found; ``people``, the number of faces that a frame shows together; and, with
+    ``choose``, ``fit``, how well the face fits, 0 to 1.
 
     Raises
     ------
@@ -97,8 +97,6 @@ def faces(
     """
     _check_settings(n_frames, size, crop)
     if crop == "frame":
-        if choose is not None:
-            raise UsageError("crop=frame shows the whole frame, so that there is no face to choose by --who")
         square = [cut_out(f, centre_square(f), (size, size)) for f in signal.frames(n_frames)]
         return np.array(square), {}
     track = follow(signal.frames(n_frames), detector(face_model), size, choose=choose)
@@ -113,7 +111,7 @@ def faces(
     rate=None,
     columns=lambda **settings: FACE_STATS_NAMES,
     units="shares; distances over that of the eyes; moves over the face's side",
-    chooses=True,
+    who=lambda **settings: True,
 )
 def face_stats(
     signal: VideoSpan,
@@ -133,14 +131,14 @@ def face_stats(
     ----------
     signal : part of a video.
     rate : frame rate; not used, since frames are selected by time.
-    choose : as for `faces`.
+    choose : how well each face fits what is wanted; None for the largest.
     n_frames : number of frames to use, equally spaced.
     face_model : path of a YuNet model for face detection; None for MTCNN.
 
     Returns
     -------
-    float32, and an account, as that of `faces`. The values, in the order
-    of `FACE_STATS_NAMES`, are mean and deviation of
+    float32, and an account, as that of `faces`. The values, in the order of `FACE_STATS_NAMES`, are mean and
+    deviation of
     ``hog_<row>_<column>_<degrees>``: strength of edges by orientation, in 6 x 6 cells [1]_;
     ``lbp_<row>_<column>_<n>bright``: frequency of local binary patterns, in 4 x 4 cells [2]_;
     ``motion_<row>_<column>``: absolute difference from frame to frame, in 4 x 4 cells;

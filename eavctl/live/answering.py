@@ -60,6 +60,7 @@ class Judge:
         self._predictor, self._name, self._begin = predictor, name, begin
         self._smoothing = Smoothing(smooth) if smooth else None
         self._noted: set[str] = set()
+        self._several = ""  # of the first window with several people
 
     def __call__(self, window: Window) -> LiveAnswer:
         """Judge a window by the modalities that it has."""
@@ -80,7 +81,10 @@ class Judge:
         if row is not None:
             keys = {"sample_id": f"{self._name}@{start:09.3f}", "clip_id": self._name}
             row = row._replace(recording=self._name, keys=keys, start=start, end=end)
-        notes = tuple(note for note in described.notes if note not in self._noted)
+        if row is not None and (row.people or 0) > 1:
+            self._several = self._several or self._predictor.people_note(self._name, row.people or 0)
+        told = [*described.notes, *([self._several] if self._several else [])]
+        notes = tuple(note for note in told if note not in self._noted)
         self._noted.update(notes)
         return LiveAnswer(self._name, start, end, window, row, reason, seconds, described.seconds, notes)
 

@@ -81,4 +81,5 @@ def _is_feature_table(source: str) -> bool:
         return False
     from eavctl.storage.tables import read_meta
 
-    return read_meta(source).get("kind") == "features"
+    # A table of phrases is no manifest either, and is refused by name where it is read as features.
+    return read_meta(source).get("kind") in ("features", "grounding")

@@ -109,6 +109,7 @@ class Predicted(NamedTuple):
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,
+                **({"who": self.predictor.who.identity} if self.predictor.who else {}),
                 "versions": dict(meta.versions),
             },
         )

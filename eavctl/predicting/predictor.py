@@ -33,11 +33,11 @@ from eavctl.predicting.segments import (
 from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
 from eavctl.predicting.streams import (
     StreamInput,
-    following,
     noise_for,
     stream_inputs,
     with_segment,
     with_weights,
+    with_who,
 )
 from eavctl.storage import artifacts
 from eavctl.storage.paths import named
@@ -89,7 +89,7 @@ class Predictor:
         them, recordings are described by the weights of an installed package.
     abstain : answers of a lower probability are unsure, 0 to 1.
     adapt : adapt recordings to the model by all that are at hand: see `eavctl.classifiers.adaptation`.
-    who : whose face to follow in films of several people; None for the largest.
+    who : whose face is followed in films that show several; None for the largest.
 
     Attributes
     ----------
@@ -103,7 +103,7 @@ class Predictor:
         those that it needs.
     SettingsError : it takes features of another version of eavctl.
     UsageError : a hop without a segment, or one of the numbers is out of range; ``weights`` for a model that
-        needs none; or a model to which recordings cannot be adapted; or ``who`` for a model of no faces.
+        needs none; a model to which recordings cannot be adapted; or ``who`` for one that follows no face.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Predictor:
             raise DataError(
                 f"{path}: fuses predictions of other models; apply it with 'eavctl fuse --use {path}'"
             )
-        self.model, self.path, self.adapts = model, path, adapt
+        self.model, self.path, self.adapts, self.who = model, path, adapt, who
         if adapt:
             from eavctl.predicting import adapting
 
@@ -130,8 +130,8 @@ class Predictor:
         self.streams: Sequence[StreamInput] = stream_inputs(model.meta, segment, hop)
         if weights:
             self.streams = with_weights(self.streams, weights, path)
-        if who:
-            self.streams = following(self.streams, who, path)
+        if who is not None:
+            self.streams = with_who(self.streams, who, path)
         self.classes = tuple(str(name) for name in model.classes_)
         self.each_segment = segment is not None
         self._doubts = Doubts(model.novelty, abstain)
@@ -440,12 +440,19 @@ class Predictor:
             tuple(absent),
             distance > 1,
             self._doubts.reasons(distance, float(mean[answer])),
+            people=max((each.people for each in segments if each.people is not None), default=None),
         )
 
     def warm_up(self) -> None:
-        """Describe and judge noise, so that the first window waits for no import, encoder or filter."""
+        """Describe and judge noise, so that the first window waits for no import, encoder or filter.
+
+        Raises
+        ------
+        DataError : the model that chooses a face cannot be read.
+        """
         signals = {stream.recipe.modality: noise_for(stream.recipe, self.window_s) for stream in self.streams}
         for stream in self.streams:
+            _ = stream.recipe.chooser  # noise shows it no face
             with contextlib.suppress(EavctlError):  # noise has neither speech nor a face
                 self.judge_window({stream.recipe.modality: signals[stream.recipe.modality]})
             if stream.recipe.only_speech:
@@ -455,8 +462,14 @@ class Predictor:
     # --- notes and JSON ---------------------------------------------------------------------------------
 
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
-        """Sentences on what limits the predictions: normalisation, overlap with the training, durations."""
-        notes = []
+        """Sentences on what limits the predictions.
+
+        They tell of whose face was followed, normalisation, overlap with the training, and durations.
+        """
+        most: dict[str, int] = {}  # people in each recording
+        for row in rows:
+            most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
+        notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
         if self.normalize:
             from eavctl.features.normalize import WARNINGS
 
@@ -467,6 +480,12 @@ class Predictor:
             notes.append(note(rows))
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
+
+    def people_note(self, name: str, n_people: int) -> str:
+        """A sentence on a recording that shows several people: whose face is followed."""
+        if self.who is not None:
+            return f"{name}: {n_people} people; the face that fits {self.who.phrase!r} best is followed"
+        return f"{name}: {n_people} people; the largest face is followed, --who names another"
 
     @cached_property
     def _trained_on(self) -> TrainedOn:
@@ -496,7 +515,8 @@ class Predictor:
         -------
         ``recording``, ``start``, ``end``, ``pred``, ``proba`` by class, ``unsure``, the reasons for which the
         answer cannot be relied on, and ``right_out_of_fold`` (see `Confidence.right`); of a fusion also
-        ``modalities``, the weight of each stream used, and ``absent``.
+        ``modalities``, the weight of each stream used, and ``absent``. Where a face was followed there is
+        ``people``, the number of them; and ``who``, the phrase that chose, or None for the largest face.
         """
         found = {
             "recording": row.recording,
@@ -507,6 +527,8 @@ class Predictor:
             "unsure": list(row.unsure),
             "right_out_of_fold": self.confidence.right(row),
         }
+        if row.people is not None:
+            found |= {"people": row.people, "who": self.who and self.who.phrase}
         if not self.is_fusion:
             return found
         absent = [{"name": s.name, "reason": s.reason or None, "share": s.share} for s in row.absent]

@@ -32,6 +32,7 @@ class Row(NamedTuple):
     unsure : why the answer cannot be relied on, in words; empty where it is sure.
     adapted_by : ``"speaker"`` or ``"dataset"``, what its features were mostly standardised by; None where
         recordings are not adapted to the model.
+    people : the most faces that its film shows together; None where no stream follows a face.
     """
 
     recording: str
@@ -45,6 +46,7 @@ class Row(NamedTuple):
     is_novel: bool = False
     unsure: tuple[str, ...] = ()
     adapted_by: str | None = None
+    people: int | None = None
 
     @property
     def clip_id(self) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 from eavctl.extraction.recipe import Sample
 from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
+from eavctl.signals.accounts import PEOPLE
 
 if TYPE_CHECKING:
     from eavctl.classifiers.streams import Streams
@@ -40,11 +41,19 @@ Samples = Sequence[Sample] | Absence
 
 
 class Segment(NamedTuple):
-    """A segment of a recording, or all of it: start and end in seconds, and each stream's features."""
+    """A segment of a recording, or all of it.
+
+    Parameters
+    ----------
+    start, end : in seconds.
+    inputs : each stream's features.
+    people : faces that its film shows together; None where no stream follows a face.
+    """
 
     start: float
     end: float
     inputs: tuple[np.ndarray | Absence, ...]
+    people: int | None = None
 
 
 class Rejection(NamedTuple):
@@ -129,7 +138,8 @@ def join_streams(
         )
         there = [s for s, x in zip(samples, inputs, strict=True) if s and isinstance(x, np.ndarray)]
         if there:
-            segments.append(Segment(there[0].start, max(sample.end for sample in there), inputs))
+            end = max(sample.end for sample in there)
+            segments.append(Segment(there[0].start, end, inputs, _people(there)))
         else:
             rejected.append(Rejection.of(recording, _why(recording, inputs, streams), start))
     return DescribedRecording(
@@ -140,6 +150,12 @@ def join_streams(
         tuple(notes),
         tuple(_faults(segments, streams)),
     )
+
+
+def _people(samples: Iterable[Sample]) -> int | None:
+    """The most people that a stream's features tell of."""
+    told = [int(each.account[PEOPLE]) for each in samples if each.account and PEOPLE in each.account]
+    return max(told, default=None)
 
 
 def _input(

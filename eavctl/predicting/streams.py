@@ -62,25 +62,6 @@ def stream_inputs(
     ]
 
 
-def following(
-    streams: Sequence[StreamInput], who: Whose | None, model: str | os.PathLike[str]
-) -> list[StreamInput]:
-    """The streams whose faces are those of one person.
-
-    Parameters
-    ----------
-    model : the model file, for errors.
-
-    Raises
-    ------
-    UsageError : no stream is of one face.
-    """
-    able = [each for each in streams if each.recipe.base.entry.facts.get("chooses")]
-    if who and not able:
-        raise UsageError(f"{model}: takes no faces, so that --who has none to choose")
-    return [each._replace(recipe=each.recipe.following(who)) if each in able else each for each in streams]
-
-
 def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamInput]:
     """The streams with recordings cut into adjoining segments of this length."""
     return [each._replace(recipe=replace(each.recipe, segment=seconds, hop=seconds)) for each in streams]
@@ -130,6 +111,27 @@ def with_weights(
             wanted = ", ".join(each.recipe.settings["weights"] for each in needing)
             raise DataError(f"{folder}: has the weights {ours}; {model} needs {wanted}")
     return found
+
+
+def with_who(streams: Sequence[StreamInput], who: Whose, model: str | os.PathLike[str]) -> list[StreamInput]:
+    """Give the streams that follow a face whose it is.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    UsageError : no stream follows one.
+    """
+    if not any(each.recipe.follows_a_face for each in streams):
+        raise UsageError(
+            f"{model} follows no face: --who {who.phrase!r} is for models of faces or face-stats"
+        )
+    return [
+        each._replace(recipe=replace(each.recipe, who=who)) if each.recipe.follows_a_face else each
+        for each in streams
+    ]
 
 
 def _recipe(meta: FeatureMeta, segment: float | None, hop: float | None) -> Recipe:

@@ -187,6 +187,8 @@ SCHEMAS: dict[str, Any] = {
             "right_out_of_fold": {"type": ["object", "null"]},
             "modalities": {"type": "object"},
             "absent": {"type": "array"},
+            "people": {"type": "integer"},
+            "who": {"type": ["string", "null"]},
         },
     },
     "Predictions": {

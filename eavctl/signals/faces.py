@@ -12,10 +12,10 @@ from __future__ import annotations
 import functools
 import importlib
 import os
-import statistics
 import weakref
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,18 +23,21 @@ from eavctl.errors import SignalError, UsageError
 from eavctl.signals import mtcnn
 from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.signals.pictures import cut_out
+from eavctl.signals.trails import Trail, link
+
+Result = TypeVar("Result")
 
 SPREAD = 1.25  # side of a crop over the longer side of the face's box: a margin of an eighth on each side
 YUNET_MIN_SCORE, YUNET_MAX_OVERLAP, YUNET_MAX_BOXES = 0.7, 0.3, 5000
 
-NEAR = 1.5  # sides of a face that it may move between two frames in which it is found
-STEADY = 0.25  # least share of the longest track's frames that a track must have to be chosen
-
 TRIAL_SIZE = (320, 320)  # pixels, of the picture on which a YuNet model is tested
 
 Detector = Callable[[np.ndarray, np.ndarray | None], Faces]
+
 Chooser = Callable[[np.ndarray, Faces], np.ndarray]
 """Of a picture and its faces: how well each is the one that is wanted, 0 to 1, shape (n_faces,)."""
+
+LEAST_SHARE = 0.25  # of the pictures of the longest trail, that the trail of a chosen face has
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,10 @@ class Track:
     crops : uint8, shape (n_frames, side, side, 3), RGB.
     boxes : float, shape (n_frames, 4): left, top, right, bottom of the face, in pixels.
     points : float, shape (n_frames, 5, 2): x and y of its eyes, nose and mouth, as in `Faces`.
-    is_found : bool, shape (n_frames,): whether the frame itself shows a face.
-    n_people : faces found together: the median over the frames with faces that were searched whole.
-    fit : how well the face is the one that was wanted, mean over its frames; None where none was.
+    is_found : bool, shape (n_frames,): whether the frame itself shows the face.
+    n_people : faces that a frame shows together, at least 1: the median over frames that were searched whole
+        and show one.
+    fit : how well the face is the one that was wanted, the mean over its pictures; None where none was.
     """
 
     crops: np.ndarray
@@ -63,7 +67,7 @@ class Track:
 
     @property
     def share(self) -> float:
-        """The share of frames in which a face was found."""
+        """The share of frames in which the face was found."""
         return float(self.is_found.mean())
 
 
@@ -84,20 +88,32 @@ def detector(face_model: str | None = None) -> Detector:
 
 def _searching_once(find: Detector) -> Detector:
     """The detector, with what it found in read-only pictures that are still in memory; it keeps none."""
-    known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Faces]]] = {}
+    return _once_a_picture(find, lambda near: None if near is None else near.tobytes())
 
-    def found_in(picture: np.ndarray, near: np.ndarray | None = None) -> Faces:
+
+def choosing_once(choose: Chooser) -> Chooser:
+    """The chooser, with the fits of read-only pictures that are still in memory: see `detector`."""
+    return _once_a_picture(choose, lambda found: found.boxes.tobytes())
+
+
+def _once_a_picture(
+    work: Callable[[np.ndarray, Any], Result], key: Callable[[Any], bytes | None]
+) -> Callable[[np.ndarray, Any], Result]:
+    """Work on a read-only picture once for each key of what is given with it, while it is in memory."""
+    known: dict[int, tuple[weakref.ref[np.ndarray], dict[bytes | None, Result]]] = {}
+
+    def result_of(picture: np.ndarray, given: Any = None) -> Result:
         if picture.flags.writeable:
-            return find(picture, near)
+            return work(picture, given)
         number = id(picture)
         if number not in known:
             known[number] = weakref.ref(picture, lambda _: known.pop(number, None)), {}
-        found, box = known[number][1], None if near is None else near.tobytes()
-        if box not in found:
-            found[box] = find(picture, near)
-        return found[box]
+        results, wanted = known[number][1], key(given)
+        if wanted not in results:
+            results[wanted] = work(picture, given)
+        return results[wanted]
 
-    return found_in
+    return result_of
 
 
 def follow(
@@ -111,7 +127,8 @@ def follow(
     """Find one person's face in each frame and crop a square around it.
 
     If there are several faces, the first is the largest, and each later one is the nearest to the last. With
-    ``choose``, all faces are followed, and the one that fits best over its frames is taken.
+    a chooser, every frame is searched whole, faces are linked over the frames, and the one with the highest
+    mean fit is taken, of those that are found at least a quarter as often as the one found most often.
 
     Parameters
     ----------
@@ -119,124 +136,71 @@ def follow(
     find : face detector, see `detector`.
     side : side of the crops, in pixels.
     spread : side of the square over the longer side of the face's box.
-    choose : says how well each face fits.
+    choose : how well faces fit what is wanted; None for the largest.
 
     Raises
     ------
-    SignalError : no face in any frame.
+    SignalError : no face in any frame; or fits that are not finite.
     """
-    people: list[_Person] = []
-    counts: list[int] = []
-    n_frames = 0
+    trails: list[Trail] = []
+    counts: list[int] = []  # of faces, where a picture was searched whole
+    shown: list[int] = []  # number of the picture that each frame shows
     before: np.ndarray | None = None
-    for number, frame in enumerate(frames):
-        n_frames = number + 1
-        if frame is before:  # a repeated frame needs no second search
-            for person in people:
-                person.repeat(number)
-            continue
-        before = frame
-        last = people[0].box_at(number - 1) if people and choose is None else None
-        found = find(frame, last)
-        if not len(found):
-            continue
-        if last is None:
-            counts.append(len(found))
-        fits = None if choose is None else choose(frame, found)
-        for person, face in _matched(people, found) if choose else _one(people, found):
-            crop = cut_out(frame, _square(found.boxes[face], spread), (side, side))
-            person.add(
-                number, crop, found.boxes[face], found.points[face], None if fits is None else fits[face]
-            )
-            if person not in people:
-                people.append(person)
-    if not people:
-        raise SignalError(f"no face found in any of {n_frames} frames")
-    return _best(people).track(n_frames, int(statistics.median_low(counts)))
+    for frame in frames:
+        if frame is not before:  # a repeated frame needs no second search
+            before, number = frame, shown[-1] + 1 if shown else 0
+            near = _last_box(trails, number) if choose is None else None
+            found = find(frame, near)
+            if near is None and len(found):
+                counts.append(len(found))
+            fits = np.zeros(len(found)) if choose is None else _fits(choose, frame, found)
+            for trail, face in _one(trails, found) if choose is None else link(trails, found, number):
+                crop = cut_out(frame, _square(found.boxes[face], spread), (side, side))
+                trail.add(number, found, face, crop, float(fits[face]))
+        shown.append(number)
+    if not trails:
+        raise SignalError(f"no face found in any of {len(shown)} frames")
+    trail = _best(trails)
+    order = np.maximum(np.searchsorted(trail.pictures, shown, side="right") - 1, 0)
+    return Track(
+        np.array(trail.crops)[order],
+        np.array(trail.boxes)[order],
+        np.array(trail.points)[order],
+        np.isin(shown, trail.pictures),
+        int(np.median(counts) + 0.5),
+        None if choose is None else trail.fit,
+    )
 
 
-@dataclass(eq=False)
-class _Person:
-    """What was seen of a person, in the frames that show the face."""
-
-    frames: list[int] = field(default_factory=list)
-    crops: list[np.ndarray] = field(default_factory=list)
-    boxes: list[np.ndarray] = field(default_factory=list)
-    points: list[np.ndarray] = field(default_factory=list)
-    fits: list[float] = field(default_factory=list)
-    seen: list[int] = field(default_factory=list)  # for each frame, the number of what it shows
-
-    def add(
-        self, frame: int, crop: np.ndarray, box: np.ndarray, points: np.ndarray, fit: float | None
-    ) -> None:
-        self.crops.append(crop)
-        self.boxes.append(box)
-        self.points.append(points)
-        self.fits += [] if fit is None else [float(fit)]
-        self._show(frame)
-
-    def repeat(self, frame: int) -> None:
-        """The frame before, in which the person may have been, is shown again."""
-        if self.frames[-1] == frame - 1:
-            self._show(frame)
-
-    def _show(self, frame: int) -> None:
-        self.frames.append(frame)
-        self.seen.append(len(self.boxes) - 1)
-
-    def box_at(self, frame: int) -> np.ndarray | None:
-        """The box in a frame, if it is the last that shows the face."""
-        return self.boxes[-1] if self.frames[-1] == frame else None
-
-    @property
-    def fit(self) -> float | None:
-        return float(np.mean(self.fits)) if self.fits else None
-
-    def track(self, n_frames: int, n_people: int) -> Track:
-        is_found = np.zeros(n_frames, bool)
-        is_found[self.frames] = True
-        source = np.full(n_frames, -1)
-        source[self.frames] = self.seen
-        order = np.maximum(np.maximum.accumulate(source), 0)
-        crops, boxes, points = (np.array(each)[order] for each in (self.crops, self.boxes, self.points))
-        return Track(crops, boxes, points, is_found, n_people, self.fit)
+def _last_box(trails: Sequence[Trail], number: int) -> np.ndarray | None:
+    """Where the one face that is followed was in the previous picture, if it was found there."""
+    return trails[0].boxes[-1] if trails and trails[0].pictures[-1] == number - 1 else None
 
 
-def _one(people: list[_Person], found: Faces) -> list[tuple[_Person, int]]:
-    """The one person who is followed, and the number of the face."""
-    if not people:
-        return [(_Person(), _largest(found))]
-    return [(people[0], _same_person(found, people[0].boxes[-1]))]
+def _one(trails: list[Trail], found: Faces) -> list[tuple[Trail, int]]:
+    """The only trail, which is begun at the largest face, and the index of the face that continues it."""
+    if not len(found):
+        return []
+    if not trails:
+        trails.append(Trail())
+        return [(trails[0], _largest(found))]
+    return [(trails[0], _same_person(found, trails[0].boxes[-1]))]
 
 
-def _matched(people: list[_Person], found: Faces) -> list[tuple[_Person, int]]:
-    """The person of each face: the pairs that overlap most, or are near, first; who is left over is new."""
-    ranked = [
-        (float(near), number, face)
-        for number, person in enumerate(people)
-        for face, near in enumerate(_nearness(person.boxes[-1], found.boxes))
-        if near > 0
-    ]
-    taken: dict[int, int] = {}  # the person's number of each face
-    for _, number, face in sorted(ranked, reverse=True):
-        if face not in taken and number not in taken.values():
-            taken[face] = number
-    return [(people[taken[face]] if face in taken else _Person(), face) for face in range(len(found))]
+def _fits(choose: Chooser, picture: np.ndarray, found: Faces) -> np.ndarray:
+    """How well each face fits, (n_faces,)."""
+    if not len(found):
+        return np.empty(0)
+    fits = np.asarray(choose(picture, found), float)
+    if fits.shape != (len(found),) or not np.isfinite(fits).all():
+        raise SignalError("the faces' fits to the phrase are not finite numbers, one a face")
+    return fits
 
 
-def _nearness(box: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """1 + overlap where boxes overlap; else falling from 1 to 0 at `NEAR` sides' distance; below 0 beyond."""
-    overlap = overlaps(box, boxes)
-    side = max(float((box[2:] - box[:2]).max()), 1.0)
-    away = np.linalg.norm(boxes[:, :2] + boxes[:, 2:] - box[:2] - box[2:], axis=1) / 2
-    return np.where(overlap > 0, 1 + overlap, 1 - away / (NEAR * side))
-
-
-def _best(people: list[_Person]) -> _Person:
-    """Who fits best, of those who are seen often enough; without a choice there is one."""
-    longest = max(len(person.frames) for person in people)
-    steady = [person for person in people if len(person.frames) >= STEADY * longest]
-    return max(steady, key=lambda person: person.fit or 0.0)
+def _best(trails: Sequence[Trail]) -> Trail:
+    """The trail with the highest mean fit, of those that are long enough."""
+    least = LEAST_SHARE * max(len(trail.pictures) for trail in trails)
+    return max((trail for trail in trails if len(trail.pictures) >= least), key=lambda trail: trail.fit)
 
 
 def _largest(found: Faces) -> int:

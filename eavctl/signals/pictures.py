@@ -128,12 +128,14 @@ class Letterbox:
 
 
 def _covered(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """A mask in another size: True where it covers at least half of a pixel."""
+    """A mask in another size: True where it covers at least half of a pixel; enlarged, without steps."""
     from PIL import Image
 
     if mask.shape == size:
         return mask
-    levels = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], Image.Resampling.BOX)
+    grows = size > mask.shape
+    way = Image.Resampling.BILINEAR if grows else Image.Resampling.BOX
+    levels = Image.fromarray(mask.astype(np.uint8) * 255).resize(size[::-1], way)
     return np.asarray(levels) > 127
 
 

@@ -27,6 +27,7 @@ from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
+from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
@@ -44,7 +45,7 @@ PACKAGES = {
     "video": ("numpy", "av", "pillow"),
 }
 ALTERING = ("av", "soxr")  # packages that altered copies need too
-EMBEDDING = ("torch",)
+NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
 USUAL_FEATURES = "functionals"
@@ -120,10 +121,12 @@ class _Work:
     ) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        if recipe.segment:  # else the samples have the names of the clips, which are sorted
-            ids = [sample_id(name, recipe, 0.0) for name in manifest.table["sample_id"].to_pylist()]
-            manifest = manifest.taking(sorted(range(len(ids)), key=ids.__getitem__))
-        return cls(recipe, manifest, len(found), distinct_names, augmentation)
+        work = cls(recipe, manifest, len(found), distinct_names, augmentation)
+        if not recipe.segment and not work.has_phrases:  # samples have the names of the clips, in order
+            return work
+        after = BEFORE_NUMBER if work.has_phrases else ""
+        ids = [sample_id(name, recipe, 0.0) + after for name in manifest.table["sample_id"].to_pylist()]
+        return replace(work, manifest=manifest.taking(sorted(range(len(ids)), key=ids.__getitem__)))
 
     @cached_property
     def identity(self) -> Record:
@@ -137,11 +140,20 @@ class _Work:
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
             "distinct_names": self.distinct_names,
-            "n_recordings": len(self.manifest) + len(self.manifest.rejected),
+            "n_recordings": self._n_recordings,
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
             **({"phrases_hash": refs.hash_of(self.manifest.root)} if self.has_phrases else {}),
         }
+
+    @property
+    def _n_recordings(self) -> int:
+        """Recordings of the modality, used or rejected; of pictures, only a few phrases may be rejected."""
+        rejected = self.manifest.rejected
+        if self.has_phrases:
+            own = set(self.manifest.table["clip_id"].to_pylist())
+            return len(own | {bad["clip_id"] for bad in rejected})
+        return len(self.manifest) + len(rejected)
 
     @property
     def has_phrases(self) -> bool:
@@ -271,7 +283,8 @@ def _prepare(
         raise UsageError("--segment cuts recordings, and pictures with phrases are whole; leave it out")
     outputs = [Output(out, kind), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
-    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path]
+    chosen_by = recipe.who and recipe.who.model
+    read = [recipe.base.settings.get("face_model"), recipe.weights and recipe.weights.path, chosen_by]
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
@@ -298,8 +311,9 @@ def _require_usable(
     if n_usable and not (strict and rejected):
         return
     first = rejected[0]
+    parts = "parts of" if len(rejected) > n_recordings else "of"
     raise DataError(
-        f"{source}: {len(rejected)} of {n_recordings} recordings cannot be used; the first is "
+        f"{source}: {len(rejected)} {parts} {n_recordings} recordings cannot be used; the first is "
         f"{printable(first['path'])}: {printable(first['reason'])}"
     )
 
@@ -399,8 +413,8 @@ def _versions(work: _Work, parts: Path | None) -> dict[str, str]:
 
     Looking them up takes longer than starting the workers.
     """
-    embeds = work.recipe.base is not work.recipe
-    more = (*(ALTERING if work.augmentation else ()), *(EMBEDDING if embeds else ()))
+    is_by_network = work.recipe.base is not work.recipe or work.recipe.who is not None
+    more = (*(ALTERING if work.augmentation else ()), *(NETWORKS if is_by_network else ()))
     ours = versions(*PACKAGES[work.recipe.modality], *more)
     if not parts:
         return ours
@@ -473,7 +487,8 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     try:
         meta = tables.read_meta(out)
-        if any(meta.get(key) != value for key, value in work.identity.items()):
+        chosen_by_none = {"who": None}  # not kept, so that older tables stay up to date
+        if any(meta.get(key) != value for key, value in (chosen_by_none | work.identity).items()):
             return None
         tables.verify(out)
     except DataError:

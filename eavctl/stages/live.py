@@ -129,7 +129,8 @@ def open_live(
     Raises
     ------
     DataError : a source that cannot be opened, or a model that cannot judge single windows.
-    UsageError : a modality that the model does not take, or a speed for devices.
+    UsageError : a modality that the model does not take, or a speed for devices; or ``who`` for a model that
+        follows no face.
     """
     settings = settings or LiveSettings()
     predictor = Predictor.load(

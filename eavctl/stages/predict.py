@@ -7,7 +7,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eavctl.predicting.inputs import find_inputs
+from eavctl.errors import UsageError
+from eavctl.predicting.inputs import Inputs, find_inputs
 from eavctl.predicting.predicted import Predicted, collected, rejections, require_usable
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.segments import Rejection
@@ -72,8 +73,7 @@ def predict(
     abstain : answers of a lower probability are unsure, 0 to 1.
     adapt : standardise the features by the recordings at hand, 20 of a data set or more, and by speaker where
         speakers are named, without labels; see `eavctl.classifiers.adaptation`.
-    who : whose face to follow in films of several people, such as a `eavctl.grounding.whose.Whose`; None for
-        the largest.
+    who : whose face is followed in films that show several; None for the largest.
     jobs, executor : processes that compute features, and what starts them (see
         `eavctl.extraction.executors.map_in_order`); the result is the same for any.
     strict : a single bad recording is an error.
@@ -85,10 +85,12 @@ def predict(
         stream; or there are fewer recordings of a speaker or data set than standardising by them needs.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
-        without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`).
+        without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`); or ``who`` for
+        a model that follows no face, or for feature tables.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
     inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    _check_who(who, inputs)
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
     if rejected:
@@ -120,6 +122,7 @@ def plan(
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
     inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    _check_who(who, inputs)
     if inputs.recordings:
         predictor.find_weights()
     bad = [Rejection.of(each, fault) for each in inputs.recordings if (fault := known_fault(each))]
@@ -130,6 +133,15 @@ def plan(
         tuple(each.to_dict() for each in bad),
         tuple(inputs.notes),
     )
+
+
+def _check_who(who: Whose | None, inputs: Inputs) -> None:
+    """Refuse to choose faces in feature tables, which hold those of one person a recording."""
+    if who is not None and inputs.clips:
+        raise UsageError(
+            f"{inputs.clips[0].name}: --who {who.phrase!r} is for films, and a feature table has none; "
+            "give it to 'eavctl extract'"
+        )
 
 
 def _write_rejected(rejected: Sequence[Rejection], path: str | os.PathLike[str]) -> None:

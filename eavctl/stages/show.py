@@ -52,16 +52,20 @@ def card(path: str | os.PathLike[str]) -> str:
     meta = artifacts.read_meta(path)
     if meta.kind == artifacts.ENCODER:
         return encoder_card(meta, path)
+    if meta.kind == artifacts.GROUNDING:
+        raise UsageError(f"{path}: finds phrases in pictures, and --markdown is for models of emotion")
     return model_card(meta, path, path.card if isinstance(path, PackagedModel) else {})
 
 
 def _table(path: str | os.PathLike[str]) -> dict[str, Any]:
     from eavctl.evaluation.groups import copies, identify, named
-    from eavctl.storage import tables
+    from eavctl.storage import grounding_tables, tables
 
     meta = tables.read_meta(path)
     keys = tables.read_keys(path) if meta["kind"] in ("features", "predictions") else None
     facts: dict[str, Any] = {"file": str(path), "kind": f"table of {meta['kind']}"}
+    if meta["kind"] == grounding_tables.KIND:
+        facts |= grounding_tables.read_counts(path)
     if keys is not None:
         is_copy = copies(keys)
         keys = keys[~is_copy]

@@ -6,6 +6,7 @@ The rows of a picture follow each other and repeat it; the file holds it once a 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 KIND = "grounding"
 BITS = 8  # pixels of a mask in a byte
+BEFORE_NUMBER = "#"  # between a picture's name and a phrase's number in a sample_id
 # Named as Parquet names the values of a list: else the type that is read back is another one.
 BOX = pa.list_(pa.field("element", pa.float32()), 4)
 
@@ -87,11 +89,15 @@ def read_grounding(path: str | os.PathLike[str]) -> GroundingTable:
         meta, keys = parquet.meta_of(source), tables.keys_of(source)
         side = _side(source, path)
         arrow = source.read(columns=["phrase", "kind", "there", "box", "mask"])
+        lacking = [name for name in ("phrase", "kind", "there") if arrow[name].null_count]
+        if not len(keys) or lacking or keys["clip_id"].isna().any():
+            raise DataError(
+                f"{path}: damaged, create it again (a row lacks {', '.join(lacking) or 'a picture'})"
+            )
         there = arrow["there"].to_numpy()
         boxes = _boxes(arrow["box"])
-        if (np.isfinite(boxes).all(axis=1) != there).any():
-            raise DataError(f"{path}: damaged, create it again (a box is missing, or is where nothing is)")
         masks, has_mask = _masks(arrow["mask"], side)
+        _check_answers(path, there, boxes, masks, has_mask)
         pictures, picture_of = _pictures(source, keys, side)
         return GroundingTable(
             keys,
@@ -105,6 +111,50 @@ def read_grounding(path: str | os.PathLike[str]) -> GroundingTable:
             picture_of,
             meta,
         )
+
+
+def read_counts(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a table of phrases on pictures holds, without its pictures: counts, JSON-able.
+
+    Returns
+    -------
+    ``phrases``, ``pictures``, ``absent`` (phrases that fit nothing) and ``masks``, and the phrases of each
+    name in ``kinds``, ``splits`` and ``tasks``.
+
+    Raises
+    ------
+    DataError : as `read_grounding`.
+    """
+    with tables.opened(path, KIND) as source:
+        _side(source, path)
+        keys = tables.keys_of(source)
+        rows = source.read(columns=["kind", "there"])
+        groups = (source.read_row_group(n, columns=["mask"]) for n in range(source.num_row_groups))
+        named = {"kinds": rows["kind"].to_pylist(), "splits": keys["split"], "tasks": keys["task"]}
+        counts = {name: Counter(value for value in values if value) for name, values in named.items()}
+        return {
+            "phrases": len(keys),
+            "pictures": int(keys["clip_id"].nunique()),
+            "absent": rows["there"].to_pylist().count(False),
+            "masks": sum(len(group) - group["mask"].null_count for group in groups),
+            **{name: dict(sorted(found.items())) for name, found in counts.items()},
+        }
+
+
+def _check_answers(
+    path: str | os.PathLike[str],
+    there: np.ndarray,
+    boxes: np.ndarray,
+    masks: np.ndarray,
+    has_mask: np.ndarray,
+) -> None:
+    """Raise DataError unless what is there has a box, and nothing else has a box or a mask."""
+    is_box = ((boxes >= 0) & (boxes <= 1)).all(axis=1) & (boxes[:, 2:] > 0).all(axis=1)  # False for NaN
+    odd = np.where(there, ~is_box, ~np.isnan(boxes).all(axis=1))
+    odd |= has_mask & ~(there & masks.any(axis=(1, 2)))
+    if odd.any():
+        row = int(np.flatnonzero(odd)[0]) + 1
+        raise DataError(f"{path}: damaged, create it again (box or mask of phrase {row} cannot be)")
 
 
 def _side(source: pq.ParquetFile, path: str | os.PathLike[str]) -> int:

@@ -478,6 +478,9 @@ _HINTS = {
     "predictions": "; make one with 'eavctl train-svm --predictions' or 'eavctl predict -o'",
 }
 
+# What to do with a table where one of another kind is needed, in place of these hints.
+_TAKEN_BY = {"grounding": "; 'eavctl train-ground' takes it"}
+
 
 @contextlib.contextmanager
 def opened(path: str | os.PathLike[str], kind: str | None = None) -> Iterator[pq.ParquetFile]:
@@ -496,7 +499,8 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> N
         name = (
             NAMES.get(meta["kind"], meta["kind"]) if is_ours else "a Parquet file that eavctl did not write"
         )
-        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is needed{_HINTS[kind]}")
+        hint = _TAKEN_BY.get(str(meta.get("kind")), _HINTS[kind])
+        raise DataError(f"{path}: this is {name}; {NAMES[kind]} is needed{hint}")
     if meta.get("schema_version", 0) > SCHEMA_VERSION:
         raise DataError(f"{path}: written by a newer eavctl (schema {meta['schema_version']}); upgrade")
     columns = set(source.schema_arrow.names)

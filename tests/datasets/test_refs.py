@@ -1,6 +1,7 @@
 """Layout ``refs``: both forms of the JSON, real expressions, splits, and hostile files."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,6 +73,22 @@ def test_a_box_of_an_annotation_brings_its_segmentation(tmp_path):
     assert phrases[1].segmentation is None
 
 
+def test_of_several_near_boxes_the_nearest_brings_its_segmentation(tmp_path):
+    def annotation(number, left):
+        outline = [[left, 2, left + 3, 2, left + 3, 5, left, 5]]
+        return {"id": number, "image_id": 7, "bbox": [left, 2, 3, 3], "segmentation": outline}
+
+    annotations = [
+        annotation(1, 11.5),
+        annotation(2, 10),
+        annotation(3, 9),
+        annotation(4, 10) | {"segmentation": []},
+    ]
+    instances = {"images": COCO["images"], "annotations": annotations}
+    (found,) = phrases_of(folder(tmp_path, [ref(box=(10.1, 2, 3, 3))], instances))["a"]
+    assert found.segmentation == annotations[1]["segmentation"]
+
+
 def test_refcocos_own_form(tmp_path):
     refs = [
         {"ann_id": 70, "split": "testA", "sentences": [{"sent": "left dog"}, {"sent": "dog"}]},
@@ -114,15 +131,60 @@ def test_a_box_that_is_none_rejects_its_phrase(tmp_path, box):
 
 
 def test_numbers_that_are_none_are_rejected(tmp_path):
-    text = '[{"image": "a.jpg", "phrase": "x", "bbox_xywh": [NaN, 1, Infinity, 4]}]'
+    text = json.dumps([ref(), ref(phrase="x", box=(float("nan"), 1, float("inf"), 4))])
     assert len(find(folder(tmp_path, text)).rejected) == 1
 
 
-@pytest.mark.parametrize("phrase", ["", "  ", None, 5, ["a"], "x" * 5000])
+@pytest.mark.parametrize("phrase", ["", "  ", None, 5, ["a"], "x" * 5000, "half a pair \ud800"])
 def test_a_phrase_that_is_no_text_is_rejected(tmp_path, phrase):
     root = folder(tmp_path, [ref(), ref(phrase=phrase)])
     assert len(find(root).rejected) == 1
     assert len(phrases_of(root)["a"]) == 1
+
+
+@pytest.mark.parametrize("odd", [{"kind": 5}, {"kind": "\ud800"}, {"task": ["a"]}, {"task": " "}])
+def test_a_kind_or_task_that_is_no_text_rejects_its_phrase(tmp_path, odd):
+    root = folder(tmp_path, [ref(), ref(phrase="odd", **odd)])
+    assert len(find(root).rejected) == 1
+    assert [each.text for each in phrases_of(root)["a"]] == ["the dog"]
+
+
+def test_a_phrase_without_a_box_does_not_mean_that_nothing_is_there(tmp_path):
+    root = folder(tmp_path, [ref(), {"image": "a.jpg", "phrase": "odd", "bbox": [1, 2, 3, 4]}])
+    assert len(find(root).rejected) == 1
+    assert [each.text for each in phrases_of(root)["a"]] == ["the dog"]
+
+
+def test_of_two_pictures_with_one_name_the_phrases_are_those_of_the_one_that_is_used(tmp_path):
+    refs = [ref("c.png", "of the png"), ref("c.jpg", "of the jpg"), ref("./c.jpg", "of the jpg too")]
+    root = folder(tmp_path, refs, names=("c.jpg", "c.png"))
+    manifest = find(root)
+    assert manifest.rows["video_path"].tolist() == ["images/c.jpg"]
+    assert [bad["path"] for bad in manifest.rejected] == ["images/c.png"]
+    assert [each.text for each in phrases_of(root)["c"]] == ["of the jpg", "of the jpg too"]
+    (root / "images" / "c.jpg").unlink()
+    assert find(root).rows["video_path"].tolist() == ["images/c.png"]
+    assert [each.text for each in phrases_of(root)["c"]] == ["of the png"]
+
+
+def test_names_with_spaces_around_keep_their_phrases(tmp_path):
+    root = folder(tmp_path, [ref(" a.jpg")], names=(" a.jpg",))
+    assert phrases_of(root).keys() == set(find(root).rows["clip_id"])
+
+
+def test_what_is_no_picture_is_rejected_by_name(tmp_path):
+    odd = ["refs.json", "film.mp4", "gone.jpg", f"{'x' * 300}.jpg"]
+    root = folder(tmp_path, [ref(), *map(ref, odd)])
+    (root / "images" / "film.mp4").write_bytes(b"")
+    manifest = find(root)
+    assert len(manifest) == 1
+    assert {Path(bad["path"]).name for bad in manifest.rejected} == set(odd)
+
+
+def test_a_picture_without_usable_phrases_is_not_read(tmp_path):
+    manifest = find(folder(tmp_path, [ref(), ref("b.jpg", "", None)]))
+    assert manifest.rows["clip_id"].tolist() == ["a"]
+    assert [bad["path"] for bad in manifest.rejected] == ["images/b.jpg"]
 
 
 @pytest.mark.parametrize(
@@ -133,6 +195,9 @@ def test_a_phrase_that_is_no_text_is_rejected(tmp_path, phrase):
         '[{"image": "/etc/passwd", "phrase": "x", "bbox_xywh": null}]',
         '[{"image": 5, "phrase": "x"}]',
         '[{"image": "a\\u0000.jpg", "phrase": "x"}]',
+        '[{"image": "\\ud800.jpg", "phrase": "x"}]',
+        '[{"image": ".", "phrase": "x"}]',
+        '[{"image": "a.jpg", "phrase": "x", "bbox_xywh": null, "split": 5}]',
         '[{"sentences": [], "ann_id": 1}]',
     ],
 )  # fmt: skip

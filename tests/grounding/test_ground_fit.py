@@ -135,3 +135,24 @@ def test_by_the_law_phrases_decide_and_without_them_they_cannot():
                 centres[name, phrase] = fitted.network(pictures, tokens, tokens != 0).boxes[:, 0]
     assert (centres["law", "the left square"] < centres["law", "the right square"]).double().mean() > 0.9
     assert torch.equal(centres["none", "the left square"], centres["none", "the right square"])
+
+
+def test_parts_with_public_weights_learn_at_a_tenth_and_the_rate_drops_twice(brief, tmp_path, monkeypatch):
+    brief.network.visual.body.save_pretrained(tmp_path)
+    rates = []
+    step = torch.optim.AdamW.step
+
+    def spying(optimizer, *args, **kwargs):
+        rates.append([group["lr"] for group in optimizer.param_groups])
+        return step(optimizer, *args, **kwargs)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spying)
+    settings = replace(BRIEF, epochs=9, batch=16, lr=0.1, clip=1e-9)
+    fit(DATA, FEW, Design(settings, visual_weights=tmp_path))
+    whole, public = np.array(rates).T
+    np.testing.assert_allclose(public, whole / 10)
+    np.testing.assert_allclose(whole, [0.1] * 2 + [0.01] * 10 + [0.001] * 6)
+    rates.clear()
+    fit(DATA, FEW, Design(replace(settings, epochs=2)))
+    assert np.shape(rates) == (4, 1)  # from scratch: one rate, under a cosine
+    assert rates[1][0] > rates[2][0] > rates[3][0] > 0
