@@ -274,10 +274,11 @@ def words(phrase: Phrase, rng: np.random.Generator) -> str:
     """Say a phrase, in one of several ways."""
     is_person = phrase.noun in (*PEOPLE, *ANYBODY)
     ways: list[Sequence[str]] = []  # of what stands next to the noun first
-    if phrase.colour:
-        ways.append(
-            [way.format(phrase.colour) for way in CLOTHES_SAID] if is_person else [f"{phrase.colour} *"]
-        )
+    if phrase.colour and is_person:
+        known = CLOTHES_SAID[:1] if phrase.attribute else CLOTHES_SAID  # not "wearing red wearing a hat"
+        ways.append([way.format(phrase.colour) for way in known])
+    elif phrase.colour:
+        ways.append([f"{phrase.colour} *"])
     if phrase.attribute:
         ways.append(ATTRIBUTES_SAID.get(phrase.attribute, [f"* with {phrase.attribute}"]))
     if phrase.size:

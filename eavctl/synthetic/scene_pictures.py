@@ -282,14 +282,11 @@ def _barred(
 
 
 def _stands_out(picture: np.ndarray, mask: np.ndarray, masks: np.ndarray) -> bool:
-    """Whether a thing can be told from what is around it, in its box."""
-    left, top, wide, tall = box_of(mask)
-    box = (slice(top, top + tall), slice(left, left + wide))
-    around = ~masks.any(axis=0)[box]
-    if not around.any():
-        around = ~masks.any(axis=0)[:, left : left + wide]
-        box = (slice(None), box[1])
-    apart = picture[mask].mean(axis=0) - picture[box][around].mean(axis=0)
+    """Whether a thing can be told from the background of its rows."""
+    _, top, _, tall = box_of(mask)
+    around = ~masks.any(axis=0)
+    around[:top] = around[top + tall :] = False
+    apart = picture[mask].mean(axis=0) - picture[around].mean(axis=0)
     return bool(np.abs(apart).max() >= LEAST_CONTRAST)
 
 

@@ -139,6 +139,8 @@ def stamps(folder):
         "synth --out file",
         "synth --classes glad",
         "synth --layout eav --trials 11",
+        "synth --task singing",
+        "synth --task grounding --out file",
         "init project",
     ],
 )
@@ -174,6 +176,7 @@ def test_a_dry_run_fails_where_the_real_one_does(run, folder, line):
         "show preds.parquet",
         "synth",
         "synth --layout eav",
+        "synth --task grounding",
         "init project -f",
     ],
 )

@@ -65,6 +65,8 @@ def check(result, code, told):
         (("fuse", "a.parquet", "b.parquet", "-o", "y.parquet", "--save", "f", "--use", "f"), "--use"),
         (("synth", "-n", "--layout", "eav", "--snr", "nan"), "--snr"),
         (("synth", "--layout", "eav", "--seconds", "-1"), "-1.0 s"),
+        (("synth", "--task", "grounding", "--scenes", "9"), "--scenes"),
+        (("synth", "--task", "grounding", "--scenes", "100000"), "100000"),
         (("synth", "--layout", "eav", "--seconds", "1e300"), "1e+300"),
         (("train-svm", "absent.parquet", "-o", "y.joblib", "--jobs", "0"), "--jobs"),
         (("init", "p", "--classes", ","), "--classes"),
