@@ -284,7 +284,7 @@ def _barred(
 def _stands_out(picture: np.ndarray, mask: np.ndarray, masks: np.ndarray) -> bool:
     """Whether a thing can be told from the background of its rows."""
     _, top, _, tall = box_of(mask)
-    around = ~masks.any(axis=0)
+    around = np.asarray(~masks.any(axis=0))
     around[:top] = around[top + tall :] = False
     apart = picture[mask].mean(axis=0) - picture[around].mean(axis=0)
     return bool(np.abs(apart).max() >= LEAST_CONTRAST)
