@@ -1,12 +1,12 @@
 """The law beside late fusion, FiLM and no language on made-up scenes: the same network, budget and seeds.
 
-    eavctl synth --task grounding --scenes 6000 --seed 1 -o scenes
+    eavctl synth --task grounding --scenes 12000 --seed 1 -o scenes
     eavctl extract scenes -o scenes.parquet
     python -m benchmarks.grounding_scores scenes.parquet --out runs
 
 What is done already is not done again, so that several processes can share the work: each with another of
---seeds or --fusions. Scores are of the test pictures, with intervals over pictures; a difference is between
-the means of the seeds on the same phrases.
+--seeds or --fusions; without any fusion it prints what is there. Scores are of the test pictures, with
+intervals over pictures; a difference is between the means of the seeds on the same phrases.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ def main() -> None:
     parser.add_argument("table", help="table of phrases on pictures")
     parser.add_argument("--out", type=Path, required=True, help="folder for the answers of each network")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--fusions", nargs="+", default=list(FUSIONS))
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--fusions", nargs="*", default=list(FUSIONS))
+    parser.add_argument("--epochs", type=int, default=4)
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """Early beside late fusion on a twin of EAV: the same encoders, alone and fused, with several seeds.
 
-    eavctl synth --layout eav --subjects 8 --trials 160 --seconds 10 --snr 3 --seed 11 -o twin
+    eavctl synth --layout eav --subjects 8 --trials 160 --seconds 10 --snr 3 --seed 11 [--interaction] -o twin
     eavctl extract twin --features eeg-epochs --segment 5 --where task=speaking -o eeg.parquet
     (and so on for fbank and faces)
     python -m benchmarks.twin_fusion eeg.parquet fbank.parquet faces.parquet --out runs
@@ -116,7 +116,7 @@ def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict
 
 
 def _print(keys: pd.DataFrame, seeds: Sequence[dict[str, np.ndarray]], classes: Sequence[str]) -> None:
-    """Scores over all seeds, intervals over subjects, each seed, and the difference to two rivals."""
+    """Scores over all seeds, intervals over subjects, each seed, and the differences to rivals."""
     truth = indices(keys["label"].to_numpy(dtype=object), classes)
     truths = np.tile(truth, len(seeds))
     clusters = clusters_of(pd.concat([keys] * len(seeds), ignore_index=True))
@@ -132,7 +132,7 @@ def _print(keys: pd.DataFrame, seeds: Sequence[dict[str, np.ndarray]], classes: 
         each = " ".join(f"{score(seed[name], truth):.3f}" for seed in seeds)
         left = name.split(":")[1].split("+") if ":" in name else list(ALONE)
         rivals = [max(left, key=lambda one: score(joined[one], truths))] if ":" in name else [best]
-        rivals += ["late mean"] if name.endswith(full) else []
+        rivals += LATE if name.endswith(full) else []
         text = f"{name:28} {formatting.score(interval.to_json())} ({each})"
         for rival in rivals if name not in ALONE else []:
             found = paired_difference(clusters, truths, predicted, joined[rival], len(classes))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit, emit_result, progress, say, say_plan
+from eavctl.cli.console import emit, emit_result, progress, say, say_plan, warn
 from eavctl.cli.options import DryRun, Force, GroundingModel, Json, check_stdout
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def ground(
     outputs = [out] if out else []
     with progress("ground", at_once=False) as tick:
         found = run(source, phrase, model, out=out, force=force, dry_run=dry_run, on_frame=tick)
+    for text in found.warnings:
+        warn(text)
     if dry_run:
         say_plan(f"find {phrase!r} in {source}", outputs)
     elif not as_json and out != "-":

@@ -140,6 +140,9 @@ class GroundModel:
         KeyError, RuntimeError, TypeError, ValueError : the parts do not fit each other.
         """
         with torch.random.fork_rng(devices=[]):  # the weights drawn here are replaced at once
-            network = build_network(meta)
+            try:
+                network = build_network(meta)
+            except DataError as error:  # such as of a vocabulary
+                raise ValueError(str(error)) from error
         network.load_state_dict(dict(state_dict))
         return cls(network, meta)

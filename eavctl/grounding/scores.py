@@ -92,12 +92,9 @@ def words(summary: Mapping[str, Any]) -> list[str]:
     lines = []
     for what in ("parts", "kinds"):
         for name, each in summary.get(what, {}).items():
-            shown = [
-                f"{metric} {formatting.score(each[metric])}"
-                for metric in ("P@0.5", "mIoU", "there")
-                if metric in each
-            ]
-            lines.append(
-                f"{name}: {', '.join(shown)} ({each['n_phrases']} phrases, {each['n_pictures']} pictures)"
-            )
+            found = {metric: each[metric] for metric in ("P@0.5", "mIoU", "there") if metric in each}
+            shown = ", ".join(f"{metric} {formatting.score(entry)}" for metric, entry in found.items())
+            few = any(entry["low"] is None for entry in found.values())
+            counts = f"{each['n_phrases']} phrases, {each['n_pictures']} pictures"
+            lines.append(f"{name}: {shown or 'no score'} ({counts}{', too few for an interval' * few})")
     return lines

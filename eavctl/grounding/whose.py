@@ -44,7 +44,7 @@ class Whose:
         DataError : no such model, or it knows no word of the phrase.
         """
         path = Path(model).absolute()
-        _loaded(path).check_phrase(phrase)
+        GroundModel.load(path).check_phrase(phrase)
         return cls(phrase, path, hash_file(path))
 
     @property
@@ -54,7 +54,7 @@ class Whose:
 
     def load(self) -> Chooser:
         """A function from a picture and its faces to how well each fits the phrase, 0 to 1."""
-        model, phrase = _loaded(self.model), self.phrase
+        model, phrase = _loaded(self.model, self.content), self.phrase
 
         def choose(picture: np.ndarray, faces: Faces) -> np.ndarray:
             left, top, right, bottom = region(faces.boxes, picture.shape[:2])
@@ -65,7 +65,8 @@ class Whose:
 
 
 @lru_cache(maxsize=2)
-def _loaded(path: Path) -> GroundModel:
+def _loaded(path: Path, content: str) -> GroundModel:
+    """The model of a file, read again where its content is another."""
     return GroundModel.load(path)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from eavctl.extraction.recipe import noting
 from eavctl.grounding.following import kept_track
 from eavctl.grounding.model import GroundModel
 from eavctl.packaged.models import GROUND
@@ -61,10 +62,12 @@ class Grounded:
     ----------
     moments : of a picture one, of a film one for each frame that was looked at.
     size : width and height in pixels.
+    warnings : what is odd about the source, such as a film without its end.
     """
 
     moments: tuple[Moment, ...]
     size: tuple[int, int]
+    warnings: tuple[str, ...] = ()
 
     @property
     def share(self) -> float:
@@ -106,7 +109,7 @@ def ground(
     grounder = GroundModel.load(named)
     grounder.check_phrase(phrase)
     seen: list[_Seen] = []
-    with _opened(source) as frames:
+    with noting() as notes, _opened(source) as frames:
         drawn = _drawn(frames.n) if out is not None else frozenset()
         stream = itertools.islice(frames.pictures, 1 if dry_run else None)
         while chunk := list(itertools.islice(stream, AT_ONCE)):
@@ -127,7 +130,7 @@ def ground(
             if each.panel is not None
         ]
         files.write_bytes(out, grounding_picture.png_bytes(panels, phrase))
-    return Grounded(tuple(moments), (width, height))
+    return Grounded(tuple(moments), (width, height), tuple(dict.fromkeys(notes)))
 
 
 class _Seen(NamedTuple):

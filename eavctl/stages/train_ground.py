@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -266,29 +267,31 @@ def _parts(
     """Numbers of the phrases of each split, and what is odd about them."""
     pictures = np.asarray(examples.clips, str)
     split = keys["split"].fillna("").to_numpy(str)
-    warnings = []
+    warnings, drawn = [], ""
     if not (split != "").any():
         split = _drawn(pictures, np.full(len(pictures), TRAIN), SHARES, seed)
-        warnings.append(
-            "the table names no splits: a tenth of the pictures was drawn for each of val and test"
-        )
+        drawn = "the table names no splits: a tenth of the pictures was drawn for each of val and test"
     else:
         if left := int((~np.isin(split, [TRAIN, VALIDATION, TEST])).sum()):
             warnings.append(f"{left} phrases are in none of the splits train, val and test, and are left out")
         if not (split == VALIDATION).any():
             split = _drawn(pictures, split, {VALIDATION: SHARES[VALIDATION]}, seed)
-            warnings.append("the table has no pictures of the split val: a tenth of train was drawn for it")
-        if not (split == TEST).any():
-            warnings.append("the table has no pictures of the split test: the model is not scored")
+            drawn = "the table has no pictures of the split val: a tenth of train was drawn for it"
+    if not (split == VALIDATION).any():
+        drawn = "too few pictures to draw some for the split val: the last epoch is kept"
+    if drawn:
+        warnings.append(drawn)
+    if not (split == TEST).any():
+        warnings.append("the table has no pictures of the split test: the model is not scored")
     parts = {name: np.flatnonzero(split == name) for name in (TRAIN, VALIDATION, TEST)}
     if not len(parts[TRAIN]):
         raise DataError(f"{table}: no phrase is in the split train, so there is nothing to train on")
-    for other in (VALIDATION, TEST):
-        both = np.intersect1d(pictures[parts[TRAIN]], pictures[parts[other]])
+    for one, other in itertools.combinations(parts, 2):
+        both = np.intersect1d(pictures[parts[one]], pictures[parts[other]])
         if len(both):
             row = int(np.flatnonzero(pictures == both[0])[0])
             name = keys["clip_id"].iloc[row]
-            raise LeakError(f"{table}: the picture {name} is in {TRAIN} and, perhaps as a copy, in {other}")
+            raise LeakError(f"{table}: the picture {name} is in {one} and, perhaps as a copy, in {other}")
     return parts, tuple(warnings)
 
 

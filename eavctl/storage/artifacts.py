@@ -272,11 +272,11 @@ def _fold_model(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) 
 
 
 def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> Any:
-    if kind not in PREDICTORS:
-        raise _unknown_kind(path, kind)
-    predictor = _class_of(PREDICTORS[kind])
-    arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
     with _blaming(path):
+        if kind not in PREDICTORS:
+            raise _unknown_kind(path, kind)
+        predictor = _class_of(PREDICTORS[kind])
+        arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
         own = {name: array for name, array in arrays.items() if not name.startswith(NOVELTY_ARRAYS)}
         return predictor.from_parts(own, parts["meta"]["model"])
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import io
+import shutil
 from dataclasses import dataclass
 
 import pytest
@@ -32,6 +33,11 @@ EAV_LINES = (
     "--epochs 1 --protocol eav-70-30 --keep-folds --predictions epochs_preds.parquet",
     "train-dnn faces.parquet -o faces.pt --encoder vit --size tiny --epochs 1 --protocol eav-70-30 "
     "--keep-folds --predictions faces_preds.parquet",
+)
+GROUNDED_LINES = (
+    "synth --task grounding --scenes 16 --out scenes",
+    "extract scenes -o scenes.parquet --set size=32",
+    "train-ground scenes.parquet -o ground.pt --epochs 1 --batch 16 --jobs 1",
 )
 
 
@@ -90,6 +96,14 @@ def made(make):
 def eav(make):
     """Folder with the twin, four tables, and models and predictions of each."""
     return make("eav", EAV_LINES)
+
+
+@pytest.fixture(scope="session")
+def grounded(make):
+    """Folder with ``scenes/``, ``scene.jpg``, one of them, ``scenes.parquet`` and ``ground.pt``."""
+    folder = make("grounded", GROUNDED_LINES)
+    shutil.copy(next((folder / "scenes" / "images" / "train").iterdir()), folder / "scene.jpg")
+    return folder
 
 
 @pytest.fixture(scope="session")

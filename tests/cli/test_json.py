@@ -34,6 +34,8 @@ LINES = {
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
+    "train-ground {grounded}/scenes.parquet --epochs 1 --batch 16 --jobs 1 -o g.pt": {"phrases"},
+    "ground {grounded}/scene.jpg circle --model {grounded}/ground.pt -o found.png": {"phrase", "size"},
 }  # fmt: skip
 
 
@@ -42,8 +44,9 @@ def warned(said):
 
 
 @pytest.mark.parametrize("line", LINES)
-def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
-    words = line.format(made=made).split()
+def test_every_command_answers_in_one_envelope(run, request, tmp_path, line):
+    folders = {name: request.getfixturevalue(name) for name in ("made", "grounded") if f"{{{name}}}" in line}
+    words = line.format(**folders).split()
     results = {flag: run(*words, "--json", *flag) for flag in (("-n",), (), ("-q",))}
     answers = {flag: json.loads(result.out) for flag, result in results.items()}
     for flag, answer in answers.items():
@@ -70,6 +73,8 @@ def test_every_command_answers_in_one_envelope(run, made, tmp_path, line):
         "train-svm {made}/feats.parquet -o m.joblib --predictions - --json",
         "report {made}/preds.parquet -o - --json",
         "map {made}/feats.parquet -o - --json",
+        "train-ground scenes.parquet -o - --json",
+        "ground scene.jpg circle -o - --json",
     ],
 )
 def test_stdout_has_room_for_one(run, made, line):

@@ -82,3 +82,18 @@ def test_unknown_words_and_missing_models_are_refused(model, tmp_path):
         Whose.of("xylophone", model)
     with pytest.raises(DataError):
         Whose.of("the left square", tmp_path / "missing.pt")
+
+
+def test_a_model_that_is_trained_again_is_read_again(model, tmp_path):
+    path = tmp_path / "ground.pt"
+    path.write_bytes(model.read_bytes())
+    picture = np.random.default_rng(0).integers(0, 255, (100, 300, 3), np.uint8)
+    faces = Faces(FACES, np.ones(3), np.zeros((3, 5, 2)))
+    before = Whose.of("the left square", path)
+    first = before.load()(picture, faces)
+    data, settings = scenes(64), TrainSettings(epochs=2, batch=32, device="cpu", seed=1)
+    fitted = fit(data, (np.arange(48), np.arange(48, 64)), Design(settings))
+    artifacts.save(path, fitted, artifacts.read_meta(model).json)
+    after = Whose.of("the left square", path)
+    assert after.content != before.content
+    assert not np.array_equal(after.load()(picture, faces), first)
