@@ -256,4 +256,5 @@ def test_a_built_package_has_the_models():
     project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
     patterns = project["tool"]["setuptools"]["package-data"]["eavctl.packaged"]
     taken = {path.name for pattern in patterns for path in models.FOLDER.glob(pattern)}
-    assert taken == {f"{name}{ending}" for name in models.NAMES for ending in (".joblib", ".json")}
+    speech = {f"{name}{ending}" for name in models.NAMES for ending in (".joblib", ".json")}
+    assert taken == {*speech, models.GROUND.name}
