@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @command(
     "ground",
     'eavctl ground people.jpg "the woman on the left"',
-    'eavctl ground talk.mp4 "the man with glasses" -o found.png',
+    'eavctl ground talk.mp4 "the person on the right" -o found.png',
     'eavctl ground scene.png "the small red circle left of the square" --model ground.pt --json',
 )
 def ground(
