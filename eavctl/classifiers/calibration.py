@@ -18,6 +18,7 @@ from eavctl.errors import DataError
 
 BIAS_DEVIATION = 0.3  # of the prior of a bias: with few held-out people, a wider prior overfits them
 SCALE_DEVIATION = 10.0  # of the prior of the scale, for logits with a root mean square of 1
+FARTHEST = 10.0  # times the median: above what the rows of a well-behaved classifier reach
 LEAST_SCALE = 1e-4  # above 0, so that uninformative logits keep their order
 LEAST_PROBABILITY = 1e-300  # of the true class, so that its logarithm is finite
 
@@ -80,6 +81,10 @@ def fit_calibration(
     logarithms of the class frequencies in the training rows; it dominates for few rows, or none. The prior of
     the scale is so wide that it only prevents an infinite scale for logits that separate all classes.
 
+    The logits of a row that lie more than `FARTHEST` times as far apart as those of the median row are scaled
+    down to that: a column that is constant in the training rows but for rounding, and varies in one other
+    row, can give that row logits a million times too large, which would set the scale of all to 0.
+
     With weights, the rows are of several data sets, each held out from the classifier that gave its logits.
     Only the scale is fitted to them, and the biases stay at the logarithms of the class frequencies: biases
     that fit some data sets do not fit the next one, and raise its calibration error.
@@ -110,6 +115,7 @@ def fit_calibration(
         return Calibration(1.0, _rounded(expected))
     from scipy.optimize import minimize
 
+    logits = _without_outliers(logits)
     if weights is not None:
         return Calibration(fit_scale(logits, y, expected, weights), _rounded(expected))
     size = _size(logits)
@@ -155,6 +161,16 @@ def fit_scale(logits: np.ndarray, y: np.ndarray, bias: np.ndarray, weights: np.n
     limits = np.log([LEAST_SCALE, SCALE_DEVIATION * 10])
     found = minimize_scalar(loss, bounds=limits, method="bounded", options={"xatol": 1e-9}).x
     return float(_rounded(np.array([np.exp(found) / size]))[0])
+
+
+def _without_outliers(logits: np.ndarray) -> np.ndarray:
+    """Scale down rows of logits (n_rows, n_classes) that lie more than `FARTHEST` times the median apart."""
+    centred = logits - logits.mean(axis=1, keepdims=True)
+    apart = np.sqrt(np.square(centred).mean(axis=1, keepdims=True))
+    limit = FARTHEST * np.median(apart)
+    if not limit or (apart <= limit).all():
+        return logits
+    return np.asarray(centred * (limit / np.maximum(apart, limit)))
 
 
 def _size(logits: np.ndarray) -> float:

@@ -174,6 +174,17 @@ def test_constant_columns_and_wild_values_do_no_harm():
     assert np.isfinite(model.predict_proba(changed)).all()
 
 
+def test_a_column_that_only_rounding_varies_does_not_spoil_the_calibration():
+    x, labels, groups = make(noise=0.3)
+    noisy = np.random.default_rng(3).normal(scale=1e-7, size=(len(x), 1)).astype(np.float32)
+    noisy[5] = 0.1  # a million deviations of the other rows
+    spoiled = linear.fit(np.hstack([x, noisy]), labels, groups=groups)
+    right = spoiled.predict(np.hstack([x, np.zeros_like(noisy)])) == labels
+    proba = spoiled.predict_proba(np.hstack([x, np.zeros_like(noisy)])).max(axis=1)
+    assert right.mean() > 0.95
+    assert np.median(proba) > 0.8
+
+
 def test_columns_of_large_means_keep_their_digits():
     """A column of mean 1e6 and deviation 1 tells the classes apart; float32 has steps of 1/16 there."""
     rng = np.random.default_rng(0)
