@@ -15,6 +15,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 from eavctl.encoders.pretrained import TESTED
+from eavctl.features.speech_encoders import packaged
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -84,3 +85,14 @@ def test_this_python_is_one_that_is_promised():
         f"Programming Language :: Python :: {sys.version_info[0]}.{sys.version_info[1]}"
         in PROJECT["classifiers"]
     )
+
+
+def test_the_container_takes_files_that_exist_and_the_weights_that_are_read():
+    text = (REPOSITORY / "Dockerfile").read_text(encoding="utf-8")
+    copied = [line.split()[1:-1] for line in text.splitlines() if line.startswith("COPY")]
+    ignored = (REPOSITORY / ".dockerignore").read_text(encoding="utf-8").splitlines()
+    assert {name for names in copied for name in names} == {
+        line.removeprefix("!") for line in ignored if line.startswith("!")
+    }
+    assert all((REPOSITORY / name).exists() for names in copied for name in names)
+    assert f"{packaged.PACKAGE}=={packaged.VERSION}" in text

@@ -11,9 +11,6 @@ from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_result, say, say_plan
 from eavctl.cli.judging import find_model, introduce
 from eavctl.cli.options import DryRun, Json, JudgingModel, JudgingWeights
-from eavctl.errors import DataError
-
-INSTALL = "pip install 'eavctl[serve]'"
 
 
 @command(
@@ -53,10 +50,7 @@ def serve(
         if as_json:
             emit_result("serve", [], {"model": str(found)}, dry_run=True)
         return
-    try:
-        from eavctl.serving.server import serve as run
-    except ModuleNotFoundError as error:
-        raise DataError(f"the service needs {error.name}, which is not installed: {INSTALL}") from None
+    from eavctl.serving.server import serve as run
 
     def tell(url: str, about: dict[str, Any]) -> None:
         introduce(found, is_named=model is not None)

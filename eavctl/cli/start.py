@@ -89,6 +89,11 @@ def _outcome(arguments: list[str]) -> int:
             return _fail(f"error: {error.format_message()}{_see_help(error)}", WRONG_USAGE)
         if isinstance(error, OSError) and error.errno in UNWRITABLE:
             return _fail(f"error: {error.filename or 'the output'}: {error.strerror}", BAD_DATA)
+        if isinstance(error, ModuleNotFoundError):
+            from eavctl.cli.missing import advice
+
+            if missing := advice(error):
+                return _fail(f"error: {missing}", BAD_DATA)
         what = f"{type(error).__name__}: {printable(str(error))}"
         return _fail(f"bug: {what}\nRun again with -v -v for the traceback.", BUG)
 

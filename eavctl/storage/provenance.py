@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from collections.abc import Iterable
@@ -42,12 +43,15 @@ def hash_file(path: Path) -> str:
 
 @functools.cache
 def versions(*packages: str) -> dict[str, str]:
-    """Versions of eavctl, Python and the given packages."""
+    """Versions of eavctl, Python, and the given packages where they are installed."""
     import platform
     from importlib import metadata  # slow to import, since it imports email; predicting needs no versions
 
     found = {"eavctl": __version__, "python": platform.python_version()}
-    return found | {package: metadata.version(package) for package in packages}
+    for package in packages:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
+    return found
 
 
 def hash_folder(folder: Path) -> str:
