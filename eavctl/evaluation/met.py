@@ -6,6 +6,8 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from eavctl.errors import LeakError
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.trained_on import ANY, TrainedOn
@@ -50,6 +52,19 @@ def met(trained_on: TrainedOn, keys: pd.DataFrame, shared: Collection[str] = ())
         _known(own.subjects, trained_on.subjects),
         _known(own.clips, trained_on.clips),
         own.recordings & trained_on.recordings,
+    )
+
+
+def met_rows(trained_on: TrainedOn, keys: pd.DataFrame) -> np.ndarray:
+    """Which rows are of a subject, a clip or a recording that a model was trained on; bool, (n_rows,)."""
+    rows = [TrainedOn.of_keys(keys.iloc[[row]]) for row in range(len(keys))]
+    return np.array(
+        [
+            bool(trained_on.shared_subjects(row) or trained_on.shared_clips(row))
+            or bool(trained_on.shared_recordings(row))
+            for row in rows
+        ],
+        bool,
     )
 
 

@@ -1,0 +1,107 @@
+"""``eavctl explain``: what a model relies on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from eavctl.cli.app import command
+from eavctl.cli.console import emit, emit_result, progress, say, say_plan, warn
+from eavctl.cli.options import DryRun, Force, Json, Labels, Seed, Tables, Threads, check_stdout
+from eavctl.cli.training import torch_threads
+from eavctl.cli.values import read_labels
+
+SHOWN = 15  # parts of a view that are printed
+
+
+@command(
+    "explain",
+    "eavctl explain svm.joblib feats.parquet",
+    "eavctl explain svm.joblib feats.parquet -o explain.html",
+    "eavctl explain eegnet.pt epochs.parquet --json",
+    "eavctl explain svm.joblib elsewhere.parquet --labels anger=angry,calm=",
+)
+def explain(
+    model: Annotated[str, typer.Argument(help="Model file (.joblib, .pt, .onnx), or a packaged model.")],
+    tables: Tables,
+    out: Annotated[str | None, typer.Option("--out", "-o", help="Write this page (.html), or -.")] = None,
+    labels: Labels = None,
+    jobs: Threads = None,
+    seed: Seed = 42,
+    force: Force = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Measure what a model relies on: families of features, bands, channels, windows in time.
+
+    Each part is left out on rows that the model was not trained on: the model judges new rows itself, and rows
+    of its training by models that are fitted again fold by fold. Families of columns are replaced by those
+    of other rows; windows, bands and channels of tensors by the mean. Intervals are over people.
+    """
+    from eavctl.stages import explain as stage
+
+    check_stdout(as_json, out)
+    outputs = [out] if out else []
+    renamed = read_labels(labels)
+    if dry_run:
+        planned = stage.plan(model, tables, out, labels=renamed, force=force)
+        for text in planned.warnings:
+            warn(text)
+        say_plan(f"leave out {planned.parts} parts of {planned.n_rows} rows: {planned.how}", outputs)
+        if as_json:
+            emit_result("explain", outputs, {"rows": planned.n_rows, "how": planned.how}, dry_run=True)
+        return
+    with torch_threads(jobs), progress(f"explain {model}") as tick:
+        found = stage.explain(
+            model, tables, out, labels=renamed, jobs=jobs or 1, seed=seed, force=force, on_fold=tick
+        )
+    for text in found["warnings"]:
+        warn(text)
+    say(found["how"])
+    if as_json:
+        emit_result("explain", outputs, found)
+    elif out != "-":
+        emit(_lines(found))
+    if out:
+        say(f"{found['rows']} rows -> {out}")
+
+
+def _lines(found: Mapping[str, Any]) -> Iterator[str]:
+    """The scores, and a table of each view."""
+    from eavctl.evaluation import formatting
+
+    note = formatting.intervals_over(found, found["uar"])
+    yield (
+        f"UAR {formatting.score(found['uar'])} with all features ({note}); chance "
+        f"{formatting.number(found['chance'])}"
+    )
+    for view in found["views"]:
+        yield ""
+        yield from _table(view)
+    for name, columns in (found["patterns"] or {}).items():
+        shown = ", ".join(f"{each['column']} {formatting.signed(each['pattern'])}" for each in columns[:3])
+        yield f"{'' if name != next(iter(found['patterns'])) else chr(10)}pattern of {name}: {shown}"
+
+
+def _table(view: Mapping[str, Any]) -> Iterator[str]:
+    from eavctl.evaluation import formatting
+    from eavctl.report.explain_page import ordered
+
+    parts = ordered(view)
+    rows: list[Sequence[str]] = [(view["name"], "drop of UAR", "probability", "alone")]
+    rows += [
+        (
+            part["name"],
+            formatting.difference(part["drop"]),
+            formatting.signed(part["probability"]["value"]),
+            formatting.score(part["alone"]) if part["alone"] else "",
+        )
+        for part in parts[:SHOWN]
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    for row in rows:
+        yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+    if len(parts) > SHOWN:
+        yield f"... and {len(parts) - SHOWN} more; --json and -o have all"

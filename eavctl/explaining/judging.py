@@ -1,0 +1,201 @@
+"""Which fitted model may judge which rows: no row is judged by a model that was trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from eavctl.classifiers.rows import Rows
+from eavctl.errors import DataError
+from eavctl.evaluation import met
+from eavctl.evaluation.met import met_rows
+from eavctl.evaluation.plan import Plan
+from eavctl.evaluation.trained_on import TrainedOn
+from eavctl.explaining.fitters import fitter_of
+from eavctl.progress import Tick, silent
+from eavctl.storage import artifacts
+from eavctl.storage.artifacts import Model
+from eavctl.storage.metadata import ModelMeta
+from eavctl.training.cross_validation import Evaluation, FoldResult, cross_validate, plan_folds
+from eavctl.training.fit_warnings import FitWarnings
+from eavctl.training.rows import TrainingSet
+from eavctl.training.train import TableFitter
+
+MODEL, KEPT, REFITTED = "the model", "kept folds", "refitted folds"
+WITH_GROUP = ("group-kfold", "loso", "given")  # protocols that take a group
+FEWEST_CLASSES = 2
+
+
+class Judged(NamedTuple):
+    """Rows, and a classifier that was not trained on them.
+
+    Parameters
+    ----------
+    predictor : what judges.
+    rows : as the predictor takes them.
+    numbers : of the rows among all, int, shape (n_rows,).
+    fold : number of the fold; 0 for the model itself.
+    """
+
+    predictor: Any
+    rows: Rows
+    numbers: np.ndarray
+    fold: int
+
+
+@dataclass(frozen=True)
+class Judging:
+    """How rows are judged.
+
+    Parameters
+    ----------
+    by : `MODEL`, which has not met the rows; `KEPT`, the models of folds in the file; or `REFITTED`, models
+        that are fitted again, fold by fold.
+    batches : of the first two.
+    data : the rows and their table.
+    plan : of the folds that are fitted again; else None.
+    fitter : of these.
+    group : the key that is kept whole, for the intervals.
+    warnings : sentences.
+    """
+
+    by: str
+    data: TrainingSet
+    batches: Sequence[Judged] = ()
+    plan: Plan | None = None
+    fitter: TableFitter | None = None
+    group: str | None = None
+    warnings: tuple[str, ...] = ()
+    fit_warnings: FitWarnings = field(default_factory=FitWarnings)
+
+    @property
+    def n_rows(self) -> int:
+        """How many rows are judged."""
+        if self.plan is not None:
+            return sum(len(split.test) for split in self.plan.folds)
+        return sum(len(batch.numbers) for batch in self.batches)
+
+    @property
+    def words(self) -> str:
+        """How rows are judged, in a sentence."""
+        if self.plan is not None:
+            return f"rows are judged by models fitted again without them: {self.plan.describe()}"
+        if self.by == KEPT:
+            return f"rows are judged by the {len(self.batches)} models of folds that the file keeps"
+        return "rows are judged by the model itself, which was trained on none of them"
+
+    def run(self, judge: Callable[[Judged], None], on_fold: Tick = silent) -> None:
+        """Call ``judge`` with the rows of each classifier, one after the other.
+
+        Parameters
+        ----------
+        on_fold : called with the number of folds done, of all, and what comes next.
+
+        Raises
+        ------
+        DataError : a fold cannot be fitted.
+        """
+        for number, batch in enumerate(self.batches):
+            on_fold(number, len(self.batches), "")
+            judge(batch)
+        if self.plan is None or self.fitter is None:
+            return
+
+        def judge_fold(fold: FoldResult) -> None:
+            judge(Judged(fold.predictor, fold.test, fold.split.test, fold.split.fold))
+
+        cross_validate(
+            self.data.rows,
+            self.fitter,
+            self.plan,
+            callbacks=[judge_fold],
+            warnings=self.fit_warnings,
+            on_fold=on_fold,
+        )
+
+
+def judging_of(model: Model, path: Any, data: TrainingSet, *, jobs: int = 1) -> Judging:
+    """Decide how the rows of a table are judged: by the model, if it has met none of them, else by folds.
+
+    Parameters
+    ----------
+    path : of the model's file, in which models of folds may be.
+    data : labelled rows, with the features as the model takes them.
+    jobs : threads of a fit.
+
+    Raises
+    ------
+    DataError : the model has met all rows, and its folds can neither be read nor fitted again.
+    LeakError, UsageError : as `eavctl.training.cross_validation.plan_folds`.
+    """
+    meta, rows = model.meta, data.rows
+    known = TrainedOn.from_meta(meta.trained_on)
+    met_by_model = met_rows(_counted(known, meta), rows.key_frame)
+    own = rows.inner.own
+    group = meta.protocol.group
+    if not met_by_model[own].any():
+        return Judging(MODEL, data, [Judged(model, rows.taking(own), own, 0)], group=group, warnings=_pretrained(meta, rows))
+    if meta.kept_folds:
+        batches = _kept(path, meta, rows)
+        if batches:
+            left = len(own) - sum(len(batch.numbers) for batch in batches)
+            said = (f"{left} rows that every kept fold was trained on were left out",) if left else ()
+            return Judging(KEPT, data, batches, group=group, warnings=said)
+    try:
+        if meta.export is not None:
+            raise DataError("an exported model cannot be fitted again: explain the one that it was made from")
+        return _refitted(meta, data, jobs)
+    except DataError as error:
+        fresh = own[~met_by_model[own]]
+        if len(np.unique(rows.y[fresh])) < FEWEST_CLASSES:
+            raise type(error)(f"{path}: was trained on rows of this table, and {error}") from error
+        said = f"{len(own) - len(fresh)} rows that the model was trained on were left out: {error}"
+        return Judging(MODEL, data, [Judged(model, rows.taking(fresh), fresh, 0)], group=group, warnings=(said,))
+
+
+def _counted(known: TrainedOn, meta: ModelMeta) -> TrainedOn:
+    """What counts as met: of a protocol that has subjects on both sides by its name, not the subjects."""
+    return TrainedOn(frozenset(), known.clips, known.recordings) if meta.protocol.shares else known
+
+
+def _pretrained(meta: ModelMeta, rows: Rows) -> tuple[str, ...]:
+    """A sentence where the encoder of the model, or of its features, was pretrained on some of the rows."""
+    if not (about := meta.json.get("pretrained_on")):
+        return ()
+    n = int(met_rows(TrainedOn.from_meta(about), rows.key_frame).sum())
+    return (f"an encoder was pretrained, without labels, on {n} of the rows",) if n else ()
+
+
+def _kept(path: Any, meta: ModelMeta, rows: Rows) -> list[Judged]:
+    """Each row with the first kept fold that was not trained on it."""
+    left, batches = rows.inner.own, []
+    for fold in artifacts.load_folds(path):
+        known = _counted(TrainedOn.from_meta(fold.trained_on), meta)
+        fresh = left[~met_rows(known, rows.key_frame.iloc[left])]
+        if len(fresh):
+            batches.append(Judged(fold, rows.taking(fresh), fresh, fold.fold))
+            left = np.setdiff1d(left, fresh)
+    return batches
+
+
+def _refitted(meta: ModelMeta, data: TrainingSet, jobs: int) -> Judging:
+    """The folds of the training, where the table is that of the training; else those that suit the table."""
+    protocol, facts = meta.protocol, data.facts
+    fitter = fitter_of(meta, jobs)
+    is_own = meta.trained_on.get("table") == facts.content_hash
+    seed, folds = int(meta.json.get("seed", 42)), max(protocol.folds or 5, 2)
+    if is_own:
+        group = protocol.group if protocol.name in WITH_GROUP else None
+        evaluation = Evaluation(protocol.name, folds, group, seed, facts.distinct_names)
+    else:
+        evaluation = Evaluation("auto", folds, None, seed, facts.distinct_names)
+    fitter.check_table(facts)
+    plan = plan_folds(data.rows, evaluation)
+    fitter.check(data.rows, plan)
+    said = (*plan.warnings, *met.check(facts.encoders, data.rows.key_frame, plan, (met.ALL,)))
+    if not is_own:
+        said = (*said, "the table is not that of the training: models of the same settings are fitted to its folds")
+    return Judging(REFITTED, data, plan=plan, fitter=fitter, group=plan.group, warnings=said)
