@@ -30,13 +30,15 @@ def patterns(x: np.ndarray, scores: np.ndarray) -> np.ndarray:
     .. [1] Haufe et al.: On the interpretation of weight vectors of linear models in multivariate
        neuroimaging, NeuroImage 87, 2014, equation 6.
     """
-    rows, own = (np.asarray(each, np.float64) - np.mean(each, axis=0, dtype=np.float64) for each in (x, scores))
+    rows, own = (
+        np.asarray(each, np.float64) - np.mean(each, axis=0, dtype=np.float64) for each in (x, scores)
+    )
     together = rows.T @ own / len(rows)
     return np.asarray(together @ np.linalg.pinv(own.T @ own / len(own), rcond=1e-10, hermitian=True))
 
 
 def standard_patterns(x: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """As `patterns`, in standard deviations of the feature, for one of the score; 0 for a constant feature."""
+    """As `patterns`, in standard deviations of the feature, for one of the score; 0 for constants."""
     spread = np.std(x, axis=0, dtype=np.float64)
     found = patterns(x, scores) * np.std(scores, axis=0, dtype=np.float64)
     return np.where(spread[:, None] > 0, found / np.where(spread > 0, spread, 1)[:, None], 0)

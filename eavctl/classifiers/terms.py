@@ -58,12 +58,14 @@ class SvmTerms:
 
     def _compressed(self, x: np.ndarray, columns: np.ndarray) -> np.ndarray:
         own = self.model.normalizer
-        return np.asarray(np.arcsinh((x[:, columns].astype(np.float64) - own.mean[columns]) / own.scale[columns]))
+        return np.asarray(
+            np.arcsinh((x[:, columns].astype(np.float64) - own.mean[columns]) / own.scale[columns])
+        )
 
     @cached_property
     def _shares(self) -> np.ndarray:
         """The roots of the shares of the squared distance that are removed along each direction."""
-        return np.sqrt(np.maximum(1 - (1 - self.model.normalizer.shortening) ** 2, 0))
+        return np.asarray(np.sqrt(np.maximum(1 - (1 - self.model.normalizer.shortening) ** 2, 0)))
 
     @cached_property
     def _support_projections(self) -> np.ndarray:

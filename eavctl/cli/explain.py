@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
@@ -13,7 +13,7 @@ from eavctl.cli.options import DryRun, Force, Json, Labels, Seed, Tables, Thread
 from eavctl.cli.training import torch_threads
 from eavctl.cli.values import read_labels
 
-SHOWN = 15  # parts of a view that are printed
+SHOWN, LARGEST = 15, 3  # parts of a view, and columns of a pattern, that are printed
 
 
 @command(
@@ -36,9 +36,9 @@ def explain(
 ) -> None:
     """Measure what a model relies on: families of features, bands, channels, windows in time.
 
-    Each part is left out on rows that the model was not trained on: the model judges new rows itself, and rows
-    of its training by models that are fitted again fold by fold. Families of columns are replaced by those
-    of other rows; windows, bands and channels of tensors by the mean. Intervals are over people.
+    Each part is left out in turn. New rows are judged by the model itself, and rows of its training by models
+    that are fitted again without them, fold by fold. Families of columns are replaced by those of other rows;
+    windows, bands and channels of tensors by the mean. Intervals are over people.
     """
     from eavctl.stages import explain as stage
 
@@ -80,9 +80,13 @@ def _lines(found: Mapping[str, Any]) -> Iterator[str]:
     for view in found["views"]:
         yield ""
         yield from _table(view)
+    if found["patterns"]:
+        yield ""
     for name, columns in (found["patterns"] or {}).items():
-        shown = ", ".join(f"{each['column']} {formatting.signed(each['pattern'])}" for each in columns[:3])
-        yield f"{'' if name != next(iter(found['patterns'])) else chr(10)}pattern of {name}: {shown}"
+        shown = ", ".join(
+            f"{each['column']} {formatting.signed(each['pattern'])}" for each in columns[:LARGEST]
+        )
+        yield f"pattern of {name}: {shown}"
 
 
 def _table(view: Mapping[str, Any]) -> Iterator[str]:
@@ -90,17 +94,19 @@ def _table(view: Mapping[str, Any]) -> Iterator[str]:
     from eavctl.report.explain_page import ordered
 
     parts = ordered(view)
-    rows: list[Sequence[str]] = [(view["name"], "drop of UAR", "probability", "alone")]
+    rows = [[view["name"], "drop of UAR", "drop of probability", "alone"]]
     rows += [
-        (
+        [
             part["name"],
             formatting.difference(part["drop"]),
-            formatting.signed(part["probability"]["value"]),
+            formatting.difference(part["probability"]),
             formatting.score(part["alone"]) if part["alone"] else "",
-        )
+        ]
         for part in parts[:SHOWN]
     ]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    if not parts[0]["alone"]:
+        rows = [row[:-1] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
     if len(parts) > SHOWN:

@@ -21,7 +21,7 @@ from typing import Protocol
 
 import numpy as np
 
-N_DONORS = 32
+N_DONORS = 64
 ROWS_AT_ONCE, VALUES_AT_ONCE = 2048, 1 << 24
 
 Predict = Callable[[np.ndarray], np.ndarray]

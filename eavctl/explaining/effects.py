@@ -99,9 +99,7 @@ class Effects:
             if alone is not None:
                 self._keep(self.alone.setdefault(part, Answers.none(len(self.rows))), judged, alone)
 
-    def _without(
-        self, judged: Judged, x: np.ndarray
-    ) -> Iterator[tuple[Part, np.ndarray, np.ndarray | None]]:
+    def _without(self, judged: Judged, x: np.ndarray) -> Iterator[tuple[Part, np.ndarray, np.ndarray | None]]:
         """Each part, with the probabilities without it, and without all others."""
         for region in self.occlusion.regions if self.occlusion else ():
             self.on_part(judged.fold, region.name)

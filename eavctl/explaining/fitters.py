@@ -28,7 +28,7 @@ def fitter_of(meta: ModelMeta, jobs: int = 1) -> TableFitter:
         is of an older version.
     """
     about = meta.json.get("fitter")
-    if about is None or meta.kind not in _FITTERS:
+    if about is None or meta.kind not in _FITTERS or meta.features is None:
         raise DataError(f"a model of kind {meta.kind!r} does not say how it was fitted")
     try:
         return _FITTERS[meta.kind](meta, about, jobs)
@@ -64,7 +64,7 @@ def _dnn(meta: ModelMeta, about: Mapping[str, Any], jobs: int) -> TableFitter:
             raise DataError(f"the network was trained from {what}, which its file does not hold: {KEEP}")
     if _tuned(meta):
         raise DataError(f"the network was tuned: {KEEP}")
-    augment = pipeline(Kind.of(meta.features), about["augment"]) if "augment" in about else None
+    augment = pipeline(Kind.of(meta.json), about["augment"]) if "augment" in about else None
     settings = TrainSettings(**about["training"])
     return DnnFitter(about["encoder"], about["encoder_settings"], settings, augment=augment)
 

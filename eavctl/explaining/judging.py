@@ -133,27 +133,40 @@ def judging_of(model: Model, path: Any, data: TrainingSet, *, jobs: int = 1) -> 
     """
     meta, rows = model.meta, data.rows
     known = TrainedOn.from_meta(meta.trained_on)
-    met_by_model = met_rows(_counted(known, meta), rows.key_frame)
-    own = rows.inner.own
-    group = meta.protocol.group
-    if not met_by_model[own].any():
-        return Judging(MODEL, data, [Judged(model, rows.taking(own), own, 0)], group=group, warnings=_pretrained(meta, rows))
-    if meta.kept_folds:
-        batches = _kept(path, meta, rows)
-        if batches:
-            left = len(own) - sum(len(batch.numbers) for batch in batches)
-            said = (f"{left} rows that every kept fold was trained on were left out",) if left else ()
-            return Judging(KEPT, data, batches, group=group, warnings=said)
+    own, group = rows.inner.own, meta.protocol.group
+    fresh = own[~met_rows(_counted(known, meta), rows.key_frame.iloc[own])]
+    if len(fresh) == len(own):
+        return _by_model(model, data, fresh, _pretrained(meta, rows))
+    if meta.kept_folds and (batches := _kept(path, meta, rows)):
+        left = len(own) - sum(len(batch.numbers) for batch in batches)
+        said = [f"{left} rows that every kept fold was trained on were left out"] if left else []
+        return Judging(KEPT, data, batches, group=group, warnings=(*meta.protocol.warnings, *said))
     try:
         if meta.export is not None:
             raise DataError("an exported model cannot be fitted again: explain the one that it was made from")
         return _refitted(meta, data, jobs)
     except DataError as error:
-        fresh = own[~met_by_model[own]]
         if len(np.unique(rows.y[fresh])) < FEWEST_CLASSES:
             raise type(error)(f"{path}: was trained on rows of this table, and {error}") from error
-        said = f"{len(own) - len(fresh)} rows that the model was trained on were left out: {error}"
-        return Judging(MODEL, data, [Judged(model, rows.taking(fresh), fresh, 0)], group=group, warnings=(said,))
+        said = [f"{len(own) - len(fresh)} rows that the model was trained on were left out: {error}"]
+        return _by_model(model, data, fresh, said)
+
+
+def _by_model(model: Model, data: TrainingSet, fresh: np.ndarray, said: Sequence[str]) -> Judging:
+    """The model itself judges the rows of its classes that it has not met."""
+    is_known = np.isin(data.rows.labels[fresh], model.classes_)
+    if not is_known.any():
+        raise DataError(
+            f"the model knows {', '.join(model.classes_)}, and no row is of these: rename with --labels"
+        )
+    if others := sorted(set(data.rows.labels[fresh][~is_known])):
+        said = [
+            *said,
+            f"{int((~is_known).sum())} rows of {', '.join(others)} were left out: no classes of the model",
+        ]
+    fresh = fresh[is_known]
+    batch = Judged(model, data.rows.taking(fresh), fresh, 0)
+    return Judging(MODEL, data, [batch], group=model.meta.protocol.group, warnings=tuple(said))
 
 
 def _counted(known: TrainedOn, meta: ModelMeta) -> TrainedOn:
@@ -197,5 +210,8 @@ def _refitted(meta: ModelMeta, data: TrainingSet, jobs: int) -> Judging:
     fitter.check(data.rows, plan)
     said = (*plan.warnings, *met.check(facts.encoders, data.rows.key_frame, plan, (met.ALL,)))
     if not is_own:
-        said = (*said, "the table is not that of the training: models of the same settings are fitted to its folds")
+        said = (
+            *said,
+            "the table is not that of the training: models of the same settings are fitted to its folds",
+        )
     return Judging(REFITTED, data, plan=plan, fitter=fitter, group=plan.group, warnings=said)

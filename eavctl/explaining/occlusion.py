@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,7 @@ def _mean(x: np.ndarray) -> np.ndarray:
 def _edges(n: int, parts: int) -> Iterator[tuple[int, int]]:
     """Where parts of about equal size begin and end; as many as there are values, if these are few."""
     edges = np.linspace(0, n, min(n, parts) + 1).round().astype(int).tolist()
-    yield from zip(edges[:-1], edges[1:], strict=True)
+    yield from pairwise(edges)
 
 
 def _windows(
@@ -139,7 +140,9 @@ def _frames(shape: Sequence[int]) -> Iterator[Region]:
     """Windows of pictures of a film."""
     if len(shape) == 4:
         for start, end in _edges(shape[0], N_WINDOWS):
-            yield Region(TIME, f"{100 * start / shape[0]:.0f}-{100 * end / shape[0]:.0f} %", (slice(start, end),))
+            yield Region(
+                TIME, f"{100 * start / shape[0]:.0f}-{100 * end / shape[0]:.0f} %", (slice(start, end),)
+            )
 
 
 def _patches(shape: Sequence[int]) -> Iterator[Region]:

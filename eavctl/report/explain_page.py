@@ -14,6 +14,7 @@ from eavctl.report.scalp import FEWEST, ScalpMap, scalp_maps
 
 WIDTH, HEIGHT = 240, 14
 LEAST_REACH = 0.05  # of the axis of drops
+MOST_SHOWN = 20  # parts of a view, before the rest is folded away
 PATCH = "patch"
 IN_ORDER = ("time", "band", PATCH)  # views whose parts are in an order of their own
 TITLES = {
@@ -25,10 +26,10 @@ TITLES = {
     PATCH: "Patches of the picture",
 }
 STYLE = """
-.effects td:nth-child(2), .effects th:nth-child(2) { color: var(--soft); }
-.patches td { width: 46px; height: 40px; text-align: center; font-size: 12px; border: 2px solid var(--paper); }
+.effects td, .effects thead th { white-space: nowrap; }
+.patches td { width: 46px; height: 40px; text-align: center; font-size: 12px;
+  border: 2px solid var(--paper); }
 .scalp { max-width: 100%; height: auto; background: #fff; border-radius: 5px; }
-svg .good { fill: var(--deep); }
 svg .zero { stroke: var(--ink); stroke-width: 1; }
 """
 
@@ -36,7 +37,7 @@ svg .zero { stroke: var(--ink); stroke-width: 1; }
 def ordered(view: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The parts of a view: in time, or of mel bands as they are; else those of the largest drop first."""
     parts: list[Mapping[str, Any]] = list(view["parts"])
-    if view["name"] in IN_ORDER and parts and parts[0]["alone"] is None:
+    if view["name"] in IN_ORDER and parts[0]["columns"] is None:
         return parts
     return sorted(parts, key=lambda part: (-part["drop"]["value"], -part["probability"]["value"]))
 
@@ -49,7 +50,9 @@ def explain_page(found: Mapping[str, Any]) -> str:
         title,
         el("header", el("h1", title), el("p", _extent(found), class_="soft")),
         el("p", f"UAR {formatting.score(found['uar'])} with all features. {_sentence(found['how'])}"),
-        el("ul", [el("li", text) for text in found["warnings"]], class_="notes") if found["warnings"] else None,
+        el("ul", [el("li", text) for text in found["warnings"]], class_="notes")
+        if found["warnings"]
+        else None,
         [_view(found, view) for view in found["views"]],
         el("section", el("h2", "Maps of the scalp"), pictures) if pictures else None,
         _patterns(found["patterns"]) if found["patterns"] else None,
@@ -71,14 +74,14 @@ def _extent(found: Mapping[str, Any]) -> str:
 def explained(found: Mapping[str, Any]) -> Iterator[str]:
     """How the numbers are to be read, sentence by sentence."""
     note = formatting.intervals_over(found, found["uar"])
-    if found['donors']:
+    if found["donors"]:
         within = {"speaker": "of the same speaker", "dataset": "of the same data set"}.get(
             found["normalize"] or "", "of the same data set"
         )
         yield (
             "Drop is how much lower UAR is where the columns of a part are replaced by those of other "
-            f"held-out rows {within}; the mean probability over {found['donors']} such rows decides. Alone is the "
-            "UAR where all other columns are replaced."
+            f"held-out rows {within}; the mean probability over {found['donors']} such rows decides. "
+            "Alone is the UAR where all other columns are replaced."
         )
         yield (
             "Parts that carry the same information stand in for one another: a drop near 0 says that the "
@@ -91,43 +94,54 @@ def explained(found: Mapping[str, Any]) -> Iterator[str]:
         )
     yield (
         "Probability is the mean drop of the probability of the true class, which changes before answers do. "
-        f"Ranges are {note}." if found["uar"]["low"] is not None else f"There is {note}."
+        f"Ranges are {note}."
+        if found["uar"]["low"] is not None
+        else f"There is {note}."
     )
 
 
 def _view(found: Mapping[str, Any], view: Mapping[str, Any]) -> Markup:
-    parts = ordered(view)
     title = TITLES.get(view["name"], view["name"].capitalize())
     if view["name"] == PATCH:
         return el("section", el("h2", title), _grid(view["parts"]))
-    has_alone = any(part["alone"] for part in parts)
-    head = el(
-        "tr",
-        [el("th", name, scope="col") for name in ("", "columns", "drop of UAR", "", "probability")],
-        [el("th", "alone, UAR", scope="col"), el("th", "")] if has_alone else None,
-    )
+    parts = ordered(view)
+    shown, rest = parts[:MOST_SHOWN], parts[MOST_SHOWN:]
     reach = _reach(parts)
+    more = (
+        el("details", el("summary", f"{len(rest)} more"), _table(rest, found["chance"], reach))
+        if rest
+        else None
+    )
+    return el("section", el("h2", title), _table(shown, found["chance"], reach), more)
+
+
+def _table(parts: Sequence[Mapping[str, Any]], chance: float, reach: float) -> Markup:
+    """A row for each part: its drops, and its score alone."""
+    are_columns = parts[0]["columns"] is not None
+    titles = ["columns"] * are_columns + ["drop of UAR", "", "drop of probability"]
+    titles += ["alone, UAR", ""] * are_columns
+    head = el("tr", [el("th", title, scope="col") for title in ("", *titles)])
     rows = [
         el(
             "tr",
             el("th", part["name"], scope="row"),
-            el("td", "" if part["columns"] is None else part["columns"]),
+            el("td", part["columns"]) if are_columns else None,
             el("td", formatting.difference(part["drop"])),
             el("td", _bar(part["drop"], reach)),
-            el("td", formatting.signed(part["probability"]["value"])),
-            [el("td", formatting.score(part["alone"])), el("td", interval_bar(part["alone"], found["chance"]))]
-            if part["alone"]
+            el("td", formatting.difference(part["probability"])),
+            [el("td", formatting.score(part["alone"])), el("td", interval_bar(part["alone"], chance))]
+            if are_columns
             else None,
         )
         for part in parts
     ]
     table = el("table", el("thead", head), el("tbody", rows), class_="numbers effects")
-    return el("section", el("h2", title), el("div", table, class_="scroll"))
+    return el("div", table, class_="scroll")
 
 
 def _reach(parts: Sequence[Mapping[str, Any]]) -> float:
     """Half the length of the axis on which all drops and their intervals fit."""
-    ends = [end for part in parts for end in part["drop"].values() if end is not None]
+    ends = [float(end) for part in parts for end in part["drop"].values() if end is not None]
     return max([LEAST_REACH, *map(abs, ends)])
 
 
@@ -168,7 +182,10 @@ def _grid(parts: Sequence[Mapping[str, Any]]) -> Markup:
 
 def _cell(part: Mapping[str, Any], most: float) -> Markup:
     share = max(part["probability"]["value"], 0.0) / most
-    mixed = [round(light + (deep - light) * share) for light, deep in zip((247, 250, 253), (12, 62, 122), strict=True)]
+    mixed = [
+        round(light + (deep - light) * share)
+        for light, deep in zip((247, 250, 253), (12, 62, 122), strict=True)
+    ]
     ink = "#fff" if share > 0.6 else "#16202c"
     style = f"background:#{''.join(f'{channel:02x}' for channel in mixed)};color:{ink}"
     return el("td", formatting.signed(part["probability"]["value"]), style=style)
@@ -182,7 +199,7 @@ def _patterns(patterns: Mapping[str, Sequence[Mapping[str, Any]]]) -> Markup:
             "p",
             "What goes with a higher score of each class: change of the feature, in standard deviations, for "
             "one of the score (Haufe et al., 2014). The weights of a model cannot be read so: they also "
-            "cancel noise.",
+            "cancel noise. Of two classes one is shown: the other has opposite signs.",
         ),
         el("div", [_pattern(name, columns) for name, columns in patterns.items()], class_="pair"),
     )
@@ -209,6 +226,10 @@ def _scalp(maps: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
         address = f"data:image/png;base64,{base64.b64encode(picture).decode()}"
         title = titles.get(of, of.capitalize())
         yield el("h3", title)
-        yield el("img", src=address, alt=f"{title}: {', '.join(each.title for each in drawn)}", class_="scalp")
+        yield el(
+            "img", src=address, alt=f"{title}: {', '.join(each.title for each in drawn)}", class_="scalp"
+        )
     if unknown:
-        yield el("p", f"Left out, as their names are not of the 10-05 system: {', '.join(unknown)}.", class_="soft")
+        yield el(
+            "p", f"Left out, as their names are not of the 10-05 system: {', '.join(unknown)}.", class_="soft"
+        )

@@ -62,12 +62,10 @@ def _drawn(maps: Sequence[ScalpMap], known: Sequence[str], info: Any) -> bytes:
     with style.context(["default", {"font.family": "DejaVu Sans", "font.size": 9}]):
         figure = Figure(figsize=(SIDE_INCHES * across + 0.8, SIDE_INCHES * down + 0.3), layout="constrained")
         axes = figure.subplots(down, across, squeeze=False)
-        image = None
         for axis, own, each in zip(axes.flat, values, maps, strict=False):
             image, _ = mne.viz.plot_topomap(
-                own, info, axes=axis, show=False, cmap="RdBu_r", vlim=(-limit, limit), contours=4,
-                sphere="auto" if len(known) > 20 else None,
-            )  # fmt: skip
+                own, info, axes=axis, show=False, cmap="RdBu_r", vlim=(-limit, limit), contours=4
+            )
             axis.set_title(each.title, parse_math=False)
         for axis in axes.flat[len(maps) :]:
             axis.set_visible(False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,7 @@ def explain(
     force: bool = False,
     on_fold: Tick = silent,
 ) -> dict[str, Any]:
-    """Measure what a model relies on, on rows that it was not trained on, and write a page if ``out`` is given.
+    """Measure what a model relies on, on rows that it was not trained on, and write a page if asked to.
 
     Where the model has met none of the table's people, clips and recordings, it judges the rows itself. Else
     each row is judged by a model of a fold, which the file keeps or which is fitted again as in the training.
@@ -106,6 +106,8 @@ def explain(
     warnings = [*judging.warnings, *judging.fit_warnings.sentences()]
     if effects.n_single:
         warnings.append(f"{effects.n_single} rows are alone in their fold: their columns were not replaced")
+    if found["uar"]["low"] is not None and found["uar"]["low"] <= found["chance"]:
+        warnings.append("UAR is not surely above chance: what such a model relies on means little")
     result = {
         "model": os.fspath(model),
         "kind": request.model.meta.kind,
@@ -215,7 +217,7 @@ class _Request:
 
 
 def _rows(model: Model, tables: Sequence[str], labels: Mapping[str, str | None]) -> TrainingSet:
-    """The labelled rows of the tables as the training took them: its names of classes, its standardisation."""
+    """The labelled rows of the tables, with the training's names of classes and its standardisation."""
     about = model.meta.json
     there = {str(name) for path in tables for name in read_meta(path).get("classes", ())}
     own = {name: new for name, new in (about.get("labels") or {}).items() if name in there}
@@ -239,12 +241,18 @@ def _top(pattern: np.ndarray | None, model: Model, columns: Sequence[str]) -> di
     if pattern is None:
         return None
     return {
-        str(name): [
+        name: [
             {"column": columns[row], "pattern": round(float(own[row]), DECIMALS)}
             for row in np.argsort(-np.abs(own), kind="stable")[:TOP_COLUMNS]
         ]
-        for name, own in zip(model.classes_, pattern.T, strict=True)
+        for name, own in _of_classes(model, pattern)
     }
+
+
+def _of_classes(model: Model, pattern: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """The pattern of each class; of two classes that of the first, as the other's has opposite signs."""
+    names = [str(name) for name in model.classes_]
+    yield from zip(names[:1] if len(names) == 2 else names, pattern.T, strict=False)
 
 
 def _maps(
@@ -253,7 +261,9 @@ def _maps(
     """Values at the channels of EEG: importance, by band if there are bands, and patterns of each class."""
     if features.modality != "eeg":
         return []
-    worth = {(view["name"], part["name"]): part["probability"]["value"] for view in views for part in view["parts"]}
+    worth = {
+        (view["name"], part["name"]): part["probability"]["value"] for view in views for part in view["parts"]
+    }
     if features.columns is None:
         values = {name: value for (view, name), value in worth.items() if view == CHANNEL}
         return [{"of": "importance", "title": "all bands", "values": values}] if values else []
@@ -265,7 +275,7 @@ def _maps(
         found["importance"].setdefault(band, {})[channel] = worth[SITE, f"{band} {channel}"]
         if pattern is None:
             continue
-        for name, of_class in zip(model.classes_, pattern.T, strict=True):
+        for name, of_class in _of_classes(model, pattern):
             bands = found.setdefault(f"pattern of {name}", {})
             bands.setdefault(band, {})[channel] = round(float(of_class[own[0]]), DECIMALS)  # of the entropy
     return [
