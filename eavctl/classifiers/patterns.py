@@ -38,7 +38,16 @@ def patterns(x: np.ndarray, scores: np.ndarray) -> np.ndarray:
 
 
 def standard_patterns(x: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    """As `patterns`, in standard deviations of the feature, for one of the score; 0 for constants."""
+    """As `patterns`, in standard deviations of the feature, for one of a class's score; 0 for constants.
+
+    Only differences between scores decide. So their mean over the classes is taken off first, and the pattern
+    of a class is for its score rising while those of the others fall by as much together.
+    """
+    n_classes = scores.shape[1]
+    if n_classes > 1:
+        scores = scores - scores.mean(axis=1, keepdims=True)
     spread = np.std(x, axis=0, dtype=np.float64)
     found = patterns(x, scores) * np.std(scores, axis=0, dtype=np.float64)
+    if n_classes > 1:
+        found *= n_classes / (n_classes - 1)
     return np.where(spread[:, None] > 0, found / np.where(spread > 0, spread, 1)[:, None], 0)

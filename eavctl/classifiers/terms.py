@@ -31,10 +31,11 @@ class LinearTerms:
 
 @dataclass(frozen=True)
 class SvmTerms:
-    """Squared distances to the support vectors, and projections on the directions that are shortened.
+    """The kernel's squared distances to the support vectors, but for a part that is not linear.
 
-    With standardised rows a and b, directions D and shortening s, the kernel's squared distance is
-    ``sum((a - b)**2) - sum((1 - (1 - s)**2) * (D @ (a - b))**2)``: both sums over columns are linear.
+    With standardised rows a and support vectors b, directions D and shortening s, the distance is
+    ``sum((a - b)**2) - sum(w * (D @ (a - b))**2)`` with ``w = 1 - (1 - s)**2``. All of it is a sum over
+    columns, but for ``w * (D @ a)**2``: the projections ``D @ a`` are terms of their own.
     """
 
     model: SvmModel
@@ -42,17 +43,17 @@ class SvmTerms:
     def of(self, x: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """See `eavctl.evaluation.importance.Terms`."""
         rows, support = self._compressed(x, columns), self._compressed(self.model.support, columns)
-        squares = (rows * rows).sum(axis=1)[:, None] + (support * support).sum(axis=1)
         directions = self.model.normalizer.directions[:, columns].astype(np.float64)
-        return np.concatenate([squares - 2 * rows @ support.T, rows @ directions.T], axis=1)
+        projections = (rows @ directions.T) * self._shares
+        across = rows @ support.T - projections @ self._support_projections.T
+        squares = (rows * rows).sum(axis=1)[:, None] + (support * support).sum(axis=1)
+        return np.concatenate([squares - 2 * across, projections], axis=1)
 
     def proba(self, total: np.ndarray) -> np.ndarray:
         """See `eavctl.evaluation.importance.Terms`."""
-        distances, projections = np.split(total, [len(self.model.support)], axis=1)
-        rows, support = projections * self._shares, self._support_projections * self._shares
-        removed = (rows * rows).sum(axis=1)[:, None] + (support * support).sum(axis=1)
-        distances = distances - (removed - 2 * rows @ support.T)
-        kernel = np.exp(-self.model.gamma * np.maximum(distances, 0))
+        linear, projections = np.split(total, [len(self.model.support)], axis=1)
+        removed = (projections * projections).sum(axis=1)[:, None] + self._support_squares
+        kernel = np.exp(-self.model.gamma * np.maximum(linear - removed, 0))
         votes = soft_votes(self.model.pairs(kernel), len(self.model.classes_))
         return self.model.calibration(votes)
 
@@ -70,7 +71,11 @@ class SvmTerms:
     @cached_property
     def _support_projections(self) -> np.ndarray:
         support = self._compressed(self.model.support, np.arange(self.model.support.shape[1]))
-        return np.asarray(support @ self.model.normalizer.directions.T.astype(np.float64))
+        return np.asarray(support @ self.model.normalizer.directions.T.astype(np.float64) * self._shares)
+
+    @cached_property
+    def _support_squares(self) -> np.ndarray:
+        return np.asarray((self._support_projections**2).sum(axis=1))
 
 
 def terms_of(predictor: Any) -> Terms | None:

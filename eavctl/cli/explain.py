@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
@@ -53,9 +54,10 @@ def explain(
         if as_json:
             emit_result("explain", outputs, {"rows": planned.n_rows, "how": planned.how}, dry_run=True)
         return
-    with torch_threads(jobs), progress(f"explain {model}") as tick:
+    threads = jobs or os.cpu_count() or 1
+    with torch_threads(jobs if model.endswith(".pt") else None), progress(f"explain {model}") as tick:
         found = stage.explain(
-            model, tables, out, labels=renamed, jobs=jobs or 1, seed=seed, force=force, on_fold=tick
+            model, tables, out, labels=renamed, jobs=threads, seed=seed, force=force, on_fold=tick
         )
     for text in found["warnings"]:
         warn(text)

@@ -39,23 +39,24 @@ class Terms(Protocol):
         ...
 
 
-def draw_donors(groups: np.ndarray, rng: np.random.Generator, n_donors: int = N_DONORS) -> np.ndarray:
-    """Draw the rows whose columns replace those of others: the same for all rows of a group.
+def draw_donors(labels: np.ndarray, rng: np.random.Generator, n_donors: int = N_DONORS) -> np.ndarray:
+    """Draw the rows whose columns replace those of all: all of them, if they are few.
 
     Parameters
     ----------
-    groups : shape (n_rows,), such as data sets; rows have donors of their own group.
-    n_donors : of each group; in one of fewer rows each of them is a donor, some more often.
+    labels : shape (n_rows,); the donors have as large shares of each as the rows.
+    n_donors : at most.
 
     Returns
     -------
-    Numbers of rows, int, shape (n_donors, n_rows).
+    Numbers of rows, int, shape (n_donors,).
     """
-    donors = np.empty((n_donors, len(groups)), int)
-    for group in np.unique(groups):
-        rows = np.flatnonzero(groups == group)
-        donors[:, rows] = np.resize(rng.permutation(rows), n_donors)[:, None]
-    return donors
+    order = rng.permutation(len(labels))
+    by_label = order[np.argsort(labels[order], kind="stable")]
+    if len(labels) <= n_donors:
+        return by_label
+    step = len(labels) / n_donors
+    return by_label[(rng.uniform(0, step) + step * np.arange(n_donors)).astype(int)]
 
 
 def without(predict: Predict, x: np.ndarray, columns: np.ndarray, donors: np.ndarray) -> np.ndarray:
@@ -66,7 +67,7 @@ def without(predict: Predict, x: np.ndarray, columns: np.ndarray, donors: np.nda
     predict : class probabilities, (n_rows, n_classes), of features (n_rows, n_columns).
     x : features, shape (n_rows, n_columns).
     columns : numbers of the columns.
-    donors : of `draw_donors`.
+    donors : numbers of rows, of `draw_donors`.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def without(predict: Predict, x: np.ndarray, columns: np.ndarray, donors: np.nda
     away = np.zeros_like(usual)  # a sum of differences: exactly 0 where nothing changes
     for some in _batches(x, donors):
         changed = np.tile(x, (len(some), 1))
-        changed[:, columns] = x[np.ravel(some)][:, columns]
+        changed[:, columns] = np.repeat(x[some][:, columns], len(x), axis=0)
         away += (predict(changed).reshape(len(some), *usual.shape) - usual).sum(axis=0)
     return np.asarray(usual + away / len(donors))
 
@@ -89,7 +90,7 @@ def without_terms(terms: Terms, kept: np.ndarray, lost: np.ndarray, donors: np.n
     kept, lost : the sums over the other columns, and over those that are replaced, (n_rows, n_terms).
     """
     usual = terms.proba(kept + lost)
-    away = sum(terms.proba(kept + lost[rows]) - usual for rows in donors)
+    away = sum(terms.proba(kept + lost[row]) - usual for row in donors)
     return np.asarray(usual + away / len(donors))
 
 

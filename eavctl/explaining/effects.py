@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -94,52 +94,47 @@ class Effects:
         """Judge rows with all features, and without each part."""
         x = judged.rows.array
         self._keep(self.usual, judged, predicted(judged.predictor, x))
-        for part, dropped, alone in self._without(judged, x):
-            self._keep(self.dropped.setdefault(part, Answers.none(len(self.rows))), judged, dropped)
-            if alone is not None:
-                self._keep(self.alone.setdefault(part, Answers.none(len(self.rows))), judged, alone)
-
-    def _without(self, judged: Judged, x: np.ndarray) -> Iterator[tuple[Part, np.ndarray, np.ndarray | None]]:
-        """Each part, with the probabilities without it, and without all others."""
         for region in self.occlusion.regions if self.occlusion else ():
             self.on_part(judged.fold, region.name)
-            assert self.occlusion is not None
-            yield (
-                Part(region.view, region.name),
-                predicted(judged.predictor, self.occlusion(x, region)),
-                None,
-            )
-        if not self.views:
-            return
-        donors = self._donors(judged)
+            proba = predicted(judged.predictor, self.occlusion(x, region))
+            self._keep(self._of(self.dropped, Part(region.view, region.name)), judged, proba)
+        if self.views:
+            keys = judged.rows.key_frame
+            groups = identify(keys, NORMALIZATIONS[self.normalize or "dataset"]).astype(str)
+            for number, group in enumerate(np.unique(groups)):
+                mine = np.flatnonzero(groups == group)
+                self.n_single += len(mine) == 1
+                some = Judged(judged.predictor, judged.rows.taking(mine), judged.numbers[mine], judged.fold)
+                self._replace(some, np.random.default_rng([self.seed, judged.fold, number]))
+
+    def _replace(self, judged: Judged, rng: np.random.Generator) -> None:
+        """Judge rows without each family of columns, and without all others."""
+        x, donors = judged.rows.array, draw_donors(judged.rows.labels, rng)
         every = np.arange(x.shape[1])
         terms = terms_of(getattr(judged.predictor, "predictor", judged.predictor))
-        total = terms.of(x, every) if terms else None
+        total = terms.of(x, every) if terms else np.empty(0)
 
         def predict(rows: np.ndarray) -> np.ndarray:
             return predicted(judged.predictor, rows)
+
+        def keep(answers: dict[Part, Answers], part: Part, lost: np.ndarray) -> None:
+            if terms is None:
+                proba = without(predict, x, lost, donors)
+            else:
+                own = terms.of(x, lost)
+                proba = without_terms(terms, total - own, own, donors)
+            self._keep(self._of(answers, part), judged, proba)
 
         for view, families in self.views.items():
             for name, columns in families.items():
                 self.on_part(judged.fold, name)
                 part = Part(view, name, len(columns))
-                if terms is not None and total is not None:
-                    own = terms.of(x, columns)
-                    dropped = without_terms(terms, total - own, own, donors)
-                    alone = None if view == SITE else without_terms(terms, own, total - own, donors)
-                else:
-                    others = np.setdiff1d(every, columns)
-                    dropped = without(predict, x, columns, donors)
-                    alone = None if view == SITE else without(predict, x, others, donors)
-                yield part, dropped, alone
+                keep(self.dropped, part, columns)
+                if view != SITE:
+                    keep(self.alone, part, np.setdiff1d(every, columns))
 
-    def _donors(self, judged: Judged) -> np.ndarray:
-        """The donors of the rows, of their speaker or data set."""
-        keys = judged.rows.key_frame
-        groups = identify(keys, NORMALIZATIONS[self.normalize or "dataset"]).astype(str)
-        _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
-        self.n_single += int((counts[numbers] == 1).sum())
-        return draw_donors(groups, np.random.default_rng([self.seed, judged.fold]))
+    def _of(self, answers: dict[Part, Answers], part: Part) -> Answers:
+        return answers.setdefault(part, Answers.none(len(self.rows)))
 
     def _keep(self, answers: Answers, judged: Judged, proba: np.ndarray) -> None:
         check_finite(proba, f"fold {judged.fold}" if judged.fold else "the model")

@@ -80,10 +80,11 @@ def explained(found: Mapping[str, Any]) -> Iterator[str]:
         )
         yield (
             "Drop is how much lower UAR is where the columns of a part are replaced by those of other "
-            f"held-out rows {within}; the mean probability over {found['donors']} such rows decides. "
+            f"held-out rows {within}; the mean probability over up to {found['donors']} such rows decides. "
             "Alone is the UAR where all other columns are replaced."
         )
         yield (
+            "Below 0, the part misleads the model. "
             "Parts that carry the same information stand in for one another: a drop near 0 says that the "
             "others suffice, and not that a part carries nothing. Alone tells the two apart."
         )

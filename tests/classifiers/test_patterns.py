@@ -32,6 +32,8 @@ def test_a_fitted_model_has_the_same_pattern():
     model = linear.fit(x.astype(np.float32), names, penalties=(1e-4,))
     assert abs(model.coef[1, 1]) > 0.5 * abs(model.coef[1, 0])
     found = standard_patterns(x, model.decision_function(x))[:, 1]
+    correlation = np.corrcoef(x[:, 0], model.decision_function(x)[:, 1])[0, 1]  # what it is for two classes
+    assert found[0] == pytest.approx(correlation, abs=1e-6)
     assert found[0] > 0.6
     assert abs(found[1]) < 0.1
 

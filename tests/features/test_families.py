@@ -14,7 +14,9 @@ def columns_of(name, **settings):
 
 
 SETS = [
-    name for name in registry.names("features") if callable(registry.get("features", name).facts.get("columns"))
+    name
+    for name in registry.names("features")
+    if callable(registry.get("features", name).facts.get("columns"))
 ]
 WITHOUT = ("embedding", "speech-encoder")  # whose columns have no meaning each
 
