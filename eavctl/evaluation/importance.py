@@ -53,10 +53,9 @@ def draw_donors(labels: np.ndarray, rng: np.random.Generator, n_donors: int = N_
     """
     order = rng.permutation(len(labels))
     by_label = order[np.argsort(labels[order], kind="stable")]
-    if len(labels) <= n_donors:
-        return by_label
-    step = len(labels) / n_donors
-    return by_label[(rng.uniform(0, step) + step * np.arange(n_donors)).astype(int)]
+    step = max(len(labels) / n_donors, 1.0)  # few rows are all donors
+    places = rng.uniform(0, step) + step * np.arange(min(n_donors, len(labels)))
+    return np.asarray(by_label[places.astype(int)])
 
 
 def without(predict: Predict, x: np.ndarray, columns: np.ndarray, donors: np.ndarray) -> np.ndarray:

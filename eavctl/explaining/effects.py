@@ -94,10 +94,11 @@ class Effects:
         """Judge rows with all features, and without each part."""
         x = judged.rows.array
         self._keep(self.usual, judged, predicted(judged.predictor, x))
-        for region in self.occlusion.regions if self.occlusion else ():
-            self.on_part(judged.fold, region.name)
-            proba = predicted(judged.predictor, self.occlusion(x, region))
-            self._keep(self._of(self.dropped, Part(region.view, region.name)), judged, proba)
+        if (occluded := self.occlusion) is not None:
+            for region in occluded.regions:
+                self.on_part(judged.fold, region.name)
+                proba = predicted(judged.predictor, occluded(x, region))
+                self._keep(self._of(self.dropped, Part(region.view, region.name)), judged, proba)
         if self.views:
             keys = judged.rows.key_frame
             groups = identify(keys, NORMALIZATIONS[self.normalize or "dataset"]).astype(str)

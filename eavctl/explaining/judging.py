@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -137,8 +137,8 @@ def judging_of(model: Model, path: Any, data: TrainingSet, *, jobs: int = 1) -> 
     fresh = own[~met_rows(_counted(known, meta), rows.key_frame.iloc[own])]
     if len(fresh) == len(own):
         return _by_model(model, data, fresh, _pretrained(meta, rows))
-    if meta.kept_folds and (batches := _kept(path, meta, rows)):
-        left = len(own) - sum(len(batch.numbers) for batch in batches)
+    if meta.kept_folds and (batches := _kept(path, meta, data)):
+        left = 0 if _is_own(meta, data) else len(own) - sum(len(batch.numbers) for batch in batches)
         said = [f"{left} rows that every kept fold was trained on were left out"] if left else []
         return Judging(KEPT, data, batches, group=group, warnings=(*meta.protocol.warnings, *said))
     try:
@@ -171,7 +171,7 @@ def _by_model(model: Model, data: TrainingSet, fresh: np.ndarray, said: Sequence
 
 def _counted(known: TrainedOn, meta: ModelMeta) -> TrainedOn:
     """What counts as met: of a protocol that has subjects on both sides by its name, not the subjects."""
-    return TrainedOn(frozenset(), known.clips, known.recordings) if meta.protocol.shares else known
+    return replace(known, subjects=frozenset()) if meta.protocol.shares else known
 
 
 def _pretrained(meta: ModelMeta, rows: Rows) -> tuple[str, ...]:
@@ -182,36 +182,45 @@ def _pretrained(meta: ModelMeta, rows: Rows) -> tuple[str, ...]:
     return (f"an encoder was pretrained, without labels, on {n} of the rows",) if n else ()
 
 
-def _kept(path: Any, meta: ModelMeta, rows: Rows) -> list[Judged]:
-    """Each row with the first kept fold that was not trained on it."""
-    left, batches = rows.inner.own, []
+def _kept(path: Any, meta: ModelMeta, data: TrainingSet) -> list[Judged]:
+    """The rows that each kept fold tested; of another table than the training's, those it has not met."""
+    rows, batches = data.rows, []
+    left = rows.inner.own
+    tests = {split.fold: split.test for split in _folds(meta, data).folds} if _is_own(meta, data) else {}
     for fold in artifacts.load_folds(path):
         known = _counted(TrainedOn.from_meta(fold.trained_on), meta)
-        fresh = left[~met_rows(known, rows.key_frame.iloc[left])]
+        if tests:  # a recording that the protocol itself has on both sides is no leak: clips tell rows apart
+            known = replace(known, recordings=frozenset())
+        fresh = tests.get(fold.fold, left)
+        fresh = fresh[~met_rows(known, rows.key_frame.iloc[fresh])]
         if len(fresh):
             batches.append(Judged(fold, rows.taking(fresh), fresh, fold.fold))
             left = np.setdiff1d(left, fresh)
     return batches
 
 
-def _refitted(meta: ModelMeta, data: TrainingSet, jobs: int) -> Judging:
+def _is_own(meta: ModelMeta, data: TrainingSet) -> bool:
+    """Whether a table is that of the training."""
+    return bool(meta.trained_on.get("table") == data.facts.content_hash)
+
+
+def _folds(meta: ModelMeta, data: TrainingSet) -> Plan:
     """The folds of the training, where the table is that of the training; else those that suit the table."""
-    protocol, facts = meta.protocol, data.facts
-    fitter = fitter_of(meta, jobs)
-    is_own = meta.trained_on.get("table") == facts.content_hash
+    protocol, distinct = meta.protocol, data.facts.distinct_names
     seed, folds = int(meta.json.get("seed", 42)), max(protocol.folds or 5, 2)
-    if is_own:
-        group = protocol.group if protocol.name in WITH_GROUP else None
-        evaluation = Evaluation(protocol.name, folds, group, seed, facts.distinct_names)
-    else:
-        evaluation = Evaluation("auto", folds, None, seed, facts.distinct_names)
-    fitter.check_table(facts)
-    plan = plan_folds(data.rows, evaluation)
+    if not _is_own(meta, data):
+        return plan_folds(data.rows, Evaluation("auto", folds, None, seed, distinct))
+    group = protocol.group if protocol.name in WITH_GROUP else None
+    return plan_folds(data.rows, Evaluation(protocol.name, folds, group, seed, distinct))
+
+
+def _refitted(meta: ModelMeta, data: TrainingSet, jobs: int) -> Judging:
+    """The models of the folds, fitted again."""
+    fitter = fitter_of(meta, jobs)
+    fitter.check_table(data.facts)
+    plan = _folds(meta, data)
     fitter.check(data.rows, plan)
-    said = (*plan.warnings, *met.check(facts.encoders, data.rows.key_frame, plan, (met.ALL,)))
-    if not is_own:
-        said = (
-            *said,
-            "the table is not that of the training: models of the same settings are fitted to its folds",
-        )
+    said = (*plan.warnings, *met.check(data.facts.encoders, data.rows.key_frame, plan, (met.ALL,)))
+    if not _is_own(meta, data):
+        said = (*said, "the table is not the training's: models of the same settings are fitted to its folds")
     return Judging(REFITTED, data, plan=plan, fitter=fitter, group=plan.group, warnings=said)

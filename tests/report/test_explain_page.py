@@ -106,5 +106,7 @@ def test_too_few_places_give_no_map(names):
     picture, unknown = scalp_maps([ScalpMap("alpha", dict.fromkeys(names, 1.0))])
     assert picture is None
     assert set(unknown) <= set(names)
-    page = explain_page(found_of(maps=[{"of": "importance", "title": "x", "values": dict.fromkeys(names, 1.0)}]))
+    page = explain_page(
+        found_of(maps=[{"of": "importance", "title": "x", "values": dict.fromkeys(names, 1.0)}])
+    )
     assert "No map" in page
