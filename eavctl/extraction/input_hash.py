@@ -14,6 +14,7 @@ from typing import Any
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
 from eavctl.signals.idx import index_of
+from eavctl.storage.keys import extras
 from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_file
 
 FILES_REMEMBERED = 64  # the trials of one file need not follow each other
@@ -37,7 +38,8 @@ class InputHash:
         """Rows of the manifest, one by one, JSON-able, each with what is needed to read the recording.
 
         That is ``path`` below the manifest's root, ``trial_index`` in a file of many trials, and ``stamp``:
-        the file's size and time, by which a resumed run recognises it; None if there is no such file.
+        the file's size and time, by which a resumed run recognises it; None if there is no such file. The
+        extra columns stand under ``extra``, so that they can have any name.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
         for row in self._manifest.records():
@@ -45,7 +47,8 @@ class InputHash:
             trial = row.get("eeg_index") if self._modality == "eeg" else index_of(path, row.get("trial"))
             stamp = stamp_of(self._manifest.root / path)
             self._read.update(canonical_json(stamp).encode())
-            yield {**row, "path": path, "trial_index": trial, "stamp": stamp}
+            extra = {name: row.pop(name) for name in extras(row)}
+            yield {**row, "extra": extra, "path": path, "trial_index": trial, "stamp": stamp}
 
     def __enter__(self) -> InputHash:
         self._made = self._pool.submit(self._hash_all)
