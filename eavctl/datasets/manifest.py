@@ -16,7 +16,7 @@ from eavctl import registry
 from eavctl.errors import DataError, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
-from eavctl.storage.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.storage.keys import KEYS, PATHS
 from eavctl.storage.paths import named
 from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
@@ -32,7 +32,8 @@ class Manifest:
 
     Parameters
     ----------
-    table : the columns of `MANIFEST_COLUMNS`, sorted by ``sample_id``; paths are relative to ``root``.
+    table : the columns of `COLUMN_TYPES`, then extra columns of text; sorted by ``sample_id``; paths are
+        relative to ``root``.
     root : base folder of the paths.
     layout : name of the layout.
     classes : labels in the order of the data set.
@@ -51,7 +52,7 @@ class Manifest:
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in order, each as a dictionary without missing values."""
-        filled = [name for name in MANIFEST_COLUMNS if self._has_any(name)]
+        filled = [name for name in self.table.column_names if self._has_any(name)]
         for batch in self.table.select(filled).to_batches(max_chunksize=BATCH):
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if value is not None}
@@ -70,7 +71,7 @@ class Manifest:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The rows as a data frame, with None for missing values."""
-        return key_frame(self.table.to_pandas(), MANIFEST_COLUMNS)
+        return key_frame(self.table.to_pandas(), self.table.column_names)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
         """Select the recordings that have all the given key values, such as ``{"task": "speaking"}``.
@@ -117,10 +118,10 @@ class Manifest:
         if len(rows) == len(self) and all(a == b for a, b in enumerate(rows)):
             return self
         arrays = []
-        for name, kind in COLUMN_TYPES.items():  # in Python: Arrow's `take` imports pandas
-            values = self.table[name].to_pylist() if self._has_any(name) else []
-            arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), kind))
-        return replace(self, table=pa.Table.from_arrays(arrays, names=[*COLUMN_TYPES]))
+        for each in self.table.schema:  # in Python: Arrow's `take` imports pandas
+            values = self.table[each.name].to_pylist() if self._has_any(each.name) else []
+            arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), each.type))
+        return replace(self, table=pa.Table.from_arrays(arrays, names=self.table.column_names))
 
 
 def build(
@@ -136,6 +137,7 @@ def build(
     Parameters
     ----------
     records : dictionaries by column; without a ``sample_id``, a record is a whole clip and has its name.
+        Keys that are not of `COLUMN_TYPES` become extra columns of text.
     root, layout : see `Manifest`.
     classes : order of the labels; labels not among them follow, sorted.
     rejected : recordings that are already rejected, see `Manifest`.
@@ -147,8 +149,9 @@ def build(
     stream = iter(records)
     batches, labels, last, is_in_order = [], set[str](), "", True
     while chunk := list(itertools.islice(stream, BATCH)):
+        extra = [name for name in dict.fromkeys(itertools.chain(*chunk)) if name not in COLUMN_TYPES]
         try:
-            batch = of_records(chunk, COLUMN_TYPES)
+            batch = of_records(chunk, COLUMN_TYPES | dict.fromkeys(extra, pa.string()))
         except UnicodeEncodeError as error:
             raise DataError(f"{root}: {error.object!r} is not valid Unicode; rename it") from None
         named = batch["clip_id"]  # whole recordings, the usual case, share these names without a copy
@@ -165,7 +168,8 @@ def build(
         raise DataError(f"{root}: no recordings found for the layout {layout!r}{why}")
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
-    found = Manifest(pa.concat_tables(batches), root, layout, order, tuple(map(dict, rejected)))
+    table = pa.concat_tables(batches, promote_options="default")  # batches can lack extra columns
+    found = Manifest(table, root, layout, order, tuple(map(dict, rejected)))
     return found if is_in_order else _sorted(found)
 
 
