@@ -49,7 +49,7 @@ def test_two_recordings_of_one_name_are_not_silently_one(tmp_path):
 
 @pytest.mark.parametrize("layout", ["eeg", "folder", "csv"])
 def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(tmp_path, layout):
-    name = "sub-01_task-rest_eeg"
+    name = "S001R03"
     touch(tmp_path, f"in/rest/{name}.fif.gz", "in/rest/notes.gz", "in/rest/brain.nii.gz")
     (tmp_path / "in/table.csv").write_text(f"path\nrest/{name}.fif.gz\n")
     source = {"eeg": "in/rest", "folder": "in", "csv": "in/table.csv"}[layout]
@@ -59,7 +59,7 @@ def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(
     assert row["clip_id"] == (name if layout == "eeg" else f"rest/{name}")
     assert (found.root / row["eeg_path"]).is_file()
     assert row["audio_path"] is None
-    assert layout != "eeg" or row["subject"] == "01"
+    assert layout != "eeg" or row["subject"] == "S001"
     single = manifest.find(tmp_path / f"in/rest/{name}.fif.gz")
     assert single.rows["clip_id"].tolist() == [name]
 
