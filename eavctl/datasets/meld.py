@@ -38,9 +38,9 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read MELD, English dialogues: ``dia0_utt0.mp4`` in folders of splits, labels in ``*_sent_emo.csv``.
 
-    The splits are ``train``, ``val`` (MELD's dev) and ``test``. The other columns of the tables, such as
-    ``Utterance`` and ``Sentiment``, become extra columns. Rows without a file are rejected if their split
-    has files, and so are files without a row.
+    The splits are ``train``, ``val`` (MELD's dev) and ``test``; a session is a dialogue. The other columns of
+    the tables, such as ``Utterance`` and ``Sentiment``, become extra columns. Rows without a file are rejected
+    if their split has files, and so are files without a row.
 
     Raises
     ------
@@ -94,5 +94,11 @@ def _rows(path: Path, split: str) -> Iterator[tuple[str, dict[str, str]]]:
         if missing := [name for name in NEEDED if not row.get(name)]:
             raise DataError(f"{path}: row {line - 1} has no {missing[0]}")
         extra = {name: text for name, text in row.items() if name not in (*NO_COLUMNS, *MANIFEST_COLUMNS, "")}
-        keys = {"subject": row["Speaker"], "label": row["Emotion"], "split": SPLITS[split]}
-        yield f"{split}/dia{row['Dialogue_ID']}_utt{row['Utterance_ID']}", {**extra, **keys}
+        dialogue = f"{split}/dia{row['Dialogue_ID']}"
+        keys = {
+            "subject": row["Speaker"],
+            "session": dialogue,
+            "label": row["Emotion"],
+            "split": SPLITS[split],
+        }
+        yield f"{dialogue}_utt{row['Utterance_ID']}", {**extra, **keys}

@@ -212,6 +212,7 @@ def test_meld_keeps_splits_apart_and_other_columns(tmp_path: Path) -> None:
         "train/dia0_utt1",
     ]
     assert rows["split"].tolist() == ["val", "test", "train", "train"]
+    assert rows["session"].tolist() == ["dev/dia0", "test/dia0", "train/dia0", "train/dia0"]
     assert rows["Utterance"].tolist() == ["Hi", "Caf\u00e9", "Oh, no.", "What?"]
     assert rows["Sentiment"].tolist() == ["neutral", "positive", "negative", "negative"]
     assert rows["video_path"].tolist() == rows["audio_path"].tolist()
