@@ -38,9 +38,9 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read MELD, English dialogues: ``dia0_utt0.mp4`` in folders of splits, labels in ``*_sent_emo.csv``.
 
-    The splits are ``train``, ``val`` (MELD's dev) and ``test``; a session is a dialogue. The other columns of
-    the tables, such as ``Utterance`` and ``Sentiment``, become extra columns. Rows without a file are rejected
-    if their split has files, and so are files without a row.
+    The splits are ``train``, ``val`` (MELD's dev) and ``test``; a session is a dialogue. The other columns
+    of the tables, such as ``Utterance`` and ``Sentiment``, become extra columns. Rows without a file are
+    rejected if their split has files, and so are files without a row.
 
     Raises
     ------
