@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import N_INSPECTED, Manifest, build, first_files, media_files
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.signals.bids import data_set_of, entities_of, read_table
@@ -22,7 +22,6 @@ ENDINGS = tuple(ending for ending in EEG_ENDINGS if ending != MATLAB_ENDING)
 SUFFIX = "_eeg"
 KEY_OF = {"sub": "subject", "ses": "session", "task": "task"}
 SPLIT, FIRST_SPLIT = "split", 1  # parts of a large FIF file; reading the first reads all
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recognise(root: Path) -> bool:
@@ -32,11 +31,9 @@ def recognise(root: Path) -> bool:
     """
     if root.is_file():
         return _is_recording(root)
-    if not root.is_dir():
-        return False
     if (root / DESCRIPTION).is_file():
         return next(_recordings(root), None) is not None
-    first = list(islice(_media(root), N_INSPECTED))
+    first = list(islice((path for folder in _folders(root) for path in first_files(folder)), N_INSPECTED))
     return bool(first) and all(map(_is_recording, first))
 
 
@@ -60,14 +57,13 @@ def scan(root: Path) -> Manifest:
     return build(records, folder, "bids")
 
 
-def _media(root: Path) -> Iterator[Path]:
-    """The recordings of any kind in the folders of subjects, or below ``root`` if it has none."""
-    for folder in sorted(each for each in root.glob("sub-*") if each.is_dir()) or [root]:
-        yield from media_files(folder)
+def _folders(root: Path) -> list[Path]:
+    """The folders of subjects, or ``root`` if it has none."""
+    return sorted(each for each in root.glob("sub-*") if each.is_dir()) or [root]
 
 
 def _recordings(root: Path) -> Iterator[Path]:
-    for path in _media(root):
+    for path in (path for folder in _folders(root) for path in media_files(folder)):
         split = entities_of(path).get(SPLIT, "")
         if _is_recording(path) and not (split.isdecimal() and int(split) > FIRST_SPLIT):
             yield path

@@ -9,24 +9,20 @@ and imagery set (``S001R03.edf``: subject, run).
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, first_files, media_files
 from eavctl.registry import register
 from eavctl.signals.endings import EEG_ENDINGS, split_ending
 
 PHYSIONET = re.compile(r"(?P<subject>S\d{3})R\d\d")
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recognise(root: Path) -> bool:
     """Whether ``root`` is an EEG recording, or a folder of them that are not in class folders."""
     if root.is_file():
         return split_ending(root.name)[1] in EEG_ENDINGS
-    if not root.is_dir():
-        return False
-    first = list(islice(media_files(root), N_INSPECTED))
+    first = first_files(root)
     return bool(first) and all(
         split_ending(path.name)[1] in EEG_ENDINGS and (path.parent == root or _facts(path)) for path in first
     )

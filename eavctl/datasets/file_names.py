@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, first_files, media_files
 from eavctl.signals.endings import columns_of
 
 SPLITS = {  # by the words that stand for them
@@ -20,7 +19,6 @@ SPLITS = {  # by the words that stand for them
     "valid": "val",
     "validation": "val",
 }
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recogniser(name: re.Pattern[str]) -> Callable[[Path], bool]:
@@ -32,7 +30,7 @@ def recogniser(name: re.Pattern[str]) -> Callable[[Path], bool]:
     """
 
     def recognise(root: Path) -> bool:
-        first = list(islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
+        first = first_files(root)
         return bool(first) and all(_match(path, name) for path in first)
 
     return recognise

@@ -160,6 +160,17 @@ def test_unknown_names_list_the_known_and_the_nearest():
         registry.get("layouts", "ravdes")
 
 
+def test_a_large_folder_is_looked_through_once_however_many_layouts_there_are(tmp_path, monkeypatch):
+    touch(tmp_path, "sad/a.wav", "happy/b.wav")
+    looked, files = [], manifest.media_files
+    monkeypatch.setattr(
+        manifest, "media_files", lambda root, *more: looked.append(root) or files(root, *more)
+    )
+    for n_scans in (1, 2):  # nothing is remembered for the next time
+        assert manifest.layout_of(tmp_path).name == "folder"
+        assert looked.count(tmp_path) == n_scans
+
+
 def test_nothing_recognised_says_what_to_do(tmp_path):
     with pytest.raises(DataError, match="--layout"):
         manifest.find(tmp_path)
