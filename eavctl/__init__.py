@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
     from eavctl.stages.ground import ground as ground
+    from eavctl.stages.list import catalogue as catalogue
     from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
     from eavctl.stages.pretrain import PretrainingChoice as PretrainingChoice
@@ -71,6 +72,7 @@ _HOMES = {
     "TuningChoice": "stages.tune",
     "Whose": "grounding.whose",
     "bench": "stages.bench",
+    "catalogue": "stages.list",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",

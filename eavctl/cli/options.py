@@ -84,8 +84,8 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, pictures, idx, refs, ravdess, emodb, nemo, eav, eeg, "
-        "csv.",
+        help="Read the data set by this layout, such as folder, csv, bids or ravdess; 'eavctl list layouts' "
+        "names all.",
         show_default="recognised",
     ),
 ]

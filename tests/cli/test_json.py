@@ -33,6 +33,7 @@ LINES = {
     "-o p.json": {"encoder", "table", "protocol", "settings"},
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
+    "list layouts": {"kind", "about", "settings", "entries"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
     "train-ground {grounded}/scenes.parquet --epochs 1 --batch 16 --jobs 1 -o g.pt": {"phrases"},
     "ground {grounded}/scene.jpg circle --model {grounded}/ground.pt -o found.png": {"phrase", "size"},
