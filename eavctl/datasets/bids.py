@@ -50,8 +50,8 @@ def scan(root: Path) -> Manifest:
     ------
     DataError : no such recordings, or ``participants.tsv`` cannot be read or repeats a participant.
     """
-    paths = [root] if root.is_file() else list(_recordings(root))
     folder = root.parent if root.is_file() else root
+    paths = [root] * _is_recording(root) if root.is_file() else list(_recordings(root))
     people = _participants(data_set_of(paths[0]) / PARTICIPANTS) if paths else {}
     records = (_record(path, folder, people) for path in paths)
     return build(records, folder, "bids")
@@ -77,7 +77,8 @@ def _record(path: Path, folder: Path, people: Mapping[str, Mapping[str, str]]) -
     entities = entities_of(path)
     return {
         **people.get(entities["sub"], {}),
-        **{KEY_OF.get(entity, entity): label for entity, label in entities.items() if entity != SPLIT},
+        **{_extra("entity", name): label for name, label in entities.items() if name not in (*KEY_OF, SPLIT)},
+        **{key: entities[entity] for entity, key in KEY_OF.items() if entity in entities},
         "clip_id": split_ending(path.name)[0].removesuffix(SUFFIX),
         "dataset": data_set_of(path).name,
         "eeg_path": path.relative_to(folder).as_posix(),
@@ -95,9 +96,10 @@ def _participants(path: Path) -> dict[str, dict[str, str]]:
         label = row.pop(PARTICIPANT, "").removeprefix("sub-")
         if label in found:
             raise DataError(f"{path}: line {line} repeats the participant {label!r}; keep one line")
-        found[label] = {_extra(name): value for name, value in row.items()}
+        found[label] = {_extra("participant", name): value for name, value in row.items()}
     return found
 
 
-def _extra(name: str) -> str:
-    return f"participant_{name}" if name in (*KEYS, *MANIFEST_COLUMNS) else name
+def _extra(what: str, name: str) -> str:
+    """The name of an extra column: that of an entity or of a column of participants, unless it is a key."""
+    return f"{what}_{name}" if name in (*KEYS, *MANIFEST_COLUMNS) else name

@@ -158,7 +158,9 @@ def _incomplete(epoch: dict[str, Any], recording: _Recording) -> str:
 
 def _contradiction(classes: set[str]) -> str:
     """Reason to reject an epoch if the events at its time have several classes; empty if they have one."""
-    return f"events at this time have different classes: {', '.join(sorted(classes))}" * (len(classes) > 1)
+    if len(classes) < 2:
+        return ""
+    return f"events at this time have different classes: {', '.join(sorted(classes))}"
 
 
 def _shifted_into(epoch: dict[str, Any]) -> dict[str, Any]:

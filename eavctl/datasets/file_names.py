@@ -49,8 +49,9 @@ def matching(root: Path, name: re.Pattern[str]) -> Iterator[tuple[Path, re.Match
 
 
 def _match(path: Path, name: re.Pattern[str]) -> re.Match[str] | None:
-    folder = os.path.basename(os.path.abspath(path.parent))
-    return name.fullmatch(path.stem) or name.fullmatch(f"{folder}/{path.stem}")
+    if match := name.fullmatch(path.stem):
+        return match
+    return name.fullmatch(f"{os.path.basename(os.path.abspath(path.parent))}/{path.stem}")
 
 
 def acted_speech(

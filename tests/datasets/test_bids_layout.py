@@ -169,6 +169,19 @@ def test_parts_of_a_large_file_and_second_formats_are_no_recordings_of_their_own
     assert [bad["path"] for bad in found.rejected] == ["sub-1_task-y_eeg.set"]
 
 
+def test_entities_that_are_called_like_keys_are_no_keys(tmp_path: Path) -> None:
+    make(tmp_path, "sub-1_task-x_label-joy_fold-two_run-1_eeg.edf")
+    (row,) = manifest.find(tmp_path).records()
+    assert (row["task"], row["run"], row["entity_label"], row["entity_fold"]) == ("x", "1", "joy", "two")
+    assert not {"label", "fold"} & row.keys()
+
+
+def test_a_file_of_another_name_has_no_recordings_of_bids(tmp_path: Path) -> None:
+    make(tmp_path, "S001R03.edf")
+    with pytest.raises(DataError, match="no recordings"):
+        manifest.find(tmp_path / "S001R03.edf", "bids")
+
+
 def participants(root: Path, *rows: str) -> manifest.Manifest:
     make(root, "sub-01/eeg/sub-01_eeg.edf", "sub-02/eeg/sub-02_eeg.edf")
     (root / "participants.tsv").write_text("\n".join(rows))
