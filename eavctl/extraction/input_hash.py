@@ -13,6 +13,7 @@ from typing import Any
 
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
+from eavctl.extraction.fingerprint import data_files
 from eavctl.signals.bids import path_of
 from eavctl.signals.idx import index_of
 from eavctl.storage.keys import extras
@@ -39,8 +40,8 @@ class InputHash:
         """Rows of the manifest, one by one, JSON-able, each with what is needed to read the recording.
 
         That is ``path`` below the manifest's root, ``trial_index`` in a file of many trials, and ``stamp``:
-        the file's size and time, by which a resumed run recognises it, and those of the table of channels
-        beside it, if any; None if there is no such file. The extra columns stand under ``extra``, so that
+        the file's size and time, by which a resumed run recognises it, and those of the files that are read
+        with it, if any; None if there is no such file. The extra columns stand under ``extra``, so that
         they can have any name.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
@@ -94,8 +95,8 @@ def _digest() -> hashlib.blake2b:
 
 
 def _read_with(file: Path) -> list[Path]:
-    """A file, and the table of channels that is read with it, if any."""
-    return [each for each in (file, path_of(file, "channels")) if each]
+    """A file, and the files of samples and the table of channels that are read with it, if any."""
+    return [each for each in (file, *data_files(file), path_of(file, "channels")) if each]
 
 
 def _stamp(file: Path) -> list[int] | None:
