@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import warnings
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from eavctl.errors import AbsentError, SignalError
+from eavctl.errors import AbsentError, RecordingWarning, SignalError
 from eavctl.signals.endings import AUDIO_ENDINGS, is_idx, is_picture, split_ending
 
 LOOKED_AT_S = 10.0  # of a recording's start, for silence and clipping
 CLIPPED_PEAK = 0.5  # of full scale: quieter recordings that repeat their peak are of few bits
 CLIPPED_SHARE = 1e-3  # of the samples
+COARSE = ("PCM_U8", "PCM_S8", "ULAW", "ALAW")  # codes of so few levels that quiet peaks are held too
+END_S = 1.0  # of a film, whose packets are read: a file that was cut off has none there
 TRUNCATED_S = 0.2  # as `eavctl.signals.audio.TOLERANCE_S`: codecs pad and trim the ends by less
 
 
@@ -85,14 +90,15 @@ def _audio(path: str) -> Header:
             rate, n_chans, n_samples = int(file.samplerate), int(file.channels), int(file.frames)
             length = round(LOOKED_AT_S * rate)
             start = file.read(length, dtype="float32", always_2d=True)
-            is_whole = not audio.claims_more(file.extra_info)
+            is_whole, is_coarse = not audio.claims_more(file.extra_info), file.subtype in COARSE
     except (soundfile.LibsndfileError, OSError, MemoryError):
         return _without_sndfile(path)
     is_short = len(start) < min(n_samples, length) - TRUNCATED_S * rate
     is_known = n_samples < audio.ENDLESS_FRAMES
     if is_short or not is_whole or not is_known or not start.any() or not np.isfinite(start).all():
         return replace(_read_whole(path), channels=(str(n_chans),))
-    return Header(n_samples / rate, float(rate), (str(n_chans),), is_clipped=is_clipped(start))
+    clipped = not is_coarse and is_clipped(start)
+    return Header(n_samples / rate, float(rate), (str(n_chans),), is_clipped=clipped)
 
 
 def is_clipped(signal: np.ndarray) -> bool:
@@ -139,14 +145,31 @@ def _film(path: str, modality: str) -> Header:
         if not len(streams):
             raise AbsentError(f"{path}: has no {'sound' if modality == 'audio' else 'picture'}")
         stream = streams[0]
-        seconds = stream.duration and float(stream.duration * stream.time_base)
-        seconds = seconds or (container.duration / 1e6 if container.duration else None)
+        seconds = float(stream.duration * stream.time_base) if stream.duration else None
+        if seconds and _end_of(container, stream, seconds) < seconds - TRUNCATED_S:
+            warnings.warn(f"{path}: the end of the recording is missing", RecordingWarning, stacklevel=2)
+        if not seconds and container.duration:
+            seconds = container.duration / 1e6
         if modality == "video":
             return Header(seconds)
         rate, n_chans = getattr(stream, "rate", 0), getattr(stream, "channels", 0)  # absent without a codec
         if not rate:
             raise SignalError(f"{path}: no decoder for its audio codec")
         return Header(seconds, float(rate), (str(n_chans),))
+
+
+def _end_of(container: Any, stream: Any, seconds: float) -> float:
+    """When the last packet of a stream ends, in seconds; 0 where none is found near the end."""
+    import av
+
+    first = stream.start_time or 0
+    end = 0.0
+    with contextlib.suppress(av.FFmpegError, ValueError):
+        container.seek(first + int(max(seconds - END_S, 0) / stream.time_base), stream=stream)
+        for packet in container.demux(stream):
+            if packet.pts is not None:
+                end = max(end, float((packet.pts - first + (packet.duration or 0)) * stream.time_base))
+    return end
 
 
 def _eeg(path: str) -> Header:
