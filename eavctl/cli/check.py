@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit, emit_result, progress, say_plan
+from eavctl.cli.console import Verbosity, emit, emit_result, progress, say_plan
 from eavctl.cli.exit_codes import BAD_DATA
 from eavctl.cli.options import DistinctNames, DryRun, Epoch, Events, Jobs, Json, Layout, Where
 from eavctl.cli.values import read_epochs, read_pairs
@@ -106,11 +106,11 @@ def _lines(found: Checked) -> Iterator[str]:
 def _counts(found: Checked) -> Iterator[str]:
     counts = found.report.counts
     people, classes = counts["people"], counts["classes"]
-    rows = f"{counts['rows']} rows" if found.layout is None else f"{counts['rows']} recordings"
+    rows = _some_of(counts["rows"], *(("recording", "recordings") if found.layout else ("row", "rows")), "no rows")
     if counts["clips"] != counts["rows"]:
         rows = f"{counts['rows']} rows of {counts['clips']} clips"
     if counts["usable_rows"] < counts["rows"]:
-        rows += f", of which {counts['usable_rows']} can be used"
+        rows += f" ({counts['usable_rows']} can be used)"
     parts = [rows, _some_of(counts["n_people"], "person", "people", "no subjects")]
     parts.append(_some_of(len(classes), "class", "classes", "no labels"))
     if len(counts["datasets"]) > 1:
@@ -132,6 +132,8 @@ def _listed(counts: Mapping[str, int], most: int) -> str:
     """Names with counts; of many, how many there are of one, from the least to the most."""
     if len(counts) <= most:
         return ", ".join(f"{name} {n}" for name, n in counts.items())
+    if len(set(counts.values())) == 1:
+        return f"{len(counts)}, {next(iter(counts.values()))} rows each"
     few, many = min(counts, key=counts.__getitem__), max(counts, key=counts.__getitem__)
     return f"{len(counts)}, from {counts[few]} rows ({few}) to {counts[many]} ({many})"
 
@@ -139,7 +141,7 @@ def _listed(counts: Mapping[str, int], most: int) -> str:
 def _modality(facts: Mapping[str, Any]) -> str:
     from eavctl.evaluation.findings.files import duration
 
-    parts = [f"{facts['files']} files ({', '.join(facts['endings'])})"]
+    parts = [f"{_some_of(facts['files'], 'file', 'files', 'no files')} ({', '.join(facts['endings'])})"]
     rates, channels, seconds = facts["rates"], facts["channels"], facts["seconds"]
     if rates:
         parts.append(", ".join(list(rates)[:3]) + (", ... Hz" if len(rates) > 3 else " Hz"))
@@ -165,7 +167,12 @@ def _summary(findings: Sequence[Finding]) -> str:
 def _finding(finding: Finding) -> Iterator[str]:
     head = f"{finding.severity:<8}{finding.code}  "
     yield from textwrap.wrap(
-        finding.text, WIDTH, initial_indent=head, subsequent_indent=MARGIN, break_long_words=False
+        finding.text,
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=MARGIN,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     yield from textwrap.wrap(
         f"-> {finding.advice}", WIDTH, initial_indent=MARGIN, subsequent_indent=MARGIN + "   "
@@ -184,9 +191,8 @@ def _protocols(outlooks: Sequence[Outlook]) -> Iterator[str]:
             note += (", " if note else "") + "people may be on both sides"
         numbers = (each.n_groups, each.n_folds, each.n_tested, each.n_trained)
         yield COLUMNS.format(each.name, each.group, *numbers, note).rstrip()
-    reasons: dict[str, list[str]] = {}
-    for each in outlooks:
-        if each.reason is not None:
-            reasons.setdefault(each.reason, []).append(each.name)
-    for reason, names in reasons.items():
-        yield from textwrap.wrap(f"not {', '.join(names)}: {reason}", WIDTH, subsequent_indent="    ")
+    without = [each for each in outlooks if each.reason is not None]
+    if without:
+        yield f"cannot be used: {', '.join(each.name for each in without)} (-v says why)"
+    for each in without if Verbosity.level else ():
+        yield f"{each.name}: {each.reason}"

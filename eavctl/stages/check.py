@@ -32,6 +32,7 @@ from eavctl.storage.ownership import kind_of
 if TYPE_CHECKING:
     import pandas as pd
 
+PHRASES = "refs"  # layout of pictures with phrases
 TABLES = ("features", "grounding", "predictions")  # kinds, of which features alone are checked
 
 
@@ -154,14 +155,17 @@ def _of_manifest(manifest: Manifest, files: Mapping[str, Sequence[FileFacts | No
         for row, each in enumerate(mine):
             if each is None:
                 continue
-            content = each.content or f"file {numbers.setdefault(each.path, len(numbers))}"
+            content = (None if each.fault else each.content) or f"file {numbers.setdefault(each.path, len(numbers))}"
             recordings[row].append(content)
     indices = _indices(rows, files)
     keys["recording"] = [
         JOINED.join(dict.fromkeys(str(of_trial(content, index)) for content in mine)) or None
         for mine, index in zip(recordings, indices, strict=True)
     ]
-    return DataSet(keys, files, manifest.rejected, distinct_names=choice.distinct_names)
+    has_phrases = manifest.layout == PHRASES
+    return DataSet(
+        keys, files, manifest.rejected, distinct_names=choice.distinct_names, has_phrases=has_phrases
+    )
 
 
 def _indices(rows: pd.DataFrame, files: Mapping[str, Sequence[FileFacts | None]]) -> list[int | None]:

@@ -34,6 +34,7 @@ class DataSet:
     rejected : recordings that a layout or an extraction left out, each with ``path`` and ``reason``.
     copies : pairs of rows with identical features.
     distinct_names : names that differ only in case or spacing are meant to be different.
+    has_phrases : pictures with phrases, which have neither classes nor subjects.
     """
 
     keys: pd.DataFrame
@@ -41,6 +42,7 @@ class DataSet:
     rejected: Sequence[Mapping[str, Any]] = ()
     copies: Sequence[tuple[int, int]] = ()
     distinct_names: bool = False
+    has_phrases: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def check(data: DataSet) -> Report:
     files = [list({each.path: each for each in mine if each}.values()) for mine in data.files.values()]
     findings = list(file_findings([each for mine in files for each in mine]))
     findings += _left_out(data)
-    findings += people_findings(_pairs(keys), distinct_names=data.distinct_names)
+    if not data.has_phrases:
+        findings += people_findings(_pairs(keys), distinct_names=data.distinct_names)
     findings += dataset_findings(Counter(zip(texts(keys, "dataset"), texts(keys, "label"), strict=True)))
     for modality, nuisances in _nuisances(data).items():
         findings += shortcut_findings(modality, nuisances)

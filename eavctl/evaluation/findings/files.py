@@ -14,6 +14,7 @@ from eavctl.signals.headers import Header
 SHORT_S = {"audio": 0.2, "video": 0.2, "eeg": 1.0}
 LONG_S = 30.0
 FAR = 10.0  # times shorter, or longer, than the median
+LONGER_S = 1.0  # from here on a recording is not very short, whatever the median
 FEWEST = 5  # recordings whose median says what is usual
 MISSING, EMPTY, UNREADABLE, SILENT = "EAV010", "EAV011", "EAV012", "EAV013"
 _FAULTS = {
@@ -57,18 +58,23 @@ def file_findings(files: Sequence[FileFacts]) -> Iterator[Finding]:
     files : of all modalities; a film is there as audio and as video.
     """
     yield from _faults(files)
-    clipped = _paths(each for each in files if each.header and each.header.is_clipped)
-    if clipped:
-        yield Finding("EAV014", f"{_n(len(clipped), 'recording is', 'recordings are')} clipped: {some(clipped)}", clipped)
-    odd = {each.path: each.reason for each in files if each.header and each.reason}
-    if odd:
-        shown = some([f"{path} ({reason})" for path, reason in odd.items()], 2)
-        yield Finding("EAV015", f"{_n(len(odd), 'file is', 'files are')} damaged or odd: {shown}", tuple(odd))
+    yield from _oddities(files)
     for modality in sorted({each.modality for each in files}):
         usable = [each for each in files if each.modality == modality and each.header]
         yield from _lengths(modality, usable)
         yield from _rates(modality, usable)
         yield from _channels(modality, usable)
+
+
+def _oddities(files: Sequence[FileFacts]) -> Iterator[Finding]:
+    clipped = _paths(each for each in files if each.header and each.header.is_clipped)
+    if clipped:
+        n = _n(len(clipped), "recording is", "recordings are")
+        yield Finding("EAV014", f"{n} clipped: {some(clipped)}", clipped)
+    odd = {each.path: each.reason for each in files if each.header and each.reason}
+    if odd:
+        shown = some([f"{path} ({reason})" for path, reason in odd.items()], 2)
+        yield Finding("EAV015", f"{_n(len(odd), 'file is', 'files are')} damaged or odd: {shown}", tuple(odd))
 
 
 def _faults(files: Sequence[FileFacts]) -> Iterator[Finding]:
@@ -90,7 +96,7 @@ def _lengths(modality: str, files: Sequence[FileFacts]) -> Iterator[Finding]:
         return
     median = statistics.median(lengths.values())
     is_usual = len(lengths) >= FEWEST
-    shortest = max(SHORT_S[modality], median / FAR if is_usual else 0.0)
+    shortest = max(SHORT_S[modality], min(median / FAR, LONGER_S) if is_usual else 0.0)
     longest = max(LONG_S, FAR * median) if is_usual else float("inf")
     for code, what, found in (
         ("EAV040", "very short", {path: s for path, s in lengths.items() if s < shortest}),
@@ -106,7 +112,7 @@ def _lengths(modality: str, files: Sequence[FileFacts]) -> Iterator[Finding]:
 def _rates(modality: str, files: Sequence[FileFacts]) -> Iterator[Finding]:
     found = Counter(each.header.rate for each in files if each.header and each.header.rate)
     if len(found) > 1:
-        shown = some([f"{rate:g} Hz ({n} files)" for rate, n in found.most_common()])
+        shown = some([f"{rate:g} Hz ({_n(n, 'file', 'files')})" for rate, n in found.most_common()])
         yield Finding("EAV042", f"{modality} has {len(found)} sampling rates: {shown}", _names(found))
 
 
@@ -117,12 +123,14 @@ def _channels(modality: str, files: Sequence[FileFacts]) -> Iterator[Finding]:
             sets[each.header.channels].append(each.path)
     if modality == "audio" and len(sets) > 1:
         found = Counter({names: len(paths) for names, paths in sets.items()})
-        shown = some([f"{names[0]} ({n} files)" for names, n in found.most_common()])
-        yield Finding("EAV043", f"audio has {len(sets)} numbers of channels: {shown}", _names(n for (n,) in sets))
+        shown = some([f"{names[0]} ({_n(n, 'file', 'files')})" for names, n in found.most_common()])
+        names = _names(n for (n,) in sets)
+        yield Finding("EAV043", f"audio has {len(sets)} numbers of channels: {shown}", names)
     if modality == "eeg" and len({frozenset(names) for names in sets}) > 1:
         usual = max(sets, key=lambda names: len(sets[names]))
         others = [path for names, paths in sets.items() if set(names) != set(usual) for path in paths]
-        text = f"EEG has {len(sets)} sets of channels: {_n(len(others), 'file has', 'files have')} other channels than the most: {some(others)}"
+        n = _n(len(others), "file has", "files have")
+        text = f"EEG has {len(sets)} sets of channels; {n} others than most: {some(others)}"
         yield Finding("EAV044", text, tuple(others))
 
 
