@@ -80,9 +80,7 @@ def check(
             emit_result("check", [], facts, dry_run=True)
         return
     with progress("check", at_once=False) as tick:
-        found = stage.check(
-            source, choice=choice, ignore=ignored, jobs=jobs, executor="fork", on_file=tick
-        )
+        found = stage.check(source, choice=choice, ignore=ignored, jobs=jobs, executor="fork", on_file=tick)
     if as_json:
         emit_result("check", [], found.to_json())
     else:
@@ -106,7 +104,9 @@ def _lines(found: Checked) -> Iterator[str]:
 def _counts(found: Checked) -> Iterator[str]:
     counts = found.report.counts
     people, classes = counts["people"], counts["classes"]
-    rows = _some_of(counts["rows"], *(("recording", "recordings") if found.layout else ("row", "rows")), "no rows")
+    rows = _some_of(
+        counts["rows"], *(("recording", "recordings") if found.layout else ("row", "rows")), "no rows"
+    )
     if counts["clips"] != counts["rows"]:
         rows = f"{counts['rows']} rows of {counts['clips']} clips"
     if counts["usable_rows"] < counts["rows"]:

@@ -146,7 +146,9 @@ def _found(source: str | os.PathLike[str], choice: Choice) -> Manifest:
     return Choice(choice.layout, choice.where, choice.epochs, distinct_names=True).of(source)
 
 
-def _of_manifest(manifest: Manifest, files: Mapping[str, Sequence[FileFacts | None]], choice: Choice) -> DataSet:
+def _of_manifest(
+    manifest: Manifest, files: Mapping[str, Sequence[FileFacts | None]], choice: Choice
+) -> DataSet:
     rows = manifest.rows
     keys = tables.key_frame(rows, KEYS)
     numbers: dict[str, int] = {}
@@ -155,7 +157,9 @@ def _of_manifest(manifest: Manifest, files: Mapping[str, Sequence[FileFacts | No
         for row, each in enumerate(mine):
             if each is None:
                 continue
-            content = (None if each.fault else each.content) or f"file {numbers.setdefault(each.path, len(numbers))}"
+            content = (
+                None if each.fault else each.content
+            ) or f"file {numbers.setdefault(each.path, len(numbers))}"
             recordings[row].append(content)
     indices = _indices(rows, files)
     keys["recording"] = [

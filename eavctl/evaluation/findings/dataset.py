@@ -153,10 +153,15 @@ def _nuisances(data: DataSet) -> dict[str, Nuisances]:
             [each.ending for _, each, _ in known],
             [f"{header.rate:g} Hz" if header.rate else "" for *_, header in known],
             [_channels(header.channels) for *_, header in known],
-            [seconds[row] if np.isfinite(seconds[row]) else header.seconds or np.nan for row, _, header in known],
+            [
+                seconds[row] if np.isfinite(seconds[row]) else header.seconds or np.nan
+                for row, _, header in known
+            ],
         )
     if not data.files:
-        first = [row for row, is_later in enumerate(data.keys.duplicated(["dataset", "clip_id"])) if not is_later]
+        first = [
+            row for row, is_later in enumerate(data.keys.duplicated(["dataset", "clip_id"])) if not is_later
+        ]
         first = [row for row in first if labels[row] is not None]
         nothing = [""] * len(first)
         mine = [labels[row] or "" for row in first]
@@ -167,7 +172,9 @@ def _nuisances(data: DataSet) -> dict[str, Nuisances]:
 def _channels(names: Sequence[str]) -> str:
     """Channels in words: the number of audio channels, or how many of EEG and which."""
     if len(names) < 2:
-        return {"1": "mono", "2": "stereo"}.get("".join(names), " ".join([*names, "channels"]) if names else "")
+        return {"1": "mono", "2": "stereo"}.get(
+            "".join(names), " ".join([*names, "channels"]) if names else ""
+        )
     return f"{len(names)} channels ({some(sorted(names), 2)})"
 
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from eavctl.evaluation.findings.codes import Finding, some
+from eavctl.evaluation.findings.codes import SHOWN, Finding, some
 from eavctl.evaluation.groups import overlaps
 from eavctl.evaluation.schemes import texts
 
@@ -37,12 +37,13 @@ def duplicate_findings(pairs: Iterable[tuple[Named, Named]]) -> Iterator[Finding
         else:
             found[TWICE].append(f"{a.clip} and {b.clip}")
     for code, what in (
-        (TWICE, "the same recording under two names"),
-        (TWO_LABELS, "the same recording with contradicting labels"),
-        (TWO_PEOPLE, "the same recording under two subjects"),
+        (TWICE, "are the same recording under two names"),
+        (TWO_LABELS, "are the same recording with contradicting labels"),
+        (TWO_PEOPLE, "are the same recording under two subjects"),
     ):
         if names := found[code]:
-            yield Finding(code, f"{what}: {some(names)}", tuple(names))
+            more = f" (and {len(names) - SHOWN} more pairs)" if len(names) > SHOWN else ""
+            yield Finding(code, f"{'; '.join(names[:SHOWN])} {what}{more}", tuple(names))
 
 
 def overlap_findings(keys: pd.DataFrame) -> Iterator[Finding]:

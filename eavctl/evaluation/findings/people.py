@@ -64,7 +64,9 @@ def _labels(classes: Counter[str], n_rows: int, distinct_names: bool) -> Iterato
 
 def _subjects(subjects: Counter[str], n_rows: int, distinct_names: bool) -> Iterator[Finding]:
     if not subjects:
-        yield Finding("EAV030", "no recording names its subject, so a speaker may be on both sides of a split")
+        yield Finding(
+            "EAV030", "no recording names its subject, so a speaker may be on both sides of a split"
+        )
         return
     if (n := n_rows - subjects.total()) > 0:
         yield Finding("EAV031", f"{n} of {n_rows} recordings have no subject")

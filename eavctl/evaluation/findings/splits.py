@@ -82,7 +82,14 @@ def _outlook(name: str, plan: Plan | str, *, is_default: bool) -> Outlook:
     n_trained = min(len(split.train) for split in plan.folds)
     n_groups = len(set(plan.groups))
     return Outlook(
-        name, plan.group, n_groups, len(plan.folds), len(tested), n_trained, plan.shares, is_default=is_default
+        name,
+        plan.group,
+        n_groups,
+        len(plan.folds),
+        len(tested),
+        n_trained,
+        plan.shares,
+        is_default=is_default,
     )
 
 

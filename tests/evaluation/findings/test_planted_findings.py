@@ -43,7 +43,9 @@ class Made:
 
     def check(self, **options):
         keys = key_frame(pd.DataFrame(self.rows))
-        return check(DataSet(keys, {self.modality: self.files, **self.more}, self.rejected, self.copies, **options))
+        return check(
+            DataSet(keys, {self.modality: self.files, **self.more}, self.rejected, self.copies, **options)
+        )
 
     def header(self, which, **facts):
         for i, row in enumerate(self.rows):
@@ -166,7 +168,9 @@ def _length(made):
         for i, row in enumerate(made.rows):
             if row["label"] == label:
                 header = made.files[i].header
-                made.files[i] = replace(made.files[i], header=replace(header, seconds=header.seconds * factor))
+                made.files[i] = replace(
+                    made.files[i], header=replace(header, seconds=header.seconds * factor)
+                )
 
 
 def _copy(made, one, other):
@@ -212,7 +216,9 @@ def _class_is_person(made):
 
 planted("EAV046")(lambda made: made.header(lambda row: row["label"] == "sad", rate=8000.0))
 planted("EAV047")(lambda made: made.header(lambda row: row["label"] == "sad", channels=("2",)))
-planted("EAV060")(lambda made: made.set(lambda i, row: True) or made.set(lambda i, row: i % 5 == 0, split="test"))
+planted("EAV060")(
+    lambda made: made.set(lambda i, row: True) or made.set(lambda i, row: i % 5 == 0, split="test")
+)
 
 
 @planted("EAV027")
