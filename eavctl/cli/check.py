@@ -104,9 +104,8 @@ def _lines(found: Checked) -> Iterator[str]:
 def _counts(found: Checked) -> Iterator[str]:
     counts = found.report.counts
     people, classes = counts["people"], counts["classes"]
-    rows = _some_of(
-        counts["rows"], *(("recording", "recordings") if found.layout else ("row", "rows")), "no rows"
-    )
+    one, several = ("recording", "recordings") if found.layout else ("row", "rows")
+    rows = _some_of(counts["rows"], one, several, "no rows")
     if counts["clips"] != counts["rows"]:
         rows = f"{counts['rows']} rows of {counts['clips']} clips"
     if counts["usable_rows"] < counts["rows"]:

@@ -32,6 +32,7 @@ from eavctl.storage.ownership import kind_of
 if TYPE_CHECKING:
     import pandas as pd
 
+ByModality = Mapping[str, Sequence["FileFacts | None"]]  # the file of each row
 PHRASES = "refs"  # layout of pictures with phrases
 TABLES = ("features", "grounding", "predictions")  # kinds, of which features alone are checked
 
@@ -146,25 +147,20 @@ def _found(source: str | os.PathLike[str], choice: Choice) -> Manifest:
     return Choice(choice.layout, choice.where, choice.epochs, distinct_names=True).of(source)
 
 
-def _of_manifest(
-    manifest: Manifest, files: Mapping[str, Sequence[FileFacts | None]], choice: Choice
-) -> DataSet:
+def _of_manifest(manifest: Manifest, files: ByModality, choice: Choice) -> DataSet:
     rows = manifest.rows
-    keys = tables.key_frame(rows, KEYS)
     numbers: dict[str, int] = {}
-    recordings: list[list[str]] = [[] for _ in range(len(rows))]
+    contents: list[list[str]] = [[] for _ in range(len(rows))]  # of the files of each row
     for mine in files.values():
         for row, each in enumerate(mine):
-            if each is None:
-                continue
-            content = (
-                None if each.fault else each.content
-            ) or f"file {numbers.setdefault(each.path, len(numbers))}"
-            recordings[row].append(content)
-    indices = _indices(rows, files)
+            if each and each.content and not each.fault:
+                contents[row].append(each.content)
+            elif each:
+                contents[row].append(f"file {numbers.setdefault(each.path, len(numbers))}")
+    keys = tables.key_frame(rows, KEYS)
     keys["recording"] = [
         JOINED.join(dict.fromkeys(str(of_trial(content, index)) for content in mine)) or None
-        for mine, index in zip(recordings, indices, strict=True)
+        for mine, index in zip(contents, _indices(rows, files), strict=True)
     ]
     has_phrases = manifest.layout == PHRASES
     return DataSet(
@@ -172,7 +168,7 @@ def _of_manifest(
     )
 
 
-def _indices(rows: pd.DataFrame, files: Mapping[str, Sequence[FileFacts | None]]) -> list[int | None]:
+def _indices(rows: pd.DataFrame, files: ByModality) -> list[int | None]:
     """The index of each row's trial or picture in its file; None of whole files."""
     video = files.get("video") or [None] * len(rows)
     given = zip(rows["eeg_index"].tolist(), rows["trial"].tolist(), video, strict=True)

@@ -47,7 +47,7 @@ CODES = {
     "EAV012": Code(ERROR, "unreadable files", "Convert or copy them again, or remove them."),
     "EAV013": Code(ERROR, "silent recordings", "Remove them, or look for the channel that was recorded."),
     "EAV014": Code(WARNING, "clipped recordings", "Listen to them; record again at a lower level."),
-    "EAV015": Code(WARNING, "damaged recordings", "Copy them again; else only the part that is left is used."),
+    "EAV015": Code(WARNING, "damaged recordings", "Copy them again; only what is left of them is used."),
     "EAV016": Code(WARNING, "rows left out", "Rename the recordings, or correct their rows."),
     "EAV017": Code(NOTE, "missing modalities", "Early fusion needs every modality of a recording."),
     "EAV020": Code(
@@ -59,7 +59,7 @@ CODES = {
     "EAV024": Code(WARNING, "classes with few rows", "Add recordings, merge classes, or leave them out."),
     "EAV025": Code(NOTE, "imbalanced classes", "Read the UAR, not the accuracy."),
     "EAV026": Code(
-        WARNING, "labels that look like people", "Give labels and subjects in a manifest (see data/README.md)."
+        WARNING, "labels that look like people", "Name labels and subjects in a manifest (data/README.md)."
     ),
     "EAV027": Code(NOTE, "data sets that lack classes", "Rename classes with --labels, or leave some out."),
     "EAV030": Code(WARNING, "no subjects", "Name a subject for every recording in a manifest."),
@@ -135,7 +135,7 @@ def by_severity(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def short_forms(findings: Iterable[Finding]) -> list[str]:
-    """Errors and warnings in one line each, the most severe first; of many, a few and the number of others."""
+    """Errors and warnings in one line each, the most severe first; of many, the first and a count."""
     found = [each.short for each in by_severity(findings) if each.severity != NOTE]
     if len(found) <= MOST_SHORT:
         return found

@@ -19,6 +19,7 @@ from eavctl.evaluation.findings.shortcuts import Nuisances, shortcut_findings
 from eavctl.evaluation.findings.splits import Outlook, outlooks
 from eavctl.evaluation.groups import identify, short
 from eavctl.evaluation.schemes import texts
+from eavctl.signals.headers import Header
 
 Files = Sequence[FileFacts | None]
 
@@ -137,52 +138,45 @@ def _duplicates(data: DataSet) -> Iterator[tuple[Named, Named]]:
 
 
 def _nuisances(data: DataSet) -> dict[str, Nuisances]:
-    """Of each modality, what could tell the class of its labelled clips; one row each."""
+    """Of each modality, or of a table's rows, what could tell the class of labelled clips; one row each."""
+    labels, seconds = texts(data.keys, "label"), _seconds(data.keys)
+    is_first = ~data.keys.duplicated(["dataset", "clip_id"]).to_numpy(bool)
+    rows = [row for row in np.flatnonzero(is_first).tolist() if labels[row] is not None]
+    if not data.files:
+        nothing = [""] * len(rows)
+        mine = [labels[row] or "" for row in rows]
+        return {"rows": Nuisances(mine, nothing, nothing, nothing, seconds[rows].tolist())}
     found = {}
-    clips, labels = identify(data.keys, "clip_id"), texts(data.keys, "label")
-    seconds = _seconds(data.keys)
     for modality, files in data.files.items():
-        seen = dict[str, int]()
-        for row, (clip, label, each) in enumerate(zip(clips, labels, files, strict=True)):
-            if label is not None and each is not None and each.header is not None:
-                seen.setdefault(clip, row)
-        chosen = [(row, files[row]) for row in seen.values()]
-        known = [(row, each, each.header) for row, each in chosen if each is not None and each.header]
+        known = [(row, each, each.header) for row in rows if (each := files[row]) and each.header]
         found[modality] = Nuisances(
             [labels[row] or "" for row, *_ in known],
             [each.ending for _, each, _ in known],
             [f"{header.rate:g} Hz" if header.rate else "" for *_, header in known],
             [_channels(header.channels) for *_, header in known],
-            [
-                seconds[row] if np.isfinite(seconds[row]) else header.seconds or np.nan
-                for row, _, header in known
-            ],
+            [_length(seconds[row], header) for row, _, header in known],
         )
-    if not data.files:
-        first = [
-            row for row, is_later in enumerate(data.keys.duplicated(["dataset", "clip_id"])) if not is_later
-        ]
-        first = [row for row in first if labels[row] is not None]
-        nothing = [""] * len(first)
-        mine = [labels[row] or "" for row in first]
-        found["rows"] = Nuisances(mine, nothing, nothing, nothing, seconds[first].tolist())
     return found
 
 
+def _length(seconds: float, header: Header) -> float:
+    """Length of a row by its times, else of its file; NaN where neither is known."""
+    return float(seconds) if np.isfinite(seconds) else header.seconds or np.nan
+
+
 def _channels(names: Sequence[str]) -> str:
-    """Channels in words: the number of audio channels, or how many of EEG and which."""
-    if len(names) < 2:
-        return {"1": "mono", "2": "stereo"}.get(
-            "".join(names), " ".join([*names, "channels"]) if names else ""
-        )
-    return f"{len(names)} channels ({some(sorted(names), 2)})"
+    """Channels in words: the number of audio channels, or how many of EEG and which; empty where none."""
+    if len(names) == 1:
+        return {"1": "mono", "2": "stereo"}.get(names[0], f"{names[0]} channels")
+    return f"{len(names)} channels ({some(sorted(names), 2)})" if names else ""
 
 
 def _seconds(keys: pd.DataFrame) -> np.ndarray:
     """Length of each row by its times, shape (n_rows,); NaN where it has none."""
     if "start" not in keys or "end" not in keys:
         return np.full(len(keys), np.nan)
-    return keys["end"].to_numpy(float) - np.nan_to_num(keys["start"].to_numpy(float))
+    found: np.ndarray = keys["end"].to_numpy(float) - np.nan_to_num(keys["start"].to_numpy(float))
+    return found
 
 
 def _counts(data: DataSet, usable: np.ndarray) -> dict[str, Any]:

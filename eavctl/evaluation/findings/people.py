@@ -55,7 +55,8 @@ def _labels(classes: Counter[str], n_rows: int, distinct_names: bool) -> Iterato
         yield Finding("EAV024", f"classes with fewer than {FEW_ROWS} rows: {shown}", tuple(few))
     (most, n_most), (least, n_least) = classes.most_common()[0], classes.most_common()[-1]
     if n_most >= IMBALANCED * n_least and not few:
-        text = f"the class {most!r} has {n_most} rows, {n_most / n_least:.0f} times those of {least!r} ({n_least})"
+        times = f"{n_most / n_least:.0f} times those of {least!r} ({n_least})"
+        text = f"the class {most!r} has {n_most} rows, {times}"
         yield Finding("EAV025", text, (most, least))
     names = sorted(classes)
     if all(SPEAKER.fullmatch(name) for name in names):
@@ -64,9 +65,7 @@ def _labels(classes: Counter[str], n_rows: int, distinct_names: bool) -> Iterato
 
 def _subjects(subjects: Counter[str], n_rows: int, distinct_names: bool) -> Iterator[Finding]:
     if not subjects:
-        yield Finding(
-            "EAV030", "no recording names its subject, so a speaker may be on both sides of a split"
-        )
+        yield Finding("EAV030", "no subjects, so a speaker may be on both sides of a split")
         return
     if (n := n_rows - subjects.total()) > 0:
         yield Finding("EAV031", f"{n} of {n_rows} recordings have no subject")

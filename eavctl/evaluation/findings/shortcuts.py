@@ -115,8 +115,8 @@ def shortcut_findings(modality: str, found: Nuisances) -> Iterator[Finding]:
         values = np.array(kinds, dtype=object)[known]
         told = of_kinds(labels[known].tolist(), values.tolist())
         if told.is_strong:
-            example = _example(labels[known], values)
-            text = f"{what} of {modality} tells the class (Cramér's V {told.effect:.2f}, p = {told.p:.3f}): {example}"
+            size = f"Cramér's V {told.effect:.2f}, p = {told.p:.3f}"
+            text = f"{what} of {modality} tells the class ({size}): {_example(labels[known], values)}"
             yield Finding(code, text, tuple(sorted(set(values))))
     seconds = np.array(found.seconds, float)
     known = np.isfinite(seconds)
@@ -125,8 +125,9 @@ def shortcut_findings(modality: str, found: Nuisances) -> Iterator[Finding]:
         names = sorted(set(labels[known]))
         medians = {name: float(np.median(seconds[known][labels[known] == name])) for name in names}
         low, high = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
+        size = f"epsilon squared {told.effect:.2f}, p = {told.p:.3f}"
         text = (
-            f"the length of {modality} tells the class (epsilon squared {told.effect:.2f}, p = {told.p:.3f}): "
+            f"the length of {modality} tells the class ({size}): "
             f"median {medians[low]:.1f} s of {low!r}, {medians[high]:.1f} s of {high!r}"
         )
         yield Finding("EAV048", text, tuple(names))

@@ -80,15 +80,14 @@ def _outlook(name: str, plan: Plan | str, *, is_default: bool) -> Outlook:
         return Outlook(name, reason=plan)
     tested = np.unique(np.concatenate([split.test for split in plan.folds]))
     n_trained = min(len(split.train) for split in plan.folds)
-    n_groups = len(set(plan.groups))
     return Outlook(
         name,
         plan.group,
-        n_groups,
-        len(plan.folds),
-        len(tested),
-        n_trained,
-        plan.shares,
+        n_groups=len(set(plan.groups)),
+        n_folds=len(plan.folds),
+        n_tested=len(tested),
+        n_trained=n_trained,
+        shares=plan.shares,
         is_default=is_default,
     )
 

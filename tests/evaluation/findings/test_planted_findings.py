@@ -1,4 +1,4 @@
-"""A made-up data set without a fault has no finding; one with one planted fault has its code, and no other."""
+"""A made-up data set has no finding; with one planted fault, it has the code of this fault and no other."""
 
 from dataclasses import replace
 
@@ -43,9 +43,8 @@ class Made:
 
     def check(self, **options):
         keys = key_frame(pd.DataFrame(self.rows))
-        return check(
-            DataSet(keys, {self.modality: self.files, **self.more}, self.rejected, self.copies, **options)
-        )
+        files = {self.modality: self.files, **self.more}
+        return check(DataSet(keys, files, self.rejected, self.copies, **options))
 
     def header(self, which, **facts):
         for i, row in enumerate(self.rows):
@@ -216,9 +215,7 @@ def _class_is_person(made):
 
 planted("EAV046")(lambda made: made.header(lambda row: row["label"] == "sad", rate=8000.0))
 planted("EAV047")(lambda made: made.header(lambda row: row["label"] == "sad", channels=("2",)))
-planted("EAV060")(
-    lambda made: made.set(lambda i, row: True) or made.set(lambda i, row: i % 5 == 0, split="test")
-)
+planted("EAV060")(lambda made: made.set(lambda i, row: i % 5 == 0, split="test"))
 
 
 @planted("EAV027")
