@@ -67,11 +67,11 @@ def of_numbers(labels: Sequence[str], numbers: Sequence[float]) -> Association:
     ----------
     labels, numbers : of each recording, of equal length.
     """
-    from scipy.stats import rankdata
-
     y = np.unique(np.array(labels, dtype=str), return_inverse=True)[1]
-    ranks = rankdata(np.round(np.array(numbers, float), 3))
-    ranks -= ranks.mean() if len(ranks) else 0.0
+    _, at, n_equal = np.unique(np.round(np.array(numbers, float), 3), return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(n_equal) - (n_equal - 1) / 2)[at] - (
+        len(at) + 1
+    ) / 2  # equal numbers share a mean rank
     total = float((ranks**2).sum())
     if not total or int(y.max(initial=0)) < 1:
         return Association(0.0, 1.0)
