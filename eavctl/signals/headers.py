@@ -114,11 +114,9 @@ def is_clipped(signal: np.ndarray) -> bool:
     if len(signal) < 2:
         return False
     high, low = signal.max(), signal.min()
-    if max(high, -low) < CLIPPED_PEAK or high == low:
-        return False
-    is_peak = signal == (high if high >= -low else low)
-    held = np.count_nonzero(is_peak[1:] & is_peak[:-1])
-    return bool(held >= CLIPPED_SHARE * signal.size)
+    peaks = [signal == peak for peak in (high, low) if abs(peak) >= CLIPPED_PEAK and high != low]
+    held = sum(np.count_nonzero(is_peak[1:] & is_peak[:-1]) for is_peak in peaks)
+    return bool(peaks) and held >= CLIPPED_SHARE * signal.size
 
 
 def _without_sndfile(path: str) -> Header:
