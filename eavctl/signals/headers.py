@@ -116,7 +116,7 @@ def is_clipped(signal: np.ndarray) -> bool:
     high, low = signal.max(), signal.min()
     peaks = [signal == peak for peak in (high, low) if abs(peak) >= CLIPPED_PEAK and high != low]
     held = sum(np.count_nonzero(is_peak[1:] & is_peak[:-1]) for is_peak in peaks)
-    return bool(peaks) and held >= CLIPPED_SHARE * signal.size
+    return bool(peaks and held >= CLIPPED_SHARE * signal.size)
 
 
 def _without_sndfile(path: str) -> Header:

@@ -202,8 +202,6 @@ ACCOMPANIED = {  # faults that imply others
     "EAV031": {"EAV031", "EAV063"},
     "EAV033": {"EAV033", "EAV064"},
     "EAV036": {"EAV036", "EAV064"},
-    "EAV046": {"EAV046", "EAV042"},
-    "EAV047": {"EAV047", "EAV043"},
     "EAV064": {"EAV064", "EAV036"},
 }
 
