@@ -14,6 +14,7 @@ from eavctl.cli.console import Verbosity, emit, emit_result, progress, say_plan
 from eavctl.cli.exit_codes import BAD_DATA
 from eavctl.cli.options import DistinctNames, DryRun, Epoch, Events, Jobs, Json, Layout, Where
 from eavctl.cli.values import read_epochs, read_pairs
+from eavctl.printable import printable
 
 if TYPE_CHECKING:
     from eavctl.evaluation.findings.codes import Finding
@@ -166,7 +167,7 @@ def _summary(findings: Sequence[Finding]) -> str:
 def _finding(finding: Finding) -> Iterator[str]:
     head = f"{finding.severity:<8}{finding.code}  "
     yield from textwrap.wrap(
-        finding.text,
+        printable(finding.text),
         WIDTH,
         initial_indent=head,
         subsequent_indent=MARGIN,

@@ -12,8 +12,9 @@ import numpy as np
 import pandas as pd
 
 from eavctl.evaluation.findings.codes import Finding, by_severity, some
-from eavctl.evaluation.findings.duplicates import Named, duplicate_findings, overlap_findings
+from eavctl.evaluation.findings.duplicates import Named, duplicate_findings
 from eavctl.evaluation.findings.files import FileFacts, file_findings
+from eavctl.evaluation.findings.overlaps import overlap_findings
 from eavctl.evaluation.findings.people import dataset_findings, people_findings
 from eavctl.evaluation.findings.shortcuts import Nuisances, shortcut_findings
 from eavctl.evaluation.findings.splits import Outlook, outlooks
