@@ -40,7 +40,7 @@ def check(
         typer.Argument(
             metavar="SOURCE|TABLE",
             help="Folder of recordings, one EEG recording, manifest (.csv, .parquet), or feature table "
-            "(.parquet).",
+            "(.parquet), or - for stdin.",
         ),
     ],
     ignore: Annotated[

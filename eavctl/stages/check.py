@@ -26,6 +26,7 @@ from eavctl.extraction.survey import n_files, survey
 from eavctl.progress import Tick, silent
 from eavctl.signals.idx import index_of
 from eavctl.storage import tables
+from eavctl.storage.files import STDIO
 from eavctl.storage.keys import KEYS
 from eavctl.storage.ownership import kind_of
 
@@ -90,7 +91,7 @@ def check(
 
     Parameters
     ----------
-    source : folder of recordings, manifest, one EEG recording, or feature table.
+    source : folder of recordings, manifest, one EEG recording, or feature table (``-`` for stdin).
     choice : which recordings of a data set; all by default.
     ignore : codes of findings that are left out, such as ``EAV012``.
     jobs : processes that open files.
@@ -134,7 +135,8 @@ def plan(source: str | os.PathLike[str], *, choice: Choice | None = None) -> Pla
 
 def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
     """Whether the source is a table of eavctl's; a layout that is named takes it for a manifest."""
-    if choice.layout or not Path(source).is_file() or kind_of(source) not in TABLES:
+    is_file = os.fspath(source) == STDIO or Path(source).is_file()
+    if choice.layout or not is_file or kind_of(source) not in TABLES:
         return False
     if choice.is_made:
         raise UsageError(f"{source}: --where and --events select recordings, and this is a table")

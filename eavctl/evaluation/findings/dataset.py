@@ -23,7 +23,7 @@ from eavctl.evaluation.schemes import texts
 from eavctl.signals.headers import Header
 
 Files = Sequence[FileFacts | None]
-NAMED_BY = {"EAV042": "EAV046", "EAV043": "EAV047"}  # notes on what another finding says with more
+IMPLIED_BY = {"EAV042": "EAV046", "EAV043": "EAV047"}  # notes on what another finding says with more
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def check(data: DataSet) -> Report:
     for modality, nuisances in _nuisances(data).items():
         findings += shortcut_findings(modality, nuisances)
     told = {each.code for each in findings}
-    findings = [each for each in findings if NAMED_BY.get(each.code) not in told]
+    findings = [each for each in findings if IMPLIED_BY.get(each.code) not in told]
     findings += duplicate_findings(_duplicates(data))
     findings += overlap_findings(keys)
     labelled = keys[usable & keys["label"].notna().to_numpy(bool)].reset_index(drop=True)
