@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eavctl.predicting.predictor import Predictor as Predictor
     from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
     from eavctl.stages.bench import bench as bench
+    from eavctl.stages.check import check as check
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
@@ -73,6 +74,7 @@ _HOMES = {
     "Whose": "grounding.whose",
     "bench": "stages.bench",
     "catalogue": "stages.list",
+    "check": "stages.check",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",

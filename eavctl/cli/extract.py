@@ -12,6 +12,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
 from eavctl.cli.options import (
+    DistinctNames,
     DryRun,
     Epoch,
     Events,
@@ -127,13 +128,7 @@ def extract(
     seed: Seed = 42,
     rejected: Rejected = None,
     strict: Strict = False,
-    distinct_names: Annotated[
-        bool,
-        typer.Option(
-            "--distinct-names",
-            help="Take labels and subjects that differ in case or spacing alone for different ones.",
-        ),
-    ] = False,
+    distinct_names: DistinctNames = False,
     jobs: Jobs = 1,
     force: Force = False,
     dry_run: DryRun = False,

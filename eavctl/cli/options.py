@@ -108,6 +108,13 @@ Epoch = Annotated[
         show_default="as long as the shortest event",
     ),
 ]
+DistinctNames = Annotated[
+    bool,
+    typer.Option(
+        "--distinct-names",
+        help="Take labels and subjects that differ in case or spacing alone for different ones.",
+    ),
+]
 Segment = Annotated[
     float | None,
     typer.Option(help="Cut recordings into segments of this many seconds, such as 5.", show_default="whole"),

@@ -31,6 +31,7 @@ LINES = {
     "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
     "probe {made}/encoder.pt {made}/seed33.parquet --labels 3 --arms probe,random --folds 2 --shared all "
     "-o p.json": {"encoder", "table", "protocol", "settings"},
+    "check {made}/dataset": {"source", "layout"},
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
     "list layouts": {"kind", "about", "settings", "entries"},
