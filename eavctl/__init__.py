@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from eavctl.predicting.predictor import Predictor as Predictor
     from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
     from eavctl.stages.bench import bench as bench
+    from eavctl.stages.convert import convert as convert
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
@@ -71,6 +72,7 @@ _HOMES = {
     "TuningChoice": "stages.tune",
     "Whose": "grounding.whose",
     "bench": "stages.bench",
+    "convert": "stages.convert",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",

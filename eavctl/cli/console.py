@@ -45,6 +45,16 @@ def say(text: str) -> None:
         _print(text, sys.stderr)
 
 
+def say_written(what: str, *outputs: str | os.PathLike[str]) -> None:
+    """Print what was written to which files, and which of them eavctl does not read."""
+    from eavctl.storage.ownership import FOR_OTHERS
+
+    say(f"{what} -> {' and '.join(map(str, outputs))}")
+    for path in outputs:
+        if os.path.splitext(path)[1] in FOR_OTHERS:
+            say(f"{path} is for other programs: report, fuse and train-* read tables as Parquet")
+
+
 def detail(text: str) -> None:
     """Print a line with ``-v`` only."""
     if Verbosity.level and not Verbosity.quiet:

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.console import (
+    can_show,
+    emit,
+    emit_result,
+    say,
+    say_plan,
+    say_written,
+    warn,
+    warn_of_rejected,
+)
 from eavctl.errors import UsageError
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.packaged import models as packaged
@@ -95,7 +104,7 @@ def judge(
         from eavctl.storage.tables import write_predictions
 
         write_predictions(result.to_table(), out)
-        say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")
+        say_written(f"{len(result.rows)} rows, {len(result.rejected)} rejected", out)
     is_card = len(result.rows) == 1 and out is None and not as_json
     if result.is_fusion and not is_card:
         say(_used(result))

@@ -61,7 +61,10 @@ def predict(
     model: JudgingModel = None,
     weights: JudgingWeights = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
+        str | None,
+        typer.Option(
+            "--out", "-o", help="Write this prediction table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
     ] = None,
     layout: Layout = None,
     where: Where = None,

@@ -32,6 +32,7 @@ from eavctl.storage.keys import AUGMENT
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
+from eavctl.storage.text_tables import check_columns
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -289,6 +290,7 @@ def _prepare(
     with noting() as oddities:
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+    check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
