@@ -24,7 +24,6 @@ from eavctl.storage.feature_columns import holds_tensors
 from eavctl.storage.ownership import FOR_OTHERS
 
 CELLS_AT_ONCE = 1 << 19  # that are text in memory together: about 10 MB
-NUMBERS = "{}: column {!r} holds a number that is not finite; extract or judge the recordings again"
 
 
 class Rows(Protocol):
@@ -77,21 +76,37 @@ class TableWriter:
         """
         step = max(1, CELLS_AT_ONCE // len(self.schema))
         for start in range(0, len(table), step):
-            part = table[start : start + step].combine_chunks()
-            self._rows.write([self._cells(part, field) for field in self.schema])
+            self._rows.write(self._cells(table[start : start + step].combine_chunks()))
 
-    def _cells(self, part: pa.Table, field: pa.Field) -> pa.Array:
-        """A column as strings."""
-        column = part[field.name]
-        values = column.chunk(0) if column.num_chunks else pa.array([], field.type)
-        if pa.types.is_string(field.type):
-            texts = [None if text is None else self._rows.text(text) for text in values.to_pylist()]
-            return pa.array(texts, pa.string())
-        if holds_tensors(field):
-            return nested(values, field)
-        if pa.types.is_floating(field.type) and not pc.all(pc.is_finite(values), min_count=0).as_py():
-            raise DataError(NUMBERS.format(self.path, field.name))
-        return decimals(values)
+    def _cells(self, part: pa.Table) -> list[pa.Array]:
+        """The columns as strings; numbers of one type together, as a call for each takes most of the time."""
+        cells: dict[str, pa.Array] = {}
+        numeric: dict[pa.DataType, list[str]] = {}
+        for field in self.schema:
+            if pa.types.is_string(field.type):
+                found = part[field.name].to_pylist()
+                texts = [None if text is None else self._rows.text(text) for text in found]
+                cells[field.name] = pa.array(texts, pa.string())
+            elif holds_tensors(field):
+                cells[field.name] = nested(_whole(part[field.name]), field)
+            else:
+                numeric.setdefault(field.type, []).append(field.name)
+        for names in numeric.values():
+            values = pa.concat_arrays([_whole(part[name]) for name in names])
+            if pa.types.is_floating(values.type):
+                self._check_finite(values, names)
+            numbers = decimals(values)
+            cells |= {name: numbers.slice(i * len(part), len(part)) for i, name in enumerate(names)}
+        return [cells[name] for name in self.schema.names]
+
+    def _check_finite(self, values: pa.Array, names: Sequence[str]) -> None:
+        """Check the numbers of columns that follow each other."""
+        is_finite = pc.is_finite(values)
+        if not pc.all(is_finite, min_count=0).as_py():
+            name = names[pc.index(is_finite, False).as_py() // (len(values) // len(names))]
+            raise DataError(
+                f"{self.path}: column {name!r} holds a number that is not finite; make the table again"
+            )
 
     def add_key_value_metadata(self, metadata: dict[bytes, bytes]) -> None:
         """Leave the metadata out."""
@@ -99,6 +114,11 @@ class TableWriter:
     def close(self) -> None:
         """Write what comes after the rows."""
         self._rows.end()
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column of at most one chunk as an array."""
+    return column.chunk(0) if column.num_chunks else pa.array([], column.type)
 
 
 def is_for_others(path: str | os.PathLike[str]) -> bool:
@@ -173,7 +193,7 @@ class _SeparatedRows:
         self._handle.write(f"{header}\n".encode())
 
     def write(self, cells: Sequence[pa.Array]) -> None:
-        filled = [pc.fill_null(each, "") for each in cells]
+        filled = [pc.fill_null(each, "") if each.null_count else each for each in cells]
         rows = pc.binary_join_element_wise(*filled, self._separator)
         pour(self._handle, joined([rows, "\n"]))
 
@@ -198,7 +218,7 @@ class _JsonRows:
     def write(self, cells: Sequence[pa.Array]) -> None:
         pairs: list[Any] = []
         for name, values in zip(self._before, cells, strict=True):
-            pairs += [name, pc.fill_null(values, "null")]
+            pairs += [name, pc.fill_null(values, "null") if values.null_count else values]
         pour(self._handle, joined([*pairs, "}\n"]))
 
     def end(self) -> None:

@@ -105,6 +105,11 @@ def test_texts_read_back_as_they_are_and_none_is_a_formula(tmp_path, ending):
     assert [int(row[1]) for row in rows] == list(range(len(HOSTILE)))
 
 
+def test_an_empty_text_is_not_a_missing_one_in_json_lines(tmp_path):
+    path = written(pa.table({"a": ["", None]}), tmp_path / "t.jsonl")
+    assert [json.loads(line) for line in path.read_text().splitlines()] == [{"a": ""}, {"a": None}]
+
+
 def test_pandas_reads_them_too(tmp_path):
     table = pa.table({"name": ["a,b", 'q"', None], "x": pa.array([0.1, None, 1e-300]), "k": [1, 2, 3]})
     frames = [
