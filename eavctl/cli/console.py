@@ -161,6 +161,8 @@ def _encoding(stream: TextIO) -> str:
 def progress(what: str, *, at_once: bool = True) -> Iterator[Tick]:
     """Yield ``tick(done, total, note)``: a bar on a terminal, elsewhere a line every few seconds.
 
+    A total of 0 is not known.
+
     A thread draws the bar, and a process with threads starts workers slowly: with ``at_once`` false, the bar
     starts with the first tick.
     """
@@ -180,12 +182,12 @@ def _bar(what: str, at_once: bool) -> Iterator[Tick]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note_column = TextColumn("{task.fields[note]}", markup=False)  # a name is no markup
-    bar = Progress(*columns, note_column, console=Console(stderr=True))
+    bar = Progress(*columns, note_column, console=Console(stderr=True), redirect_stdout=False)
     task = bar.add_task(what, total=None, note="")
 
     def tick(done: int, total: int, note: str = "") -> None:
         bar.start()  # which does nothing when it has begun
-        bar.update(task, completed=done, total=total, note=printable(note))
+        bar.update(task, completed=done, total=total or None, note=printable(note))
 
     if at_once:
         bar.start()
@@ -202,6 +204,7 @@ def _plain(what: str) -> Tick:
         nonlocal last
         if time.monotonic() - last > PLAIN_EVERY_S:
             last = time.monotonic()
-            say(f"{what}: {done} of {total} {note}".rstrip())
+            of_all = f" of {total}" if total else ""
+            say(f"{what}: {done}{of_all} {note}".rstrip())
 
     return tick
