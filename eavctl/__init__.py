@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
     from eavctl.stages.bench import bench as bench
     from eavctl.stages.check import check as check
+    from eavctl.stages.convert import convert as convert
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
@@ -75,6 +76,7 @@ _HOMES = {
     "bench": "stages.bench",
     "catalogue": "stages.list",
     "check": "stages.check",
+    "convert": "stages.convert",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",

@@ -34,6 +34,7 @@ from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
+from eavctl.storage.text_tables import check_columns
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -291,6 +292,7 @@ def _prepare(
     with noting() as oddities:
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+    check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 

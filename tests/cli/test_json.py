@@ -27,6 +27,7 @@ LINES = {
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
         "model", "recordings", "classes", "rejected",
     },
+    "convert {made}/preds.parquet p.csv": {"kind", "n_rows", "n_columns"},
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
     "probe {made}/encoder.pt {made}/seed33.parquet --labels 3 --arms probe,random --folds 2 --shared all "
