@@ -8,8 +8,10 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
+from eavctl.cli.console import say
 from eavctl.cli.judging import judge
 from eavctl.cli.options import (
+    Columns,
     DryRun,
     Epoch,
     Events,
@@ -20,6 +22,7 @@ from eavctl.cli.options import (
     JudgingModel,
     JudgingWeights,
     Layout,
+    Pattern,
     Rejected,
     Segment,
     Strict,
@@ -28,7 +31,7 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_who
+from eavctl.cli.values import read_columns, read_epochs, read_pairs, read_who
 
 
 @command(
@@ -39,6 +42,7 @@ from eavctl.cli.values import read_epochs, read_pairs, read_who
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
@@ -64,6 +68,8 @@ def predict(
         str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
     ] = None,
     layout: Layout = None,
+    columns: Columns = None,
+    pattern: Pattern = None,
     where: Where = None,
     trial: Annotated[
         int | None, typer.Option(min=1, help="Judge only this trial of a subject's folder, such as 12.")
@@ -118,7 +124,14 @@ def predict(
         weights=weights or [],
         separate={k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         out=out,
-        choice=Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),
+        choice=Choice(
+            layout,
+            read_pairs(where or [], "--where"),
+            read_epochs(events, epoch),
+            columns=read_columns(columns),
+            pattern=pattern,
+            tell=say,
+        ),
         trial=trial,
         segment=segment,
         hop=hop,

@@ -45,6 +45,16 @@ def read_values(pairs: Iterable[str] | None, option: str) -> dict[str, list[str]
     return found
 
 
+def read_columns(text: str | None) -> dict[str, str]:
+    """What columns of a manifest mean, given as ``COLUMN=KEY,COLUMN=KEY``.
+
+    Raises
+    ------
+    UsageError : as `read_pairs`.
+    """
+    return read_pairs([part for part in (text or "").split(",") if part.strip()], "--columns")
+
+
 def read_labels(text: str | None) -> dict[str, str | None]:
     """New names of classes, given as ``anger=angry,calm=``; None for a class that is left out.
 
