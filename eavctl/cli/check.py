@@ -12,8 +12,19 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.console import Verbosity, emit, emit_result, progress, say_plan
 from eavctl.cli.exit_codes import BAD_DATA
-from eavctl.cli.options import DistinctNames, DryRun, Epoch, Events, Jobs, Json, Layout, Where
-from eavctl.cli.values import read_epochs, read_pairs
+from eavctl.cli.options import (
+    Columns,
+    DistinctNames,
+    DryRun,
+    Epoch,
+    Events,
+    Jobs,
+    Json,
+    Layout,
+    Pattern,
+    Where,
+)
+from eavctl.cli.values import read_choice
 from eavctl.printable import printable
 
 if TYPE_CHECKING:
@@ -39,7 +50,7 @@ def check(
         Path,
         typer.Argument(
             metavar="SOURCE|TABLE",
-            help="Folder of recordings, one EEG recording, manifest (.csv, .parquet), or feature table "
+            help="Folder of recordings, one EEG recording, manifest (.csv, .xlsx, .jsonl), or feature table "
             "(.parquet), or - for stdin.",
         ),
     ],
@@ -48,6 +59,8 @@ def check(
         typer.Option(help="Leave out findings of these codes, such as EAV025,EAV030.", show_default="none"),
     ] = None,
     layout: Layout = None,
+    columns: Columns = None,
+    pattern: Pattern = None,
     where: Where = None,
     events: Events = None,
     epoch: Epoch = None,
@@ -61,12 +74,11 @@ def check(
     Counts come first, then findings by severity, then what each protocol would leave. Every recording is
     opened, and the first ten seconds of audio are decoded. The exit code is 3 if a finding is an error.
     """
-    from eavctl.datasets.choice import Choice
     from eavctl.evaluation.findings.codes import read_codes
     from eavctl.stages import check as stage
 
     ignored = read_codes(ignore)
-    choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
+    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
     if dry_run:
         planned = stage.plan(source, choice=choice)
         of_layout = f" (layout {planned.layout})" if planned.layout else ""

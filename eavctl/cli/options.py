@@ -89,6 +89,21 @@ Layout = Annotated[
         show_default="recognised",
     ),
 ]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Say what columns of a manifest mean, as COLUMN=KEY, such as file=path,emotion=label; or rename "
+        "kept columns, as pred=old_pred.",
+        show_default="by their names",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Read keys from the recordings' names, such as '{subject}_{label}_{take}' or "
+        "'{subject}/{label}_{}'; {} and * are ignored, and other names are kept.",
+    ),
+]
 Where = Annotated[
     list[str] | None,
     typer.Option(help="Take only recordings with this KEY=VALUE, such as task=speaking; repeatable."),

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eavctl.datasets.column_names import is_table
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
 from eavctl.signals.endings import is_idx, modalities_of, split_ending
@@ -113,11 +114,12 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
         or a selection from a single recording.
     """
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
-    is_table = path.suffix.lower() in (".csv", ".tsv", ".parquet")
-    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table or is_idx(path.name)):
+    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table(path) or is_idx(path.name)):
         return _of_data_set(path, selected)
-    if selected.choice and (selected.choice.where or selected.choice.epochs):
-        raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
+    if selected.choice and (selected.choice.where or selected.choice.columns or selected.choice.epochs):
+        raise UsageError(
+            f"{source}: one recording; --where, --columns and --events are for a folder or a manifest"
+        )
     if is_stdin:
         return [_stdin(selected)]
     held = _modalities(path, selected)
@@ -144,7 +146,10 @@ def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
         trial of files that have none.
     """
     if selected.is_made:
-        raise UsageError("--layout, --where and --events are for data sets, not for files of one recording")
+        raise UsageError(
+            "--layout, --columns, --pattern, --where and --events are for data sets, not for files of one "
+            "recording"
+        )
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
         if modality not in selected.modalities:

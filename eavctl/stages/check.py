@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +146,7 @@ def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
 
 def _found(source: str | os.PathLike[str], choice: Choice) -> Manifest:
     """The recordings; names that look alike are a finding here, and no error."""
-    return Choice(choice.layout, choice.where, choice.epochs, distinct_names=True).of(source)
+    return replace(choice, distinct_names=True).of(source)
 
 
 def _of_manifest(manifest: Manifest, files: ByModality, choice: Choice) -> DataSet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from bisect import bisect_right
@@ -51,6 +52,7 @@ ALTERING = ("av", "soxr")  # packages that altered copies need too
 NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
+N_SHOWN = 5  # recordings that a plan shows
 USUAL_FEATURES = "functionals"
 PHRASES = ("refs", "scenes")  # layout and features of tables of phrases on pictures
 
@@ -98,6 +100,7 @@ class Planned:
     rejected : recordings that are known to be unusable before any is opened.
     notes : what is odd about the data set, in sentences.
     up_to_date : the table exists already, and nothing would be computed.
+    first : what is known of the first recordings, by column.
     """
 
     layout: str
@@ -106,6 +109,7 @@ class Planned:
     rejected: tuple[Record, ...]
     notes: tuple[str, ...]
     up_to_date: bool
+    first: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,16 +119,14 @@ class _Work:
     recipe: Recipe
     manifest: Manifest
     n_found: int
-    distinct_names: bool
+    choice: Choice
     augmentation: Augmentation | None
 
     @classmethod
-    def of(
-        cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, *, distinct_names: bool
-    ) -> _Work:
+    def of(cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, choice: Choice) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        work = cls(recipe, manifest, len(found), distinct_names, augmentation)
+        work = cls(recipe, manifest, len(found), choice, augmentation)
         if not recipe.segment and not work.has_phrases:  # samples have the names of the clips, in order
             return work
         after = BEFORE_NUMBER if work.has_phrases else ""
@@ -142,10 +144,11 @@ class _Work:
             **self.recipe.meta(),
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
-            "distinct_names": self.distinct_names,
+            "distinct_names": self.choice.distinct_names,
             "n_recordings": self._n_recordings,
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
+            **({"layout_settings": settings} if (settings := self.choice.layout_settings) else {}),
             **({"phrases_hash": refs.hash_of(self.manifest.root)} if self.has_phrases else {}),
         }
 
@@ -162,6 +165,11 @@ class _Work:
     def has_phrases(self) -> bool:
         """Whether the table is one of phrases on pictures."""
         return (self.manifest.layout, self.recipe.features) == PHRASES
+
+    @property
+    def extra(self) -> list[str]:
+        """The names of the extra columns."""
+        return extras(self.manifest.table.column_names)
 
     def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records; of audio up to `MOST_CHECKED`, evenly spaced, have the key `CHECKED`."""
@@ -265,7 +273,13 @@ def plan(
         _require_usable(source, len(work.manifest), n_recordings, bad, strict)
     known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
     return Planned(
-        work.manifest.layout, n_recordings, work.identity["n_without"], known, tuple(oddities), bool(earlier)
+        work.manifest.layout,
+        n_recordings,
+        work.identity["n_without"],
+        known,
+        tuple(oddities),
+        bool(earlier),
+        tuple(itertools.islice(work.manifest.records(), N_SHOWN)),
     )
 
 
@@ -291,7 +305,8 @@ def _prepare(
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
-        work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+        work = _Work.of(found, recipe, augmentation, choice)
+    tables.check_extra(work.extra, work.recipe.columns or (), os.fspath(source))
     check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
@@ -366,7 +381,8 @@ def _compute(
         if writer is not None and not isinstance(writer, tables.FeatureWriter):
             n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
-        on_people = () if work.has_phrases else people_findings(people, distinct_names=work.distinct_names)
+        distinct_names = work.choice.distinct_names
+        on_people = () if work.has_phrases else people_findings(people, distinct_names=distinct_names)
         findings = short_forms([*copies.findings(), *on_people]) if n_rows else []
         result = Extracted(
             n_rows,
@@ -409,10 +425,8 @@ def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dt
         from eavctl.grounding.table import PhraseWriter
 
         return PhraseWriter(out, shape, dtype, work.manifest)
-    columns, extra = work.recipe.columns, extras(work.manifest.table.column_names)
-    tables.check_extra(extra, columns or (), str(work.manifest.root))
     copies = work.augmentation is not None
-    return tables.FeatureWriter(out, columns, shape, dtype, copies=copies, extra=extra)
+    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=copies, extra=work.extra)
 
 
 def _pretrained(recipe: Recipe) -> Record:

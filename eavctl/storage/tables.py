@@ -186,7 +186,8 @@ def check_extra(names: Sequence[str], taken: Sequence[str], source: str) -> None
     for name in names:
         if name in ours or name.startswith(PROBA):
             raise DataError(
-                f"{source}: the column {name!r} has the name of one that eavctl's tables have; rename it"
+                f"{source}: the column {name!r} has the name of one that eavctl's tables have; rename it, as "
+                f"--columns {name}=own_{name} does"
             )
 
 
@@ -490,26 +491,6 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
     if unknown:
         raise DataError(f"{path}: {unknown[0]!r} in the column {PRED!r} is not one of the classes")
     return PredictionTable(keys, proba, classes, meta, pred, unsure=unsure)
-
-
-def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a table with any columns, Parquet, CSV or TSV; values of CSV and TSV remain text.
-
-    Raises
-    ------
-    DataError : no such file, or not a table of its format.
-    """
-    import pandas as pd
-
-    if not str(path).endswith((".csv", ".tsv")):
-        with opened(path) as source:
-            return source.read().to_pandas()
-    separator = "\t" if str(path).endswith(".tsv") else ","
-    try:
-        with files.opened(path) as handle:
-            return pd.read_csv(handle, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
 
 
 # Metadata that every table of a kind must have, besides its kind and version.

@@ -105,13 +105,12 @@ def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,sujbect\na.wav,s1\n", "sujbect"),
-        ("label\nsad\n", "no path"),
+        ("label\nsad\n", "--columns label=path"),
         ("path,label\n,sad\n", "line 2"),
         ("path\nnotes.txt\n", "line 2"),
-        ("path\n", "no recordings"),
-        ("", "not a CSV"),
-        ("path\n\0.wav\n", "line 2: audio_path"),
+        ("path\n", "no rows"),
+        ("", "empty"),
+        ("path\n\0.wav\n", "line 2"),
         ("path,eeg_index\nx.mat,99999999999999999999\n", "line 2: eeg_index"),
         ("path,fold\nx.wav,1e30\n", "line 2: fold"),
     ],
