@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.console import (
+    detail,
+    emit_result,
+    progress,
+    say,
+    say_plan,
+    say_written,
+    warn,
+    warn_of_rejected,
+)
 from eavctl.cli.options import (
     DistinctNames,
     DryRun,
@@ -74,7 +83,12 @@ def extract(
             help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .parquet)."
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
+    ],
     features: Annotated[
         str | None,
         typer.Option(
@@ -214,7 +228,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
     rows = f"{result.n_rows} rows" + (f" and {result.n_copies} of altered copies" if result.n_copies else "")
-    say(f"{done}{rows}, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
+    say_written(f"{done}{rows}, {size}, {len(result.rejected)} rejected", outputs[0])
     if as_json:
         facts = {
             "features": recipe.features,

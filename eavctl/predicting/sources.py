@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -290,11 +291,16 @@ def _index_in_file(keys: Mapping[str, Any], modality: str) -> int | None:
 def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
     """The recordings without repeats: the same part of the same files, by whatever paths it is named."""
     found: dict[tuple[Any, ...], Recording] = {}
+    real_folder = functools.cache(os.path.realpath)  # looks at every folder on the way
+
+    def real(path: Path) -> str:
+        return os.path.realpath(path) if path.is_symlink() else f"{real_folder(path.parent)}/{path.name}"
+
     for recording in recordings:
         files = tuple(
             (
                 modality,
-                os.path.realpath(part.file) if isinstance(part.file, Path) else id(part.file),
+                real(part.file) if isinstance(part.file, Path) else id(part.file),
                 part.trial,
             )
             for modality, part in sorted(recording.parts.items())

@@ -30,10 +30,11 @@ from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
-from eavctl.storage.keys import AUGMENT
+from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import versions
+from eavctl.storage.text_tables import check_columns
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -291,6 +292,7 @@ def _prepare(
     with noting() as oddities:
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+    check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
@@ -407,7 +409,10 @@ def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dt
         from eavctl.grounding.table import PhraseWriter
 
         return PhraseWriter(out, shape, dtype, work.manifest)
-    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=work.augmentation is not None)
+    columns, extra = work.recipe.columns, extras(work.manifest.table.column_names)
+    tables.check_extra(extra, columns or (), str(work.manifest.root))
+    copies = work.augmentation is not None
+    return tables.FeatureWriter(out, columns, shape, dtype, copies=copies, extra=extra)
 
 
 def _pretrained(recipe: Recipe) -> Record:
@@ -450,7 +455,7 @@ class _Order:
             last = max((row["sample_id"] for row in batch.rows if AUGMENT not in row), default="")
             self._write(bisect_right(self._held, last, key=_id_of), writer)
         else:
-            writer.write(tables.key_table(batch.rows), batch.x)
+            writer.write(tables.key_table(batch.rows, extra=writer.extra), batch.x)
 
     def finish(self, writer: Writer) -> None:
         """Write the rows that are held back."""
@@ -459,7 +464,7 @@ class _Order:
     def _write(self, n_rows: int, writer: Writer) -> None:
         ready, self._held = self._held[:n_rows], self._held[n_rows:]
         if ready:
-            keys = tables.key_table([row for row, _ in ready], copies=True)
+            keys = tables.key_table([row for row, _ in ready], copies=True, extra=writer.extra)
             writer.write(keys, np.stack([x for _, x in ready]))
 
 
