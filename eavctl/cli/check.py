@@ -49,7 +49,7 @@ def check(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="SOURCE|TABLE",
+            metavar="SOURCE",
             help="Folder of recordings, one EEG recording, manifest (.csv, .xlsx, .jsonl), or feature table "
             "(.parquet), or - for stdin.",
         ),
