@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 from eavctl.errors import DataError, UsageError
 from eavctl.storage import parquet, tables
 from eavctl.storage.feature_columns import holds_tensors
-from eavctl.storage.ownership import ENDINGS, FOR_OTHERS, NAMES, Output, describe, guard
-from eavctl.storage.text_tables import check_columns, opened_writer
+from eavctl.storage.ownership import ENDINGS, FOR_OTHERS, NAMES, Output, check_columns, describe, guard
+from eavctl.storage.text_tables import opened_writer
 
 FORMATS = tuple(ending.removeprefix(".") for ending in FOR_OTHERS)
 

@@ -33,9 +33,8 @@ from eavctl.storage import files, tables
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import Output, check_columns, guard
 from eavctl.storage.provenance import versions
-from eavctl.storage.text_tables import check_columns
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation

@@ -160,6 +160,30 @@ def _format(path: str | os.PathLike[str]) -> str:
     return f" as {kind}" if (kind := FOR_OTHERS.get(Path(path).suffix)) else ""
 
 
+def is_for_others(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name is written for other programs, by its ending."""
+    return Path(path).suffix in FOR_OTHERS
+
+
+def check_columns(path: str | os.PathLike[str], has_tensors: bool, ending: str = "") -> None:
+    """Check that a kind of file can hold tensors, if there are any; before anything is computed.
+
+    Parameters
+    ----------
+    ending : of the kind, where the path has none.
+
+    Raises
+    ------
+    UsageError : it cannot.
+    """
+    ending = ending or Path(path).suffix
+    if has_tensors and (kind := FOR_OTHERS.get(ending)) and ending != ".jsonl":
+        raise UsageError(
+            f"{path}: {kind} holds one number a cell, and these features are tensors; name a file that ends "
+            "with .parquet or .jsonl"
+        )
+
+
 def guard(
     outputs: Iterable[Output], inputs: Sequence[str | os.PathLike[str]] = (), *, force: bool = False
 ) -> None:

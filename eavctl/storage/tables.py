@@ -28,12 +28,13 @@ from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, empty, fill, holds_tensors, tensor_field
 from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean, extras
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
-from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS
+from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS, is_for_others
 from eavctl.storage.provenance import canonical_json
-from eavctl.storage.text_tables import TableWriter, is_for_others, opened_writer
 
 if TYPE_CHECKING:
     import pandas as pd  # importing it takes longer than a small extraction, which does not need it
+
+    from eavctl.storage.text_tables import TableWriter
 
 SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the recording of a row
 NAMES_RECORDINGS = 3
@@ -250,6 +251,8 @@ class FeatureWriter:
     def _opened(self, handle: IO[bytes]) -> pq.ParquetWriter | TableWriter:
         """The writer of the format that the ending names."""
         if is_for_others(self.path):
+            from eavctl.storage.text_tables import TableWriter  # its kernels take longer to import
+
             return TableWriter(self.path, handle, self.schema, self.kind)
         options = parquet.options(self.schema, repeated=self._repeated)
         return pq.ParquetWriter(handle, self.schema, **options)
@@ -372,6 +375,8 @@ def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) 
     if not is_for_others(path):
         files.write_bytes(path, _bytes(arrow, meta))
         return
+    from eavctl.storage.text_tables import opened_writer
+
     with opened_writer(path, arrow.schema, meta["kind"]) as writer:
         writer.write_table(arrow)
 

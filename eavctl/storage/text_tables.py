@@ -17,11 +17,11 @@ from typing import IO, Any, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError
 from eavctl.storage import files
 from eavctl.storage.cells import decimals, joined, nested, pour
 from eavctl.storage.feature_columns import holds_tensors
-from eavctl.storage.ownership import FOR_OTHERS
+from eavctl.storage.ownership import check_columns
 
 CELLS_AT_ONCE = 1 << 19  # that are text in memory together: about 10 MB
 
@@ -119,30 +119,6 @@ class TableWriter:
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     """A column of at most one chunk as an array."""
     return column.chunk(0) if column.num_chunks else pa.array([], column.type)
-
-
-def is_for_others(path: str | os.PathLike[str]) -> bool:
-    """Whether a file of this name is written for other programs, by its ending."""
-    return Path(path).suffix in FOR_OTHERS
-
-
-def check_columns(path: str | os.PathLike[str], has_tensors: bool, ending: str = "") -> None:
-    """Check that a kind of file can hold tensors, if there are any; before anything is computed.
-
-    Parameters
-    ----------
-    ending : of the kind, where the path has none.
-
-    Raises
-    ------
-    UsageError : it cannot.
-    """
-    ending = ending or Path(path).suffix
-    if has_tensors and (kind := FOR_OTHERS.get(ending)) and ending != ".jsonl":
-        raise UsageError(
-            f"{path}: {kind} holds one number a cell, and these features are tensors; name a file that ends "
-            "with .parquet or .jsonl"
-        )
 
 
 @contextlib.contextmanager
