@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,7 +98,7 @@ class Meaning:
                 unit = ", in seconds" if key in ("start", "end") else ""
                 yield (
                     f"the column {name!r} is kept as text; if it is the {key}{unit}, say so: --columns "
-                    f"{_quoted(name)}={key}"
+                    f"{shlex.quote(name)}={key}"
                 )
 
     def __str__(self) -> str:
@@ -145,7 +146,7 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
     if not {PATH, *PATHS} & {*keys.values()}:
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}.\n"
-            f"Name it path, or say which it is: --columns {_quoted(named[0])}=path"
+            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
     for name in extra.values():
@@ -180,7 +181,7 @@ def _check_single(key: str, names: Sequence[str], source: str | os.PathLike[str]
     if len(names) > 1:
         raise DataError(
             f"{source}: the columns {' and '.join(map(repr, names))} both mean {key}; say which one does: "
-            f"--columns {_quoted(names[0])}={key}"
+            f"--columns {shlex.quote(names[0])}={key}"
         )
 
 
@@ -201,8 +202,3 @@ def shown(names: Sequence[str]) -> str:
     """Names in a message; of many, the first few and how many more."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _quoted(name: str) -> str:
-    """A name as the shell needs it."""
-    return name if re.fullmatch(r"[\w./-]+", name) else repr(name)
