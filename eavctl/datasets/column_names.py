@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
+from eavctl.signals.endings import modalities_of
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
 
@@ -144,6 +145,8 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
     for key in keys.values():
         _check_single(key, [header[i] for i, other in keys.items() if other == key], source)
     if not {PATH, *PATHS} & {*keys.values()}:
+        if any(modalities_of(name) for name in named):
+            raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}.\n"
             f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"

@@ -63,7 +63,8 @@ def scan(root: Path, *, columns: Mapping[str, str] | None = None) -> Manifest:
         raise DataError(f"{root}: the table has a header and no rows; write one for each recording")
     kept, rejected = _without_duplicates(rows)
     elsewhere = f"; {places.n_elsewhere} from the working folder" if places.n_elsewhere else ""
-    understood = f"{root.name}: {len(rows)} rows{elsewhere}; {table.form}; {meaning}"
+    n_rows = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+    understood = f"{root.name}: {n_rows}{elsewhere}; {table.form}; {meaning}"
     return build(_named(kept), root.parent, "csv", rejected=rejected, understood=understood)
 
 
