@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
+from eavctl.signals.endings import modalities_of
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
 
@@ -97,7 +99,7 @@ class Meaning:
                 unit = ", in seconds" if key in ("start", "end") else ""
                 yield (
                     f"the column {name!r} is kept as text; if it is the {key}{unit}, say so: --columns "
-                    f"{_quoted(name)}={key}"
+                    f"{shlex.quote(name)}={key}"
                 )
 
     def __str__(self) -> str:
@@ -143,9 +145,11 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
     for key in keys.values():
         _check_single(key, [header[i] for i, other in keys.items() if other == key], source)
     if not {PATH, *PATHS} & {*keys.values()}:
+        if any(modalities_of(name) for name in named):
+            raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}.\n"
-            f"Name it path, or say which it is: --columns {_quoted(named[0])}=path"
+            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
     for name in extra.values():
@@ -180,7 +184,7 @@ def _check_single(key: str, names: Sequence[str], source: str | os.PathLike[str]
     if len(names) > 1:
         raise DataError(
             f"{source}: the columns {' and '.join(map(repr, names))} both mean {key}; say which one does: "
-            f"--columns {_quoted(names[0])}={key}"
+            f"--columns {shlex.quote(names[0])}={key}"
         )
 
 
@@ -201,8 +205,3 @@ def shown(names: Sequence[str]) -> str:
     """Names in a message; of many, the first few and how many more."""
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more
-
-
-def _quoted(name: str) -> str:
-    """A name as the shell needs it."""
-    return name if re.fullmatch(r"[\w./-]+", name) else repr(name)

@@ -63,7 +63,8 @@ def scan(root: Path, *, columns: Mapping[str, str] | None = None) -> Manifest:
         raise DataError(f"{root}: the table has a header and no rows; write one for each recording")
     kept, rejected = _without_duplicates(rows)
     elsewhere = f"; {places.n_elsewhere} from the working folder" if places.n_elsewhere else ""
-    understood = f"{root.name}: {len(rows)} rows{elsewhere}; {table.form}; {meaning}"
+    n_rows = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
+    understood = f"{root.name}: {n_rows}{elsewhere}; {table.form}; {meaning}"
     return build(_named(kept), root.parent, "csv", rejected=rejected, understood=understood)
 
 
@@ -76,20 +77,14 @@ class _Row(NamedTuple):
     record : of the manifest.
     files : the recordings, with links resolved.
     path : of the first recording, as the table names it.
+    part : index, start and end in the files; None where not given.
     """
 
     line: int
     record: dict[str, Any]
     files: tuple[str, ...]
     path: str
-
-    @property
-    def part(self) -> tuple[Any, ...]:
-        """Index, start and end in the files; None where not given."""
-        index = self.record.get("eeg_index")
-        if index is None and "trial" in self.record:
-            index = index_of(self.record.get("video_path", ""), self.record["trial"])
-        return index, self.record.get("start"), self.record.get("end")
+    part: tuple[Any, ...]
 
     @property
     def times(self) -> str:
@@ -181,7 +176,7 @@ class _Reader:
         record.setdefault("dataset", self._root.stem)
         found = [(key, *self._places.find(paths[key])) for key in PATHS if key in paths]
         record |= {key: stored for key, _, stored, _ in found}
-        return _Row(line, record, tuple(real for *_, real in found), found[0][1])
+        return _Row(line, record, tuple(real for *_, real in found), found[0][1], _part(record))
 
     def _paths(self, given: Mapping[str, str | None], line: int) -> dict[str, str]:
         """The path of each modality, by its column."""
@@ -220,6 +215,14 @@ class _Reader:
 
     def _fail(self, line: int, reason: str) -> NoReturn:
         raise DataError(f"{self._root}: line {line}: {reason}")
+
+
+def _part(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    """Index, start and end of a record in its files; None where not given."""
+    index = record.get("eeg_index")
+    if index is None and "trial" in record:
+        index = index_of(record.get("video_path", ""), record["trial"])
+    return index, record.get("start"), record.get("end")
 
 
 def _shared(text: str | None) -> str | None:

@@ -31,13 +31,14 @@ def scan(root: Path) -> Manifest:
     ------
     DataError : no recordings in any folder.
     """
+    return build(_records(root), root, "folder")
+
+
+def _records(root: Path) -> Iterator[dict[str, str]]:
     dataset = root.resolve().name
-    records = (
-        {"clip_id": name, "dataset": dataset, "label": PurePath(name).parts[0], **paths}
-        for name, paths in clips(root)
-        if "/" in name
-    )
-    return build(records, root, "folder")
+    for name, paths in clips(root):
+        if "/" in name:
+            yield {"clip_id": name, "dataset": dataset, "label": PurePath(name).parts[0], **paths}
 
 
 def clips(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, dict[str, str]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -29,8 +30,8 @@ def suggested(names: Sequence[str]) -> str:
     if found is None:
         return ""
     return (
-        f"{found.n_fitting} of {len(names)} names fit --pattern '{found.pattern}': check it with -n, which "
-        "shows the first rows."
+        f"{found.n_fitting} of {len(names)} names fit --pattern {shlex.quote(found.pattern)}: check it "
+        "with -n, which shows the first rows."
     )
 
 

@@ -116,9 +116,10 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
     if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table(path) or is_idx(path.name)):
         return _of_data_set(path, selected)
-    if selected.choice and (selected.choice.where or selected.choice.columns or selected.choice.epochs):
+    chosen = selected.choice
+    if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
         raise UsageError(
-            f"{source}: one recording; --where, --columns and --events are for a folder or a manifest"
+            f"{source}: one recording; --where, --columns, --pattern and --events are for a folder or a manifest"
         )
     if is_stdin:
         return [_stdin(selected)]

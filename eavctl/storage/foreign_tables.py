@@ -137,7 +137,8 @@ def _json_columns(path: str | os.PathLike[str], codec: str) -> tuple[str, ...]:
 
 def _json_rows(lines: Iterator[str], columns: Sequence[str], path: str | os.PathLike[str]) -> Iterator[Row]:
     for line, record in _objects(lines, path):
-        yield line, _texts([record.get(name) for name in columns], columns, line, path)
+        values = [record.get(name) for name in columns]
+        yield line, _texts([json.dumps(v) if isinstance(v, bool) else v for v in values], columns, line, path)
 
 
 def _objects(lines: Iterator[str], path: str | os.PathLike[str]) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -187,8 +187,8 @@ def check_extra(names: Sequence[str], taken: Sequence[str], source: str) -> None
     for name in names:
         if name in ours or name.startswith(PROBA):
             raise DataError(
-                f"{source}: the column {name!r} has the name of one that eavctl's tables have; rename it, as "
-                f"--columns {name}=own_{name} does"
+                f"{source}: the column {name!r} has the name of one that eavctl's tables have; name it "
+                f"otherwise, in a manifest by --columns {name}=own_{name}"
             )
 
 
