@@ -54,7 +54,7 @@ def scan(root: Path) -> Manifest:
     if not {"path", *PATHS} & set(frame.columns):
         raise DataError(f"{root}: the manifest has no path column; name one path or {', '.join(PATHS)}")
     if frame.empty:
-        raise DataError(f"{root}: has no rows; write one for each recording, with {', '.join(frame.columns)}")
+        raise DataError(f"{root}: lists no recordings; write a row for each: {', '.join(frame.columns)}")
     known = frame.astype(object).where(frame.notna(), None)
     rows = [_row(cells, root, line) for line, cells in enumerate(known.to_dict("records"), start=2)]
     kept, rejected = _without_duplicates(rows)
