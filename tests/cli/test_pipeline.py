@@ -531,9 +531,9 @@ def test_report_as_page_and_json_say_the_same(run, made, tmp_path):
 
 def test_show_tells_what_files_are(run, made):
     for name, facts in {
-        "feats.parquet": ["table of features", "features: functionals", "rows: 32", "angry: 8"],
-        "preds.parquet": ["table of predictions", "out_of_fold: True"],
-        "svm.joblib": ["model: svm", "chance: 0.25", "angry/angry_sample_1"],
+        "feats.parquet": ["table of features", "functionals", "32 of 32 clips", "angry 8"],
+        "preds.parquet": ["table of predictions", "out of fold", "UAR"],
+        "svm.joblib": ["model: svm", "chance: 0.250", "angry/angry_sample_1"],
     }.items():
         shown = run("show", made / name)
         assert shown.code == 0
