@@ -56,7 +56,7 @@ class Selection(NamedTuple):
     ----------
     modalities : those that the model takes.
     choice : which recordings of data sets; None for all.
-    trial : number of the only trial to judge, from 1; None for all.
+    trial : number of the only trial, or epoch, to judge, from 1; None for all.
     """
 
     modalities: tuple[str, ...]
@@ -243,8 +243,9 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
         return [each for path in paths for each in find_recordings(path, selected)]
     manifest = manifest.holding(*selected.modalities)
     recordings = []
-    for keys in manifest.records():
-        if selected.trial is None or _is_number(keys.get("trial", ""), selected.trial):
+    for number, keys in enumerate(manifest.records(), start=1):
+        name = str(number) if selected.cuts_epochs else keys.get("trial", "")  # an epoch has no number
+        if selected.trial is None or _is_number(name, selected.trial):
             recordings.append(_of_row(manifest.root, keys, selected))
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)
