@@ -163,11 +163,12 @@ def _protocol(protocol: Facts) -> str:
 
 def scores_of(facts: Facts) -> Facts:
     """The scores of a model or of predictions; empty where there are none."""
-    found = facts.get("out_of_fold")
-    if isinstance(found, Mapping):
-        return found
-    found = facts.get("scores") or (facts.get("fusion") or {}).get("scores") or {}
-    return found if "uar" in found else {}
+    fusion = facts.get("fusion") or {}
+    held_out = facts.get("out_of_fold")  # of a table, whether its rows are
+    for found in (held_out, facts.get("scores"), fusion.get("scores")):
+        if isinstance(found, Mapping) and "uar" in found:
+            return found
+    return {}
 
 
 def how_good(facts: Facts) -> list[tuple[str, str]]:

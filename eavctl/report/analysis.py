@@ -11,7 +11,7 @@ import numpy as np
 from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
 from eavctl.features.chroma import N_CHROMA, chroma
 from eavctl.features.spectrum import DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
-from eavctl.report.sheet import BLUE, LEFT, RIGHT, WIDTH, drawing, png
+from eavctl.report.sheet import BLUE, LEFT, WIDTH, drawing, png
 from eavctl.signals.transforms import dct_matrix
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ HEIGHT = 8.85  # inches
 HEIGHTS = (1.0, 1.7, 1.2, 1.3)  # of the panels
 BAR_WIDTH = 0.018  # of a colour bar, relative to a panel
 # Shares of the picture; finding them by matplotlib takes as long as everything else.
-MARGINS = {"left": LEFT, "right": RIGHT, "bottom": 0.048, "top": 0.97, "hspace": 0.21, "wspace": 0.025}
+MARGINS = {"left": LEFT, "right": 0.93, "bottom": 0.048, "top": 0.97, "hspace": 0.21, "wspace": 0.025}
 MFCC_PERCENTILE = 95  # of absolute values, at the ends of the colour scale: coefficient 1 can be much larger
 MOST_COLUMNS = 2000  # of a matrix, twice the resolution of the picture; more are slow to draw
 FRAMES_AT_ONCE = 4096

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eavctl.features.eeg import BANDS, FLOOR
-from eavctl.report.sheet import BLUE, LEFT, RIGHT, WIDTH
+from eavctl.report.sheet import BAR, BLUE, LEFT, RIGHT, WIDTH
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -88,7 +88,7 @@ def _draw_traces(axis: Axes, signal: np.ndarray, sfreq: float, names: Sequence[s
         axis.plot(start + times, values - row * apart, color=BLUE, linewidth=0.25 if is_thinned else 0.5)
     axis.set(
         xlim=(start, start + signal.shape[1] / sfreq),
-        ylim=(-(len(names) - 0.2) * apart, 0.8 * apart),
+        ylim=(-(len(names) - 0.2) * apart, 1.1 * apart),
         xlabel="time, s",
     )
     axis.set_yticks(-apart * np.arange(len(names)), labels=[_plain(name) for name in names], parse_math=False)
@@ -164,12 +164,15 @@ def _draw_powers(axis: Axes, times: np.ndarray, power: np.ndarray) -> None:
         if np.isfinite(values).all():
             axis.plot(times, _decibels(values), color=colour, linestyle=dash, marker=marker, label=name)
     axis.set(
-        title="power of the bands, mean of the channels",
+        title="power, mean of the channels",
         ylabel="dB re 1 \N{MICRO SIGN}V\N{SUPERSCRIPT TWO}",
         xlabel="time, s",
     )
     axis.grid(axis="y", color="#d9dfe6", linewidth=0.6)
-    axis.legend(ncol=len(BANDS), loc="lower right", bbox_to_anchor=(1.01, 0.97), frameon=False)
+    if axis.get_lines():
+        axis.legend(
+            ncol=len(BANDS), loc="lower right", bbox_to_anchor=(1.01, 0.97), frameon=False, columnspacing=1.4
+        )
 
 
 def _draw_places(part: SubFigure, height: float, power: np.ndarray, names: Sequence[str]) -> None:
@@ -204,7 +207,7 @@ def _draw_maps(
         )
         edges = BANDS[band]
         axis.set_xlabel(f"{band}, {edges[0]:g} to {edges[1]:g} Hz")
-    bar = part.add_axes((RIGHT + 0.004, low, 0.0125, side))
+    bar = part.add_axes((BAR, low, 0.0145, side))
     part.colorbar(image, cax=bar, label="dB")
     part.text(
         LEFT, 1 - 0.22 / height, f"power of the bands, from the mean of the channels{note}", fontsize=10
@@ -226,4 +229,4 @@ def _draw_table(
     )
     axis.set_title("power of the bands by channel (their places on the scalp are not known)")
     box = axis.get_position()
-    part.colorbar(mesh, cax=part.add_axes((RIGHT + 0.012, box.y0, 0.0125, box.height)), label="dB")
+    part.colorbar(mesh, cax=part.add_axes((BAR, box.y0, 0.0145, box.height)), label="dB")

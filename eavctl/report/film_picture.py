@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ACROSS, GAP = 4, 0.1  # frames in a row, and inches between them
 MOST_SIDE = 640  # pixels of a frame that is drawn
-CAPTION, TITLE, STRIP = 0.25, 0.3, 0.75  # inches
+CAPTION, TITLE, STRIP, TALLEST = 0.25, 0.3, 0.75, 4.0  # inches
 HEIGHT_OF_WIDTH = (0.4, 1.4)  # limits of a frame's height over its width, beyond which it has margins
 THICK, THIN = 2.2, 1.4
 
@@ -46,15 +46,19 @@ class Search(NamedTuple):
     times : of the frames that were searched, in seconds, ascending, shape (n,).
     is_found : bool, shape (n,).
     whose : whom it is, in words.
+    n_people : the most people that are shown together.
     """
 
     times: np.ndarray
     is_found: np.ndarray
     whose: str
+    n_people: int
 
 
 def film_figure(shots: Sequence[Shot], span: tuple[float, float], search: Search | None) -> Figure:
     """Frames in rows of four with their times and faces, and a strip of when the face was found.
+
+    One shot is a still picture, without times.
 
     Parameters
     ----------
@@ -67,10 +71,12 @@ def film_figure(shots: Sequence[Shot], span: tuple[float, float], search: Search
     across = min(len(shots), ACROSS)
     height, width = shots[0].picture.shape[:2]
     wide = (RIGHT - LEFT) * WIDTH
-    each = (wide - (across - 1) * GAP) / across if across > 1 else wide / 2
-    tall = each * float(np.clip(height / width, *HEIGHT_OF_WIDTH))
+    ratio = float(np.clip(height / width, *HEIGHT_OF_WIDTH))
+    each = min((wide - (across - 1) * GAP) / across, TALLEST / ratio)
+    tall = each * ratio
     rows = math.ceil(len(shots) / across)
-    total = TITLE + rows * (tall + CAPTION) + (STRIP if search else 0.1)
+    has_strip = search is not None and len(shots) > 1
+    total = TITLE + rows * (tall + CAPTION) + (STRIP if has_strip else 0.1)
     figure = Figure(figsize=(WIDTH, total))
     figure.text(LEFT, 1 - 0.22 / total, _title(shots, search), fontsize=10, parse_math=False)
     for number, shot in enumerate(shots):
@@ -78,8 +84,11 @@ def film_figure(shots: Sequence[Shot], span: tuple[float, float], search: Search
         low = total - TITLE - (row + 1) * (tall + CAPTION) + CAPTION
         left = LEFT * WIDTH + column * (each + GAP)
         axis = figure.add_axes((left / WIDTH, low / total, each / WIDTH, tall / total))
-        _draw_shot(axis, shot, is_searched=search is not None)
-    if search:
+        _draw_shot(axis, shot)
+        if len(shots) > 1:
+            note = ", not found" if search is not None and shot.followed is None else ""
+            axis.set_xlabel(f"{shot.time:.2f} s{note}", labelpad=2)
+    if search is not None and has_strip:
         strip = figure.add_axes((LEFT, 0.4 / total, RIGHT - LEFT, 0.2 / total))
         _draw_search(strip, search, span)
     return figure
@@ -87,12 +96,14 @@ def film_figure(shots: Sequence[Shot], span: tuple[float, float], search: Search
 
 def _title(shots: Sequence[Shot], search: Search | None) -> str:
     if search is None:
-        return f"{len(shots)} of the frames, which are judged whole"
-    n_found = int(search.is_found.sum())
-    return f"face found in {n_found} of {len(search.times)} frames; followed: {search.whose}"
+        return "frames, which are judged whole" if len(shots) > 1 else "the picture, which is judged whole"
+    found = f"face found in {int(search.is_found.sum())} of {len(search.times)} frames; " * (len(shots) > 1)
+    among = f" of {search.n_people} people" if search.n_people > 1 else ""
+    others = ", others dashed" if any(len(shot.others) for shot in shots) else ""
+    return f"{found}followed: {search.whose}{among}{others}"
 
 
-def _draw_shot(axis: Axes, shot: Shot, *, is_searched: bool) -> None:
+def _draw_shot(axis: Axes, shot: Shot) -> None:
     from matplotlib.patches import Rectangle
 
     step = max(1, max(shot.picture.shape[:2]) // MOST_SIDE)
@@ -113,8 +124,6 @@ def _draw_shot(axis: Axes, shot: Shot, *, is_searched: bool) -> None:
             )
         )
     axis.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[])
-    note = ", not found" if is_searched and shot.followed is None else ""
-    axis.set_xlabel(f"{shot.time:.2f} s{note}", labelpad=2)
 
 
 def _draw_search(axis: Axes, search: Search, span: tuple[float, float]) -> None:

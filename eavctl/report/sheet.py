@@ -24,7 +24,7 @@ STYLE = {
     "figure.titlesize": 12,
 }
 WIDTH, TITLE_HEIGHT = 9.0, 0.65  # inches
-LEFT, RIGHT = 0.08, 0.93  # sides of the panels as shares of the width
+LEFT, RIGHT, BAR = 0.08, 0.905, 0.915  # shares of the width: sides of the panels, and of colour bars
 DPI = 130
 TITLE_LENGTH = 70  # characters per line
 UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Whose
     from eavctl.report.film_picture import Search, Shot
+    from eavctl.signals.faces import Track
 
 N_SHOTS, MOST_SPANS = 8, 40  # frames drawn, and segments in which a face is looked for
 CROP_SIDE = 8  # pixels of crops that nobody sees
@@ -69,18 +70,15 @@ class Drawn:
                     faults.append(str(error))
             if not figures:
                 raise SignalError(faults[0])
-            names = dict.fromkeys(os.path.basename(str(part.file)) for part in self.recording.parts.values())
-            title = [" + ".join(names) + self._where, answer]
-            files.write_bytes(out, png(figures, title))
+            files.write_bytes(out, png(figures, [self._name, answer]))
 
     @property
-    def _where(self) -> str:
-        """Which part of the file it is, for the title."""
-        keys = self.recording.keys
-        if keys.get("start") is not None and keys.get("end") is not None:
-            return f", {keys['start']:.2f} to {keys['end']:.2f} s"
-        trials = [part.trial for part in self.recording.parts.values() if part.trial is not None]
-        return f", trial {trials[0] + 1}" if trials else ""
+    def _name(self) -> str:
+        """The recording, and which part of its file it is."""
+        keys, names = self.recording.keys, {str(part.file) for part in self.recording.parts.values()}
+        name = os.path.basename(self.recording.name) if len(names) == 1 else self.recording.name
+        is_part = keys.get("start") is not None and keys.get("end") is not None
+        return f"{name}, {keys['start']:.2f} to {keys['end']:.2f} s" if is_part else name
 
 
 def find_drawn(
@@ -173,7 +171,8 @@ def _watched(
     wanted = set(np.linspace(0, len(times) - 1, N_SHOTS).round().astype(int).tolist())
     pictures: dict[int, np.ndarray] = {}
     boxes: dict[int, np.ndarray] = {}
-    is_found, fits = np.zeros(len(times), bool), []
+    is_found = np.zeros(len(times), bool)
+    tracks: list[Track] = []
     find = detector(recipe.settings.get("face_model"))
     for number, (start, end) in enumerate(spans):
         frames = _keeping(stretch.cut(start, end).frames(n), wanted, number * n, pictures)
@@ -187,11 +186,21 @@ def _watched(
             continue  # no face in any frame of the segment
         is_found[number * n : (number + 1) * n] = track.is_found
         boxes |= {number * n + i: box for i, box in enumerate(track.boxes) if track.is_found[i]}
-        fits.append(track.fit)
+        tracks.append(track)
+    shown = _distinct(pictures)
     if not recipe.follows_a_face:
-        return [Shot(times[i], pictures[i], None, np.empty((0, 4))) for i in sorted(pictures)], None
-    shots = [_shot(times[i], pictures[i], boxes.get(i), find) for i in sorted(pictures)]
-    return shots, Search(times, is_found, _whose(recipe, fits))
+        return [Shot(times[i], pictures[i], None, np.empty((0, 4))) for i in shown], None
+    shots = [_shot(times[i], pictures[i], boxes.get(i), find) for i in shown]
+    n_people = max((track.n_people for track in tracks), default=0)
+    return shots, Search(times, is_found, _whose(recipe, tracks), n_people)
+
+
+def _distinct(pictures: Mapping[int, np.ndarray]) -> list[int]:
+    """Numbers of the frames, without those that show the same picture again."""
+    first: dict[int, int] = {}
+    for number in sorted(pictures):
+        first.setdefault(id(pictures[number]), number)
+    return list(first.values())
 
 
 def _keeping(
@@ -215,11 +224,11 @@ def _shot(time: float, picture: np.ndarray, followed: np.ndarray | None, find: A
     return Shot(time, picture, followed, others)
 
 
-def _whose(recipe: Recipe, fits: Sequence[float | None]) -> str:
+def _whose(recipe: Recipe, tracks: Sequence[Track]) -> str:
     if recipe.who is None:
         return "the largest face"
-    known = [fit for fit in fits if fit is not None]
-    return f"{recipe.who.phrase!r}" + (f", fit {np.mean(known):.2f}" if known else "")
+    fits = [track.fit for track in tracks if track.fit is not None]
+    return f"{recipe.who.phrase!r}" + (f" (fit {np.mean(fits):.2f})" if fits else "")
 
 
 _FIGURES = {"audio": _sound, "eeg": _eeg, "video": _film}
