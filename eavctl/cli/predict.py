@@ -89,7 +89,10 @@ def predict(
     pattern: Pattern = None,
     where: Where = None,
     trial: Annotated[
-        int | None, typer.Option(min=1, help="Judge only this trial of a subject's folder, such as 12.")
+        int | None,
+        typer.Option(
+            min=1, help="Judge only this trial of a subject's folder, or epoch of --events, such as 12."
+        ),
     ] = None,
     events: Events = None,
     epoch: Epoch = None,
@@ -111,7 +114,10 @@ def predict(
     who_model: WhoModel = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
+        typer.Option(
+            help="Draw one recording (.png): spectrograms of audio; traces, bands and scalp maps of EEG; "
+            "faces of video."
+        ),
     ] = None,
     jsonl: Annotated[
         bool,

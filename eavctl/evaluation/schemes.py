@@ -234,7 +234,10 @@ def _whole_groups(request: Request) -> tuple[np.ndarray, Request]:
     found = named(groups)
     if len(found) < 2:
         one = f"has only one group ({short(found[0])})" if found else "has no groups"
-        raise DataError(f"the column {request.group!r} {one}; use --protocol stratified, or another --group")
+        raise DataError(
+            f"the column {request.group!r} {one}; fill it in the manifest and extract again, or use "
+            "--protocol stratified, or another --group"
+        )
     missing = np.flatnonzero([name is None for name in groups])
     if len(missing):
         first = request.keys["sample_id"].iloc[missing[0]]

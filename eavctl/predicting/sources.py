@@ -58,7 +58,7 @@ class Selection(NamedTuple):
     ----------
     modalities : those that the model takes.
     choice : which recordings of data sets; None for all.
-    trial : number of the only trial to judge, from 1; None for all.
+    trial : number of the only trial, or epoch, to judge, from 1; None for all.
     """
 
     modalities: tuple[str, ...]
@@ -119,7 +119,7 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
     chosen = selected.choice
     if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
         raise UsageError(
-            f"{source}: one recording; --where, --columns, --pattern and --events are for a folder or a manifest"
+            f"{source}: one recording; --where, --columns, --pattern and --events are for folders and manifests"
         )
     if is_stdin:
         return [_stdin(selected)]
@@ -250,8 +250,9 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
         return [each for path in paths for each in find_recordings(path, selected)]
     manifest = manifest.holding(*selected.modalities)
     recordings = []
-    for keys in manifest.records():
-        if selected.trial is None or _is_number(keys.get("trial", ""), selected.trial):
+    for number, keys in enumerate(manifest.records(), start=1):
+        name = str(number) if selected.cuts_epochs else keys.get("trial", "")  # an epoch has no number
+        if selected.trial is None or _is_number(name, selected.trial):
             recordings.append(_of_row(manifest.root, keys, selected))
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)

@@ -8,7 +8,7 @@ ENVELOPE = {"command", "out", "up_to_date", "dry_run", "warnings"}
 COMPUTING_ONCE = ("extract", "pretrain", "probe", "tune", "zero-shot")  # besides the commands train-*
 LINES = {
     "synth --per-class 1 --classes sad --out tones": {"layout", "recordings"},
-    "init project --classes calm": {"folder", "classes"},
+    "init project": {"folder", "kept", "rows"},
     "extract {made}/dataset --features seed33 --where label=sad --rejected bad.csv -o sad.parquet": {
         "features", "recordings", "without", "rejected",
     },
