@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eavctl.classifiers.rows import Rows
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import met
 from eavctl.evaluation.met import met_rows
 from eavctl.evaluation.plan import Plan
@@ -165,6 +165,10 @@ def _by_model(model: Model, data: TrainingSet, fresh: np.ndarray, said: Sequence
             f"{int((~is_known).sum())} rows of {', '.join(others)} were left out: no classes of the model",
         ]
     fresh = fresh[is_known]
+    if len(np.unique(data.rows.y[fresh])) < FEWEST_CLASSES:
+        raise DataError(f"all rows are of the class {data.rows.labels[fresh[0]]!r}: two at least are needed")
+    if nameless := int(data.rows.key_frame["subject"].iloc[fresh].isna().sum()):
+        said = [*said, f"{nameless} rows name no subject: the model may have been trained on these people"]
     batch = Judged(model, data.rows.taking(fresh), fresh, 0)
     return Judging(MODEL, data, [batch], group=model.meta.protocol.group, warnings=tuple(said))
 
@@ -209,7 +213,10 @@ def _folds(meta: ModelMeta, data: TrainingSet) -> Plan:
     protocol, distinct = meta.protocol, data.facts.distinct_names
     seed, folds = int(meta.json.get("seed", 42)), max(protocol.folds or 5, 2)
     if not _is_own(meta, data):
-        return plan_folds(data.rows, Evaluation("auto", folds, None, seed, distinct))
+        try:
+            return plan_folds(data.rows, Evaluation("auto", folds, None, seed, distinct))
+        except UsageError as error:  # fewer clips than folds
+            raise DataError(f"{len(data.rows)} rows are too few to fit the folds of a table again") from error
     group = protocol.group if protocol.name in WITH_GROUP else None
     return plan_folds(data.rows, Evaluation(protocol.name, folds, group, seed, distinct))
 

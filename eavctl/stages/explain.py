@@ -104,8 +104,9 @@ def explain(
     pattern = _pattern(request.model, data)
     maps = _maps(found["views"], features, pattern, request.model)
     warnings = [*judging.warnings, *judging.fit_warnings.sentences()]
-    if effects.n_single:
-        warnings.append(f"{effects.n_single} rows are alone in their fold: their columns were not replaced")
+    if n := effects.n_single:
+        alone = "1 row is alone in its fold" if n == 1 else f"{n} rows are alone in their folds"
+        warnings.append(f"{alone}, without others whose columns could replace theirs")
     if found["uar"]["low"] is not None and found["uar"]["low"] <= found["chance"]:
         warnings.append("UAR is not surely above chance: what such a model relies on means little")
     result = {

@@ -188,6 +188,26 @@ def test_other_features_and_an_output_that_is_an_input_are_refused(one, tmp_path
         explain(model, tmp_path / "seed33.parquet", tmp_path / "seed33.parquet")
 
 
+def test_rows_of_one_class_and_too_few_rows_are_refused(one, tmp_path):
+    model, table, _ = one
+    read = tables.read_features(table)
+    for name, rows, subject in (("one", [0], None), ("two", [0, 20], None), ("class", [0, 1, 2], "new")):
+        keys = read.keys.iloc[rows].reset_index(drop=True)
+        if subject:
+            keys = keys.assign(subject=subject, clip_id=["x", "y", "z"])
+        few = write(tmp_path / f"{name}.parquet", keys, read.x[rows])
+        with pytest.raises(DataError) as refused:
+            explain(model, few)
+        assert "--folds" not in str(refused.value)
+
+
+def test_rows_without_a_subject_are_told(one, tmp_path):
+    model, _, _ = one
+    keys = keys_of(prefix="q").assign(subject=None)
+    found = explain(model, write(tmp_path / "new.parquet", keys, vectors(keys)))
+    assert any("144 rows name no subject" in text for text in found["warnings"])
+
+
 def test_a_plan_says_who_judges_and_writes_nothing(one, tmp_path):
     model, table, _ = one
     planned = plan(model, table, tmp_path / "page.html")
