@@ -9,11 +9,11 @@ from typing import Any
 from eavctl.evaluation import formatting
 from eavctl.report.markup import Markup, el
 from eavctl.report.page import page
-from eavctl.report.pictures import interval_bar
 from eavctl.report.scalp import FEWEST, ScalpMap, scalp_maps
 
 WIDTH, HEIGHT = 240, 14
 LEAST_REACH = 0.05  # of the axis of drops
+LEAST_DARK = 0.01  # drop of probability of the darkest patch, at least
 MOST_SHOWN = 20  # parts of a view, before the rest is folded away
 PATCH = "patch"
 IN_ORDER = ("time", "band", PATCH)  # views whose parts are in an order of their own
@@ -26,7 +26,7 @@ TITLES = {
     PATCH: "Patches of the picture",
 }
 STYLE = """
-.effects td, .effects thead th { white-space: nowrap; }
+.effects td, .effects th { white-space: nowrap; }
 .patches td { width: 46px; height: 40px; text-align: center; font-size: 12px;
   border: 2px solid var(--paper); }
 .scalp { max-width: 100%; height: auto; background: #fff; border-radius: 5px; }
@@ -53,7 +53,7 @@ def explain_page(found: Mapping[str, Any]) -> str:
         el("ul", [el("li", text) for text in found["warnings"]], class_="notes")
         if found["warnings"]
         else None,
-        [_view(found, view) for view in found["views"]],
+        [_view(view) for view in found["views"]],
         el("section", el("h2", "Maps of the scalp"), pictures) if pictures else None,
         _patterns(found["patterns"]) if found["patterns"] else None,
         el("footer", [el("p", text) for text in explained(found)]),
@@ -93,34 +93,29 @@ def explained(found: Mapping[str, Any]) -> Iterator[str]:
             "Drop is how much lower UAR is where a part of each row is replaced by the mean of all rows. A "
             "part without a drop may carry what other parts carry too."
         )
+    ranges = f"Ranges are {note}" if found["uar"]["low"] is not None else f"There is {note}"
     yield (
-        "Probability is the mean drop of the probability of the true class, which changes before answers do. "
-        f"Ranges are {note}."
-        if found["uar"]["low"] is not None
-        else f"There is {note}."
+        "The drop of probability is the mean drop of the probability of the true class, which changes before "
+        f"answers do. {ranges}."
     )
 
 
-def _view(found: Mapping[str, Any], view: Mapping[str, Any]) -> Markup:
+def _view(view: Mapping[str, Any]) -> Markup:
     title = TITLES.get(view["name"], view["name"].capitalize())
     if view["name"] == PATCH:
         return el("section", el("h2", title), _grid(view["parts"]))
     parts = ordered(view)
     shown, rest = parts[:MOST_SHOWN], parts[MOST_SHOWN:]
     reach = _reach(parts)
-    more = (
-        el("details", el("summary", f"{len(rest)} more"), _table(rest, found["chance"], reach))
-        if rest
-        else None
-    )
-    return el("section", el("h2", title), _table(shown, found["chance"], reach), more)
+    more = el("details", el("summary", f"{len(rest)} more"), _table(rest, reach)) if rest else None
+    return el("section", el("h2", title), _table(shown, reach), more)
 
 
-def _table(parts: Sequence[Mapping[str, Any]], chance: float, reach: float) -> Markup:
+def _table(parts: Sequence[Mapping[str, Any]], reach: float) -> Markup:
     """A row for each part: its drops, and its score alone."""
     are_columns = parts[0]["columns"] is not None
     titles = ["columns"] * are_columns + ["drop of UAR", "", "drop of probability"]
-    titles += ["alone, UAR", ""] * are_columns
+    titles += ["alone, UAR"] * are_columns
     head = el("tr", [el("th", title, scope="col") for title in ("", *titles)])
     rows = [
         el(
@@ -130,9 +125,7 @@ def _table(parts: Sequence[Mapping[str, Any]], chance: float, reach: float) -> M
             el("td", formatting.difference(part["drop"])),
             el("td", _bar(part["drop"], reach)),
             el("td", formatting.difference(part["probability"])),
-            [el("td", formatting.score(part["alone"])), el("td", interval_bar(part["alone"], chance))]
-            if are_columns
-            else None,
+            el("td", formatting.score(part["alone"])) if are_columns else None,
         )
         for part in parts
     ]
@@ -175,7 +168,7 @@ def _grid(parts: Sequence[Mapping[str, Any]]) -> Markup:
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for part in parts:
         rows.setdefault(part["name"].partition(",")[0], []).append(part)
-    most = max([abs(part["probability"]["value"]) for part in parts] or [0.0]) or 1.0
+    most = max([LEAST_DARK, *(part["probability"]["value"] for part in parts)])
     cells = [el("tr", [_cell(part, most) for part in row]) for row in rows.values()]
     note = "Drop of the probability of the true class with each patch occluded; darker is more."
     return el("div", el("table", el("tbody", cells), class_="patches"), el("p", note))
@@ -211,7 +204,7 @@ def _pattern(name: str, columns: Sequence[Mapping[str, Any]]) -> Markup:
         el("tr", el("th", each["column"], scope="row"), el("td", formatting.signed(each["pattern"])))
         for each in columns
     ]
-    return el("div", el("h3", name), el("table", el("tbody", rows), class_="numbers"))
+    return el("div", el("h3", name), el("table", el("tbody", rows), class_="numbers effects"))
 
 
 def _scalp(maps: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:

@@ -78,14 +78,12 @@ def test_an_exported_model_judges_new_rows_alone(run, made, tmp_path):
         assert one["probability"]["value"] == pytest.approx(other["probability"]["value"], abs=1e-3)
 
 
-def test_a_fusion_is_refused_with_what_to_do(run, eav):
-    assert run(
-        "train-fusion", eav / "bands.parquet", eav / "speech.parquet", "-o", "f.pt", "--epochs", 1,
-        "--protocol", "eav-70-30", "--jobs", 1,
-    ).code == 0  # fmt: skip
-    result = run("explain", "f.pt", eav / "bands.parquet")
+def test_a_fusion_is_refused_with_what_to_do(run, made):
+    tables = (made / "preds.parquet", made / "seed33_preds.parquet")
+    assert run("fuse", *tables, "-o", "f.parquet", "--method", "mean", "--save", "f.joblib").code == 0
+    result = run("explain", "f.joblib", made / "seed33.parquet")
     assert result.code == 2
-    assert "f.pt" in result.err
+    assert "f.joblib" in result.err
     assert len(result.err.splitlines()) <= 2
 
 
