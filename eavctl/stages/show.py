@@ -127,10 +127,11 @@ def _counts(keys: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rejected(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.storage.tables import read_frame
+    from eavctl.storage.foreign_tables import opened
 
-    frame = read_frame(path)
-    records = frame.astype(object).where(frame.notna() & (frame != ""), None).to_dict("records")
+    with opened(path) as table:
+        rows = ((cell or None for cell in cells) for _, cells in table.rows)
+        records = [dict(zip(table.columns, cells, strict=True)) for cells in rows]
     return {"file": str(path), "kind": "table of rejected", "rows": len(records), "rejected": records}
 
 
