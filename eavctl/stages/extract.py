@@ -114,14 +114,14 @@ class _Work:
     n_found: int
     distinct_names: bool
     augmentation: Augmentation | None
+    asked: Record  # how recordings were chosen, which the table tells
 
     @classmethod
-    def of(
-        cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, *, distinct_names: bool
-    ) -> _Work:
+    def of(cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, choice: Choice) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        work = cls(recipe, manifest, len(found), distinct_names, augmentation)
+        asked = _asked(choice)
+        work = cls(recipe, manifest, len(found), choice.distinct_names, augmentation, asked)
         if not recipe.segment and not work.has_phrases:  # samples have the names of the clips, in order
             return work
         after = BEFORE_NUMBER if work.has_phrases else ""
@@ -171,6 +171,15 @@ class _Work:
     def inputs(self) -> InputHash:
         """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
         return InputHash(self.manifest, self.recipe.modality)
+
+
+def _asked(choice: Choice) -> Record:
+    """How recordings were chosen and cut, as the command line takes it; empty for all of them, uncut."""
+    asked: Record = {"where": dict(choice.where)} if choice.where else {}
+    if choice.epochs:
+        asked["events"] = dict(choice.epochs.labels)
+        asked |= {"epoch": list(choice.epochs.span)} if choice.epochs.span else {}
+    return asked
 
 
 def default_features(source: str | os.PathLike[str], layout: str | None = None) -> str:
@@ -288,7 +297,7 @@ def _prepare(
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
-        work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+        work = _Work.of(found, recipe, augmentation, choice)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
@@ -388,6 +397,7 @@ def _compute(
             "notes": findings,
             **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
             **_pretrained(work.recipe),
+            **work.asked,
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from eavctl.report import html
+from eavctl.report.summary import summary
 from eavctl.storage import files, tables
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.paths import Paths, named
@@ -41,7 +42,7 @@ def make_report(
         guard([Output(out, "report")], inputs, force=force)
     read = [tables.read_predictions(path) for path in inputs]
     names = [files.stem(path) for path in inputs]
-    found = html.summary(read, names)
+    found = summary(read, names)
     if out is not None and not dry_run:
         files.write_bytes(out, html.page_of(found).encode())
     return found
