@@ -87,7 +87,7 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
     )
     confidence = (
         "Confidence is the probability of the predicted class. The expected calibration error is the mean "
-        "difference between confidence and accuracy over 15 bins of confidence; chance alone makes it greater "
+        "difference between confidence and accuracy over 15 bins of confidence; chance alone makes it larger "
         "than 0, the more so the fewer rows there are. Coverage is the share of the rows that are answered, "
         "those of highest confidence first; the area is the mean score over all coverages."
     )

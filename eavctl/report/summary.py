@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Any
 
@@ -56,9 +56,9 @@ def summary(
     if not tables:
         raise UsageError("a report needs at least one prediction table")
     titles = table_names(tables, names)
-    models = [
-        _model(table, name, file) for table, name, file in zip(tables, titles, files or titles, strict=True)
-    ]
+    stems = files or titles
+    models = [_model(table, name, file) for table, name, file in zip(tables, titles, stems, strict=True)]
+    models = [_with_names(model, dict(zip(stems, titles, strict=True))) for model in models]
     best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
     of_all = titles[0] if len(models) == 1 else f"{len(models)} models"
     return {
@@ -100,6 +100,26 @@ def _model(table: PredictionTable, name: str, file: str) -> dict[str, Any]:
         "versions": versions_of(table.meta),
         "commands": commands(trained, file),
     }
+    return found
+
+
+def _with_names(model: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The model with its sentence; inputs of a fusion that are models of the report have their names in it."""
+
+    def of(name: Any) -> Any:
+        return names.get(name, name) if isinstance(name, str) else name
+
+    fusion, trained = model["fusion"], model["trained"]
+    if fusion:
+        weights = {of(name): weight for name, weight in (fusion.get("weights") or {}).items()}
+        subsets = [
+            {**each, "inputs": [of(name) for name in each["inputs"]], "best": of(each["best"])}
+            for each in fusion.get("subsets") or ()
+        ]
+        fusion = {**fusion, "weights": weights, "subsets": subsets}
+    if trained:
+        trained = {**trained, "fused": [{**each, "name": of(each["name"])} for each in trained["fused"]]}
+    found = {**model, "fusion": fusion, "trained": trained}
     return {**found, "sentence": sentence(found)}
 
 

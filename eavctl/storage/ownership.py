@@ -30,11 +30,26 @@ ENDINGS = {
     "rejected": (".parquet", ".csv"),
     "model": (".joblib", ".pt", ".onnx"),
     "weights": (".safetensors",),
-    "report": (".html",),
+    "report": (".html", ".md", ".tex", ".csv", ".json"),
     "probe": (".json",),
     "picture": (".png",),
 }
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
+REPORT_COLUMNS = (
+    "model",
+    "dataset",
+    "class",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "level",
+    "over",
+    "n_clusters",
+    "n_rows",
+)
+REPORT_MARKDOWN, REPORT_LATEX = "<!-- eavctl report -->", "% eavctl report"  # first lines
+REPORT_JSON = '{\n "eavctl": "report",'
 HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
 PARQUET, ARCHIVE, PICKLE, ZLIB = b"PAR1", b"PK\x03\x04", b"\x80", b"\x78\x9c"  # first bytes
 
@@ -53,6 +68,10 @@ _MARKS = (
     ("model", ONNX_AT, ONNX),
     ("weights", 8, b'{"__metadata__":{"eavctl":'),
     ("report", 0, HTML_START),
+    ("report", 0, f"{REPORT_MARKDOWN}\n".encode()),
+    ("report", 0, f"{REPORT_LATEX}\n".encode()),
+    ("report", 0, REPORT_JSON.encode()),
+    ("report", 0, ",".join(REPORT_COLUMNS).encode() + b"\n"),
     ("probe", 0, b'{\n "eavctl": "probe",'),
     ("picture", 37, b"tEXtSoftware\0eavctl"),
     ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),

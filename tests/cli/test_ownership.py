@@ -94,7 +94,7 @@ def test_only_one_input_is_stdin():
     ("name", "kind"),
     [
         ("p.csv", "predictions"),
-        ("c.csv", "report"),
+        ("c.txt", "report"),
         ("a.jpg", "picture"),
         ("f", "features"),
         ("r.html", "rejected"),
