@@ -62,7 +62,7 @@ def report(
     fail_under: Annotated[
         list[str] | None,
         typer.Option(
-            help="Exit with 3 if a model's METRIC is below VALUE, such as uar=0.6: uar, macro_f1, accuracy, or "
+            help="Exit with 3 if a model's METRIC is below VALUE, such as uar=0.6: uar, macro_f1, accuracy; "
             "with _low the lower end of the interval; NAME:uar=0.6 for one model; repeatable."
         ),
     ] = None,

@@ -110,7 +110,7 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         ),
         "log loss": lambda m: formatting.number(m["log_loss"]),
         "Brier score": lambda m: formatting.number(m["brier"]),
-        "expected calibration error": formatting.calibration,
+        "expected calibration error": lambda m: formatting.score(m["calibration_error"]),
         "class-wise calibration error": lambda m: formatting.number(m["classwise_calibration_error"]),
         "fusion": _fusion,
     }

@@ -21,10 +21,10 @@ def sentence(model: Mapping[str, Any]) -> str:
     """
     told = model["trained"]
     return (
-        f"{model_words(model)}{_features(told)} {_evaluated(model)} on {_data(model)}: "
+        f"{model_words(model)}{_features(told)} {_evaluated(model)} {_data(model)}: "
         f"UAR {formatting.number(model['uar']['value'])} ({_interval(model)}; chance "
         f"{formatting.number(model['chance'])}), macro F1 {formatting.number(model['macro_f1']['value'])}, "
-        f"accuracy {formatting.number(model['accuracy']['value'])}.{_limits(model)}"
+        f"accuracy {formatting.number(model['accuracy']['value'])}{_mean_of_datasets(model)}.{_limits(model)}"
     )
 
 
@@ -166,13 +166,13 @@ def _features(told: Mapping[str, Any] | None) -> str:
 def _evaluated(model: Mapping[str, Any]) -> str:
     protocol = model["protocol"]
     if protocol.get("name") == "predict":
-        return "was applied"
+        return "was applied to"
     words = protocol_words(model)
     normalized = {
         "speaker": f", with features standardised by {person(model)} without labels,",
         "dataset": ", with features standardised by data set without labels,",
     }.get(str(protocol.get("normalize")), "")
-    return f"was evaluated by {words}{normalized}" if words else f"was evaluated{normalized}"
+    return f"was evaluated by {words}{normalized} on" if words else f"was evaluated{normalized} on"
 
 
 def _data(model: Mapping[str, Any]) -> str:
@@ -194,6 +194,18 @@ def _interval(model: Mapping[str, Any]) -> str:
     span = f"{formatting.number(uar['low'])} to {formatting.number(uar['high'])}"
     over = f"{model['n_clusters']:,} {model['over']}"
     return f"{model['level'] * 100:.0f} % confidence interval {span}, over {over}"
+
+
+def _mean_of_datasets(model: Mapping[str, Any]) -> str:
+    over = model["over_datasets"]
+    if not over:
+        return ""
+    score = over["uar"]
+    span = formatting.no_interval(over)
+    if score["low"] is not None:
+        span = f"{formatting.number(score['low'])} to {formatting.number(score['high'])}"
+    what = f"mean UAR of the {counted(over['n_clusters'], 'data set')}"
+    return f"; {what} {formatting.number(score['value'])} ({span})"
 
 
 def _limits(model: Mapping[str, Any]) -> str:

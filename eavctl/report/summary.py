@@ -104,13 +104,13 @@ def _model(table: PredictionTable, name: str, file: str) -> dict[str, Any]:
 
 
 def _with_names(model: dict[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The model with its sentence; inputs of a fusion that are models of the report have their names in it."""
+    """The model with its sentence; inputs of a late fusion that are models of the report have their names."""
 
     def of(name: Any) -> Any:
         return names.get(name, name) if isinstance(name, str) else name
 
     fusion, trained = model["fusion"], model["trained"]
-    if fusion:
+    if fusion and trained and trained["kind"] == "fuse":
         weights = {of(name): weight for name, weight in (fusion.get("weights") or {}).items()}
         subsets = [
             {**each, "inputs": [of(name) for name in each["inputs"]], "best": of(each["best"])}

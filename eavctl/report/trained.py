@@ -64,7 +64,21 @@ def _told(told: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[Row]:
     if told["inputs"]:
         yield "features", [el("div", text) for text in map(_source, told["inputs"])]
     if choices := told["choices"]:
-        yield "choices", settings_words(choices)
+        yield "choices", [el("div", text) for text in _choices(choices)]
+
+
+def _choices(choices: Mapping[str, Any]) -> Iterator[str]:
+    """What was chosen of the labels and the data sets."""
+    labels = choices.get("labels")
+    labels = labels if isinstance(labels, Mapping) else {}
+    if renamed := [f"{old} as {new}" for old, new in labels.items() if new]:
+        yield f"labels: {', '.join(renamed)}"
+    if left_out := [str(old) for old, new in labels.items() if not new]:
+        yield f"left out: {', '.join(left_out)}"
+    if answers := choices.get("answers"):
+        yield f"answers: {_value(answers)}; other classes are trained on, and never an answer"
+    if corpora := choices.get("corpora"):
+        yield "data sets and their classes count alike" if corpora != "rows" else "all rows count alike"
 
 
 def _inputs(fused: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> Iterator[str]:
