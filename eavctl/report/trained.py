@@ -19,7 +19,7 @@ def trained_part(model: Mapping[str, Any]) -> Markup:
     told = model["trained"]
     rows = [("model", model_words(model).rstrip(",")), *(_told(told, model) if told else ())]
     rows += [("protocol", _protocol(model)), ("data", list(_data(model)))]
-    if told and told["inputs"]:
+    if told:
         rows.append(("not used", [el("div", text) for text in _rejected(told["inputs"])]))
     if versions := _versions(model):
         rows.append(("versions", versions))
@@ -53,13 +53,10 @@ def _value(value: Any) -> str:
 
 
 def _told(told: Mapping[str, Any], model: Mapping[str, Any]) -> Iterator[Row]:
-    settings = told["settings"] or {}
-    if told["kind"] != "fuse":
-        yield (
-            "settings",
-            f"{settings_words(settings)} (others as by default)" if settings else "as by default",
-        )
-    else:
+    settings = told["settings"]
+    if settings is not None:
+        yield "settings", f"{settings_words(settings)}; others as by default" if settings else "as by default"
+    if told["fused"]:
         yield "inputs", [el("div", text) for text in _inputs(told["fused"], model)]
     if told["inputs"]:
         yield "features", [el("div", text) for text in map(_source, told["inputs"])]
@@ -92,9 +89,9 @@ def _inputs(fused: Sequence[Mapping[str, Any]], model: Mapping[str, Any]) -> Ite
 
 
 def _source(source: Mapping[str, Any]) -> str:
-    settings = source["settings"] or {}
-    what = features_words(source) if source["features"] else "not told"
-    text = f"{what}; {settings_words(settings) if settings else 'settings as by default'}"
+    settings, text = source["settings"], features_words(source) if source["features"] else "not told"
+    if settings is not None:
+        text += f"; {settings_words(settings)}" if settings else "; settings as by default"
     if source["augment"] and source["augment"]["alterations"]:
         text += f"; altered copies for training: {', '.join(source['augment']['alterations'])}"
     if source["who"] and source["who"]["phrase"]:
@@ -123,7 +120,8 @@ def _data(model: Mapping[str, Any]) -> Iterator[Markup]:
         parts.append(
             counted(each["people"], person(model)) if each["people"] else f"{person(model)}s not named"
         )
-        yield el("div", f"{each['dataset'] or 'no named data set'}: {', '.join(parts)}")
+        name = f"{'' if model['out_of_fold'] else 'trained on '}{each['dataset'] or 'no named data set'}"
+        yield el("div", f"{name}: {', '.join(parts)}")
     if told and told["n_only_trained"]:
         yield el("div", f"{counted(told['n_only_trained'], 'more row')} trained on and never tested")
     scored = [counted(model["n_rows"], "row"), counted(model["n_clips"], "clip")]
@@ -136,6 +134,8 @@ def _data(model: Mapping[str, Any]) -> Iterator[Markup]:
 def _rejected(sources: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Of each table how many recordings could not be used, and why the first could not."""
     for each in sources:
+        if each["rejected"] is None:
+            continue
         of = f" of {counted(each['n_recordings'], 'recording')}" if each["n_recordings"] is not None else ""
         where = f"{each['table']}: " if len(sources) > 1 else ""
         without = f"; {each['n_without']} without {each['modality']}" if each["n_without"] else ""
