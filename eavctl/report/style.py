@@ -61,9 +61,10 @@ pre { background: var(--sheet); border-radius: 6px; padding: 10px 14px; margin: 
 .confusion td.right { outline: 1.5px solid var(--deep); outline-offset: -3px; }
 .confusion th { font-size: 12.5px; font-weight: 500; padding: 2px 10px 2px 0; max-width: 160px;
   text-align: right; overflow-wrap: anywhere; }
+.confusion tbody th { min-width: 92px; }
 .confusion thead th { vertical-align: bottom; padding: 0 0 6px; text-align: center; }
 .confusion thead span { writing-mode: vertical-rl; transform: rotate(180deg); display: inline-block;
-  max-height: 150px; }
+  max-height: 190px; }
 .confusion .corner { font-size: 11px; color: var(--soft); text-align: right; padding-right: 10px; }
 .notes { list-style: none; padding: 0; margin: 10px 0; }
 .notes li { background: var(--warn-paper); border-left: 3px solid var(--warn-edge); color: var(--warn);
@@ -117,7 +118,8 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line);
   .confusion td { min-width: 0; width: var(--size); padding: 1px; border-width: 1px; }
   .confusion td b { font-size: min(11px, calc(var(--size) * 0.4)); }
   .confusion td small { font-size: min(9px, calc(var(--size) * 0.32)); }
-  .confusion th { width: 96px; max-width: 96px; font-size: 10px; padding-right: 5px; }
+  .confusion th, .confusion tbody th { min-width: 0; width: 96px; max-width: 96px; font-size: 10px;
+    padding-right: 5px; }
   .confusion thead th { width: var(--size); }
   .confusion thead th.corner { width: 96px; font-size: 8px; }
   .numbers th, .numbers td { padding: 3px 0 3px 10px; }

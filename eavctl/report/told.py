@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 DEEPEST = 3  # fusions of fusions whose inputs are told
+MOST_NESTED = 8  # dictionaries and lists in settings
 
 _SOURCE = {
     "table": str,
@@ -90,7 +92,24 @@ def _fitting(value: Any, schema: Any) -> Any:
     if isinstance(schema, list):
         items = value if isinstance(value, list | tuple) else ()
         return [each for each in (_fitting(item, schema[0]) for item in items) if each is not None]
-    is_number = schema in (int, float) and isinstance(value, int | float) and not isinstance(value, bool)
-    if is_number:
-        return value if schema is float or isinstance(value, int) else None
-    return value if isinstance(value, schema) else None
+    if schema is dict:
+        return _plain(value) if isinstance(value, Mapping) else None
+    if isinstance(value, bool) and schema is not bool:
+        return None
+    kinds = (int, float) if schema is float else schema
+    return value if isinstance(value, kinds) and _is_finite(value) else None
+
+
+def _plain(value: Any, depth: int = 0) -> Any:
+    """A value of JSON without numbers that are not finite, and not nested deeper than any setting."""
+    if isinstance(value, Mapping | list) and depth == MOST_NESTED:
+        return None
+    if isinstance(value, Mapping):
+        return {key: _plain(each, depth + 1) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each, depth + 1) for each in value]
+    return value if _is_finite(value) else None
+
+
+def _is_finite(value: Any) -> bool:
+    return not isinstance(value, float) or math.isfinite(value)

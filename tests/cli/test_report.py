@@ -18,12 +18,13 @@ TRAININGS = (
     "train-svm {seed33} -o p.joblib --predictions p.parquet --folds 3 --seed 7 --labels angry=cross,happy=",
     "train-linear {seed33} {other} -o p.joblib --predictions p.parquet --protocol lodo --corpora rows "
     "--answers angry,sad,happy",
-    "train-dnn {seed33} -o p.pt --predictions p.parquet --folds 2 --epochs 1 --encoder mlp --lr 0.01 --dropout 0 "
-    "--set units=8 --protocol stratified --jobs 1",
+    "train-dnn {seed33} -o p.pt --predictions p.parquet --folds 2 --epochs 1 --encoder mlp --lr 0.01 "
+    "--dropout 0 --set units=8 --protocol stratified --jobs 1",
     "train-fusion {seed33} {feats} -o p.pt --predictions p.parquet --folds 2 --epochs 1 --method "
     "channel-attention --members 2 --jobs 1",
     "zero-shot {seed33} {feats} -o p.parquet --held-out sad --folds 2 --epochs 1 --seed 0 --jobs 1",
-    "tune {seed33} -o p.joblib --predictions p.parquet --folds 2 --trials 2 --space C=0.1..10 --seed 5 --jobs 1",
+    "tune {seed33} -o p.joblib --predictions p.parquet --folds 2 --trials 2 --space C=0.1..10 --seed 5 "
+    "--jobs 1",
     "fuse {preds} {seed33_preds} -o p.parquet --method mean",
 )
 
@@ -87,14 +88,15 @@ def test_a_judged_table_tells_of_the_model_and_claims_no_more(run, made):
 
 def test_names_title_and_least_scores(run, made):
     inputs = [made / "preds.parquet", made / "seed33_preds.parquet"]
-    done = run("report", *inputs, "-o", "r.html", "--names", "preds=My | model,seed33_preds=b_2", "--title", "T & T",
-               "--fail-under", "b_2:uar=1", "--fail-under", "uar_low=0.999", "--csv", "s.csv")  # fmt: skip
+    named = ("--names", "preds=My | model,seed33_preds=b_2", "--title", "T & T")
+    least = ("--fail-under", "b_2:uar=1", "--fail-under", "uar_low=0.999")
+    done = run("report", *inputs, "-o", "r.html", "--csv", "s.csv", *named, *least)
     assert done.code == 3
     assert done.err.splitlines()[-1].startswith("error: b_2: ")
     page = Path("r.html").read_text()
     assert "<h1>T &amp; T</h1>" in page
     assert "My | model" in page
-    rows = list(csv.DictReader(Path("s.csv").open()))
+    rows = list(csv.DictReader(io.StringIO(Path("s.csv").read_text())))
     assert {row["model"] for row in rows} == {"My | model", "b_2"}
     assert run("report", *inputs, "--json", "--fail-under", "uar=0").code == 0
 
