@@ -23,7 +23,7 @@ BAR_WIDTH, BAR_HEIGHT = 200, 14
 STRIP_WIDTH, STRIP_MARGIN = 1000, 24
 DOT, DOT_STEP = 5.0, 11.0
 WORST, WORST_OF_SEVERAL = 3, 2  # people who are named: of one data set, and of each of several
-LABEL_STEP, LONGEST_NAME = 14, 32
+LABEL_STEP, LONGEST_NAME = 16, 32
 TURN = 0.6  # UAR from which on names stand to the left of their dots, where there is room
 
 

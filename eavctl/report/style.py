@@ -38,6 +38,7 @@ td, th { overflow-wrap: break-word; }
   text-align: right; }
 .numbers th:first-child { padding-left: 0; text-align: left; min-width: 90px; max-width: 220px;
   overflow-wrap: anywhere; }
+.numbers td { white-space: nowrap; }
 .numbers thead th { border-bottom: 1.5px solid var(--ink); color: var(--soft); font-size: 12px; }
 .numbers tbody th { font-weight: 500; }
 .numbers tr.total th, .numbers tr.total td { border-bottom: 0; border-top: 1.5px solid var(--ink);
@@ -89,7 +90,8 @@ svg.chart { --series: var(--deep); }
 svg.chart .uar { --series: var(--accent); }
 svg.chart .curve { fill: none; stroke: var(--series); stroke-width: 2; }
 svg.chart .uar .curve { stroke-dasharray: 6 3; }
-.wide { min-width: 620px; }
+.wide { min-width: 820px; }
+svg.strip .tick, svg.strip .name { font-size: 12.5px; }
 footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line); color: var(--soft);
   font-size: 12.5px; }
 @media (max-width: 640px) {
@@ -104,6 +106,7 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line);
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
   .scroll { overflow: visible; }
   .wide { min-width: 0; }
+  svg.strip .tick, svg.strip .name { font-size: 14px; }
   tr, svg, pre, .notes li, .paper, .facts dd > div { break-inside: avoid; }
   h2, h3, dt { break-after: avoid; }
   p, li { orphans: 3; widows: 3; }
