@@ -163,7 +163,7 @@ def train_dnn(
         "train-dnn",
         paths,
         evaluation,
-        network=settings,
+        network=settings or TrainSettings(),
         normalize=normalize,
         labels=labels,
         corpora=corpora,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 NETWORK_OPTIONS = ("epochs", "batch", "lr", "dropout", "members", "freeze_epochs", "freeze_lr", "device")
 _LACKED = {"train-fusion": {"dropout"}, "zero-shot": {"dropout", "freeze_epochs", "freeze_lr"}}
-_SEEDED = 42  # the default seed of every fitter
+SEED = 42  # by default
+NETWORKS = ("dnn", "fusion", "zero-shot")  # kinds
 
 
 def command(
@@ -51,9 +52,11 @@ def command(
     JSON-able dictionary: ``name``, ``inputs``, ``options``; and ``python_only``, the names of settings that
     differ from the defaults, and that the command line does not have.
     """
-    asked = {**differing(evaluation or Evaluation()), **(differing(network) if network else {})}
+    evaluation = evaluation or Evaluation()
+    asked = {**differing(evaluation), **(differing(network) if network else {})}
     asked.pop("distinct_names", None)  # the tables' own
-    seed = asked.pop("seed", None)
+    if network is None or network.seed == evaluation.seed:  # the command line has one for both
+        asked.pop("seed", None)
     known = {"protocol", "folds", "group", "shared", *NETWORK_OPTIONS} - _LACKED.get(name, set())
     given = {
         **{
@@ -62,7 +65,7 @@ def command(
         "labels": ",".join(f"{old}={new or ''}" for old, new in (labels or {}).items()),
         "corpora": corpora if corpora != EQUAL else None,
         **options,
-        "seed": seed,
+        "seed": evaluation.seed if evaluation.seed != SEED else None,
     }
     return {
         "name": name,
@@ -113,9 +116,10 @@ def training(
     tested, such as altered copies; and the ``command``.
     """
     own = rows.key_frame.iloc[rows.inner.own].reset_index(drop=True)
+    chosen = _differing(settings) if kind in NETWORKS else settings
     return {
         "kind": kind,
-        "settings": _differing(settings),
+        "settings": {key: value for key, value in chosen.items() if _is_told(key, value)},
         "inputs": [dict(each) for each in facts.tables],
         "choices": dict(facts.choices),
         "data": data_of(own),
@@ -142,7 +146,7 @@ def data_of(keys: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _differing(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What a fitter describes, without defaults."""
+    """What the fitter of a network describes, without defaults."""
     found = dict(settings)
     if "training" in found:
         from eavctl.classifiers.training_loop import TrainSettings  # imports torch, as the fitter has
@@ -153,7 +157,7 @@ def _differing(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "streams" in found:
         found["streams"] = [_stream(each) for each in found["streams"]]
         found["settings"] = changed("fusion networks", found["method"], found["settings"])
-    return {key: value for key, value in found.items() if _is_told(key, value)}
+    return found
 
 
 def _stream(stream: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,9 +167,7 @@ def _stream(stream: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_told(key: str, value: Any) -> bool:
-    is_empty = not value if isinstance(value, Mapping | Sequence) else value is None
-    return (
-        not is_empty
-        and (key, value) != ("seed", _SEEDED)
-        and any(each is not None for each in (value if isinstance(value, list | tuple) else [value]))
-    )
+    """Whether a setting is one that was chosen: not None, empty, nothing but None, or the default seed."""
+    values = value if isinstance(value, list | tuple) else [value]
+    is_empty = isinstance(value, Mapping) and not value
+    return not is_empty and any(each is not None for each in values) and (key, value) != ("seed", SEED)
