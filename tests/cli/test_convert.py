@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +81,16 @@ def test_stdout_takes_a_format(run, made):
     content = (made / "preds.parquet").read_bytes()
     assert run("convert", "-", "-", "--to", "csv", stdin=content).out == lines
     assert run("convert", made / "preds.parquet", "-", "--to", "xlsx").bytes.startswith(b"PK")
+
+
+def test_a_closed_pipe_ends_quietly(made, tmp_path):
+    command = [sys.executable, "-m", "eavctl", "convert", made / "feats.parquet", "-", "--to", "jsonl"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    with process.stderr as said:
+        assert b"rror" not in said.read()
 
 
 @pytest.mark.parametrize(
