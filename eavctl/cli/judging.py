@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from eavctl.predicting.predicted import Predicted
     from eavctl.predicting.predictor import Predictor
     from eavctl.predicting.rows import AbsentStream, Row
+    from eavctl.stages.plot import Drawn
     from eavctl.stages.predict import Planned
 
 DEFAULT_MODEL = Path("svm.joblib")
@@ -67,7 +68,6 @@ def judge(
 
     separate = separate or {}
     check_sources(sources, separate, files_from)
-    drawn = _drawn(sources, separate) if plot else ""
     found = find_model(model, weights)
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
@@ -88,16 +88,15 @@ def judge(
         "who": who,
         "strict": strict,
     }
+    drawn = _drawn(sources, found, options) if plot else None
     if dry_run:
         _print_plan(sources, found, options, written, is_named=model is not None, as_json=as_json)
         return
     from eavctl.stages.predict import predict as run
 
     result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **options)
-    if plot:
-        from eavctl.report.analysis import draw_analysis
-
-        draw_analysis(drawn, plot, _title(result))
+    if plot and drawn:
+        drawn.draw(plot, _title(result))
         say(f"picture -> {plot}")
     introduce(found, is_named=model is not None)
     _warn(result)
@@ -175,12 +174,12 @@ def _warn(found: Predicted | Planned) -> None:
     warn_of_rejected(found.rejected)
 
 
-def _drawn(sources: Sequence[str], separate: Mapping[str, str]) -> str:
-    """The one audio file that ``--plot`` draws."""
-    sounds = [separate["audio"]] if "audio" in separate else sources
-    if len(sounds) != 1 or sounds[0] == "-" or os.path.isdir(sounds[0]):
-        raise UsageError("--plot draws one recording; name its file")
-    return sounds[0]
+def _drawn(sources: Sequence[str], model: str | os.PathLike[str], options: Mapping[str, Any]) -> Drawn:
+    """The one recording that ``--plot`` draws."""
+    from eavctl.stages.plot import find_drawn
+
+    judged_by = ("separate", "weights", "choice", "trial", "segment", "hop", "who")
+    return find_drawn(sources, model, **{name: options[name] for name in judged_by})
 
 
 def _title(result: Predicted) -> str:

@@ -84,9 +84,24 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, pictures, idx, refs, ravdess, emodb, nemo, eav, eeg, "
-        "csv.",
+        help="Read the data set by this layout, such as folder, csv, bids or ravdess; 'eavctl list layouts' "
+        "names all.",
         show_default="recognised",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Say what columns of a manifest mean, as COLUMN=KEY, such as file=path,emotion=label; or rename "
+        "kept columns, as pred=old_pred.",
+        show_default="by their names",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Read keys from the recordings' names, such as '{subject}_{label}_{take}' or "
+        "'{subject}/{label}_{}'; {} and * are ignored, and other names are kept.",
     ),
 ]
 Where = Annotated[
@@ -106,6 +121,13 @@ Epoch = Annotated[
     typer.Option(
         help="Take START,END in seconds from each event, such as 0,4.",
         show_default="as long as the shortest event",
+    ),
+]
+DistinctNames = Annotated[
+    bool,
+    typer.Option(
+        "--distinct-names",
+        help="Take labels and subjects that differ in case or spacing alone for different ones.",
     ),
 ]
 Segment = Annotated[

@@ -10,6 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.judging import judge
 from eavctl.cli.options import (
+    Columns,
     DryRun,
     Epoch,
     Events,
@@ -20,6 +21,7 @@ from eavctl.cli.options import (
     JudgingModel,
     JudgingWeights,
     Layout,
+    Pattern,
     Rejected,
     Segment,
     Strict,
@@ -28,7 +30,7 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_who
+from eavctl.cli.values import read_choice, read_who
 from eavctl.errors import UsageError
 
 
@@ -43,6 +45,7 @@ from eavctl.errors import UsageError
     "eavctl predict --watch incoming/ --jsonl",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
@@ -82,9 +85,14 @@ def predict(
         ),
     ] = None,
     layout: Layout = None,
+    columns: Columns = None,
+    pattern: Pattern = None,
     where: Where = None,
     trial: Annotated[
-        int | None, typer.Option(min=1, help="Judge only this trial of a subject's folder, such as 12.")
+        int | None,
+        typer.Option(
+            min=1, help="Judge only this trial of a subject's folder, or epoch of --events, such as 12."
+        ),
     ] = None,
     events: Events = None,
     epoch: Epoch = None,
@@ -106,7 +114,10 @@ def predict(
     who_model: WhoModel = None,
     plot: Annotated[
         Path | None,
-        typer.Option(help="Draw waveform, mel spectrogram, MFCC and chroma of one recording (.png)."),
+        typer.Option(
+            help="Draw one recording (.png): spectrograms of audio; traces, bands and scalp maps of EEG; "
+            "faces of video."
+        ),
     ] = None,
     jsonl: Annotated[
         bool,
@@ -133,7 +144,6 @@ def predict(
     The packaged models are for speech, and for research; 'speech', the better one, needs the weights of
     pipecat-ai. 'eavctl show speech' prints its card.
     """
-    from eavctl.datasets.choice import Choice
     from eavctl.memory import keep_freed_memory
 
     check_stdout(as_json or jsonl, out, rejected)
@@ -142,7 +152,7 @@ def predict(
         "weights": weights or [],
         "separate": {k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         "files_from": files_from,
-        "choice": Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),
+        "choice": read_choice(layout, columns, pattern, where, events, epoch),
         "trial": trial,
         "segment": segment,
         "hop": hop,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eavctl import registry
+from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
-from eavctl.storage.keys import KEYS, MANIFEST_COLUMNS, PATHS
+from eavctl.storage.keys import KEYS, PATHS
 from eavctl.storage.paths import named
 from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 1024  # records held as Python objects at once; Arrow needs a tenth of their memory
+N_INSPECTED = 50  # recordings by which a layout recognises its data sets
+
+_inspected: ContextVar[dict[Path, list[Path]]] = ContextVar("inspected")  # while `layout_of` asks the layouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,12 +37,14 @@ class Manifest:
 
     Parameters
     ----------
-    table : the columns of `MANIFEST_COLUMNS`, sorted by ``sample_id``; paths are relative to ``root``.
+    table : the columns of `COLUMN_TYPES`, then extra columns of text; sorted by ``sample_id``; paths are
+        relative to ``root``.
     root : base folder of the paths.
     layout : name of the layout.
     classes : labels in the order of the data set.
     rejected : recordings that are missing or cannot be used, with ``path``, ``reason``, their keys, and
         ``modality`` if only one modality is affected.
+    understood : how names were understood, in one line, where the data set leaves a choice; else empty.
     """
 
     table: pa.Table
@@ -45,13 +52,14 @@ class Manifest:
     layout: str
     classes: tuple[str, ...] = ()
     rejected: tuple[dict[str, str], ...] = field(default=())
+    understood: str = ""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in order, each as a dictionary without missing values."""
-        filled = [name for name in MANIFEST_COLUMNS if self._has_any(name)]
+        filled = [name for name in self.table.column_names if self._has_any(name)]
         for batch in self.table.select(filled).to_batches(max_chunksize=BATCH):
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if value is not None}
@@ -70,7 +78,7 @@ class Manifest:
     @cached_property
     def rows(self) -> pd.DataFrame:
         """The rows as a data frame, with None for missing values."""
-        return key_frame(self.table.to_pandas(), MANIFEST_COLUMNS)
+        return key_frame(self.table.to_pandas(), self.table.column_names)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
         """Select the recordings that have all the given key values, such as ``{"task": "speaking"}``.
@@ -117,10 +125,10 @@ class Manifest:
         if len(rows) == len(self) and all(a == b for a, b in enumerate(rows)):
             return self
         arrays = []
-        for name, kind in COLUMN_TYPES.items():  # in Python: Arrow's `take` imports pandas
-            values = self.table[name].to_pylist() if self._has_any(name) else []
-            arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), kind))
-        return replace(self, table=pa.Table.from_arrays(arrays, names=[*COLUMN_TYPES]))
+        for each in self.table.schema:  # in Python: Arrow's `take` imports pandas
+            values = self.table[each.name].to_pylist() if self._has_any(each.name) else []
+            arrays.append(column([values[row] for row in rows] if values else [None] * len(rows), each.type))
+        return replace(self, table=pa.Table.from_arrays(arrays, names=self.table.column_names))
 
 
 def build(
@@ -130,13 +138,15 @@ def build(
     *,
     classes: tuple[str, ...] | None = None,
     rejected: Sequence[Mapping[str, str]] = (),
+    understood: str = "",
 ) -> Manifest:
     """Build a manifest from records; a record that repeats a ``sample_id`` is rejected.
 
     Parameters
     ----------
     records : dictionaries by column; without a ``sample_id``, a record is a whole clip and has its name.
-    root, layout : see `Manifest`.
+        Keys that are not of `COLUMN_TYPES` become extra columns of text.
+    root, layout, understood : see `Manifest`.
     classes : order of the labels; labels not among them follow, sorted.
     rejected : recordings that are already rejected, see `Manifest`.
 
@@ -147,8 +157,9 @@ def build(
     stream = iter(records)
     batches, labels, last, is_in_order = [], set[str](), "", True
     while chunk := list(itertools.islice(stream, BATCH)):
+        extra = [name for name in dict.fromkeys(itertools.chain(*chunk)) if name not in COLUMN_TYPES]
         try:
-            batch = of_records(chunk, COLUMN_TYPES)
+            batch = of_records(chunk, COLUMN_TYPES | dict.fromkeys(extra, pa.string()))
         except UnicodeEncodeError as error:
             raise DataError(f"{root}: {error.object!r} is not valid Unicode; rename it") from None
         named = batch["clip_id"]  # whole recordings, the usual case, share these names without a copy
@@ -165,7 +176,8 @@ def build(
         raise DataError(f"{root}: no recordings found for the layout {layout!r}{why}")
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
-    found = Manifest(pa.concat_tables(batches), root, layout, order, tuple(map(dict, rejected)))
+    table = pa.concat_tables(batches, promote_options="default")  # batches can lack extra columns
+    found = Manifest(table, root, layout, order, tuple(map(dict, rejected)), understood)
     return found if is_in_order else _sorted(found)
 
 
@@ -191,16 +203,23 @@ def _by_name(names: Sequence[str]) -> tuple[list[int], list[int]]:
     return unique, sorted(set(order) - set(unique))
 
 
-def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
+def find(source: str | os.PathLike[str], layout: str | None = None, **settings: Any) -> Manifest:
     """Scan a data set with the named layout, or with the first one that recognises it.
+
+    Parameters
+    ----------
+    settings : of the layout, such as ``columns`` of ``csv`` or ``pattern`` of ``pattern``.
 
     Raises
     ------
     DataError : no such file or folder, no layout recognises it, or it holds no recordings.
-    UsageError : an empty path, or an unknown layout.
+    UsageError : an empty path, an unknown layout, or a setting that the layout does not have.
     """
     (root,) = map(Path, named(source))
-    found: Manifest = layout_of(root, layout).thing(root)
+    entry = layout_of(root, layout)
+    if unknown := sorted(settings.keys() - entry.settings.keys()):
+        raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
+    found: Manifest = entry.thing(root, **settings)
     return found
 
 
@@ -209,14 +228,33 @@ def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
     if layout:
         return registry.get("layouts", layout)
     entries = [registry.get("layouts", name) for name in registry.names("layouts")]
-    for entry in sorted(entries, key=lambda e: e.facts["priority"]):
-        if entry.facts["recognise"](root):
-            return entry
+    token = _inspected.set({})
+    try:
+        for entry in sorted(entries, key=lambda e: e.facts["priority"]):
+            if entry.facts["recognise"](root):
+                return entry
+    finally:
+        _inspected.reset(token)
     known = ", ".join(entry.name for entry in entries)
-    raise DataError(
-        f"{root}: none of the layouts ({known}) recognises it.\n"
-        "Put the recordings in one folder per class, or name a layout with --layout."
-    )
+    raise DataError(f"{root}: none of the layouts ({known}) recognises it.\n{_advice(root)}")
+
+
+def _advice(root: Path) -> str:
+    """What to do with a data set that no layout recognises: the pattern of its names, if there is one."""
+    paths = media_files(root) if root.is_dir() else ()
+    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in paths])
+    return found or "Put the recordings in one folder per class, or name a layout with --layout."
+
+
+def first_files(root: Path) -> list[Path]:
+    """The first `N_INSPECTED` recordings below a folder, in the order of `media_folders`; none for a file.
+
+    They are looked for once, however many layouts ask, because a folder can hold many files.
+    """
+    found = _inspected.get({})
+    if root not in found:
+        found[root] = list(itertools.islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
+    return found[root]
 
 
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:

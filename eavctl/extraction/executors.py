@@ -121,6 +121,47 @@ def map_in_order(
         pool.close(abandon=bool(waiting))
 
 
+def map_surviving(
+    function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int, executor: str = "loky"
+) -> Iterator[T | None]:
+    """Yield ``function(*each)`` for all arguments, in their order; None where a call ended its process.
+
+    Every call runs in another process, also with one job: what a damaged file does to a library is then no
+    end of the command.
+
+    Parameters
+    ----------
+    jobs, executor : as of `map_in_order`; ``serial`` is none of them.
+    """
+    todo = list(arguments)
+    done = 0
+    while done < len(todo):
+        pool = _others(min(useful(jobs), len(todo) - done), executor)
+        waiting: deque[Any] = deque()
+        try:
+            while done < len(todo):
+                ahead = itertools.islice(todo, done + len(waiting), done + pool.capacity)
+                waiting += [pool.submit(function, each) for each in ahead]
+                found = waiting.popleft().result()
+                done += 1
+                yield found
+        except pool.broken:  # by one of those handed out: the next is called alone
+            pool.close(abandon=True)
+            pool = _others(1, executor)
+            try:
+                yield pool.submit(function, todo[done]).result()
+            except pool.broken:
+                yield None
+            done += 1
+        finally:
+            pool.close(abandon=bool(waiting))
+
+
+def _others(n_workers: int, executor: str) -> WorkerPool:
+    """A pool of other processes: copies of this one where these are asked for and safe."""
+    return _Forks(n_workers) if executor == "fork" and _can_fork() else _Loky(n_workers)
+
+
 # --- this process -----------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eavctl.datasets.column_names import is_table
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
 from eavctl.signals.endings import is_idx, modalities_of, split_ending
@@ -57,7 +58,7 @@ class Selection(NamedTuple):
     ----------
     modalities : those that the model takes.
     choice : which recordings of data sets; None for all.
-    trial : number of the only trial to judge, from 1; None for all.
+    trial : number of the only trial, or epoch, to judge, from 1; None for all.
     """
 
     modalities: tuple[str, ...]
@@ -113,11 +114,13 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
         or a selection from a single recording.
     """
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
-    is_table = path.suffix.lower() in (".csv", ".tsv", ".parquet")
-    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table or is_idx(path.name)):
+    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table(path) or is_idx(path.name)):
         return _of_data_set(path, selected)
-    if selected.choice and (selected.choice.where or selected.choice.epochs):
-        raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
+    chosen = selected.choice
+    if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
+        raise UsageError(
+            f"{source}: one recording; --where, --columns, --pattern and --events are for folders and manifests"
+        )
     if is_stdin:
         return [_stdin(selected)]
     held = _modalities(path, selected)
@@ -144,7 +147,10 @@ def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
         trial of files that have none.
     """
     if selected.is_made:
-        raise UsageError("--layout, --where and --events are for data sets, not for files of one recording")
+        raise UsageError(
+            "--layout, --columns, --pattern, --where and --events are for data sets, not for files of one "
+            "recording"
+        )
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
         if modality not in selected.modalities:
@@ -244,8 +250,9 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
         return [each for path in paths for each in find_recordings(path, selected)]
     manifest = manifest.holding(*selected.modalities)
     recordings = []
-    for keys in manifest.records():
-        if selected.trial is None or _is_number(keys.get("trial", ""), selected.trial):
+    for number, keys in enumerate(manifest.records(), start=1):
+        name = str(number) if selected.cuts_epochs else keys.get("trial", "")  # an epoch has no number
+        if selected.trial is None or _is_number(name, selected.trial):
             recordings.append(_of_row(manifest.root, keys, selected))
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)

@@ -173,6 +173,27 @@ def test_nothing_is_written_after_an_error(tmp_path, forks):
     assert set(tmp_path.iterdir()) == there
 
 
+def die_for_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, os.getpid()
+
+
+@EXECUTORS
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_calls_that_end_their_process_are_none_and_the_others_are_made(forks, executor, jobs):
+    found = list(executors.map_surviving(die_for_three, ((n % 4,) for n in range(10)), jobs, executor))
+    assert [each and each[0] for each in found] == [0, 1, 2, None, 0, 1, 2, None, 0, 1]
+    assert os.getpid() not in {each[1] for each in found if each}
+    assert list(executors.map_surviving(die_for_three, [], jobs, executor)) == []
+
+
+@EXECUTORS
+def test_errors_of_surviving_calls_are_raised(forks, executor):
+    with pytest.raises(SignalError, match="broken"):
+        list(executors.map_surviving(write_or_fail, [(None,)] * 3, 1, executor))
+
+
 def slow_at_random(number, seconds):
     time.sleep(seconds)
     return number, os.getpid()
