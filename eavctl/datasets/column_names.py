@@ -19,6 +19,7 @@ PATH, DURATION = "path", "duration"
 ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".jsonl", ".ndjson", ".parquet")
 ASKED_ENDINGS = (".txt",)  # which other texts have too
 SHOWN = 8  # names in a message
+SHORTEST = 5  # letters of a name that may be meant for another
 LIKE = 0.85  # likeness from which one name may be meant by another, of `difflib`
 
 # Other names of each key, in lower case and without spaces, dashes, underscores and points.
@@ -93,7 +94,9 @@ class Meaning:
     def doubts(self) -> Iterator[str]:
         """Yield sentences on extra columns whose names are nearly those of keys that no column has."""
         missing = {name: key for name, key in _KEYS.items() if key not in self.keys.values()}
-        for name in self.extra.values():
+        for i, name in self.extra.items():
+            if name != self.header[i] or len(name) < SHORTEST:  # it was given, or is near too many
+                continue
             for near in difflib.get_close_matches(folded(name), missing, n=1, cutoff=LIKE):
                 key = missing[near]
                 unit = ", in seconds" if key in ("start", "end") else ""

@@ -74,6 +74,8 @@ def _pattern(separators: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
         return None
     fields[label] = _named(columns[label], "label")
     subject = _subject(columns, fields, label)
+    if separators[0:1] == ("/",) and fields[0] == "{}" and label != 0:
+        subject = 0  # a folder for each person
     if subject is not None:
         fields[subject] = "{subject}"
     free = [i for i, field in enumerate(fields) if field == "{}"]
@@ -93,7 +95,7 @@ def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | Non
     for read in (str, _letters):
         shares = [sum(is_emotion(read(text)) for text in column) / len(column) for column in columns]
         best = max(range(len(columns)), key=shares.__getitem__)
-        if shares[best] >= LEAST_SHARE and fields[best] == "{}":
+        if shares[best] >= LEAST_SHARE:
             return best
     likely = [
         i
@@ -132,4 +134,10 @@ def _subject(columns: Sequence[Sequence[str]], fields: Sequence[str], label: int
         and 2 <= len(set(column)) <= len(column) // 2
         and (not all(text.isdecimal() for text in column) or len(counts[i]) <= len(column) / 1.5)
     ]
-    return min(likely, key=lambda i: (all(text.isdecimal() for text in columns[i]), i), default=None)
+    return min(likely, key=lambda i: (_unlikeness(columns[i]), i), default=None)
+
+
+def _unlikeness(column: Sequence[str]) -> int:
+    """How little the texts look like names of people: words least, then a letter with a number, ..."""
+    forms = (r"[^\W\d_]{2,}", r"[^\W\d_]+\d+", r".*[^\W\d_].+|.+[^\W\d_].*", r"[^\W_]", ".*")
+    return next(i for i, form in enumerate(forms) if all(re.fullmatch(form, text, re.S) for text in column))
