@@ -10,9 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.console import (
+    detail,
+    emit_result,
+    progress,
+    say,
+    say_plan,
+    say_written,
+    warn,
+    warn_of_rejected,
+)
 from eavctl.cli.options import (
     Columns,
+    DistinctNames,
     DryRun,
     Epoch,
     Events,
@@ -31,7 +41,7 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_columns, read_epochs, read_pairs, read_settings, read_who
+from eavctl.cli.values import read_choice, read_settings, read_who
 from eavctl.errors import UsageError
 from eavctl.signals.accounts import PEOPLE
 from eavctl.storage.keys import PATHS
@@ -79,7 +89,12 @@ def extract(
             help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl)."
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
+    ],
     features: Annotated[
         str | None,
         typer.Option(
@@ -135,13 +150,7 @@ def extract(
     seed: Seed = 42,
     rejected: Rejected = None,
     strict: Strict = False,
-    distinct_names: Annotated[
-        bool,
-        typer.Option(
-            "--distinct-names",
-            help="Take labels and subjects that differ in case or spacing alone for different ones.",
-        ),
-    ] = False,
+    distinct_names: DistinctNames = False,
     jobs: Jobs = 1,
     force: Force = False,
     dry_run: DryRun = False,
@@ -152,7 +161,6 @@ def extract(
     Recordings that cannot be used are listed with their reasons, on stderr and in the table's metadata; all
     others are extracted. After an interruption, the same command continues where it stopped.
     """
-    from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Recipe
     from eavctl.memory import keep_freed_memory
     from eavctl.stages.extract import default_features, plan
@@ -161,10 +169,7 @@ def extract(
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
-    choice = Choice(
-        layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names,
-        read_columns(columns), pattern, say,
-    )  # fmt: skip
+    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
     features = features or default_features(source, choice.layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
@@ -248,7 +253,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
     rows = f"{result.n_rows} rows" + (f" and {result.n_copies} of altered copies" if result.n_copies else "")
-    say(f"{done}{rows}, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
+    say_written(f"{done}{rows}, {size}, {len(result.rejected)} rejected", outputs[0])
     if as_json:
         facts = {
             "features": recipe.features,

@@ -2,79 +2,74 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, say, say_plan
+from eavctl.cli.console import emit_result, say, say_plan, warn_of_rejected
 from eavctl.cli.options import DryRun, Force, Json
 
-MAKEFILE = """\
-# From recordings in dataset/<class>/ to a report: 'make -j2' does what is not done yet.
-.DELETE_ON_ERROR:
-
-all: report.html
-
-recordings := $(shell find dataset -type f 2>/dev/null)
-
-feats.parquet: $(recordings)
-\teavctl extract dataset/ -o $@
-
-logmel.parquet: $(recordings)
-\teavctl extract dataset/ --features logmel -o $@
-
-svm.joblib svm_preds.parquet &: feats.parquet
-\teavctl train-svm $< -o svm.joblib --predictions svm_preds.parquet
-
-dnn.pt dnn_preds.parquet &: logmel.parquet
-\teavctl train-dnn $< -o dnn.pt --predictions dnn_preds.parquet
-
-fused.parquet: svm_preds.parquet dnn_preds.parquet
-\teavctl fuse $^ -o $@
-
-report.html: svm_preds.parquet dnn_preds.parquet fused.parquet
-\teavctl report $^ -o $@
-
-.PHONY: all
-"""
+if TYPE_CHECKING:
+    from eavctl.stages.init import Project
 
 
-@command("init", "eavctl init project/", "eavctl init project/ --classes angry,calm,happy,sad")
+@command("init", "eavctl init project/", "eavctl init project/ --from recordings/")
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the project; created if it does not exist.")],
-    classes: Annotated[
-        str, typer.Option(help="Make these class folders, separated by commas, such as calm,joy.")
-    ] = "happy,sad,angry,neutral",
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", help="Fill the manifest with these recordings, such as recordings/."),
+    ] = None,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make class folders for recordings, and a Makefile from them to a report."""
-    from eavctl.errors import DataError, UsageError
-    from eavctl.storage import files
+    """Lay out a project: manifest.csv, and a Makefile from it to a report.
 
-    names = [name.strip() for name in classes.split(",") if name.strip()]
-    if not names:
-        raise UsageError(f"--classes {classes!r} names no class; give some, such as happy,sad")
-    for name in names:
-        if Path(name).name != name or name == "..":
-            raise UsageError(f"--classes: {name!r} cannot be the name of a folder")
-    makefile = folder / "Makefile"
-    try:
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder}: is a file; name a folder, which init makes if it is not there")
-        if makefile.exists() and not force and makefile.read_text(errors="replace") != MAKEFILE:
-            raise UsageError(f"{makefile}: exists; use --force to overwrite it")
-        for name in names if not dry_run else ():
-            (folder / "dataset" / name).mkdir(parents=True, exist_ok=True)
-    except (OSError, ValueError) as error:  # ValueError: a zero byte in a name
-        raise DataError(f"{folder}: cannot be laid out ({error})") from error
+    The manifest has a row for each recording: path, subject, label. The Makefile keeps each subject's
+    recordings together and scores nothing without subjects. In a project that is there already, files that
+    were edited are kept; --force writes the Makefile again, and with --from the manifest.
+    """
+    from eavctl.stages.init import init as run
+
+    project = run(folder, source, force=force, dry_run=dry_run)
+    warn_of_rejected(project.rejected)
+    for path in project.kept:
+        say(f"{path}: kept as it is")
     if dry_run:
-        say_plan(f"lay out {folder}/dataset/ with the classes {', '.join(names)}", [makefile])
+        say_plan(f"lay out {folder}/", project.written, up_to_date=not project.written)
     else:
-        files.write_bytes(makefile, MAKEFILE.encode())
-        say(f"put recordings into {folder}/dataset/<class>/, then run make in {folder}")
+        _tell(folder, project)
     if as_json:
-        emit_result("init", [makefile], {"folder": str(folder), "classes": names}, dry_run=dry_run)
+        facts = {
+            "folder": str(folder),
+            "kept": [str(path) for path in project.kept],
+            "rows": project.rows,
+            "without_subject": project.without_subject,
+            "without_label": project.without_label,
+            "rejected": [dict(each) for each in project.rejected],
+        }
+        emit_result("init", project.written, facts, up_to_date=not project.written, dry_run=dry_run)
+
+
+def _tell(folder: Path, project: Project) -> None:
+    """Say what was written, and what is to do next."""
+    from eavctl.stages.init import MANIFEST, RECORDINGS
+
+    manifest = folder / MANIFEST
+    if project.written:
+        say(" and ".join(map(str, project.written)) + " written")
+    if project.rows:
+        say(f"{project.rows} rows -> {manifest}")
+        for name in ("subject", "label"):
+            if missing := getattr(project, f"without_{name}"):
+                say(f"{missing} rows have no {name}: write it into {manifest}")
+    elif manifest in project.written:
+        say(
+            f"put recordings into {folder / RECORDINGS}/ and write a row for each into {manifest}, "
+            f"or: eavctl init {shlex.quote(str(folder))} --from {shlex.quote(str(folder / RECORDINGS))}"
+        )
+    say(f"then run make -j2 in {folder}")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -11,10 +13,6 @@ from eavctl.cli.app import command
 from eavctl.cli.console import emit, emit_result, say_plan
 from eavctl.cli.options import DryRun, Json
 from eavctl.errors import UsageError
-from eavctl.evaluation import formatting
-from eavctl.evaluation.names import BETWEEN
-
-LONGEST = 6  # entries of a list that are shown; --json shows all
 
 
 @command(
@@ -23,13 +21,14 @@ LONGEST = 6  # entries of a list that are shown; --json shows all
     "eavctl show svm.joblib --json",
     "eavctl show speech-small",
     "eavctl show svm.joblib --markdown",
-    "eavctl show encoder.pt",
+    "eavctl show probe.json",
 )
 def show(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Table (.parquet), model (.joblib, .pt, .onnx), or packaged model: speech or speech-small."
+            help="Table (.parquet), model (.joblib, .pt, .onnx), result of a probe (.json), or packaged "
+            "model: speech or speech-small."
         ),
     ],
     markdown: Annotated[
@@ -38,7 +37,12 @@ def show(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Show what a table or model is, where it comes from, and what it was trained on."""
+    """Show what a table or model is, how good it is, and what it was trained on.
+
+    The first lines say what it is and how good; then come confusion, classes, training data, rejected
+    recordings, settings, versions and hashes. --json has all of it, except that long lists of columns, clips
+    and recordings are a count and the first names.
+    """
     from eavctl.stages.show import card
     from eavctl.stages.show import show as run
 
@@ -55,56 +59,6 @@ def show(
     if as_json:
         emit_result("show", [], facts, dry_run=dry_run)
     elif not dry_run:
-        emit(_lines(facts))
+        from eavctl.cli.facts import lines
 
-
-def _lines(facts: dict[str, Any], indent: str = "") -> list[str]:
-    lines = []
-    for key, value in facts.items():
-        if key in ("subsets", "versus", "zero_shot", "per_dataset", "tuning") and value:
-            lines += [f"{indent}{key}:", *(f"{indent}  {line}" for line in _scores(key, value))]
-        elif key == "pretraining":
-            lines += [f"{key}:", *(f"  {line}" for line in _pretraining(value))]
-        elif _is_interval(value):
-            written = formatting.difference if key == "difference" else formatting.score
-            lines.append(f"{indent}{key}: {written(value)}")
-        elif isinstance(value, dict) and value:
-            lines += [f"{indent}{key}:", *_lines(value, indent + "  ")]
-        elif value not in (None, [], {}):
-            lines.append(f"{indent}{key}: {_short(value)}")
-    without = [(facts, value) for value in facts.values() if _is_interval(value) and "n_clusters" in facts]
-    return [*lines, *(f"{indent}{reason}" for reason in formatting.reasons(without))]
-
-
-def _pretraining(facts: dict[str, Any]) -> list[str]:
-    """The pretraining of an encoder in words, and its settings."""
-    from eavctl.pretraining.facts import words
-
-    settings = {key: facts[key] for key in ("method_settings", "settings")}
-    return [*words(facts), *_lines(settings)]
-
-
-def _scores(key: str, value: Any) -> list[str]:
-    """Scores as the command that made them prints them."""
-    from eavctl.cli.scores import dataset_line, tuning_lines, verdict
-    from eavctl.evaluation import zero_shot
-    from eavctl.fusion import subsets
-
-    if key == "tuning":
-        return tuning_lines(value)
-    if key == "versus":
-        return [verdict(each) for each in value]
-    if key == "per_dataset":
-        return [dataset_line(each) for each in value]
-    return subsets.lines(value) if key == "subsets" else zero_shot.lines(value)
-
-
-def _is_interval(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {"value", "low", "high"}
-
-
-def _short(value: Any) -> str:
-    if not isinstance(value, list):
-        return f"{value:.4g}" if isinstance(value, float) else str(value).replace(BETWEEN, " ").strip()
-    shown = ", ".join(_short(each) for each in value[:LONGEST])
-    return f"{shown}, ... ({len(value)} in all)" if len(value) > LONGEST else shown
+        emit(lines(facts, shutil.get_terminal_size().columns if sys.stdout.isatty() else None))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 1024  # records held as Python objects at once; Arrow needs a tenth of their memory
+N_INSPECTED = 50  # recordings by which a layout recognises its data sets
+
+_inspected: ContextVar[dict[Path, list[Path]]] = ContextVar("inspected")  # while `layout_of` asks the layouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,9 +228,13 @@ def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
     if layout:
         return registry.get("layouts", layout)
     entries = [registry.get("layouts", name) for name in registry.names("layouts")]
-    for entry in sorted(entries, key=lambda e: e.facts["priority"]):
-        if entry.facts["recognise"](root):
-            return entry
+    token = _inspected.set({})
+    try:
+        for entry in sorted(entries, key=lambda e: e.facts["priority"]):
+            if entry.facts["recognise"](root):
+                return entry
+    finally:
+        _inspected.reset(token)
     known = ", ".join(entry.name for entry in entries)
     raise DataError(f"{root}: none of the layouts ({known}) recognises it.\n{_advice(root)}")
 
@@ -236,6 +244,17 @@ def _advice(root: Path) -> str:
     paths = media_files(root) if root.is_dir() else ()
     found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in paths])
     return found or "Put the recordings in one folder per class, or name a layout with --layout."
+
+
+def first_files(root: Path) -> list[Path]:
+    """The first `N_INSPECTED` recordings below a folder, in the order of `media_folders`; none for a file.
+
+    They are looked for once, however many layouts ask, because a folder can hold many files.
+    """
+    found = _inspected.get({})
+    if root not in found:
+        found[root] = list(itertools.islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
+    return found[root]
 
 
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:

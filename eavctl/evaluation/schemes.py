@@ -31,10 +31,11 @@ TEST_SPLIT = "test"
 LODO = "lodo"  # the protocol, leave one data set out
 
 SHARED_SPEAKERS = "speakers may be on both sides of the split: the score does not generalise to new speakers"
-NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split"
+NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split (EAV030)"
 SAME_SUBJECT = "each subject is tested by its own model: the score does not generalise to new people"
 ONE_SUBJECT = (
-    "the table has one subject, who is on both sides of the split: the score does not generalise to others"
+    "the table has one subject, who is on both sides of the split: the score does not generalise to others "
+    "(EAV035)"
 )
 SHARED_RECORDINGS = (
     "epochs of one recording may be on both sides of the split, and those close in time are dependent: "
@@ -233,7 +234,10 @@ def _whole_groups(request: Request) -> tuple[np.ndarray, Request]:
     found = named(groups)
     if len(found) < 2:
         one = f"has only one group ({short(found[0])})" if found else "has no groups"
-        raise DataError(f"the column {request.group!r} {one}; use --protocol stratified, or another --group")
+        raise DataError(
+            f"the column {request.group!r} {one}; fill it in the manifest and extract again, or use "
+            "--protocol stratified, or another --group"
+        )
     missing = np.flatnonzero([name is None for name in groups])
     if len(missing):
         first = request.keys["sample_id"].iloc[missing[0]]

@@ -379,7 +379,7 @@ class Recipe:
         ------
         SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
         """
-        samples = [self._sample(stretch, a, b) for a, b in self._spans(stretch, start or 0.0, end)]
+        samples = [self._sample(stretch, a, b) for a, b in self.spans(stretch, start or 0.0, end)]
         _tell_of_doubt(stretch.name, samples)
         return samples
 
@@ -390,7 +390,7 @@ class Recipe:
         last = stretch.duration if end is None else min(end, stretch.duration)
         return holds_speech(stretch.cut(max(start or 0.0, 0.0), last), stretch.rate)
 
-    def _spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
+    def spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
         """Starts and ends of the samples in the part from ``start`` to ``end``, in seconds."""
         wanted = stretch.duration if end is None else end
         first, last = max(start, 0.0), min(wanted, stretch.duration)

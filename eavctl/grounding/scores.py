@@ -96,5 +96,6 @@ def words(summary: Mapping[str, Any]) -> list[str]:
             shown = ", ".join(f"{metric} {formatting.score(entry)}" for metric, entry in found.items())
             few = any(entry["low"] is None for entry in found.values())
             counts = f"{each['n_phrases']} phrases, {each['n_pictures']} pictures"
-            lines.append(f"{name}: {shown or 'no score'} ({counts}{', too few for an interval' * few})")
+            note = f"({counts}{', too few for an interval' * few})"
+            lines.append(f"{name}: {shown or 'no score, as none fits anything'} {note}")
     return lines

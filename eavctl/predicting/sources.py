@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -57,7 +58,7 @@ class Selection(NamedTuple):
     ----------
     modalities : those that the model takes.
     choice : which recordings of data sets; None for all.
-    trial : number of the only trial to judge, from 1; None for all.
+    trial : number of the only trial, or epoch, to judge, from 1; None for all.
     """
 
     modalities: tuple[str, ...]
@@ -250,8 +251,9 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
         return [each for path in paths for each in find_recordings(path, selected)]
     manifest = manifest.holding(*selected.modalities)
     recordings = []
-    for keys in manifest.records():
-        if selected.trial is None or _is_number(keys.get("trial", ""), selected.trial):
+    for number, keys in enumerate(manifest.records(), start=1):
+        name = str(number) if selected.cuts_epochs else keys.get("trial", "")  # an epoch has no number
+        if selected.trial is None or _is_number(name, selected.trial):
             recordings.append(_of_row(manifest.root, keys, selected))
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)
@@ -297,11 +299,16 @@ def _index_in_file(keys: Mapping[str, Any], modality: str) -> int | None:
 def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
     """The recordings without repeats: the same part of the same files, by whatever paths it is named."""
     found: dict[tuple[Any, ...], Recording] = {}
+    real_folder = functools.cache(os.path.realpath)  # looks at every folder on the way
+
+    def real(path: Path) -> str:
+        return os.path.realpath(path) if path.is_symlink() else f"{real_folder(path.parent)}/{path.name}"
+
     for recording in recordings:
         files = tuple(
             (
                 modality,
-                os.path.realpath(part.file) if isinstance(part.file, Path) else id(part.file),
+                real(part.file) if isinstance(part.file, Path) else id(part.file),
                 part.trial,
             )
             for modality, part in sorted(recording.parts.items())

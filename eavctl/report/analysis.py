@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,30 +11,20 @@ import numpy as np
 from eavctl.features.audio import HOP, N_FFT, N_MELS, N_MFCC
 from eavctl.features.chroma import N_CHROMA, chroma
 from eavctl.features.spectrum import DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
+from eavctl.report.sheet import BLUE, LEFT, WIDTH, drawing, png
 from eavctl.signals.transforms import dct_matrix
-from eavctl.storage import files
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-FONT = "DejaVu Sans"  # included in matplotlib, so that the picture is the same on every machine
-STYLE = {
-    "font.family": FONT,
-    "font.size": 9,
-    "axes.titlesize": 10,
-    "axes.titlelocation": "left",
-    "figure.titlesize": 12,
-}
-SIZE_INCHES, DPI = (9.0, 9.5), 130
+HEIGHT = 8.85  # inches
 HEIGHTS = (1.0, 1.7, 1.2, 1.3)  # of the panels
 BAR_WIDTH = 0.018  # of a colour bar, relative to a panel
 # Shares of the picture; finding them by matplotlib takes as long as everything else.
-MARGINS = {"left": 0.08, "right": 0.93, "bottom": 0.045, "top": 0.925, "hspace": 0.21, "wspace": 0.025}
-TITLE_LENGTH = 70  # characters per line
+MARGINS = {"left": LEFT, "right": 0.93, "bottom": 0.048, "top": 0.97, "hspace": 0.21, "wspace": 0.025}
 MFCC_PERCENTILE = 95  # of absolute values, at the ends of the colour scale: coefficient 1 can be much larger
 MOST_COLUMNS = 2000  # of a matrix, twice the resolution of the picture; more are slow to draw
 FRAMES_AT_ONCE = 4096
-UNDRAWABLE = "\N{REPLACEMENT CHARACTER}"
 
 
 @dataclass(frozen=True)
@@ -61,26 +49,8 @@ class _Panel:
     unit: str
 
 
-def draw_analysis(recording: str | os.PathLike[str], out: str | os.PathLike[str], answer: str = "") -> None:
-    """Write the picture of a recording that `analysis_png` draws.
-
-    Parameters
-    ----------
-    recording, answer : as `analysis_png` takes them.
-    out : file to write, or ``-`` for stdout.
-
-    Raises
-    ------
-    SignalError : the recording cannot be read.
-    """
-    files.write_bytes(out, analysis_png(recording, answer))
-
-
 def analysis_png(recording: str | os.PathLike[str], answer: str = "") -> bytes:
-    """Draw the waveform, mel spectrogram, MFCC and chroma of a recording over time, as PNG.
-
-    The matrices are those of the feature sets ``seed33`` and ``means180``. For long recordings, a column is
-    the mean over several frames.
+    """Draw the sound of a recording as `sound_figure` does, as PNG, under its name.
 
     Parameters
     ----------
@@ -91,22 +61,25 @@ def analysis_png(recording: str | os.PathLike[str], answer: str = "") -> bytes:
     ------
     SignalError : the recording cannot be read.
     """
-    from matplotlib import style
-
     from eavctl.signals import audio
 
     signal, rate = audio.read(recording)
-    title = [os.path.basename(recording), answer] if answer else [os.path.basename(recording)]
-    with style.context(["default", STYLE]):  # not the user's style, so that pictures are reproducible
-        figure = _figure(signal, rate)
-        figure.suptitle("\n".join(map(_line, title)), y=0.99, parse_math=False)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": "eavctl"})
-    return buffer.getvalue()
+    with drawing():
+        return png([sound_figure(signal, rate)], [os.path.basename(recording), answer])
 
 
-def _figure(signal: np.ndarray, rate: int) -> Figure:
-    """The panels, one below the other, with a common time axis."""
+def sound_figure(signal: np.ndarray, rate: int, start: float = 0.0) -> Figure:
+    """The waveform, mel spectrogram, MFCC and chroma over a common time axis.
+
+    The matrices are those of the feature sets ``seed33`` and ``means180``. For long recordings, a column is
+    the mean over several frames.
+
+    Parameters
+    ----------
+    signal : shape (n_samples,), full scale 1.
+    rate : Hz.
+    start : time of the first sample in the recording, in seconds.
+    """
     from librosa.display import specshow, waveshow
     from matplotlib.figure import Figure
     from matplotlib.ticker import ScalarFormatter
@@ -115,10 +88,11 @@ def _figure(signal: np.ndarray, rate: int) -> Figure:
     times = (np.arange(power.shape[1] + 1) * n_means - 0.5) * HOP / rate  # frames are centred on their times
     duration = len(signal) / rate
     times[-1] = max(times[-1], duration)
-    figure = Figure(figsize=SIZE_INCHES)
+    times += start
+    figure = Figure(figsize=(WIDTH, HEIGHT))
     grid = figure.add_gridspec(len(HEIGHTS), 2, width_ratios=(1, BAR_WIDTH), height_ratios=HEIGHTS, **MARGINS)
     wave = figure.add_subplot(grid[0, 0])
-    waveshow(signal, sr=rate, ax=wave, axis="s", color="#1f4e79", linewidth=0.5)
+    waveshow(signal, sr=rate, ax=wave, axis="s", offset=start, color=BLUE, linewidth=0.5)
     wave.set(title=f"waveform, {rate} Hz, {duration:.2f} s", ylabel="amplitude")
     wave.label_outer()
     for row, panel in enumerate(_panels(power, rate), start=1):
@@ -140,7 +114,7 @@ def _figure(signal: np.ndarray, rate: int) -> Figure:
             axis.set_yticks(range(2, N_MFCC, 2))
         extend = "both" if panel.matrix.max() > panel.limits[1] else "neither"
         figure.colorbar(mesh, cax=figure.add_subplot(grid[row, 1]), label=panel.unit, extend=extend)
-    axis.set(xlim=(0, duration), xlabel="time, s")
+    axis.set(xlim=(start, start + duration), xlabel="time, s")
     axis.xaxis.set_major_formatter(ScalarFormatter())  # librosa's rounds to three digits
     return figure
 
@@ -183,18 +157,3 @@ def _power(signal: np.ndarray) -> tuple[np.ndarray, int]:
         starts = np.arange(0, n, n_means)
         columns.append(np.add.reduceat(power, starts, axis=1) / np.diff(starts, append=n))
     return np.concatenate(columns, axis=1), n_means
-
-
-def _line(text: str) -> str:
-    """A text as one line of the title: characters that the font lacks are replaced, a long middle is cut."""
-    from matplotlib.font_manager import findfont, get_font
-
-    font = get_font(findfont(FONT))
-    drawable = "".join(
-        each if unicodedata.category(each)[0] != "C" and font.get_char_index(ord(each)) else UNDRAWABLE
-        for each in unicodedata.normalize("NFC", text)
-    )
-    if len(drawable) <= TITLE_LENGTH:
-        return drawable
-    half = TITLE_LENGTH // 2
-    return f"{drawable[:half]}\N{HORIZONTAL ELLIPSIS}{drawable[-half:]}"

@@ -99,3 +99,12 @@ def _weights(good: tuple[str, ...], wanted: tuple[str, ...]) -> np.ndarray:
     raw.info["bads"] = list(wanted)
     raw.interpolate_bads(origin=_centre(), method={"eeg": "spline"}, verbose="ERROR")
     return np.asarray(raw.get_data(picks=list(wanted), verbose="ERROR"))
+
+
+def located(names: Sequence[str]) -> tuple[list[str], Any]:
+    """The channels whose names are in the 10-05 system, and MNE's description of them with their positions.
+
+    None takes the place of the description where there are none.
+    """
+    known = [name for name in dict.fromkeys(names) if name in _known_names()]
+    return known, _raw(np.zeros((len(known), 1)), known).info if known else None

@@ -20,7 +20,9 @@ from eavctl.datasets import refs
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest, layout_of
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.names import counts_of, suspicions
+from eavctl.evaluation.findings.codes import short_forms
+from eavctl.evaluation.findings.people import people_findings
+from eavctl.evaluation.names import BETWEEN, counts_of
 from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
@@ -31,7 +33,7 @@ from eavctl.storage import files, tables
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import Output, check_columns, guard
 from eavctl.storage.provenance import versions
 
 if TYPE_CHECKING:
@@ -304,6 +306,7 @@ def _prepare(
         found = choice.of(source)
         work = _Work.of(found, recipe, augmentation, choice)
     tables.check_extra(work.extra, work.recipe.columns or (), os.fspath(source))
+    check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
@@ -345,7 +348,7 @@ def _compute(
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
-    people: Counter[tuple[str, str | None]] = Counter()
+    people: Counter[tuple[str | None, str | None]] = Counter()
     speech: list[bool] = []
     n_done = n_rows = n_copies = 0
     order = _Order()
@@ -370,14 +373,16 @@ def _compute(
             account.add(batch.accounts)
             copies.add(own)
             speech += batch.speech
-            people.update((row["label"], row.get("subject")) for row in own if "label" in row)
+            people.update((row.get("label"), _person(row)) for row in own)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 order.write(batch, writer)
         if writer is not None and not isinstance(writer, tables.FeatureWriter):
             n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
-        findings = [*copies.notes(), *suspicions(people)]
+        distinct_names = work.choice.distinct_names
+        on_people = () if work.has_phrases else people_findings(people, distinct_names=distinct_names)
+        findings = short_forms([*copies.findings(), *on_people]) if n_rows else []
         result = Extracted(
             n_rows,
             shape,
@@ -406,6 +411,11 @@ def _compute(
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result
+
+
+def _person(row: Record) -> str | None:
+    """The identity of a row's subject, as `eavctl.evaluation.groups.identify` has it."""
+    return f"{row.get('dataset', '')}{BETWEEN}{row['subject']}" if row.get("subject") else None
 
 
 def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Writer:

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -28,11 +28,13 @@ from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, empty, fill, holds_tensors, tensor_field
 from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean, extras
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
-from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS
+from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS, is_for_others
 from eavctl.storage.provenance import canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd  # importing it takes longer than a small extraction, which does not need it
+
+    from eavctl.storage.text_tables import TableWriter
 
 SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the recording of a row
 NAMES_RECORDINGS = 3
@@ -242,10 +244,18 @@ class FeatureWriter:
     def __enter__(self) -> FeatureWriter:
         with ExitStack() as stack:
             handle = stack.enter_context(files.atomic_write(self.path))
-            options = parquet.options(self.schema, repeated=self._repeated)
-            self._writer = pq.ParquetWriter(handle, self.schema, **options)
+            self._writer = self._opened(handle)
             self._file = stack.pop_all()
         return self
+
+    def _opened(self, handle: IO[bytes]) -> pq.ParquetWriter | TableWriter:
+        """The writer of the format that the ending names."""
+        if is_for_others(self.path):
+            from eavctl.storage.text_tables import TableWriter  # its kernels take longer to import
+
+            return TableWriter(self.path, handle, self.schema, self.kind)
+        options = parquet.options(self.schema, repeated=self._repeated)
+        return pq.ParquetWriter(handle, self.schema, **options)
 
     def write(self, keys: pa.Table, x: np.ndarray) -> None:
         """Append rows.
@@ -318,12 +328,20 @@ def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
-    """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known."""
-    files.write_bytes(path, prediction_bytes(table))
+    """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known.
+
+    The ending of the path says the format, one of `eavctl.storage.ownership.TABLES`.
+    """
+    _write(*_predictions(table), path)
 
 
 def prediction_bytes(table: PredictionTable) -> bytes:
-    """The bytes of the file that `write_predictions` writes."""
+    """The bytes of the Parquet file that `write_predictions` writes."""
+    return _bytes(*_predictions(table))
+
+
+def _predictions(table: PredictionTable) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows and the metadata of a prediction table."""
     extra = extras(table.keys)
     check_extra(extra, (), str(table.meta.get("name", "the table")))
     keys = key_table(table.keys, extra=extra)
@@ -337,7 +355,7 @@ def prediction_bytes(table: PredictionTable) -> bytes:
         arrays[UNSURE] = column(table.unsure, pa.string())
     meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **_with_extra(table.meta, extra)}
     meta["classes"] = list(table.classes)
-    return _bytes(pa.table(arrays), meta)
+    return pa.table(arrays), meta
 
 
 def _with_extra(meta: Mapping[str, Any], extra: Sequence[str]) -> dict[str, Any]:
@@ -347,15 +365,20 @@ def _with_extra(meta: Mapping[str, Any], extra: Sequence[str]) -> dict[str, Any]
 
 
 def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write rejected recordings with their reasons, as Parquet, or as CSV if the name ends with ``.csv``."""
-    import pandas as pd
+    """Write rejected recordings with their reasons; the ending says the format, as of predictions."""
+    kinds = {name: pa.float64() if name == "start" else pa.string() for name in REJECTED_COLUMNS}
+    arrays = {name: column([each.get(name) for each in records], kind) for name, kind in kinds.items()}
+    _write(pa.table(arrays), {"schema_version": SCHEMA_VERSION, "kind": "rejected"}, path)
 
-    frame = pd.DataFrame(records, columns=list(REJECTED_COLUMNS))
-    if str(path).endswith(".csv"):
-        files.write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
+
+def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    if not is_for_others(path):
+        files.write_bytes(path, _bytes(arrow, meta))
         return
-    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    files.write_bytes(path, _bytes(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}))
+    from eavctl.storage.text_tables import opened_writer
+
+    with opened_writer(path, arrow.schema, meta["kind"]) as writer:
+        writer.write_table(arrow)
 
 
 def _bytes(arrow: pa.Table, meta: dict[str, Any]) -> bytes:

@@ -190,9 +190,10 @@ def test_an_error_stands_alone(run, source, more, tmp_path):
     assert len(rest) <= 1
 
 
-def test_a_folder_cannot_be_drawn(run, speech, tmp_path):
+def test_several_recordings_cannot_be_drawn(run, speech, tmp_path):
     (tmp_path / "in").mkdir()
-    shutil.copy(speech, tmp_path / "in/a.wav")
+    for name in ("a.wav", "b.wav"):
+        shutil.copy(speech, tmp_path / "in" / name)
     done = run("predict", "in", *SMALL, "--plot", "p.png")
     assert (done.code, done.out) == (2, "")
     assert [line.startswith("error: ") for line in done.err.splitlines()] == [True]

@@ -531,28 +531,15 @@ def test_report_as_page_and_json_say_the_same(run, made, tmp_path):
 
 def test_show_tells_what_files_are(run, made):
     for name, facts in {
-        "feats.parquet": ["table of features", "features: functionals", "rows: 32", "angry: 8"],
-        "preds.parquet": ["table of predictions", "out_of_fold: True"],
-        "svm.joblib": ["model: svm", "chance: 0.25", "angry/angry_sample_1"],
+        "feats.parquet": ["table of features", "functionals", "32 of 32 clips", "angry 8"],
+        "preds.parquet": ["table of predictions", "out of fold", "UAR"],
+        "svm.joblib": ["model: svm", "chance: 0.250", "angry/angry_sample_1"],
     }.items():
         shown = run("show", made / name)
         assert shown.code == 0
         for fact in facts:
             assert fact in shown.out
         assert json.loads(run("show", made / name, "--json").out)["kind"]
-
-
-def test_init_lays_a_project_whose_makefile_is_sound(run, tmp_path):
-    assert run("init", "p", "--classes", "calm,joy").code == 0
-    assert sorted(path.name for path in (tmp_path / "p/dataset").iterdir()) == ["calm", "joy"]
-    done = subprocess.run(
-        ["make", "-n", "-C", "p"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0
-    assert "eavctl report svm_preds.parquet dnn_preds.parquet fused.parquet -o report.html" in done.stdout
-    (tmp_path / "p/Makefile").write_text("mine")
-    assert run("init", "p").code == 2
-    assert run("init", "q", "--classes", "../up").code == 2
 
 
 def test_output_that_cannot_be_written_is_said_in_one_line(run, made):

@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+from PIL import Image
 
 from eavctl.extraction.recipe import Recipe
 from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign
@@ -153,12 +154,30 @@ def test_separate_files_serve_a_model_of_one_modality(run, made, twin):
     assert not {"modalities", "absent"} & plain.keys()
 
 
+def test_a_picture_has_all_that_the_recording_has(run, twin, tmp_path):
+    heights = {}
+    for trial in (2, 3):  # a trial of listening has no sound
+        words = ["predict", twin / "twin/subject1", "--trial", trial, "--model", twin / "three.pt"]
+        done = run(*words, "--plot", f"{trial}.png")
+        assert done.code == 0, done.err
+        with Image.open(tmp_path / f"{trial}.png") as image:
+            heights[trial] = image.height
+    assert heights[2] > 1.5 * heights[3]
+
+
+def test_a_model_without_scores_is_shown(run, twin):
+    shown = run("show", twin / "three.pt")
+    assert shown.code == 0, shown.err
+    for word in ("attention", "eeg-bands", "seed33", "face-stats", "none"):
+        assert word in shown.out
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         ([], "give recordings, or the files of one recording with --eeg, --audio and --video"),
         (["a.wav", "--audio", "b.wav"], "--eeg, --audio and --video, not both"),
-        (["--video", "a.mp4", "--plot", "p.png"], "--plot draws"),
+        (["--video", "a.mp4", "--plot", "p.png"], "the model takes eeg or audio"),
         (["--video", "a.mp4"], "the model takes eeg or audio"),
     ],
 )

@@ -67,8 +67,6 @@ def check(result, code, told):
         (("synth", "--layout", "eav", "--seconds", "-1"), "-1.0 s"),
         (("synth", "--layout", "eav", "--seconds", "1e300"), "1e+300"),
         (("train-svm", "absent.parquet", "-o", "y.joblib", "--jobs", "0"), "--jobs"),
-        (("init", "p", "--classes", ","), "--classes"),
-        (("init", "p", "--classes", "happy,.."), "--classes"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(run, words, told):
