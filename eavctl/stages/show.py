@@ -127,10 +127,15 @@ def _counts(keys: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rejected(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.storage.tables import read_frame
+    from eavctl.storage import foreign_tables  # the table may be CSV
 
-    frame = read_frame(path)
-    records = frame.astype(object).where(frame.notna() & (frame != ""), None).to_dict("records")
+    with foreign_tables.opened(path) as table:
+        records: list[dict[str, Any]] = [
+            {name: text or None for name, text in zip(table.columns, row, strict=True)}
+            for _, row in table.rows
+        ]
+    for record in records:
+        record["start"] = record["start"] and float(record["start"])
     return {"file": str(path), "kind": "table of rejected", "rows": len(records), "rejected": records}
 
 

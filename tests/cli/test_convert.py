@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eavctl.storage import tables
@@ -34,7 +35,7 @@ def test_predictions_carry_the_confidence_and_its_count(run, made):
     assert run("predict", made / "dataset", "--model", made / "svm.joblib", "-o", "p.csv").code == 0
     table = list(csv.DictReader(io.StringIO(Path("p.csv").read_text())))
     assert run("predict", made / "dataset", "--model", made / "svm.joblib", "-o", "p.parquet").code == 0
-    known = tables.read_frame("p.parquet")
+    known = pd.read_parquet("p.parquet")
     assert list(table[0]) == list(known)
     for name in ("right_out_of_fold", "right_low", "right_high", "proba_sad"):
         found = [float(row[name]) if row[name] else np.nan for row in table]
