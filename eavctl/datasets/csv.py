@@ -60,7 +60,7 @@ def scan(root: Path, *, columns: Mapping[str, str] | None = None) -> Manifest:
         reader = _Reader(root, meaning, places, has_decimal_comma=table.has_decimal_comma)
         rows = [reader.row(cells, line) for line, cells in table.rows]
     if not rows:
-        raise DataError(f"{root}: the table has a header and no rows; write one for each recording")
+        raise DataError(f"{root}: lists no recordings, only a header; write a row for each")
     kept, rejected = _without_duplicates(rows)
     elsewhere = f"; {places.n_elsewhere} from the working folder" if places.n_elsewhere else ""
     n_rows = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"

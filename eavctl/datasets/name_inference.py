@@ -14,6 +14,7 @@ from eavctl.datasets.name_patterns import NamePattern, fitting
 SEPARATORS = re.compile(r"([_\-. ]+|/)")
 MOST_NAMES = 2000  # that are looked at
 MOST_CLASSES, MOST_SHAPES = 20, 3
+FEW = 8  # names, of which some people have one each
 LEAST_SHARE = 0.5  # of the names, for what is said of all
 
 
@@ -87,7 +88,9 @@ def _pattern(separators: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
 
 def _field(column: Sequence[str]) -> str:
     """Text that is always the same, or a field without a name."""
-    return column[0] if len(set(column)) == 1 and not re.search("[{}*]", column[0]) and column[0] else "{}"
+    text = column[0]  # a number may be the same by chance in few names
+    is_text = len(set(column)) == 1 and text and not re.search("[{}*]", text)
+    return text if is_text and (len(column) >= FEW or not text.isdecimal()) else "{}"
 
 
 def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | None:
@@ -131,10 +134,17 @@ def _subject(columns: Sequence[Sequence[str]], fields: Sequence[str], label: int
         i
         for i, column in enumerate(columns)
         if fields[i] == "{}"
-        and 2 <= len(set(column)) <= len(column) // 2
+        and _may_be_people(column)
         and (not all(text.isdecimal() for text in column) or len(counts[i]) <= len(column) / 1.5)
     ]
     return min(likely, key=lambda i: (_unlikeness(columns[i]), i), default=None)
+
+
+def _may_be_people(column: Sequence[str]) -> bool:
+    n = len(set(column))
+    if len(column) >= FEW:
+        return 2 <= n <= len(column) // 2
+    return n >= 2 and (n < len(column) or _unlikeness(column) == 0)
 
 
 def _unlikeness(column: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Manifests as people have them: what their columns mean, where their recordings are, what is kept."""
 
 import csv
+import re
 import tracemalloc
 from pathlib import Path
 
@@ -36,6 +37,14 @@ def test_no_name_stands_for_two_keys():
     assert len(names) == len(set(names))
     assert not set(names) & {folded(key) for key in (*MANIFEST_COLUMNS, *SYNONYMS)}
     assert all(name == folded(name) for name in names)
+
+
+def test_the_table_of_the_page_is_that_of_the_code():
+    page = (Path(__file__).parents[2] / "data" / "README.md").read_text()
+    rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| ([^|]+) \|$", page, re.MULTILINE)
+    assert {key: {folded(name.strip()) for name in names.split(",")} for key, names in rows} == {
+        key: set(names.split()) for key, names in SYNONYMS.items()
+    }
 
 
 @quick

@@ -201,6 +201,8 @@ def test_real_names_of_nemo_are_understood(shared_data):
     ("names", "pattern"),
     [
         (["angry_1", "angry_2", "sad_1", "sad_2"], "{label}_{take}"),
+        (["anna_angry_01", "anna_very_sad_02", "ben_angry_01"], "{subject}_{label}_{take}"),
+        (["take_angry_1", "take_sad_1"], "take_{label}_{take}"),
         (["anna_wut", "anna_freude", "ben_wut", "ben_freude"], "{subject}_{label}"),
         (["Anna_wut_1", "Anna_freude_2", "Ben_wut_3", "Ben_freude_4"], "{subject}_{label}_{take}"),
         (
