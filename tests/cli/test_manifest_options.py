@@ -76,10 +76,12 @@ def test_predictions_have_the_keys_and_the_other_columns(run, made, flat, source
 
 def test_names_can_be_tuned_by_again(run, flat):
     """Variants of features are extracted from the recordings again, by the names' own pattern."""
-    assert run("extract", flat / "flat", *PATTERN, "-o", "f.parquet").code == 0
-    searched = ("--space", "features.n_mfcc=13,20", "--folds", "2", "--trials", "1")
-    result = run("tune", "f.parquet", "--recordings", flat / "flat", *searched, "-o", "m.joblib", "-n")
+    assert run("extract", flat / "flat", *PATTERN, "--features", "logmel", "-o", "f.parquet").code == 0
+    searched = ("--space", "features.n_mels=32,40", "--folds", "2", "--trials", "2")
+    result = run("tune", "f.parquet", "--recordings", flat / "flat", *searched, "-o", "m.pt", "-n")
     assert result.code == 0, result.err
+    other = run("tune", "f.parquet", "--recordings", flat / "own.csv", *searched, "-o", "m.pt", "-n")
+    assert other.code != 0
 
 
 @pytest.mark.parametrize(
