@@ -127,15 +127,11 @@ def _counts(keys: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rejected(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.storage import foreign_tables  # the table may be CSV
+    from eavctl.storage.foreign_tables import opened
 
-    with foreign_tables.opened(path) as table:
-        records: list[dict[str, Any]] = [
-            {name: text or None for name, text in zip(table.columns, row, strict=True)}
-            for _, row in table.rows
-        ]
-    for record in records:
-        record["start"] = record["start"] and float(record["start"])
+    with opened(path) as table:
+        rows = ((cell or None for cell in cells) for _, cells in table.rows)
+        records = [dict(zip(table.columns, cells, strict=True)) for cells in rows]
     return {"file": str(path), "kind": "table of rejected", "rows": len(records), "rejected": records}
 
 
