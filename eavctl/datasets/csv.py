@@ -9,6 +9,7 @@ import re
 import reprlib
 import stat
 import sys
+import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,13 +112,9 @@ class _Places:
     def find(self, path: str) -> tuple[str, str, str]:
         """A recording's path as the manifest means it, from the manifest's folder, and with links resolved.
 
-        Backslashes may separate folders, and spaces may surround the path.
+        Of a recording that is nowhere, it is the last spelling.
         """
-        spellings = [path, path.strip()] if path != path.strip() else [path]
-        if "\\" in path:
-            spellings += [
-                each.replace("\\", "/") for each in spellings if not re.match(r"\s*[A-Za-z]:", each)
-            ]
+        spellings = _spellings(path)
         for spelling in spellings:
             real, exists = self._resolve(os.path.join(self._folder, spelling))
             if exists:
@@ -139,6 +136,20 @@ class _Places:
         except (OSError, ValueError):  # a ValueError: a null byte
             return real, False
         return (real if is_plain else os.path.realpath(real)), True
+
+
+def _spellings(path: str) -> list[str]:
+    """The path as it stands, and as it may be meant.
+
+    Spaces can surround it, backslashes separate its folders, and systems write accents in either form.
+    """
+    found = [path, path.strip()]
+    if "\\" in path and not re.match(r"\s*[A-Za-z]:", path):
+        found += [each.replace("\\", "/") for each in found]
+    if not path.isascii():
+        found = [unicodedata.normalize(form, each) for form in ("NFD", "NFC") for each in found]
+        found.insert(0, path)
+    return list(dict.fromkeys(found))
 
 
 class _Reader:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from eavctl.datasets.affect import is_emotion
@@ -73,7 +73,7 @@ def _pattern(separators: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
     label = _label(columns, fields)
     if label is None:
         return None
-    fields[label] = _named(columns[label], "label")
+    fields[label] = _label_field(columns[label])
     subject = _subject(columns, fields, label)
     if separators[0:1] == ("/",) and fields[0] == "{}" and label != 0:
         subject = 0  # a folder for each person
@@ -106,12 +106,9 @@ def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | Non
         if fields[i] == "{}"
         and 2 <= len(set(column)) <= min(MOST_CLASSES, len(column) // 2)
         and all(text.isalpha() for text in column)
-    ]
-    return min(likely, key=lambda i: (not _is_lower(columns[i]), len(set(columns[i])), -i), default=None)
-
-
-def _is_lower(column: Sequence[str]) -> bool:
-    return all(text.islower() for text in column)
+    ]  # where words have capitals, they are names of people rather than of classes
+    is_lower = {i: all(text.islower() for text in columns[i]) for i in likely}
+    return min(likely, key=lambda i: (not is_lower[i], len(set(columns[i])), -i), default=None)
 
 
 def _letters(text: str) -> str:
@@ -120,11 +117,10 @@ def _letters(text: str) -> str:
     return found[1] if found else ""
 
 
-def _named(column: Sequence[str], name: str) -> str:
+def _label_field(column: Sequence[str]) -> str:
     """The field of a label, which a number may follow."""
-    is_numbered: Callable[[str], bool] = lambda text: bool(_letters(text))  # noqa: E731
-    share = sum(map(is_numbered, column)) / len(column)
-    return f"{{{name}:a}}{{take:d}}" if share >= LEAST_SHARE else f"{{{name}}}"
+    share = sum(bool(_letters(text)) for text in column) / len(column)
+    return "{label:a}{take:d}" if share >= LEAST_SHARE else "{label}"
 
 
 def _subject(columns: Sequence[Sequence[str]], fields: Sequence[str], label: int) -> int | None:

@@ -3,6 +3,7 @@
 import csv
 import re
 import tracemalloc
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -223,6 +224,16 @@ def test_backslashes_separate_folders_unless_a_file_has_them_in_its_name(tmp_pat
     found = find(file)
     assert found.rows["audio_path"].tolist() == ["C:\\x\\d.wav", "s01/a.wav", "s01/c.wav", "s01\\b.wav"]
     assert [bad["reason"] for bad in found.rejected] == ["line 6 names the same recording as line 2"]
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_accents_count_in_either_form(tmp_path, form):
+    name = "Zoë/größe.wav"
+    write(tmp_path / unicodedata.normalize(form, name), "")
+    for i, other in enumerate(("NFC", "NFD")):
+        file = write(tmp_path / f"{i}.csv", f"path\n{unicodedata.normalize(other, name)}\n")
+        (row,) = rows_of(file)
+        assert (tmp_path / row["audio_path"]).is_file()
 
 
 def test_a_path_column_and_one_of_a_modality_are_one_recording(tmp_path):

@@ -208,6 +208,10 @@ def test_a_sheet_is_read_as_people_see_it(tmp_path, rows):
 def test_the_first_sheet_with_rows_is_read_and_named(tmp_path):
     book = openpyxl.Workbook()
     book.active.append(["only a title"])
+    hidden = book.create_sheet("Hidden")
+    for row in (["path"], ["hidden.wav"]):
+        hidden.append(row)
+    hidden.sheet_state = "hidden"
     for name in ("Clips", "Other"):
         sheet = book.create_sheet(name)
         sheet.append([])
