@@ -52,7 +52,8 @@ def init(
             "without_label": project.without_label,
             "rejected": [dict(each) for each in project.rejected],
         }
-        emit_result("init", project.written, facts, up_to_date=not project.written, dry_run=dry_run)
+        outputs = sorted((*project.written, *project.kept))
+        emit_result("init", outputs, facts, up_to_date=not project.written, dry_run=dry_run)
 
 
 def _tell(folder: Path, project: Project) -> None:

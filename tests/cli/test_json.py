@@ -5,7 +5,7 @@ import json
 import pytest
 
 ENVELOPE = {"command", "out", "up_to_date", "dry_run", "warnings"}
-COMPUTING_ONCE = ("extract", "pretrain", "probe", "tune", "zero-shot")  # besides the commands train-*
+COMPUTING_ONCE = ("extract", "pretrain", "probe", "tune", "zero-shot", "init")  # besides the commands train-*
 LINES = {
     "synth --per-class 1 --classes sad --out tones": {"layout", "recordings"},
     "init project": {"folder", "kept", "rows"},
