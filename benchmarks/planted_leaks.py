@@ -20,7 +20,7 @@ import pandas as pd
 import soundfile
 
 from eavctl.errors import EavctlError
-from eavctl.evaluation.names import suspicions
+from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.plan import Plan
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import Choice, extract
@@ -309,7 +309,8 @@ def _classes_of_one_person(rng: np.random.Generator, _: Path) -> bool:
     made = corpus(rng)
     pairs = Counter((f"spk{s[1:]}", None) for s in made.keys["subject"])
     named = Counter((s, s) for s in made.keys["subject"])
-    return bool(suspicions(pairs)) and bool(suspicions(named))
+    found = [{each.code for each in people_findings(each)} for each in (pairs, named)]
+    return "EAV026" in found[0] and "EAV033" in found[1]
 
 
 # --- cases: manifests ---------------------------------------------------------------------------------------

@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from eavctl.predicting.predictor import Predictor as Predictor
     from eavctl.pretraining.encoder_model import EncoderModel as EncoderModel
     from eavctl.stages.bench import bench as bench
+    from eavctl.stages.check import check as check
+    from eavctl.stages.convert import convert as convert
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
     from eavctl.stages.ground import ground as ground
+    from eavctl.stages.list import catalogue as catalogue
     from eavctl.stages.live import open_live as open_live
     from eavctl.stages.predict import predict as predict
     from eavctl.stages.pretrain import PretrainingChoice as PretrainingChoice
@@ -71,6 +74,9 @@ _HOMES = {
     "TuningChoice": "stages.tune",
     "Whose": "grounding.whose",
     "bench": "stages.bench",
+    "catalogue": "stages.list",
+    "check": "stages.check",
+    "convert": "stages.convert",
     "cross_validate": "training.cross_validation",
     "export_model": "stages.export",
     "extract": "stages.extract",

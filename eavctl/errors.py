@@ -38,6 +38,10 @@ class AbsentError(SignalError):
     """A recording is intact, but has no sound, or no picture."""
 
 
+class SilentError(SignalError):
+    """A recording is intact, but every sample is 0."""
+
+
 class SettingsError(DataError):
     """The features have other settings than those that the model was trained on."""
 

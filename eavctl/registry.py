@@ -30,6 +30,18 @@ PACKAGES = {
     "live sources": "eavctl.live.sources",
 }
 
+ABOUT = {  # what each kind is, and the option that takes a name of it
+    "layouts": "how a data set lies on disk: recordings, people, classes (extract --layout)",
+    "features": "what is computed from a recording (extract --features)",
+    "encoders": "networks from a row of features to an embedding (train-dnn --encoder)",
+    "augmentations": "random changes of rows during training (pretrain --augment)",
+    "pretraining methods": "training of an encoder without labels (pretrain --method)",
+    "fusers": "late fusion: several prediction tables to one (fuse --method)",
+    "fusion networks": "early fusion: one network for several tables (train-fusion --method)",
+    "executors": "processes that compute features (in Python: extract, executor=)",
+    "live sources": "where live recordings come from (live --audio)",
+}
+
 GROUP = "eavctl"  # of entry points
 
 T = TypeVar("T")

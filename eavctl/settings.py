@@ -59,7 +59,7 @@ def checked(owner: str, name: str, value: Any, annotation: Any) -> Any:
         return _fitted(value, annotation)
     except _MisfitError:
         shown = reprlib.repr(value)
-        raise UsageError(f"{owner}: {name} must be {_words(annotation)}, not {shown}") from None
+        raise UsageError(f"{owner}: {name} must be {words(annotation)}, not {shown}") from None
 
 
 def _fitted(value: Any, annotation: Any) -> Any:
@@ -131,6 +131,7 @@ _PLAIN: dict[Any, Callable[[Any], Any]] = {
     str: lambda value: _require(value, isinstance(value, str) and value != ""),
     type(None): lambda value: _require(value, value is None),
 }
+ANYTHING = ("any value", "values")
 _NAMES: dict[Any, tuple[str, str]] = {
     bool: ("true or false", "true or false"),
     int: ("a whole number", "whole numbers"),
@@ -140,17 +141,17 @@ _NAMES: dict[Any, tuple[str, str]] = {
 }
 
 
-def _words(annotation: Any, *, plural: bool = False) -> str:
-    """The values that an annotation allows, as text."""
+def words(annotation: Any, *, plural: bool = False) -> str:
+    """The values that an annotation allows, as text, such as ``a whole number from 1 to 512``."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         bounds = "".join(fact.words for fact in parts[1:] if isinstance(fact, Within))
-        return f"{_words(parts[0], plural=plural)}{bounds}"
+        return f"{words(parts[0], plural=plural)}{bounds}"
     if origin in (Union, types.UnionType):
-        return " or ".join(_words(part) for part in parts)
+        return " or ".join(words(part) for part in parts)
     if origin is Literal:
         return " or ".join(map(repr, parts))
     if origin in (Sequence, list, tuple):
         is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
-        return f"a list of {f'{len(parts)} ' if is_fixed else ''}{_words(parts[0], plural=True)}"
-    return _NAMES[annotation][plural]
+        return f"a list of {f'{len(parts)} ' if is_fixed else ''}{words(parts[0], plural=True)}"
+    return _NAMES.get(annotation, ANYTHING)[plural]

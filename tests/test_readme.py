@@ -48,6 +48,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
         "docs/evaluation.md",
         "docs/features.md",
         "docs/encoders.md",
+        "docs/findings.md",
         "docs/fusion.md",
         "docs/live.md",
         "docs/packaged-models.md",

@@ -30,7 +30,8 @@ class Rows:
     classes : names of the classes, in the order of their numbers; empty where rows have no labels.
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
     units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
-    keys : one row each, with the columns of `eavctl.storage.keys.KEYS`, where the rows come from a table.
+    keys : one row each, with the columns of `eavctl.storage.keys.KEYS` and extra ones, where the rows come
+        from a table.
     weights : float64, shape (n_rows,), mean 1: how much each row counts; None where all count alike. A copy
         has the weight of its clip, and `fit_weights` divides it among both.
     people : shape (n_rows,), where the groups are data sets: the people in them; else None.

@@ -45,6 +45,16 @@ def say(text: str) -> None:
         _print(text, sys.stderr)
 
 
+def say_written(what: str, *outputs: str | os.PathLike[str]) -> None:
+    """Print what was written to which files, and which of them eavctl does not read."""
+    from eavctl.storage.ownership import FOR_OTHERS
+
+    say(f"{what} -> {' and '.join(map(str, outputs))}")
+    for path in outputs:
+        if os.path.splitext(path)[1] in FOR_OTHERS:
+            say(f"{path} is for other programs: report, fuse and train-* read tables as Parquet")
+
+
 def detail(text: str) -> None:
     """Print a line with ``-v`` only."""
     if Verbosity.level and not Verbosity.quiet:
@@ -151,6 +161,8 @@ def _encoding(stream: TextIO) -> str:
 def progress(what: str, *, at_once: bool = True) -> Iterator[Tick]:
     """Yield ``tick(done, total, note)``: a bar on a terminal, elsewhere a line every few seconds.
 
+    A total of 0 is not known.
+
     A thread draws the bar, and a process with threads starts workers slowly: with ``at_once`` false, the bar
     starts with the first tick.
     """
@@ -170,12 +182,12 @@ def _bar(what: str, at_once: bool) -> Iterator[Tick]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     note_column = TextColumn("{task.fields[note]}", markup=False)  # a name is no markup
-    bar = Progress(*columns, note_column, console=Console(stderr=True))
+    bar = Progress(*columns, note_column, console=Console(stderr=True), redirect_stdout=False)
     task = bar.add_task(what, total=None, note="")
 
     def tick(done: int, total: int, note: str = "") -> None:
         bar.start()  # which does nothing when it has begun
-        bar.update(task, completed=done, total=total, note=printable(note))
+        bar.update(task, completed=done, total=total or None, note=printable(note))
 
     if at_once:
         bar.start()
@@ -192,6 +204,7 @@ def _plain(what: str) -> Tick:
         nonlocal last
         if time.monotonic() - last > PLAIN_EVERY_S:
             last = time.monotonic()
-            say(f"{what}: {done} of {total} {note}".rstrip())
+            of_all = f" of {total}" if total else ""
+            say(f"{what}: {done}{of_all} {note}".rstrip())
 
     return tick

@@ -10,8 +10,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import detail, emit_result, progress, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.console import (
+    detail,
+    emit_result,
+    progress,
+    say,
+    say_plan,
+    say_written,
+    warn,
+    warn_of_rejected,
+)
 from eavctl.cli.options import (
+    Columns,
+    DistinctNames,
     DryRun,
     Epoch,
     Events,
@@ -20,6 +31,7 @@ from eavctl.cli.options import (
     Jobs,
     Json,
     Layout,
+    Pattern,
     Rejected,
     Seed,
     Segment,
@@ -29,15 +41,17 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_settings, read_who
+from eavctl.cli.values import read_choice, read_settings, read_who
 from eavctl.errors import UsageError
 from eavctl.signals.accounts import PEOPLE
+from eavctl.storage.keys import PATHS
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
     from eavctl.extraction.recipe import Recipe
     from eavctl.stages.extract import Extracted, Planned
 
+WIDEST = 32  # characters of a cell in the rows that --dry-run shows
 FAST = "-fast"  # ends the names of variants in single precision
 
 
@@ -57,6 +71,8 @@ def _fast(features: str) -> str:
     "eavctl extract dataset/ -o feats.parquet",
     "eavctl extract dataset/ --features logmel -o logmel.parquet --jobs 2",
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
+    "eavctl extract list.xlsx --columns clip=path,mood=label -o feats.parquet",
+    "eavctl extract flat/ --pattern '{subject}_{label}_{take}' -o feats.parquet",
     "eavctl extract dataset/ --augment noise,room --copies 2 -o robust.parquet",
     "eavctl extract dataset/ --features speech-encoder --weights wavlm-base/ -o speech.parquet",
     "eavctl extract dataset/ --features embedding --weights encoder.pt -o emb.parquet",
@@ -70,10 +86,15 @@ def extract(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .parquet)."
+            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl)."
         ),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this feature table (.parquet), or -.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
+    ],
     features: Annotated[
         str | None,
         typer.Option(
@@ -92,6 +113,8 @@ def extract(
         typer.Option("--set", help="Set the feature set's KEY=VALUE, such as n_mels=80; repeatable."),
     ] = None,
     layout: Layout = None,
+    columns: Columns = None,
+    pattern: Pattern = None,
     where: Where = None,
     events: Events = None,
     epoch: Epoch = None,
@@ -127,13 +150,7 @@ def extract(
     seed: Seed = 42,
     rejected: Rejected = None,
     strict: Strict = False,
-    distinct_names: Annotated[
-        bool,
-        typer.Option(
-            "--distinct-names",
-            help="Take labels and subjects that differ in case or spacing alone for different ones.",
-        ),
-    ] = False,
+    distinct_names: DistinctNames = False,
     jobs: Jobs = 1,
     force: Force = False,
     dry_run: DryRun = False,
@@ -144,7 +161,6 @@ def extract(
     Recordings that cannot be used are listed with their reasons, on stderr and in the table's metadata; all
     others are extracted. After an interruption, the same command continues where it stopped.
     """
-    from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Recipe
     from eavctl.memory import keep_freed_memory
     from eavctl.stages.extract import default_features, plan
@@ -153,11 +169,11 @@ def extract(
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
-    features = features or default_features(source, layout)
+    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
+    features = features or default_features(source, choice.layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
     recipe = replace(recipe, who=read_who(who, who_model))
-    choice = Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch), distinct_names)
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
         planned = plan(
@@ -190,6 +206,8 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
     """Print what would be extracted."""
     _warn(planned.notes, planned.rejected)
     n = planned.n_recordings
+    for line in _as_lines(planned.first):
+        say(line)
     work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
     say_plan(work, outputs, up_to_date=planned.up_to_date)
     if as_json:
@@ -198,10 +216,26 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
             "who": recipe.who and recipe.who.phrase,
             "layout": planned.layout,
             "recordings": n,
+            "first": list(planned.first),
             "without": planned.n_without,
             "rejected": list(planned.rejected),
         }
         emit_result("extract", outputs, facts, up_to_date=planned.up_to_date, dry_run=True)
+
+
+def _as_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Rows as a table of text: the keys and extra columns that any of them has, but not the paths."""
+    names = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in PATHS]
+    names = [
+        name for name in names if any(row.get(name) != row["clip_id"] for row in rows) or name == "clip_id"
+    ]
+    lines = [names, *([str(row.get(name, "-")) for name in names] for row in rows)]
+    lines = [[text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}~" for text in line] for line in lines]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]
 
 
 def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:
@@ -219,7 +253,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
         say(class_line(result.class_counts))
     done = "is up to date: " if result.up_to_date else ""
     rows = f"{result.n_rows} rows" + (f" and {result.n_copies} of altered copies" if result.n_copies else "")
-    say(f"{done}{rows}, {size}, {len(result.rejected)} rejected -> {outputs[0]}")
+    say_written(f"{done}{rows}, {size}, {len(result.rejected)} rejected", outputs[0])
     if as_json:
         facts = {
             "features": recipe.features,

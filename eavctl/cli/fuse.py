@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, say, say_plan, warn
+from eavctl.cli.console import emit_result, say_plan, say_written, warn
 from eavctl.cli.options import DryRun, Force, Json, Threads, check_stdout
 from eavctl.cli.scores import print_fusion
 
@@ -24,7 +24,12 @@ def fuse(
         list[str],
         typer.Argument(metavar="PREDICTIONS...", help="Prediction tables (.parquet), two or more."),
     ],
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="Write this prediction table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
+    ],
     method: Annotated[
         str, typer.Option(help="Fuse by this method: weighted, mean, product, max, vote or stacking.")
     ] = "weighted",
@@ -65,7 +70,7 @@ def fuse(
     for text in meta["protocol"]["warnings"]:
         warn(text)
     print_fusion(meta["fusion"], result.scores)
-    say(f"{len(result.predictions)} rows -> {out}")
+    say_written(f"{len(result.predictions)} rows", out)
     if as_json:
         facts = {"rows": len(result.predictions), "fusion": meta["fusion"], "scores": result.scores}
         emit_result("fuse", outputs, facts)

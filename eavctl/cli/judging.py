@@ -9,15 +9,27 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import can_show, emit, emit_result, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.console import (
+    can_show,
+    emit,
+    emit_result,
+    say,
+    say_plan,
+    say_written,
+    warn,
+    warn_of_rejected,
+)
 from eavctl.errors import UsageError
 from eavctl.evaluation.reliability import is_cross_corpus, measured_on
 from eavctl.packaged import models as packaged
+from eavctl.storage import files
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
     from eavctl.extraction.recipe import Whose
+    from eavctl.predicting.names import ListedNames
     from eavctl.predicting.predicted import Predicted
+    from eavctl.predicting.predictor import Predictor
     from eavctl.predicting.rows import AbsentStream, Row
     from eavctl.stages.plot import Drawn
     from eavctl.stages.predict import Planned
@@ -34,6 +46,7 @@ def judge(
     *,
     weights: Sequence[Path] = (),
     separate: Mapping[str, str] | None = None,
+    files_from: str | None = None,
     out: str | None = None,
     choice: Choice | None = None,
     trial: int | None = None,
@@ -54,21 +67,18 @@ def judge(
     from eavctl.storage.ownership import Output, guard
 
     separate = separate or {}
-    if bool(sources) == bool(separate):
-        raise UsageError(
-            "give recordings, or the files of one recording with --eeg, --audio and --video"
-            + (", not both" if sources else "")
-        )
+    check_sources(sources, separate, files_from)
     found = find_model(model, weights)
     outputs = [Output(out, "predictions")] if out else []
     outputs += [Output(plot, "picture")] if plot else []
     outputs += [Output(rejected, "rejected")] if rejected else []
     read = [*sources, *separate.values(), found, *weights, *([who.model] if who else [])]
-    guard(outputs, read, force=force)
+    guard(outputs, [*read, *([files_from] if files_from else [])], force=force)
     written = [output.path for output in outputs]
     options: dict[str, Any] = {
         "weights": weights,
         "separate": separate,
+        "names": listed_names(files_from) or (),
         "choice": choice,
         "trial": trial,
         "segment": segment,
@@ -94,7 +104,7 @@ def judge(
         from eavctl.storage.tables import write_predictions
 
         write_predictions(result.to_table(), out)
-        say(f"{len(result.rows)} rows, {len(result.rejected)} rejected -> {out}")
+        say_written(f"{len(result.rows)} rows, {len(result.rejected)} rejected", out)
     is_card = len(result.rows) == 1 and out is None and not as_json
     if result.is_fusion and not is_card:
         say(_used(result))
@@ -102,6 +112,34 @@ def judge(
         emit_result("predict", written, result.facts())
     elif out is None:
         emit(_card(result, result.rows[0]) if is_card else _lines(result))
+
+
+def check_sources(sources: Sequence[str], separate: Mapping[str, str], *others: object) -> None:
+    """Check that recordings are named in one way.
+
+    Parameters
+    ----------
+    others : lists and folders of more recordings; None for those that are not given.
+
+    Raises
+    ------
+    UsageError : there are none, or files of one recording beside others.
+    """
+    are_many = bool(sources) or any(other is not None for other in others)
+    if are_many == bool(separate):
+        raise UsageError(
+            "give recordings, or the files of one recording with --eeg, --audio and --video"
+            + (", not both" if are_many else "")
+        )
+
+
+def listed_names(files_from: str | None) -> ListedNames | None:
+    """The names in a list; ``-`` is stdin, which is read as it is written."""
+    if files_from is None:
+        return None
+    from eavctl.predicting.names import ListedNames
+
+    return ListedNames(sys.stdin.buffer if files_from == files.STDIO else files.opened(files_from))
 
 
 def _print_plan(
@@ -190,16 +228,28 @@ def _used(result: Predicted) -> str:
 
 
 def _lines(result: Predicted) -> list[str]:
-    answers = [f"{UNSURE} ({row.pred})" if row.unsure else row.pred for row in result.rows]
-    width = max(len(name) for name in (*result.classes, *answers))
+    width = max(len(name) for name in (*result.classes, *map(_answer, result.rows)))
     is_cut = len({row.recording for row in result.rows}) < len(result.rows)
-    lines = []
-    for row, answer in zip(result.rows, answers, strict=True):
-        when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
-        proba, right = row.proba[result.classes.index(row.pred)], _right(result.right(row))
-        why = f"  ({'; '.join(row.unsure)})" if row.unsure else ""
-        lines.append(f"{when}{answer:<{width}}  {proba:.2f}  {right}  {row.recording}{why}")
-    return lines
+    return [line_of(result.predictor, row, width, is_cut=is_cut) for row in result.rows]
+
+
+def line_of(predictor: Predictor, row: Row, width: int = 0, *, is_cut: bool = False) -> str:
+    """A row in one line: the answer, its probability, how often such answers were right, and the name.
+
+    Parameters
+    ----------
+    width : of the answer; by default that of the longest class.
+    is_cut : also the times of the row.
+    """
+    width = width or max(map(len, predictor.classes))
+    when = f"{row.start:8.2f} - {row.end:7.2f} s  " if is_cut else ""
+    proba, right = row.proba[predictor.classes.index(row.pred)], _right(predictor.confidence.right(row))
+    why = f"  ({'; '.join(row.unsure)})" if row.unsure else ""
+    return f"{when}{_answer(row):<{width}}  {proba:.2f}  {right}  {row.recording}{why}"
+
+
+def _answer(row: Row) -> str:
+    return f"{UNSURE} ({row.pred})" if row.unsure else row.pred
 
 
 def _right(part: dict[str, Any] | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eavctl.cli.console import emit, emit_result, say, say_plan, warn
+from eavctl.cli.console import emit, emit_result, say, say_plan, say_written, warn
 from eavctl.cli.judging import find_model, introduce
 from eavctl.errors import EavctlError
 from eavctl.printable import json_escaped
@@ -149,7 +149,7 @@ def _finish(run: LiveRun, record: Path | None) -> None:
 
     result = run.predicted()
     write_predictions(result.to_table(), record)
-    say(f"{len(result.rows)} rows -> {record}")
+    say_written(f"{len(result.rows)} rows", record)
 
 
 def _tell(answered: Answered) -> None:

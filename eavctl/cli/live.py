@@ -68,7 +68,10 @@ def live(
     who: Who = None,
     who_model: WhoModel = None,
     record: Annotated[
-        Path | None, typer.Option(help="Also write the answers to this prediction table (.parquet).")
+        Path | None,
+        typer.Option(
+            help="Also write the answers to this prediction table (.parquet, .csv, .tsv, .jsonl, .xlsx)."
+        ),
     ] = None,
     show_list: Annotated[
         bool, typer.Option("--list", help="List microphones, cameras and LSL streams, and end.")

@@ -84,9 +84,24 @@ Threads = Annotated[
 Layout = Annotated[
     str | None,
     typer.Option(
-        help="Read the data set by this layout: folder, pictures, idx, refs, ravdess, emodb, nemo, eav, eeg, "
-        "csv.",
+        help="Read the data set by this layout, such as folder, csv, bids or ravdess; 'eavctl list layouts' "
+        "names all.",
         show_default="recognised",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="Say what columns of a manifest mean, as COLUMN=KEY, such as file=path,emotion=label; or rename "
+        "kept columns, as pred=old_pred.",
+        show_default="by their names",
+    ),
+]
+Pattern = Annotated[
+    str | None,
+    typer.Option(
+        help="Read keys from the recordings' names, such as '{subject}_{label}_{take}' or "
+        "'{subject}/{label}_{}'; {} and * are ignored, and other names are kept.",
     ),
 ]
 Where = Annotated[
@@ -108,6 +123,13 @@ Epoch = Annotated[
         show_default="as long as the shortest event",
     ),
 ]
+DistinctNames = Annotated[
+    bool,
+    typer.Option(
+        "--distinct-names",
+        help="Take labels and subjects that differ in case or spacing alone for different ones.",
+    ),
+]
 Segment = Annotated[
     float | None,
     typer.Option(help="Cut recordings into segments of this many seconds, such as 5.", show_default="whole"),
@@ -119,7 +141,8 @@ Hop = Annotated[
 Rejected = Annotated[
     Path | None,
     typer.Option(
-        help="Also write recordings that cannot be used, with reasons, to this table (.parquet, .csv)."
+        help="Also write recordings that cannot be used, with reasons, to this table "
+        "(.parquet, .csv, .tsv, .jsonl, .xlsx)."
     ),
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 3 if any recording cannot be used.")]
@@ -178,7 +201,10 @@ Normalize = Annotated[
     ),
 ]
 Predictions = Annotated[
-    Path | None, typer.Option(help="Also write out-of-fold probabilities to this table (.parquet).")
+    Path | None,
+    typer.Option(
+        help="Also write out-of-fold probabilities to this table (.parquet, .csv, .tsv, .jsonl, .xlsx)."
+    ),
 ]
 
 Epochs = Annotated[

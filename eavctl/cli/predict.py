@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from eavctl.cli.app import command
 from eavctl.cli.judging import judge
 from eavctl.cli.options import (
+    Columns,
     DryRun,
     Epoch,
     Events,
@@ -20,6 +21,7 @@ from eavctl.cli.options import (
     JudgingModel,
     JudgingWeights,
     Layout,
+    Pattern,
     Rejected,
     Segment,
     Strict,
@@ -28,7 +30,8 @@ from eavctl.cli.options import (
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_epochs, read_pairs, read_who
+from eavctl.cli.values import read_choice, read_who
+from eavctl.errors import UsageError
 
 
 @command(
@@ -37,8 +40,12 @@ from eavctl.cli.values import read_epochs, read_pairs, read_who
     "eavctl predict clip.wav --model speech-small",
     "eavctl predict clip.wav --model svm.joblib --plot analysis.png",
     "eavctl predict talk.wav --segment 3 --hop 1 --json",
+    "eavctl predict calls/ --jsonl --jobs 2",
+    "eavctl predict --files-from names.txt --jsonl",
+    "eavctl predict --watch incoming/ --jsonl",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
@@ -58,12 +65,28 @@ def predict(
     video: Annotated[
         str | None, typer.Option(help="Video file of the same recording, such as v.mp4.")
     ] = None,
+    files_from: Annotated[
+        str | None,
+        typer.Option(
+            help="Judge the recordings in this list too, one name a line, or each ended by a null byte; - "
+            "reads names from stdin as they come."
+        ),
+    ] = None,
+    watch: Annotated[
+        Path | None,
+        typer.Option(help="Judge recordings that are written to this folder, until Ctrl-C."),
+    ] = None,
     model: JudgingModel = None,
     weights: JudgingWeights = None,
     out: Annotated[
-        str | None, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")
+        str | None,
+        typer.Option(
+            "--out", "-o", help="Write this prediction table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
     ] = None,
     layout: Layout = None,
+    columns: Columns = None,
+    pattern: Pattern = None,
     where: Where = None,
     trial: Annotated[
         int | None,
@@ -96,6 +119,10 @@ def predict(
             "faces of video."
         ),
     ] = None,
+    jsonl: Annotated[
+        bool,
+        typer.Option("--jsonl", help="Print one JSON object a row as soon as it is judged, in order."),
+    ] = False,
     rejected: Rejected = None,
     strict: Strict = False,
     jobs: Jobs = 1,
@@ -110,32 +137,45 @@ def predict(
     its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
 
+    --jsonl prints what --json lists under predictions, each object as soon as it is there; a recording that
+    cannot be used has its reason under rejected. --watch waits for new files, and judges each once it is
+    closed; it needs the extra 'watch': pip install 'eavctl[watch]'.
+
     The packaged models are for speech, and for research; 'speech', the better one, needs the weights of
     pipecat-ai. 'eavctl show speech' prints its card.
     """
-    from eavctl.datasets.choice import Choice
     from eavctl.memory import keep_freed_memory
 
-    check_stdout(as_json, out, rejected)
+    check_stdout(as_json or jsonl, out, rejected)
     keep_freed_memory()
-    judge(
-        sources or [],
-        model,
-        weights=weights or [],
-        separate={k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
-        out=out,
-        choice=Choice(layout, read_pairs(where or [], "--where"), read_epochs(events, epoch)),
-        trial=trial,
-        segment=segment,
-        hop=hop,
-        abstain=abstain,
-        adapt=adapt,
-        who=read_who(who, who_model),
-        plot=plot,
-        rejected=rejected,
-        jobs=jobs,
-        strict=strict,
-        force=force,
-        dry_run=dry_run,
-        as_json=as_json,
-    )
+    options: dict[str, Any] = {
+        "weights": weights or [],
+        "separate": {k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
+        "files_from": files_from,
+        "choice": read_choice(layout, columns, pattern, where, events, epoch),
+        "trial": trial,
+        "segment": segment,
+        "hop": hop,
+        "abstain": abstain,
+        "who": read_who(who, who_model),
+        "rejected": rejected,
+        "jobs": jobs,
+        "strict": strict,
+        "force": force,
+        "dry_run": dry_run,
+        "as_json": as_json,
+    }
+    if watch or (jsonl and not dry_run):
+        from eavctl.cli.streaming import stream
+
+        needs_all = {"--adapt": adapt, "-o": out, "--plot": plot, "--json": as_json and not dry_run}
+        beside = {"recordings": sources, "--files-from": files_from} if watch else {}
+        clash = next((name for name, value in {**needs_all, **beside}.items() if value), None)
+        if clash:
+            why = (
+                "prints each answer at once" if clash in needs_all else "takes what is written to the folder"
+            )
+            raise UsageError(f"{'--watch' if watch else '--jsonl'} {why}: leave {clash} out")
+        stream(sources or [], model, watch=watch, as_lines=jsonl, **options)
+        return
+    judge(sources or [], model, out=out, adapt=adapt, plot=plot, **options)

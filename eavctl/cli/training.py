@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eavctl.cli.console import emit_result, progress, say, say_plan, warn
+from eavctl.cli.console import emit_result, progress, say, say_plan, say_written, warn
 from eavctl.cli.options import check_stdout
 from eavctl.cli.scores import adapted_lines, print_fusion, print_scores, print_tuning
 from eavctl.errors import CostWarning
@@ -63,8 +63,7 @@ def run_training(
     if tuning := meta.get("tuning"):
         print_tuning(tuning)
     done = "is up to date: " if trained.up_to_date else ""
-    where = " and ".join(map(str, files))
-    say(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows -> {where}")
+    say_written(f"{done}{meta['out_of_fold']['n_rows']} out-of-fold rows", *files)
     if as_json:
         emit_result(command, files, _summary(meta), up_to_date=trained.up_to_date)
 

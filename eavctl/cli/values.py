@@ -7,9 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eavctl.cli.console import say
 from eavctl.errors import UsageError
 
 if TYPE_CHECKING:
+    from eavctl.datasets.choice import Choice
     from eavctl.datasets.events import Epochs
     from eavctl.grounding.whose import Whose
 
@@ -43,6 +45,41 @@ def read_values(pairs: Iterable[str] | None, option: str) -> dict[str, list[str]
     if not all(all(values) for values in found.values()):
         raise UsageError(f"{option} takes KEY=VALUE,VALUE, and a value is empty")
     return found
+
+
+def read_choice(
+    layout: str | None,
+    columns: str | None,
+    pattern: str | None,
+    where: Iterable[str] | None,
+    events: str | None,
+    epoch: str | None,
+    *,
+    distinct_names: bool = False,
+) -> Choice:
+    """The recordings that the shared options choose; how their data set was understood goes to stderr.
+
+    Parameters
+    ----------
+    columns : what columns of a manifest mean, as ``COLUMN=KEY,COLUMN=KEY``.
+    where : each as ``KEY=VALUE``.
+    events, epoch : as of `read_epochs`.
+
+    Raises
+    ------
+    UsageError : a text of another form, or options that exclude each other.
+    """
+    from eavctl.datasets.choice import Choice
+
+    return Choice(
+        layout,
+        read_pairs(where or (), "--where"),
+        read_epochs(events, epoch),
+        distinct_names,
+        read_pairs([part for part in (columns or "").split(",") if part.strip()], "--columns"),
+        pattern,
+        say,
+    )
 
 
 def read_labels(text: str | None) -> dict[str, str | None]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, progress, say, warn
+from eavctl.cli.console import emit_result, progress, say, say_written, warn
 from eavctl.cli.options import (
     Batch,
     Contrastive,
@@ -40,7 +40,12 @@ from eavctl.cli.values import network_settings, read_names
 )
 def zero_shot(
     tables: FeatureTables,
-    out: Annotated[str, typer.Option("--out", "-o", help="Write this prediction table (.parquet), or -.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            "--out", "-o", help="Write this prediction table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+        ),
+    ],
     held_out: Annotated[
         str, typer.Option(help="Hold this class out of all training, such as Calmness; or all, each in turn.")
     ],
@@ -104,6 +109,6 @@ def zero_shot(
         warn(text)
     for line in lines(result.scores):
         say(line)
-    say(f"{'is up to date: ' if result.up_to_date else ''}{len(result.predictions)} rows -> {out}")
+    say_written(f"{'is up to date: ' if result.up_to_date else ''}{len(result.predictions)} rows", out)
     if as_json:
         emit_result("zero-shot", [out], {"zero_shot": result.scores}, up_to_date=result.up_to_date)

@@ -42,7 +42,14 @@ _SYNONYMS = {
     "relaxed": ("relaxation",),
     "content": ("contentment",),
 }
+_ABBREVIATED = ("ang", "hap", "sad", "neu", "fea", "dis", "sur", "exc", "fru", "bor", "cal")
 _WORD = {other: word for word, others in _SYNONYMS.items() for other in others}
+
+
+def is_emotion(name: str) -> bool:
+    """Whether a name is a word for an emotion, in any case, or its first three letters, as in ``ANG``."""
+    word = name.strip().lower()
+    return word == _CENTRE or word in _ANGLES or word in _WORD or word in _ABBREVIATED
 
 
 def coordinates(classes: Sequence[str]) -> np.ndarray:

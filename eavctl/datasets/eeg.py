@@ -1,34 +1,28 @@
-"""Layout ``eeg``: EEG recordings in folders; BIDS or PhysioNet names give subject, session and task.
+"""Layout ``eeg``: EEG recordings in folders, or one; names of PhysioNet give the subject.
 
-References: Pernet et al., EEG-BIDS, Scientific Data 6, 2019 (``sub-01_ses-1_task-rest_run-2_eeg.edf``);
-Schalk et al., BCI2000, 2004, and Goldberger et al., PhysioNet, 2000, for the EEG motor movement and imagery
-set (``S001R03.edf``: subject, run).
+Recordings with names of BIDS are read by `eavctl.datasets.bids`.
+
+References: Schalk et al., BCI2000, 2004, and Goldberger et al., PhysioNet, 2000, for the EEG motor movement
+and imagery set (``S001R03.edf``: subject, run).
 """
 
 from __future__ import annotations
 
 import re
-from itertools import islice
 from pathlib import Path
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, first_files, media_files
 from eavctl.registry import register
 from eavctl.signals.endings import EEG_ENDINGS, split_ending
 
-BIDS = re.compile(
-    r"sub-(?P<subject>[^_]+)(_ses-(?P<session>[^_]+))?(_task-(?P<task>[^_]+))?(_acq-[^_]+)?(_run-[^_]+)?_eeg"
-)
 PHYSIONET = re.compile(r"(?P<subject>S\d{3})R\d\d")
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recognise(root: Path) -> bool:
     """Whether ``root`` is an EEG recording, or a folder of them that are not in class folders."""
     if root.is_file():
         return split_ending(root.name)[1] in EEG_ENDINGS
-    if not root.is_dir():
-        return False
-    first = list(islice(media_files(root), N_INSPECTED))
+    first = first_files(root)
     return bool(first) and all(
         split_ending(path.name)[1] in EEG_ENDINGS and (path.parent == root or _facts(path)) for path in first
     )
@@ -57,6 +51,5 @@ def scan(root: Path) -> Manifest:
 
 
 def _facts(path: Path) -> dict[str, str]:
-    stem, _ = split_ending(path.name)
-    match = BIDS.fullmatch(stem) or PHYSIONET.fullmatch(stem)
-    return {key: value for key, value in match.groupdict().items() if value} if match else {}
+    match = PHYSIONET.fullmatch(split_ending(path.name)[0])
+    return match.groupdict() if match else {}

@@ -28,7 +28,7 @@ EMOTIONS = {
 
 @register("layouts", "emodb", recognise=recogniser(NAME), priority=1)
 def scan(root: Path) -> Manifest:
-    """Read every recording below ``root`` that has a name of EmoDB, in any folder.
+    """Read EmoDB, ten German speakers: ``03a01Fa.wav``, in any folder.
 
     Raises
     ------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,9 +57,10 @@ class _Recording(NamedTuple):
 def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     """Replace every continuous EEG recording by its epochs, each of which is a clip.
 
-    The name of an epoch is its recording and the time of its event. Its session, if it has none, is the
-    recording, so that whole recordings can be held out (``--group session``). An epoch that begins before
-    the recording or ends after it, by more than two samples, is rejected.
+    The events are those of the ``events.tsv`` of a recording in BIDS, else those in its file. The name of an
+    epoch is its recording and the time of its event. Its session, if it has none, is the recording, so that
+    whole recordings can be held out (``--group session``). An epoch that begins before the recording or ends
+    after it, by more than two samples, is rejected, and so are epochs at one time with different classes.
 
     Raises
     ------
@@ -86,10 +87,16 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
         first = rejected[0]
         raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
     span = epochs.span or _shortest([event for _, event in found])
+    cut = [
+        (recording, _epoch(recording.record, event, span, epochs.labels[event.name]))
+        for recording, event in found
+    ]
+    classes_at = defaultdict(set)
+    for _, record in cut:
+        classes_at[record["clip_id"]].add(record["label"])
     records = []
-    for recording, event in found:
-        record = _epoch(recording.record, event, span, epochs.labels[event.name])
-        if reason := _incomplete(record, recording):
+    for recording, record in cut:
+        if reason := _incomplete(record, recording) or _contradiction(classes_at[record["clip_id"]]):
             rejected.append(_rejected(record, reason))
         else:
             records.append(_shifted_into(record))
@@ -103,6 +110,7 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
 
 
 def _read(record: dict[str, Any], path: Path) -> _Recording:
+    from eavctl.signals.bids import events_of
     from eavctl.signals.eeg import open_eeg
 
     with warnings.catch_warnings():
@@ -110,7 +118,8 @@ def _read(record: dict[str, Any], path: Path) -> _Recording:
         with open_eeg(path) as file:
             if file.duration is None:
                 raise SignalError(f"{path}: holds trials, not one recording with events; leave --events out")
-            return _Recording(record, file.events, file.duration, file.sfreq)
+            events = events_of(path, file.duration)
+            return _Recording(record, file.events if events is None else events, file.duration, file.sfreq)
 
 
 def _shortest(events: list[Event]) -> tuple[float, float]:
@@ -145,6 +154,13 @@ def _incomplete(epoch: dict[str, Any], recording: _Recording) -> str:
     if start >= -slack and end <= length + slack:
         return ""
     return f"the epoch from {start:.2f} to {end:.2f} s is not entirely in the recording of {length:.2f} s"
+
+
+def _contradiction(classes: set[str]) -> str:
+    """Reason to reject an epoch if the events at its time have several classes; empty if they have one."""
+    if len(classes) < 2:
+        return ""
+    return f"events at this time have different classes: {', '.join(sorted(classes))}"
 
 
 def _shifted_into(epoch: dict[str, Any]) -> dict[str, Any]:

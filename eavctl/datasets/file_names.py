@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
-from itertools import islice
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, first_files, media_files
+from eavctl.signals.endings import columns_of
 
 SPLITS = {  # by the words that stand for them
     "train": "train",
@@ -17,7 +19,6 @@ SPLITS = {  # by the words that stand for them
     "valid": "val",
     "validation": "val",
 }
-N_INSPECTED = 50  # recordings, to recognise the data set
 
 
 def recogniser(name: re.Pattern[str]) -> Callable[[Path], bool]:
@@ -25,44 +26,75 @@ def recogniser(name: re.Pattern[str]) -> Callable[[Path], bool]:
 
     Parameters
     ----------
-    name : pattern of a whole file name without its ending.
+    name : see `matching`.
     """
 
     def recognise(root: Path) -> bool:
-        first = list(islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
-        return bool(first) and all(name.fullmatch(path.stem) for path in first)
+        first = first_files(root)
+        return bool(first) and all(_match(path, name) for path in first)
 
     return recognise
 
 
 def matching(root: Path, name: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
-    """Yield the recordings below ``root`` whose names match, in any folder, with the match."""
+    """Yield the recordings below ``root`` whose names match, in any folder, with the match.
+
+    Parameters
+    ----------
+    name : pattern of a whole file name without its ending, or of its folder and it, as ``DC/a01``.
+    """
     for path in media_files(root):
-        if match := name.fullmatch(path.stem):
+        if match := _match(path, name):
             yield path, match
 
 
-def acted_speech(root: Path, layout: str, name: re.Pattern[str], emotions: dict[str, str]) -> Manifest:
-    """The manifest of audio files whose names hold the speaker and the emotion.
+def _match(path: Path, name: re.Pattern[str]) -> re.Match[str] | None:
+    if match := name.fullmatch(path.stem):
+        return match
+    return name.fullmatch(f"{os.path.basename(os.path.abspath(path.parent))}/{path.stem}")
+
+
+def acted_speech(
+    root: Path,
+    layout: str,
+    name: re.Pattern[str],
+    emotions: Mapping[str, str],
+    *,
+    speakers: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
+    """The manifest of recordings whose names hold the emotion, and the speaker or not.
+
+    Files of one name are one recording: a film gives the video, and the audio where no audio file does; of
+    several audio files, one without loss is preferred.
 
     Parameters
     ----------
     layout : name of the layout and of the data set.
-    name : pattern with the groups ``speaker`` and ``emotion``.
+    name : pattern of `matching`, with the groups ``emotion`` and ``speaker``; other groups are columns of the
+        manifest.
     emotions : label by what the group ``emotion`` matches, in the order of the classes.
+    speakers : speaker by what the group ``speaker`` matches, where that is not the speaker itself.
 
     Raises
     ------
     DataError : no such recordings.
     """
-    records = (
-        {
-            "clip_id": path.stem,
-            "dataset": layout,
-            "subject": match["speaker"],
-            "label": emotions[match["emotion"]],
-            "audio_path": path.relative_to(root).as_posix(),
-        }
-        for path, match in matching(root, name)
-    )
-    return build(records, root, layout, classes=tuple(emotions.values()))
+    clips: dict[str, dict[str, str]] = {}
+    repeated = []
+    for path, match in sorted(matching(root, name), key=lambda each: not _is_lossless(each[0])):
+        found = {key: text for key, text in match.groupdict().items() if text is not None}
+        label = emotions[found.pop("emotion")]
+        facts = {"clip_id": match[0].replace("/", "_"), "dataset": layout, "label": label}
+        if speaker := found.pop("speaker", None):
+            facts["subject"] = speakers.get(speaker, speaker)
+        record = clips.setdefault(facts["clip_id"], facts | found)
+        paths = dict.fromkeys(columns_of(path.name), path.relative_to(root).as_posix())
+        new = {key: each for key, each in paths.items() if key not in record}
+        if not new and any(Path(record[key]).suffix == path.suffix for key in paths):
+            repeated.append(facts | paths)
+        record |= new
+    return build([*clips.values(), *repeated], root, layout, classes=tuple(emotions.values()))
+
+
+def _is_lossless(path: Path) -> bool:
+    return path.suffix.lower() in (".wav", ".flac", ".aif", ".aiff")

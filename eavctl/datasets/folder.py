@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from operator import itemgetter
 from pathlib import Path, PurePath
 
 from eavctl.datasets.manifest import Manifest, build, media_files, media_folders
 from eavctl.registry import register
-from eavctl.signals.endings import columns_of, split_ending
+from eavctl.signals.endings import MEDIA_ENDINGS, columns_of, split_ending
 
 
 def _is_class_folder(path: Path) -> bool:
@@ -35,21 +35,27 @@ def scan(root: Path) -> Manifest:
 
 
 def _records(root: Path) -> Iterator[dict[str, str]]:
-    """Yield the clips, folder by folder; those that repeat a modality of their name come last."""
     dataset = root.resolve().name
+    for name, paths in clips(root):
+        if "/" in name:
+            yield {"clip_id": name, "dataset": dataset, "label": PurePath(name).parts[0], **paths}
+
+
+def clips(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, dict[str, str]]]:
+    """Yield the clips below ``root``, folder by folder; those that repeat a modality of their name come last.
+
+    Each is a name, the path without its ending, and the path of each modality by its column.
+    """
     repeated = []
-    for folder, names in media_folders(root):
+    for folder, names in media_folders(root, endings):
         where = PurePath(folder).relative_to(root)
-        if not where.parts:
-            continue
         for stem, same in itertools.groupby(sorted((*split_ending(n), n) for n in names), key=itemgetter(0)):
-            facts = {"clip_id": f"{where.as_posix()}/{stem}", "dataset": dataset, "label": where.parts[0]}
-            record = dict(facts)
+            clip, found = (where / stem).as_posix(), dict[str, str]()
             for *_, name in same:
-                paths = dict.fromkeys(columns_of(name), f"{where.as_posix()}/{name}")
-                if record.keys() & paths.keys():
-                    repeated.append(facts | paths)
+                paths = dict.fromkeys(columns_of(name), (where / name).as_posix())
+                if found.keys() & paths.keys():
+                    repeated.append((clip, paths))
                 else:
-                    record |= paths
-            yield record
+                    found |= paths
+            yield clip, found
     yield from repeated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eavctl import registry
+from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 1024  # records held as Python objects at once; Arrow needs a tenth of their memory
+N_INSPECTED = 50  # recordings by which a layout recognises its data sets
+
+_inspected: ContextVar[dict[Path, list[Path]]] = ContextVar("inspected")  # while `layout_of` asks the layouts
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,6 +44,7 @@ class Manifest:
     classes : labels in the order of the data set.
     rejected : recordings that are missing or cannot be used, with ``path``, ``reason``, their keys, and
         ``modality`` if only one modality is affected.
+    understood : how names were understood, in one line, where the data set leaves a choice; else empty.
     """
 
     table: pa.Table
@@ -46,6 +52,7 @@ class Manifest:
     layout: str
     classes: tuple[str, ...] = ()
     rejected: tuple[dict[str, str], ...] = field(default=())
+    understood: str = ""
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -131,6 +138,7 @@ def build(
     *,
     classes: tuple[str, ...] | None = None,
     rejected: Sequence[Mapping[str, str]] = (),
+    understood: str = "",
 ) -> Manifest:
     """Build a manifest from records; a record that repeats a ``sample_id`` is rejected.
 
@@ -138,7 +146,7 @@ def build(
     ----------
     records : dictionaries by column; without a ``sample_id``, a record is a whole clip and has its name.
         Keys that are not of `COLUMN_TYPES` become extra columns of text.
-    root, layout : see `Manifest`.
+    root, layout, understood : see `Manifest`.
     classes : order of the labels; labels not among them follow, sorted.
     rejected : recordings that are already rejected, see `Manifest`.
 
@@ -169,7 +177,7 @@ def build(
     order = tuple(c for c in classes or () if c in labels)
     order += tuple(sorted(labels - set(order)))
     table = pa.concat_tables(batches, promote_options="default")  # batches can lack extra columns
-    found = Manifest(table, root, layout, order, tuple(map(dict, rejected)))
+    found = Manifest(table, root, layout, order, tuple(map(dict, rejected)), understood)
     return found if is_in_order else _sorted(found)
 
 
@@ -195,16 +203,23 @@ def _by_name(names: Sequence[str]) -> tuple[list[int], list[int]]:
     return unique, sorted(set(order) - set(unique))
 
 
-def find(source: str | os.PathLike[str], layout: str | None = None) -> Manifest:
+def find(source: str | os.PathLike[str], layout: str | None = None, **settings: Any) -> Manifest:
     """Scan a data set with the named layout, or with the first one that recognises it.
+
+    Parameters
+    ----------
+    settings : of the layout, such as ``columns`` of ``csv`` or ``pattern`` of ``pattern``.
 
     Raises
     ------
     DataError : no such file or folder, no layout recognises it, or it holds no recordings.
-    UsageError : an empty path, or an unknown layout.
+    UsageError : an empty path, an unknown layout, or a setting that the layout does not have.
     """
     (root,) = map(Path, named(source))
-    found: Manifest = layout_of(root, layout).thing(root)
+    entry = layout_of(root, layout)
+    if unknown := sorted(settings.keys() - entry.settings.keys()):
+        raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
+    found: Manifest = entry.thing(root, **settings)
     return found
 
 
@@ -213,14 +228,33 @@ def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
     if layout:
         return registry.get("layouts", layout)
     entries = [registry.get("layouts", name) for name in registry.names("layouts")]
-    for entry in sorted(entries, key=lambda e: e.facts["priority"]):
-        if entry.facts["recognise"](root):
-            return entry
+    token = _inspected.set({})
+    try:
+        for entry in sorted(entries, key=lambda e: e.facts["priority"]):
+            if entry.facts["recognise"](root):
+                return entry
+    finally:
+        _inspected.reset(token)
     known = ", ".join(entry.name for entry in entries)
-    raise DataError(
-        f"{root}: none of the layouts ({known}) recognises it.\n"
-        "Put the recordings in one folder per class, or name a layout with --layout."
-    )
+    raise DataError(f"{root}: none of the layouts ({known}) recognises it.\n{_advice(root)}")
+
+
+def _advice(root: Path) -> str:
+    """What to do with a data set that no layout recognises: the pattern of its names, if there is one."""
+    paths = media_files(root) if root.is_dir() else ()
+    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in paths])
+    return found or "Put the recordings in one folder per class, or name a layout with --layout."
+
+
+def first_files(root: Path) -> list[Path]:
+    """The first `N_INSPECTED` recordings below a folder, in the order of `media_folders`; none for a file.
+
+    They are looked for once, however many layouts ask, because a folder can hold many files.
+    """
+    found = _inspected.get({})
+    if root not in found:
+        found[root] = list(itertools.islice(media_files(root), N_INSPECTED)) if root.is_dir() else []
+    return found[root]
 
 
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:

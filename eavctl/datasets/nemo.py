@@ -19,7 +19,7 @@ NAME = re.compile(rf"(?P<speaker>[A-Z]{{2}}\d)_(?P<emotion>{'|'.join(EMOTIONS)})
 
 @register("layouts", "nemo", recognise=recogniser(NAME), priority=1)
 def scan(root: Path) -> Manifest:
-    """Read every recording below ``root`` that has a name of nEMO, in any folder.
+    """Read nEMO, nine Polish speakers: ``EB0_anger_12.wav``, in any folder.
 
     Raises
     ------

@@ -22,7 +22,7 @@ HOLDS = {"01": ("audio_path", "video_path"), "02": ("video_path",), "03": ("audi
 
 @register("layouts", "ravdess", recognise=recogniser(NAME), priority=1)
 def scan(root: Path) -> Manifest:
-    """Read every recording below ``root`` that has a name of RAVDESS, in any folder.
+    """Read RAVDESS, 24 English actors: ``03-01-05-01-01-01-07.wav``, in any folder.
 
     The name of a clip omits the modality, so audio and video of one recording are one clip. A file of audio
     alone is preferred to the audio of a video.

@@ -46,7 +46,7 @@ class EfficientNetB0(FaceClipEncoder):
 
     Parameters
     ----------
-    shape : of one sample; see `FaceClipEncoder`.
+    shape : see `FaceClipEncoder`.
     size : "base" is EfficientNet-B0 at 224 pixels, for public weights; "tiny" has a quarter of its width and
         depth, for training from scratch on a CPU.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".

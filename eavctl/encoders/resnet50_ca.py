@@ -35,7 +35,7 @@ class ResNet50Ca(FaceClipEncoder):
 
     Parameters
     ----------
-    shape : of one sample; see `FaceClipEncoder`.
+    shape : see `FaceClipEncoder`.
     size : "base" is ResNet-50 at 224 pixels, for public weights; "tiny" is for training from scratch on CPUs.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 

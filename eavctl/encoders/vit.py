@@ -56,7 +56,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
 
     Parameters
     ----------
-    shape : of one sample; see `FaceClipEncoder`.
+    shape : see `FaceClipEncoder`.
     size : "base" is ViT-B/16 at 224 pixels, for public weights; "tiny" is for training from scratch on a CPU.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
 

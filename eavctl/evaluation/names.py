@@ -1,4 +1,4 @@
-"""Checks of names: two spellings of the same name, and speakers given as classes."""
+"""Checks of names: two spellings of the same name, and names that look like those of speakers."""
 
 from __future__ import annotations
 
@@ -64,35 +64,15 @@ def class_line(counts: Mapping[str, int]) -> str:
     return "classes: " + ", ".join(f"{name} {n}" for name, n in counts.items())
 
 
-def suspicions(pairs: Mapping[tuple[str, str | None], int]) -> list[str]:
-    """Signs that the classes are speakers, one sentence each.
+def counts_of(pairs: Mapping[tuple[str | None, str | None], int]) -> dict[str, int]:
+    """Number of rows per class, sorted by the name of the class; rows without a label are not counted.
 
     Parameters
     ----------
-    pairs : number of rows by label and subject; the subject is None if unknown.
+    pairs : number of rows by label and subject.
     """
-    people: defaultdict[str, set[str]] = defaultdict(set)
-    for label, subject in pairs:
-        people[label] |= {subject} if subject is not None else set()
-    classes = sorted(people)
-    found = []
-    if len(classes) > 1 and all(SPEAKER.fullmatch(name) for name in classes):
-        shown = ", ".join(classes[:SHOWN]) + (", ..." if len(classes) > SHOWN else "")
-        found.append(
-            f"the classes ({shown}) look like names of speakers: if they are, give labels and subjects in a "
-            "manifest (see data/README.md)"
-        )
-    everyone = set[str]().union(*people.values())
-    if len(everyone) > 1 and all(len(mine) == 1 for mine in people.values()):
-        found.append(
-            "every class has a single subject: classes and subjects cannot be distinguished in these rows"
-        )
-    return found
-
-
-def counts_of(pairs: Mapping[tuple[str, str | None], int]) -> dict[str, int]:
-    """Number of rows per class, sorted by the name of the class."""
     counts: Counter[str] = Counter()
     for (label, _), n in pairs.items():
-        counts[label] += n
+        if label is not None:
+            counts[label] += n
     return dict(sorted(counts.items()))

@@ -180,7 +180,7 @@ def _verified(plan: Plan, labels: np.ndarray) -> Plan:
             raise DataError(f"fold {split.fold} has only the class {_listed(trained)} to train on")
         in_training |= trained
         if trained != classes:
-            warnings.append(f"fold {split.fold} is trained without {_listed(classes - trained)}")
+            warnings.append(f"fold {split.fold} is trained without {_listed(classes - trained)} (EAV064)")
     if in_training != classes:
         raise DataError(f"no fold has training rows of the class {_listed(classes - in_training)}")
     return replace(plan, warnings=(*plan.warnings, *warnings))

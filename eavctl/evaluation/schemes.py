@@ -31,10 +31,11 @@ TEST_SPLIT = "test"
 LODO = "lodo"  # the protocol, leave one data set out
 
 SHARED_SPEAKERS = "speakers may be on both sides of the split: the score does not generalise to new speakers"
-NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split"
+NO_SUBJECTS = "the table has no subjects, so a speaker may be on both sides of the split (EAV030)"
 SAME_SUBJECT = "each subject is tested by its own model: the score does not generalise to new people"
 ONE_SUBJECT = (
-    "the table has one subject, who is on both sides of the split: the score does not generalise to others"
+    "the table has one subject, who is on both sides of the split: the score does not generalise to others "
+    "(EAV035)"
 )
 SHARED_RECORDINGS = (
     "epochs of one recording may be on both sides of the split, and those close in time are dependent: "

@@ -230,7 +230,7 @@ def _describe_one(
     except SignalError as error:
         batch.rejected.append({**bad, "reason": _without(root / record["path"], error)})
         return []
-    keys = {key: value for key, value in record.items() if key in KEYS}
+    keys = {key: value for key, value in record.items() if key in KEYS} | record["extra"]
     keys["recording"] = identity_of(stretch, content, record["trial_index"])
     found = []
     for sample in samples:

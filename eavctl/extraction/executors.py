@@ -49,8 +49,19 @@ class WorkerPool:
         """End the workers; with ``abandon``, results of calls that run are not wanted."""
 
 
+def always() -> bool:
+    """Say that the next argument can be drawn without waiting."""
+    return True
+
+
 def map_in_order(
-    function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int, executor: str = "loky"
+    function: Callable[..., T],
+    arguments: Iterable[tuple[Any, ...]],
+    jobs: int,
+    executor: str = "loky",
+    *,
+    is_ready: Callable[[], bool] = always,
+    first_here: bool = False,
 ) -> Iterator[T]:
     """Yield ``function(*each)`` for all arguments, in their order.
 
@@ -64,26 +75,41 @@ def map_in_order(
         they take most of a second to start. ``fork``: copies of this process, which start in milliseconds;
         for programs whose only threads and locks are their own, as the command line. ``serial``: this
         process.
+    is_ready : whether the next argument can be drawn without waiting; until then results are yielded. By
+        default it always can.
+    first_here : the first call runs in this process, while the workers start.
 
     Raises
     ------
     DataError : a worker died.
     UsageError : no such executor, or fewer than one job.
     """
-    todo, n_first = iter(arguments), max(useful(jobs), 2)
-    first = list(itertools.islice(todo, n_first))
-    if len(first) < n_first:  # no worker without a call
-        jobs = max(len(first), 1)
+    n_first = 1 if jobs == 1 else max(useful(jobs), 2)
+    todo, first = iter(arguments), list[tuple[Any, ...]]()
+    for each in todo:
+        first.append(each)
+        if len(first) == n_first or not is_ready():
+            break
+    else:
+        jobs = max(len(first), 1)  # no worker without a call
     pool: WorkerPool = registry.get("executors", executor).thing(jobs)
-    todo = itertools.chain(first, todo)
+    calls = (
+        (_Later if first_here and i == 0 else pool.submit)(function, each)
+        for i, each in enumerate(itertools.chain(first, todo))
+    )
     waiting: deque[Any] = deque()
     try:
         while True:
-            room = pool.capacity - len(waiting)
-            waiting += [pool.submit(function, each) for each in itertools.islice(todo, room)]
+            while len(waiting) < pool.capacity and (not waiting or is_ready()):
+                call = next(calls, None)
+                if call is None:
+                    break
+                waiting.append(call)
             if not waiting:
                 break
-            yield waiting.popleft().result()
+            result = waiting[0].result()
+            waiting.popleft()
+            yield result
     except pool.broken:
         raise DataError(
             "a worker process died: out of memory, or a recording crashed its decoder.\n"
@@ -93,6 +119,47 @@ def map_in_order(
         for call in waiting:
             call.cancel()
         pool.close(abandon=bool(waiting))
+
+
+def map_surviving(
+    function: Callable[..., T], arguments: Iterable[tuple[Any, ...]], jobs: int, executor: str = "loky"
+) -> Iterator[T | None]:
+    """Yield ``function(*each)`` for all arguments, in their order; None where a call ended its process.
+
+    Every call runs in another process, also with one job: what a damaged file does to a library is then no
+    end of the command.
+
+    Parameters
+    ----------
+    jobs, executor : as of `map_in_order`; ``serial`` is none of them.
+    """
+    todo = list(arguments)
+    done = 0
+    while done < len(todo):
+        pool = _others(min(useful(jobs), len(todo) - done), executor)
+        waiting: deque[Any] = deque()
+        try:
+            while done < len(todo):
+                ahead = itertools.islice(todo, done + len(waiting), done + pool.capacity)
+                waiting += [pool.submit(function, each) for each in ahead]
+                found = waiting.popleft().result()
+                done += 1
+                yield found
+        except pool.broken:  # by one of those handed out: the next is called alone
+            pool.close(abandon=True)
+            pool = _others(1, executor)
+            try:
+                yield pool.submit(function, todo[done]).result()
+            except pool.broken:
+                yield None
+            done += 1
+        finally:
+            pool.close(abandon=bool(waiting))
+
+
+def _others(n_workers: int, executor: str) -> WorkerPool:
+    """A pool of other processes: copies of this one where these are asked for and safe."""
+    return _Forks(n_workers) if executor == "fork" and _can_fork() else _Loky(n_workers)
 
 
 # --- this process -----------------------------------------------------------------------------------------
@@ -155,6 +222,7 @@ class _Forks(WorkerPool):
         self.capacity = n_workers * (1 + AHEAD)
         self.broken = (BrokenProcessPool,)
         self._pool = ProcessPoolExecutor(n_workers, multiprocessing.get_context("fork"), _begin)
+        self._pool.submit(int)  # starts all workers now: later there may be threads
 
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         return self._pool.submit(_run, function, *arguments)

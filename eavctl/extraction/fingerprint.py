@@ -41,7 +41,7 @@ def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
     digest = blake2b(digest_size=DIGEST_BYTES)
     try:
         if isinstance(source, str | os.PathLike):
-            for path in (Path(source), *_data_files(Path(source))):
+            for path in (Path(source), *data_files(Path(source))):
                 with open(path, "rb") as file:
                     _add(digest, file)
         else:
@@ -80,7 +80,7 @@ def _add(digest: blake2b, file: BinaryIO) -> None:
         digest.update(file.read(BLOCK_BYTES))
 
 
-def _data_files(path: Path) -> Iterator[Path]:
+def data_files(path: Path) -> Iterator[Path]:
     """The file of samples of a header, which itself may be equal for every recording."""
     ending = path.suffix.lower()
     if ending == BRAINVISION_ENDING:

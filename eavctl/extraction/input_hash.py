@@ -13,7 +13,10 @@ from typing import Any
 
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
+from eavctl.extraction.fingerprint import data_files
+from eavctl.signals.bids import path_of
 from eavctl.signals.idx import index_of
+from eavctl.storage.keys import extras
 from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_file
 
 FILES_REMEMBERED = 64  # the trials of one file need not follow each other
@@ -37,7 +40,9 @@ class InputHash:
         """Rows of the manifest, one by one, JSON-able, each with what is needed to read the recording.
 
         That is ``path`` below the manifest's root, ``trial_index`` in a file of many trials, and ``stamp``:
-        the file's size and time, by which a resumed run recognises it; None if there is no such file.
+        the file's size and time, by which a resumed run recognises it, and those of the files that are read
+        with it, if any; None if there is no such file. The extra columns stand under ``extra``, so that
+        they can have any name.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
         for row in self._manifest.records():
@@ -45,7 +50,8 @@ class InputHash:
             trial = row.get("eeg_index") if self._modality == "eeg" else index_of(path, row.get("trial"))
             stamp = stamp_of(self._manifest.root / path)
             self._read.update(canonical_json(stamp).encode())
-            yield {**row, "path": path, "trial_index": trial, "stamp": stamp}
+            extra = {name: row.pop(name) for name in extras(row)}
+            yield {**row, "extra": extra, "path": path, "trial_index": trial, "stamp": stamp}
 
     def __enter__(self) -> InputHash:
         self._made = self._pool.submit(self._hash_all)
@@ -88,16 +94,21 @@ def _digest() -> hashlib.blake2b:
     return hashlib.blake2b(digest_size=DIGEST_BYTES)
 
 
+def _read_with(file: Path) -> list[Path]:
+    """A file, and the files of samples and the table of channels that are read with it, if any."""
+    return [each for each in (file, *data_files(file), path_of(file, "channels")) if each]
+
+
 def _stamp(file: Path) -> list[int] | None:
     try:
-        found = file.stat()
+        found = [each.stat() for each in _read_with(file)]
     except OSError:
         return None
-    return [found.st_size, found.st_mtime_ns]
+    return [number for each in found for number in (each.st_size, each.st_mtime_ns)]
 
 
 def _hash_of(file: Path) -> str | None:
     try:
-        return hash_file(file) if file.is_file() else None
+        return "".join(map(hash_file, _read_with(file))) if file.is_file() else None
     except OSError:  # the extraction will report that it cannot be read
         return None

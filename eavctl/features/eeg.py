@@ -234,7 +234,8 @@ def eeg_bands(
     signal : shape (n_chans, n_times), microvolt, after `prepare`; at least 1 s.
     sfreq : sampling rate, Hz, after `prepare`.
     channels : names of the channels; without them there are no asymmetries.
-    rate, low, high, order, phase : settings of `prepare`; the pass-band must include 1 to 45 Hz.
+    rate, order, phase : settings of `prepare`.
+    low, high : settings of `prepare`; the pass-band must include 1 to 45 Hz.
 
     Returns
     -------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, UsageError
-from eavctl.storage.keys import AGREEING_KEYS
+from eavctl.storage.keys import AGREEING_KEYS, extras
 from eavctl.storage.tables import PredictionTable
 
 SHOWN = 3  # classes in an error message
@@ -315,14 +315,14 @@ def _keys(
 def _agreed(
     keys: pd.DataFrame, other: pd.DataFrame, row: np.ndarray, firsts: Sequence[str], second: str
 ) -> pd.DataFrame:
-    """The keys, with gaps filled from another table's keys; known values must agree."""
+    """The keys, with gaps filled from another table's keys; known values of `AGREEING_KEYS` must agree."""
     here, filled = row >= 0, {}
-    for column in AGREEING_KEYS:
+    for column in (*AGREEING_KEYS, *extras(other)):
         ours, theirs = keys[column].to_numpy(object), np.full(len(keys), None, dtype=object)
         theirs[here] = other[column].to_numpy(object)[row[here]]
         known = pd.notna(ours)
         odd = np.flatnonzero(known & pd.notna(theirs) & (ours != theirs))
-        if len(odd):
+        if len(odd) and column in AGREEING_KEYS:
             at = odd[0]
             raise DataError(
                 f"{firsts[at]} and {second} contradict each other on the {column} of {len(odd)} samples: "

@@ -57,13 +57,13 @@ class PhraseWriter:
     rejected : phrases whose box or mask cannot be used, each with its ``reason``.
     """
 
-    copies = False
+    copies, extra = False, ()
 
     def __init__(
         self, path: str | os.PathLike[str], shape: Sequence[int], dtype: DTypeLike, manifest: Manifest
     ) -> None:
         self._side = shape[0]
-        self._writer = FeatureWriter(path, None, shape, dtype, kind=KIND, extra=extra_columns(shape[0]))
+        self._writer = FeatureWriter(path, None, shape, dtype, kind=KIND, fields=extra_columns(shape[0]))
         self._phrases: Mapping[str, Sequence[Phrase]] = refs.phrases_of(manifest.root)
         names = (manifest.table[name].to_pylist() for name in ("clip_id", "video_path"))
         self._root, self._places = manifest.root, dict(zip(*names, strict=True))

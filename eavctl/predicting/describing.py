@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from io import BytesIO
 from time import perf_counter
 from typing import NamedTuple
 
 from eavctl.errors import AbsentError, SignalError
 from eavctl.evaluation.trained_on import JOINED
-from eavctl.extraction.executors import map_in_order
+from eavctl.extraction.executors import always, map_in_order
 from eavctl.extraction.fingerprint import fingerprint, identity_of, of_trial
 from eavctl.extraction.open_recording import Signal, Source, StretchOf, name_of
 from eavctl.extraction.recipe import Recipe, noting
@@ -28,12 +29,25 @@ from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage.provenance import canonical_json
 
+CALL_S = 0.05  # that a call to a worker should take: an answer waits no longer for those beside it
+MOST_FILES = 32
+
 
 class _Task(NamedTuple):
-    """Numbers of a recipe, and of recordings in one file that follow each other."""
+    """Numbers of a recipe, and of recordings in one file that follow each other.
 
-    recipe: int
+    The recipe is None where a recording has no file: there is nothing to do, but its place to keep.
+    """
+
+    recipe: int | None
     recordings: list[int]
+
+
+class _File(NamedTuple):
+    """What to compute of one file: a recipe, or None, and the recordings in it."""
+
+    recipe: Recipe | None
+    recordings: list[Recording]
 
 
 class _DescribedFile(NamedTuple):
@@ -44,30 +58,104 @@ class _DescribedFile(NamedTuple):
     contents: list[str | None]
 
 
-def describe_recordings(
-    recordings: Sequence[Recording], streams: Sequence[StreamInput], jobs: int, executor: str
-) -> Iterator[DescribedRecording]:
-    """Yield each recording as features, in order, as soon as its files are read.
-
-    A file is opened once a recipe, for all recordings that follow each other in it, and closed before the
-    next. Streams of one recipe share its features.
+class _Pace:
+    """How many files a call describes: few while they take long, for answers shall come at once.
 
     Parameters
     ----------
-    jobs, executor : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
+    jobs : processes; a single one gains nothing by larger calls.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self._most, self.n_files = (MOST_FILES if jobs > 1 else 1), 1
+
+    def learn(self, n_files: int, seconds: float) -> None:
+        """Set the number by the time that a call took."""
+        fitting = int(n_files * CALL_S / max(seconds, 1e-6))
+        self.n_files = max(1, min(fitting, 2 * self.n_files, self._most))
+
+
+def describe_recordings(
+    batches: Iterable[Sequence[Recording]],
+    streams: Sequence[StreamInput],
+    jobs: int,
+    executor: str,
+    is_ready: Callable[[], bool] = always,
+) -> Iterator[DescribedRecording]:
+    """Yield each recording as features, in order, as soon as its files are read.
+
+    A file is opened once a recipe, for all recordings of a batch that follow each other in it, and closed
+    before the next. Streams of one recipe share its features.
+
+    Parameters
+    ----------
+    batches : recordings, drawn as they are needed.
+    jobs, executor, is_ready : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
     """
     recipes, of_stream = _distinct(streams)
-    tasks = deque(_tasks(recordings, recipes))
-    work = [(recipes[task.recipe], [recordings[i] for i in task.recordings]) for task in tasks]
-    files = map_in_order(_describe_file, work, jobs, executor)
+    drawn: deque[tuple[Sequence[Recording], deque[_Task]]] = deque()
+    pace = _Pace(jobs)
+    calls = _calls(_work(batches, recipes, drawn), pace, is_ready)
+    done = map_in_order(_describe_files, calls, jobs, executor, is_ready=is_ready, first_here=True)
+    files = _unpacked(done, pace)
+    for file in files:
+        recordings, tasks = drawn.popleft()
+        ahead = itertools.chain([file], files)
+        yield from _described(recordings, tasks, ahead, recipes, of_stream, streams)
+
+
+def _work(
+    batches: Iterable[Sequence[Recording]],
+    recipes: Sequence[Recipe],
+    drawn: deque[tuple[Sequence[Recording], deque[_Task]]],
+) -> Iterator[_File]:
+    """All files to read, in order; each batch is added to ``drawn`` before its first file."""
+    for recordings in batches:
+        tasks = _tasks(recordings, recipes)
+        if tasks:
+            drawn.append((recordings, deque(tasks)))
+        for task in tasks:
+            recipe = None if task.recipe is None else recipes[task.recipe]
+            yield _File(recipe, [recordings[i] for i in task.recordings])
+
+
+def _calls(files: Iterable[_File], pace: _Pace, is_ready: Callable[[], bool]) -> Iterator[tuple[list[_File]]]:
+    """Arguments of calls: as many files as the pace allows, or as are known."""
+    together: list[_File] = []
+    for file in files:
+        together.append(file)
+        if len(together) >= pace.n_files or not is_ready():
+            yield (together,)
+            together = []
+    if together:
+        yield (together,)
+
+
+def _unpacked(done: Iterable[tuple[list[_DescribedFile], float]], pace: _Pace) -> Iterator[_DescribedFile]:
+    """The files of all calls."""
+    for files, seconds in done:
+        pace.learn(len(files), seconds)
+        yield from files
+
+
+def _described(
+    recordings: Sequence[Recording],
+    tasks: deque[_Task],
+    files: Iterator[_DescribedFile],
+    recipes: Sequence[Recipe],
+    of_stream: Sequence[int],
+    streams: Sequence[StreamInput],
+) -> Iterator[DescribedRecording]:
+    """The recordings of a batch as features; as many files are drawn as there are tasks."""
     done: dict[tuple[int, int], tuple[Samples, str | None]] = {}
     for i, recording in enumerate(recordings):
         notes: list[str] = []
         while tasks and tasks[0].recordings[0] == i:
             task, file = tasks.popleft(), next(files)
             notes += file.notes
-            for place, samples, content in zip(task.recordings, file.samples, file.contents, strict=True):
-                done[place, task.recipe] = (samples, content)
+            if task.recipe is not None:
+                for place, samples, content in zip(task.recordings, file.samples, file.contents, strict=True):
+                    done[place, task.recipe] = (samples, content)
         if recording.fault:
             bad = Rejection.of(recording, recording.fault)
             yield DescribedRecording(recording.name, recording.keys, rejected=(bad,))
@@ -120,7 +208,9 @@ def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_
             else:
                 tasks.append(_Task(number, [i]))
             last = file
-    return sorted(tasks, key=lambda task: (task.recordings[0], task.recipe))
+    known = {i for task in tasks for i in task.recordings}
+    tasks += [_Task(None, [i]) for i in range(len(recordings)) if i not in known]
+    return sorted(tasks, key=lambda task: (task.recordings[0], task.recipe or 0))
 
 
 def _identity(recipe: Recipe) -> str:
@@ -140,8 +230,16 @@ def _with_content(recording: Recording, contents: set[str]) -> Recording:
     return recording._replace(keys={**recording.keys, "recording": JOINED.join(sorted(contents))})
 
 
-def _describe_file(recipe: Recipe, recordings: list[Recording]) -> _DescribedFile:
-    """Describe the recordings in one file; runs in a worker process, with one thread, as an extraction."""
+def _describe_files(files: Sequence[_File]) -> tuple[list[_DescribedFile], float]:
+    """Describe the recordings in some files, and tell the seconds; runs in a worker process."""
+    began = perf_counter()
+    return [_describe_file(*file) for file in files], perf_counter() - began
+
+
+def _describe_file(recipe: Recipe | None, recordings: list[Recording]) -> _DescribedFile:
+    """Describe the recordings in one file, with one thread, as an extraction."""
+    if recipe is None:
+        return _DescribedFile([], [], [])
     with one_thread(), noting() as notes:
         samples, contents = _read(recipe, recordings)
     return _DescribedFile(samples, list(dict.fromkeys(notes)), contents)

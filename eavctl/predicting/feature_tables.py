@@ -42,8 +42,10 @@ def read_tables(
     """
     samples: dict[str, _TableSample] = {}
     for path in paths:
-        if choice.layout or choice.epochs:
-            raise UsageError(f"{path}: a feature table; --layout and --events are for recordings")
+        if choice.layout or choice.columns or choice.epochs:
+            raise UsageError(
+                f"{path}: a feature table; --layout, --columns, --pattern and --events are for recordings"
+            )
         source = os.fspath(path)
         takers = _takers(streams, read_feature_meta(path), source, model)
         table = read_features(path)

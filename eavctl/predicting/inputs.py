@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from eavctl.errors import UsageError
+from eavctl.errors import DataError, UsageError
 from eavctl.extraction.recipe import noting
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.segments import DescribedRecording
 from eavctl.predicting.sources import Recording, Selection, find_recordings, of_files, without_repeats
-from eavctl.signals.endings import modalities_of
+from eavctl.signals.endings import modalities_of, split_ending
 from eavctl.storage import files
 from eavctl.storage.ownership import PARQUET
 from eavctl.storage.paths import Paths, named
@@ -34,13 +35,17 @@ class Inputs(NamedTuple):
 
 
 def find_inputs(
-    predictor: Predictor, sources: Paths, separate: Mapping[str, str], selected: Selection
+    predictor: Predictor,
+    sources: Paths,
+    separate: Mapping[str, str],
+    selected: Selection,
+    names: Iterable[str] = (),
 ) -> Inputs:
     """Find the recordings and read the feature tables that a call names.
 
     Parameters
     ----------
-    sources, separate : as `eavctl.stages.predict.predict` takes them.
+    sources, separate, names : as `eavctl.stages.predict.predict` takes them.
     selected : of the predictor's modalities.
 
     Raises
@@ -56,8 +61,9 @@ def find_inputs(
         for path in paths:
             if path not in tables:
                 recordings += find_recordings(path, selected)
-    if isinstance(predictor.path, PackagedModel):
-        recordings = [_for_speech_model(each) for each in recordings]
+    recordings = _taken_by(predictor, recordings)
+    for name in names:
+        recordings += of_name(predictor, name, selected, notes)
     clips = []
     if tables:
         from eavctl.datasets.choice import Choice
@@ -65,6 +71,31 @@ def find_inputs(
 
         clips = read_tables(tables, predictor.streams, predictor.path, selected.choice or Choice())
     return Inputs(without_repeats(recordings), clips, notes)
+
+
+def of_name(predictor: Predictor, name: str, selected: Selection, notes: list[str]) -> list[Recording]:
+    """The recordings of a name in a list; where there is none, one with its fault, so that others go on.
+
+    Parameters
+    ----------
+    notes : gets what is odd about a data set.
+    """
+    path = os.path.join(os.curdir, name) if name == files.STDIO else name  # in a list it is a file
+    try:
+        with noting() as noted:
+            found = find_recordings(path, selected)
+    except (DataError, UsageError) as error:
+        fault = " ".join(str(error).removeprefix(f"{path}: ").split("\n"))
+        return [Recording(name, dict.fromkeys(("sample_id", "clip_id"), split_ending(name)[0]), {}, fault)]
+    notes += noted
+    return _taken_by(predictor, found)
+
+
+def _taken_by(predictor: Predictor, recordings: list[Recording]) -> list[Recording]:
+    """The recordings as the model takes them."""
+    if isinstance(predictor.path, PackagedModel):
+        return [_for_speech_model(each) for each in recordings]
+    return recordings
 
 
 def _for_speech_model(recording: Recording) -> Recording:

@@ -78,6 +78,7 @@ class Predicted(NamedTuple):
         """
         import pandas as pd
 
+        from eavctl.storage.keys import KEYS, extras
         from eavctl.storage.tables import PredictionTable, key_frame
 
         rows = sorted(self.rows, key=lambda row: str(row.keys["sample_id"]))
@@ -90,7 +91,8 @@ class Predicted(NamedTuple):
         for row in rows:
             if utf8(row.keys["sample_id"]) != row.keys["sample_id"]:
                 raise DataError(f"{row.recording}: not a name in Unicode, as a table needs; rename it")
-        keys = key_frame(pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows]))
+        found = pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows])
+        keys = key_frame(found, (*KEYS, *extras(found)))
         meta = self.predictor.model.meta
         return PredictionTable(
             keys,

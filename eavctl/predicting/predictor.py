@@ -6,7 +6,7 @@ import contextlib
 import copy
 import os
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -15,6 +15,7 @@ import numpy as np
 
 from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError, UsageError
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
+from eavctl.extraction.executors import always
 from eavctl.extraction.open_recording import Signal
 from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
@@ -245,7 +246,7 @@ class Predictor:
     # --- judging ------------------------------------------------------------------------------------------
 
     def judge(
-        self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
+        self, recordings: Iterable[Recording], jobs: int = 1, executor: str = "loky"
     ) -> Iterator[Judged]:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
@@ -255,7 +256,8 @@ class Predictor:
 
         Parameters
         ----------
-        recordings : as `eavctl.predicting.sources.find_recordings` gives them.
+        recordings : as `eavctl.predicting.sources.find_recordings` gives them. An iterator is drawn as it is
+            needed, a few recordings ahead with several jobs, and need not end.
         jobs, executor : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
 
         Raises
@@ -265,14 +267,30 @@ class Predictor:
         return self.judge_described(self.describe(recordings, jobs, executor))
 
     def describe(
-        self, recordings: Sequence[Recording], jobs: int = 1, executor: str = "loky"
+        self, recordings: Iterable[Recording], jobs: int = 1, executor: str = "loky"
     ) -> Iterator[DescribedRecording]:
         """Compute the features of recordings, as `judge` does."""
-        if recordings:
-            self.find_weights()
-        return describe_recordings(recordings, self.streams, jobs, executor)
+        batches = [recordings] if isinstance(recordings, Sequence) else ([each] for each in recordings)
+        return self.describe_batches(batches, jobs, executor)
 
-    def judge_described(self, recordings: Iterable[DescribedRecording]) -> Iterator[Judged]:
+    def describe_batches(
+        self,
+        batches: Iterable[Sequence[Recording]],
+        jobs: int,
+        executor: str,
+        is_ready: Callable[[], bool] = always,
+    ) -> Iterator[DescribedRecording]:
+        """Compute the features of batches of recordings; those of a batch can share a file.
+
+        Parameters
+        ----------
+        jobs, executor, is_ready : see `eavctl.extraction.executors.map_in_order`.
+        """
+        if not isinstance(batches, Sequence) or any(batches):
+            self.find_weights()
+        return describe_recordings(batches, self.streams, jobs, executor, is_ready)
+
+    def judge_described(self, recordings: Iterable[DescribedRecording]) -> Generator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
         if self.normalize:
             from eavctl.predicting.normalizing import standardized
@@ -533,6 +551,20 @@ class Predictor:
             return found
         absent = [{"name": s.name, "reason": s.reason or None, "share": s.share} for s in row.absent]
         return {**found, "modalities": row.weights, "absent": absent}
+
+    def answers(self, judged: Judged) -> list[dict[str, Any]]:
+        """What a recording gave as JSON-able values, in order of time.
+
+        Returns
+        -------
+        Rows as `answer` gives them; and of what cannot be used ``recording``, ``start`` (None of a whole
+        recording) and ``rejected``, the reason.
+        """
+        found = [self.answer(row) for row in judged.rows]
+        found += [
+            {"recording": bad.path, "start": bad.start, "rejected": bad.reason} for bad in judged.rejected
+        ]
+        return sorted(found, key=lambda each: each["start"] or 0.0)
 
 
 def _judged(recording: DescribedRecording, rows: Iterable[Row]) -> Judged:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,6 +11,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from eavctl.datasets.column_names import is_table
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
 from eavctl.signals.endings import is_idx, modalities_of, split_ending
@@ -112,11 +114,13 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
         or a selection from a single recording.
     """
     path, is_stdin = Path(source), os.fspath(source) == files.STDIO
-    is_table = path.suffix.lower() in (".csv", ".tsv", ".parquet")
-    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table or is_idx(path.name)):
+    if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table(path) or is_idx(path.name)):
         return _of_data_set(path, selected)
-    if selected.choice and (selected.choice.where or selected.choice.epochs):
-        raise UsageError(f"{source}: one recording; --where and --events choose from a folder or a manifest")
+    chosen = selected.choice
+    if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
+        raise UsageError(
+            f"{source}: one recording; --where, --columns, --pattern and --events are for folders and manifests"
+        )
     if is_stdin:
         return [_stdin(selected)]
     held = _modalities(path, selected)
@@ -143,7 +147,10 @@ def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
         trial of files that have none.
     """
     if selected.is_made:
-        raise UsageError("--layout, --where and --events are for data sets, not for files of one recording")
+        raise UsageError(
+            "--layout, --columns, --pattern, --where and --events are for data sets, not for files of one "
+            "recording"
+        )
     paths = {modality: paths[modality] for modality in MODALITIES if modality in paths}
     for modality, path in paths.items():
         if modality not in selected.modalities:
@@ -291,11 +298,16 @@ def _index_in_file(keys: Mapping[str, Any], modality: str) -> int | None:
 def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
     """The recordings without repeats: the same part of the same files, by whatever paths it is named."""
     found: dict[tuple[Any, ...], Recording] = {}
+    real_folder = functools.cache(os.path.realpath)  # looks at every folder on the way
+
+    def real(path: Path) -> str:
+        return os.path.realpath(path) if path.is_symlink() else f"{real_folder(path.parent)}/{path.name}"
+
     for recording in recordings:
         files = tuple(
             (
                 modality,
-                os.path.realpath(part.file) if isinstance(part.file, Path) else id(part.file),
+                real(part.file) if isinstance(part.file, Path) else id(part.file),
                 part.trial,
             )
             for modality, part in sorted(recording.parts.items())

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from eavctl.errors import AbsentError, RecordingWarning, SignalError
+from eavctl.errors import AbsentError, RecordingWarning, SignalError, SilentError
 
 LONGEST_S = 4 * 3600.0  # bounds memory: a small file can claim, or unpack to, days of audio
 MOST_SAMPLES = int(LONGEST_S) * 48000  # the same bound where the header's rate is wrong or very high
@@ -165,7 +165,7 @@ def _check_signal(signal: np.ndarray, name: str) -> None:
     if not np.isfinite(signal).all():
         raise SignalError(f"{name}: some samples are not finite numbers")
     if not signal.any():
-        raise SignalError(f"{name}: silent, every sample is 0")
+        raise SilentError(f"{name}: silent, every sample is 0")
     if max(signal.max(), -signal.min()) > LOUDEST:
         raise SignalError(f"{name}: some samples exceed {LOUDEST:g} times full scale")
 
@@ -180,7 +180,7 @@ def _read_sndfile(source: Source, name: str) -> tuple[np.ndarray, int]:
             signal = _concatenated(_blocks(file), file.samplerate, name)
             tolerated = TOLERANCE_S * file.samplerate if file.format == "MP3" else 0
             is_short = len(signal) < file.frames - tolerated and file.frames < ENDLESS_FRAMES
-            if is_short or _claims_more(file.extra_info):
+            if is_short or claims_more(file.extra_info):
                 _warn_cut(name, len(signal) / file.samplerate)
             elif _is_lost(file):
                 _warn_damaged(name, len(signal) / file.samplerate)
@@ -201,7 +201,7 @@ def _is_lost(file: Any) -> bool:
     return bool(file.seekable() and file.tell() > file.frames)
 
 
-def _claims_more(header_log: str) -> bool:
+def claims_more(header_log: str) -> bool:
     """Whether, by libsndfile's log, the header claims more audio than the file holds."""
     claim = re.search(r"^ ?(?:data|SSND) : (\d+) \(should be", header_log, re.MULTILINE)
     return claim is not None and int(claim[1]) < ENDLESS_BYTES

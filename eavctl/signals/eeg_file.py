@@ -17,7 +17,7 @@ from eavctl.errors import RecordingWarning, SignalError
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
 FAULTS = ("not finite", "flat", "extreme")
-MARKED = "marked bad in the file"
+MARKED = "marked bad"
 LEAVE_OUT = "leave them out with --set 'channels=[...]'"
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
+from eavctl.signals.bids import described_channels
 from eavctl.signals.eeg_file import EegFile, Event, warn
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 from eavctl.signals.endings import BRAINVISION_ENDING, EDF_ENDINGS, FIF_ENDINGS
@@ -37,7 +38,6 @@ class MneRecording(EegFile):
             note, is_cut = _check_before(path, ending)
             self._raw = _READERS[ending](path, verbose="WARNING")
             picks = _eeg_channels(self._raw)
-            self._names = [self._raw.ch_names[i] for i in picks]
             eeg_damage.check_size(path, len(picks), self._raw.n_times)
             if is_cut:
                 note = f"the end of the recording is missing; using its first {_seconds(self._raw):.2f} s"
@@ -45,8 +45,9 @@ class MneRecording(EegFile):
             events = _events(self._raw, any(CUT_EVENTS.search(str(each.message)) for each in caught))
         if note:
             warn(path, note)
+        picks, marked = described_channels(path, self._raw.ch_names, picks, self._raw.info["bads"])
+        self._names = [self._raw.ch_names[i] for i in picks]
         names = clean_names(self._names)
-        marked = set(self._raw.info["bads"])
         bads = [clean for clean, name in zip(names, self._names, strict=True) if name in marked]
         super().__init__(path, names, float(self._raw.info["sfreq"]), None, events, bads)
 

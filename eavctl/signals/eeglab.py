@@ -18,6 +18,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
+from eavctl.signals.bids import described_channels
 from eavctl.signals.eeg_file import EegFile, Event, listed, warn
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 from eavctl.signals.mat_file import Variable, is_hdf5
@@ -52,10 +53,12 @@ class EeglabRecording(EegFile):
                 labels, types = _channels(fields.get("chanlocs"), n_chans)
                 events = _events(path, fields.get("event"), sfreq, n_times / sfreq)
             labels = _numbered(path, labels)
-            self._picks = _eeg_channels(path, labels, types)
+            self._picks, marked = described_channels(path, labels, _eeg_channels(path, labels, types), ())
             eeg_damage.check_size(path, len(self._picks), n_times)
             self._opened = opened.pop_all()
-        super().__init__(path, clean_names([labels[i] for i in self._picks]), sfreq, None, events)
+        names = clean_names([labels[i] for i in self._picks])
+        bads = [name for name, i in zip(names, self._picks, strict=True) if labels[i] in marked]
+        super().__init__(path, names, sfreq, None, events, bads)
 
     @property
     def duration(self) -> float:

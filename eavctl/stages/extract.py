@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from bisect import bisect_right
@@ -19,7 +20,9 @@ from eavctl.datasets import refs
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import Manifest, layout_of
 from eavctl.errors import DataError, UsageError
-from eavctl.evaluation.names import counts_of, suspicions
+from eavctl.evaluation.findings.codes import short_forms
+from eavctl.evaluation.findings.people import people_findings
+from eavctl.evaluation.names import BETWEEN, counts_of
 from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
@@ -28,9 +31,9 @@ from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
-from eavctl.storage.keys import AUGMENT
+from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import Output, check_columns, guard
 from eavctl.storage.provenance import versions
 
 if TYPE_CHECKING:
@@ -48,6 +51,7 @@ ALTERING = ("av", "soxr")  # packages that altered copies need too
 NETWORKS = ("torch",)  # that embed, or choose a face
 MOST_CHECKED = 20  # recordings that are searched for speech
 LEAST_SPEECH = 0.95  # share of them that must hold it for the table to be one of speech
+N_SHOWN = 5  # recordings that a plan shows
 USUAL_FEATURES = "functionals"
 PHRASES = ("refs", "scenes")  # layout and features of tables of phrases on pictures
 
@@ -95,6 +99,7 @@ class Planned:
     rejected : recordings that are known to be unusable before any is opened.
     notes : what is odd about the data set, in sentences.
     up_to_date : the table exists already, and nothing would be computed.
+    first : what is known of the first recordings, by column.
     """
 
     layout: str
@@ -103,6 +108,7 @@ class Planned:
     rejected: tuple[Record, ...]
     notes: tuple[str, ...]
     up_to_date: bool
+    first: tuple[Record, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,16 +118,14 @@ class _Work:
     recipe: Recipe
     manifest: Manifest
     n_found: int
-    distinct_names: bool
+    choice: Choice
     augmentation: Augmentation | None
 
     @classmethod
-    def of(
-        cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, *, distinct_names: bool
-    ) -> _Work:
+    def of(cls, found: Manifest, recipe: Recipe, augmentation: Augmentation | None, choice: Choice) -> _Work:
         manifest = found.holding(recipe.modality)
         recipe = recipe.for_data(manifest)
-        work = cls(recipe, manifest, len(found), distinct_names, augmentation)
+        work = cls(recipe, manifest, len(found), choice, augmentation)
         if not recipe.segment and not work.has_phrases:  # samples have the names of the clips, in order
             return work
         after = BEFORE_NUMBER if work.has_phrases else ""
@@ -139,10 +143,11 @@ class _Work:
             **self.recipe.meta(),
             "layout": self.manifest.layout,
             "classes": list(self.manifest.classes),
-            "distinct_names": self.distinct_names,
+            "distinct_names": self.choice.distinct_names,
             "n_recordings": self._n_recordings,
             "n_without": self.n_found - len(self.manifest),
             "augment": self.augmentation and self.augmentation.identity(),
+            **({"layout_settings": settings} if (settings := self.choice.layout_settings) else {}),
             **({"phrases_hash": refs.hash_of(self.manifest.root)} if self.has_phrases else {}),
         }
 
@@ -159,6 +164,11 @@ class _Work:
     def has_phrases(self) -> bool:
         """Whether the table is one of phrases on pictures."""
         return (self.manifest.layout, self.recipe.features) == PHRASES
+
+    @property
+    def extra(self) -> list[str]:
+        """The names of the extra columns."""
+        return extras(self.manifest.table.column_names)
 
     def checking_speech(self, records: Iterable[Record]) -> Iterator[Record]:
         """The records; of audio up to `MOST_CHECKED`, evenly spaced, have the key `CHECKED`."""
@@ -262,7 +272,13 @@ def plan(
         _require_usable(source, len(work.manifest), n_recordings, bad, strict)
     known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
     return Planned(
-        work.manifest.layout, n_recordings, work.identity["n_without"], known, tuple(oddities), bool(earlier)
+        work.manifest.layout,
+        n_recordings,
+        work.identity["n_without"],
+        known,
+        tuple(oddities),
+        bool(earlier),
+        tuple(itertools.islice(work.manifest.records(), N_SHOWN)),
     )
 
 
@@ -288,7 +304,9 @@ def _prepare(
     guard(outputs, [source, *filter(None, read)], force=force)
     with noting() as oddities:
         found = choice.of(source)
-        work = _Work.of(found, recipe, augmentation, distinct_names=choice.distinct_names)
+        work = _Work.of(found, recipe, augmentation, choice)
+    tables.check_extra(work.extra, work.recipe.columns or (), os.fspath(source))
+    check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
@@ -330,7 +348,7 @@ def _compute(
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
     account, copies = _Account(), Copies(work.manifest)
-    people: Counter[tuple[str, str | None]] = Counter()
+    people: Counter[tuple[str | None, str | None]] = Counter()
     speech: list[bool] = []
     n_done = n_rows = n_copies = 0
     order = _Order()
@@ -355,14 +373,16 @@ def _compute(
             account.add(batch.accounts)
             copies.add(own)
             speech += batch.speech
-            people.update((row["label"], row.get("subject")) for row in own if "label" in row)
+            people.update((row.get("label"), _person(row)) for row in own)
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 order.write(batch, writer)
         if writer is not None and not isinstance(writer, tables.FeatureWriter):
             n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
-        findings = [*copies.notes(), *suspicions(people)]
+        distinct_names = work.choice.distinct_names
+        on_people = () if work.has_phrases else people_findings(people, distinct_names=distinct_names)
+        findings = short_forms([*copies.findings(), *on_people]) if n_rows else []
         result = Extracted(
             n_rows,
             shape,
@@ -393,13 +413,19 @@ def _compute(
     return result
 
 
+def _person(row: Record) -> str | None:
+    """The identity of a row's subject, as `eavctl.evaluation.groups.identify` has it."""
+    return f"{row.get('dataset', '')}{BETWEEN}{row['subject']}" if row.get("subject") else None
+
+
 def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Writer:
     """The writer of the table: of phrases on pictures, where the data set has phrases."""
     if work.has_phrases:
         from eavctl.grounding.table import PhraseWriter
 
         return PhraseWriter(out, shape, dtype, work.manifest)
-    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=work.augmentation is not None)
+    copies = work.augmentation is not None
+    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=copies, extra=work.extra)
 
 
 def _pretrained(recipe: Recipe) -> Record:
@@ -442,7 +468,7 @@ class _Order:
             last = max((row["sample_id"] for row in batch.rows if AUGMENT not in row), default="")
             self._write(bisect_right(self._held, last, key=_id_of), writer)
         else:
-            writer.write(tables.key_table(batch.rows), batch.x)
+            writer.write(tables.key_table(batch.rows, extra=writer.extra), batch.x)
 
     def finish(self, writer: Writer) -> None:
         """Write the rows that are held back."""
@@ -451,7 +477,7 @@ class _Order:
     def _write(self, n_rows: int, writer: Writer) -> None:
         ready, self._held = self._held[:n_rows], self._held[n_rows:]
         if ready:
-            keys = tables.key_table([row for row, _ in ready], copies=True)
+            keys = tables.key_table([row for row, _ in ready], copies=True, extra=writer.extra)
             writer.write(keys, np.stack([x for _, x in ready]))
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.errors import UsageError
-from eavctl.predicting.inputs import Inputs, find_inputs
+from eavctl.extraction.executors import always
+from eavctl.predicting.inputs import Inputs, find_inputs, of_name
+from eavctl.predicting.names import Names
 from eavctl.predicting.predicted import Predicted, collected, rejections, require_usable
-from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.segments import Rejection
-from eavctl.predicting.sources import known_fault, selection
+from eavctl.predicting.sources import Recording, known_fault, selection
 from eavctl.printable import utf8
 from eavctl.storage.paths import Paths
 
@@ -44,6 +46,7 @@ def predict(
     *,
     weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
+    names: Iterable[str] = (),
     choice: Choice | None = None,
     trial: int | None = None,
     segment: float | None = None,
@@ -67,6 +70,7 @@ def predict(
     model : a model file, or the name of a packaged model; None for the better packaged one that can run.
     weights : see `eavctl.predicting.predictor.Predictor`.
     separate : one more recording, whose modalities are in separate files: a file by modality.
+    names : of more recordings; one that cannot be found is rejected, where a source is an error.
     choice, trial : which recordings of data sets and tables, all by default; and the only trial to judge.
         The spelling of labels and subjects is not checked.
     segment, hop : judge segments of this length instead of whole recordings, one every ``hop`` seconds.
@@ -89,13 +93,85 @@ def predict(
         a model that follows no face, or for feature tables.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    selected = selection(predictor.modalities, choice, trial)
+    inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     described = predictor.describe(inputs.recordings, jobs, executor)
     judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
     if rejected:
-        _write_rejected(rejections(judged), rejected)
+        write_rejections(rejections(judged), rejected)
     return collected(predictor, inputs, judged, strict=strict)
+
+
+class Streamed(NamedTuple):
+    """A prediction whose recordings are judged while they are read off ``judged``.
+
+    Parameters
+    ----------
+    predictor : that judges.
+    judged : what each recording gave, in order; close it to end the workers.
+    notes : what is odd about the data sets that were found so far, in sentences.
+    n_recordings : of the sources; those that are named come in addition.
+    """
+
+    predictor: Predictor
+    judged: Generator[Judged]
+    notes: list[str]
+    n_recordings: int
+
+
+def stream(
+    sources: Paths,
+    model: str | os.PathLike[str] | None = None,
+    *,
+    names: Names | None = None,
+    watch: str | os.PathLike[str] | None = None,
+    jobs: int = 1,
+    executor: str = "loky",
+    weights: Sequence[str | os.PathLike[str]] = (),
+    separate: Mapping[str, str] | None = None,
+    choice: Choice | None = None,
+    trial: int | None = None,
+    segment: float | None = None,
+    hop: float | None = None,
+    abstain: float = 0.0,
+    who: Whose | None = None,
+) -> Streamed:
+    """Judge recordings one by one: each answer is there before the next recording is needed.
+
+    Parameters
+    ----------
+    names : of more recordings, which can come one by one; one that cannot be found is rejected in its place.
+    watch : judge the recordings that are written to this folder from now on, without end.
+    sources, model, weights, separate, choice, trial, segment, hop, abstain, who, jobs, executor : as in
+        `predict`.
+
+    Raises
+    ------
+    DataError, SettingsError, UsageError : as `predict`, before the first recording is judged; a UsageError
+        also for a model that standardises features by speaker or data set.
+    """
+    predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, who=who)
+    if predictor.normalize:
+        raise UsageError(
+            f"{predictor.path} was trained with --normalize {predictor.normalize}: it needs all recordings "
+            "before the first answer; use --json or -o instead"
+        )
+    selected = selection(predictor.modalities, choice, trial)
+    inputs = find_inputs(predictor, sources, separate or {}, selected)
+    _check_who(who, inputs)
+    if watch is not None:
+        from eavctl.predicting.watching import WatchedFolder
+
+        names = WatchedFolder(watch, predictor.modalities)
+    batches: Iterable[Sequence[Recording]] = [inputs.recordings]
+    if names is not None:
+        named = (of_name(predictor, name, selected, inputs.notes) for name in names)
+        batches = itertools.chain(batches, named)
+    is_ready = names.is_ready if names else always
+    described = predictor.describe_batches(batches, jobs, executor, is_ready)
+    judged = predictor.judge_described(itertools.chain(inputs.clips, described))
+    return Streamed(predictor, judged, inputs.notes, inputs.n_recordings)
 
 
 def plan(
@@ -104,6 +180,7 @@ def plan(
     *,
     weights: Sequence[str | os.PathLike[str]] = (),
     separate: Mapping[str, str] | None = None,
+    names: Iterable[str] = (),
     choice: Choice | None = None,
     trial: int | None = None,
     segment: float | None = None,
@@ -121,7 +198,8 @@ def plan(
         files are missing.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    inputs = find_inputs(predictor, sources, separate or {}, selection(predictor.modalities, choice, trial))
+    selected = selection(predictor.modalities, choice, trial)
+    inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     if inputs.recordings:
         predictor.find_weights()
@@ -144,7 +222,8 @@ def _check_who(who: Whose | None, inputs: Inputs) -> None:
         )
 
 
-def _write_rejected(rejected: Sequence[Rejection], path: str | os.PathLike[str]) -> None:
+def write_rejections(rejected: Sequence[Rejection], path: str | os.PathLike[str]) -> None:
+    """Write recordings that cannot be used, with their reasons, as a table."""
     from eavctl.storage.tables import write_rejected
 
     names = ("clip_id", "path", "reason")

@@ -117,7 +117,11 @@ class FeatureTuning:
     def _selection(self) -> Selection:
         """Of the recordings, as the table's metadata has it."""
         meta = tables.read_meta(self.table)
-        return Selection(meta["layout"], distinct_names=meta.get("distinct_names", False))
+        return Selection(
+            meta["layout"],
+            distinct_names=meta.get("distinct_names", False),
+            **meta.get("layout_settings", {}),
+        )
 
     @cached_property
     def _meta(self) -> FeatureMeta:

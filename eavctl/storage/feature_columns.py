@@ -122,6 +122,17 @@ def holds_tensors(field: pa.Field) -> bool:
     return isinstance(field.type, (pa.FixedSizeBinaryType, pa.FixedShapeTensorType))
 
 
+def tensors_of(values: pa.Array, field: pa.Field) -> np.ndarray:
+    """The tensors of some rows of a column, shape (n_rows, *shape).
+
+    Raises
+    ------
+    DataError : as `empty`.
+    """
+    dtype, shape = _kind(field)
+    return _numbers(values, dtype).reshape(len(values), *shape)
+
+
 def _kind(field: pa.Field) -> tuple[np.dtype[Any], tuple[int, ...]]:
     if isinstance(field.type, pa.FixedShapeTensorType):
         return np.dtype(field.type.value_type.to_pandas_dtype()), tuple(field.type.shape)

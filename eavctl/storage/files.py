@@ -148,16 +148,27 @@ def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
 
 def _pour(path: str | os.PathLike[str], content: bytes) -> None:
     """Write the content to stdout, a device or a pipe."""
+    with streamed(path) as handle:
+        refuse_terminal(content, None if os.fspath(path) == STDIO else handle)
+        handle.write(content)
+
+
+@contextlib.contextmanager
+def streamed(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yield a handle whose bytes reach stdout, a device or a pipe as they are written.
+
+    Raises
+    ------
+    DataError : it cannot be written.
+    """
     try:
         if os.fspath(path) == STDIO:
-            refuse_terminal(content)
             sys.stdout.flush()
-            sys.stdout.buffer.write(content)
+            yield sys.stdout.buffer
             sys.stdout.buffer.flush()
             return
         with open(path, "wb") as handle:
-            refuse_terminal(content, handle)
-            handle.write(content)
+            yield handle
     except BrokenPipeError:  # the reader has closed the pipe
         raise
     except OSError as error:

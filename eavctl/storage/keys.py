@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 KEYS = (
@@ -28,6 +29,11 @@ PATHS = ("eeg_path", "audio_path", "video_path")
 # The recording of a row is identified by the content of its file, never by a manifest.
 MANIFEST_COLUMNS = (*(name for name in KEYS if name != "recording"), *PATHS, "eeg_index")
 KINDS: dict[str, type] = {"start": float, "end": float, "fold": int, "eeg_index": int}
+
+
+def extras(names: Iterable[Any]) -> list[str]:
+    """Of the names of columns, those of extra columns: no key of eavctl, text that travels with the rows."""
+    return [str(name) for name in names if name not in (*MANIFEST_COLUMNS, "recording", AUGMENT)]
 
 
 def clean(name: str, value: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
+from eavctl.storage.keys import KEYS
 
 NAMES = {
     "features": "a table of features",
@@ -23,11 +25,14 @@ NAMES = {
     "probe": "the result of a probe",
     "picture": "a picture",
 }
+# Endings of tables for other programs, which eavctl does not read again, and the names of the formats.
+FOR_OTHERS = {".csv": "CSV", ".tsv": "TSV", ".jsonl": "JSON lines", ".xlsx": "Excel"}
+TABLES = (".parquet", *FOR_OTHERS)
 ENDINGS = {
-    "features": (".parquet",),
+    "features": TABLES,
     "grounding": (".parquet",),
-    "predictions": (".parquet",),
-    "rejected": (".parquet", ".csv"),
+    "predictions": TABLES,
+    "rejected": TABLES,
     "model": (".joblib", ".pt", ".onnx"),
     "weights": (".safetensors",),
     "report": (".html",),
@@ -36,6 +41,12 @@ ENDINGS = {
 }
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
+# First member of a workbook that eavctl wrote, and the beginning of its content; the kind follows.
+EXCEL_NAME = "docProps/app.xml"
+EXCEL_START = (
+    '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>\n<Properties '
+    'xmlns="http://schemas.openxmlformats.org/officeDocument/2006/extended-properties"><Application>eavctl '
+)
 PARQUET, ARCHIVE, PICKLE, ZLIB = b"PAR1", b"PK\x03\x04", b"\x80", b"\x78\x9c"  # first bytes
 
 ONNX_AT, ONNX = 2, b"\x12\x06eavctl"  # offset and bytes of the producer's name
@@ -55,9 +66,14 @@ _MARKS = (
     ("report", 0, HTML_START),
     ("probe", 0, b'{\n "eavctl": "probe",'),
     ("picture", 37, b"tEXtSoftware\0eavctl"),
-    ("rejected", 0, ",".join(REJECTED_COLUMNS).encode() + b"\n"),
+    *(
+        (kind, 30 + len(EXCEL_NAME), f"{EXCEL_START}{kind}<".encode())  # after the header of a zip's member
+        for kind, endings in ENDINGS.items()
+        if ".xlsx" in endings
+    ),
 )
 HEAD_BYTES = 1024  # a compressed pickle begins with its code table
+LONGEST_LINE = 1 << 24  # of a table of text whose names are looked at
 
 
 class Output(NamedTuple):
@@ -79,7 +95,25 @@ def kind_of(path: str | os.PathLike[str]) -> str | None:
     if head.startswith(PARQUET):
         return _kind_of_table(path)
     head = _decompressed(head)
-    return next((kind for kind, at, mark in _MARKS if head[at : at + len(mark)] == mark), None)
+    marked = (kind for kind, at, mark in _MARKS if head[at : at + len(mark)] == mark)
+    return next(marked, None) or _kind_of_text(path, head)
+
+
+def _kind_of_text(path: str | os.PathLike[str], head: bytes) -> str | None:
+    """The kind of a table of text by its columns, of which the first have names and an order of their own."""
+    if not re.match(rb'({")?(sample_id|clip_id)(": |[,\t])', head):
+        return None
+    with files.opened(path) as handle:
+        line = handle.readline(LONGEST_LINE)
+    try:
+        names = [*json.loads(line)] if line.startswith(b"{") else re.split("[,\t]", line.decode().strip())
+    except ValueError:  # not UTF-8, or not the whole of an object
+        return None
+    if tuple(names) == REJECTED_COLUMNS:
+        return "rejected"
+    if tuple(names[: len(KEYS)]) != KEYS:
+        return None
+    return "predictions" if "pred" in names else "features"
 
 
 def _decompressed(head: bytes) -> bytes:
@@ -111,13 +145,43 @@ def describe(path: str | os.PathLike[str]) -> str:
     if os.fspath(path) != files.STDIO and Path(path).is_dir():
         return "a folder"
     kind = kind_of(path)
-    if kind is not None:
-        return NAMES.get(kind, f"a table of {kind}")
     with files.opened(path) as handle:
         head = handle.read(len(PARQUET))
+    if kind is not None:
+        name = NAMES.get(kind, f"a table of {kind}")
+        return name if head == PARQUET else f"{name}{_format(path)}"
     if head == PARQUET:
         return "a Parquet file that eavctl did not write, or damaged"
     return "empty" if not head else "not a file written by eavctl"
+
+
+def _format(path: str | os.PathLike[str]) -> str:
+    """The format of a table for other programs, in words, by the ending of its name."""
+    return f" as {kind}" if (kind := FOR_OTHERS.get(Path(path).suffix)) else ""
+
+
+def is_for_others(path: str | os.PathLike[str]) -> bool:
+    """Whether a file of this name is written for other programs, by its ending."""
+    return Path(path).suffix in FOR_OTHERS
+
+
+def check_columns(path: str | os.PathLike[str], has_tensors: bool, ending: str = "") -> None:
+    """Check that a kind of file can hold tensors, if there are any; before anything is computed.
+
+    Parameters
+    ----------
+    ending : of the kind, where the path has none.
+
+    Raises
+    ------
+    UsageError : it cannot.
+    """
+    ending = ending or Path(path).suffix
+    if has_tensors and (kind := FOR_OTHERS.get(ending)) and ending != ".jsonl":
+        raise UsageError(
+            f"{path}: {kind} holds one number a cell, and these features are tensors; name a file that ends "
+            "with .parquet or .jsonl"
+        )
 
 
 def guard(
@@ -173,7 +237,8 @@ def _check_target(target: Path, kind: str, force: bool) -> None:
         raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")
     if not os.access(folder, os.W_OK):
         raise DataError(f"{target}: cannot be written (the folder {target.parent} is read-only)")
-    if target.exists() and not force:
+    is_empty = target.suffix == ".jsonl" and target.exists() and not target.stat().st_size  # no row, no mark
+    if target.exists() and not is_empty and not force:
         found = kind_of(target)
         if found is None:
             raise UsageError(

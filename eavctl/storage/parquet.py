@@ -7,6 +7,7 @@ import json
 import os
 import zlib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from eavctl.errors import DataError, EavctlError
 from eavctl.storage import files
 from eavctl.storage.feature_columns import holds_tensors
-from eavctl.storage.ownership import PARQUET, describe
+from eavctl.storage.ownership import FOR_OTHERS, PARQUET, describe
 from eavctl.storage.provenance import canonical_json
 
 META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
@@ -65,20 +66,30 @@ def opened(path: str | os.PathLike[str], wanted: str) -> Iterator[pq.ParquetFile
     """
     with files.opened(path) as handle:
         if handle.read(len(PARQUET)) != PARQUET:
-            raise DataError(f"{path}: this is {describe(path)}; {wanted} is needed")
+            hint = (
+                ", as Parquet: give the table of -o FILE.parquet" if Path(path).suffix in FOR_OTHERS else ""
+            )
+            raise DataError(f"{path}: this is {describe(path)}; {wanted} is needed{hint}")
         handle.seek(0)
-        try:
+        with damage_named(path):
             file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
             with pq.ParquetFile(file, page_checksum_verification=True) as source:
                 _verify(source, path)
                 yield source
-        except EavctlError:
-            raise
-        except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise DataError(f"{path}: damaged, create it again ({reason})") from error
-        except MemoryError:
-            raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
+
+
+@contextlib.contextmanager
+def damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Convert the exceptions of a block that reads a damaged file to a DataError."""
+    try:
+        yield
+    except EavctlError:
+        raise
+    except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"{path}: damaged, create it again ({reason})") from error
+    except MemoryError:
+        raise DataError(f"{path}: damaged, or too large for this machine's memory") from None
 
 
 def _verify(source: pq.ParquetFile, path: str | os.PathLike[str]) -> None:

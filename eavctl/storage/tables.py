@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,17 +26,20 @@ from eavctl.errors import DataError
 from eavctl.storage import files, parquet
 from eavctl.storage.arrow import column, numbers, of_records
 from eavctl.storage.feature_columns import RowGroup, empty, fill, holds_tensors, tensor_field
-from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean
+from eavctl.storage.keys import AUGMENT, KEYS, KINDS, MANIFEST_COLUMNS, clean, extras
 from eavctl.storage.metadata import FeatureMeta, PredictionMeta
-from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS
+from eavctl.storage.ownership import NAMES, REJECTED_COLUMNS, is_for_others
 from eavctl.storage.provenance import canonical_json
 
 if TYPE_CHECKING:
     import pandas as pd  # importing it takes longer than a small extraction, which does not need it
 
+    from eavctl.storage.text_tables import TableWriter
+
 SCHEMA_VERSION = 3  # 1: tensors are nested lists; below 3: no column for the recording of a row
 NAMES_RECORDINGS = 3
 TENSOR = "x"
+EXTRA = "extra"  # in the metadata: the names of extra columns, where a table has some
 PRED, PROBA, UNSURE = "pred", "proba_", "unsure"
 # Columns with the out-of-fold accuracy of such predictions: key in `reliability`'s bins, and type.
 RIGHT = {
@@ -65,8 +68,8 @@ class FeatureTable:
 
     Parameters
     ----------
-    keys : the columns `KEYS`, and `AUGMENT` if the table has altered copies, one row per sample, sorted by
-        ``sample_id``.
+    keys : the columns `KEYS`, `AUGMENT` if the table has altered copies, and extra columns of text, one row
+        per sample, sorted by ``sample_id``.
     x : float32 array, shape (n_rows, n_columns); or, for a tensor column, shape (n_rows, *shape), float32, or
         uint8 for pictures.
     columns : names of the columns, or None for a tensor column.
@@ -88,7 +91,7 @@ class PredictionTable:
 
     Parameters
     ----------
-    keys : the columns `KEYS`, one row per sample, sorted by ``sample_id``.
+    keys : the columns `KEYS` and extra columns of text, one row per sample, sorted by ``sample_id``.
     proba : float64 array, shape (n_rows, n_classes); each row sums to 1.
     classes : names of the classes, in the order of the columns of ``proba``.
     meta : classes, modalities, model hashes, protocol, ``out_of_fold``.
@@ -140,18 +143,21 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
     return keys
 
 
-def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame, *, copies: bool = False) -> pa.Table:
+def key_table(
+    rows: Sequence[Mapping[str, Any]] | pd.DataFrame, *, copies: bool = False, extra: Sequence[str] = ()
+) -> pa.Table:
     """The key columns as an Arrow table, from a data frame or from records that may lack some keys.
 
     Parameters
     ----------
     copies : also the column `AUGMENT`, of tables with altered copies.
+    extra : names of the extra columns.
 
     Raises
     ------
     ValueError : a value is not a number where one is needed.
     """
-    types = key_types(copies=copies)
+    types = key_types(copies=copies, extra=extra)
     if isinstance(rows, Sequence):
         return of_records(rows, types)
     known = rows.astype(object).where(rows.notna(), None)
@@ -159,9 +165,31 @@ def key_table(rows: Sequence[Mapping[str, Any]] | pd.DataFrame, *, copies: bool 
     return pa.Table.from_arrays(arrays, schema=pa.schema([*types.items()]))
 
 
-def key_types(*, copies: bool) -> dict[str, pa.DataType]:
-    """Names and types of the key columns, with `AUGMENT` where a table has altered copies."""
-    return KEY_TYPES | ({AUGMENT: pa.string()} if copies else {})
+def key_types(*, copies: bool, extra: Sequence[str] = ()) -> dict[str, pa.DataType]:
+    """Names and types of the key columns, with `AUGMENT` where a table has altered copies, and extra ones."""
+    return KEY_TYPES | ({AUGMENT: pa.string()} if copies else {}) | dict.fromkeys(extra, pa.string())
+
+
+def check_extra(names: Sequence[str], taken: Sequence[str], source: str) -> None:
+    """Check that no extra column has the name of a column of eavctl's tables, or of a feature.
+
+    Parameters
+    ----------
+    names : of the extra columns.
+    taken : names of features.
+    source : the data set, for the error.
+
+    Raises
+    ------
+    DataError : one has.
+    """
+    ours = {TENSOR, PRED, UNSURE, *RIGHT, AUGMENT, "recording", *taken}
+    for name in names:
+        if name in ours or name.startswith(PROBA):
+            raise DataError(
+                f"{source}: the column {name!r} has the name of one that eavctl's tables have; name it "
+                f"otherwise, in a manifest by --columns {name}=own_{name}"
+            )
 
 
 # --- writing ----------------------------------------------------------------------------------------------
@@ -181,7 +209,8 @@ class FeatureWriter:
     shape, dtype : shape and type of the features of a sample; columns are always float32.
     copies : the table has altered copies.
     kind : of the table, a key of `eavctl.storage.ownership.NAMES`.
-    extra : columns after the keys, which `write` takes with them; the tensors of such a table repeat.
+    extra : names of extra columns of text, which follow the keys.
+    fields : columns of other types after these, which `write` takes too; the tensors of such a table repeat.
     """
 
     def __init__(
@@ -193,16 +222,17 @@ class FeatureWriter:
         *,
         copies: bool = False,
         kind: str = "features",
-        extra: Sequence[pa.Field] = (),
+        extra: Sequence[str] = (),
+        fields: Sequence[pa.Field] = (),
     ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
-        self.dtype, self.copies, self.kind = np.dtype(dtype), copies, kind
-        self._repeated = [TENSOR] if extra else []
+        self.dtype, self.copies, self.kind, self.extra = np.dtype(dtype), copies, kind, tuple(extra)
+        self._repeated = [TENSOR] if fields else []
         self._fields = [tensor_field(TENSOR, self.dtype, self.shape)]
         if columns is not None:
             self._fields = [pa.field(name, pa.float32()) for name in columns]
-        keys = key_types(copies=copies)
-        self.schema = pa.schema([*(pa.field(*each) for each in keys.items()), *extra, *self._fields])
+        keys = key_types(copies=copies, extra=extra)
+        self.schema = pa.schema([*(pa.field(*each) for each in keys.items()), *fields, *self._fields])
         self.n_rows = 0
         self._last_id = ""
         row_bytes = self.dtype.itemsize * math.prod(self.shape)
@@ -214,10 +244,18 @@ class FeatureWriter:
     def __enter__(self) -> FeatureWriter:
         with ExitStack() as stack:
             handle = stack.enter_context(files.atomic_write(self.path))
-            options = parquet.options(self.schema, repeated=self._repeated)
-            self._writer = pq.ParquetWriter(handle, self.schema, **options)
+            self._writer = self._opened(handle)
             self._file = stack.pop_all()
         return self
+
+    def _opened(self, handle: IO[bytes]) -> pq.ParquetWriter | TableWriter:
+        """The writer of the format that the ending names."""
+        if is_for_others(self.path):
+            from eavctl.storage.text_tables import TableWriter  # its kernels take longer to import
+
+            return TableWriter(self.path, handle, self.schema, self.kind)
+        options = parquet.options(self.schema, repeated=self._repeated)
+        return pq.ParquetWriter(handle, self.schema, **options)
 
     def write(self, keys: pa.Table, x: np.ndarray) -> None:
         """Append rows.
@@ -261,7 +299,8 @@ class FeatureWriter:
         """Write the remaining rows and the metadata, with the hash of the content; must be the last call."""
         self._flush()
         content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
-        full = {"schema_version": SCHEMA_VERSION, "kind": self.kind, **meta, "content_hash": content}
+        full = {"schema_version": SCHEMA_VERSION, "kind": self.kind, **_with_extra(meta, self.extra)}
+        full["content_hash"] = content
         self._writer.add_key_value_metadata(parquet.with_checksum(full, self.schema, self.n_rows))
 
     def __exit__(
@@ -282,20 +321,31 @@ def _hexed(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_features(table: FeatureTable, path: str | os.PathLike[str]) -> None:
     """Write a feature table that is in memory; see `FeatureWriter` for larger ones."""
-    copies = AUGMENT in table.keys
-    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype, copies=copies) as writer:
-        writer.write(key_table(table.keys, copies=copies), table.x)
+    facts: dict[str, Any] = {"copies": AUGMENT in table.keys, "extra": extras(table.keys)}
+    with FeatureWriter(path, table.columns, table.x.shape[1:], table.x.dtype, **facts) as writer:
+        writer.write(key_table(table.keys, **facts), table.x)
         writer.close(table.meta)
 
 
 def write_predictions(table: PredictionTable, path: str | os.PathLike[str]) -> None:
-    """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known."""
-    files.write_bytes(path, prediction_bytes(table))
+    """Write a prediction table: keys, ``pred``, ``proba_<class>``, and `RIGHT` and `UNSURE` if known.
+
+    The ending of the path says the format, one of `eavctl.storage.ownership.TABLES`.
+    """
+    _write(*_predictions(table), path)
 
 
 def prediction_bytes(table: PredictionTable) -> bytes:
-    """The bytes of the file that `write_predictions` writes."""
-    arrays = dict(zip(KEYS, key_table(table.keys).columns, strict=True))
+    """The bytes of the Parquet file that `write_predictions` writes."""
+    return _bytes(*_predictions(table))
+
+
+def _predictions(table: PredictionTable) -> tuple[pa.Table, dict[str, Any]]:
+    """The rows and the metadata of a prediction table."""
+    extra = extras(table.keys)
+    check_extra(extra, (), str(table.meta.get("name", "the table")))
+    keys = key_table(table.keys, extra=extra)
+    arrays = dict(zip(keys.column_names, keys.columns, strict=True))
     arrays[PRED] = column(table.pred.tolist(), pa.string())
     for name, shares in zip(table.classes, table.proba.T, strict=True):
         arrays[PROBA + name] = numbers(shares.astype(np.float64))
@@ -303,21 +353,32 @@ def prediction_bytes(table: PredictionTable) -> bytes:
         arrays[name] = column([part and part[key] for part in table.right], kind)
     if table.unsure:
         arrays[UNSURE] = column(table.unsure, pa.string())
-    meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **table.meta}
+    meta = {"schema_version": SCHEMA_VERSION, "kind": "predictions", **_with_extra(table.meta, extra)}
     meta["classes"] = list(table.classes)
-    return _bytes(pa.table(arrays), meta)
+    return pa.table(arrays), meta
+
+
+def _with_extra(meta: Mapping[str, Any], extra: Sequence[str]) -> dict[str, Any]:
+    """The metadata with the names of the extra columns, if there are any."""
+    others = {key: value for key, value in meta.items() if key != EXTRA}
+    return others | ({EXTRA: list(extra)} if extra else {})
 
 
 def write_rejected(records: Sequence[Mapping[str, Any]], path: str | os.PathLike[str]) -> None:
-    """Write rejected recordings with their reasons, as Parquet, or as CSV if the name ends with ``.csv``."""
-    import pandas as pd
+    """Write rejected recordings with their reasons; the ending says the format, as of predictions."""
+    kinds = {name: pa.float64() if name == "start" else pa.string() for name in REJECTED_COLUMNS}
+    arrays = {name: column([each.get(name) for each in records], kind) for name, kind in kinds.items()}
+    _write(pa.table(arrays), {"schema_version": SCHEMA_VERSION, "kind": "rejected"}, path)
 
-    frame = pd.DataFrame(records, columns=list(REJECTED_COLUMNS))
-    if str(path).endswith(".csv"):
-        files.write_bytes(path, frame.to_csv(index=False, lineterminator="\n").encode())
+
+def _write(arrow: pa.Table, meta: dict[str, Any], path: str | os.PathLike[str]) -> None:
+    if not is_for_others(path):
+        files.write_bytes(path, _bytes(arrow, meta))
         return
-    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    files.write_bytes(path, _bytes(arrow, {"schema_version": SCHEMA_VERSION, "kind": "rejected"}))
+    from eavctl.storage.text_tables import opened_writer
+
+    with opened_writer(path, arrow.schema, meta["kind"]) as writer:
+        writer.write_table(arrow)
 
 
 def _bytes(arrow: pa.Table, meta: dict[str, Any]) -> bytes:
@@ -437,26 +498,6 @@ def read_predictions(path: str | os.PathLike[str]) -> PredictionTable:
     return PredictionTable(keys, proba, classes, meta, pred, unsure=unsure)
 
 
-def read_frame(path: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a table with any columns, Parquet, CSV or TSV; values of CSV and TSV remain text.
-
-    Raises
-    ------
-    DataError : no such file, or not a table of its format.
-    """
-    import pandas as pd
-
-    if not str(path).endswith((".csv", ".tsv")):
-        with opened(path) as source:
-            return source.read().to_pandas()
-    separator = "\t" if str(path).endswith(".tsv") else ","
-    try:
-        with files.opened(path) as handle:
-            return pd.read_csv(handle, sep=separator, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (ValueError, UnicodeDecodeError, OSError) as error:
-        raise DataError(f"{path}: not a CSV table ({str(error).splitlines()[0]})") from error
-
-
 # Metadata that every table of a kind must have, besides its kind and version.
 _NEEDED: dict[str, dict[str, type | tuple[type, ...]]] = {
     "features": {
@@ -516,15 +557,21 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> N
 
 
 def _feature_names(source: pq.ParquetFile) -> list[str]:
-    """The columns that are not keys."""
-    return [name for name in source.schema_arrow.names if name not in (*KEYS, AUGMENT)]
+    """The columns that are neither keys nor extra."""
+    known = {*KEYS, AUGMENT, *_extra_of(source)}
+    return [name for name in source.schema_arrow.names if name not in known]
+
+
+def _extra_of(source: pq.ParquetFile) -> list[str]:
+    """The names of the extra columns of a table."""
+    return [str(name) for name in parquet.meta_of(source).get(EXTRA, ())]
 
 
 def keys_of(source: pq.ParquetFile) -> pd.DataFrame:
-    """The columns `KEYS`, and `AUGMENT` if the table has it."""
-    has = source.schema_arrow.names
-    names = [name for name in (*KEYS, AUGMENT) if name in has]
-    keys = key_frame(source.read(columns=names).to_pandas(), (*KEYS, AUGMENT) if AUGMENT in has else KEYS)
+    """The columns `KEYS`, `AUGMENT` if the table has it, and the extra columns."""
+    has, extra = source.schema_arrow.names, _extra_of(source)
+    names = (*KEYS, *([AUGMENT] if AUGMENT in has else []), *extra)
+    keys = key_frame(source.read(columns=[name for name in names if name in has]).to_pandas(), names)
     if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys

@@ -16,7 +16,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies, units
 from eavctl.evaluation.trained_on import JOINED
-from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS
+from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS, extras
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import FeatureTable, key_frame, read_feature_meta, read_features
 from eavctl.training.rows import TableFacts, TrainingSet, facts_of, labelled
@@ -124,7 +124,9 @@ def _joined(paths: Sequence[str | os.PathLike[str]], encoders: Sequence[str], pa
     left_out = {name: len(rows) - n for name, rows, n in zip(streams, rows_of, kept, strict=True)}
     numbers = [np.array([rows.get(sample, 0) for sample in samples]) for rows in rows_of]
     x = Streams(tuple(_taken(t.x, rows) for t, rows in zip(tables, numbers, strict=True)), present)
-    kept_keys = (*KEYS, AUGMENT) if any(AUGMENT in table.keys for table in tables) else KEYS
+    extra = extras(name for table in tables for name in table.keys)
+    has_copies = any(AUGMENT in table.keys for table in tables)
+    kept_keys = (*KEYS, *([AUGMENT] if has_copies else []), *dict.fromkeys(extra))
     keys = key_frame(_keys(tables, names).loc[samples].reset_index(), kept_keys)
     about = _joined_facts([facts[name] for name in names], streams, partial)
     notes = tuple(dict.fromkeys(text for each in facts.values() for text in each.notes))

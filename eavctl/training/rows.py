@@ -181,7 +181,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     if not has_label.any():
         raise DataError("the table has no labels; extract from a layout that names classes, or with --events")
     if not has_label.all():
-        note = f"{int((~has_label & ~altered(keys)).sum())} rows without a label were left out"
+        note = f"{int((~has_label & ~altered(keys)).sum())} rows without a label were left out (EAV021)"
         facts = replace(facts, notes=(*facts.notes, note))
         keys, x = keys[has_label].reset_index(drop=True), x[np.flatnonzero(has_label)]
     labels = keys["label"].to_numpy(dtype=str)

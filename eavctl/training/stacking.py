@@ -15,7 +15,7 @@ from eavctl.errors import DataError, LeakError, SettingsError
 from eavctl.evaluation.groups import copies, identify, short
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.storage.files import STDIO
-from eavctl.storage.keys import AUGMENT, COPY, KEYS
+from eavctl.storage.keys import AUGMENT, COPY, KEYS, extras
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import (
@@ -28,7 +28,7 @@ from eavctl.storage.tables import (
     read_rows,
 )
 
-FILE = "file"  # the column of keys that names the table of a row, while tables are stacked
+FILE = "\0file"  # a column that no table has: the table of each row, while tables are stacked
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     order = rows["sample_id"].argsort(kind="stable").to_numpy()
     place = np.empty(len(rows), int)
     place[order] = np.arange(len(rows))
-    kept = (*KEYS, AUGMENT) if AUGMENT in rows else KEYS
+    kept = (*KEYS, *([AUGMENT] if AUGMENT in rows else []), *extras(rows.drop(columns=FILE)))
     keys = key_frame(rows.iloc[order].reset_index(drop=True), kept)
     x = read_rows(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
     columns = tuple(metas[0].columns) if metas[0].columns is not None else None

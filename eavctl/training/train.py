@@ -20,9 +20,11 @@ from eavctl.classifiers import novelty
 from eavctl.classifiers.novelty import Novelty
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import met
+from eavctl.evaluation.findings.codes import short_forms
+from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.met import Pretrained
-from eavctl.evaluation.names import counts_of, suspicions
+from eavctl.evaluation.names import counts_of
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.schemes import LODO
 from eavctl.evaluation.summary import summarize
@@ -325,9 +327,11 @@ def _prepared(data: TrainingSet, fitter: TableFitter, evaluation: Evaluation) ->
     met_tests = met.check(encoders, rows.key_frame, plan, evaluation.shared)
     own = rows.inner.own
     people = Counter(zip(rows.labels[own], identify(rows.key_frame, "subject")[own], strict=True))
+    findings = people_findings(people, distinct_names=facts.distinct_names)
+    told = " ".join((*facts.notes, *plan.warnings))  # with codes of their own
     warnings = (
         *facts.notes,
-        *suspicions(people),
+        *short_forms(each for each in findings if each.code not in told),
         *plan.warnings,
         *met_tests,
         *([normalize.WARNINGS[facts.normalize]] if facts.normalize else []),

@@ -77,6 +77,7 @@ def run(capsysbinary, monkeypatch, tmp_path):
 
     def call(*words, stdin=b""):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        capsysbinary.readouterr()  # what a fixture has printed that is made while the test runs
         code = start.run([str(word) for word in words])
         out, err = capsysbinary.readouterr()
         result = Result(code, out.decode(errors="replace"), err.decode())

@@ -27,12 +27,15 @@ LINES = {
     "predict {made}/dataset/sad --model {made}/svm.joblib --rejected bad.csv -o q.parquet": {
         "model", "recordings", "classes", "rejected",
     },
+    "convert {made}/preds.parquet p.csv": {"kind", "n_rows", "n_columns"},
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
     "probe {made}/encoder.pt {made}/seed33.parquet --labels 3 --arms probe,random --folds 2 --shared all "
     "-o p.json": {"encoder", "table", "protocol", "settings"},
+    "check {made}/dataset": {"source", "layout"},
     "bench {made}/seed33.joblib": {"model", "kind", "rows"},
     "show {made}/seed33.parquet": {"file", "kind"},
+    "list layouts": {"kind", "about", "settings", "entries"},
     "export {made}/svm.joblib -o m.onnx": {"model", "kind"},
     "train-ground {grounded}/scenes.parquet --epochs 1 --batch 16 --jobs 1 -o g.pt": {"phrases"},
     "ground {grounded}/scene.jpg circle --model {grounded}/ground.pt -o found.png": {"phrase", "size"},

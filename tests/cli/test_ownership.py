@@ -93,7 +93,8 @@ def test_only_one_input_is_stdin():
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("p.csv", "predictions"),
+        ("p.csv", "grounding"),
+        ("p.txt", "predictions"),
         ("c.csv", "report"),
         ("a.jpg", "picture"),
         ("f", "features"),

@@ -33,14 +33,6 @@ def test_the_layout_names_subject_and_recording(runs: Path) -> None:
     assert manifest.find(runs / "S001R03.edf").rows["eeg_path"].tolist() == ["S001R03.edf"]
 
 
-def test_bids_names_say_who_when_and_what(tmp_path: Path) -> None:
-    path = tmp_path / "sub-07/ses-2/eeg/sub-07_ses-2_task-film_run-1_eeg.edf"
-    path.parent.mkdir(parents=True)
-    path.touch()
-    (row,) = manifest.find(tmp_path).rows.to_dict("records")
-    assert (row["subject"], row["session"], row["task"]) == ("07", "2", "film")
-
-
 def test_folders_of_classes_stay_the_layout_folder(tmp_path: Path) -> None:
     for name in ("calm/a.edf", "angry/b.edf"):
         (tmp_path / name).parent.mkdir()

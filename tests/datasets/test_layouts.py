@@ -49,7 +49,7 @@ def test_two_recordings_of_one_name_are_not_silently_one(tmp_path):
 
 @pytest.mark.parametrize("layout", ["eeg", "folder", "csv"])
 def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(tmp_path, layout):
-    name = "sub-01_task-rest_eeg"
+    name = "S001R03"
     touch(tmp_path, f"in/rest/{name}.fif.gz", "in/rest/notes.gz", "in/rest/brain.nii.gz")
     (tmp_path / "in/table.csv").write_text(f"path\nrest/{name}.fif.gz\n")
     source = {"eeg": "in/rest", "folder": "in", "csv": "in/table.csv"}[layout]
@@ -59,7 +59,7 @@ def test_packed_fif_is_found_by_every_layout_and_named_without_its_whole_ending(
     assert row["clip_id"] == (name if layout == "eeg" else f"rest/{name}")
     assert (found.root / row["eeg_path"]).is_file()
     assert row["audio_path"] is None
-    assert layout != "eeg" or row["subject"] == "01"
+    assert layout != "eeg" or row["subject"] == "S001"
     single = manifest.find(tmp_path / f"in/rest/{name}.fif.gz")
     assert single.rows["clip_id"].tolist() == [name]
 
@@ -105,13 +105,12 @@ def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("path,sujbect\na.wav,s1\n", "sujbect"),
-        ("label\nsad\n", "no path"),
+        ("label\nsad\n", "--columns label=path"),
         ("path,label\n,sad\n", "line 2"),
         ("path\nnotes.txt\n", "line 2"),
-        ("path\n", "no recordings"),
-        ("", "not a CSV"),
-        ("path\n\0.wav\n", "line 2: audio_path"),
+        ("path\n", "no rows"),
+        ("", "empty"),
+        ("path\n\0.wav\n", "line 2"),
         ("path,eeg_index\nx.mat,99999999999999999999\n", "line 2: eeg_index"),
         ("path,fold\nx.wav,1e30\n", "line 2: fold"),
     ],
@@ -158,6 +157,17 @@ def test_a_folder_in_the_place_of_a_recording_has_a_name(tmp_path):
 def test_unknown_names_list_the_known_and_the_nearest():
     with pytest.raises(UsageError, match=r"csv, .*folder.*ravdess.*Did you mean 'ravdess'"):
         registry.get("layouts", "ravdes")
+
+
+def test_a_large_folder_is_looked_through_once_however_many_layouts_there_are(tmp_path, monkeypatch):
+    touch(tmp_path, "sad/a.wav", "happy/b.wav")
+    looked, files = [], manifest.media_files
+    monkeypatch.setattr(
+        manifest, "media_files", lambda root, *more: looked.append(root) or files(root, *more)
+    )
+    for n_scans in (1, 2):  # nothing is remembered for the next time
+        assert manifest.layout_of(tmp_path).name == "folder"
+        assert looked.count(tmp_path) == n_scans
 
 
 def test_nothing_recognised_says_what_to_do(tmp_path):

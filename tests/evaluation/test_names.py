@@ -1,11 +1,9 @@
 from __future__ import annotations
 
-from collections import Counter
-
 import pytest
 
 from eavctl.errors import DataError
-from eavctl.evaluation.names import BETWEEN, check_spelling, look_alikes, suspicions
+from eavctl.evaluation.names import BETWEEN, check_spelling, look_alikes
 
 
 def test_names_are_alike_by_case_space_and_form_alone() -> None:
@@ -40,27 +38,3 @@ def test_labels_and_subjects_are_refused_by_name() -> None:
         check_spelling(["sad", "Sad"], [])
     with pytest.raises(DataError, match="subjects.*'d S1' and 'd s1'"):
         check_spelling(["sad"], [f"d{BETWEEN}s1", f"d{BETWEEN}S1"])
-
-
-@pytest.mark.parametrize(
-    ("classes", "is_suspicious"),
-    [
-        (["speaker1", "speaker2"], True),
-        (["Actor_01", "Actor_02"], True),
-        (["03", "08", "11"], True),
-        (["s1", "s2"], True),
-        (["happy", "sad"], False),
-        (["1", "2", "3"], False),  # ratings
-        (["happy", "s1"], False),
-        (["T1", "T2"], False),
-        (["s1"], False),
-    ],
-)
-def test_classes_that_look_like_speakers(classes: list[str], is_suspicious: bool) -> None:
-    assert bool(suspicions(Counter({(name, None): 5 for name in classes}))) is is_suspicious
-
-
-def test_classes_of_one_person_each_are_reported() -> None:
-    assert suspicions(Counter({("happy", "p"): 5, ("sad", "q"): 5}))
-    assert not suspicions(Counter({("happy", "p"): 5, ("sad", "p"): 5}))  # a data set of one person
-    assert not suspicions(Counter({("happy", "p"): 5, ("happy", "q"): 1, ("sad", "q"): 5}))

@@ -171,3 +171,64 @@ def test_nothing_is_written_after_an_error(tmp_path, forks):
     assert there
     time.sleep(0.1)
     assert set(tmp_path.iterdir()) == there
+
+
+def die_for_three(number):
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number, os.getpid()
+
+
+@EXECUTORS
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_calls_that_end_their_process_are_none_and_the_others_are_made(forks, executor, jobs):
+    found = list(executors.map_surviving(die_for_three, ((n % 4,) for n in range(10)), jobs, executor))
+    assert [each and each[0] for each in found] == [0, 1, 2, None, 0, 1, 2, None, 0, 1]
+    assert os.getpid() not in {each[1] for each in found if each}
+    assert list(executors.map_surviving(die_for_three, [], jobs, executor)) == []
+
+
+@EXECUTORS
+def test_errors_of_surviving_calls_are_raised(forks, executor):
+    with pytest.raises(SignalError, match="broken"):
+        list(executors.map_surviving(write_or_fail, [(None,)] * 3, 1, executor))
+
+
+def slow_at_random(number, seconds):
+    time.sleep(seconds)
+    return number, os.getpid()
+
+
+@EXECUTORS
+def test_results_come_in_order_whatever_the_calls_take(executor, forks):
+    import random
+
+    chance = random.Random(1)
+    calls = [(n, chance.random() * 0.03) for n in range(24)]
+    found = list(executors.map_in_order(slow_at_random, calls, 2, executor, first_here=True))
+    assert [number for number, _ in found] == list(range(24))
+    assert found[0][1] == os.getpid()
+    assert os.getpid() not in {process for _, process in found[1:]}
+
+
+@pytest.mark.parametrize("executor", registry.names("executors"))
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_result_does_not_wait_for_an_argument_that_is_not_ready(executor, jobs, forks):
+    """The next argument is known only after the result of the last, as an answer is before a question."""
+    ready, drawn = [0], []
+
+    def arguments():
+        while ready[0] is not None:
+            drawn.append(ready[0])
+            yield (ready.pop(0), 0.0)
+            if not ready:
+                raise AssertionError("drawn although it was not ready")
+
+    results = executors.map_in_order(
+        slow_at_random, arguments(), jobs, executor, is_ready=lambda: bool(ready), first_here=True
+    )
+    for n in range(5):
+        assert next(results)[0] == n
+        assert drawn == list(range(n + 1))
+        ready.append(n + 1 if n < 4 else None)
+    assert next(results, None) is None

@@ -18,8 +18,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def gone_through(folder):
-    inputs = InputHash(find(folder), "audio")
+def gone_through(folder, modality="audio"):
+    inputs = InputHash(find(folder), modality)
     deque(inputs.records(), maxlen=0)
     return inputs
 
@@ -42,3 +42,15 @@ def test_a_recording_that_changes_between_reading_and_hashing_is_no_table(folder
     change(folder / "sad/b.wav")
     with inputs, pytest.raises(DataError, match="changed while they were read"):
         inputs.check()
+
+
+def test_the_samples_beside_a_header_are_part_of_the_recording(tmp_path, shared_data):
+    for name in ("testbva.vhdr", "testbva.vmrk", "testbva.dat"):
+        (tmp_path / name).write_bytes((shared_data / "eeg" / name).read_bytes())
+    with gone_through(tmp_path, "eeg") as inputs:
+        first = inputs.hash()
+    samples = bytearray((tmp_path / "testbva.dat").read_bytes())
+    samples[len(samples) // 2] ^= 1
+    (tmp_path / "testbva.dat").write_bytes(samples)
+    with gone_through(tmp_path, "eeg") as changed:
+        assert changed.hash() != first

@@ -1,0 +1,207 @@
+"""What the columns of a manifest mean, by their names and by ``--columns``."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from eavctl.errors import DataError, UsageError
+from eavctl.signals.endings import modalities_of
+from eavctl.storage.foreign_tables import header_of
+from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
+
+PATH, DURATION = "path", "duration"
+ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".jsonl", ".ndjson", ".parquet")
+ASKED_ENDINGS = (".txt",)  # which other texts have too
+SHOWN = 8  # names in a message
+LIKE = 0.85  # likeness from which one name may be meant by another, of `difflib`
+
+# Other names of each key, in lower case and without spaces, dashes, underscores and points.
+SYNONYMS = {
+    PATH: "file filename filepath filelocation fname relativepath relpath",
+    "audio_path": "audio audiofile audiofilename audiofilepath sound soundfile wav wavfile wavpath wavname",
+    "video_path": "video videofile videofilename videofilepath videoname film movie",
+    "eeg_path": "eeg eegfile eegfilename eegfilepath edf edffile edfpath",
+    "label": "labels emotion emotions emotionlabel emotionclass emotionname class classlabel classname "
+    "category target",
+    "subject": "subjectid subjectname speaker speakerid speakername participant participantid actor actorid "
+    "person personid",
+    "dataset": "corpus corpusname database datasetname",
+    "session": "sessionid",
+    "trial": "trialid trialnumber",
+    "task": "taskname",
+    "clip_id": "clip clipname utterance utteranceid",
+    "start": "onset begin starttime begintime starttimes startseconds starts",
+    "end": "offset stop endtime stoptime endtimes endseconds ends",
+    DURATION: "dur length",
+    "split": "subset partition",
+    "fold": "foldid",
+}
+_UNIT = re.compile(r"[(\[](s|sec|secs|seconds?)[)\]]$")
+
+
+def folded(name: str) -> str:
+    """A name without case, spaces, dashes, underscores, points, and a unit of seconds in brackets."""
+    return _UNIT.sub("", re.sub(r"[\s_.-]+", "", name.casefold()))
+
+
+_KEYS = {folded(key): key for key in (PATH, DURATION, *MANIFEST_COLUMNS)}
+_KEYS |= {other: key for key, others in SYNONYMS.items() for other in others.split()}
+
+
+def key_of(name: str) -> str | None:
+    """The key that a name stands for; None for a name of no key."""
+    return _KEYS.get(folded(name))
+
+
+def is_table(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a manifest: by its ending, or, of a text, by a first line that names a path."""
+    place = Path(path)
+    if not place.is_file():
+        return False
+    ending = place.suffix.lower()
+    if ending not in ASKED_ENDINGS:
+        return ending in ENDINGS
+    return any(key_of(name) in (PATH, *PATHS) for name in header_of(place))
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What the columns of a manifest mean.
+
+    Parameters
+    ----------
+    header : the names of the columns; empty for one without a name.
+    keys : key by the number of its column, from 0: `PATH`, `DURATION`, or one of `MANIFEST_COLUMNS`.
+    extra : name by the number of its column, of columns that are kept as text.
+    """
+
+    header: tuple[str, ...]
+    keys: Mapping[int, str]
+    extra: Mapping[int, str]
+
+    @property
+    def unnamed(self) -> list[int]:
+        """Numbers of the columns without a name."""
+        return [i for i in range(len(self.header)) if i not in self.keys and i not in self.extra]
+
+    def doubts(self) -> Iterator[str]:
+        """Yield sentences on extra columns whose names are nearly those of keys that no column has."""
+        missing = {name: key for name, key in _KEYS.items() if key not in self.keys.values()}
+        for name in self.extra.values():
+            for near in difflib.get_close_matches(folded(name), missing, n=1, cutoff=LIKE):
+                key = missing[near]
+                unit = ", in seconds" if key in ("start", "end") else ""
+                yield (
+                    f"the column {name!r} is kept as text; if it is the {key}{unit}, say so: --columns "
+                    f"{shlex.quote(name)}={key}"
+                )
+
+    def __str__(self) -> str:
+        """How the columns were understood, such as ``file = path, label; kept: age``."""
+        known, kept = (
+            [name if self.header[i] == name else f"{self.header[i]} = {name}" for i, name in names.items()]
+            for names in (self.keys, self.extra)
+        )
+        parts = [", ".join(known), *(["kept: " + shown(kept)] if kept else [])]
+        parts += ["the first column, without a name, is left out"] if 0 in self.unnamed else []
+        return "; ".join(parts)
+
+
+def understand(header: Sequence[str], columns: Mapping[str, str], source: str | os.PathLike[str]) -> Meaning:
+    """What the columns of a manifest mean.
+
+    Names count in any case, with or without spaces, dashes and underscores. A key that ``columns`` gives to
+    one column is taken from no other: columns that have its name, or another name of it, are kept as text.
+
+    Parameters
+    ----------
+    header : names of the columns; empty for a column without a name.
+    columns : by the name of a column, its key, or a new name under which it is kept.
+    source : the file, for errors.
+
+    Raises
+    ------
+    DataError : two columns have one name or mean one key, or no column names the recordings.
+    UsageError : ``columns`` has a name that is no column's, or gives two columns one key.
+    """
+    named = [name for name in header if name]
+    if len(set(named)) < len(named):
+        twice = next(name for name in named if named.count(name) > 1)
+        raise DataError(f"{source}: two columns are named {twice!r}; keep one")
+    given = {_find(name, header, source): new for name, new in columns.items()}
+    wanted = {i: key_of(new) or new for i, new in given.items()}
+    if again := [new for new in wanted.values() if [*wanted.values()].count(new) > 1]:
+        raise UsageError(f"--columns gives two columns the name {again[0]!r}")
+    found = {i: key_of(name) for i, name in enumerate(header) if name and i not in given}
+    keys = {i: key for i, key in found.items() if key and key not in wanted.values()}
+    keys |= {i: key for i, key in wanted.items() if key in _KEYS.values()}
+    keys = _with_duration(keys, header, source)
+    for key in keys.values():
+        _check_single(key, [header[i] for i, other in keys.items() if other == key], source)
+    if not {PATH, *PATHS} & {*keys.values()}:
+        if any(modalities_of(name) for name in named):
+            raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
+        raise DataError(
+            f"{source}: no column names the recordings, of {shown(named)}.\n"
+            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
+        )
+    extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
+    for name in extra.values():
+        same = [header[i] for i, other in extra.items() if other == name]
+        if len(same) > 1:
+            raise UsageError(f"{source}: {same[0]!r} and {same[1]!r} would both be named {name!r}")
+    return Meaning(tuple(header), dict(sorted(keys.items())), extra)
+
+
+def _with_duration(
+    keys: dict[int, str], header: Sequence[str], source: str | os.PathLike[str]
+) -> dict[int, str]:
+    """The keys with a duration only where it gives the end of a segment.
+
+    Events of BIDS have onset and duration; other manifests an offset, which is the start, and a duration.
+    """
+    has = {*keys.values()}
+    if DURATION not in has or ("start" in has and "end" not in has):
+        return keys
+    offset = next(
+        (header[i] for i, key in keys.items() if key == "end" and folded(header[i]) == "offset"), ""
+    )
+    if offset and "start" not in has:
+        raise DataError(
+            f"{source}: {offset!r} beside a duration can be the start or the end of a segment; say which: "
+            f"--columns {offset}=start or {offset}=end"
+        )
+    return {i: key for i, key in keys.items() if key != DURATION}
+
+
+def _check_single(key: str, names: Sequence[str], source: str | os.PathLike[str]) -> None:
+    if len(names) > 1:
+        raise DataError(
+            f"{source}: the columns {' and '.join(map(repr, names))} both mean {key}; say which one does: "
+            f"--columns {shlex.quote(names[0])}={key}"
+        )
+
+
+def _find(name: str, header: Sequence[str], source: str | os.PathLike[str]) -> int:
+    """The number of the column that ``--columns`` names."""
+    for same in (str, folded):
+        found = [i for i, other in enumerate(header) if same(other) == same(name) and other]
+        if len(found) == 1:
+            return found[0]
+    near = difflib.get_close_matches(name, header, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else " It takes COLUMN=KEY, such as file=path."
+    raise UsageError(
+        f"--columns: {source} has no column {name!r}, but {shown([n for n in header if n])}.{hint}"
+    )
+
+
+def shown(names: Sequence[str]) -> str:
+    """Names in a message; of many, the first few and how many more."""
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
