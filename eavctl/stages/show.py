@@ -127,10 +127,15 @@ def _counts(keys: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rejected(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.storage.tables import read_frame
+    from eavctl.storage import foreign_tables
 
-    frame = read_frame(path)
-    records = frame.astype(object).where(frame.notna() & (frame != ""), None).to_dict("records")
+    with foreign_tables.opened(path) as table:
+        records: list[dict[str, Any]] = [
+            {name: cell or None for name, cell in zip(table.columns, cells, strict=True)}
+            for _, cells in table.rows
+        ]
+    for record in records:
+        record["start"] = float(record["start"]) if record.get("start") else None
     return {"file": str(path), "kind": "table of rejected", "rows": len(records), "rejected": records}
 
 
