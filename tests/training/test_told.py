@@ -95,7 +95,7 @@ def made_rows():
     }
     meta = {
         "features": "mine", "features_version": 1, "settings": {}, "modality": "audio", "rate": 1,
-        "units": "",        "features_hash": "h", "segment": None, "shape": [1], "content_hash": "c", "classes": ["x", "y"],
+        "units": "", "features_hash": "h", "segment": None, "shape": [1], "content_hash": "c", "classes": ["x", "y"],
         "schema_version": 3,
     }  # fmt: skip
     data = training_set_of(
