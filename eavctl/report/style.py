@@ -112,6 +112,8 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line);
   .scroll { overflow: visible; }
   .wide { min-width: 0; }
   svg.strip .tick, svg.strip .name { font-size: 14px; }
+  svg.chart { width: 310px; }
+  .numbers { font-size: 10px; }
   tr, svg, pre, .notes li, .paper, .facts dd > div { break-inside: avoid; }
   h2, h3, dt { break-after: avoid; }
   p, li { orphans: 3; widows: 3; }
