@@ -127,7 +127,7 @@ def subject_strip(subjects: Sequence[Mapping[str, Any]], mean: float, chance: fl
     for each in sorted(subjects, key=lambda s: (s["uar"], s["subject"])):
         lanes.setdefault(str(each.get("dataset") or ""), []).append(each)
     n_named = WORST if len(lanes) == 1 else WORST_OF_SEVERAL
-    top, parts = 16.0, []
+    top, parts = 20.0, []
     for name in sorted(lanes):
         lane, top = _lane(name if len(lanes) > 1 else "", lanes[name], n_named, top)
         parts.append(lane)
@@ -137,11 +137,11 @@ def subject_strip(subjects: Sequence[Mapping[str, Any]], mean: float, chance: fl
         for t in range(0, 11, 2)
     ]  # fmt: skip
     lines = [
-        el("line", x1=_strip_x(at), x2=_strip_x(at), y1=14, y2=top, class_=kind)
+        el("line", x1=_strip_x(at), x2=_strip_x(at), y1=18, y2=top, class_=kind)
         for at, kind in ((chance, "chance"), (mean, "mean"))
     ]
     labels = [
-        el("text", text, x=_strip_x(at), y=10, class_="tick")
+        el("text", text, x=_strip_x(at), y=13, class_="tick")
         for at, text in ((chance, f"chance {chance:.3f}"), (mean, f"all {mean:.3f}"))
     ]
     uars = [each["uar"] for each in subjects]

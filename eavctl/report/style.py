@@ -104,9 +104,16 @@ footer { margin-top: 56px; padding-top: 12px; border-top: 1px solid var(--line);
 @media print {
   body { padding: 0; max-width: none; font-size: 11px; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; }
+  h1 { font-size: 20px; }
+  h2 { font-size: 14.5px; margin-top: 30px; padding-top: 9px; }
+  h3 { font-size: 11.5px; margin: 16px 0 5px; }
+  small, .facts dt, .numbers thead th { font-size: 10px; }
+  pre { font-size: 9.5px; padding: 7px 10px; }
   .scroll { overflow: visible; }
   .wide { min-width: 0; }
   svg.strip .tick, svg.strip .name { font-size: 14px; }
+  svg.chart { width: 310px; }
+  .numbers { font-size: 10px; }
   tr, svg, pre, .notes li, .paper, .facts dd > div { break-inside: avoid; }
   h2, h3, dt { break-after: avoid; }
   p, li { orphans: 3; widows: 3; }

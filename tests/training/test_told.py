@@ -94,11 +94,19 @@ def made_rows():
         "label": ["x", "y"] * 2,
     }
     meta = {
-        "features": "mine", "features_version": 1, "settings": {}, "modality": "audio", "rate": 1,
-        "units": "", "features_hash": "h",
-        "segment": None, "shape": [1], "content_hash": "c", "classes": ["x", "y"],
+        "features": "mine",
+        "features_version": 1,
+        "settings": {},
+        "modality": "audio",
+        "rate": 1,
+        "units": "",
+        "features_hash": "h",
+        "segment": None,
+        "shape": [1],
+        "content_hash": "c",
+        "classes": ["x", "y"],
         "schema_version": 3,
-    }  # fmt: skip
+    }
     data = training_set_of(
         FeatureTable(key_frame(pd.DataFrame(frame)), np.zeros((4, 1), np.float32), ("f",), meta)
     )
