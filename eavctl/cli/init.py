@@ -9,20 +9,26 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eavctl.cli.app import command
-from eavctl.cli.console import emit_result, say, say_plan, warn_of_rejected
-from eavctl.cli.options import DryRun, Force, Json
+from eavctl.cli.console import emit_result, say, say_plan, warn, warn_of_rejected
+from eavctl.cli.options import DryRun, Force, Json, Pattern
 
 if TYPE_CHECKING:
     from eavctl.stages.init import Project
 
 
-@command("init", "eavctl init project/", "eavctl init project/ --from recordings/")
+@command(
+    "init",
+    "eavctl init project/",
+    "eavctl init project/ --from recordings/",
+    "eavctl init project/ --from flat/ --pattern '{subject}_{label}_{take}'",
+)
 def init(
     folder: Annotated[Path, typer.Argument(help="Folder of the project; created if it does not exist.")],
     source: Annotated[
         Path | None,
         typer.Option("--from", help="Fill the manifest with these recordings, such as recordings/."),
     ] = None,
+    pattern: Pattern = None,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -35,8 +41,10 @@ def init(
     """
     from eavctl.stages.init import init as run
 
-    project = run(folder, source, force=force, dry_run=dry_run)
+    project = run(folder, source, pattern=pattern, force=force, dry_run=dry_run)
     warn_of_rejected(project.rejected)
+    if project.note:
+        warn(project.note.replace("\n", " "))
     for path in project.kept:
         say(f"{path}: kept as it is")
     if dry_run:
@@ -52,7 +60,8 @@ def init(
             "without_label": project.without_label,
             "rejected": [dict(each) for each in project.rejected],
         }
-        emit_result("init", project.written, facts, up_to_date=not project.written, dry_run=dry_run)
+        outputs = sorted((*project.written, *project.kept))
+        emit_result("init", outputs, facts, up_to_date=not project.written, dry_run=dry_run)
 
 
 def _tell(folder: Path, project: Project) -> None:

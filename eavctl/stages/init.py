@@ -68,6 +68,7 @@ class Project:
     written, kept : files that were written, and files that were there and are unchanged.
     rows : of the manifest that was written; those without a subject, and without a label.
     rejected : recordings that are not in the manifest, with ``path`` and ``reason``.
+    note : why rows have paths alone, and what would tell more.
     """
 
     written: tuple[Path, ...]
@@ -76,12 +77,14 @@ class Project:
     without_subject: int = 0
     without_label: int = 0
     rejected: tuple[Mapping[str, Any], ...] = ()
+    note: str = ""
 
 
 def init(
     folder: str | os.PathLike[str],
     recordings: str | os.PathLike[str] | None = None,
     *,
+    pattern: str | None = None,
     force: bool = False,
     dry_run: bool = False,
 ) -> Project:
@@ -92,13 +95,14 @@ def init(
     folder : of the project; created if it does not exist.
     recordings : a folder or data set from which the manifest is filled, by its layout. Where no layout
         recognises it, rows have paths alone. None writes the header only.
+    pattern : what the names of the recordings mean, see `eavctl.datasets.pattern.scan`.
     force : write the Makefile again though it was edited, and, where ``recordings`` are given, the manifest.
     dry_run : write nothing.
 
     Raises
     ------
     DataError : the folder cannot be written, or there are no recordings.
-    UsageError : the folder is a file.
+    UsageError : the folder is a file; or a pattern without recordings, or one that is none.
     """
     folder = Path(folder)
     try:
@@ -106,7 +110,9 @@ def init(
             raise UsageError(f"{folder}: is a file; name a folder, which init makes if it is not there")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in a name
         raise DataError(f"{folder}: cannot be laid out ({error})") from error
-    manifest = None if recordings is None else _find(Path(recordings))
+    if pattern is not None and recordings is None:
+        raise UsageError("--pattern reads the names of recordings: name their folder with --from")
+    manifest, note = (None, "") if recordings is None else _find(Path(recordings), pattern)
     rows = [] if manifest is None else _rows(manifest, folder)
     contents = {folder / MANIFEST: _table(rows), folder / MAKEFILE: _recipe(rows)}
     kept = [path for path in contents if _is_kept(path, contents[path], force=force, is_filled=bool(rows))]
@@ -123,6 +129,7 @@ def init(
         sum("subject" not in row for row in rows) if is_filled else 0,
         sum("label" not in row for row in rows) if is_filled else 0,
         () if manifest is None else manifest.rejected,
+        note,
     )
 
 
@@ -138,20 +145,22 @@ def _is_kept(path: Path, content: bytes, *, force: bool, is_filled: bool) -> boo
     return not (force or found in pristine)
 
 
-def _find(root: Path) -> Manifest:
-    """The recordings by their layout, else all files below the folder, without labels."""
+def _find(root: Path, pattern: str | None) -> tuple[Manifest, str]:
+    """The recordings by their layout, else all files below the folder, and why those have no labels."""
+    from eavctl.datasets.choice import Choice
     from eavctl.datasets.manifest import build, layout_of, media_files
     from eavctl.signals.endings import columns_of
 
     try:
-        entry = layout_of(root)
-    except DataError:
-        found = [path.relative_to(root).as_posix() for path in media_files(root)]
+        if pattern is None:
+            layout_of(root)
+    except DataError as error:
+        found = [path.relative_to(root).as_posix() for path in media_files(root)] if root.is_dir() else []
         if not found:
             raise
-        return build(({"clip_id": name, **dict.fromkeys(columns_of(name), name)} for name in found), root, "")
-    manifest: Manifest = entry.thing(root)
-    return manifest
+        records = [{"clip_id": name, **dict.fromkeys(columns_of(name), name)} for name in found]
+        return build(records, root, ""), str(error)
+    return Choice(pattern=pattern, distinct_names=True).of(root), ""
 
 
 def _rows(manifest: Manifest, folder: Path) -> list[dict[str, Any]]:
@@ -172,7 +181,7 @@ def _rows(manifest: Manifest, folder: Path) -> list[dict[str, Any]]:
         del record["sample_id"]
         rows.append(placed | record)
     dropped = [] if is_named else ["clip_id"]
-    if manifest.layout in ("", "folder"):
+    if manifest.layout in ("", "folder", "pattern"):
         dropped.append("dataset")
     return [{key: value for key, value in row.items() if key not in dropped} for row in rows]
 

@@ -127,11 +127,15 @@ def _counts(keys: pd.DataFrame) -> dict[str, Any]:
 
 
 def _rejected(path: str | os.PathLike[str]) -> dict[str, Any]:
-    from eavctl.storage.foreign_tables import opened
+    from eavctl.storage import foreign_tables
 
-    with opened(path) as table:
-        rows = ((cell or None for cell in cells) for _, cells in table.rows)
-        records = [dict(zip(table.columns, cells, strict=True)) for cells in rows]
+    with foreign_tables.opened(path) as table:
+        records: list[dict[str, Any]] = [
+            {name: cell or None for name, cell in zip(table.columns, cells, strict=True)}
+            for _, cells in table.rows
+        ]
+    for record in records:
+        record["start"] = float(record["start"]) if record.get("start") else None
     return {"file": str(path), "kind": "table of rejected", "rows": len(records), "rejected": records}
 
 

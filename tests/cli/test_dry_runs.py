@@ -146,7 +146,7 @@ def stamps(folder):
         "synth --out file",
         "synth --classes glad",
         "synth --layout eav --trials 11",
-        "init project",
+        "init file",
     ],
 )
 def test_a_dry_run_fails_where_the_real_one_does(run, folder, line):

@@ -168,3 +168,18 @@ def test_init_refuses_what_it_cannot_lay_out(run, tmp_path):
     assert not (tmp_path / "p").exists()
     assert run("init", "p", "-n").code == 0
     assert not (tmp_path / "p").exists()
+
+
+def test_names_without_a_layout_are_read_by_a_pattern(run, made, tmp_path):
+    (tmp_path / "flat").mkdir()
+    for name in ("anna_joy_1", "anna_fear_1", "ben_joy_1"):
+        (tmp_path / f"flat/{name}.wav").write_bytes((made / "dataset/sad/sad_sample_1.wav").read_bytes())
+    alone = run("init", "p", "--from", "flat", "--json")
+    assert alone.code == 0, alone.err
+    assert json.loads(alone.out)["without_label"] == 3
+    assert "--pattern" in alone.err
+    done = run("init", "q", "--from", "flat", "--pattern", "{subject}_{label}_{take}", "--json")
+    assert json.loads(done.out)["without_subject"] == 0, done.err
+    found = [(row["subject"], row["label"], row["take"]) for row in rows_of(tmp_path / "q/manifest.csv")]
+    assert found == [("anna", "fear", "1"), ("anna", "joy", "1"), ("ben", "joy", "1")]
+    assert run("init", "r", "--pattern", "{subject}_{label}").code == 2
