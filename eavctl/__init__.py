@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from eavctl.stages.bench import bench as bench
     from eavctl.stages.check import check as check
     from eavctl.stages.convert import convert as convert
+    from eavctl.stages.explain import explain as explain
     from eavctl.stages.export import export_model as export_model
     from eavctl.stages.extract import extract as extract
     from eavctl.stages.fuse import fuse as fuse
@@ -78,6 +79,7 @@ _HOMES = {
     "check": "stages.check",
     "convert": "stages.convert",
     "cross_validate": "training.cross_validation",
+    "explain": "stages.explain",
     "export_model": "stages.export",
     "extract": "stages.extract",
     "fuse": "stages.fuse",

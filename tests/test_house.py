@@ -18,7 +18,7 @@ FLOORS = (  # from the lowest; rooms of one floor may import each other
     ("extraction",),
     ("report", "fusion", "grounding", "export", "synthetic"),
     ("training", "packaged"),
-    ("predicting",),
+    ("predicting", "explaining"),
     ("live", "serving"),
     ("stages",),
     ("cli",),

@@ -46,6 +46,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
         "CONTRIBUTING.md",
         "data/README.md",
         "docs/evaluation.md",
+        "docs/explain.md",
         "docs/features.md",
         "docs/encoders.md",
         "docs/findings.md",

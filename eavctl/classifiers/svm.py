@@ -89,7 +89,7 @@ class SvmModel:
         check_shape(x, self.support.shape[1])
         support, squares = self._normalized_support
         kernel = np.exp(-self.gamma * _squared_distances(self.normalizer(x), support, squares))
-        return soft_votes(self._pairs(kernel), len(self.classes_))
+        return soft_votes(self.pairs(kernel), len(self.classes_))
 
     @cached_property
     def _normalized_support(self) -> tuple[np.ndarray, np.ndarray]:
@@ -97,7 +97,7 @@ class SvmModel:
         support = self.normalizer(self.support)
         return support, _squared_norms(support)
 
-    def _pairs(self, kernel: np.ndarray) -> np.ndarray:
+    def pairs(self, kernel: np.ndarray) -> np.ndarray:
         """Decision of each pair of classes (i, j), positive for i; of two classes, for the second."""
         ends = np.cumsum(self.n_support)
         rows = [slice(end - n, end) for end, n in zip(ends, self.n_support, strict=True)]

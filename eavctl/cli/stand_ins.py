@@ -22,7 +22,7 @@ NOT_IN_FILE = frozenset(
         "force",
         *("out", "predictions", "save", "rejected", "plot", "tensorboard"),
         *("model", "use", "init", "weights", "face_model"),
-        *("eeg", "audio", "video"),
+        *("eeg", "audio", "video", "files_from", "watch"),
     }
 )
 SET = "set"  # the option whose values can be a table too

@@ -109,7 +109,8 @@ def _print(streamed: Streamed, told: _Told, total: int | None, *, as_lines: bool
                 for answer in streamed.predictor.answers(judged):
                     sys.stdout.write(json_escaped(json.dumps(answer)) + "\n")
             else:
-                emit(line_of(streamed.predictor, row) for row in judged.rows)
+                is_cut = streamed.predictor.each_segment
+                emit(line_of(streamed.predictor, row, is_cut=is_cut) for row in judged.rows)
             sys.stdout.flush()
             told.tell(judged, streamed.notes)
             if tick and total is not None:

@@ -6,7 +6,8 @@ import difflib
 import os
 import re
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,8 @@ PATH, DURATION = "path", "duration"
 ENDINGS = (".csv", ".tsv", ".tab", ".xlsx", ".xlsm", ".jsonl", ".ndjson", ".parquet")
 ASKED_ENDINGS = (".txt",)  # which other texts have too
 SHOWN = 8  # names in a message
+MOST_DOUBTED = 40  # extra columns whose names are compared with those of keys
+SHORTEST = 5  # letters of a name that may be meant for another
 LIKE = 0.85  # likeness from which one name may be meant by another, of `difflib`
 
 # Other names of each key, in lower case and without spaces, dashes, underscores and points.
@@ -36,8 +39,8 @@ SYNONYMS = {
     "trial": "trialid trialnumber",
     "task": "taskname",
     "clip_id": "clip clipname utterance utteranceid",
-    "start": "onset begin starttime begintime starttimes startseconds starts",
-    "end": "offset stop endtime stoptime endtimes endseconds ends",
+    "start": "onset begin starttime begintime startseconds",
+    "end": "offset stop endtime stoptime endseconds",
     DURATION: "dur length",
     "split": "subset partition",
     "fold": "foldid",
@@ -92,8 +95,12 @@ class Meaning:
 
     def doubts(self) -> Iterator[str]:
         """Yield sentences on extra columns whose names are nearly those of keys that no column has."""
+        if len(self.extra) > MOST_DOUBTED:  # a table of features, or another for machines
+            return
         missing = {name: key for name, key in _KEYS.items() if key not in self.keys.values()}
-        for name in self.extra.values():
+        for i, name in self.extra.items():
+            if name != self.header[i] or len(name) < SHORTEST:  # it was given, or is near too many
+                continue
             for near in difflib.get_close_matches(folded(name), missing, n=1, cutoff=LIKE):
                 key = missing[near]
                 unit = ", in seconds" if key in ("start", "end") else ""
@@ -131,19 +138,22 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
     UsageError : ``columns`` has a name that is no column's, or gives two columns one key.
     """
     named = [name for name in header if name]
-    if len(set(named)) < len(named):
-        twice = next(name for name in named if named.count(name) > 1)
+    if twice := _twice(named):
         raise DataError(f"{source}: two columns are named {twice!r}; keep one")
     given = {_find(name, header, source): new for name, new in columns.items()}
     wanted = {i: key_of(new) or new for i, new in given.items()}
-    if again := [new for new in wanted.values() if [*wanted.values()].count(new) > 1]:
-        raise UsageError(f"--columns gives two columns the name {again[0]!r}")
+    if again := _twice(wanted.values()):
+        raise UsageError(f"--columns gives two columns the name {again!r}")
     found = {i: key_of(name) for i, name in enumerate(header) if name and i not in given}
     keys = {i: key for i, key in found.items() if key and key not in wanted.values()}
     keys |= {i: key for i, key in wanted.items() if key in _KEYS.values()}
     keys = _with_duration(keys, header, source)
-    for key in keys.values():
-        _check_single(key, [header[i] for i, other in keys.items() if other == key], source)
+    if key := _twice(keys.values()):
+        names = [header[i] for i, other in keys.items() if other == key]
+        raise DataError(
+            f"{source}: the columns {' and '.join(map(repr, names))} both mean {key}; say which one does: "
+            f"--columns {shlex.quote(names[0])}={key}"
+        )
     if not {PATH, *PATHS} & {*keys.values()}:
         if any(modalities_of(name) for name in named):
             raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
@@ -152,10 +162,8 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
             f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
-    for name in extra.values():
-        same = [header[i] for i, other in extra.items() if other == name]
-        if len(same) > 1:
-            raise UsageError(f"{source}: {same[0]!r} and {same[1]!r} would both be named {name!r}")
+    if again := _twice(extra.values()):
+        raise UsageError(f"--columns gives a column the name of another one, {again!r}")
     return Meaning(tuple(header), dict(sorted(keys.items())), extra)
 
 
@@ -180,12 +188,9 @@ def _with_duration(
     return {i: key for i, key in keys.items() if key != DURATION}
 
 
-def _check_single(key: str, names: Sequence[str], source: str | os.PathLike[str]) -> None:
-    if len(names) > 1:
-        raise DataError(
-            f"{source}: the columns {' and '.join(map(repr, names))} both mean {key}; say which one does: "
-            f"--columns {shlex.quote(names[0])}={key}"
-        )
+def _twice(names: Iterable[str]) -> str | None:
+    """A name that occurs twice; None if there is none."""
+    return next((name for name, n in Counter(names).items() if n > 1), None)
 
 
 def _find(name: str, header: Sequence[str], source: str | os.PathLike[str]) -> int:

@@ -9,6 +9,7 @@ import re
 import reprlib
 import stat
 import sys
+import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -60,7 +61,7 @@ def scan(root: Path, *, columns: Mapping[str, str] | None = None) -> Manifest:
         reader = _Reader(root, meaning, places, has_decimal_comma=table.has_decimal_comma)
         rows = [reader.row(cells, line) for line, cells in table.rows]
     if not rows:
-        raise DataError(f"{root}: the table has a header and no rows; write one for each recording")
+        raise DataError(f"{root}: lists no recordings, only a header; write a row for each")
     kept, rejected = _without_duplicates(rows)
     elsewhere = f"; {places.n_elsewhere} from the working folder" if places.n_elsewhere else ""
     n_rows = f"{len(rows)} row{'s' if len(rows) > 1 else ''}"
@@ -111,13 +112,9 @@ class _Places:
     def find(self, path: str) -> tuple[str, str, str]:
         """A recording's path as the manifest means it, from the manifest's folder, and with links resolved.
 
-        Backslashes may separate folders, and spaces may surround the path.
+        Of a recording that is nowhere, it is the last spelling.
         """
-        spellings = [path, path.strip()] if path != path.strip() else [path]
-        if "\\" in path:
-            spellings += [
-                each.replace("\\", "/") for each in spellings if not re.match(r"\s*[A-Za-z]:", each)
-            ]
+        spellings = _spellings(path)
         for spelling in spellings:
             real, exists = self._resolve(os.path.join(self._folder, spelling))
             if exists:
@@ -139,6 +136,20 @@ class _Places:
         except (OSError, ValueError):  # a ValueError: a null byte
             return real, False
         return (real if is_plain else os.path.realpath(real)), True
+
+
+def _spellings(path: str) -> list[str]:
+    """The path as it stands, and as it may be meant.
+
+    Spaces can surround it, backslashes separate its folders, and systems write accents in either form.
+    """
+    found = [path, path.strip()]
+    if "\\" in path and not re.match(r"\s*[A-Za-z]:", path):
+        found += [each.replace("\\", "/") for each in found]
+    if not path.isascii():
+        found = [unicodedata.normalize(form, each) for form in ("NFD", "NFC") for each in found]
+        found.insert(0, path)
+    return list(dict.fromkeys(found))
 
 
 class _Reader:

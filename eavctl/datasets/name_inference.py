@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from eavctl.datasets.affect import is_emotion
@@ -14,6 +14,7 @@ from eavctl.datasets.name_patterns import NamePattern, fitting
 SEPARATORS = re.compile(r"([_\-. ]+|/)")
 MOST_NAMES = 2000  # that are looked at
 MOST_CLASSES, MOST_SHAPES = 20, 3
+FEW = 8  # names, of which some people have one each
 LEAST_SHARE = 0.5  # of the names, for what is said of all
 
 
@@ -72,8 +73,10 @@ def _pattern(separators: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
     label = _label(columns, fields)
     if label is None:
         return None
-    fields[label] = _named(columns[label], "label")
+    fields[label] = _label_field(columns[label])
     subject = _subject(columns, fields, label)
+    if separators[0:1] == ("/",) and fields[0] == "{}" and label != 0:
+        subject = 0  # a folder for each person
     if subject is not None:
         fields[subject] = "{subject}"
     free = [i for i, field in enumerate(fields) if field == "{}"]
@@ -85,7 +88,9 @@ def _pattern(separators: Sequence[str], rows: Sequence[Sequence[str]]) -> str | 
 
 def _field(column: Sequence[str]) -> str:
     """Text that is always the same, or a field without a name."""
-    return column[0] if len(set(column)) == 1 and not re.search("[{}*]", column[0]) and column[0] else "{}"
+    text = column[0]  # a number may be the same by chance in few names
+    is_text = len(set(column)) == 1 and text and not re.search("[{}*]", text)
+    return text if is_text and (len(column) >= FEW or not text.isdecimal()) else "{}"
 
 
 def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | None:
@@ -93,7 +98,7 @@ def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | Non
     for read in (str, _letters):
         shares = [sum(is_emotion(read(text)) for text in column) / len(column) for column in columns]
         best = max(range(len(columns)), key=shares.__getitem__)
-        if shares[best] >= LEAST_SHARE and fields[best] == "{}":
+        if shares[best] >= LEAST_SHARE:
             return best
     likely = [
         i
@@ -101,12 +106,9 @@ def _label(columns: Sequence[Sequence[str]], fields: Sequence[str]) -> int | Non
         if fields[i] == "{}"
         and 2 <= len(set(column)) <= min(MOST_CLASSES, len(column) // 2)
         and all(text.isalpha() for text in column)
-    ]
-    return min(likely, key=lambda i: (not _is_lower(columns[i]), len(set(columns[i])), -i), default=None)
-
-
-def _is_lower(column: Sequence[str]) -> bool:
-    return all(text.islower() for text in column)
+    ]  # where words have capitals, they are names of people rather than of classes
+    is_lower = {i: all(text.islower() for text in columns[i]) for i in likely}
+    return min(likely, key=lambda i: (not is_lower[i], len(set(columns[i])), -i), default=None)
 
 
 def _letters(text: str) -> str:
@@ -115,11 +117,10 @@ def _letters(text: str) -> str:
     return found[1] if found else ""
 
 
-def _named(column: Sequence[str], name: str) -> str:
+def _label_field(column: Sequence[str]) -> str:
     """The field of a label, which a number may follow."""
-    is_numbered: Callable[[str], bool] = lambda text: bool(_letters(text))  # noqa: E731
-    share = sum(map(is_numbered, column)) / len(column)
-    return f"{{{name}:a}}{{take:d}}" if share >= LEAST_SHARE else f"{{{name}}}"
+    share = sum(bool(_letters(text)) for text in column) / len(column)
+    return "{label:a}{take:d}" if share >= LEAST_SHARE else "{label}"
 
 
 def _subject(columns: Sequence[Sequence[str]], fields: Sequence[str], label: int) -> int | None:
@@ -129,7 +130,20 @@ def _subject(columns: Sequence[Sequence[str]], fields: Sequence[str], label: int
         i
         for i, column in enumerate(columns)
         if fields[i] == "{}"
-        and 2 <= len(set(column)) <= len(column) // 2
+        and _may_be_people(column)
         and (not all(text.isdecimal() for text in column) or len(counts[i]) <= len(column) / 1.5)
     ]
-    return min(likely, key=lambda i: (all(text.isdecimal() for text in columns[i]), i), default=None)
+    return min(likely, key=lambda i: (_unlikeness(columns[i]), i), default=None)
+
+
+def _may_be_people(column: Sequence[str]) -> bool:
+    n = len(set(column))
+    if len(column) >= FEW:
+        return 2 <= n <= len(column) // 2
+    return n >= 2 and (n < len(column) or _unlikeness(column) == 0)
+
+
+def _unlikeness(column: Sequence[str]) -> int:
+    """How little the texts look like names of people: words least, then a letter with a number, ..."""
+    forms = (r"[^\W\d_]{2,}", r"[^\W\d_]+\d+", r".*[^\W\d_].+|.+[^\W\d_].*", r"[^\W_]", ".*")
+    return next(i for i, form in enumerate(forms) if all(re.fullmatch(form, text, re.S) for text in column))

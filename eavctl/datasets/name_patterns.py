@@ -93,9 +93,9 @@ class _Part:
             return f"[^/]{{{self.kind}}}"
         if self.kind:
             return f"{_KINDS[self.kind]}+"
-        if self.name == LABEL:
+        if self.name == LABEL or (following and not following.text):
             return "[^/]+"
-        until = f"(?!{re.escape(following.text)})" if following and following.text else ""
+        until = f"(?!{re.escape(following.text)})" if following else ""
         return f"(?:{until}[^/])" + ("*+" if self.is_star else "++")  # ends there, or the name does not fit
 
 

@@ -6,9 +6,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from eavctl.errors import LeakError
 from eavctl.evaluation.plan import Plan
-from eavctl.evaluation.trained_on import ANY, TrainedOn
+from eavctl.evaluation.trained_on import ANY, JOINED, TrainedOn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,6 +53,24 @@ def met(trained_on: TrainedOn, keys: pd.DataFrame, shared: Collection[str] = ())
         _known(own.clips, trained_on.clips),
         own.recordings & trained_on.recordings,
     )
+
+
+def met_rows(trained_on: TrainedOn, keys: pd.DataFrame) -> np.ndarray:
+    """Which rows are of a subject, a clip or a recording that a model was trained on; bool, (n_rows,)."""
+    columns = [
+        keys[name].fillna("").astype(str) if name in keys else [""] * len(keys)
+        for name in ("dataset", "subject", "clip_id", "recording")
+    ]
+    return np.array(
+        [
+            any(name and ((of, name) in known or (ANY, name) in known) for name, known in (
+                (subject, trained_on.subjects), (clip, trained_on.clips),
+            ))
+            or not trained_on.recordings.isdisjoint(recording.split(JOINED))
+            for of, subject, clip, recording in zip(*columns, strict=True)
+        ],
+        bool,
+    )  # fmt: skip
 
 
 def check(

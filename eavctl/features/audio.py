@@ -10,6 +10,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.features.chroma import chroma
+from eavctl.features.families import FAMILY
 from eavctl.features.spectrum import AMIN, DYNAMIC_RANGE_DB, decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
 from eavctl.settings import Within
@@ -39,6 +40,7 @@ SEED33_NAMES = (*(f"{name}_{s}" for name in SEED33_MATRICES for s in ("mean", "s
     rate=None,
     columns=lambda: SEED33_NAMES,
     units="librosa's",
+    families={FAMILY: lambda column: column.rpartition("_")[0] or column},
 )
 def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
     """Mean, standard deviation, minimum and maximum of eight matrices, and the mean energy: 33 numbers.
@@ -70,6 +72,7 @@ def seed33(signal: np.ndarray, rate: int) -> np.ndarray:
     rate=None,
     columns=lambda: SEED33_NAMES,
     units="librosa's",
+    families={FAMILY: lambda column: column.rpartition("_")[0] or column},
 )
 def seed33_fast(signal: np.ndarray, rate: int) -> np.ndarray:
     """`seed33` in float32: faster, but less accurate in bins near silence.
@@ -207,6 +210,7 @@ def _energy(signal: np.ndarray) -> np.ndarray:
     band_axis=0,
     padding=-DYNAMIC_RANGE_DB,
     decibels=1.0,
+    frame_s=LOGMEL_HOP / LOGMEL_RATE,
 )
 def logmel(signal: np.ndarray, rate: int, *, n_mels: Bands = 64, n_frames: Frames = 300) -> np.ndarray:
     """Log-mel spectrogram of fixed size: windows of 25 ms, a hop of 10 ms, Slaney's mel bands up to 8 kHz.

@@ -9,6 +9,7 @@ import numpy as np
 
 from eavctl.features.audio import HOP, N_FFT, N_MELS, Bands, Frames, check_signal
 from eavctl.features.chroma import N_CHROMA, chroma
+from eavctl.features.families import FAMILY, prefix
 from eavctl.features.spectrum import decibels, mel_bands, short_time_spectrum
 from eavctl.registry import register
 from eavctl.signals.transforms import dct_matrix, rfft
@@ -35,6 +36,7 @@ LEAST_ENERGY = float(np.finfo(np.float32).eps)
     rate=MEANS_RATE,
     columns=lambda: MEANS_NAMES,
     units="librosa's",
+    families={FAMILY: prefix},
 )
 def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     """Means over time of 40 MFCC, 12 chroma and 128 mel bands: 180 numbers.
@@ -80,6 +82,7 @@ def means180(signal: np.ndarray, rate: int) -> np.ndarray:
     band_axis=1,
     padding=0.0,
     decibels=10 / math.log(10),
+    frame_s=FBANK_HOP / FBANK_RATE,
 )
 def fbank(signal: np.ndarray, rate: int, *, n_mels: Bands = 128, n_frames: Frames = 1024) -> np.ndarray:
     """Kaldi's log mel filter bank [2]_, the input of the Audio Spectrogram Transformer [1]_, not normalised.

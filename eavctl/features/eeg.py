@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
+from eavctl.features.families import BAND, CHANNEL, MEASURE
 from eavctl.registry import register
 from eavctl.settings import Within
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
@@ -190,11 +191,20 @@ def eeg_epochs(
     return signal.astype(np.float32)
 
 
+MEASURES = {"de": "differential entropy", "power": "relative power", "asymmetry": "asymmetry"}
+
+
 def _band_columns(*, channels: Sequence[str] | None = None, **settings: object) -> tuple[str, ...]:
     names = channels or ()
     pairs = [f"{names[right]}-{names[left]}" for left, right in homologous_pairs(names)]
     parts = (("de", names), ("power", names), ("asymmetry", pairs))
     return tuple(f"{band}_{part}_{name}" for part, of in parts for band in BANDS for name in of)
+
+
+def _channels_of(column: str) -> tuple[str, ...]:
+    """The channel of a column of `eeg_bands`, or the two of an asymmetry."""
+    _, part, name = column.split("_", 2)
+    return tuple(name.split("-")) if part == "asymmetry" else (name,)
 
 
 @register(
@@ -205,6 +215,11 @@ def _band_columns(*, channels: Sequence[str] | None = None, **settings: object) 
     rate=None,
     columns=_band_columns,
     units="nat (de, asymmetry), log10 of a share (power)",
+    families={
+        BAND: lambda column: column.partition("_")[0],
+        CHANNEL: _channels_of,
+        MEASURE: lambda column: MEASURES[column.split("_", 2)[1]],
+    },
     prepare=prepare,
     margin=_settling,
     check=_check_band_settings,

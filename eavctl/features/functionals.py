@@ -12,6 +12,7 @@ import numpy as np
 from eavctl.errors import SignalError
 from eavctl.features import descriptors
 from eavctl.features.descriptors import FRAMES_PER_S, MFCC_NAMES, RATE, SPECTRAL_NAMES, Descriptors
+from eavctl.features.families import FAMILY
 from eavctl.features.pitch import NEUTRAL_HZ, REFERENCE_HZ
 from eavctl.features.statistics import (
     OUTLINE_NAMES,
@@ -54,10 +55,29 @@ RHYTHM_NAMES = (
 
 
 class Block(NamedTuple):
-    """Values of one family of features, and their names."""
+    """Values of one kind, and their names."""
 
     names: tuple[str, ...]
     values: np.ndarray
+
+
+def family_of(name: str) -> str:
+    """The family of a column, by its name: what is described, whatever the statistic.
+
+    Correlations are a family of their own: each is of two contours.
+    """
+    if name in RHYTHM_NAMES:
+        return "rhythm"
+    kind = name.partition("_")[0]
+    if kind == "modulation":
+        return "modulation"
+    if kind in ("corr", "voicedcorr") or kind.startswith("delay"):
+        return "correlations"
+    contour = name
+    for changed in ("voiced_", "delta_", "slowdelta_", "change_"):
+        contour = contour.removeprefix(changed)
+    starts = {"mfcc": "cepstra", "f0": "pitch", "energy": "energy", "hnr": "voice quality"}
+    return next((family for start, family in starts.items() if contour.startswith(start)), "spectrum")
 
 
 @cache
@@ -85,6 +105,7 @@ def _names(blocks: Callable[[Descriptors], list[Block]]) -> tuple[str, ...]:
     rate=RATE,
     columns=names,
     units="see the names: dB, Hz, semitones, log Hz",
+    families={FAMILY: family_of},
 )
 def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
     """Statistics of low-level descriptors of speech.
@@ -130,6 +151,7 @@ def functionals(signal: np.ndarray, rate: int) -> np.ndarray:
     rate=RATE,
     columns=core_names,
     units="see the names: dB, Hz, semitones, log Hz",
+    families={FAMILY: family_of},
 )
 def functionals_core(signal: np.ndarray, rate: int) -> np.ndarray:
     """Those of the `functionals` that hold across data sets: 2341 of 3415 columns.

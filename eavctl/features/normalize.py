@@ -81,7 +81,7 @@ def standardize_by_group(
     for group in np.unique(groups):
         rows = groups == group
         values = x[rows].astype(np.float64)
-        valid = np.array(True) if bands.padding is None else _unpadded(values, band_axis, bands.padding)
+        valid = np.array(True) if bands.padding is None else unpadded(values, band_axis, bands.padding)
         counted = valid if copies is None else _without(valid, copies[rows])
         mean = values.mean(axis=axes, keepdims=True, where=counted)
         std = values.std(axis=axes, keepdims=True, where=counted)
@@ -150,11 +150,17 @@ def _varies(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return np.asarray(std > RELATIVE_FLOOR * np.maximum(np.abs(mean), RELATIVE_FLOOR))
 
 
-def _unpadded(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
+def unpadded(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
     """Mask of the frames that are not padding, bool, of length 1 along the bands.
 
     Padding is the run of frames at the end whose bands all have the padding value; the first frame never
     counts as padding, as in `eavctl.encoders.augmentation.unpadded`.
+
+    Parameters
+    ----------
+    values : shape (n_rows, n_bands, n_times), with the axes of a sample in either order.
+    band_axis : 1 or 2, that of the bands.
+    padding : the value.
     """
     time_axis = 3 - band_axis
     differs = (values != padding).any(axis=band_axis, keepdims=True)

@@ -8,6 +8,7 @@ from typing import Annotated, Literal, get_args
 import numpy as np
 
 from eavctl.errors import UsageError
+from eavctl.features.families import FAMILY, prefix
 from eavctl.features.texture import N_BINS, N_PATTERNS, cell_means, gradient_histograms, pattern_histograms
 from eavctl.registry import register
 from eavctl.settings import Within
@@ -46,6 +47,12 @@ DESCRIBED = (
     *MEASURES,
 )
 FACE_STATS_NAMES = (*(f"{name}_{of}" for of in ("mean", "std") for name in DESCRIBED), *MOVES)
+FAMILIES = {"hog": "edges", "lbp": "texture", "motion": "motion in the face", "move": "movement of the face"}
+
+
+def _family_of(column: str) -> str:
+    """The family of a column of `FACE_STATS_NAMES`."""
+    return FAMILIES.get(prefix(column), "geometry")
 
 
 @register(
@@ -111,6 +118,7 @@ def faces(
     rate=None,
     columns=lambda **settings: FACE_STATS_NAMES,
     units="shares; distances over that of the eyes; moves over the face's side",
+    families={FAMILY: _family_of},
     who=lambda **settings: True,
 )
 def face_stats(

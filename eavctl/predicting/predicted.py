@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from eavctl.errors import DataError
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.predicting.inputs import Inputs
 from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.rows import Row
@@ -111,10 +112,34 @@ class Predicted(NamedTuple):
                     "warnings": list(self.notes),
                 },
                 "out_of_fold": False,
+                "training": self._trained(),
                 **({"who": self.predictor.who.identity} if self.predictor.who else {}),
                 "versions": dict(meta.versions),
             },
         )
+
+    def _trained(self) -> dict[str, Any]:
+        """What is told of the model's training: its kind, its features, and people and clips by data set."""
+        meta = self.predictor.model.meta
+        known = TrainedOn.from_meta(meta.trained_on)
+        clips, people = (Counter(name for name, _ in each) for each in (known.clips, known.subjects))
+        return {
+            "kind": meta.kind,
+            "method": meta.method,
+            "inputs": [
+                {
+                    "modality": each.modality,
+                    "features": each.features,
+                    "features_version": each.features_version,
+                    "shape": list(each.shape),
+                }
+                for each in meta.inputs
+            ],
+            "data": [
+                {"dataset": name or None, "clips": clips[name], "people": people[name]}
+                for name in sorted(clips)
+            ],
+        }
 
     def _single(self) -> dict[str, Any]:
         """Metadata for a model of one stream."""

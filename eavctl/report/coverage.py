@@ -18,7 +18,12 @@ def coverage_part(model: Mapping[str, Any]) -> Markup:
     return el(
         "div",
         el("h3", "Coverage against accuracy: scores of the most confident predictions"),
-        el("div", coverage_chart(found, model["chance"]), _table(found["at"]), class_="pair"),
+        el(
+            "div",
+            coverage_chart(found, model["chance"]),
+            el("div", _table(found["at"]), class_="scroll"),
+            class_="pair",
+        ),
         el("p", _in_words(found)),
     )
 
@@ -43,7 +48,7 @@ def coverage_chart(found: Mapping[str, Any], chance: float) -> Markup:
         viewBox=f"0 0 {WIDTH} {HEIGHT}",
         width=WIDTH,
         height=HEIGHT,
-        class_="coverage",
+        class_="chart",
         role="img",
         aria_label="; ".join(
             f"{title} over coverage, mean {formatting.number(found['area'][name])}"
@@ -93,14 +98,16 @@ def _intervals(at: Sequence[Mapping[str, Any]], name: str, offset: float) -> lis
 
 
 def _legend() -> list[Markup]:
+    """What the lines are, beside the name of the axis, where no line is."""
+    y = HEIGHT - 8
     return [
         el(
             "g",
-            el("line", x1=LEFT + 12, x2=LEFT + 36, y1=y, y2=y, class_="curve"),
-            el("text", title, x=LEFT + 42, y=y + 4, class_="name"),
+            el("line", x1=x, x2=x + 24, y1=y, y2=y, class_="curve"),
+            el("text", title, x=x + 30, y=y + 4, class_="name"),
             class_=name,
         )
-        for (name, (title, _)), y in zip(SERIES.items(), (_y(0.14), _y(0.06)), strict=True)
+        for (name, (title, _)), x in zip(SERIES.items(), (LEFT, WIDTH - 90), strict=True)
     ]
 
 

@@ -1,58 +1,26 @@
-"""The report on prediction tables as one self-contained HTML page, or as JSON."""
+"""The report on prediction tables as one self-contained HTML page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import combinations
 from typing import Any
 
-from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import formatting
-from eavctl.evaluation.coverage import coverage
 from eavctl.evaluation.intervals import FEWEST
-from eavctl.evaluation.summary import compare, corrected, summarize
-from eavctl.fusion.joining import table_names
 from eavctl.report.coverage import coverage_part
 from eavctl.report.datasets import dataset_table
 from eavctl.report.markup import Markup, el
 from eavctl.report.page import page as page_around
-from eavctl.report.pictures import confusion_table, score_cell, subject_strip
+from eavctl.report.pictures import confusion_table, score_cell, shade_style, subject_strip
+from eavctl.report.reliability import reliability_part
+from eavctl.report.sentences import counted
 from eavctl.report.subsets import subset_table
+from eavctl.report.summary import summary
+from eavctl.report.trained import trained_part
 from eavctl.storage.tables import PredictionTable
 
-NOT_OUT_OF_FOLD = (
-    "these predictions are not marked as out-of-fold: if the model was trained on some of these recordings, "
-    "the scores are too high"
-)
 NOTHING = "\u2013"
 _TITLES = {"uar": "UAR", "macro_f1": "macro F1", "accuracy": "accuracy"}
-
-
-def summary(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Score and compare prediction tables.
-
-    Parameters
-    ----------
-    tables : the prediction tables.
-    names : names of the tables; by default the ``name`` in their metadata, or their number.
-
-    Returns
-    -------
-    JSON-able dict: ``models``, each with its ``name``, scores (see `eavctl.evaluation.summary.summarize`),
-    ``protocol`` and ``warnings``; ``comparisons`` of the model with the highest UAR with each other model.
-    Because it was selected on the same rows, they are corrected for the comparisons of all pairs of models.
-
-    Raises
-    ------
-    UsageError : no tables.
-    DataError : a table without labels, or labels that differ between tables.
-    """
-    if not tables:
-        raise UsageError("a report needs at least one prediction table")
-    titles = table_names(tables, names)
-    models = [_model(table, name) for table, name in zip(tables, titles, strict=True)]
-    best = max(range(len(models)), key=lambda i: (models[i]["uar"]["value"], -i))
-    return {"models": models, "comparisons": _with_best(tables, titles, best)}
 
 
 def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) -> str:
@@ -68,84 +36,23 @@ def page(tables: Sequence[PredictionTable], names: Sequence[str] | None = None) 
 def page_of(found: dict[str, Any]) -> str:
     """The HTML page for the result of `summary`."""
     models = found["models"]
-    title = "Emotion recognition: " + (models[0]["name"] if len(models) == 1 else f"{len(models)} models")
+    title = found["title"]
     return page_around(
         title,
         el("header", el("h1", title), el("p", _extent(models), class_="soft")),
         _overview(models),
         _comparisons(found["comparisons"]) if found["comparisons"] else None,
-        [_details(model) for model in models],
+        [_details(model, number) for number, model in enumerate(models, start=1)],
         el("footer", _explained(models)),
+        style=shade_style(),
     )
-
-
-# --- the content ------------------------------------------------------------------------------------------
-
-
-def _model(table: PredictionTable, name: str) -> dict[str, Any]:
-    try:
-        scores = summarize(table)
-    except DataError as error:
-        raise DataError(f"{name}: {error}") from error
-    protocol = {k: v for k, v in (table.meta.get("protocol") or {}).items() if k != "warnings"}
-    about = table.about
-    warnings = [str(text) for text in about.protocol.warnings]
-    if not about.out_of_fold:
-        warnings.append(NOT_OUT_OF_FOLD)
-    if scores["n_unlabelled"]:
-        warnings.append(f"{scores['n_unlabelled']} rows without a label are not scored")
-    return {
-        "name": name,
-        "modalities": list(about.modalities),
-        "protocol": protocol,
-        "out_of_fold": about.out_of_fold,
-        "warnings": warnings,
-        "fusion": about.fusion,
-        **scores,
-        "coverage": coverage(table),
-    }
-
-
-def _with_best(tables: Sequence[PredictionTable], titles: Sequence[str], best: int) -> list[dict[str, Any]]:
-    """The comparisons of the best model with each other model, corrected for those of all pairs."""
-    order = [best, *(i for i in range(len(tables)) if i != best)]
-    pairs = [
-        {
-            "first": titles[i],
-            "second": titles[j],
-            **_compared(tables[i], tables[j], f"{titles[i]} and {titles[j]}"),
-        }
-        for i, j in combinations(order, 2)
-    ]
-    compared = [
-        *corrected([pair for pair in pairs if pair["n_rows"]]),
-        *(pair for pair in pairs if not pair["n_rows"]),
-    ]
-    return [pair for pair in compared if pair["first"] == titles[best]]
-
-
-def _compared(first: PredictionTable, second: PredictionTable, both: str) -> dict[str, Any]:
-    """The comparison, or only ``n_rows`` 0 if the two tables have no labelled sample in common."""
-    ids = set(second.keys.loc[second.keys["label"].notna(), "sample_id"])
-    if not any(sample in ids for sample in first.keys.loc[first.keys["label"].notna(), "sample_id"]):
-        return {"n_rows": 0}
-    try:
-        result = compare(first, second)
-    except DataError as error:
-        raise DataError(f"{both}: {error}") from error
-    result["uar"] = [result.pop("first"), result.pop("second")]
-    return result
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _extent(models: list[dict[str, Any]]) -> str:
     first = models[0]
-    parts = [_counted(first["n_clips"], "clip"), f"{len(first['classes'])} classes"]
+    parts = [counted(first["n_clips"], "clip"), f"{len(first['classes'])} classes"]
     if first["n_subjects"]:
-        parts.insert(1, _counted(first["n_subjects"], "subject"))
+        parts.insert(1, counted(first["n_subjects"], "subject"))
     alike = all(m["n_clips"] == first["n_clips"] for m in models)
     return " \u00b7 ".join(parts) + ("" if alike else f" in {first['name']}; the others differ")
 
@@ -180,9 +87,9 @@ def _explained(models: list[dict[str, Any]]) -> list[Markup | None]:
     )
     confidence = (
         "Confidence is the probability of the predicted class. The expected calibration error is the mean "
-        "difference between confidence and accuracy over 15 bins of confidence. Coverage is the share of the "
-        "rows that are answered, those of highest confidence first; the area is the mean score over all "
-        "coverages."
+        "difference between confidence and accuracy over 15 bins of confidence; chance alone makes it larger "
+        "than 0, the more so the fewer rows there are. Coverage is the share of the rows that are answered, "
+        "those of highest confidence first; the area is the mean score over all coverages."
     )
     return [el("p", scores), el("p", confidence), el("p", comparisons) if len(models) > 1 else None]
 
@@ -203,7 +110,7 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
         ),
         "log loss": lambda m: formatting.number(m["log_loss"]),
         "Brier score": lambda m: formatting.number(m["brier"]),
-        "expected calibration error": formatting.calibration,
+        "expected calibration error": lambda m: formatting.score(m["calibration_error"]),
         "class-wise calibration error": lambda m: formatting.number(m["classwise_calibration_error"]),
         "fusion": _fusion,
     }
@@ -225,10 +132,15 @@ def _overview(models: list[dict[str, Any]]) -> Markup:
 def _grid(titles: Iterable[str], models: list[dict[str, Any]], cells: Sequence[Sequence[Any]]) -> Markup:
     head = el("tr", el("th", ""), [el("th", title, scope="col") for title in titles])
     rows = [
-        el("tr", el("th", model["name"], scope="row"), [el("td", cell) for cell in row])
-        for model, row in zip(models, cells, strict=True)
+        el("tr", el("th", _link(model, number), scope="row"), [el("td", cell) for cell in row])
+        for number, (model, row) in enumerate(zip(models, cells, strict=True), start=1)
     ]
     return el("table", el("thead", head), el("tbody", rows), class_="grid")
+
+
+def _link(model: dict[str, Any], number: int) -> Markup:
+    """The name of a model, which leads to its part of the page."""
+    return el("a", model["name"], href=f"#model-{number}")
 
 
 def _notes(models: list[dict[str, Any]]) -> Markup | None:
@@ -252,7 +164,7 @@ def _score(model: dict[str, Any], key: str) -> list[Markup | None]:
 def _interval(model: dict[str, Any]) -> str:
     if model["uar"]["low"] is None:
         return f"none, {formatting.too_few(model)}"
-    return f"{model['level']:.0%}, over {_counted(model['n_clusters'], model['over'][:-1])}"
+    return f"{model['level']:.0%}, over {counted(model['n_clusters'], model['over'][:-1])}"
 
 
 def _fusion(model: dict[str, Any]) -> str:
@@ -281,15 +193,15 @@ def _comparison(c: dict[str, Any]) -> Markup:
         verdict = f"{c['first']} and {c['second']} do not differ significantly"
     scores = " and ".join(formatting.number(score) for score in c["uar"])
     facts = (
-        f" UAR {scores} on {_counted(c['n_rows'], 'common row')}: difference "
+        f" UAR {scores} on {counted(c['n_rows'], 'common row')}: difference "
         f"{formatting.difference(c['difference'])} ({formatting.intervals_over(c, c['difference'])}), "
         f"{formatting.p_value(c)}."
     )
     return el("p", el("span", verdict + ".", class_="verdict"), facts)
 
 
-def _details(model: dict[str, Any]) -> Markup:
-    subjects, subsets = model["per_subject"], (model["fusion"] or {}).get("subsets")
+def _details(model: dict[str, Any], number: int) -> Markup:
+    subjects, subsets = model["people"], (model["fusion"] or {}).get("subsets")
     strip = None
     if len(subjects) > 1:
         ordered = sorted(subjects, key=lambda s: (s["uar"], s["subject"]))
@@ -297,14 +209,16 @@ def _details(model: dict[str, Any]) -> Markup:
         spread = (
             f"UAR of each subject: {low['subject']} {low['uar']:.3f} to {high['subject']} {high['uar']:.3f}"
         )
-        strip = [el("h3", spread), subject_strip(subjects, model["uar"]["value"], model["chance"])]
+        picture = subject_strip(subjects, model["uar"]["value"], model["chance"])
+        strip = [el("h3", spread), el("div", picture, class_="scroll")]
     return el(
         "section",
-        el("h2", model["name"]),
+        el("h2", model["name"], id=f"model-{number}"),
+        trained_part(model),
         dataset_table(model),
         el(
             "div",
-            el("div", el("h3", "Each class"), _class_table(model)),
+            el("div", el("h3", "Each class"), el("div", _class_table(model), class_="scroll")),
             el(
                 "div",
                 el("h3", "Confusion: per cent of each true class, and rows"),
@@ -313,6 +227,7 @@ def _details(model: dict[str, Any]) -> Markup:
             class_="pair",
         ),
         strip,
+        reliability_part(model),
         coverage_part(model),
         subset_table(subsets, model["chance"]) if subsets else None,
     )

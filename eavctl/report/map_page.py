@@ -174,7 +174,8 @@ def _rules(colourings: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         on = f"#by{i}:checked ~ main"
         yield f"{on} #legend{i} {{ display: flex; }}\n"
         yield (
-            f"{on} label[for=by{i}] {{ background: var(--deep); border-color: var(--deep); color: #fff; }}\n"
+            f"{on} label[for=by{i}] {{ background: var(--deep); border-color: var(--deep); "
+            "color: var(--paper); }\n"
             f"#by{i}:focus-visible ~ main label[for=by{i}] {{ outline: 2px solid var(--ink); }}\n"
         )
         names = _named(colouring)

@@ -183,6 +183,15 @@ class _Work:
         return InputHash(self.manifest, self.recipe.modality)
 
 
+def _asked(choice: Choice) -> Record:
+    """How recordings were chosen and cut, as the command line takes it; empty for all of them, uncut."""
+    asked: Record = {"where": dict(choice.where)} if choice.where else {}
+    if choice.epochs:
+        asked["events"] = dict(choice.epochs.labels)
+        asked |= {"epoch": list(choice.epochs.span)} if choice.epochs.span else {}
+    return asked
+
+
 def default_features(source: str | os.PathLike[str], layout: str | None = None) -> str:
     """The feature set of a data set: that of its layout, such as ``images`` of pictures, else functionals."""
     try:
@@ -408,6 +417,7 @@ def _compute(
             "notes": findings,
             **({"speech": sum(speech) >= LEAST_SPEECH * len(speech)} if speech else {}),
             **_pretrained(work.recipe),
+            **_asked(work.choice),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
     return result

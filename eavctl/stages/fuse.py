@@ -16,6 +16,10 @@ from eavctl.storage.ownership import NAMES, Output, guard, kind_of
 from eavctl.storage.paths import Paths, named
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable, read_predictions, write_predictions
+from eavctl.training.sources import file_name
+from eavctl.training.told import command
+
+METHOD = "weighted"  # the default
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ def fuse(
     tables: Paths,
     out: str | os.PathLike[str],
     *,
-    method: str = "weighted",
+    method: str = METHOD,
     save: str | os.PathLike[str] | None = None,
     use: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -70,6 +74,7 @@ def fuse(
         fused = _with_comparison(fitted.predictions, inputs, fitted.subsets)
         if save:
             artifacts.save(save, fitted.fuser, _model_meta(fitted.fuser, fused, method))
+    fused = replace(fused, meta={**fused.meta, "training": _told(inputs, tables, method, use)})
     write_predictions(fused, out)
     return FusionResult(fused, summarize(fused) if _has_labels(fused) else None)
 
@@ -78,7 +83,7 @@ def plan(
     tables: Paths,
     out: str | os.PathLike[str],
     *,
-    method: str = "weighted",
+    method: str = METHOD,
     save: str | os.PathLike[str] | None = None,
     use: str | os.PathLike[str] | None = None,
     force: bool = False,
@@ -161,6 +166,30 @@ def _model_meta(fuser: late.LateFuser, fused: PredictionTable, method: str) -> d
         "out_of_fold": summarize(fused) if _has_labels(fused) else None,
         "fusion": fused.meta["fusion"],
         "versions": identity["versions"],
+    }
+
+
+def _told(
+    inputs: _LateInputs, tables: Paths, method: str, use: str | os.PathLike[str] | None
+) -> dict[str, Any]:
+    """What the fused table tells of its making; of the inputs, what each of them tells."""
+    fuser = inputs.fuser.method if inputs.fuser else method
+    asked = command(
+        "fuse",
+        tables,
+        None,
+        use=use and file_name(use),
+        method=method if not use and method != METHOD else None,
+    )
+    told = [
+        {"name": name, "training": each.meta.get("training"), "versions": each.meta.get("versions")}
+        for name, each in zip(inputs.names, inputs.tables, strict=True)
+    ]
+    return {
+        "kind": "fuse",
+        "method": fuser,
+        "fused": told,
+        "command": asked,
     }
 
 

@@ -21,6 +21,8 @@ from eavctl.training.cross_validation import Evaluation
 from eavctl.training.dnn_fitter import DnnFitter, encoder_for
 from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.rows import EQUAL, TrainingSet
+from eavctl.training.sources import file_name
+from eavctl.training.told import assignments, command
 from eavctl.training.train import Planned, Targets, Trained
 
 
@@ -46,6 +48,18 @@ class EncoderChoice:
     weights: str | os.PathLike[str] | None = None
     augment: Sequence[str] = ()
     init: str | os.PathLike[str] | None = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of `train-dnn`, by which it is asked for."""
+        return {
+            "encoder": self.name,
+            "size": self.size,
+            "set": assignments(self.settings),
+            "weights": self.weights and file_name(self.weights),
+            "augment": ",".join(self.augment),
+            "init": self.init and file_name(self.init),
+        }
 
     def fitter(
         self, table: str | os.PathLike[str], settings: TrainSettings, log_dir: str | os.PathLike[str] | None
@@ -145,7 +159,20 @@ def train_dnn(
         paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
     fitter = choice.augmenting(fitter, data)
-    return training.train(data, targets, fitter, evaluation or Evaluation(), force=force, on_fold=on_fold)
+    asked = command(
+        "train-dnn",
+        paths,
+        evaluation,
+        network=settings or TrainSettings(),
+        normalize=normalize,
+        labels=labels,
+        corpora=corpora,
+        keep_folds=keep_folds,
+        **choice.options,
+    )
+    return training.train(
+        data, targets, fitter, evaluation or Evaluation(), command=asked, force=force, on_fold=on_fold
+    )
 
 
 def plan(

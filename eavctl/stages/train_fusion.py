@@ -16,8 +16,11 @@ from eavctl.training.fusion_fitter import FusionFitter, FusionScores
 from eavctl.training.fusion_setup import FusionSetup
 from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.rows import EQUAL, TrainingSet
+from eavctl.training.sources import file_name
+from eavctl.training.told import assignments, command
 from eavctl.training.train import Planned, Targets, Trained
 
+METHOD = "attention"  # the default
 INIT_SETTINGS = TrainSettings(epochs=10, lr=5e-4)
 """The default settings where streams start from trained models."""
 
@@ -26,7 +29,7 @@ def train_fusion(
     tables: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    method: str = "attention",
+    method: str = METHOD,
     encoders: Sequence[str] = (),
     size: str | None = None,
     init: Sequence[str | os.PathLike[str]] = (),
@@ -78,11 +81,26 @@ def train_fusion(
     )
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
     joined, fitter = prepare(setup, targets, settings, log_dir, force)
+    asked = command(
+        "train-fusion",
+        tables,
+        evaluation,
+        network=settings,
+        labels=labels,
+        corpora=corpora,
+        method=method if method != METHOD else None,
+        encoder=list(encoders),
+        size=size,
+        set=assignments(network_settings or {}),
+        partial=partial,
+        init=[file_name(path) for path in init],
+    )
     return training.train(
         joined.data,
         targets,
         fitter,
         evaluation or Evaluation(),
+        command=asked,
         observers=[FusionScores(fitter, joined)],
         force=force,
         on_fold=on_fold,
@@ -93,7 +111,7 @@ def plan(
     tables: Sequence[str | os.PathLike[str]],
     out: str | os.PathLike[str],
     *,
-    method: str = "attention",
+    method: str = METHOD,
     encoders: Sequence[str] = (),
     size: str | None = None,
     init: Sequence[str | os.PathLike[str]] = (),

@@ -12,6 +12,7 @@ from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import EQUAL, TrainingSet
+from eavctl.training.told import command
 from eavctl.training.train import Planned, Targets, Trained
 
 CENTRED = "centred"
@@ -55,7 +56,16 @@ def train_linear(
     evaluation = evaluation or Evaluation()
     targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
     data = _rows(tables, targets, fitter, force, corpora, normalize=normalize, labels=labels, answers=answers)
-    return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
+    asked = command(
+        "train-linear",
+        tables,
+        evaluation,
+        normalize=normalize,
+        labels=labels,
+        corpora=corpora,
+        answers=",".join(answers),
+    )
+    return training.train(data, targets, fitter, evaluation, command=asked, force=force, on_fold=on_fold)
 
 
 def plan(

@@ -11,6 +11,7 @@ from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.rows import EQUAL
 from eavctl.training.svm_fitter import SvmFitter
+from eavctl.training.told import command
 from eavctl.training.train import Planned, Targets, Trained
 
 
@@ -51,7 +52,8 @@ def train_svm(
     data = training.guarded_rows(
         tables, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
-    return training.train(data, targets, fitter, evaluation, force=force, on_fold=on_fold)
+    asked = command("train-svm", tables, evaluation, normalize=normalize, labels=labels, corpora=corpora)
+    return training.train(data, targets, fitter, evaluation, command=asked, force=force, on_fold=on_fold)
 
 
 def plan(

@@ -25,7 +25,9 @@ from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.linear_fitter import LinearFitter
 from eavctl.training.rows import EQUAL, TrainingSet, read_training_set
+from eavctl.training.sources import file_name
 from eavctl.training.svm_fitter import SvmFitter
+from eavctl.training.told import command, differing
 from eavctl.training.train import FoldObserver, Planned, Targets, Trained
 from eavctl.training.tuning.findings import TuningFindings
 from eavctl.training.tuning.fitter import TuningFitter
@@ -71,6 +73,19 @@ class TuningChoice:
     partial: bool = False
     recordings: str | os.PathLike[str] | None = None
     device: Literal["cpu", "cuda", "auto"] = "auto"
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Those of `tune`, by which it is asked for, but for the storage, which can hold a password."""
+        asked = differing(self)
+        asked.pop("storage", None)
+        encoders, recordings = asked.pop("encoders", ()), asked.pop("recordings", None)
+        return {
+            **asked,
+            "space": list(self.space),
+            "encoder": list(encoders),
+            "recordings": recordings and file_name(recordings),
+        }
 
 
 def tune(
@@ -183,13 +198,14 @@ def plan(
 
 @dataclass(frozen=True)
 class _Prepared:
-    """The rows, what tunes, and what makes observers besides that of the tuning."""
+    """The rows, what tunes, the command, and what makes observers besides that of the tuning."""
 
     data: TrainingSet
     targets: Targets
     fitter: TuningFitter
     evaluation: Evaluation
     force: bool
+    command: Mapping[str, Any]
     observers: Callable[[], list[FoldObserver]] = list
 
     def plan(self) -> Planned:
@@ -217,6 +233,7 @@ class _Prepared:
             self.targets,
             self.fitter,
             self.evaluation,
+            command=self.command,
             observers=observers,
             force=self.force,
             on_fold=on_fold,
@@ -306,7 +323,8 @@ class _Request:
         fitter = TuningFitter(method, space, 0, self.evaluation.seed, self._storage(), variants=variants)
         identity = training.identity(data.facts, fitter, self.evaluation)  # more trials continue the studies
         fitter = replace(fitter, n_trials=self.choice.trials, identity=identity)
-        return _Prepared(data, self.targets, fitter, self.evaluation, self.force)
+        asked = command("tune", self.tables, self.evaluation, **self.reading, **self.choice.options)
+        return _Prepared(data, self.targets, fitter, self.evaluation, self.force, asked)
 
     def _storage(self) -> str:
         """The storage of the studies, which can be used.

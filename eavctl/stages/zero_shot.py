@@ -32,6 +32,8 @@ from eavctl.training.cross_validation import Evaluation, cross_validate, plan_fo
 from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.fusion_setup import FusionSetup
 from eavctl.training.rows import TrainingSet
+from eavctl.training.told import assignments, command
+from eavctl.training.told import training as told_of
 from eavctl.training.train import PACKAGES, Planned, evaluation_meta, protocol_meta
 from eavctl.training.zero_shot_fitter import ZeroShotFitter
 
@@ -113,6 +115,22 @@ def zero_shot(
         "out_of_fold": True,
         "versions": versions(*PACKAGES),
         "zero_shot": scores,
+        "training": told_of(
+            "zero-shot",
+            {**run.design.to_meta(), "training": asdict(run.settings.training)},
+            run.data.rows,
+            run.data.facts,
+            command(
+                "zero-shot",
+                tables,
+                evaluation,
+                network=run.settings.training,
+                held_out=held_out,
+                encoder=list(encoders),
+                size=size,
+                set=assignments(network_settings or {}),
+            ),
+        ),
     }
     predictions = _prediction_table(run, tables_of, meta)
     storage.write_predictions(predictions, out)

@@ -35,11 +35,26 @@ ENDINGS = {
     "rejected": TABLES,
     "model": (".joblib", ".pt", ".onnx"),
     "weights": (".safetensors",),
-    "report": (".html",),
+    "report": (".html", ".md", ".tex", ".csv", ".json"),
     "probe": (".json",),
     "picture": (".png",),
 }
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
+REPORT_COLUMNS = (
+    "model",
+    "dataset",
+    "class",
+    "metric",
+    "value",
+    "low",
+    "high",
+    "level",
+    "over",
+    "n_clusters",
+    "n_rows",
+)
+REPORT_MARKDOWN, REPORT_LATEX = "<!-- eavctl report -->", "% eavctl report"  # first lines
+REPORT_JSON = '{\n "eavctl": "report",'
 HTML_START = b'<!doctype html>\n<html lang="en"><head><meta name="generator" content="eavctl">'
 # First member of a workbook that eavctl wrote, and the beginning of its content; the kind follows.
 EXCEL_NAME = "docProps/app.xml"
@@ -64,6 +79,10 @@ _MARKS = (
     ("model", ONNX_AT, ONNX),
     ("weights", 8, b'{"__metadata__":{"eavctl":'),
     ("report", 0, HTML_START),
+    ("report", 0, f"{REPORT_MARKDOWN}\n".encode()),
+    ("report", 0, f"{REPORT_LATEX}\n".encode()),
+    ("report", 0, REPORT_JSON.encode()),
+    ("report", 0, ",".join(REPORT_COLUMNS).encode() + b"\n"),
     ("probe", 0, b'{\n "eavctl": "probe",'),
     ("picture", 37, b"tEXtSoftware\0eavctl"),
     *(

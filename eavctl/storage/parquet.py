@@ -83,7 +83,7 @@ def damage_named(path: str | os.PathLike[str]) -> Iterator[None]:
     """Convert the exceptions of a block that reads a damaged file to a DataError."""
     try:
         yield
-    except EavctlError:
+    except (EavctlError, BrokenPipeError):  # the latter of what is written in the block
         raise
     except (pa.ArrowException, OSError, ValueError, TypeError, LookupError, OverflowError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

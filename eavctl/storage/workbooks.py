@@ -19,7 +19,7 @@ MOST_BYTES = 1 << 30  # of an unpacked workbook
 
 
 def read_sheet(path: str | os.PathLike[str]) -> tuple[str, list[tuple[int, list[str | None]]]]:
-    """The rows of the first sheet that has text in two rows, or else in one.
+    """The rows of the first visible sheet that has text in two rows, or else in one.
 
     Formulas have the values that Excel has computed, dates are ISO 8601, whole numbers have no fraction, and
     numbers shown with leading zeros have these.
@@ -35,16 +35,17 @@ def read_sheet(path: str | os.PathLike[str]) -> tuple[str, list[tuple[int, list[
     ModuleNotFoundError : openpyxl is not installed.
     """
     with _opened(path) as book:
-        names, most, found = [sheet.title for sheet in book.worksheets], "", list[Any]()
-        for sheet in book.worksheets:
+        sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        most, found = "", list[Any]()
+        for sheet in sheets:
             rows = list(_rows(sheet, path))
             if len(rows) > min(len(found), 1):
                 most, found = sheet.title, rows
             if len(found) > 1:
                 break
     if not found:
-        raise DataError(f"{path}: no sheet has any text")
-    return (f"sheet {most!r} of {len(names)}" if len(names) > 1 else ""), found
+        raise DataError(f"{path}: no visible sheet has any text")
+    return (f"sheet {most!r} of {len(sheets)}" if len(sheets) > 1 else ""), found
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from eavctl.storage.keys import AGREEING_KEYS, AUGMENT, COPY, KEYS, extras
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import FeatureTable, key_frame, read_feature_meta, read_features
 from eavctl.training.rows import TableFacts, TrainingSet, facts_of, labelled
+from eavctl.training.sources import source_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def _joined(paths: Sequence[str | os.PathLike[str]], encoders: Sequence[str], pa
     if len(paths) < 2:
         raise UsageError("two tables or more are needed")
     once = {name: read_features(name) for name in dict.fromkeys(os.fspath(path) for path in paths)}
-    facts = {name: facts_of(table) for name, table in once.items()}
+    facts = {name: replace(facts_of(table), tables=(source_of(name),)) for name, table in once.items()}
     names = [os.fspath(path) for path in paths]
     tables = _lent_to_copies([once[name] for name in names])
     rows_of = [{sample: i for i, sample in enumerate(table.keys["sample_id"])} for table in tables]
@@ -184,6 +185,7 @@ def _joined_facts(tables: Sequence[TableFacts], streams: Sequence[str], partial:
         content_hash=hash_json([[table.content_hash for table in tables], partial]),
         distinct_names=any(table.distinct_names for table in tables),
         encoders=tuple(dict.fromkeys(each for table in tables for each in table.encoders)),
+        tables=tuple(told for table in tables for told in table.tables),
     )
 
 

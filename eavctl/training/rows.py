@@ -24,6 +24,7 @@ from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
 from eavctl.storage.tables import NAMES_RECORDINGS, FeatureTable
+from eavctl.training.sources import source_of
 from eavctl.training.stacking import read_stacked
 
 EQUAL, ROWS = "equal", "rows"
@@ -60,6 +61,7 @@ class TableFacts:
     choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
     normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     encoders : the pretrained encoders whose embeddings the rows are.
+    tables : what is told of each table (`eavctl.training.sources.source_of`).
     """
 
     name: str
@@ -71,6 +73,7 @@ class TableFacts:
     normalize: str | None = None
     choices: Mapping[str, Any] = field(default_factory=dict)
     encoders: tuple[Pretrained, ...] = ()
+    tables: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -127,7 +130,8 @@ def _read(tables: Sequence[str]) -> TrainingSet:
     """The labelled rows of stacked tables; on its own, so that its caller holds them once."""
     stacked = read_stacked(tables)
     found = training_set_of(stacked.table)
-    return replace(found, facts=replace(found.facts, notes=(*found.facts.notes, *stacked.notes)))
+    notes, told = (*found.facts.notes, *stacked.notes), tuple(source_of(name) for name in sorted(tables))
+    return replace(found, facts=replace(found.facts, notes=notes, tables=told))
 
 
 def training_set_of(features: FeatureTable) -> TrainingSet:

@@ -51,6 +51,7 @@ from eavctl.training.cross_validation import (
 from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.left_out import LeftOutDatasets
 from eavctl.training.rows import TableFacts, TrainingSet, read_training_set
+from eavctl.training.told import training as told_of
 
 PACKAGES = ("numpy", "scikit-learn", "torch")
 
@@ -214,6 +215,7 @@ def train(
     fitter: TableFitter,
     evaluation: Evaluation,
     *,
+    command: Mapping[str, Any] | None = None,
     observers: Sequence[FoldObserver] = (),
     force: bool = False,
     on_fold: Tick = silent,
@@ -222,6 +224,7 @@ def train(
 
     Parameters
     ----------
+    command : what repeats the training, for the predictions' metadata (`eavctl.training.told.command`).
     observers : what they find goes into the metadata.
     on_fold : called with the number of fits done, of all, and what comes next.
 
@@ -237,6 +240,7 @@ def train(
             files.touch(target)
         return earlier
     prepared = _prepared(data, fitter, evaluation)
+    told = told_of(fitter.kind, fitter.describe(), data.rows, data.facts, command)
     collected = FitWarnings()
     with files.keeping_parts(targets.place) as parts:
         if parts:
@@ -261,7 +265,8 @@ def train(
             "training_hash": training_hash,
             "versions": versions(*PACKAGES),
         }
-        predictions = replace(found.validated.predictions, meta=_prediction_meta(meta, fitter, data.facts))
+        about = {**_prediction_meta(meta, fitter, data.facts), "training": told}
+        predictions = replace(found.validated.predictions, meta=about)
         findings = {key: value for each in observers for key, value in each.meta(predictions).items()}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}

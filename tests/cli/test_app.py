@@ -96,7 +96,7 @@ SOMETIMES = {
 }
 COMPUTING = (
     *("extract", "synth", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot", "fuse"),
-    *("predict", "serve", "tune", "pretrain", "probe", "train-ground", "check"),
+    *("predict", "serve", "tune", "pretrain", "probe", "train-ground", "check", "explain"),
 )
 
 

@@ -3,9 +3,12 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from eavctl.storage import tables
@@ -34,7 +37,7 @@ def test_predictions_carry_the_confidence_and_its_count(run, made):
     assert run("predict", made / "dataset", "--model", made / "svm.joblib", "-o", "p.csv").code == 0
     table = list(csv.DictReader(io.StringIO(Path("p.csv").read_text())))
     assert run("predict", made / "dataset", "--model", made / "svm.joblib", "-o", "p.parquet").code == 0
-    known = tables.read_frame("p.parquet")
+    known = pd.read_parquet("p.parquet")
     assert list(table[0]) == list(known)
     for name in ("right_out_of_fold", "right_low", "right_high", "proba_sad"):
         found = [float(row[name]) if row[name] else np.nan for row in table]
@@ -81,6 +84,16 @@ def test_stdout_takes_a_format(run, made):
     assert run("convert", made / "preds.parquet", "-", "--to", "xlsx").bytes.startswith(b"PK")
 
 
+def test_a_closed_pipe_ends_quietly(made, tmp_path):
+    command = [sys.executable, "-m", "eavctl", "convert", made / "feats.parquet", "-", "--to", "jsonl"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(timeout=60) == 0
+    with process.stderr as said:
+        assert b"rror" not in said.read()
+
+
 @pytest.mark.parametrize(
     "words",
     [
@@ -114,8 +127,6 @@ def test_damage_is_told_of_the_table_that_has_it(run, made, tmp_path):
 
 
 def test_what_is_no_table_of_ours_is_bad_data(run, made, tmp_path):
-    import pandas as pd
-
     pd.DataFrame({"a": [1]}).to_parquet("theirs.parquet")
     for name in ("theirs.parquet", made / "svm.joblib", "nowhere.parquet"):
         result = run("convert", name, "x.csv")
@@ -150,3 +161,21 @@ def test_a_dry_run_writes_nothing(run, made, tmp_path):
     found = json.loads(run("convert", made / "preds.parquet", "x.csv", "-n", "--json").out)
     assert found["kind"] == "predictions"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_extra_columns_of_a_manifest_stand_in_every_table(run, made, tmp_path, ending):
+    clips = sorted((made / "dataset").rglob("*.wav"))[:3]
+    sites = ["Köln", "=1+1", 'a,"b"']
+    pd.DataFrame({"path": clips, "site": sites}).to_csv("own.csv", index=False)
+    result = run("predict", "own.csv", "--model", made / "svm.joblib", "-o", f"p.{ending}")
+    assert result.code == 0, result.err
+    read = {
+        "csv": pd.read_csv,
+        "tsv": lambda path: pd.read_csv(path, sep="\t"),
+        "jsonl": lambda path: pd.read_json(path, lines=True),
+        "xlsx": pd.read_excel,
+    }
+    found = read[ending](f"p.{ending}")
+    assert sorted(found["site"]) == sorted(sites)
+    assert run("predict", "own.csv", "--model", made / "svm.joblib", "-o", f"p.{ending}").code == 0

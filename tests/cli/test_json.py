@@ -30,6 +30,7 @@ LINES = {
     "convert {made}/preds.parquet p.csv": {"kind", "n_rows", "n_columns"},
     "report {made}/preds.parquet -o r.html": {"models", "comparisons"},
     "map {made}/seed33.parquet -o m.html": {"rows", "drawn"},
+    "explain {made}/seed33.joblib {made}/seed33.parquet -o x.html": {"rows", "how"},
     "probe {made}/encoder.pt {made}/seed33.parquet --labels 3 --arms probe,random --folds 2 --shared all "
     "-o p.json": {"encoder", "table", "protocol", "settings"},
     "check {made}/dataset": {"source", "layout"},
@@ -76,6 +77,7 @@ def test_every_command_answers_in_one_envelope(run, request, tmp_path, line):
         "train-svm {made}/feats.parquet -o m.joblib --predictions - --json",
         "report {made}/preds.parquet -o - --json",
         "map {made}/feats.parquet -o - --json",
+        "explain {made}/svm.joblib {made}/feats.parquet -o - --json",
         "train-ground scenes.parquet -o - --json",
         "ground scene.jpg circle -o - --json",
     ],

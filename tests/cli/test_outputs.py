@@ -61,7 +61,7 @@ def test_no_command_writes_over_what_it_reads_or_over_another_kind_of_file(run, 
     "line",
     [
         "predict dataset --model svm.joblib -o p.csv",
-        "report preds.parquet -o c.csv",
+        "report preds.parquet -o r.txt",
         "extract dataset -o f.feather",
         "extract dataset -o f.parquet --rejected r.txt",
         "predict dataset/sad/sad_sample_1.wav --model svm.joblib --plot p.jpg",

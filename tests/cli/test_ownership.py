@@ -95,7 +95,7 @@ def test_only_one_input_is_stdin():
     [
         ("p.csv", "grounding"),
         ("p.txt", "predictions"),
-        ("c.csv", "report"),
+        ("c.txt", "report"),
         ("a.jpg", "picture"),
         ("f", "features"),
         ("r.html", "rejected"),

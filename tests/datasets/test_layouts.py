@@ -108,7 +108,7 @@ def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
         ("label\nsad\n", "--columns label=path"),
         ("path,label\n,sad\n", "line 2"),
         ("path\nnotes.txt\n", "line 2"),
-        ("path\n", "no rows"),
+        ("path\n", "no recordings"),
         ("", "empty"),
         ("path\n\0.wav\n", "line 2"),
         ("path,eeg_index\nx.mat,99999999999999999999\n", "line 2: eeg_index"),

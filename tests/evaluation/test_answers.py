@@ -16,7 +16,8 @@ from eavctl.classifiers.streams import Streams
 from eavctl.evaluation.plan import Split
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion.subsets import table_of
-from eavctl.report.html import page, summary
+from eavctl.report.html import page
+from eavctl.report.summary import summary
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable, key_frame
 from eavctl.training.cross_validation import Fit, FoldResult

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from eavctl.errors import LeakError
-from eavctl.evaluation.met import Pretrained, check, met
+from eavctl.evaluation.met import Pretrained, check, met, met_rows
 from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.trained_on import ANY, TrainedOn
 from eavctl.storage.tables import key_frame
@@ -111,3 +111,24 @@ def test_clips_decide_where_a_protocol_divides_a_recording():
         check(encoder(("one", "ann", "run@5", "f1")), rows, split)
     with pytest.raises(LeakError, match="1 recording"):
         check(encoder(("one", "ann", "run@0", "f1")), rows, split)  # epochs of other names: not known
+
+
+def test_rows_are_met_by_their_subject_clip_or_recording():
+    known = TrainedOn(
+        frozenset({("a", "anna"), ("*", "old")}), frozenset({("a", "c1")}), frozenset({"r1", "r2"})
+    )
+    rows = pd.DataFrame(
+        [
+            ("a", "anna", "c9", None),
+            ("b", "anna", "c9", None),  # another anna
+            ("b", "old", "c9", None),  # of a version that did not store data sets
+            ("a", None, "c1", "r9"),
+            ("b", None, "c1", "r9"),
+            (None, None, "c9", "r8+r2"),  # one of two modalities
+            (None, None, None, None),
+        ],
+        columns=["dataset", "subject", "clip_id", "recording"],
+    )
+    assert met_rows(known, rows).tolist() == [True, False, True, True, False, True, False]
+    assert not met_rows(TrainedOn(), rows).any()
+    assert met_rows(known, rows[["dataset", "subject"]]).tolist() == [True, False, True] + [False] * 4

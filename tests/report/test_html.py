@@ -14,9 +14,19 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.intervals import holm
 from eavctl.evaluation.summary import compare, summarize
 from eavctl.fusion import late
-from eavctl.report.html import page, summary
+from eavctl.report.html import page
 from eavctl.report.markup import Markup, el
-from eavctl.report.pictures import BAR_WIDTH, confusion_table, interval_bar, subject_strip
+from eavctl.report.pictures import (
+    BAR_WIDTH,
+    SHADES,
+    THEMES,
+    confusion_table,
+    interval_bar,
+    shade,
+    shade_style,
+    subject_strip,
+)
+from eavctl.report.summary import summary
 from eavctl.storage.tables import PredictionTable, key_frame
 
 CLASSES = ("angry", "calm", "sad")
@@ -103,9 +113,11 @@ def test_page_needs_nothing_from_outside() -> None:
     html = page([predictions(), predictions(1)])
     reader = read(html)
     assert not {"script", "link", "img", "iframe", "object", "base", "form"} & set(reader.tags)
-    assert not [
-        name for name, _ in reader.attributes if name in ("src", "href", "srcset") or name.startswith("on")
-    ]
+    assert not [name for name, _ in reader.attributes if name in ("src", "srcset") or name.startswith("on")]
+    leads = [value for name, value in reader.attributes if name == "href"]
+    ids = {f"#{value}" for name, value in reader.attributes if name == "id"}
+    assert leads
+    assert set(leads) <= ids  # within the page
     assert not re.search(r"url\(|@import|https?://", html)
 
 
@@ -247,13 +259,21 @@ def test_equal_names_are_numbered() -> None:
     assert [m["name"] for m in summary([predictions(), predictions(1)])["models"]] == ["svm (1)", "svm (2)"]
 
 
-def test_confusion_shades_by_row_and_keeps_text_readable() -> None:
-    html = confusion_table([[9, 1], [50, 50]], ["a", "b"])
-    styles = re.findall(r"background:#(\w{6});color:(#\w+)", html)
-    light = [sum(int(colour[i : i + 2], 16) for i in (0, 2, 4)) for colour, _ in styles]
-    assert light[0] < light[2] == light[3] < light[1]
-    for colour, ink in styles:
-        assert contrast(colour, "ffffff" if ink == "#fff" else ink[1:]) > 3.5
+def test_confusion_shades_by_row() -> None:
+    shades = [
+        int(each) for each in re.findall(r'class="s(\d+)', confusion_table([[9, 1], [50, 50]], ["a", "b"]))
+    ]
+    assert shades[1] < shades[2] == shades[3] < shades[0]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_text_on_every_shade_can_be_read_and_larger_shares_are_farther_from_the_paper(theme: str) -> None:
+    colours = [shade(number, theme) for number in range(SHADES + 1)]
+    assert min(contrast(as_hex(one), as_hex(other)) for one, other in colours) >= 4.5
+    from_paper = [contrast(as_hex(colours[0][0]), as_hex(one)) for one, _ in colours]
+    assert (np.diff(from_paper) > 0).all()
+    for background, text in colours:
+        assert f"background: #{as_hex(background)}; color: #{as_hex(text)};" in shade_style()
 
 
 def test_empty_classes_have_no_shares() -> None:
@@ -287,6 +307,10 @@ def test_markup_escapes_whatever_is_not_markup() -> None:
     assert el("b", "<&\"'>", Markup("<i>x</i>"), None, [1, ["<"]], class_='"') == (
         '<b class="&quot;">&lt;&amp;&quot;&#x27;&gt;<i>x</i>1&lt;</b>'
     )
+
+
+def as_hex(colour: tuple[float, ...]) -> str:
+    return "".join(f"{int(channel):02x}" for channel in colour)
 
 
 def contrast(one: str, other: str) -> float:

@@ -1,0 +1,1 @@
+"""What a model relies on: families of columns, windows in time, bands, channels, and patterns."""
