@@ -36,10 +36,13 @@ def show(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = find(path)
     kind = kind_of(path)
-    if kind in (None, "report", "picture", "weights"):
+    readers = {
+        **{"model": _model, "probe": _probe, "rejected": _rejected},
+        **{"features": _table, "grounding": _table, "predictions": _predictions},
+    }
+    if kind not in readers:
         raise DataError(f"{path}: this is {describe(path)}; a table, a model or a probe is wanted here")
-    readers = {"model": _model, "probe": _probe, "rejected": _rejected, "predictions": _predictions}
-    facts: dict[str, Any] = _narrowed(readers.get(str(kind), _table)(path))
+    facts: dict[str, Any] = _narrowed(readers[kind](path))
     return facts
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -73,10 +74,6 @@ def test_from_recordings_to_a_report_on_people_left_out(run, made, tmp_path):
     recipe = (project / "Makefile").read_text()
     quick = recipe.replace("functionals", "seed33").replace("train-dnn", "train-dnn --epochs 1")
     (project / "Makefile").write_text(quick)
-    refused = make(project, "svm.joblib")
-    assert refused.returncode != 0
-    assert "subject" in refused.stderr
-    assert not list(project.glob("*preds.parquet"))
     fill(project / "manifest.csv", subject=lambda number: f"p{number % 4}")
     done = make(project, "-j2")
     assert done.returncode == 0, done.stderr
@@ -92,6 +89,18 @@ def test_from_recordings_to_a_report_on_people_left_out(run, made, tmp_path):
     assert run("init", "p", "--from", made / "dataset").code == 0
     assert run("init", "p").code == 0
     assert state(project) == before
+
+
+def test_nothing_is_scored_without_subjects(run, made, tmp_path):
+    run("init", "p", "--from", made / "dataset")
+    split = re.search(r"^SPLIT\s*:= (.*)$", (tmp_path / "p/Makefile").read_text(), re.M)[1].split()
+    for count in (0, 1, 31):  # of 32
+        fill(tmp_path / "p/manifest.csv", subject=lambda number, n=count: f"p{number % 4}" * (number < n))
+        assert run("extract", "p/manifest.csv", "--features", "seed33", "-o", "f.parquet").code == 0
+        refused = run("train-svm", "f.parquet", "-o", "m.joblib", *split)
+        assert refused.code == 3
+        assert "subject" in refused.err
+        assert not (tmp_path / "m.joblib").exists()
 
 
 @pytest.mark.parametrize("words", [(), ("--from", "{made}/dataset")])
