@@ -30,9 +30,13 @@ def suggested(names: Sequence[str]) -> str:
     found = suggest(names)
     if found is None:
         return ""
+    pattern = NamePattern(found.pattern)
+    labels = sorted({fields["label"] for name in names if (fields := pattern.match(name))})
+    are_known = any(map(is_emotion, labels))
+    doubt = "" if are_known else f", if {' and '.join(map(repr, labels[:2]))} are classes and no people"
     return (
-        f"{found.n_fitting} of {len(names)} names fit --pattern {shlex.quote(found.pattern)}: check it "
-        "with -n, which shows the first rows."
+        f"{found.n_fitting} of {len(names)} names fit --pattern {shlex.quote(found.pattern)}{doubt}: check "
+        "it with -n, which shows the first rows."
     )
 
 

@@ -142,6 +142,12 @@ def test_a_pattern_that_fits_no_name_shows_two_and_a_better_one(tmp_path):
         find(tmp_path)
 
 
+def test_a_folder_of_people_is_offered_a_label_with_a_doubt(tmp_path):
+    touch(tmp_path, *(f"{who}_{i:02d}.wav" for who in ("anna", "ben") for i in range(3)))
+    with pytest.raises(DataError, match="if 'anna' and 'ben' are classes and no people"):
+        find(tmp_path)
+
+
 @pytest.mark.parametrize("pattern", ["{pred}_{}", "{proba_a}_{}", "{recording}_{}"])
 def test_fields_with_names_of_our_own_columns_are_refused(tmp_path, pattern):
     touch(tmp_path, "a_b.wav")
