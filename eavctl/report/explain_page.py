@@ -27,6 +27,7 @@ TITLES = {
 }
 STYLE = """
 .effects td, .effects th { white-space: nowrap; }
+.numbers.effects th:first-child { max-width: none; }
 .patches td { width: 46px; height: 40px; text-align: center; font-size: 12px;
   border: 2px solid var(--paper); }
 .scalp { max-width: 100%; height: auto; background: #fff; border-radius: 5px; }

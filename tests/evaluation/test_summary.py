@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from eavctl.cli.scores import score_line, verdict
-from eavctl.cli.show import _lines
+from eavctl.cli.facts import lines
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import holm
 from eavctl.evaluation.summary import compare, corrected, summarize
@@ -30,6 +30,11 @@ def predictions(right: np.ndarray, group: str = "subject", **columns: object) ->
     return PredictionTable(key_frame(pd.DataFrame(frame)), proba, CLASSES, meta)
 
 
+def shown(**facts: object) -> str:
+    """What `eavctl show` prints of a table of predictions."""
+    return "\n".join(lines({"file": "p.parquet", "kind": "table of predictions", **facts}))
+
+
 def people(n: int, n_each: int, n_right: int) -> np.ndarray:
     return np.tile(np.arange(n_each) < n_right, (n, 1))
 
@@ -41,7 +46,7 @@ def test_two_subjects_have_scores_but_no_intervals() -> None:
         assert (found[name]["low"], found[name]["high"]) == (None, None)
         assert found[name]["value"] == pytest.approx(0.7, abs=0.01)
     assert '"low": null' in json.dumps(found, allow_nan=False)
-    for text in (score_line(found), "\n".join(_lines(found))):
+    for text in (score_line(found), shown(scores=found)):
         assert "no interval: 2 subjects are too few" in text
         assert "0.700" in text
         assert "None" not in text
@@ -104,7 +109,7 @@ def test_two_subjects_are_compared_without_an_interval() -> None:
     found = compare(*(predictions(people(2, 40, n)) for n in (30, 20)))
     assert (found["difference"]["low"], found["better"]) == (None, False)
     versus = {"name": "svm", **found}
-    for text in (verdict(versus), "\n".join(_lines({"versus": [versus]}))):
+    for text in (verdict(versus), shown(fusion={"versus": [versus]})):
         assert "no interval: 2 subjects are too few" in text
         assert "None" not in text
 
@@ -116,5 +121,4 @@ def test_what_rounds_to_zero_has_no_minus() -> None:
     perfect = predictions(people(4, 8, 8))
     found = compare(perfect, replace(perfect, proba=perfect.proba * 1.0))
     assert "difference +0.000 [+0.000, +0.000]" in verdict({"name": "svm", **found})
-    shown = {**summarize(perfect), "versus": [{"name": "svm", **found}]}
-    assert "-0" not in "\n".join(_lines(shown))
+    assert "-0" not in shown(scores=summarize(perfect), fusion={"versus": [{"name": "svm", **found}]})
