@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from eavctl.cli.scores import score_line, verdict
 from eavctl.cli.facts import lines
+from eavctl.cli.scores import score_line, verdict
 from eavctl.evaluation import formatting
 from eavctl.evaluation.intervals import holm
 from eavctl.evaluation.summary import compare, corrected, summarize
