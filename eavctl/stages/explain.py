@@ -24,7 +24,7 @@ from eavctl.report.explain_page import explain_page
 from eavctl.storage import artifacts, files
 from eavctl.storage.artifacts import Model
 from eavctl.storage.metadata import FeatureMeta
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import PAGE, Output, guard
 from eavctl.storage.paths import Paths, named
 from eavctl.storage.tables import read_feature_meta, read_meta
 from eavctl.training.rows import EQUAL, TrainingSet, read_training_set
@@ -173,7 +173,7 @@ class _Request:
         names = named(tables)
         place = find(path)
         if out is not None:
-            guard([Output(out, "report")], [place, *names], force=force)
+            guard([Output(out, "report", PAGE)], [place, *names], force=force)
         model = artifacts.load(place)
         if model.meta.features is None:
             raise UsageError(

@@ -15,7 +15,7 @@ from eavctl.evaluation.groups import copies, full, identify, short
 from eavctl.report.map_page import map_page
 from eavctl.report.projection import FEWEST_ROWS, agreement, project
 from eavctl.storage import files, tables
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import PAGE, Output, guard
 from eavctl.storage.paths import named
 
 MOST_ROWS = 2000
@@ -130,7 +130,7 @@ class _Colouring(NamedTuple):
 def _guarded(table: str | os.PathLike[str], out: str | os.PathLike[str] | None, force: bool) -> str:
     (path,) = named(table)
     if out is not None:
-        guard([Output(out, "report")], [path], force=force)
+        guard([Output(out, "report", PAGE)], [path], force=force)
     return os.fspath(path)
 
 

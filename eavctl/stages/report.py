@@ -12,7 +12,7 @@ from eavctl.evaluation.thresholds import Threshold, failures
 from eavctl.report.summary import summary
 from eavctl.report.table_formats import csv_of, text_of
 from eavctl.storage import files, tables
-from eavctl.storage.ownership import Output, guard
+from eavctl.storage.ownership import ENDINGS, Output, guard
 from eavctl.storage.paths import Paths, named
 
 
@@ -55,10 +55,8 @@ def make_report(
     """
     inputs = named(inputs)
     thresholds = [Threshold.parse(text) for text in fail_under]
-    outputs = [path for path in (out, csv) if path is not None]
-    guard([Output(path, "report") for path in outputs], inputs, force=force)
-    if csv is not None and not files.is_stream(csv) and Path(csv).suffix != ".csv":
-        raise UsageError(f"--csv {os.fspath(csv)}: the table needs the ending .csv")
+    outputs = [(out, ENDINGS["report"]), (csv, (".csv",))]
+    guard([Output(path, "report", own) for path, own in outputs if path is not None], inputs, force=force)
     stems = [files.stem(path) for path in inputs]
     read = [tables.read_predictions(path) for path in inputs]
     found = summary(read, _renamed(inputs, stems, names or {}), files=stems, title=title)

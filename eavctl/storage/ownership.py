@@ -39,6 +39,7 @@ ENDINGS = {
     "probe": (".json",),
     "picture": (".png",),
 }
+PAGE = (".html",)  # the ending of a report that is a page
 REJECTED_COLUMNS = ("clip_id", "path", "start", "reason")
 REPORT_COLUMNS = (
     "model",
@@ -96,10 +97,18 @@ LONGEST_LINE = 1 << 24  # of a table of text whose names are looked at
 
 
 class Output(NamedTuple):
-    """A file to write, and its kind, a key of `NAMES`."""
+    """A file to write.
+
+    Parameters
+    ----------
+    path : of the file.
+    kind : a key of `NAMES`.
+    endings : that the file can have; by default all of its kind, see `ENDINGS`.
+    """
 
     path: str | os.PathLike[str]
     kind: str
+    endings: tuple[str, ...] = ()
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
@@ -224,7 +233,7 @@ def guard(
         raise UsageError("only one input can be - (stdin)")
     read = {_identity(path): path for path in inputs if os.fspath(path) != files.STDIO}
     written: set[object] = set()
-    for path, kind in outputs:
+    for path, kind, endings in outputs:
         if files.is_stream(path):
             _check_stream(path, kind)
             continue
@@ -234,7 +243,7 @@ def guard(
         if identity in written:
             raise UsageError(f"{path}: two outputs have this name; name different files")
         written.add(identity)
-        _check_target(Path(path), kind, force)
+        _check_target(Path(path), kind, endings or ENDINGS[kind], force)
 
 
 def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
@@ -245,11 +254,11 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
         raise DataError(f"{path}: cannot be written (no such stream)")
 
 
-def _check_target(target: Path, kind: str, force: bool) -> None:
+def _check_target(target: Path, kind: str, endings: Sequence[str], force: bool) -> None:
     if target.is_dir():
         raise UsageError(f"{target}: is a folder; name a file")
-    if target.suffix not in ENDINGS[kind]:
-        known = " or ".join(ENDINGS[kind])
+    if target.suffix not in endings:
+        known = " or ".join(endings)
         raise UsageError(f"{target}: {NAMES[kind]} needs the ending {known}")
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():

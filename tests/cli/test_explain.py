@@ -33,6 +33,15 @@ def test_the_page_can_go_to_stdout_alone(run, made):
     assert result.out.rstrip().endswith("</html>")
 
 
+@pytest.mark.parametrize("words", [("explain", "seed33.joblib", "seed33.parquet"), ("map", "seed33.parquet")])
+@pytest.mark.parametrize("ending", [".md", ".csv", ".json"])
+def test_a_page_is_written_to_html_alone(run, made, tmp_path, words, ending):
+    command, *files = words
+    result = run(command, *(made / name for name in files), "-o", f"page{ending}")
+    assert (result.code, list(tmp_path.iterdir())) == (2, [])
+    assert ".html" in result.err
+
+
 def test_the_bytes_are_those_of_the_seed(run, made, tmp_path):
     for name in "ab":
         words = ("explain", made / "seed33.joblib", made / "seed33.parquet")
