@@ -210,15 +210,16 @@ def _is_own(meta: ModelMeta, data: TrainingSet) -> bool:
 
 def _folds(meta: ModelMeta, data: TrainingSet) -> Plan:
     """The folds of the training, where the table is that of the training; else those that suit the table."""
-    protocol, distinct = meta.protocol, data.facts.distinct_names
-    seed, folds = int(meta.json.get("seed", 42)), max(protocol.folds or 5, 2)
+    protocol = meta.protocol
+    usual = Evaluation(seed=int(meta.json.get("seed", 42)), distinct_names=data.facts.distinct_names)
     if not _is_own(meta, data):
         try:
-            return plan_folds(data.rows, Evaluation("auto", folds, None, seed, distinct))
+            return plan_folds(data.rows, usual)
         except UsageError as error:  # fewer clips than folds
             raise DataError(f"{len(data.rows)} rows are too few to fit the folds of a table again") from error
     group = protocol.group if protocol.name in WITH_GROUP else None
-    return plan_folds(data.rows, Evaluation(protocol.name, folds, group, seed, distinct))
+    folds = max(protocol.folds or usual.folds, 2)
+    return plan_folds(data.rows, replace(usual, protocol=protocol.name, folds=folds, group=group))
 
 
 def _refitted(meta: ModelMeta, data: TrainingSet, jobs: int) -> Judging:

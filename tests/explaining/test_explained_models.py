@@ -105,6 +105,17 @@ def test_one_known_person_among_new_ones_is_enough_to_fit_again(one, tmp_path):
     assert any("not the training's" in text for text in found["warnings"])
 
 
+def test_another_table_has_folds_of_its_own_number(tmp_path):
+    keys, others = keys_of(), keys_of(prefix="q").assign(dataset="other")
+    tables = [
+        write(tmp_path / "a.parquet", keys, vectors(keys)),
+        write(tmp_path / "b.parquet", others, vectors(others, seed=9)),
+    ]
+    train_linear(tables, tmp_path / "m.joblib")  # each data set is held out in turn: two folds
+    assert "2 folds" in explain(tmp_path / "m.joblib", tables)["how"]
+    assert "5 folds" in explain(tmp_path / "m.joblib", tables[0])["how"]
+
+
 def test_subjects_of_another_data_set_are_other_people(one, tmp_path):
     model, _, _ = one
     keys = keys_of().assign(dataset="elsewhere", clip_id=[f"c{i}" for i in range(144)])
