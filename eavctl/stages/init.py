@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, Any
 from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
 from eavctl.storage.keys import PATHS
+from eavctl.storage.paths import named
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # Arrow, which an empty project does not need
 
 MANIFEST, MAKEFILE, RECORDINGS = "manifest.csv", "Makefile", "recordings"
 COLUMNS = ("path", "subject", "label")
+PATH_COLUMNS = ("path", *PATHS)
 # Feature sets of the support vector machine and of the network, by the modality of most recordings.
 FEATURES = {"audio": ("functionals", "logmel"), "eeg": ("eeg-bands", "eeg-epochs"),
             "video": ("face-stats", "faces")}  # fmt: skip
@@ -112,10 +114,16 @@ def init(
         raise DataError(f"{folder}: cannot be laid out ({error})") from error
     if pattern is not None and recordings is None:
         raise UsageError("--pattern reads the names of recordings: name their folder with --from")
-    manifest, note = (None, "") if recordings is None else _find(Path(recordings), pattern)
+    manifest, note = (None, "") if recordings is None else _find(recordings, pattern)
     rows = [] if manifest is None else _rows(manifest, folder)
     contents = {folder / MANIFEST: _table(rows), folder / MAKEFILE: _recipe(rows)}
-    kept = [path for path in contents if _is_kept(path, contents[path], force=force, is_filled=bool(rows))]
+    alone = [{key: value for key, value in row.items() if key in PATH_COLUMNS} for row in rows]
+    unfilled = {MANIFEST: [_table([]), _table(alone)], MAKEFILE: [*map(_recipe_of, FEATURES)]}
+    kept = [
+        path
+        for path in contents
+        if _is_kept(path, contents[path], unfilled[path.name], force=force, is_filled=bool(rows))
+    ]
     written = [path for path in contents if path not in kept]
     if not dry_run:
         files.make_folder(folder if rows else folder / RECORDINGS)
@@ -133,24 +141,24 @@ def init(
     )
 
 
-def _is_kept(path: Path, content: bytes, *, force: bool, is_filled: bool) -> bool:
-    """Whether a file that exists stays as it is: what `init` wrote for an empty project is replaced."""
+def _is_kept(path: Path, content: bytes, unfilled: Sequence[bytes], *, force: bool, is_filled: bool) -> bool:
+    """Whether a file that exists stays as it is: what `init` wrote with paths alone or less is replaced."""
     if not path.exists():
         return False
     with files.opened(path) as handle:
         found = handle.read()
     if found == content or not is_filled:
         return found == content or path.name == MANIFEST or not force
-    pristine = [_table([])] if path.name == MANIFEST else map(_recipe_of, FEATURES)
-    return not (force or found in pristine)
+    return not (force or found in unfilled)
 
 
-def _find(root: Path, pattern: str | None) -> tuple[Manifest, str]:
+def _find(recordings: str | os.PathLike[str], pattern: str | None) -> tuple[Manifest, str]:
     """The recordings by their layout, else all files below the folder, and why those have no labels."""
     from eavctl.datasets.choice import Choice
     from eavctl.datasets.manifest import build, layout_of, media_files
     from eavctl.signals.endings import columns_of
 
+    (root,) = map(Path, named(recordings))
     try:
         if pattern is None:
             layout_of(root)
@@ -194,7 +202,7 @@ def _table(rows: Iterable[Mapping[str, Any]]) -> bytes:
     """The manifest; path, subject and label stand first."""
     rows = list(rows)
     found = dict.fromkeys(name for row in rows for name in row)
-    paths = [name for name in ("path", *PATHS) if name in found or (name == "path" and not rows)]
+    paths = [name for name in PATH_COLUMNS if name in found or (name == "path" and not rows)]
     names = dict.fromkeys([*paths, *COLUMNS[1:], *found])
     buffer = io.StringIO(newline="")
     writer = csv.DictWriter(buffer, list(names), lineterminator="\n")

@@ -172,11 +172,25 @@ def test_init_refuses_what_it_cannot_lay_out(run, tmp_path):
     (tmp_path / "empty").mkdir()
     assert run("init", "file").code == 2
     assert run("init", "file/below").code == 3
-    assert run("init", "p", "--from", "absent").code == 3
+    absent = run("init", "p", "--from", "absent")
+    assert (absent.code, "layout" in absent.err) == (3, False)
     assert run("init", "p", "--from", "empty").code == 3
     assert not (tmp_path / "p").exists()
     assert run("init", "p", "-n").code == 0
     assert not (tmp_path / "p").exists()
+
+
+def test_a_manifest_of_paths_alone_is_filled_by_the_pattern_that_was_offered(run, made, tmp_path):
+    (tmp_path / "flat").mkdir()
+    for name in ("anna_joy_1", "anna_fear_1", "ben_joy_1"):
+        (tmp_path / f"flat/{name}.wav").write_bytes((made / "dataset/sad/sad_sample_1.wav").read_bytes())
+    words = ("init", "p", "--from", "flat", "--pattern", "{subject}_{label}_{take}")
+    assert run("init", "p", "--from", "flat").code == 0
+    assert run(*words).code == 0
+    assert {row["subject"] for row in rows_of(tmp_path / "p/manifest.csv")} == {"anna", "ben"}
+    fill(tmp_path / "p/manifest.csv", label=lambda number: "mine" * (number == 0))  # edited from now on
+    assert run(*words).code == 0
+    assert rows_of(tmp_path / "p/manifest.csv")[0]["label"] == "mine"
 
 
 def test_names_without_a_layout_are_read_by_a_pattern(run, made, tmp_path):
