@@ -13,7 +13,7 @@ from eavctl.evaluation.groups import identify, named
 from eavctl.evaluation.summary import compare, corrected, summarize
 from eavctl.fusion.joining import table_names
 from eavctl.report.commands import commands
-from eavctl.report.sentences import sentence
+from eavctl.report.sentences import counted, sentence
 from eavctl.report.told import training_of, versions_of, zero_shot_of
 from eavctl.storage.tables import PredictionTable
 
@@ -81,6 +81,13 @@ def _model(table: PredictionTable, name: str, file: str) -> dict[str, Any]:
     if scores["n_unlabelled"]:
         warnings.append(f"{scores['n_unlabelled']} rows without a label are not scored")
     keys = table.keys[table.keys["label"].notna()]
+    foreign = keys["label"][~keys["label"].isin(table.classes)]
+    if len(foreign):
+        others = ", ".join(sorted(set(foreign)))
+        warnings.append(
+            f"{counted(len(foreign), 'row')} of {others} cannot be right: no classes of the model, which are "
+            f"{', '.join(table.classes)}"
+        )
     trained = training_of(table.meta)
     found = {
         "name": name,

@@ -159,6 +159,15 @@ def test_warnings_stand_on_the_page_once_with_their_models() -> None:
     assert "one: " not in text
 
 
+def test_labels_that_no_answer_can_have_are_told() -> None:
+    table = predictions()
+    renamed = table.keys["label"].replace({"angry": "anger", "sad": "sadness"})
+    (model,) = summary([replace(table, keys=table.keys.assign(label=renamed))])["models"]
+    (told,) = model["warnings"]
+    assert all(text in told for text in ("48 rows", "anger, sadness", "angry, calm, sad"))
+    assert summary([table])["models"][0]["warnings"] == []
+
+
 def test_comparison_says_which_is_better_and_when_neither_is() -> None:
     skills = {"good": 4.0, "poor": 0.3, "like": 4.0}
     good, poor, like = (predictions(i, skill, name, 10) for i, (name, skill) in enumerate(skills.items()))
