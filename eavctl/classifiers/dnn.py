@@ -15,6 +15,7 @@ from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decid
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.streams import CUT_ALIKE
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError, UsageError
@@ -156,7 +157,8 @@ class DnnModel:
 
     def _check(self, x: np.ndarray) -> None:
         if tuple(x.shape[1:]) != tuple(self._meta["shape"]):
-            raise DataError(f"the model takes rows of shape {tuple(self._meta['shape'])}, not {x.shape[1:]}")
+            wanted, given = ("x".join(map(str, shape)) for shape in (self._meta["shape"], x.shape[1:]))
+            raise DataError(f"the model takes rows of shape {wanted}, not {given}: {CUT_ALIKE}")
 
 
 def fit(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from eavctl.classifiers.calibration import decide, priors_of
-from eavctl.classifiers.streams import Streams, Table
+from eavctl.classifiers.streams import CUT_ALIKE, Streams, Table
 from eavctl.errors import DataError
 
 PROBA, WEIGHTS, DISTANCE = "proba", "weights", "distance"  # outputs of a graph
@@ -56,7 +56,8 @@ class GraphInput(NamedTuple):
         )
         if not fits:
             wanted = "x".join("any" if n is None else str(n) for n in self.shape)
-            raise DataError(f"the model takes rows of shape {wanted}, not {'x'.join(map(str, given))}")
+            found = "x".join(map(str, given))
+            raise DataError(f"the model takes rows of shape {wanted}, not {found}: {CUT_ALIKE}")
         dtype = x[:0].dtype
         if not np.can_cast(dtype, self.dtype, "same_kind"):
             raise DataError(f"the model takes values of type {self.dtype}, not {dtype}")
