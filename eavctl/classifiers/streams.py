@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 
 PIECE_ROWS = 256  # looked at together
-CUT_ALIKE = (
-    "cut recordings as for the training, by --segment, or by --events and --epoch"  # what is to be done
-)
+# What is to be done about rows of another shape.
+CUT_ALIKE = "cut recordings as for the training, by --segment, or by --events and --epoch"
 
 
 @dataclass(frozen=True)
