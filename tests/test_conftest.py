@@ -58,3 +58,9 @@ def test_where_recordings_are_required_their_want_is_an_error(outcome, tmp_path)
     code, lines = outcome(EAVCTL_TEST_DATA=str(tmp_path), EAVCTL_REQUIRE_DATA="1")
     assert code == 0
     assert "4 passed, 1 skipped" in lines[-1]
+
+
+def test_names_of_test_files_are_unique():
+    """Of two of one name pytest imports the first alone, and runs no test at all."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
