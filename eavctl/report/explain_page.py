@@ -11,7 +11,7 @@ from eavctl.report.markup import Markup, el
 from eavctl.report.page import page
 from eavctl.report.scalp import FEWEST, ScalpMap, scalp_maps
 
-WIDTH, HEIGHT = 240, 14
+WIDTH, HEIGHT = 200, 14
 LEAST_REACH = 0.05  # of the axis of drops
 LEAST_DARK = 0.01  # drop of probability of the darkest patch, at least
 MOST_SHOWN = 20  # parts of a view, before the rest is folded away
