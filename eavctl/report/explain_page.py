@@ -210,7 +210,7 @@ def _pattern(name: str, columns: Sequence[Mapping[str, Any]]) -> Markup:
 
 def _scalp(maps: Sequence[Mapping[str, Any]]) -> Iterator[Markup]:
     """A row of maps for each thing that is drawn, and a sentence on channels without a place."""
-    titles = {"importance": "Drop of the probability of the true class without a channel's columns"}
+    titles = {"importance": "Drop of the probability of the true class without a channel"}
     unknown: list[str] = []
     for of in dict.fromkeys(each["of"] for each in maps):
         drawn = [ScalpMap(each["title"], each["values"]) for each in maps if each["of"] == of]
