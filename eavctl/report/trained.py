@@ -159,7 +159,10 @@ def _commands(lines: Sequence[str]) -> Markup | None:
     words = {word for line in lines for word in line.split()}
     stands = [
         f"{name} stands for {what}"
-        for name, what in ((RECORDINGS, "the folder of the recordings"), (WEIGHTS, "the pretrained weights"))
+        for name, what in (
+            (RECORDINGS, "the folder or the table of the recordings"),
+            (WEIGHTS, "the pretrained weights"),
+        )
         if name in words
     ]
     return el(
