@@ -100,7 +100,11 @@ def _confusion(scores: Facts) -> list[str]:
 def _per_class(scores: Facts) -> list[str]:
     keys = ("precision", "recall", "f1")
     rows = [
-        [each["class"], *(formatting.number(each[key]) for key in keys), str(each["support"])]
+        [
+            each["class"],
+            *(formatting.number(each[key]) if each["support"] else "-" for key in keys),
+            str(each["support"]),
+        ]
         for each in scores.get("per_class") or ()
     ]
     return grid([["", "precision", "recall", "F1", "rows"], *rows]) if rows else []

@@ -239,8 +239,8 @@ def _class_table(model: dict[str, Any]) -> Markup:
         "tr", el("th", ""), [el("th", name, scope="col") for name in ("precision", "recall", "F1", "support")]
     )
     rows = [
-        el("tr", el("th", row["class"], scope="row"), [el("td", f"{row[c]:.3f}") for c in columns],
-           el("td", row["support"]))
+        el("tr", el("th", row["class"], scope="row"),
+           [el("td", f"{row[c]:.3f}" if row["support"] else "–") for c in columns], el("td", row["support"]))
         for row in model["per_class"]
     ]  # fmt: skip
     present = [row for row in model["per_class"] if row["support"]]

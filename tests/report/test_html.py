@@ -168,6 +168,13 @@ def test_labels_that_no_answer_can_have_are_told() -> None:
     assert summary([table])["models"][0]["warnings"] == []
 
 
+def test_classes_without_rows_have_no_recall() -> None:
+    table = predictions()
+    labels = table.keys["label"].replace({"sad": None})
+    text = read(page([replace(table, keys=table.keys.assign(label=labels))])).text
+    assert re.search(r"sad\s*–\s*–\s*–\s*0\s*mean", text)
+
+
 def test_comparison_says_which_is_better_and_when_neither_is() -> None:
     skills = {"good": 4.0, "poor": 0.3, "like": 4.0}
     good, poor, like = (predictions(i, skill, name, 10) for i, (name, skill) in enumerate(skills.items()))
