@@ -196,7 +196,10 @@ class _Card:
                 (
                     [
                         text(each["class"]),
-                        *(formatting.number(each[key]) for key in ("precision", "recall", "f1")),
+                        *(
+                            formatting.number(each[key]) if each["support"] else "-"
+                            for key in ("precision", "recall", "f1")
+                        ),
                         str(each["support"]),
                     ]
                     for each in found.get("per_class") or ()
