@@ -26,7 +26,7 @@ class Choice:
     layout : name of the layout; None detects it.
     where : key values that the recordings must have, such as ``{"task": "speaking"}``.
     epochs : events at which to cut continuous EEG.
-    distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
+    distinct_names : accept labels and subjects that look alike as different ones.
     columns : what columns of a manifest mean, see `eavctl.datasets.csv.scan`.
     pattern : what names of recordings mean, see `eavctl.datasets.pattern.scan`; it chooses this layout.
     tell : callback for how a data set was understood, in one line, where it leaves a choice.
@@ -74,8 +74,8 @@ class Choice:
 
         Raises
         ------
-        DataError : as in `eavctl.datasets.manifest.find`; nothing is selected; or labels or subjects differ
-            only in case or spacing.
+        DataError : as in `eavctl.datasets.manifest.find`; nothing is selected; or labels or subjects look
+            alike.
         """
         from eavctl.datasets.events import cut_at_events
         from eavctl.datasets.manifest import find
