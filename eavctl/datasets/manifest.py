@@ -18,7 +18,7 @@ from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
-from eavctl.storage.keys import KEYS, PATHS
+from eavctl.storage.keys import PATHS
 from eavctl.storage.paths import named
 from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
@@ -81,16 +81,16 @@ class Manifest:
         return key_frame(self.table.to_pandas(), self.table.column_names)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
-        """Select the recordings that have all the given key values, such as ``{"task": "speaking"}``.
+        """Select the recordings with the given values of keys or extra columns, as ``{"task": "speaking"}``.
 
         Raises
         ------
-        UsageError : an unknown key.
+        UsageError : no such column.
         DataError : no recording has these values.
         """
-        unknown = sorted(wanted.keys() - set(KEYS))
-        if unknown:
-            raise UsageError(f"unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
+        known = [name for name in self.table.column_names if name not in (*PATHS, "eeg_index")]
+        if unknown := sorted(wanted.keys() - set(known)):
+            raise UsageError(f"--where: unknown key {unknown[0]!r}; known: {', '.join(known)}")
         kept, rejected = self, list(self.rejected)
         for key, value in wanted.items():
             values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
@@ -235,14 +235,14 @@ def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
                 return entry
     finally:
         _inspected.reset(token)
-    known = ", ".join(entry.name for entry in entries)
-    raise DataError(f"{root}: none of the layouts ({known}) recognises it.\n{_advice(root)}")
+    raise DataError(f"{root}: no layout of 'eavctl list layouts' recognises it.\n{_advice(root)}")
 
 
 def _advice(root: Path) -> str:
     """What to do with a data set that no layout recognises: the pattern of its names, if there is one."""
-    paths = media_files(root) if root.is_dir() else ()
-    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in paths])
+    if not root.is_dir():
+        return "Name a folder of recordings, or a manifest (.csv, .xlsx, .jsonl) that lists them."
+    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in media_files(root)])
     return found or "Put the recordings in one folder per class, or name a layout with --layout."
 
 

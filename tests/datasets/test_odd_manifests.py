@@ -9,7 +9,7 @@ import pytest
 
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.manifest import find
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 
 
 def test_each_of_many_rows_of_one_recording_names_a_few_others(tmp_path: Path) -> None:
@@ -61,6 +61,25 @@ def test_two_ways_to_write_a_number_are_not_two_names(tmp_path: Path, key: str, 
         Choice().of(tmp_path / "m.csv")
     kept = Choice(distinct_names=True).of(tmp_path / "m.csv")
     assert [each[key] for each in kept.records()] == [one, other]
+
+
+def test_recordings_are_chosen_by_any_column(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,age\na.wav,7\nb.wav,8\n")
+    assert [each["clip_id"] for each in Choice(where={"age": "7"}).of(tmp_path / "m.csv").records()] == ["a"]
+
+
+@pytest.mark.parametrize("key", ["recording", "audio_path", "mood"])
+def test_recordings_are_chosen_by_no_unknown_key(tmp_path: Path, key: str) -> None:
+    (tmp_path / "m.csv").write_text("path,age\na.wav,7\n")
+    with pytest.raises(UsageError, match=key):
+        Choice(where={key: "x"}).of(tmp_path / "m.csv")
+
+
+@pytest.mark.parametrize("name", ["a.wav", "notes.txt"])
+def test_one_file_is_no_data_set(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("no table")
+    with pytest.raises(DataError, match="manifest"):
+        find(tmp_path / name)
 
 
 def test_a_pattern_is_for_a_folder(tmp_path: Path) -> None:
