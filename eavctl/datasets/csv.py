@@ -9,6 +9,7 @@ import re
 import reprlib
 import stat
 import sys
+import unicodedata
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -111,13 +112,17 @@ class _Places:
     def find(self, path: str) -> tuple[str, str, str]:
         """A recording's path as the manifest means it, from the manifest's folder, and with links resolved.
 
-        Backslashes may separate folders, and spaces may surround the path.
+        Backslashes may separate folders, spaces may surround the path, and letters with marks may be composed
+        or not, which differs between macOS and other systems.
         """
         spellings = [path, path.strip()] if path != path.strip() else [path]
         if "\\" in path:
             spellings += [
                 each.replace("\\", "/") for each in spellings if not re.match(r"\s*[A-Za-z]:", each)
             ]
+        usual = spellings[-1]
+        if not path.isascii():
+            spellings += [unicodedata.normalize(form, each) for form in ("NFC", "NFD") for each in spellings]
         for spelling in spellings:
             real, exists = self._resolve(os.path.join(self._folder, spelling))
             if exists:
@@ -126,7 +131,7 @@ class _Places:
             if not os.path.isabs(spelling) and (there := self._resolve(os.path.abspath(spelling)))[1]:
                 self.n_elsewhere += 1
                 return spelling, os.path.relpath(spelling, self._folder), there[0]
-        return spelling, spelling, real
+        return usual, usual, real
 
     def _resolve(self, path: str) -> tuple[str, bool]:
         """The path without links, and whether there is such a file."""

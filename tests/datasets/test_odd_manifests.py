@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,18 @@ def test_two_ways_to_write_a_number_are_not_two_names(tmp_path: Path, key: str, 
         Choice().of(tmp_path / "m.csv")
     kept = Choice(distinct_names=True).of(tmp_path / "m.csv")
     assert [each[key] for each in kept.records()] == [one, other]
+
+
+@pytest.mark.parametrize(("on_disk", "in_table"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_names_of_macos_are_found_elsewhere(tmp_path: Path, on_disk: str, in_table: str) -> None:
+    name = unicodedata.normalize(on_disk, "grüße.wav")
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / "m.csv").write_text(f"path\n{unicodedata.normalize(in_table, name)}\n", encoding="utf-8")
+    (found,) = find(tmp_path / "m.csv").records()
+    assert found["audio_path"] == name
+    (tmp_path / name).unlink()
+    (missing,) = find(tmp_path / "m.csv").records()
+    assert missing["audio_path"] == unicodedata.normalize(in_table, name)
 
 
 def test_recordings_are_chosen_by_any_column(tmp_path: Path) -> None:
