@@ -45,6 +45,7 @@ class Manifest:
     rejected : recordings that are missing or cannot be used, with ``path``, ``reason``, their keys, and
         ``modality`` if only one modality is affected.
     understood : how names were understood, in one line, where the data set leaves a choice; else empty.
+    source : the folder or the file that was read, for messages; by default the root.
     """
 
     table: pa.Table
@@ -53,6 +54,7 @@ class Manifest:
     classes: tuple[str, ...] = ()
     rejected: tuple[dict[str, str], ...] = field(default=())
     understood: str = ""
+    source: Path | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -96,7 +98,9 @@ class Manifest:
             values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
             if value not in values:
                 found = ", ".join(sorted({each for each in values if each is not None})[:8]) or "none"
-                raise DataError(f"{self.root}: no recording has {key} {value!r}; found: {found}")
+                raise DataError(
+                    f"{self.source or self.root}: no recording has {key} {value!r}; found: {found}"
+                )
             kept = kept.taking([row for row, each in enumerate(values) if each == value])
             rejected = [bad for bad in rejected if bad.get(key, value) == value]
         return replace(kept, rejected=tuple(rejected))
@@ -115,7 +119,7 @@ class Manifest:
         if not held and not rejected:
             others = ", ".join(path.removesuffix("_path") for path in PATHS if self._has_any(path))
             raise DataError(
-                f"{self.root}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
+                f"{self.source or self.root}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
                 f"{others}; choose other features"
             )
         return replace(self.taking(held), rejected=rejected)
@@ -220,7 +224,7 @@ def find(source: str | os.PathLike[str], layout: str | None = None, **settings: 
     if unknown := sorted(settings.keys() - entry.settings.keys()):
         raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
     found: Manifest = entry.thing(root, **settings)
-    return found
+    return replace(found, source=root)
 
 
 def layout_of(root: Path, layout: str | None = None) -> registry.Entry:

@@ -88,6 +88,14 @@ def test_recordings_are_chosen_by_no_unknown_key(tmp_path: Path, key: str) -> No
         Choice(where={key: "x"}).of(tmp_path / "m.csv")
 
 
+def test_errors_of_a_selection_name_the_manifest(tmp_path: Path) -> None:
+    (tmp_path / "m.csv").write_text("path,subject\na.wav,anna\n")
+    with pytest.raises(DataError, match=r"m\.csv"):
+        Choice(where={"subject": "ben"}).of(tmp_path / "m.csv")
+    with pytest.raises(DataError, match=r"m\.csv"):
+        find(tmp_path / "m.csv").holding("eeg")
+
+
 @pytest.mark.parametrize("name", ["a.wav", "notes.txt"])
 def test_one_file_is_no_data_set(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text("no table")
