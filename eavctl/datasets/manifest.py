@@ -59,6 +59,10 @@ class Manifest:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
+    @property
+    def _place(self) -> Path:
+        return self.source or self.root
+
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in order, each as a dictionary without missing values."""
         filled = [name for name in self.table.column_names if self._has_any(name)]
@@ -98,9 +102,7 @@ class Manifest:
             values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
             if value not in values:
                 found = ", ".join(sorted({each for each in values if each is not None})[:8]) or "none"
-                raise DataError(
-                    f"{self.source or self.root}: no recording has {key} {value!r}; found: {found}"
-                )
+                raise DataError(f"{self._place}: no recording has {key} {value!r}; found: {found}")
             kept = kept.taking([row for row, each in enumerate(values) if each == value])
             rejected = [bad for bad in rejected if bad.get(key, value) == value]
         return replace(kept, rejected=tuple(rejected))
@@ -119,7 +121,7 @@ class Manifest:
         if not held and not rejected:
             others = ", ".join(path.removesuffix("_path") for path in PATHS if self._has_any(path))
             raise DataError(
-                f"{self.source or self.root}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
+                f"{self._place}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
                 f"{others}; choose other features"
             )
         return replace(self.taking(held), rejected=rejected)
