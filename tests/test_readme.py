@@ -51,8 +51,10 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
         "docs/encoders.md",
         "docs/findings.md",
         "docs/fusion.md",
+        "docs/install.md",
         "docs/live.md",
         "docs/packaged-models.md",
+        "docs/report.md",
         "docs/zero-shot.md",
     ],
 )

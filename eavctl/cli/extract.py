@@ -229,13 +229,18 @@ def _as_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
     names = [
         name for name in names if any(row.get(name) != row["clip_id"] for row in rows) or name == "clip_id"
     ]
-    lines = [names, *([str(row.get(name, "-")) for name in names] for row in rows)]
+    lines = [names, *([_cell(row.get(name, "-")) for name in names] for row in rows)]
     lines = [[text if len(text) <= WIDEST else f"{text[: WIDEST - 1]}~" for text in line] for line in lines]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return [
         "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
     ]
+
+
+def _cell(value: Any) -> str:
+    """A value as text; times to the millisecond."""
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], as_json: bool) -> None:

@@ -127,7 +127,7 @@ DistinctNames = Annotated[
     bool,
     typer.Option(
         "--distinct-names",
-        help="Take labels and subjects that differ in case or spacing alone for different ones.",
+        help="Take labels and subjects that look alike, such as 1 and 01, for different ones.",
     ),
 ]
 Segment = Annotated[

@@ -148,11 +148,12 @@ def predict(
 
     check_stdout(as_json or jsonl, out, rejected)
     keep_freed_memory()
+    choice = read_choice(layout, columns, pattern, where, events, epoch)
     options: dict[str, Any] = {
         "weights": weights or [],
         "separate": {k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},
         "files_from": files_from,
-        "choice": read_choice(layout, columns, pattern, where, events, epoch),
+        "choice": choice,
         "trial": trial,
         "segment": segment,
         "hop": hop,
@@ -169,7 +170,9 @@ def predict(
         from eavctl.cli.streaming import stream
 
         needs_all = {"--adapt": adapt, "-o": out, "--plot": plot, "--json": as_json and not dry_run}
-        beside = {"recordings": sources, "--files-from": files_from} if watch else {}
+        of_sets = "--layout, --columns, --pattern and --where"
+        selects = choice.layout or choice.columns or choice.where
+        beside = {"recordings": sources, "--files-from": files_from, of_sets: selects} if watch else {}
         clash = next((name for name, value in {**needs_all, **beside}.items() if value), None)
         if clash:
             why = (

@@ -16,8 +16,12 @@ if TYPE_CHECKING:
     from eavctl.grounding.whose import Whose
 
 
-def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
+def read_pairs(pairs: Iterable[str], option: str, form: str = "KEY=VALUE") -> dict[str, str]:
     """Texts given as ``KEY=VALUE``.
+
+    Parameters
+    ----------
+    form : how the option's help calls that, for the error.
 
     Raises
     ------
@@ -27,7 +31,7 @@ def read_pairs(pairs: Iterable[str], option: str) -> dict[str, str]:
     for pair in pairs:
         key, _, value = (part.strip() for part in pair.partition("="))
         if not (key and value):
-            raise UsageError(f"{option} takes KEY=VALUE, not {pair!r}")
+            raise UsageError(f"{option} takes {form}, not {pair!r}")
         if found.setdefault(key, value) != value:
             raise UsageError(f"{option} gives {key} two values, {found[key]} and {value}: leave one out")
     return found
@@ -76,7 +80,7 @@ def read_choice(
         read_pairs(where or (), "--where"),
         read_epochs(events, epoch),
         distinct_names,
-        read_pairs([part for part in (columns or "").split(",") if part.strip()], "--columns"),
+        read_pairs([part for part in (columns or "").split(",") if part.strip()], "--columns", "COLUMN=KEY"),
         pattern,
         say,
     )

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from eavctl.errors import UsageError
-from eavctl.storage.keys import KEYS
 
 if TYPE_CHECKING:  # predicting a single recording needs neither these nor Arrow
     from eavctl.datasets.events import Epochs
@@ -24,16 +23,16 @@ class Choice:
     Parameters
     ----------
     layout : name of the layout; None detects it.
-    where : key values that the recordings must have, such as ``{"task": "speaking"}``.
+    where : values of keys or extra columns that the recordings must have, such as ``{"task": "speaking"}``.
     epochs : events at which to cut continuous EEG.
-    distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
+    distinct_names : accept labels and subjects that look alike as different ones.
     columns : what columns of a manifest mean, see `eavctl.datasets.csv.scan`.
     pattern : what names of recordings mean, see `eavctl.datasets.pattern.scan`; it chooses this layout.
     tell : callback for how a data set was understood, in one line, where it leaves a choice.
 
     Raises
     ------
-    UsageError : ``where`` has an unknown key, or ``pattern`` stands beside another layout or ``columns``.
+    UsageError : ``pattern`` stands beside another layout or ``columns``.
     """
 
     layout: str | None = None
@@ -50,9 +49,6 @@ class Choice:
                 other = "--columns" if self.columns else f"--layout {self.layout}"
                 raise UsageError(f"--pattern reads names, and {other} reads something else; leave one out")
             object.__setattr__(self, "layout", PATTERN)
-        unknown = sorted(self.where.keys() - set(KEYS))
-        if unknown:
-            raise UsageError(f"--where: unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
 
     @property
     def is_made(self) -> bool:
@@ -74,8 +70,9 @@ class Choice:
 
         Raises
         ------
-        DataError : as in `eavctl.datasets.manifest.find`; nothing is selected; or labels or subjects differ
-            only in case or spacing.
+        DataError : as in `eavctl.datasets.manifest.find`; nothing is selected; or labels or subjects look
+            alike.
+        UsageError : as in `eavctl.datasets.manifest.find`; or ``where`` names no column.
         """
         from eavctl.datasets.events import cut_at_events
         from eavctl.datasets.manifest import find

@@ -155,10 +155,10 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
             f"--columns {shlex.quote(names[0])}={key}"
         )
     if not {PATH, *PATHS} & {*keys.values()}:
-        if any(modalities_of(name) for name in named):
+        if not named or any(modalities_of(name) for name in named):
             raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
         raise DataError(
-            f"{source}: no column names the recordings, of {shown(named)}.\n"
+            f"{source}: no column names the recordings, of {shown(named)}, which the first line names.\n"
             f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
@@ -206,7 +206,12 @@ def _find(name: str, header: Sequence[str], source: str | os.PathLike[str]) -> i
     )
 
 
-def shown(names: Sequence[str]) -> str:
-    """Names in a message; of many, the first few and how many more."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+def shown(names: Sequence[str], n: int | None = None) -> str:
+    """Names in a message; of many, the first few and how many more.
+
+    Parameters
+    ----------
+    n : how many there are, if ``names`` are only the first.
+    """
+    n_more = (len(names) if n is None else n) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {n_more} more" if n_more > 0 else "")

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
-from eavctl.datasets.column_names import DURATION, PATH, Meaning, is_table, understand
+from eavctl.datasets.column_names import DURATION, PATH, SHOWN, Meaning, is_table, shown, understand
 from eavctl.datasets.manifest import Manifest, build
 from eavctl.errors import DataError, RecordingWarning
 from eavctl.registry import register
@@ -123,7 +123,7 @@ class _Places:
             if not os.path.isabs(spelling) and (there := self._resolve(os.path.abspath(spelling)))[1]:
                 self.n_elsewhere += 1
                 return spelling, os.path.relpath(spelling, self._folder), there[0]
-        return spelling, spelling, real
+        return spellings[-1], spellings[-1], real
 
     def _resolve(self, path: str) -> tuple[str, bool]:
         """The path without links, and whether there is such a file."""
@@ -253,9 +253,9 @@ def _without_duplicates(rows: Sequence[_Row]) -> tuple[list[_Row], list[dict[str
         n_kept = 1 if len(labels) < 2 else 0
         kept += same[:n_kept]
         for row in same[n_kept:]:
-            others = ", ".join(str(other.line) for other in same if other is not row)
-            reason = f"line {row.line} names the same recording as line {others}"
-            reason += f", with contradicting labels: {', '.join(labels)}" if len(labels) > 1 else ""
+            others = [str(other.line) for other in same[: SHOWN + 1] if other is not row]
+            reason = f"line {row.line} names the same recording as line {shown(others, len(same) - 1)}"
+            reason += f", with contradicting labels: {shown(labels)}" if len(labels) > 1 else ""
             path = next(row.record[key] for key in PATHS if key in row.record)
             rejected.append({"clip_id": row.record.get("clip_id", path), "path": path, "reason": reason})
     return kept, rejected

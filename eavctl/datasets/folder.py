@@ -25,20 +25,21 @@ def recognise(root: Path) -> bool:
 def scan(root: Path) -> Manifest:
     """Read ``root/<class>/**/<clip>.<ending>``; the name of a clip is its path without the ending.
 
-    Files with the same name and different modalities are one clip.
+    Files with the same name and different modalities are one clip. A recording that is in no folder of a
+    class has no label.
 
     Raises
     ------
     DataError : no recordings in any folder.
     """
-    return build(_records(root), root, "folder")
+    return build(_records(root) if recognise(root) else (), root, "folder")
 
 
 def _records(root: Path) -> Iterator[dict[str, str]]:
     dataset = root.resolve().name
     for name, paths in clips(root):
-        if "/" in name:
-            yield {"clip_id": name, "dataset": dataset, "label": PurePath(name).parts[0], **paths}
+        label = {"label": PurePath(name).parts[0]} if "/" in name else {}
+        yield {"clip_id": name, "dataset": dataset, **label, **paths}
 
 
 def clips(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, dict[str, str]]]:

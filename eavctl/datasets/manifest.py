@@ -18,7 +18,7 @@ from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
-from eavctl.storage.keys import KEYS, PATHS
+from eavctl.storage.keys import PATHS
 from eavctl.storage.paths import named
 from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
@@ -45,6 +45,7 @@ class Manifest:
     rejected : recordings that are missing or cannot be used, with ``path``, ``reason``, their keys, and
         ``modality`` if only one modality is affected.
     understood : how names were understood, in one line, where the data set leaves a choice; else empty.
+    source : the folder or the file that was read, for messages; by default the root.
     """
 
     table: pa.Table
@@ -53,9 +54,14 @@ class Manifest:
     classes: tuple[str, ...] = ()
     rejected: tuple[dict[str, str], ...] = field(default=())
     understood: str = ""
+    source: Path | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
+
+    @property
+    def _place(self) -> Path:
+        return self.source or self.root
 
     def records(self) -> Iterator[dict[str, Any]]:
         """Yield the rows in order, each as a dictionary without missing values."""
@@ -81,22 +87,22 @@ class Manifest:
         return key_frame(self.table.to_pandas(), self.table.column_names)
 
     def where(self, wanted: Mapping[str, str]) -> Manifest:
-        """Select the recordings that have all the given key values, such as ``{"task": "speaking"}``.
+        """Select the recordings with the given values of keys or extra columns, as ``{"task": "speaking"}``.
 
         Raises
         ------
-        UsageError : an unknown key.
+        UsageError : no such column.
         DataError : no recording has these values.
         """
-        unknown = sorted(wanted.keys() - set(KEYS))
-        if unknown:
-            raise UsageError(f"unknown key {unknown[0]!r}; known: {', '.join(KEYS)}")
+        known = [name for name in self.table.column_names if name not in (*PATHS, "eeg_index")]
+        if unknown := sorted(wanted.keys() - set(known)):
+            raise UsageError(f"--where: unknown key {unknown[0]!r}; known: {', '.join(known)}")
         kept, rejected = self, list(self.rejected)
         for key, value in wanted.items():
             values = [None if each is None else str(each) for each in kept.table[key].to_pylist()]
             if value not in values:
                 found = ", ".join(sorted({each for each in values if each is not None})[:8]) or "none"
-                raise DataError(f"{self.root}: no recording has {key} {value!r}; found: {found}")
+                raise DataError(f"{self._place}: no recording has {key} {value!r}; found: {found}")
             kept = kept.taking([row for row, each in enumerate(values) if each == value])
             rejected = [bad for bad in rejected if bad.get(key, value) == value]
         return replace(kept, rejected=tuple(rejected))
@@ -115,7 +121,7 @@ class Manifest:
         if not held and not rejected:
             others = ", ".join(path.removesuffix("_path") for path in PATHS if self._has_any(path))
             raise DataError(
-                f"{self.root}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
+                f"{self._place}: none of the {len(self)} recordings has {' or '.join(modalities)}, only "
                 f"{others}; choose other features"
             )
         return replace(self.taking(held), rejected=rejected)
@@ -220,7 +226,7 @@ def find(source: str | os.PathLike[str], layout: str | None = None, **settings: 
     if unknown := sorted(settings.keys() - entry.settings.keys()):
         raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
     found: Manifest = entry.thing(root, **settings)
-    return found
+    return replace(found, source=root)
 
 
 def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
@@ -235,14 +241,14 @@ def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
                 return entry
     finally:
         _inspected.reset(token)
-    known = ", ".join(entry.name for entry in entries)
-    raise DataError(f"{root}: none of the layouts ({known}) recognises it.\n{_advice(root)}")
+    raise DataError(f"{root}: no layout of 'eavctl list layouts' recognises it.\n{_advice(root)}")
 
 
 def _advice(root: Path) -> str:
     """What to do with a data set that no layout recognises: the pattern of its names, if there is one."""
-    paths = media_files(root) if root.is_dir() else ()
-    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in paths])
+    if not root.is_dir():
+        return "Name a folder of recordings, or a manifest (.csv, .xlsx, .jsonl) that lists them."
+    found = suggested([split_ending(path.relative_to(root).as_posix())[0] for path in media_files(root)])
     return found or "Put the recordings in one folder per class, or name a layout with --layout."
 
 

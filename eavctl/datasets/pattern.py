@@ -39,11 +39,14 @@ def scan(root: Path, *, pattern: str = "*") -> Manifest:
 
     Raises
     ------
-    DataError : no recordings, no name fits, or a field has the name of a column in eavctl's tables.
+    DataError : not a folder, no recordings, no name fits, or a field has the name of a column in eavctl's
+        tables.
     UsageError : not a pattern.
     """
     names = NamePattern(pattern)
     check_extra(names.fields, (), f"--pattern {pattern}")
+    if not root.is_dir():
+        raise DataError(f"{root}: no folder; --pattern reads the names of the recordings in one")
     rejected: list[dict[str, str]] = []
     endings = MEDIA_ENDINGS if next(media_folders(root), None) else PICTURE_ENDINGS
     records = list(_records(root, names, endings, rejected))

@@ -14,14 +14,19 @@ SPEAKER = re.compile(
     re.IGNORECASE,
 )
 SHOWN = 4
+DIFFERENCE = "case or spacing, or in how a number is written"
+LEADING_ZEROS = re.compile(r"(?<![\d.])0+(?=\d)")
+WHOLE = re.compile(r"\d+\.0")
+PLACEHOLDERS = ("na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", "?", "unknown", "missing")
 BETWEEN = "\x1f"  # separates the parts of an identity, such as data set and subject; no name holds it
 
 
 def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
-    """Sorted groups of names that differ only in case, spacing or Unicode form.
+    """Sorted groups of names that differ only in case, spacing, Unicode form, or how a number is written.
 
     Names may be identities, with parts separated by `BETWEEN`. NFKC unifies the ways in which Unicode writes
-    the same character.
+    the same character. Numbers lose the zeros at their start, as a spreadsheet takes them from ``01``, and a
+    name that is a number loses the fraction ``.0``.
     """
     alike: defaultdict[str, set[str]] = defaultdict(set)
     for name in names:
@@ -31,11 +36,17 @@ def look_alikes(names: Iterable[str]) -> list[tuple[str, ...]]:
 
 def _folded(name: str) -> str:
     folded = unicodedata.normalize("NFKC", name).casefold()
-    return "".join(c for c in folded if unicodedata.category(c)[0] not in "ZC")
+    text = "".join(c for c in folded if unicodedata.category(c)[0] not in "ZC")
+    return LEADING_ZEROS.sub("", text.removesuffix(".0") if WHOLE.fullmatch(text) else text)
+
+
+def is_placeholder(name: str) -> bool:
+    """Whether a name is a common way to write that a value is missing, such as ``NA`` or ``nan``."""
+    return _folded(name) in PLACEHOLDERS
 
 
 def check_spelling(labels: Iterable[str | None], subjects: Iterable[str | None], where: str = "") -> None:
-    """Check that no two labels, and no two subjects, differ only in case or spacing.
+    """Check that no two labels, and no two subjects, look alike: see `look_alikes`.
 
     Parameters
     ----------
@@ -44,7 +55,7 @@ def check_spelling(labels: Iterable[str | None], subjects: Iterable[str | None],
 
     Raises
     ------
-    DataError : two names differ only in case or spacing.
+    DataError : two names look alike.
     """
     for what, names in (("labels", labels), ("subjects", subjects)):
         found = look_alikes({name for name in names if name is not None})
@@ -54,7 +65,7 @@ def check_spelling(labels: Iterable[str | None], subjects: Iterable[str | None],
                 for group in found[:SHOWN]
             )
             raise DataError(
-                f"{where}{': ' if where else ''}{what} differ only in case or spacing: {shown}.\n"
+                f"{where}{': ' if where else ''}{what} differ only in {DIFFERENCE}: {shown}.\n"
                 "Correct the names; or, if they are meant to be different, extract with --distinct-names."
             )
 

@@ -66,7 +66,7 @@ def splits(
     group : key column whose values are kept whole, or ``block`` (see `eavctl.evaluation.groups.blocks`); by
         default ``subject``. Any other allows a subject on both sides.
     seed : seed of the order in which groups or clips of equal size are assigned to folds.
-    distinct_names : accept labels and subjects that differ only in case or spacing as different ones.
+    distinct_names : accept labels and subjects that look alike as different ones.
     untested : bool, shape (n_rows,), rows that are training rows only, as altered copies always are: in folds
         that test no row of their unit or group.
 
@@ -74,8 +74,7 @@ def splits(
     ------
     UsageError : unknown protocol or group, a group for a protocol that has its own, or more folds than
         groups.
-    DataError : labels or groups are missing, a fold cannot be trained or tested, or names differ only in case
-        or spacing.
+    DataError : labels or groups are missing, a fold cannot be trained or tested, or names look alike.
     """
     if protocol not in PROTOCOLS and protocol != "auto":
         raise UsageError(f"unknown protocol {protocol!r}; known: auto, {', '.join(PROTOCOLS)}")

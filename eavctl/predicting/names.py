@@ -24,7 +24,7 @@ class Names(Protocol):
 class ListedNames:
     """Names in a list: one a line, or each ended by a null byte where there is one, as ``find -print0`` does.
 
-    Empty lines are left out.
+    Lines without a name are left out.
 
     Parameters
     ----------
@@ -69,4 +69,4 @@ class ListedNames:
             lines, self._rest = [*lines, self._rest], b""
         if self._end == b"\n":
             lines = [line.removesuffix(b"\r") for line in lines]
-        self._found += [os.fsdecode(line) for line in lines if line]
+        self._found += [os.fsdecode(line) for line in lines if line.strip()]

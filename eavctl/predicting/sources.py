@@ -119,7 +119,8 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
     chosen = selected.choice
     if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
         raise UsageError(
-            f"{source}: one recording; --where, --columns, --pattern and --events are for data sets"
+            f"{source}: one recording; --where, --columns, --pattern and --events are for a folder or a "
+            "manifest"
         )
     if is_stdin:
         return [_stdin(selected)]

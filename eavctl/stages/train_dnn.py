@@ -167,7 +167,6 @@ def train_dnn(
         normalize=normalize,
         labels=labels,
         corpora=corpora,
-        keep_folds=keep_folds,
         **choice.options,
     )
     return training.train(

@@ -64,7 +64,10 @@ def opened(path: str | os.PathLike[str]) -> Iterator[ForeignTable]:
         raise DataError(f"{path}: a workbook of the old format; save it as .xlsx or .csv")
     else:
         codec, name = delimited.encoding_of(path)
-        is_json = start.decode(codec, "ignore").lstrip("\ufeff \t\r\n").startswith("{")
+        text = start.decode(codec, "ignore").lstrip("\ufeff \t\r\n")
+        if re.match(r"\[\s*[{\]]", text):
+            raise DataError(f"{path}: a JSON list; write JSON lines, one object a line, without the list")
+        is_json = text.startswith("{")
         columns = _json_columns(path, codec) if is_json else ()
         with delimited.opened_lines(path, codec) as lines:
             if is_json:
@@ -180,7 +183,8 @@ def _texts(
     except TypeError:
         name = next(name for name, value in zip(names, values, strict=True) if not _is_text(value))
         raise DataError(
-            f"{path}: line {line}: {name} is not text, a number, a date or a time, which a manifest can hold"
+            f"{path}: line {line}: {name} is not text, a number, a date or a time, which a manifest can "
+            "hold; write it as text, or leave it out"
         ) from None
 
 

@@ -7,7 +7,7 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from eavctl.errors import DataError
@@ -31,25 +31,29 @@ def read_sheet(path: str | os.PathLike[str]) -> tuple[str, list[tuple[int, list[
 
     Raises
     ------
-    DataError : not a workbook that can be read, an error such as ``#N/A`` in a cell, or no sheet has text.
+    DataError : not a workbook that can be read, an error such as ``#N/A`` in a cell, a formula without a
+        value, or no sheet has text.
     ModuleNotFoundError : openpyxl is not installed.
     """
     with _opened(path) as book:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
-        most, found = "", list[Any]()
+        most, found, blank = "", list[Any](), set[str]()
         for sheet in sheets:
-            rows = list(_rows(sheet, path))
+            without_value = set[str]()
+            rows = list(_rows(sheet, path, without_value))
             if len(rows) > min(len(found), 1):
-                most, found = sheet.title, rows
+                most, found, blank = sheet.title, rows, without_value
             if len(found) > 1:
                 break
     if not found:
         raise DataError(f"{path}: no visible sheet has any text")
+    if blank:
+        _check_computed(path, most, blank)
     return (f"sheet {most!r} of {len(sheets)}" if len(sheets) > 1 else ""), found
 
 
 @contextlib.contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
+def _opened(path: str | os.PathLike[str], *, data_only: bool = True) -> Iterator[Any]:
     import openpyxl
 
     with files.opened(path) as handle, warnings.catch_warnings():
@@ -61,7 +65,7 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
                 raise DataError(
                     f"{path}: unpacks to {size:,} bytes, too much for a workbook; save it as .csv"
                 )
-            book = openpyxl.load_workbook(handle, read_only=True, data_only=True, keep_links=False)
+            book = openpyxl.load_workbook(handle, read_only=True, data_only=data_only, keep_links=False)
             try:
                 yield book
             finally:
@@ -73,11 +77,33 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[Any]:
             raise DataError(f"{path}: no Excel workbook (.xlsx) that can be read ({reason})") from error
 
 
-def _rows(sheet: Any, path: str | os.PathLike[str]) -> Iterator[tuple[int, list[str | None]]]:
+def _check_computed(path: str | os.PathLike[str], title: str, blank: Collection[str]) -> None:
+    """Check that no formula is in these cells: programs that only write workbooks compute none."""
+    with _opened(path, data_only=False) as book:
+        for row in book[title].iter_rows():
+            for cell in row:
+                if cell.data_type == "f" and cell.coordinate in blank:
+                    raise DataError(
+                        f"{path}: sheet {title!r}, cell {cell.coordinate} holds a formula without its value; "
+                        "open the workbook in a spreadsheet program and save it"
+                    )
+
+
+def _rows(
+    sheet: Any, path: str | os.PathLike[str], blank: set[str]
+) -> Iterator[tuple[int, list[str | None]]]:
+    """The rows with text; cells that the file has without a value are added to ``blank``."""
+    from openpyxl.cell.read_only import ReadOnlyCell
+
     sheet.reset_dimensions()  # the file can give wrong ones
     for number, row in enumerate(sheet.iter_rows(), start=1):
         if number > MOST_ROWS:
             raise DataError(f"{path}: the sheet {sheet.title!r} has more than {MOST_ROWS:,} rows")
+        blank |= {
+            cell.coordinate
+            for cell in row
+            if cell.value is None and cell.data_type == "n" and isinstance(cell, ReadOnlyCell)
+        }
         cells = [None if cell.value is None else _text(cell, sheet, path) for cell in row]
         if any(text and text.strip() for text in cells):
             yield number, cells

@@ -57,7 +57,7 @@ class TableFacts:
         ``streams``.
     content_hash : of all that the rows hold.
     notes : sentences on rows that were left out, and on what is not known of the rows.
-    distinct_names : labels and subjects that differ in case or spacing alone are different ones.
+    distinct_names : labels and subjects that look alike are different ones.
     choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
     normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
     encoders : the pretrained encoders whose embeddings the rows are.

@@ -148,7 +148,7 @@ def test_windows_without_speech_have_no_answer_and_a_reason(run, tmp_path):
         ("--audio {talk} --quality best", 2),
         ("--audio {talk} --window 0.001", 2),
         ("--audio {talk} --model gone.joblib", 3),
-        ("--audio {talk} --record live.csv", 2),
+        ("--audio {talk} --record live.txt", 2),
     ],
 )
 def test_what_cannot_be_judged_is_refused_at_once(run, made, talk, words, code):

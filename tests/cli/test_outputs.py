@@ -60,15 +60,15 @@ def test_no_command_writes_over_what_it_reads_or_over_another_kind_of_file(run, 
 @pytest.mark.parametrize(
     "line",
     [
-        "predict dataset --model svm.joblib -o p.csv",
+        "predict dataset --model svm.joblib -o p.txt",
         "report preds.parquet -o r.txt",
         "extract dataset -o f.feather",
         "extract dataset -o f.parquet --rejected r.txt",
         "predict dataset/sad/sad_sample_1.wav --model svm.joblib --plot p.jpg",
-        "fuse preds.parquet seed33_preds.parquet -o f.csv",
+        "fuse preds.parquet seed33_preds.parquet -o f.txt",
         "train-fusion feats.parquet seed33.parquet -o f.parquet",
-        "zero-shot feats.parquet seed33.parquet --held-out sad -o f.csv",
-        "train-svm feats.parquet -o m.joblib --predictions p.csv",
+        "zero-shot feats.parquet seed33.parquet --held-out sad -o f.txt",
+        "train-svm feats.parquet -o m.joblib --predictions p.feather",
     ],
 )
 def test_endings_that_nothing_writes_are_refused(run, mine, line):

@@ -66,12 +66,12 @@ def test_what_cannot_be_used_has_its_reason_in_its_place(run, made, tmp_path, jo
     good = clips(made)[:4]
     (tmp_path / "bad.wav").write_text("no sound")
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
-    names = [good[0], "bad.wav", good[1], "nowhere.wav", "", good[2], "table.csv", good[3], good[0]]
+    names = [good[0], "bad.wav", good[1], "nowhere.wav", "", " ", good[2], "table.csv", good[3], good[0]]
     words = ["predict", "--files-from", "-", "--model", made / "svm.joblib", "--jsonl", "-j", jobs]
     result = run(*words, "--rejected", "bad.jsonl", stdin="\n".join(names).encode())
     assert result.code == 0, result.err
     found = objects(result.out)
-    assert [each["recording"] for each in found] == [name for name in names if name]
+    assert [each["recording"] for each in found] == [name for name in names if name.strip()]
     assert [each["recording"] for each in found if "rejected" in each] == [
         "bad.wav",
         "nowhere.wav",
@@ -185,6 +185,9 @@ def test_a_bar_on_the_terminal_leaves_the_lines_alone(start, made):
         ["dataset", "--watch", "."],
         ["--files-from", "x", "--watch", "."],
         ["--watch", ".", "--json"],
+        ["--watch", ".", "--columns", "file=path"],
+        ["--watch", ".", "--pattern", "{subject}_{label}"],
+        ["--watch", ".", "--where", "task=speaking"],
     ],
 )
 def test_what_does_not_go_together_is_wrong_usage(run, made, words):

@@ -33,9 +33,9 @@ def test_folder(tmp_path):
     )
     found = manifest.find(tmp_path)
     assert found.layout == "folder"
-    assert found.rows["clip_id"].tolist() == ["happy/a", "sad/b", "sad/deep/c"]
-    assert found.rows["label"].tolist() == ["happy", "sad", "sad"]
-    assert found.rows["video_path"].tolist() == ["happy/a.mp4", None, None]
+    assert found.rows["clip_id"].tolist() == ["happy/a", "sad/b", "sad/deep/c", "top"]
+    assert found.rows["label"].tolist() == ["happy", "sad", "sad", None]
+    assert found.rows["video_path"].tolist() == ["happy/a.mp4", None, None, None]
     assert tuple(found.rows.columns) == MANIFEST_COLUMNS
     assert found.classes == ("happy", "sad")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from eavctl.errors import DataError
-from eavctl.evaluation.names import BETWEEN, check_spelling, look_alikes
+from eavctl.evaluation.names import BETWEEN, check_spelling, is_placeholder, look_alikes
 
 
 def test_names_are_alike_by_case_space_and_form_alone() -> None:
@@ -38,3 +38,13 @@ def test_labels_and_subjects_are_refused_by_name() -> None:
         check_spelling(["sad", "Sad"], [])
     with pytest.raises(DataError, match="subjects.*'d S1' and 'd s1'"):
         check_spelling(["sad"], [f"d{BETWEEN}s1", f"d{BETWEEN}S1"])
+
+
+def test_numbers_are_alike_however_they_are_written() -> None:
+    names = ["1", "01", "1.0", "10", "P1", "p001", "1.5", "1.05", "0", "00", "2.0.0", "v1.10", "v1.1"]
+    assert look_alikes(names) == [("0", "00"), ("01", "1", "1.0"), ("P1", "p001")]
+
+
+def test_missing_values_have_many_names() -> None:
+    assert all(map(is_placeholder, ["NA", "n/a", "NaN", "None", " null ", "-", "#N/A"]))
+    assert not any(map(is_placeholder, ["neutral", "anna", "n", "0", "no", "Nan a"]))

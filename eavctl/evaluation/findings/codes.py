@@ -62,6 +62,7 @@ CODES = {
         WARNING, "labels that look like people", "Name labels and subjects in a manifest (data/README.md)."
     ),
     "EAV027": Code(NOTE, "data sets that lack classes", "Rename classes with --labels, or leave some out."),
+    "EAV028": Code(WARNING, "labels that look like missing values", "Leave these cells empty."),
     "EAV030": Code(WARNING, "no subjects", "Name a subject for every recording in a manifest."),
     "EAV031": Code(WARNING, "some rows without a subject", "Name their subjects, or leave these rows out."),
     "EAV032": Code(ERROR, "subjects that look alike", "Use one spelling; or extract with --distinct-names."),
@@ -72,6 +73,7 @@ CODES = {
     "EAV035": Code(WARNING, "a single subject", "Record more people; the score holds for this one only."),
     "EAV036": Code(WARNING, "classes of a single subject", "Record these classes of other people too."),
     "EAV037": Code(NOTE, "two subjects", "Intervals need three people or more."),
+    "EAV038": Code(WARNING, "subjects that look like missing values", "Leave these cells empty."),
     "EAV040": Code(WARNING, "very short recordings", "Check that they are whole, or remove them."),
     "EAV041": Code(WARNING, "very long recordings", "Cut them with --segment, or name parts in a manifest."),
     "EAV042": Code(NOTE, "several sampling rates", "Nothing, if each class has all of them."),

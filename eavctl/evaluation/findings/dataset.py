@@ -36,7 +36,7 @@ class DataSet:
     files : of each modality, the file of each row; None for a row without. Empty for a feature table.
     rejected : recordings that a layout or an extraction left out, each with ``path`` and ``reason``.
     copies : pairs of rows with identical features.
-    distinct_names : names that differ only in case or spacing are meant to be different.
+    distinct_names : names that look alike are meant to be different.
     has_phrases : pictures with phrases, which have neither classes nor subjects.
     """
 

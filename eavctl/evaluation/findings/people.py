@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 
 from eavctl.evaluation.findings.codes import Finding, some
-from eavctl.evaluation.names import BETWEEN, SPEAKER, look_alikes
+from eavctl.evaluation.names import BETWEEN, DIFFERENCE, SPEAKER, is_placeholder, look_alikes
 
 FEW_ROWS = 5  # the default number of folds: a class with fewer rows is not in every one
 IMBALANCED = 5.0  # rows of the largest class, for each of the smallest
@@ -21,7 +21,7 @@ def people_findings(pairs: Pairs, *, distinct_names: bool = False) -> Iterator[F
     ----------
     pairs : number of rows by label and by identity of the subject (see `eavctl.evaluation.groups.identify`);
         None where there is none.
-    distinct_names : names that differ only in case or spacing are meant to be different.
+    distinct_names : names that look alike are meant to be different.
     """
     classes, subjects = Counter[str](), Counter[str]()
     people: defaultdict[str, set[str]] = defaultdict(set)  # of each class
@@ -46,6 +46,7 @@ def _labels(classes: Counter[str], n_rows: int, distinct_names: bool) -> Iterato
     if (n := n_rows - classes.total()) > 0:
         yield Finding("EAV021", f"{n} of {n_rows} recordings have no label")
     yield from _alike("EAV022", "labels", classes, distinct_names)
+    yield from _placeholders("EAV028", "a class", classes)
     if len(classes) == 1:
         yield Finding("EAV023", f"every label is {next(iter(classes))!r}", tuple(classes))
         return
@@ -70,6 +71,7 @@ def _subjects(subjects: Counter[str], n_rows: int, distinct_names: bool) -> Iter
     if (n := n_rows - subjects.total()) > 0:
         yield Finding("EAV031", f"{n} of {n_rows} recordings have no subject")
     yield from _alike("EAV032", "subjects", subjects, distinct_names)
+    yield from _placeholders("EAV038", "a person", subjects)
     names = tuple(map(_plain, sorted(subjects)))
     if len(names) == 1:
         yield Finding("EAV035", f"all recordings are of one subject, {names[0]}", names)
@@ -105,8 +107,15 @@ def _alike(code: str, what: str, names: Counter[str], distinct_names: bool) -> I
     found = [] if distinct_names else look_alikes(names)
     if found:
         groups = [" and ".join(repr(_plain(name)) for name in group) for group in found]
-        text = f"{what} differ only in case or spacing: {some(groups)}"
+        text = f"{what} differ only in {DIFFERENCE}: {some(groups)}"
         yield Finding(code, text, tuple(_plain(name) for group in found for name in group))
+
+
+def _placeholders(code: str, what: str, counts: Counter[str]) -> Iterator[Finding]:
+    found = {_plain(name): n for name, n in sorted(counts.items()) if is_placeholder(_plain(name))}
+    if found:
+        shown = some([f"{name!r} ({n} rows)" for name, n in found.items()])
+        yield Finding(code, f"what looks like a missing value counts as {what}: {shown}", tuple(found))
 
 
 def dataset_findings(pairs: Mapping[tuple[str | None, str | None], int]) -> Iterator[Finding]:

@@ -49,7 +49,7 @@ def outlooks(keys: pd.DataFrame, *, folds: int = 5, seed: int = 42) -> tuple[lis
 
     Parameters
     ----------
-    keys : key table of labelled rows; names that differ in case or spacing count as different.
+    keys : key table of labelled rows; names that look alike count as different.
     folds, seed : as `eavctl.evaluation.protocols.splits` takes them.
     """
     findings: list[Finding] = []

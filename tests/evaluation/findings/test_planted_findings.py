@@ -127,6 +127,7 @@ def _speakers(made):
         made.set(lambda i, row, label=label: row["label"] == label, label=name)
 
 
+planted("EAV028")(lambda made: made.set(lambda i, row: row["label"] == "sad", label="NA"))
 planted("EAV030")(lambda made: made.set(lambda i, row: True, subject=None))
 planted("EAV031")(lambda made: made.set(lambda i, row: i == 7, subject=None))
 planted("EAV032")(lambda made: made.set(lambda i, row: row["subject"] == "ben" and i % 2, subject="Ben"))
@@ -147,6 +148,7 @@ def _of_one(made):
 
 
 planted("EAV037")(lambda made: made.keep(lambda i, row: row["subject"] in ("anna", "ben")))
+planted("EAV038")(lambda made: made.set(lambda i, row: row["subject"] == "ben", subject="nan"))
 planted("EAV040")(lambda made: made.header(lambda row: row["clip_id"] == "ben_sad_1", seconds=0.1))
 planted("EAV041")(lambda made: made.header(lambda row: row["clip_id"] == "ben_sad_1", seconds=300.0))
 planted("EAV042")(lambda made: made.header(lambda row: row["subject"] == "ben", rate=8000.0))
