@@ -94,7 +94,7 @@ def test_names_can_be_tuned_by_again(run, flat):
         (("flat", *PATTERN, *COLUMNS), 2, "--columns"),
         (("flat", "--layout", "pattern", *COLUMNS), 2, "takes no --columns"),
         (("own.csv",), 3, "--columns clip=path"),
-        (("own.csv", "--columns", "clip"), 2, "KEY=VALUE"),
+        (("own.csv", "--columns", "clip"), 2, "COLUMN=KEY"),
         (("own.csv", "--columns", "klip=path"), 2, "Did you mean 'clip'"),
         (("own.csv", "--columns", "clip=path,Age=pred"), 3, "'pred'"),
         (("own.csv", "--columns", "clip=path,Age=zcr_mean"), 3, "'zcr_mean'"),
