@@ -171,7 +171,7 @@ class _Reader:
     def row(self, cells: Sequence[str | None], line: int) -> _Row:
         """The row of these cells."""
         for i in self._spacers:
-            if cells[i] and cells[i].strip():  # type: ignore[union-attr]
+            if (cells[i] or "").strip():
                 self._fail(line, f"column {i + 1} holds {reprlib.repr(cells[i])} and has no name")
         given = {key: cells[i] for i, key in self._meaning.keys.items() if cells[i]}
         record: dict[str, Any] = {name: _shared(cells[i]) for i, name in self._meaning.extra.items()}

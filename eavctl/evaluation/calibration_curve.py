@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eavctl.errors import DataError
+from eavctl.evaluation.groups import labelled
 from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.metrics import CALIBRATION_BINS, bin_of
 from eavctl.storage.tables import PredictionTable
@@ -33,9 +33,7 @@ def calibration_curve(table: PredictionTable) -> list[dict[str, Any]]:
     ------
     DataError : no row has a label.
     """
-    known = table.keys["label"].notna().to_numpy()
-    if not known.any():
-        raise DataError("no row of the predictions has a label to score against")
+    known = labelled(table.keys)
     keys, proba = table.keys[known].reset_index(drop=True), table.proba[known]
     confidence = proba.max(axis=1)
     most_probable = np.array(table.classes, dtype=object)[proba.argmax(axis=1)]

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from eavctl.errors import DataError
 from eavctl.evaluation import metrics
+from eavctl.evaluation.groups import labelled
 from eavctl.evaluation.intervals import Clusters, clusters_of, score_intervals
 from eavctl.storage.tables import PredictionTable
 
@@ -42,9 +42,7 @@ def coverage(table: PredictionTable) -> dict[str, Any]:
     -----
     UAR is the mean over the classes that occur among the rows answered, which can be fewer than all.
     """
-    known = table.keys["label"].notna().to_numpy()
-    if not known.any():
-        raise DataError("no row of the predictions has a label to score against")
+    known = labelled(table.keys)
     keys, pred = table.keys[known].reset_index(drop=True), table.pred[known]
     classes = metrics.all_classes(keys["label"], table.classes)
     truth, answers = metrics.indices(keys["label"].to_numpy(object), classes), metrics.indices(pred, classes)

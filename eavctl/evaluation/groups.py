@@ -11,6 +11,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from eavctl.errors import DataError
 from eavctl.evaluation.names import BETWEEN
 from eavctl.evaluation.trained_on import JOINED
 from eavctl.storage.keys import AUGMENT
@@ -26,6 +27,19 @@ UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
 SUBJECT, CLIP, DATASET, RECORDING = "subject", "clip_id", "dataset", "recording"  # keys
 BLOCK = "block"
 TOLERANCE_S = 1e-6  # seconds; a shorter overlap does not count
+
+
+def labelled(keys: pd.DataFrame) -> np.ndarray:
+    """Which rows of a prediction table have a label to score against, bool, shape (n_rows,).
+
+    Raises
+    ------
+    DataError : none has.
+    """
+    known: np.ndarray = keys["label"].notna().to_numpy()
+    if not known.any():
+        raise DataError("no row of the predictions has a label to score against")
+    return known
 
 
 def copies(keys: pd.DataFrame) -> np.ndarray:

@@ -12,7 +12,7 @@ from eavctl.errors import DataError
 from eavctl.evaluation import metrics
 from eavctl.evaluation.by_dataset import by_dataset
 from eavctl.evaluation.calibration_error import calibration_by_dataset, calibration_interval
-from eavctl.evaluation.groups import full, identify, named, short
+from eavctl.evaluation.groups import full, identify, labelled, named, short
 from eavctl.evaluation.intervals import (
     LEVEL,
     SIGNIFICANT,
@@ -42,9 +42,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     ------
     DataError : no row has a label.
     """
-    known = table.keys["label"].notna().to_numpy()
-    if not known.any():
-        raise DataError("no row of the predictions has a label to score against")
+    known = labelled(table.keys)
     keys = table.keys[known].reset_index(drop=True)
     labels = keys["label"].to_numpy(dtype=object)
     pred = table.pred[known]
