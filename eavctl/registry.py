@@ -65,9 +65,17 @@ class Entry:
 
     @functools.cached_property
     def settings(self) -> dict[str, inspect.Parameter]:
-        """The settings: keyword-only parameters of the function or class, with default and annotation."""
-        parameters = inspect.signature(self.thing, eval_str=True).parameters
-        return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+        """The settings: keyword-only parameters of the function or class, with default and annotation.
+
+        Those of the functions in the fact ``shared`` are settings too; of one name, its own comes first.
+        """
+        own = keywords_of(self.thing)
+        shared = {name: each for f in self.facts.get("shared", ()) for name, each in keywords_of(f).items()}
+        return own | {name: each for name, each in shared.items() if name not in own}
+
+    def own(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings that the function itself takes."""
+        return taken(self.thing, settings)
 
     def with_defaults(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Check the given settings and complete them with defaults.
@@ -100,6 +108,17 @@ class Entry:
         UsageError : as `with_defaults`.
         """
         return self.thing(*arguments, **self.with_defaults(settings))
+
+
+def keywords_of(thing: Any) -> dict[str, inspect.Parameter]:
+    """The keyword-only parameters of a function or class."""
+    parameters = inspect.signature(thing, eval_str=True).parameters
+    return {name: each for name, each in parameters.items() if each.kind is each.KEYWORD_ONLY}
+
+
+def taken(thing: Any, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a function or class takes by keyword."""
+    return {name: settings[name] for name in keywords_of(thing) if name in settings}
 
 
 _entries: dict[str, dict[str, Entry]] = {kind: {} for kind in PACKAGES}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, Protocol
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
-from eavctl.registry import Entry
+from eavctl.registry import Entry, taken
 from eavctl.signals.endings import is_idx, is_picture
 from eavctl.signals.segments import first_of
 
@@ -155,7 +155,7 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
     with _eeg_file(source) as file:
         channels = settings["channels"] or file.ch_names
         file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
-        filtering = {name: settings[name] for name in ("rate", "low", "high", "order", "phase")}
+        prepare = entry.facts["prepare"]
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
         def prepared(trial: int | None) -> Stretch | str:
@@ -163,7 +163,7 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
                 signal = file.read(trial, channels)
                 recorded = signal[:, round(margin * file.sfreq) :]
                 dropouts = Dropouts.of(recorded, file.sfreq, channels)
-                filtered, rate = entry.facts["prepare"](signal, file.sfreq, **filtering)
+                filtered, rate = prepare(signal, file.sfreq, **taken(prepare, settings))
                 # As many as without a margin, which need not be a whole number of resampled values.
                 n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
                 whole = sampled(file.path, filtered[:, filtered.shape[1] - n_values :], rate)

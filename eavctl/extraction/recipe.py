@@ -337,9 +337,9 @@ class Recipe:
         encoder = [found.load()] if found else []
         if self.base is self:
             chooser = [self.chooser] if self.who else []
-            return self.entry.thing(signal, rate, *encoder, *chooser, **self.settings)
+            return self.entry.thing(signal, rate, *encoder, *chooser, **self.entry.own(self.settings))
         x, account = _parts(self.base.compute(signal, rate))
-        embedded = self.entry.thing(x, rate, *encoder, **self.settings)
+        embedded = self.entry.thing(x, rate, *encoder, **self.entry.own(self.settings))
         return embedded if account is None else (embedded, account)
 
     def open(self, source: Source) -> AbstractContextManager[StretchOf]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eavctl.features.eeg import BANDS, FLOOR
+from eavctl.features.eeg_bands import BANDS
+from eavctl.features.eeg_preparation import FLOOR
 from eavctl.report.sheet import BAR, BLUE, LEFT, RIGHT, WIDTH
 
 if TYPE_CHECKING:

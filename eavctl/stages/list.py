@@ -15,7 +15,7 @@ from eavctl.settings import words
 
 PROTOCOLS = "protocols"
 ABOUT = {**registry.ABOUT, PROTOCOLS: "which rows train a model and which test it (train-svm --protocol)"}
-INTERNAL = re.compile(r"example_|order$|priority$|fused$|added$")  # facts that only the code needs
+INTERNAL = re.compile(r"example_|order$|priority$|fused$|added$|shared$")  # facts that only the code needs
 SHARED = ("folds", "group", "seed")  # settings of protocols that the command line has
 BULLET = re.compile(r"^ *- (``.+?): (.+?)[;.]$", re.MULTILINE | re.DOTALL)
 
@@ -68,7 +68,9 @@ def _entry(entry: registry.Entry) -> dict[str, Any]:
     settings = entry.settings
     facts = {name: _jsonable(value) for name, value in entry.facts.items() if not INTERNAL.match(name)}
     facts = {name: value for name, value in facts.items() if value is not None}
-    described = docstrings.parameters(entry.thing)
+    described: dict[str, str] = {}
+    for each in (*entry.facts.get("shared", ()), entry.thing):
+        described |= docstrings.parameters(each)
     if entry.kind == "features":
         facts |= {"columns": _columns(entry), "gives": docstrings.result(entry.thing)}
     if entry.kind == "encoders":

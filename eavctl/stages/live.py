@@ -203,9 +203,9 @@ def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
     if settings.smooth:
         notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
     for stream in predictor.streams:
-        if stream.recipe.base.settings.get("phase") == "zero":
+        if stream.recipe.base.settings.get("filter") == "zero":
             notes.append(
                 f"{predictor.path} was trained on EEG filtered forward and backward, which live EEG cannot "
-                "be: near a window's end its features differ; train on features of --set phase=causal"
+                "be: near a window's end its features differ; train on features of --set filter=causal"
             )
     return tuple(notes)

@@ -85,7 +85,7 @@ def test_the_margin_of_eeg_is_filtered_but_no_part_of_the_recording(margin: floa
 @pytest.mark.parametrize("features", ["eeg-epochs", "eeg-bands"])
 def test_causal_windows_with_their_margin_are_those_of_the_whole_recording(features: str) -> None:
     signal = np.random.default_rng(0).normal(scale=20, size=(len(CHANNELS), 12 * 1000)).cumsum(axis=1)
-    recipe = Recipe(features, {"phase": "causal"}, segment=5.0)
+    recipe = Recipe(features, {"filter": "causal"}, segment=5.0)
     (whole,) = described(recipe, with_margin(signal, 0.0), 30.0, 35.0)
     first, last = round((30.0 - recipe.margin_s) * 250), 35 * 250
     (window,) = described(recipe, with_margin(signal[:, first:last], recipe.margin_s))

@@ -7,8 +7,12 @@ from scipy.signal import butter, freqz, sosfiltfilt, welch
 from scipy.signal.windows import tukey
 
 from eavctl.errors import SignalError, UsageError
-from eavctl.features import eeg
-from eavctl.features.eeg import BANDS, eeg_bands, eeg_epochs, homologous_pairs, prepare
+from eavctl.features import eeg_preparation
+from eavctl.features.eeg_bands import BANDS, _welch_powers, eeg_bands, homologous_pairs
+from eavctl.features.eeg_epochs import eeg_epochs
+from eavctl.features.eeg_preparation import prepare
+from eavctl.features.eeg_spectrum import TAPER
+from eavctl.features.eeg_spectrum import tukey as tukey_window
 from eavctl.registry import get
 from eavctl.signals.eeg import open_eeg
 from eavctl.signals.eeg_trials import EAV_CHANNELS
@@ -94,7 +98,7 @@ def test_zero_phase():
 
 @pytest.mark.parametrize(("sfreq", "rate"), [(500.0, 100), (160.0, 100), (128.0, 200), (500.0, 500)])
 def test_causal_values_do_not_depend_on_later_samples(sfreq, rate):
-    settings = EPOCHS | {"rate": rate, "phase": "causal"}
+    settings = EPOCHS | {"rate": rate, "filter": "causal"}
     signal = noise(2).cumsum(axis=1)
     whole, _ = prepare(signal, sfreq, **settings)
     for n_times in (700, 701, 1234):
@@ -110,7 +114,7 @@ def test_causal_delays_as_documented(hz, delay):
     time = np.arange(0, 60, 1 / 500)
     signal = (1 + np.cos(2 * np.pi * 0.05 * (time - 30))) * np.exp(2j * np.pi * hz * time)
     parts = np.stack([signal.real, signal.imag])
-    (real, imaginary), _ = prepare(parts, 500.0, **EPOCHS, phase="causal")
+    (real, imaginary), _ = prepare(parts, 500.0, **EPOCHS, filter="causal")
     envelope = np.abs(real + 1j * imaginary)[2000:4000]
     centre = np.angle(envelope @ np.exp(2j * np.pi * 0.05 * (np.arange(2000, 4000) / 100 - 30)))
     assert centre / (2 * np.pi * 0.05) == pytest.approx(delay, abs=0.006)
@@ -151,7 +155,7 @@ def test_each_trial_and_channel_is_filtered_apart():
 def test_groups_of_channels_do_not_show(monkeypatch):
     signal = noise(7)
     whole, _ = prepare(signal, 500.0, **EPOCHS)
-    monkeypatch.setattr(eeg, "GROUP_VALUES", 2 * signal.shape[1])
+    monkeypatch.setattr(eeg_preparation, "GROUP_VALUES", 2 * signal.shape[1])
     parts, _ = prepare(signal, 500.0, **EPOCHS)
     assert np.abs(whole - parts).max() < 1e-11  # matrices of other sizes are summed in another order
 
@@ -335,5 +339,5 @@ def test_powers_are_those_of_welch(n_times):
     hz, density = welch(signal, 200.0, nperseg=length, detrend="linear")
     inside = [(hz >= low) & (hz < high) for low, high in BANDS.values()]
     expected = [density[:, where].sum(axis=1) * 200 / length for where in inside]
-    np.testing.assert_allclose(eeg._welch_powers(signal, 200.0), expected, rtol=1e-10)
-    np.testing.assert_allclose(eeg._tukey(n_times), tukey(n_times, eeg.TAPER), atol=1e-14)
+    np.testing.assert_allclose(_welch_powers(signal, 200.0), expected, rtol=1e-10)
+    np.testing.assert_allclose(tukey_window(n_times), tukey(n_times, TAPER), atol=1e-14)

@@ -102,10 +102,10 @@ def test_settings_younger_than_the_set_change_its_identity_only_where_they_are_s
 def test_tables_of_eeg_older_than_the_phase_still_fit(name, hash_):
     """The hashes are those of version 0.8."""
     meta = Recipe(name).meta()
-    assert meta["features_hash"] == hash_ != Recipe(name, {"phase": "causal"}).meta()["features_hash"]
-    assert "phase" not in meta["settings"]
+    assert meta["features_hash"] == hash_ != Recipe(name, {"filter": "causal"}).meta()["features_hash"]
+    assert "filter" not in meta["settings"]
     found = Recipe.from_meta(FeatureMeta.from_json(meta, "t.parquet"))
-    assert found.settings["phase"] == "zero"
+    assert found.settings["filter"] == "zero"
 
 
 NEEDS_A_FACE = ("face-stats",)

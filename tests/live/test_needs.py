@@ -23,7 +23,7 @@ def source(modality, ch_names=()):
 
 def test_of_several_streams_of_a_modality_the_most_counts():
     bands = Recipe("eeg-bands", {"channels": ["C3"]})
-    causal = Recipe("eeg-bands", {"channels": ["C3"], "phase": "causal"})
+    causal = Recipe("eeg-bands", {"channels": ["C3"], "filter": "causal"})
     few, many = (Recipe("faces", {"n_frames": n}) for n in (3, 8))
     needs = needs_of(few, bands, many, causal)
     assert needs == (WINDOW_S, 8, max(bands.margin_s, causal.margin_s))

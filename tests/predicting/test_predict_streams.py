@@ -475,9 +475,9 @@ def test_a_table_in_parts_is_one_table(judge, twin, tmp_path):
 
 
 def test_a_table_of_a_setting_that_the_model_leaves_at_its_default_is_told_which(judge, twin, tmp_path):
-    causal = Recipe("eeg-bands", {"channels": CHANNELS, "phase": "causal"}, segment=1.0)
+    causal = Recipe("eeg-bands", {"channels": CHANNELS, "filter": "causal"}, segment=1.0)
     extract(twin / "twin", tmp_path / "causal.parquet", causal)
-    with pytest.raises(SettingsError, match="phase"):
+    with pytest.raises(SettingsError, match="filter"):
         judge(tmp_path / "causal.parquet")
 
 

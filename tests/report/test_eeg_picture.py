@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from eavctl.features.eeg import BANDS
+from eavctl.features.eeg_bands import BANDS
 from eavctl.report.eeg_picture import MOST_POINTS, MOST_TRACES, band_powers, eeg_figure
 from eavctl.report.sheet import drawing
 

@@ -111,7 +111,7 @@ def test_a_scipy_that_keeps_its_kernel_elsewhere_gives_the_same(monkeypatch):
 def test_filtering_imports_the_kernel_alone():
     code = (
         "import sys, numpy as np\n"
-        "from eavctl.features.eeg import prepare\n"
+        "from eavctl.features.eeg_preparation import prepare\n"
         "signal = np.random.default_rng(0).normal(size=(2, 2000))\n"
         "prepare(signal, 500.0, rate=100, low=0.5, high=45.0, order=5)\n"
         "assert not {'scipy.signal', 'scipy.stats', 'mne'} & sys.modules.keys()\n"
