@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt, is_of_columns
+from eavctl.classifiers.projection import Projected
 from eavctl.errors import UsageError
 from eavctl.features.normalize import SHRINKAGE
 from eavctl.predicting.normalizing import DATASET, groups_of, rows_of, with_rows
@@ -50,6 +51,11 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
         raise UsageError(
             f"{path}: an exported model gives probabilities only, and --adapt needs decision values; use the "
             "model that it was exported from"
+        )
+    if isinstance(model.predictor, Projected):
+        raise UsageError(
+            f"{path}: --adapt standardises columns, and this is a model of covariances: leave it out, or "
+            "train with --normalize subject"
         )
     if not is_of_columns(model.predictor):
         raise UsageError(
