@@ -307,7 +307,7 @@ class _Card:
             yield "Recordings without speech are not judged."
         if self.meta.protocol.normalize:
             yield (
-                f"Features are standardised by {self.meta.protocol.normalize}: several recordings of one are "
+                f"Features are normalised by {self.meta.protocol.normalize}: several recordings of one are "
                 "judged together, and no single one."
             )
         if measured := (self.json.get("novelty") or {}).get("measured"):

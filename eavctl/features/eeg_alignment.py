@@ -1,0 +1,75 @@
+"""Alignment of the EEG of each person, without labels: what ``--normalize subject`` does.
+
+A feature set names its alignment as the fact ``align``: a function of the rows of one person, of which of
+them count in the statistics, and of the settings of the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from eavctl.features.covariances import columns_of, geometric_mean, matrices_of, power
+
+
+def riemannian(
+    x: np.ndarray, counted: np.ndarray, *, bands: Sequence[Sequence[float]], **settings: Any
+) -> np.ndarray:
+    """Move the covariances of a person so that their geometric mean is the identity.
+
+    Each covariance C of a band becomes ``M^-1/2 C M^-1/2``, where M is the geometric mean of the band [1]_.
+    A linear mixing of the channels, such as other positions and gains of the electrodes, then turns all
+    covariances alike, and changes no distance between them.
+
+    Parameters
+    ----------
+    x : columns of ``eeg-cov``, shape (n_rows, n_columns).
+    counted : bool, shape (n_rows,), the rows of which the mean is taken.
+    bands : the setting of the set.
+
+    Returns
+    -------
+    float32 columns of the same shape, without unit.
+
+    References
+    ----------
+    .. [1] Zanini, Congedo, Jutten, Said, Berthoumieu, Transfer learning: a Riemannian geometry framework with
+       applications to brain-computer interfaces, IEEE Transactions on Biomedical Engineering 65, 2018.
+    """
+    covariances = matrices_of(x, len(bands))
+    whitening = power(geometric_mean(covariances[counted]), -0.5)
+    return columns_of(whitening @ covariances @ whitening).astype(np.float32)
+
+
+def euclidean(x: np.ndarray, counted: np.ndarray, **settings: Any) -> np.ndarray:
+    """Whiten the signals of a person, so that their mean covariance is the identity.
+
+    Each row becomes ``R^-1/2 x``, where R is the mean of ``x x^T / n_times`` [1]_. Directions in which the
+    channels do not vary, such as their sum after an average reference, stay near 0: see
+    `eavctl.features.covariances.FLOOR`.
+
+    Parameters
+    ----------
+    x : shape (n_rows, n_chans, n_times).
+    counted : bool, shape (n_rows,), the rows of which the mean is taken.
+
+    Returns
+    -------
+    float32, shape (n_rows, n_chans, n_times), without unit.
+
+    References
+    ----------
+    .. [1] He, Wu, Transfer learning for brain-computer interfaces: a Euclidean space data alignment approach,
+       IEEE Transactions on Biomedical Engineering 67, 2020.
+    """
+    total = np.zeros((x.shape[1], x.shape[1]))
+    for row in x[counted]:  # one at a time, so that no second table in double precision is needed
+        own = row.astype(np.float64)
+        total += own @ own.T
+    whitening = power(total / (counted.sum() * x.shape[2]), -0.5)
+    found = np.empty(x.shape, np.float32)
+    for aligned, row in zip(found, x, strict=True):
+        aligned[:] = whitening @ row
+    return found
