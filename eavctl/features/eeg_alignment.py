@@ -13,6 +13,11 @@ import numpy as np
 
 from eavctl.features.covariances import columns_of, geometric_mean, matrices_of, power
 
+# Of the mean covariance in `euclidean`. People of a twin of EAV (30 channels, 0.5 to 45 Hz) left out in turn,
+# log power of channels in five bands: UAR 0.515 as they are, 0.421 aligned with 0, 0.565 with 0.1, 0.556 with
+# 0.3, 0.513 with 1, which takes away the gain alone.
+SHRINKAGE = 0.1
+
 
 def riemannian(
     x: np.ndarray, counted: np.ndarray, *, bands: Sequence[Sequence[float]], **settings: Any
@@ -44,11 +49,12 @@ def riemannian(
 
 
 def euclidean(x: np.ndarray, counted: np.ndarray, **settings: Any) -> np.ndarray:
-    """Whiten the signals of a person, so that their mean covariance is the identity.
+    """Whiten the signals of a person by their mean covariance.
 
-    Each row becomes ``R^-1/2 x``, where R is the mean of ``x x^T / n_times`` [1]_. Directions in which the
-    channels do not vary, such as their sum after an average reference, stay near 0: see
-    `eavctl.features.covariances.FLOOR`.
+    Each row becomes ``R^-1/2 x``, where R is the mean of ``x x^T / n_times`` [1]_, of which a tenth is
+    replaced by the identity times the mean variance of the channels. Without that share, directions in which
+    the channels hardly vary, such as their sum after an average reference, would become as strong as the
+    others, and they are mostly noise.
 
     Parameters
     ----------
@@ -68,7 +74,9 @@ def euclidean(x: np.ndarray, counted: np.ndarray, **settings: Any) -> np.ndarray
     for row in x[counted]:  # one at a time, so that no second table in double precision is needed
         own = row.astype(np.float64)
         total += own @ own.T
-    whitening = power(total / (counted.sum() * x.shape[2]), -0.5)
+    mean = total / (counted.sum() * x.shape[2])
+    regularised = (1 - SHRINKAGE) * mean + SHRINKAGE * np.trace(mean) / len(mean) * np.eye(len(mean))
+    whitening = power(regularised, -0.5)
     found = np.empty(x.shape, np.float32)
     for aligned, row in zip(found, x, strict=True):
         aligned[:] = whitening @ row

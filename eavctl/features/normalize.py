@@ -44,18 +44,27 @@ class Bands(NamedTuple):
 COLUMNS = Bands()
 
 
+def aligns(features: str) -> bool:
+    """Whether a registered feature set has an alignment of its own, the fact ``align``.
+
+    If its rows are columns, they make sense together, as the entries of a matrix do, and are not standardised
+    one by one.
+    """
+    return "align" in registry.get("features", features).facts
+
+
 def bands_of(features: str) -> Bands:
     """The bands of a registered feature set.
 
     Raises
     ------
-    UsageError : a feature set of tensors without an axis of bands.
+    UsageError : a feature set of tensors without an axis of bands, or of columns that are aligned.
     """
     entry = registry.get("features", features)
     axis, padding = entry.facts.get("band_axis"), entry.facts.get("padding")
     if axis is not None:
         return Bands(axis, padding)
-    if "align" in entry.facts:
+    if aligns(features):
         raise UsageError(f"the columns of {features!r} are normalised together: use --normalize {SUBJECT}")
     if entry.facts["columns"] is not None:
         return COLUMNS

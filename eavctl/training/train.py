@@ -385,7 +385,9 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
-    left_out = LeftOutDatasets(data.rows.answered, adapts=not data.facts.normalize)
+    facts = data.facts
+    adapts = bool(facts.columns) and not facts.normalize and not normalize.aligns(facts.features["features"])
+    left_out = LeftOutDatasets(data.rows.answered, adapts=adapts)
     if plan.name == LODO:
         callbacks.append(left_out)
     callbacks += observers
