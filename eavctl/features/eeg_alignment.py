@@ -43,7 +43,13 @@ def riemannian(
     .. [1] Zanini, Congedo, Jutten, Said, Berthoumieu, Transfer learning: a Riemannian geometry framework with
        applications to brain-computer interfaces, IEEE Transactions on Biomedical Engineering 65, 2018.
     """
-    covariances = matrices_of(x, len(bands))
+    parts = np.split(x, len(bands), axis=1)  # one band at a time, for memory
+    return np.concatenate([_recentred(part, counted) for part in parts], axis=1)
+
+
+def _recentred(x: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Columns of one band, aligned."""
+    covariances = matrices_of(x, 1)
     whitening = power(geometric_mean(covariances[counted]), -0.5)
     return columns_of(whitening @ covariances @ whitening).astype(np.float32)
 

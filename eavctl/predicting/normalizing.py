@@ -54,6 +54,8 @@ def normalized(
     by = NORMALIZATIONS[normalize]
     why = f"{model} was trained with --normalize {normalize} and"
     advice = "use a model trained without it"
+    if by is SUBJECT:
+        advice = f"cut recordings by --segment, or {advice}"
     x, groups = rows_of(recordings, groups_of(recordings, by, why, advice))
     if not len(x):
         return [*recordings]

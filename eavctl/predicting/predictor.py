@@ -489,9 +489,12 @@ class Predictor:
             most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
         notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
         if self.normalize:
-            from eavctl.features.normalize import WARNINGS
+            from eavctl.features.normalize import SUBJECT, WARNINGS
 
             notes.append(WARNINGS[self.normalize])
+            unknown = {row.recording for row in rows if not row.keys.get("subject")}
+            if self.normalize == SUBJECT and len(unknown) > 1:
+                notes.append(f"{len(unknown)} recordings without a subject count as those of one person")
         if self.adapts:
             from eavctl.predicting.adapting import note
 

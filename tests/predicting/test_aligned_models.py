@@ -158,6 +158,15 @@ def test_outputs_say_that_people_were_aligned(folder: Path) -> None:
     assert any("by subject" in note for note in found.notes)
 
 
+def test_recordings_without_a_subject_are_said_to_be_of_one_person(folder: Path, tmp_path: Path) -> None:
+    table = table_of("eeg-cov", {"new": 1.0})
+    table.keys["subject"] = None
+    found = predict(written(table, tmp_path / "new.parquet"), folder / "aligned.joblib")
+    assert any(f"{N_CLIPS} recordings without a subject" in note for note in found.notes)
+    named = predict(folder / "people.parquet", folder / "aligned.joblib")
+    assert not any("without a subject" in note for note in named.notes)
+
+
 def test_a_network_is_trained_on_aligned_epochs(tmp_path: Path) -> None:
     people = written(table_of("eeg-epochs", GAINS), tmp_path / "people.parquet")
     model = tmp_path / "m.pt"
