@@ -44,15 +44,6 @@ class Bands(NamedTuple):
 COLUMNS = Bands()
 
 
-def aligns(features: str) -> bool:
-    """Whether a registered feature set has an alignment of its own, the fact ``align``.
-
-    If its rows are columns, they make sense together, as the entries of a matrix do, and are not standardised
-    one by one.
-    """
-    return "align" in registry.get("features", features).facts
-
-
 def bands_of(features: str) -> Bands:
     """The bands of a registered feature set.
 
@@ -64,7 +55,7 @@ def bands_of(features: str) -> Bands:
     axis, padding = entry.facts.get("band_axis"), entry.facts.get("padding")
     if axis is not None:
         return Bands(axis, padding)
-    if aligns(features):
+    if "align" in entry.facts:  # columns that make sense together, as the entries of a matrix do
         raise UsageError(f"the columns of {features!r} are normalised together: use --normalize {SUBJECT}")
     if entry.facts["columns"] is not None:
         return COLUMNS

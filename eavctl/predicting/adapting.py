@@ -10,7 +10,7 @@ import numpy as np
 
 from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt, is_of_columns
 from eavctl.errors import UsageError
-from eavctl.features.normalize import SHRINKAGE, aligns
+from eavctl.features.normalize import SHRINKAGE
 from eavctl.predicting.normalizing import DATASET, groups_of, rows_of, with_rows
 from eavctl.predicting.rows import Row
 from eavctl.predicting.segments import DescribedRecording
@@ -38,8 +38,8 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    UsageError : a model of tensors, of matrices or of several streams, an exported one, or one that
-        normalises by itself.
+    UsageError : a model of tensors or of several streams, an exported one, or one that normalises by
+        itself.
     """
     if model.meta.protocol.normalize:
         raise UsageError(
@@ -53,13 +53,8 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
         )
     if not is_of_columns(model.predictor):
         raise UsageError(
-            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; "
-            "leave it out"
-        )
-    if aligns(features := model.meta.inputs[0].features):
-        raise UsageError(
-            f"{path}: --adapt standardises columns one by one, and those of {features!r} are matrices; leave "
-            "it out, and train with --normalize subject"
+            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm, and not "
+            "of covariances; leave it out"
         )
 
 

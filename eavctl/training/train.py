@@ -385,9 +385,7 @@ def _fit(
         kept.append(artifacts.FoldModel(fold.split.fold, trained_on, fold.predictor))
 
     callbacks: list[FoldCallback] = []
-    facts = data.facts
-    adapts = bool(facts.columns) and not facts.normalize and not normalize.aligns(facts.features["features"])
-    left_out = LeftOutDatasets(data.rows.answered, adapts=adapts)
+    left_out = LeftOutDatasets(data.rows.answered, adapts=not data.facts.normalize)
     if plan.name == LODO:
         callbacks.append(left_out)
     callbacks += observers
