@@ -39,12 +39,12 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    UsageError : a model of tensors or of several streams, an exported one, or one that standardises by
+    UsageError : a model of tensors or of several streams, an exported one, or one that normalises by
         itself.
     """
     if model.meta.protocol.normalize:
         raise UsageError(
-            f"{path} was trained with --normalize {model.meta.protocol.normalize}, which standardises by the "
+            f"{path} was trained with --normalize {model.meta.protocol.normalize}, which normalises by the "
             "recordings at hand: leave --adapt out"
         )
     if model.meta.export:
@@ -59,8 +59,8 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
         )
     if not is_of_columns(model.predictor):
         raise UsageError(
-            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; "
-            "leave it out"
+            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm, and not "
+            "of covariances; leave it out"
         )
 
 

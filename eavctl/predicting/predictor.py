@@ -182,7 +182,7 @@ class Predictor:
 
     @property
     def normalize(self) -> str | None:
-        """``"speaker"`` or ``"dataset"`` where features are standardised by several recordings of one."""
+        """``"speaker"``, ``"dataset"`` or ``"subject"`` where recordings of one are normalised together."""
         return self.model.meta.protocol.normalize
 
     @property
@@ -251,8 +251,8 @@ class Predictor:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
         Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
-        unless the model standardises features by speaker or data set, or they are adapted to it; then all are
-        described first.
+        unless the model normalises features by speaker, data set or subject, or they are adapted to it; then
+        all are described first.
 
         Parameters
         ----------
@@ -262,7 +262,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : probabilities that are not finite; or too few recordings to standardise by them.
+        DataError : probabilities that are not finite; or too few recordings to normalise by them.
         """
         return self.judge_described(self.describe(recordings, jobs, executor))
 
@@ -293,9 +293,9 @@ class Predictor:
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Generator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
         if self.normalize:
-            from eavctl.predicting.normalizing import standardized
+            from eavctl.predicting.normalizing import normalized
 
-            recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
+            recordings = normalized(list(recordings), self.normalize, self.streams[0].meta, self.path)
         if self.adapts:
             from eavctl.predicting.adapting import adapted
 
@@ -325,7 +325,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : it standardises features by speaker or data set, or the predictor adapts.
+        DataError : it normalises features by several recordings, or the predictor adapts.
         """
         if self.normalize or self.adapts:
             why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
@@ -351,7 +351,7 @@ class Predictor:
         Raises
         ------
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
-        DataError : the model standardises features by speaker or data set, or the predictor adapts.
+        DataError : the model normalises features by several recordings, or the predictor adapts.
         """
         unknown = [modality for modality in signals if modality not in self.modalities]
         if unknown:
@@ -489,9 +489,12 @@ class Predictor:
             most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
         notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
         if self.normalize:
-            from eavctl.features.normalize import WARNINGS
+            from eavctl.features.normalize import SUBJECT, WARNINGS
 
             notes.append(WARNINGS[self.normalize])
+            unknown = {row.recording for row in rows if not row.keys.get("subject")}
+            if self.normalize == SUBJECT and len(unknown) > 1:
+                notes.append(f"{len(unknown)} recordings without a subject count as those of one person")
         if self.adapts:
             from eavctl.predicting.adapting import note
 

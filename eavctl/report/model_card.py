@@ -306,9 +306,11 @@ class _Card:
         if any(each.speech for each in self.meta.inputs):
             yield "Recordings without speech are not judged."
         if self.meta.protocol.normalize:
+            by = self.meta.protocol.normalize
+            several = "segments" if by == "subject" else "recordings"
             yield (
-                f"Features are standardised by {self.meta.protocol.normalize}: several recordings of one are "
-                "judged together, and no single one."
+                f"Features are normalised by {by}: several {several} of one are judged together, and no "
+                "single one."
             )
         if measured := (self.json.get("novelty") or {}).get("measured"):
             yield (

@@ -103,12 +103,12 @@ def _protocol(model: Mapping[str, Any]) -> str:
     protocol = model["protocol"]
     name, words = protocol.get("name") or "not stated", protocol_words(model)
     text = f"{name}: {words}" if words else str(name)
-    by = {"speaker": person(model), "dataset": "data set"}.get(str(protocol.get("normalize")))
-    return text + (
-        f"; features standardised by {by}, without labels"
-        if by
-        else f"; features not standardised by {person(model)}"
-    )
+    done = {
+        "speaker": f"standardised by {person(model)}, without labels",
+        "dataset": "standardised by data set, without labels",
+        "subject": "normalised by subject, without labels",
+    }.get(str(protocol.get("normalize")), f"not standardised by {person(model)}")
+    return f"{text}; features {done}"
 
 
 def _data(model: Mapping[str, Any]) -> Iterator[Markup]:
