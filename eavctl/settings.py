@@ -41,8 +41,8 @@ class _MisfitError(Exception):
 def checked(owner: str, name: str, value: Any, annotation: Any) -> Any:
     """Check the value of a setting and convert it to its type.
 
-    Text for a list is split at commas: ``C3,C4`` becomes ``["C3", "C4"]``; a number becomes a list of one.
-    Whole numbers become int, so that 40.0 and 40 are the same setting.
+    Text for a list is split at commas: ``C3,C4`` becomes ``["C3", "C4"]``, and so does ``[C3,C4]``. A number
+    becomes a list of one. Whole numbers become int, so that 40.0 and 40 are the same setting.
 
     Parameters
     ----------
@@ -103,7 +103,8 @@ def _list(value: Any, parts: Sequence[Any]) -> list[Any]:
     """A list that is not empty, of fixed length if the annotation is a tuple of fixed length."""
     is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
     if isinstance(value, str):
-        value = [_item(text.strip(), parts[0]) for text in value.split(",")]
+        texts = value.removeprefix("[").removesuffix("]").split(",")
+        value = [_item(text.strip(), parts[0]) for text in texts]
     if isinstance(value, int | float) and not is_fixed:
         value = [value]
     _require(value, isinstance(value, list | tuple) and len(value) > 0)

@@ -168,7 +168,10 @@ def _check_names(
 ) -> None:
     absent = [name for name in _names(bads) if name not in (*file.ch_names, FOUND)]
     if absent:
-        raise UsageError(f"bads: {file.path} has no channel {listed(absent)}; it has {listed(file.ch_names)}")
+        raise UsageError(
+            f"bads: {file.path} has no channel {listed(absent)}; it has {len(file.ch_names)}, such as "
+            f"{listed(file.ch_names[:5])}"
+        )
     if montage is not None:
         from eavctl.signals.eeg_splines import LEAST_KNOWN, known_names  # imports MNE, which takes a second
 

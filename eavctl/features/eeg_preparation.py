@@ -161,7 +161,7 @@ PREPARED: dict[str, Any] = {
     "rate": None,
     "prepare": prepare,
     "margin": _settling,
-    "shared": (prepare, eeg_channels.recorded, eeg_channels.chosen),
+    "shared": (prepare, eeg_channels.chosen, eeg_channels.recorded),
     "settings_for": eeg_channels.settings_for,
     "told": _told,
     "added": ADDED,

@@ -25,6 +25,7 @@ OLD, NEW = "standard_", "colin27_"  # beginnings of the same names in older and 
 HEAD_M = 0.095  # radius to which positions are scaled, as MNE does
 FEWEST = 5  # with one bad, four good ones remain
 MOST_UNEVEN = 0.25  # standard deviation of the distances from the centre, over their mean
+MOST_FAR = 2.0  # radius of the sphere over the mean distance of the electrodes from their middle
 LEAST_DEPTH = 0.05  # extent in the third direction over that in the first; a plane has no centre
 DECIMALS = 5  # of a position in metres: a hundredth of a millimetre
 TABLES = (".tsv", ".csv")
@@ -158,14 +159,15 @@ def on_a_head(positions: Montage) -> dict[str, list[float]]:
         raise SignalError(f"{len(places)} electrodes have a position, and at least {FEWEST} are needed")
     if not np.isfinite(places).all():
         raise SignalError("some positions of electrodes are not finite numbers")
-    extents = np.linalg.svd(places - places.mean(axis=0), compute_uv=False)
+    places -= places.mean(axis=0)
+    extents = np.linalg.svd(places, compute_uv=False)
     if extents[-1] <= LEAST_DEPTH * extents[0]:
         raise SignalError("the electrodes lie in one plane or line, and not on a head")
-    terms = np.c_[2 * places, np.ones(len(places))] / extents[0]
-    centre = np.linalg.lstsq(terms, (places**2).sum(axis=1) / extents[0])[0][:3]
-    places = places - centre
+    places /= np.linalg.norm(places, axis=1).mean()
+    terms = np.c_[2 * places, np.ones(len(places))]
+    places -= np.linalg.lstsq(terms, (places**2).sum(axis=1))[0][:3]
     radii = np.linalg.norm(places, axis=1)
-    if radii.std() > MOST_UNEVEN * radii.mean():
+    if radii.std() > MOST_UNEVEN * radii.mean() or radii.mean() > MOST_FAR:
         raise SignalError("the positions of the electrodes do not lie around a head")
     places *= HEAD_M / radii.mean()
     return {

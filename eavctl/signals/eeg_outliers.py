@@ -20,6 +20,7 @@ MOST_DEVIATION = 5.0  # robust z of the logarithm of the amplitude
 LEAST_CORRELATION = 0.4  # with the channel that it is most like
 PER_QUARTILES = 0.7413  # standard deviations between the quartiles of a normal distribution, inverse
 LEAST_SPREAD = 0.1  # of the logarithm: channels of a simulation differ less
+LEAST_POWER = 1e-12  # microvolt^2; a constant channel has none
 GROUP = 64  # windows at once
 
 NOISY, UNCORRELATED = "far louder than the others", "correlated with no other"
@@ -60,7 +61,7 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
         windows = part.reshape(len(compared), -1, length).swapaxes(0, 1)
         spectra = np.fft.rfft((windows - windows.mean(axis=2, keepdims=True)) * taper)[:, :, inside]
         products = (spectra @ spectra.conj().swapaxes(1, 2)).real
-        powers = np.maximum(np.einsum("wcc->wc", products), np.finfo(float).tiny)
+        powers = np.maximum(np.einsum("wcc->wc", products), LEAST_POWER)
         alike += (products / np.sqrt(powers[:, :, None] * powers[:, None, :])).sum(axis=0) / n_windows
         amplitudes[first : first + len(windows)] = 0.5 * np.log(powers)
     np.fill_diagonal(alike, 0.0)
