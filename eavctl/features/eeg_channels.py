@@ -22,6 +22,8 @@ from eavctl.signals.eeg_reference import AVERAGE, MASTOIDS, electrodes_of, named
 FOUND = "found"  # among the bads: those that are found
 FEWEST_AVERAGED = 2
 
+Montage = str | Mapping[str, tuple[float, float, float]]
+
 ADDED = {"reference": None, "montage": None, "bads": None, "bad_channels": "interpolate"}
 
 
@@ -31,7 +33,7 @@ def recorded(
     channels: Sequence[str],
     *,
     reference: str | None = None,
-    montage: str | Mapping[str, Sequence[float]] | None = None,
+    montage: Montage | None = None,
     bads: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, Dropouts]:
     """Read channels of EEG: bad ones are interpolated, and then the reference is subtracted.
@@ -163,9 +165,7 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
     return found
 
 
-def _check_names(
-    file: EegFile, montage: str | Mapping[str, Sequence[float]] | None, bads: Sequence[str] | None
-) -> None:
+def _check_names(file: EegFile, montage: Montage | None, bads: Sequence[str] | None) -> None:
     absent = [name for name in _names(bads) if name not in (*file.ch_names, FOUND)]
     if absent:
         raise UsageError(
@@ -188,7 +188,7 @@ def check_channels(
     *,
     channels: Sequence[str] | None,
     reference: str | None,
-    montage: str | Mapping[str, Sequence[float]] | None,
+    montage: Montage | None,
     bads: Sequence[str] | None,
     bad_channels: str,
 ) -> None:
@@ -216,7 +216,7 @@ def check_channels(
 def told(
     *,
     reference: str | None,
-    montage: str | Mapping[str, Sequence[float]] | None,
+    montage: Montage | None,
     bads: Sequence[str] | None,
     bad_channels: str,
 ) -> list[str]:
