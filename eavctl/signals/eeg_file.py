@@ -197,7 +197,7 @@ class EegFile(ABC):
     def _mend(
         self, signal: np.ndarray, wanted: Sequence[str], mending: Mending, where: str
     ) -> frozenset[str]:
-        """Interpolate, in place, the bad channels among the wanted ones, and warn about each once.
+        """Interpolate, in place, the bad channels among the wanted ones; warn once about each not named.
 
         Returns
         -------
@@ -211,7 +211,7 @@ class EegFile(ABC):
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
                 "in volt, multiply them by 1e6"
             )
-        bad = dict.fromkeys(mending.bads, NAMED) | dict.fromkeys(self.bads, MARKED) | faults
+        bad = dict.fromkeys(self.bads, MARKED) | dict.fromkeys(mending.bads, NAMED) | faults
         if mending.finds:
             from eavctl.signals.eeg_outliers import outlying
 
@@ -232,7 +232,8 @@ class EegFile(ABC):
             raise SignalError(
                 f"{self.path}: {where}bad channels {described} cannot be interpolated: {error}; {LEAVE_OUT}"
             ) from None
-        new = [name for name in needed if (name, bad[name]) not in self._warned]
+        known = {*self._warned, *((name, NAMED) for name in mending.bads)}  # whoever named them knows
+        new = [name for name in needed if (name, bad[name]) not in known]
         if new:
             self._warned.update((name, bad[name]) for name in new)
             described = listed(f"{name} ({bad[name]})" for name in new)

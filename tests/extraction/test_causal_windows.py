@@ -49,7 +49,6 @@ def worst(found, expected):
     return max(np.abs(a - b).max() / b.std() for a, b in zip(found, expected, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore::eavctl.errors.RecordingWarning")
 @pytest.mark.parametrize("settings", CASES)
 @pytest.mark.parametrize("name", ["eeg-epochs", "eeg-bands", "eeg-cov"])
 def test_causal_windows_are_those_of_the_whole_recording(recording, name, settings):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import mne
@@ -72,8 +71,7 @@ def test_the_reference_is_that_of_mne(shared_data, name, reference):
 def test_bad_channels_are_interpolated_first_and_are_no_part_of_the_average(shared_data):
     """As in MNE, whose average leaves out bad channels, and whose splines keep the constant subtracted."""
     bads = ["T9", "Fp1", "C3"]
-    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecordingWarning)
+    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
         whole = file.read()
         _, signal = read(file, reference="average", bads=bads)
     raw = in_mne(whole, file.ch_names, bads)
@@ -193,18 +191,14 @@ def test_dropped_channels_leave_the_features_and_their_columns(name, shared_data
     assert np.array_equal(found, expected)
 
 
-def test_named_channels_are_interpolated_and_said_once(shared_data):
-    with (
-        open_eeg(shared_data / "eeg" / "S001R03.edf") as file,
-        warnings.catch_warnings(record=True) as caught,
-    ):
+def test_named_channels_are_interpolated_and_no_other(shared_data):
+    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
         plain = file.read()
         _, signal = read(file, bads=["C3"])
         _, again = read(file, bads=["C3"])
     changed = np.flatnonzero(np.abs(signal - plain).max(axis=1) > 0).tolist()
     assert changed == [file.ch_names.index("C3")]
     assert np.array_equal(signal, again)
-    assert ["C3 (named in bads)" in str(each.message) for each in caught] == [True]
 
 
 def test_found_channels_are_interpolated_and_their_neighbours_do_not_suffer(shared_data):
@@ -221,8 +215,7 @@ def test_found_channels_are_interpolated_and_their_neighbours_do_not_suffer(shar
 
 
 def test_a_montage_changes_interpolated_channels_alone(shared_data):
-    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file, warnings.catch_warnings():
-        warnings.simplefilter("ignore", RecordingWarning)
+    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
         _, standard = read(file, bads=["C3"])
         _, other = read(file, bads=["C3"], montage="biosemi64")
     at = file.ch_names.index("C3")
@@ -238,8 +231,7 @@ def test_electrodes_of_a_net_are_known_by_its_montage():
     with pytest.raises(SignalError, match="not a name of the 10-05 system"):
         read(file, bads=["E10"])
     plain = file.read()
-    with pytest.warns(RecordingWarning):
-        _, signal = read(file, bads=["E10"], montage="GSN-HydroCel-64_1.0")
+    _, signal = read(file, bads=["E10"], montage="GSN-HydroCel-64_1.0")
     raw = in_mne(plain, names, ["E10"], "GSN-HydroCel-64_1.0")
     raw.interpolate_bads(verbose="ERROR")
     expected = raw.get_data(picks="E10")[0]
@@ -272,7 +264,7 @@ def test_a_model_needs_no_file_of_electrodes(name, shared_data, tmp_path):
     path = shared_data / "eeg" / "S001R03.edf"
     found = []
     for each in (recipe, again):
-        with pytest.warns(RecordingWarning), each.open(path) as stretch_of:
+        with each.open(path) as stretch_of:
             found.append(each.compute(stretch_of().cut(10.0, 14.0), stretch_of().rate))
     assert np.array_equal(*found)
 
