@@ -28,6 +28,7 @@ MOST_UNEVEN = 0.25  # standard deviation of the distances from the centre, over 
 MOST_FAR = 2.0  # radius of the sphere over the mean distance of the electrodes from their middle
 LEAST_DEPTH = 0.05  # extent in the third direction over that in the first; a plane has no centre
 DECIMALS = 5  # of a position in metres: a hundredth of a millimetre
+ROUNDING_M = 5e-5
 TABLES = (".tsv", ".csv")
 FILE_ENDINGS = (".sfp", ".loc", ".locs", ".eloc", ".elc", ".elp", ".csd", ".bvef", ".txt", ".xyz")
 
@@ -74,7 +75,9 @@ def kept(montage: str | Montage) -> str | dict[str, list[float]]:
     """
     if isinstance(montage, str):
         return montage if mne_name(montage) else read_montage(montage)
-    return on_a_head(montage)
+    placed = on_a_head(montage)
+    same = np.allclose([*montage.values()], [*placed.values()], rtol=0, atol=ROUNDING_M)
+    return {name: list(each) for name, each in montage.items()} if same else placed  # kept before
 
 
 def read_montage(path: str | os.PathLike[str]) -> dict[str, list[float]]:

@@ -47,6 +47,7 @@ def test_positions_lie_on_a_head_of_95_mm_and_stay_there():
     assert np.abs(np.array(list(once["Cz"])) - [0, 0, HEAD_M]).max() < 0.002
     again = on_a_head(once)
     assert np.abs(np.array(list(again.values())) - np.array(list(once.values()))).max() < 1e-4
+    assert kept(once) == once == kept(kept(once))
 
 
 def write(path, known):
