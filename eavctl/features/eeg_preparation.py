@@ -24,6 +24,7 @@ GROUP_VALUES = 1 << 16  # values filtered at once, so that they stay in the CPU 
 
 Rate = Annotated[float, Within(1, 20_000)]  # Hz
 Edge = Annotated[float, Within(0.01, 10_000)]  # Hz
+Mains = Annotated[float, Within(1, 10_000)]  # Hz; lower ones would ring for minutes
 Order = Annotated[int, Within(1, 10)]
 Filter = Literal["zero", "causal"]
 
@@ -37,7 +38,7 @@ def prepare(
     high: Edge = 45.0,
     order: Order = 5,
     filter: Filter = "zero",
-    notch: Sequence[Edge] | None = None,
+    notch: Sequence[Mains] | None = None,
 ) -> tuple[np.ndarray, float]:
     """Filter a whole trial or recording by a band-pass and notches, and resample it.
 

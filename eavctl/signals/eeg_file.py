@@ -211,7 +211,7 @@ class EegFile(ABC):
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
                 "in volt, multiply them by 1e6"
             )
-        bad = dict.fromkeys(self.bads, MARKED) | dict.fromkeys(mending.bads, NAMED) | faults
+        bad = dict.fromkeys(self.bads, MARKED) | faults | dict.fromkeys(mending.bads, NAMED)
         if mending.finds:
             from eavctl.signals.eeg_outliers import outlying
 
@@ -232,8 +232,7 @@ class EegFile(ABC):
             raise SignalError(
                 f"{self.path}: {where}bad channels {described} cannot be interpolated: {error}; {LEAVE_OUT}"
             ) from None
-        known = {*self._warned, *((name, NAMED) for name in mending.bads)}  # whoever named them knows
-        new = [name for name in needed if (name, bad[name]) not in known]
+        new = [name for name in needed if bad[name] != NAMED and (name, bad[name]) not in self._warned]
         if new:
             self._warned.update((name, bad[name]) for name in new)
             described = listed(f"{name} ({bad[name]})" for name in new)

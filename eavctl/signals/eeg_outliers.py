@@ -13,7 +13,7 @@ from collections.abc import Collection
 import numpy as np
 
 FEWEST_CHANNELS = 8  # of fewer, each has few neighbours, and there is no usual amplitude
-FEWEST_WINDOWS = 10  # of fewer, good channels differ by chance
+SHORTEST_S = 10.0  # in less, good channels differ by chance
 WINDOW_S = 1.0
 BAND_HZ = (1.0, 45.0)
 MOST_DEVIATION = 5.0  # robust z of the logarithm of the amplitude
@@ -49,7 +49,7 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
     compared = np.array([i for i in range(len(signal)) if i not in without], int)
     length = round(WINDOW_S * sfreq)
     n_windows = signal.shape[1] // length
-    if len(compared) < FEWEST_CHANNELS or n_windows < FEWEST_WINDOWS:
+    if len(compared) < FEWEST_CHANNELS or n_windows * WINDOW_S < SHORTEST_S:
         return {}
     hz = np.fft.rfftfreq(length, 1 / sfreq)
     inside = (hz >= BAND_HZ[0]) & (hz <= BAND_HZ[1])

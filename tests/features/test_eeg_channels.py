@@ -201,6 +201,19 @@ def test_named_channels_are_interpolated_and_no_other(shared_data):
     assert np.array_equal(signal, again)
 
 
+def test_a_named_channel_may_hold_no_numbers_and_one_that_is_not_named_may_not(shared_data):
+    with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
+        plain, names = file.read(), file.ch_names
+        _, expected = read(file, bads=["C3"], reference="average")
+    hurt = plain.copy()
+    hurt[names.index("C3")] = np.nan
+    file = EegArray("w", hurt, 160.0, names)
+    with pytest.raises(SignalError, match="not finite: channels C3"):
+        read(file, reference="average")
+    _, signal = read(file, bads=["C3"], reference="average")
+    assert np.array_equal(signal, expected)
+
+
 def test_found_channels_are_interpolated_and_their_neighbours_do_not_suffer(shared_data):
     with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
         plain, names = file.read(), file.ch_names
