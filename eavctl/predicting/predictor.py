@@ -17,6 +17,7 @@ from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError,
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.executors import always
 from eavctl.extraction.open_recording import Signal
+from eavctl.extraction.recipe import noting
 from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
@@ -471,7 +472,7 @@ class Predictor:
         signals = {stream.recipe.modality: noise_for(stream.recipe, self.window_s) for stream in self.streams}
         for stream in self.streams:
             _ = stream.recipe.chooser  # noise shows it no face
-            with contextlib.suppress(EavctlError):  # noise has neither speech nor a face
+            with contextlib.suppress(EavctlError), noting():  # noise has neither speech nor a face
                 self.judge_window({stream.recipe.modality: signals[stream.recipe.modality]})
             if stream.recipe.only_speech:
                 with contextlib.suppress(EavctlError), stream.recipe.open(signals["audio"]) as stretch_of:

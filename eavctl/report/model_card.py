@@ -441,6 +441,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A value of the meta as text, nested ones in brackets."""
+    value = formatting.shortened(value)
     if isinstance(value, Mapping):
         return f"({_settings(value).strip(' ,')})"
     if isinstance(value, list | tuple):

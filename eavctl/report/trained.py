@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eavctl.evaluation.formatting import shortened
 from eavctl.report.commands import RECORDINGS, WEIGHTS
 from eavctl.report.markup import Child, Markup, el
 from eavctl.report.sentences import counted, features_words, model_words, person, protocol_words
@@ -44,6 +45,7 @@ def settings_words(settings: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    value = shortened(value)
     if isinstance(value, Mapping):
         return f"({settings_words(value)})"
     if isinstance(value, list | tuple):
