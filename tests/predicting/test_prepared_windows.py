@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
@@ -12,7 +13,9 @@ from eavctl.datasets.choice import Choice
 from eavctl.datasets.events import Epochs
 from eavctl.extraction.recipe import Recipe
 from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.streams import noise_for
 from eavctl.signals.eeg import open_eeg
+from eavctl.signals.eeg_trials import EAV_CHANNELS
 from eavctl.stages.extract import extract
 from eavctl.stages.predict import predict
 from eavctl.stages.train_svm import train_svm
@@ -55,3 +58,20 @@ def test_a_window_is_judged_as_the_segment_of_the_recording(runs: Path, tmp_path
         assert window.pred == row.pred
         assert np.abs(np.subtract(window.proba, row.proba)).max() < 1e-6
     assert len(whole.rows) == 31
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reference": "mastoids"},
+        {"reference": "Cz+Pz", "channels": ["C3", "C4"]},
+        {"reference": "average", "notch": [50, 60], "bads": ["found"]},
+        {"reference": "T9+T10", "channels": EAV_CHANNELS, "bads": ["C3"]},
+    ],
+)
+def test_the_noise_of_a_warm_up_is_prepared_as_a_window_would_be(settings: dict[str, Any]) -> None:
+    recipe = Recipe("eeg-bands", {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()})
+    with recipe.open(noise_for(recipe, SECONDS)) as stretch_of:
+        (sample,) = recipe.describe(stretch_of())
+    assert sample.x is not None, sample.reason
+    assert np.isfinite(sample.x).all()
