@@ -79,12 +79,11 @@ def recorded(
         return signal, dropouts
     if broken := [name for name in against if name in bad]:
         raise SignalError(f"{file.path}: the reference {listed(broken)} is a bad channel; choose another")
-    own, others = signal[: len(channels)], signal[len(channels) :]
-    if reference == AVERAGE:
-        others = own[[name not in bad for name in channels]]
-        if len(others) < FEWEST_AVERAGED:
-            raise SignalError(f"{file.path}: an average reference needs 2 good channels, not {len(others)}")
-    own -= others.mean(axis=0)
+    used = np.array([name not in bad if reference == AVERAGE else name in against for name in wanted], float)
+    if reference == AVERAGE and used.sum() < FEWEST_AVERAGED:
+        raise SignalError(f"{file.path}: an average reference needs {FEWEST_AVERAGED} good channels or more")
+    own = signal[: len(channels)]
+    own -= used / used.sum() @ signal
     return own, dropouts
 
 
