@@ -19,7 +19,7 @@ FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, 
 WINDOW_S = 1.0
 FAULTS = ("not finite", "flat", "extreme")
 MARKED, NAMED = "marked bad", "named in bads"
-LEAVE_OUT = "leave them out with --set 'channels=[...]'"
+LEAVE_OUT = "leave them out with --set 'bads=[...]' --set bad_channels=drop"
 
 
 @dataclass(frozen=True)
