@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,24 +25,42 @@ class Epochs:
 
     Parameters
     ----------
-    labels : class of each event, by the name of the event in the file, such as ``{"T1": "left"}``.
-    span : start and end of an epoch relative to the onset of its event, in seconds; None is the duration of
-        the shortest event.
+    labels : class of each event, by the name of the event in the file, such as ``{"T1": "left"}``; None for
+        epochs without a label, which a model can judge.
+    tmin, tmax : start and end of an epoch relative to the onset of its event, in seconds. By default an epoch
+        begins with its event, and is as long as the shortest event.
 
     Raises
     ------
-    UsageError : no events, or a span that is not finite or does not end after it starts.
+    UsageError : no events, or a ``tmin`` or ``tmax`` that is not finite, or an epoch that does not end after
+        it starts.
     """
 
-    labels: Mapping[str, str]
-    span: tuple[float, float] | None = None
+    labels: Mapping[str, str | None]
+    tmin: float | None = None
+    tmax: float | None = None
 
     def __post_init__(self) -> None:
         if not self.labels:
             raise UsageError("no events to cut at; name them as EVENT=CLASS")
-        if self.span is not None and not -math.inf < self.span[0] < self.span[1] < math.inf:
-            start, end = self.span
+        for name, value in (("tmin", self.tmin), ("tmax", self.tmax)):
+            if value is not None and not math.isfinite(value):
+                raise UsageError(f"an epoch with a --{name} of {value} s; it must be finite")
+        if self.tmin is not None and self.tmax is not None:
+            self.span(self.tmin, self.tmax)
+
+    def span(self, tmin: float, tmax: float) -> tuple[float, float]:
+        """Its ``tmin`` and ``tmax``, or these where it has none of its own.
+
+        Raises
+        ------
+        UsageError : the epoch does not end after it starts.
+        """
+        start = tmin if self.tmin is None else self.tmin
+        end = tmax if self.tmax is None else self.tmax
+        if end <= start:
             raise UsageError(f"an epoch from {start:g} to {end:g} s: the end must come after the start")
+        return start, end
 
 
 class _Recording(NamedTuple):
@@ -65,7 +83,7 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     Raises
     ------
     DataError : no recording can be read, an event does not occur, no epoch is complete, or the events have no
-        duration and ``span`` is not given.
+        duration and ``tmax`` is not given.
     """
     found: list[tuple[_Recording, Event]] = []
     rejected = list(manifest.rejected)
@@ -86,14 +104,16 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     if not found:
         first = rejected[0]
         raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
-    span = epochs.span or _shortest([event for _, event in found])
+    tmax = _shortest([event for _, event in found]) if epochs.tmax is None else epochs.tmax
+    span = epochs.span(0.0, tmax)
     cut = [
         (recording, _epoch(recording.record, event, span, epochs.labels[event.name]))
         for recording, event in found
     ]
     classes_at = defaultdict(set)
     for _, record in cut:
-        classes_at[record["clip_id"]].add(record["label"])
+        if record["label"] is not None:
+            classes_at[record["clip_id"]].add(record["label"])
     records = []
     for recording, record in cut:
         if reason := _incomplete(record, recording) or _contradiction(classes_at[record["clip_id"]]):
@@ -103,10 +123,11 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     if not records:
         last = rejected[-1]
         raise DataError(
-            f"{manifest.root}: no epoch can be used: {last['path']}: {last['reason']}; change --epoch"
+            f"{manifest.root}: no epoch can be used: {last['path']}: {last['reason']}; change --tmin, --tmax"
         )
-    classes = tuple(dict.fromkeys(epochs.labels.values()))
-    return build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
+    classes = tuple(dict.fromkeys(filter(None, epochs.labels.values())))
+    found = build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
+    return replace(found, epoch=span)
 
 
 def _read(record: dict[str, Any], path: Path) -> _Recording:
@@ -122,18 +143,20 @@ def _read(record: dict[str, Any], path: Path) -> _Recording:
             return _Recording(record, file.events if events is None else events, file.duration, file.sfreq)
 
 
-def _shortest(events: list[Event]) -> tuple[float, float]:
-    """Start and end of an epoch as long as the shortest complete event."""
+def _shortest(events: list[Event]) -> float:
+    """Duration of the shortest complete event, in seconds."""
     whole = [event for event in events if not event.is_cut] or events
     shortest = min(event.duration for event in whole)
     seconds = math.floor(shortest * 10 + 1e-6) / 10  # tenths: durations differ by a sample or two
     if seconds <= 0:
         names = ", ".join(sorted({event.name for event in events}))
-        raise DataError(f"the events {names} have no duration: give the epoch with --epoch START,END")
-    return 0.0, seconds
+        raise DataError(f"the events {names} have no duration: give the end of an epoch with --tmax SECONDS")
+    return seconds
 
 
-def _epoch(record: dict[str, Any], event: Event, span: tuple[float, float], label: str) -> dict[str, Any]:
+def _epoch(
+    record: dict[str, Any], event: Event, span: tuple[float, float], label: str | None
+) -> dict[str, Any]:
     name = f"{record['clip_id']}@{event.onset:09.3f}"
     return {
         "session": record["clip_id"],

@@ -36,8 +36,8 @@ def noise_runs(folder, n_runs, every, seconds=120):
 
 
 BANDS = ["--features", "eeg-bands", "--set", "rate=100", "--set", "high=45"]
-EPOCHS = ["--events", "A=a,B=b", "--epoch", "0,4"]
-RUN_EPOCHS = ["--events", "T1=left,T2=right", "--epoch", "0,4.1"]
+EPOCHS = ["--events", "A=a,B=b", "--tmin", "0", "--tmax", "4"]
+RUN_EPOCHS = ["--events", "T1=left,T2=right", "--tmin", "0", "--tmax", "4.1"]
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "stratified"]])

@@ -65,7 +65,7 @@ def test_equal_onsets_in_two_recordings_of_one_session_are_two_trials(runs: Path
 
 
 def test_a_span_counts_from_the_event(runs: Path) -> None:
-    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.5, 2.5)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, 0.5, 2.5))
     assert found.rows["start"].iloc[0] == pytest.approx(12.5 + 0.5)
     assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(2.0)
 
@@ -77,9 +77,9 @@ def test_an_event_that_never_occurs_names_those_that_do(runs: Path) -> None:
 
 def test_events_without_duration_need_a_span(shared_data: Path) -> None:
     found = manifest.find(shared_data / "eeg/eeglab_data.set")
-    with pytest.raises(DataError, match="no duration.*--epoch"):
+    with pytest.raises(DataError, match="no duration.*--tmax"):
         cut_at_events(found, Epochs({"square": "seen"}))
-    assert len(cut_at_events(found, Epochs({"square": "seen"}, (0.0, 1.0)))) == 80
+    assert len(cut_at_events(found, Epochs({"square": "seen"}, tmax=1.0))) == 80
 
 
 def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_data: Path) -> None:
@@ -91,8 +91,8 @@ def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_dat
 
 def test_epochs_that_are_not_all_in_the_recording_are_rejected_with_their_times(runs: Path) -> None:
     """The runs last 125 s, and their last events of these kinds end before that."""
-    whole = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 4.0)))
-    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 100.0)))
+    whole = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, 0.0, 4.0))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, 0.0, 100.0))
     assert len(whole) == len(found) + len(found.rejected) == 30
     assert (found.rows["end"] <= 125.0).all()
     late = {bad["clip_id"]: bad for bad in found.rejected}
@@ -104,7 +104,7 @@ def test_epochs_that_are_not_all_in_the_recording_are_rejected_with_their_times(
 
 
 def test_epochs_that_begin_before_the_recording_are_rejected(runs: Path) -> None:
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (-1.0, 3.0)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, -1.0, 3.0))
     assert len(found) == 28  # the first rest of each run begins with it
     assert [bad["clip_id"] for bad in found.rejected] == [f"{run}@00000.000" for run in RUNS]
 
@@ -117,7 +117,7 @@ def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
 ) -> None:
     """The first rest begins with the recording of 125 s at 160 Hz."""
     start = first + samples / 160
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (start, start + 4.0))).rows
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, start, start + 4.0)).rows
     (row,) = found[found["clip_id"] == "S001R03@00000.000"].to_dict("records")
     recipe = Recipe("eeg-epochs", {"channels": ["Cz"]})
     with recipe.open(runs / "S001R03.edf") as stretch_of:
@@ -131,15 +131,15 @@ def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
 @pytest.mark.parametrize("samples", [2.5, 8.0])
 def test_more_than_that_costs_the_epoch(runs: Path, samples: float) -> None:
     early, late = -samples / 160, 121 + samples / 160
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (early, early + 4.0)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, early, early + 4.0))
     assert {bad["clip_id"] for bad in found.rejected} == {f"{run}@00000.000" for run in RUNS}
     with pytest.raises(DataError):  # the later ones reach beyond the end by more
-        cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (late, late + 4.0)))
+        cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, late, late + 4.0))
 
 
 def test_without_a_complete_epoch_the_error_gives_the_reason(runs: Path) -> None:
     with pytest.raises(DataError, match=r"to \d+\.\d\d s is not entirely .* 125\.00 s"):
-        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.0, 200.0)))
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, 0.0, 200.0))
 
 
 def test_an_event_that_the_end_of_the_file_cuts_shortens_no_other(runs: Path) -> None:
