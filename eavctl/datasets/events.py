@@ -126,8 +126,8 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
             f"{manifest.root}: no epoch can be used: {last['path']}: {last['reason']}; change --tmin, --tmax"
         )
     classes = tuple(dict.fromkeys(filter(None, epochs.labels.values())))
-    found = build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
-    return replace(found, epoch=span)
+    built = build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
+    return replace(built, epoch=span)
 
 
 def _read(record: dict[str, Any], path: Path) -> _Recording:

@@ -189,12 +189,12 @@ class Predictor:
     def window_s(self) -> float:
         """Length of a window to judge, in seconds.
 
-        That of the segments; else the middle between the training's shortest and longest recording, to 0.1 s;
-        else 3 s.
+        That of the segments, or of the epochs; else the middle between the training's shortest and longest
+        recording, to 0.1 s; else 3 s.
         """
-        segments = [stream.recipe.segment for stream in self.streams if stream.recipe.segment]
-        if segments:
-            return max(segments)
+        recipes = [stream.recipe for stream in self.streams]
+        if cut := [each.row_s for each in recipes if each.row_s]:
+            return max(cut)
         lengths = self.confidence.lengths
         return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S
 

@@ -74,6 +74,7 @@ def _extract(source: Mapping[str, Any]) -> list[str]:
     settings = dict(source["settings"] or {})
     needs_weights = OF_WEIGHTS[0] in settings
     segment, augment = source["segment"] or {}, source["augment"] or {}
+    tmin, tmax = source["epoch"] if len(source["epoch"]) == 2 else (None, None)
     hop, layout = segment.get("hop"), source["layout_settings"] or {}
     options = {
         "layout": source["layout"] if "pattern" not in layout else None,
@@ -86,7 +87,8 @@ def _extract(source: Mapping[str, Any]) -> list[str]:
         "hop": hop if hop != segment.get("seconds") else None,
         "where": _pairs(source["where"] or {}),
         "events": ",".join(_pairs(source["events"] or {})),
-        "epoch": ",".join(map(_text, source["epoch"])),
+        "tmin": tmin,
+        "tmax": tmax,
         "who": (source["who"] or {}).get("phrase"),
         "augment": ",".join(augment.get("alterations") or ()),
         "copies": augment.get("copies"),
