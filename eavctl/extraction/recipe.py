@@ -152,6 +152,8 @@ class Recipe:
             object.__setattr__(self, "epoch", tuple(epoch))
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
+        if self.row_s:
+            self._check_rows()
         if self.who is not None and not self.follows_a_face:
             raise UsageError(
                 f"--who chooses a face: it is for faces and face-stats, and {self.features!r} with these "
@@ -285,6 +287,7 @@ class Recipe:
         """
         if manifest.epoch != self.epoch:
             return replace(self, epoch=manifest.epoch).for_data(manifest)
+        self._check_rows()
         if settings_for := self.entry.facts.get("settings_for"):
             paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
             return replace(
@@ -342,6 +345,23 @@ class Recipe:
         return self
 
     @property
+    def _tmin(self) -> float:
+        """Time of the first sample of a row, in seconds: relative to its event, if it is an epoch."""
+        return float(self.epoch[0]) if self.epoch else 0.0
+
+    def _check_rows(self) -> None:
+        if check := self.entry.facts.get("check_rows"):
+            check(self._tmin, self.row_s, **self.settings)
+
+    def _corrected(self, signal: Any, rate: float) -> Any:
+        """A row as the feature set takes it: EEG with its baseline subtracted, unless it is rejected."""
+        correct = self.entry.facts.get("correct")
+        if correct is None:
+            return signal
+        given = registry.taken(correct, self.settings)
+        return correct(signal, rate, self._tmin, self.settings["channels"], **given)
+
+    @property
     def chooser(self) -> Chooser | None:
         """How well faces fit, for `who`; it is kept for the next call.
 
@@ -357,6 +377,7 @@ class Recipe:
         encoder = [found.load()] if found else []
         if self.base is self:
             chooser = [self.chooser] if self.who else []
+            signal = self._corrected(signal, rate)
             return self.entry.thing(signal, rate, *encoder, *chooser, **self.entry.own(self.settings))
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.entry.own(self.settings))

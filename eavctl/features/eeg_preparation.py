@@ -1,6 +1,7 @@
 """Preparation of EEG for every feature set: the pass-band, the sampling rate, and checks of segments.
 
-The settings of `prepare` are settings of every feature set of EEG: each registers with ``**PREPARED``.
+The settings of `prepare`, and of `eavctl.features.eeg_rows.corrected`, are settings of every feature set of
+EEG: each registers with ``**PREPARED``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
+from eavctl.features.eeg_rows import check_rows, corrected
 from eavctl.settings import Within
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
 from eavctl.signals.eeg_file import LEAVE_OUT
@@ -134,12 +136,18 @@ def check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
         raise SignalError(f"flat in this segment: channels {named}; {LEAVE_OUT}")
 
 
-ADDED = {"filter": "zero"}  # settings that are younger than the first feature sets, with their defaults
+ADDED = {
+    "filter": "zero",
+    "baseline": None,
+    "reject": None,
+}  # settings that are younger than the first feature sets, with their defaults
 PREPARED: dict[str, Any] = {
     "modality": "eeg",
     "rate": None,
     "prepare": prepare,
     "margin": _settling,
-    "shared": (prepare,),
+    "correct": corrected,
+    "check_rows": check_rows,
+    "shared": (prepare, corrected),
     "added": ADDED,
 }  # facts of every feature set of EEG

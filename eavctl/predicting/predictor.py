@@ -31,9 +31,17 @@ from eavctl.predicting.segments import (
     features_of,
     streams_of,
 )
-from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
+from eavctl.predicting.sources import (
+    Part,
+    Recording,
+    Selection,
+    find_recordings,
+    selection,
+    without_repeats,
+)
 from eavctl.predicting.streams import (
     StreamInput,
+    at_events,
     noise_for,
     stream_inputs,
     with_segment,
@@ -227,6 +235,22 @@ class Predictor:
 
     # --- finding ------------------------------------------------------------------------------------------
 
+    def select(self, choice: Choice | None = None, trial: int | None = None) -> Selection:
+        """Select recordings of the model's modalities; epochs are cut as those of the training.
+
+        Parameters
+        ----------
+        choice, trial : which recordings of data sets; and the number of the only trial or epoch, from 1.
+
+        Raises
+        ------
+        UsageError : a trial below 1, or epochs that the model cannot take: their length is not that of the
+            training and its features are tensors, they do not include its baseline, or it takes no EEG.
+        """
+        if choice and choice.epochs:
+            choice = replace(choice, epochs=at_events(self.streams, choice.epochs, self.path))
+        return selection(self.modalities, choice, trial)
+
     def find(self, *sources: str | os.PathLike[str], choice: Choice | None = None) -> list[Recording]:
         """Find the recordings that files, folders or manifests stand for, for the modalities of the model.
 
@@ -237,9 +261,9 @@ class Predictor:
         Raises
         ------
         DataError : no such file or folder, or a data set without recordings that the model can judge.
-        UsageError : a choice where there is no data set.
+        UsageError : a choice where there is no data set; otherwise as `select`.
         """
-        selected = selection(self.modalities, choice)
+        selected = self.select(choice)
         found = [each for source in named(sources) for each in find_recordings(source, selected)]
         return without_repeats(found)
 

@@ -305,6 +305,8 @@ def _prepare(
     kind = "grounding" if (_layout(source, choice), recipe.features) == PHRASES else "features"
     if kind == "grounding" and recipe.segment:
         raise UsageError("--segment cuts recordings, and pictures with phrases are whole; leave it out")
+    if recipe.segment and choice.epochs and recipe.settings.get("baseline"):
+        raise UsageError("a baseline is one of whole epochs, and --segment cuts them: leave one of both out")
     outputs = [Output(out, kind), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
     chosen_by = recipe.who and recipe.who.model
