@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import warnings
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -26,7 +27,7 @@ class Epochs:
     Parameters
     ----------
     labels : class of each event, by the name of the event in the file, such as ``{"T1": "left"}``; None for
-        epochs without a label, which a model can judge.
+        epochs with the label of their recording, if it has one.
     tmin, tmax : start and end of an epoch relative to the onset of its event, in seconds. By default an epoch
         begins with its event, and is as long as the shortest event.
 
@@ -78,13 +79,14 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     The events are those of the ``events.tsv`` of a recording in BIDS, else those in its file. The name of an
     epoch is its recording and the time of its event. Its session, if it has none, is the recording, so that
     whole recordings can be held out (``--group session``). An epoch that begins before the recording or ends
-    after it, by more than two samples, is rejected, and so are epochs at one time with different classes.
+    after it, by more than two samples, is rejected, and so is one whose time has events of different classes.
 
     Raises
     ------
-    DataError : no recording can be read, an event does not occur, no epoch is complete, or the events have no
-        duration and ``tmax`` is not given.
+    DataError : no recording can be read, an event with a class does not occur, or none of those without one,
+        no epoch is complete, or the events have no duration and ``tmax`` is not given.
     """
+    place = manifest.source or manifest.root
     found: list[tuple[_Recording, Event]] = []
     rejected = list(manifest.rejected)
     seen: Counter[str] = Counter()
@@ -97,23 +99,20 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
             continue
         seen.update(event.name for event in recording.events)
         found += [(recording, event) for event in recording.events if event.name in epochs.labels]
-    missing = [name for name in epochs.labels if not seen[name]]
-    if missing and (seen or not rejected):
-        names = ", ".join(f"{name} ({n})" for name, n in seen.most_common(8)) or "no events at all"
-        raise DataError(f"{manifest.root}: no recording has the event {missing[0]!r}; found: {names}")
+    if seen or not rejected:
+        _check_occur(epochs, seen, place)
     if not found:
         first = rejected[0]
-        raise DataError(f"{manifest.root}: no recording can be read; {first['path']}: {first['reason']}")
+        raise DataError(f"{place}: no recording can be read; {first['path']}: {first['reason']}")
     tmax = _shortest([event for _, event in found]) if epochs.tmax is None else epochs.tmax
     span = epochs.span(0.0, tmax)
     cut = [
         (recording, _epoch(recording.record, event, span, epochs.labels[event.name]))
-        for recording, event in found
+        for recording, event in _once_a_time(found, epochs)
     ]
     classes_at = defaultdict(set)
     for _, record in cut:
-        if record["label"] is not None:
-            classes_at[record["clip_id"]].add(record["label"])
+        classes_at[record["clip_id"]].add(record.get("label"))
     records = []
     for recording, record in cut:
         if reason := _incomplete(record, recording) or _contradiction(classes_at[record["clip_id"]]):
@@ -123,11 +122,23 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     if not records:
         last = rejected[-1]
         raise DataError(
-            f"{manifest.root}: no epoch can be used: {last['path']}: {last['reason']}; change --tmin, --tmax"
+            f"{place}: no epoch can be used: {last['path']}: {last['reason']}; change --tmin, --tmax"
         )
     classes = tuple(dict.fromkeys(filter(None, epochs.labels.values())))
     built = build(records, manifest.root, manifest.layout, classes=classes, rejected=rejected)
     return replace(built, epoch=span)
+
+
+def _check_occur(epochs: Epochs, seen: Counter[str], place: Path) -> None:
+    """Refuse events that do not occur; those without a class are warned of, if others do."""
+    missing = [name for name in epochs.labels if not seen[name]]
+    if not missing:
+        return
+    names = ", ".join(f"{name} ({n})" for name, n in seen.most_common(8)) or "no events at all"
+    text = f"{place}: no recording has the event {missing[0]!r}; found: {names}"
+    if len(missing) == len(epochs.labels) or any(epochs.labels[name] for name in missing):
+        raise DataError(text)
+    warnings.warn(text, RecordingWarning, stacklevel=3)
 
 
 def _read(record: dict[str, Any], path: Path) -> _Recording:
@@ -157,17 +168,33 @@ def _shortest(events: list[Event]) -> float:
 def _epoch(
     record: dict[str, Any], event: Event, span: tuple[float, float], label: str | None
 ) -> dict[str, Any]:
-    name = f"{record['clip_id']}@{event.onset:09.3f}"
+    name = "@".join(_time(record, event))
     return {
         "session": record["clip_id"],
         **record,
         "clip_id": name,
         "sample_id": name,
         "trial": name,  # onsets alone are not unique where one session has several recordings
-        "label": label,
+        **({} if label is None else {"label": label}),
         "start": event.onset + span[0],
         "end": event.onset + span[1],
     }
+
+
+def _once_a_time(found: list[tuple[_Recording, Event]], epochs: Epochs) -> Iterator[tuple[_Recording, Event]]:
+    """The events, without those that have no class where another event has the same time."""
+    named = [_time(recording.record, event) for recording, event in found]
+    has_class = [epochs.labels[event.name] is not None for _, event in found]
+    taken = set(itertools.compress(named, has_class))
+    for each, name, is_labelled in zip(found, named, has_class, strict=True):
+        if is_labelled or name not in taken:
+            taken.add(name)
+            yield each
+
+
+def _time(record: Mapping[str, Any], event: Event) -> tuple[str, str]:
+    """The recording and the time of an event, as they name its epoch."""
+    return record["clip_id"], f"{event.onset:09.3f}"
 
 
 def _incomplete(epoch: dict[str, Any], recording: _Recording) -> str:
