@@ -6,12 +6,13 @@ import math
 import shutil
 from pathlib import Path
 
+import mne
 import numpy as np
 import pytest
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
-from eavctl.errors import DataError
+from eavctl.errors import DataError, RecordingWarning, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.extraction.recipe import Recipe
 
@@ -154,3 +155,50 @@ def test_an_event_that_the_end_of_the_file_cuts_shortens_no_other(runs: Path) ->
     assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(4.1)
     assert [bad["clip_id"] for bad in found.rejected] == [mine["clip_id"].iloc[-2]]
     assert len(found) == 30 - 2
+
+
+@pytest.mark.parametrize(("tmin", "tmax", "span"), [(-0.5, None, (-0.5, 4.1)), (None, 2.0, (0.0, 2.0))])
+def test_either_end_has_its_own_default(
+    runs: Path, tmin: float | None, tmax: float | None, span: tuple[float, float]
+) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, tmin, tmax))
+    assert found.epoch == pytest.approx(span)
+    onsets = found.rows["clip_id"].str.rpartition("@")[2].astype(float)
+    assert (found.rows["start"] - onsets).to_numpy() == pytest.approx(span[0])
+    assert (found.rows["end"] - onsets).to_numpy() == pytest.approx(span[1])
+
+
+@pytest.mark.parametrize("ends", [(2.0, 1.0), (1.0, 1.0), (math.nan, 1.0), (0.0, math.inf), (5.0, None)])
+def test_ends_that_cannot_be_meant(runs: Path, ends: tuple[float, float | None]) -> None:
+    with pytest.raises(UsageError):
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, *ends))
+
+
+def test_events_without_a_class_give_rows_with_the_label_of_their_recording(runs: Path) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": None, "T2": "right"}))
+    assert found.classes == ("right",)
+    assert set(found.rows["label"]) == {None, "right"}
+    (runs / "m.csv").write_text("path,label\nS001R03.edf,calm\nS001R04.edf,tense\n")
+    found = cut_at_events(manifest.find(runs / "m.csv"), Epochs({"T1": None, "T2": None}))
+    assert found.rows.groupby("session")["label"].unique().map(list).tolist() == [["calm"], ["tense"]]
+    assert len(found) == 30
+
+
+def test_of_events_without_a_class_some_may_be_missing(runs: Path) -> None:
+    with pytest.warns(RecordingWarning, match="'T9'"):
+        found = cut_at_events(manifest.find(runs), Epochs({"T1": None, "T9": None}))
+    assert len(found) == len(cut_at_events(manifest.find(runs), Epochs({"T1": None}))) > 0
+    with pytest.raises(DataError, match="'T8'"):
+        cut_at_events(manifest.find(runs), Epochs({"T8": None, "T9": None}))
+
+
+def test_several_events_without_a_class_at_one_time_are_one_epoch(tmp_path: Path) -> None:
+    info = mne.create_info(["C3", "C4"], 100.0, "eeg")
+    raw = mne.io.RawArray(np.random.default_rng(0).normal(size=(2, 2000)) * 1e-5, info, verbose="ERROR")
+    at = [(2, "A"), (2, "B"), (5, "B"), (5, "A"), (9, "A"), (9, "A"), (12, "C"), (12, "B")]
+    raw.set_annotations(mne.Annotations([t for t, _ in at], 0.0, [name for _, name in at]))
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    found = cut_at_events(manifest.find(tmp_path), Epochs({"A": None, "B": None, "C": "c"}, 0.0, 2.0))
+    assert found.rows["start"].tolist() == [2.0, 5.0, 9.0, 12.0]
+    assert found.rows["label"].tolist() == [None, None, None, "c"]
+    assert not found.rejected
