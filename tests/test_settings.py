@@ -73,8 +73,7 @@ def describe(name: str, settings: dict[str, Any]) -> None:
     signals = {"audio": noise[0].repeat(40).astype(np.float32), "eeg": 10 * noise, "video": Frames()}
     signal, rate = signals[modality], recipe.rate or 250
     if prepare := entry.facts.get("prepare"):
-        filtering = {key: value for key, value in recipe.settings.items() if key != "channels"}
-        signal, rate = prepare(signal, 250.0, **filtering)
+        signal, rate = prepare(signal, 250.0, **registry.taken(prepare, recipe.settings))
     recipe.compute(signal, rate)
 
 

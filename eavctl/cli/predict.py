@@ -142,6 +142,9 @@ def predict(
     its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
 
+    With --events each epoch is judged. Epochs begin and end, and are corrected, as those of the training. An
+    event without a class, as in T1,T2, is enough; with its class the row has a label.
+
     --jsonl prints what --json lists under predictions, each object as soon as it is there; a recording that
     cannot be used has its reason under rejected. --watch waits for new files, and judges each once it is
     closed; it needs the extra 'watch': pip install 'eavctl[watch]'.

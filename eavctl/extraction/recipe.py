@@ -287,7 +287,7 @@ class Recipe:
         """
         if manifest.epoch != self.epoch:
             return replace(self, epoch=manifest.epoch).for_data(manifest)
-        self._check_rows()
+        self.base._check_rows()
         if settings_for := self.entry.facts.get("settings_for"):
             paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
             return replace(

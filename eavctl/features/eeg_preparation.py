@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
-from eavctl.features.eeg_rows import check_rows, corrected
+from eavctl.features import eeg_rows
 from eavctl.settings import Within
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
 from eavctl.signals.eeg_file import LEAVE_OUT
@@ -136,18 +136,15 @@ def check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
         raise SignalError(f"flat in this segment: channels {named}; {LEAVE_OUT}")
 
 
-ADDED = {
-    "filter": "zero",
-    "baseline": None,
-    "reject": None,
-}  # settings that are younger than the first feature sets, with their defaults
+# Settings that are younger than the first feature sets, with their defaults.
+ADDED = {"filter": "zero", **eeg_rows.ADDED}
 PREPARED: dict[str, Any] = {
     "modality": "eeg",
     "rate": None,
     "prepare": prepare,
     "margin": _settling,
-    "correct": corrected,
-    "check_rows": check_rows,
-    "shared": (prepare, corrected),
+    "correct": eeg_rows.corrected,
+    "check_rows": eeg_rows.check_rows,
+    "shared": (prepare, eeg_rows.corrected),
     "added": ADDED,
 }  # facts of every feature set of EEG

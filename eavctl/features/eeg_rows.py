@@ -17,6 +17,7 @@ from eavctl.settings import Within
 Seconds = Annotated[float, Within(-100_000, 100_000)]
 Amplitude = Annotated[float, Within(0.01, 1_000_000)]  # microvolt
 ROUNDING = 1e-6  # seconds
+ADDED = {"baseline": None, "reject": None}  # the defaults, with which features are those of older versions
 
 
 def corrected(
@@ -53,14 +54,15 @@ def corrected(
     """
     if baseline is not None:
         first, last = (round(each * sfreq) - round(tmin * sfreq) for each in baseline)
-        if first < 0 or last > signal.shape[1]:  # a window may end where the row does
-            raise SignalError(_outside(baseline, tmin, tmin + signal.shape[1] / sfreq))
+        n_times = signal.shape[1]
+        if not 0 <= first < n_times or last > n_times:  # a window may end where the row does
+            raise SignalError(_outside(baseline, tmin, tmin + n_times / sfreq))
         signal = signal - signal[:, first : last + 1].mean(axis=1, keepdims=True)
     if reject is not None:
         spans = np.ptp(signal, axis=1)
         if (n_large := int((spans > reject).sum())) > 0:
             largest = int(spans.argmax())
-            name = channels[largest] if channels else str(largest + 1)
+            name = channels[largest] if channels and len(channels) == len(signal) else str(largest + 1)
             others = f" (and so do {n_large - 1} more)" if n_large > 1 else ""
             raise SignalError(
                 f"channel {name} spans {spans[largest]:.1f} microvolt, more than reject={reject:g}{others}"
@@ -88,7 +90,7 @@ def check_rows(
     if last < first:
         raise UsageError(f"a baseline from {first:g} to {last:g} s: the end must come after the start")
     tmax = np.inf if seconds is None else tmin + seconds
-    if first < tmin - ROUNDING or last > tmax + ROUNDING:
+    if not tmin - ROUNDING <= first < tmax or last > tmax + ROUNDING:
         raise UsageError(_outside(baseline, tmin, tmax))
 
 

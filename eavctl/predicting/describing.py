@@ -216,7 +216,8 @@ def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_
 
 def _identity(recipe: Recipe) -> str:
     who = recipe.who and recipe.who.identity
-    return canonical_json([recipe.identity(), recipe.segment, recipe.hop, recipe.only_speech, who])
+    cutting = [recipe.segment, recipe.hop, recipe.epoch]
+    return canonical_json([recipe.identity(), *cutting, recipe.only_speech, who])
 
 
 def _not_given(recording: Recording, recipe: Recipe) -> Absence:

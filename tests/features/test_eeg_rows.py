@@ -42,7 +42,7 @@ def test_a_window_may_be_one_sample_or_the_whole_row() -> None:
     assert whole.mean(axis=1) == pytest.approx([0.0, 0.0])
 
 
-@pytest.mark.parametrize("baseline", [(-0.21, 0.0), (0.0, 0.81), (-5.0, -4.0), (2.0, 3.0)])
+@pytest.mark.parametrize("baseline", [(-0.21, 0.0), (0.0, 0.81), (-5.0, -4.0), (2.0, 3.0), (0.8, 0.8)])
 def test_a_window_outside_of_the_row_is_refused_before_and_while_it_is_cut(
     baseline: tuple[float, float],
 ) -> None:
