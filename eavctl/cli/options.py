@@ -120,7 +120,7 @@ TMin = Annotated[
     float | None,
     typer.Option(
         "--tmin",
-        help="Start epochs this many seconds after their events, or before them, such as -0.2.",
+        help="Start epochs at this time in seconds from the onset of their events, such as -0.2.",
         show_default="0",
     ),
 ]
@@ -128,7 +128,7 @@ TMax = Annotated[
     float | None,
     typer.Option(
         "--tmax",
-        help="End epochs this many seconds after the onset of their events, such as 0.8.",
+        help="End epochs at this time in seconds from the onset of their events, such as 0.8.",
         show_default="as long as the shortest event",
     ),
 ]

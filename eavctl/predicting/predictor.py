@@ -506,7 +506,8 @@ class Predictor:
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
         """Sentences on what limits the predictions.
 
-        They tell of whose face was followed, normalisation, overlap with the training, and durations.
+        They tell of whose face was followed, normalisation, segments in place of epochs, overlap with the
+        training, and durations.
         """
         most: dict[str, int] = {}  # people in each recording
         for row in rows:
@@ -520,8 +521,19 @@ class Predictor:
             from eavctl.predicting.adapting import note
 
             notes.append(note(rows))
+        notes += self.epoch_notes
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
+
+    @property
+    def epoch_notes(self) -> list[str]:
+        """A sentence where a model of epochs judges segments, which begin anywhere."""
+        return [
+            f"{self.path} was trained on {stream.meta.cut} at events: segments that begin elsewhere are "
+            "unlike them, and fewer answers may be right"
+            for stream in self.streams
+            if stream.meta.epoch and stream.recipe.segment and not stream.meta.segment
+        ][:1]
 
     def people_note(self, name: str, n_people: int) -> str:
         """A sentence on a recording that shows several people: whose face is followed."""

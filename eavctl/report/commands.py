@@ -69,7 +69,8 @@ def _options(options: Mapping[str, Any]) -> Iterator[str]:
 
 def _extract(source: Mapping[str, Any]) -> list[str]:
     """The words that make a feature table."""
-    if not source["table"] or not source["features"]:
+    events = source["events"] or {}
+    if not source["table"] or not source["features"] or None in events.values():
         raise _UnknownStepError
     settings = dict(source["settings"] or {})
     needs_weights = OF_WEIGHTS[0] in settings
@@ -86,7 +87,7 @@ def _extract(source: Mapping[str, Any]) -> list[str]:
         "segment": segment.get("seconds"),
         "hop": hop if hop != segment.get("seconds") else None,
         "where": _pairs(source["where"] or {}),
-        "events": ",".join(_pairs(source["events"] or {})),
+        "events": ",".join(_pairs(events)),
         "tmin": tmin,
         "tmax": tmax,
         "who": (source["who"] or {}).get("phrase"),

@@ -190,6 +190,7 @@ def test_without_events_a_recording_is_refused_in_one_line_that_says_what_to_do(
     done = run("predict", runs.parent / "S001R04.edf", "--segment", 1.1, "--model", trained / model, "--json")
     found = json.loads(done.out)
     assert len(found["predictions"]) + len(found["rejected"]) == 113  # of 125 s
+    assert any("epochs from -0.2 to 0.9 s" in warning for warning in found["warnings"])
 
 
 def test_other_ends_are_for_features_that_have_no_shape(run, runs, trained):
@@ -219,6 +220,8 @@ def test_live_windows_are_as_long_as_epochs_and_say_why_they_are_rejected(traine
     assert predictor.window_s == pytest.approx(1.1)
     noise = np.random.default_rng(0).normal(scale=20.0, size=(4, 220))
     window = Signal(noise, 200.0, ("C3", "Cz", "C4", "Fp1"))
+    assert not predictor.epoch_notes
+    assert "from -0.2 to 0.9 s" in predictor.for_windows().epoch_notes[0]
     assert predictor.for_windows().judge_window({"eeg": window}).pred in ("left", "right")
     noise[3, 100:120] += 900
     with pytest.raises(SignalError, match=r"Fp1.*reject=300"):
