@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from eavctl.signals.eeg_file import Event
 
 ROUNDING_SAMPLES = 2  # by which an epoch may exceed its recording; its data are then shifted by as much
+DECIMALS = 6  # of times in seconds: a sum such as 62.3 - 0.2 has others
 
 
 @dataclass(frozen=True)
@@ -176,8 +177,8 @@ def _epoch(
         "sample_id": name,
         "trial": name,  # onsets alone are not unique where one session has several recordings
         **({} if label is None else {"label": label}),
-        "start": event.onset + span[0],
-        "end": event.onset + span[1],
+        "start": round(event.onset + span[0], DECIMALS),
+        "end": round(event.onset + span[1], DECIMALS),
     }
 
 
