@@ -207,11 +207,10 @@ def _incomplete(epoch: dict[str, Any], recording: _Recording) -> str:
     return f"the epoch from {start:.2f} to {end:.2f} s is not entirely in the recording of {length:.2f} s"
 
 
-def _contradiction(classes: set[str]) -> str:
-    """Reason to reject an epoch if the events at its time have several classes; empty if they have one."""
-    if len(classes) < 2:
-        return ""
-    return f"events at this time have different classes: {', '.join(sorted(classes))}"
+def _contradiction(classes: set[str | None]) -> str:
+    """Reason to reject an epoch if the events at its time have several classes; else empty."""
+    names = sorted(filter(None, classes))
+    return f"events at this time have different classes: {', '.join(names)}" if len(names) > 1 else ""
 
 
 def _shifted_into(epoch: dict[str, Any]) -> dict[str, Any]:
