@@ -162,7 +162,7 @@ def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[
             try:
                 signal = file.read(trial, channels)
                 recorded = signal[:, round(margin * file.sfreq) :]
-                dropouts = Dropouts.of(recorded, file.sfreq, channels)
+                dropouts = Dropouts.of(recorded, file.sfreq, channels, file.gaps)
                 filtered, rate = prepare(signal, file.sfreq, **taken(prepare, settings))
                 # As many as without a margin, which need not be a whole number of resampled values.
                 n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
