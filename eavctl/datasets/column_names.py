@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import modalities_of
+from eavctl.signals.eeg_columns import read_header
+from eavctl.signals.endings import TEXT_ENDINGS, modalities_of, split_ending
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
 
@@ -63,14 +64,33 @@ def key_of(name: str) -> str | None:
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a manifest: by its ending, or, of a text, by a first line that names a path."""
+    """Whether a file is a manifest.
+
+    By its ending, unless it is a recording of EEG; of a text, by a first line that names a path.
+    """
     place = Path(path)
     if not place.is_file():
         return False
     ending = place.suffix.lower()
     if ending not in ASKED_ENDINGS:
-        return ending in ENDINGS
-    return any(key_of(name) in (PATH, *PATHS) for name in header_of(place))
+        return ending in ENDINGS and not is_recording(place)
+    return _names_a_path(header_of(place))
+
+
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a table of text that is a recording of EEG.
+
+    Its header names time stamps and channels, and no path.
+    """
+    place = Path(path)
+    if split_ending(place.name)[1] not in TEXT_ENDINGS or not place.is_file():
+        return False
+    header = read_header(place)
+    return header is not None and not _names_a_path(header.cells)
+
+
+def _names_a_path(names: Iterable[str]) -> bool:
+    return any(key_of(name) in (PATH, *PATHS) for name in names)
 
 
 @dataclass(frozen=True)

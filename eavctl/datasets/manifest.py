@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eavctl import registry
+from eavctl.datasets.column_names import is_recording
 from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
+from eavctl.signals.endings import MEDIA_ENDINGS, TEXT_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
 from eavctl.storage.keys import PATHS
 from eavctl.storage.paths import named
@@ -266,7 +267,8 @@ def first_files(root: Path) -> list[Path]:
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders below ``root`` that hold recordings, sorted, each with their sorted names.
 
-    Hidden files and folders are skipped, as are folders visited before through a link.
+    Hidden files and folders are skipped, as are folders visited before through a link, and tables of text
+    that are no recordings.
     """
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -276,9 +278,15 @@ def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Itera
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        kept = [n for n in names if not n.startswith(".") and split_ending(n)[1] in endings]
+        kept = [n for n in names if not n.startswith(".") and _is_recording(folder, n, endings)]
         if kept:
             yield folder, sorted(kept)
+
+
+def _is_recording(folder: str, name: str, endings: Collection[str]) -> bool:
+    """Whether a file has one of the endings, and, of those that other tables have too, such a header."""
+    ending = split_ending(name)[1]
+    return ending in endings and (ending not in TEXT_ENDINGS or is_recording(os.path.join(folder, name)))
 
 
 def media_files(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[Path]:

@@ -11,6 +11,7 @@ import contextlib
 import gzip
 import os
 import re
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -105,7 +106,7 @@ def columns_by_name(cells: Sequence[str]) -> Columns | None:
 
 
 def is_channel(name: str) -> bool:
-    """Whether a name is that of a channel of EEG: of an electrode, or ``EEG``, ``EXG``, ``ch`` and a number."""
+    """Whether a name is that of an EEG channel: an electrode, or ``EEG``, ``EXG`` or ``ch`` and a number."""
     return bool(NUMBERED.fullmatch(name) or ELECTRODE.fullmatch(PREFIX.sub("", name).strip(" .")))
 
 
@@ -142,7 +143,7 @@ def _start(path: str | os.PathLike[str]) -> bytes:
     if not os.fspath(path).lower().endswith(".gz"):
         with files.opened(path) as handle:
             return handle.read(START)
-    with files.opened(path) as handle, contextlib.suppress(OSError, EOFError, gzip.zlib.error):
+    with files.opened(path) as handle, contextlib.suppress(OSError, EOFError, zlib.error):
         return gzip.GzipFile(fileobj=handle).read(START)
     return b""
 

@@ -29,8 +29,8 @@ EPOCH_S = (1e9, 1e10)  # seconds since 1970 of the years 2001 to 2286
 class CsvRecording(StampedRecording):
     """A continuous recording in a table of text: a row a sample, with its time stamp.
 
-    Rows without a stamp, or without a number in a channel, are missing samples. Values are in microvolt, or in
-    the unit in the name of their column.
+    Rows without a stamp, or without a number in a channel, are missing samples. Values are in microvolt, or
+    in the unit in the name of their column.
     """
 
     def __init__(self, path: str) -> None:
@@ -41,15 +41,14 @@ class CsvRecording(StampedRecording):
         if not any(is_used):
             raise SignalError(f"{path}: its channels hold no numbers: {listed(columns.names)}")
         self._used = [str(i) for i in compress(columns.channels, is_used)]
-        names, units = (tuple(compress(each, is_used)) for each in (columns.names, columns.units_uv))
+        names, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
         stamps = _seconds(path, table[str(columns.stamps)], columns.unit_s)
         markers = [table[str(i)] for i in columns.markers]
-        super().__init__(path, names, units, stamps, self._columns_of(table))
+        empty = [f"{name} (empty)" for name in columns.names if name not in names]
+        left_out = [*columns.others, *empty]
+        super().__init__(path, names, units, stamps, self._columns_of(table), left_out=left_out)
         found = [event for each in markers for event in self._events_of(each)]
         self.events = tuple(sorted(found, key=lambda event: event.onset))
-        empty = [f"{name} (empty)" for name in columns.names if name not in names]
-        if left_out := [*columns.others, *empty]:
-            warn(path, f"columns that are not used as EEG: {listed(left_out)}")
         if n_torn:
             warn(path, f"{n_torn} lines with another number of cells than the header are left out")
 
@@ -81,8 +80,8 @@ def _header(path: str) -> Header:
         raise SignalError(str(error)) from None
     if header is None:
         raise SignalError(
-            f"{path}: not a recording: no line near its start names a column of time stamps ('timestamps', 'time') "
-            "and channels of EEG ('TP9', 'Cz', 'EEG 1'); rename the columns"
+            f"{path}: not a recording: no line near its start names a column of time stamps ('timestamps', "
+            "'time') and channels of EEG ('TP9', 'Cz', 'EEG 1'); rename the columns"
         )
     return header
 
@@ -163,19 +162,24 @@ def _seconds(path: str, stamps: pa.ChunkedArray, unit_s: float | None) -> np.nda
     fitting = [unit for unit in UNITS_S.values() if SLOWEST <= rate / unit < FASTEST]
     if not fitting or (fitting[0] < 1 and EPOCH_S[0] <= finite[0] < EPOCH_S[1]):
         raise SignalError(
-            f"{path}: its time stamps are {1 / rate:g} apart, which is no sampling rate of EEG in any unit; write "
-            "them in seconds"
+            f"{path}: its time stamps are {1 / rate:g} apart, which is no sampling rate of EEG in any unit; "
+            "write them in seconds"
         )
     if fitting[0] < 1 and np.array_equal(np.diff(finite), np.ones(len(finite) - 1)):
         raise SignalError(
-            f"{path}: its time stamps count samples or milliseconds; write seconds, or name the column 'time (ms)'"
+            f"{path}: its time stamps count samples or milliseconds; write seconds, or name the column "
+            "'time (ms)'"
         )
     return found * fitting[0]
 
 
 def _of_dates(path: str, stamps: pa.ChunkedArray) -> np.ndarray:
     """Seconds of dates in the form of ISO 8601, or of times of a day."""
-    for prefix, kind in (("", pa.timestamp("us")), ("", pa.timestamp("us", "UTC")), ("1970-01-01 ", pa.timestamp("us"))):
+    for prefix, kind in (
+        ("", pa.timestamp("us")),
+        ("", pa.timestamp("us", "UTC")),
+        ("1970-01-01 ", pa.timestamp("us")),
+    ):
         try:
             texts = pc.utf8_trim_whitespace(stamps)
             if prefix:
@@ -186,5 +190,6 @@ def _of_dates(path: str, stamps: pa.ChunkedArray) -> np.ndarray:
         return np.asarray(pc.divide(pc.cast(numbers, pa.float64()), 1e6).to_numpy(), np.float64)
     example = next(text for text in stamps.to_pylist() if text)
     raise SignalError(
-        f"{path}: the time stamp {example!r} is no number and no date such as 2024-05-01 12:30:00.125; write seconds"
+        f"{path}: the time stamp {example!r} is no number and no date such as 2024-05-01 12:30:00.125; write "
+        "seconds"
     )

@@ -252,8 +252,8 @@ class Dropouts:
         if missing:
             first, last = missing[0]
             raise SignalError(
-                f"{last - first:.2f} s of samples are missing in this segment, at {first:.2f} s of the recording"
-                + (f", and {len(missing) - 1} other gaps" if len(missing) > 1 else "")
+                f"{last - first:.2f} s of samples are missing in this segment, at {first:.2f} s of the "
+                "recording" + (f", and {len(missing) - 1} more gaps" if len(missing) > 1 else "")
             )
         first = min(int(max(start, 0.0) / self.seconds), self.flat.shape[1] - 1)
         flat = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]

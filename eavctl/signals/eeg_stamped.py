@@ -9,7 +9,7 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.eeg_file import EegFile, warn
+from eavctl.signals.eeg_file import EegFile, listed, warn
 from eavctl.signals.sample_grid import described, grid_of
 
 SLOWEST = 20.0  # Hz
@@ -27,6 +27,7 @@ class StampedRecording(EegFile):
     stamps : of the samples in seconds, NaN where there is none.
     columns : the samples of each channel; they are freed when they are read.
     stated : the sampling rate that the device states, Hz.
+    left_out : names of channels that are no EEG; they are told when the samples are read.
 
     Raises
     ------
@@ -40,8 +41,11 @@ class StampedRecording(EegFile):
         units_uv: Sequence[float],
         stamps: np.ndarray,
         columns: list[np.ndarray],
+        *,
         stated: float | None = None,
+        left_out: Sequence[str] = (),
     ) -> None:
+        self._left_out = left_out
         self._units, self._columns = units_uv, columns
         self._kept = np.isfinite(stamps)
         for column in columns:
@@ -72,6 +76,9 @@ class StampedRecording(EegFile):
         """The columns once more."""
 
     def _read(self, trial: int | None) -> np.ndarray:
+        if self._left_out:
+            warn(self.path, f"channels that are not used as EEG: {listed(self._left_out)}")
+            self._left_out = ()
         columns, self._columns = self._columns or self._load(), []
         signal = np.empty((len(columns), self._grid.n_times))
         for row, unit in zip(signal, self._units, strict=True):

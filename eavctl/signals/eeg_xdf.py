@@ -32,7 +32,15 @@ from eavctl.signals.eeg_stamped import StampedRecording
 MAGIC = b"XDF:"
 LARGEST_BYTES = 2 << 30
 HEADER, SAMPLES, OF_STREAMS = 2, 3, (2, 3, 4, 6)  # tags of chunks
-WIDTHS = {"int8": 1, "int16": 2, "int32": 4, "float32": 4, "int64": 8, "double64": 8, "string": 1}  # bytes, least
+WIDTHS = {
+    "int8": 1,
+    "int16": 2,
+    "int32": 4,
+    "float32": 4,
+    "int64": 8,
+    "double64": 8,
+    "string": 1,
+}  # bytes, least
 MOST_CHANNELS = 4096
 MARKERS = ("markers", "marker", "events", "event", "stim", "trigger", "triggers")
 UNITS_UV = {
@@ -80,7 +88,7 @@ class XdfRecording(StampedRecording):
         is_cut = n_whole < len(content)
         del content
         eeg = loaded.pop(self._id)
-        labels, units, self._picks = _channels(path, eeg)
+        labels, units, self._picks, left_out = _channels(path, eeg)
         series, stamps = eeg["time_series"], eeg["time_stamps"]
         super().__init__(
             path,
@@ -88,7 +96,8 @@ class XdfRecording(StampedRecording):
             units,
             np.asarray(stamps, np.float64),
             self._columns_of(series),
-            streams[self._id].rate or None,
+            stated=streams[self._id].rate or None,
+            left_out=left_out,
         )
         self.events = tuple(self._events_of(loaded.values()))
         if is_cut:
@@ -204,9 +213,9 @@ def _stream(xml: bytes) -> _Stream:
         float(info.findtext("nominal_srate") or ""),
         info.findtext("channel_format") or "",
     )
-    if not 0 < found.n_chans <= MOST_CHANNELS or not 0 <= found.rate < np.inf:
-        raise ValueError(f"{found.n_chans} channels at {found.rate} Hz")
-    return WIDTHS[found.form] and found
+    if not 0 < found.n_chans <= MOST_CHANNELS or not 0 <= found.rate < np.inf or found.form not in WIDTHS:
+        raise ValueError(f"{found.n_chans} channels of {found.form!r} at {found.rate} Hz")
+    return found
 
 
 def _chosen(path: str, streams: Mapping[int, _Stream]) -> int:
@@ -215,7 +224,9 @@ def _chosen(path: str, streams: Mapping[int, _Stream]) -> int:
         raise SignalError(f"{path}: holds no streams")
     eeg = [number for number, each in streams.items() if each.is_eeg and each.n_samples]
     if not eeg:
-        raise SignalError(f"{path}: no stream of type EEG has samples, of {listed(map(str, streams.values()))}")
+        raise SignalError(
+            f"{path}: no stream of type EEG has samples, of {listed(map(str, streams.values()))}"
+        )
     if len(eeg) > 1:
         names = listed(str(streams[number]) for number in eeg)
         raise SignalError(f"{path}: holds several streams of EEG: {names}; save each in a file of its own")
@@ -230,26 +241,26 @@ def _loaded(content: bytes, wanted: Sequence[int]) -> dict[int, dict[str, Any]]:
     return {int(stream["info"]["stream_id"]): stream for stream in streams}
 
 
-def _channels(path: str, stream: Mapping[str, Any]) -> tuple[list[str], list[float], list[int]]:
-    """Names, units in microvolt, and indices of the EEG channels of a stream, by its description."""
+def _channels(path: str, stream: Mapping[str, Any]) -> tuple[list[str], list[float], list[int], list[str]]:
+    """Names, units in microvolt and indices of a stream's EEG channels, and the names of its others."""
     n_chans = int(stream["info"]["channel_count"][0])
     described = _described(stream["info"].get("desc"))
     described = described if len(described) == n_chans else [{}] * n_chans
     labels = [_word(each, "label") or f"EEG {i:03d}" for i, each in enumerate(described, start=1)]
     kinds = [_word(each, "type").casefold() for each in described]
-    may_be = [kind in ("", "eeg") and not NO_EEG.match(label) for kind, label in zip(kinds, labels, strict=True)]
+    may_be = [
+        kind in ("", "eeg") and not NO_EEG.match(label) for kind, label in zip(kinds, labels, strict=True)
+    ]
     are_named = [may and is_channel(label) for may, label in zip(may_be, labels, strict=True)]
     picks = np.flatnonzero(are_named if any(are_named) else may_be).tolist()
     if not picks:
         raise SignalError(f"{path}: no EEG channels, of {listed(labels)}")
-    if len(picks) < n_chans:
-        left_out = listed(label for i, label in enumerate(labels) if i not in picks)
-        warn(path, f"channels that are not used as EEG: {left_out}")
     words = [_word(described[i], "unit") for i in picks]
     if unknown := sorted({word for word in words if word.casefold() not in UNITS_UV}):
         warn(path, f"channels of unknown unit are taken as microvolt: {listed(unknown)}")
     units = [UNITS_UV.get(word.casefold(), 1.0) for word in words]
-    return numbered(path, [labels[i] for i in picks]), units, picks
+    left_out = [label for i, label in enumerate(labels) if i not in picks]
+    return numbered(path, [labels[i] for i in picks]), units, picks, left_out
 
 
 def _described(description: Any) -> list[Mapping[str, Any]]:

@@ -34,8 +34,8 @@ class SampleGrid:
     Parameters
     ----------
     sfreq : sampling rate, Hz: the usual or stated one, if the stamps fit it, else that of the stamps.
-    places : index of each sample on the grid, increasing from 0; indices that are left out are missing samples.
-    stamps : line that gives a place from a stamp: the place at stamp 0, and places a second.
+    places : index of each sample on the grid, increasing from 0; where one is left out, a sample is missing.
+    line : line that gives a place from a stamp: the place at stamp 0, and places a second.
     """
 
     sfreq: float
@@ -65,7 +65,7 @@ class SampleGrid:
         """
         if len(values) == self.n_times:
             return values
-        return np.interp(np.arange(self.n_times), self.places, values)
+        return np.asarray(np.interp(np.arange(self.n_times), self.places, values))
 
 
 def grid_of(stamps: np.ndarray, stated: float | None = None) -> SampleGrid:
@@ -87,10 +87,10 @@ def grid_of(stamps: np.ndarray, stated: float | None = None) -> SampleGrid:
     back = int(np.argmin(steps))
     if steps[back] < -BACKWARD_S:
         raise SignalError(
-            f"the time stamps go back by {-steps[back]:g} s after {times[back]:.2f} s; save each recording in a "
-            "file of its own"
+            f"the time stamps go back by {-steps[back]:g} s after {times[back]:.2f} s; save each recording "
+            "in a file of its own"
         )
-    n_packets = 1 + np.count_nonzero(steps > 0)
+    n_packets = 1 + int(np.count_nonzero(steps > 0))
     packet = -(-len(stamps) // n_packets)  # samples
     rate = block_rate(times, packet)
     for _ in range(2):  # the number of samples that a gap lacks depends on the rate, which gaps change
@@ -135,7 +135,7 @@ def _places(times: np.ndarray, rate: float, packet: int) -> np.ndarray:
 
 
 def _nearest(rate: float, stated: float | None) -> float:
-    """The stated or usual rate that is meant by a measured one; else the whole number beside it, or itself."""
+    """The stated or usual rate near a measured one, else the whole number near it, else itself."""
     for usual in (stated, *USUAL_RATES, round(rate)):
         if usual and math.isclose(rate, usual, rel_tol=TOLERANCE):
             return float(usual)
