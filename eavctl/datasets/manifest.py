@@ -267,8 +267,20 @@ def first_files(root: Path) -> list[Path]:
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders below ``root`` that hold recordings, sorted, each with their sorted names.
 
-    Hidden files and folders are skipped, as are folders visited before through a link, and tables of text
-    that are no recordings.
+    Of tables of text, those are left out that are no recordings by their header; see `folders_with` for the
+    rest.
+    """
+    for folder, names in folders_with(root, endings):
+        texts = {name for name in names if split_ending(name)[1] in TEXT_ENDINGS}
+        kept = [name for name in names if name not in texts or is_recording(os.path.join(folder, name))]
+        if kept:
+            yield folder, kept
+
+
+def folders_with(root: Path, endings: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders below ``root`` with files of these endings, sorted, each with their sorted names.
+
+    Hidden files and folders are skipped, as are folders visited before through a link.
     """
     seen = set()
     for folder, folders, names in os.walk(root, followlinks=True):
@@ -278,18 +290,18 @@ def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Itera
             continue
         seen.add(real)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        kept = [n for n in names if not n.startswith(".") and _is_recording(folder, n, endings)]
+        kept = [n for n in names if not n.startswith(".") and split_ending(n)[1] in endings]
         if kept:
             yield folder, sorted(kept)
-
-
-def _is_recording(folder: str, name: str, endings: Collection[str]) -> bool:
-    """Whether a file has one of the endings, and, of those that other tables have too, such a header."""
-    ending = split_ending(name)[1]
-    return ending in endings and (ending not in TEXT_ENDINGS or is_recording(os.path.join(folder, name)))
 
 
 def media_files(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[Path]:
     """Yield the recordings below ``root`` in the order of `media_folders`."""
     for folder, names in media_folders(root, endings):
+        yield from (Path(folder, name) for name in names)
+
+
+def files_with(root: Path, *endings: str) -> Iterator[Path]:
+    """Yield the files below ``root`` of these endings in the order of `folders_with`."""
+    for folder, names in folders_with(root, endings):
         yield from (Path(folder, name) for name in names)
