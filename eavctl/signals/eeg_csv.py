@@ -50,7 +50,7 @@ class CsvRecording(StampedRecording):
         found = [event for each in markers for event in self._events_of(each)]
         self.events = tuple(sorted(found, key=lambda event: event.onset))
         if n_torn:
-            warn(path, f"{n_torn} lines with another number of cells than the header are left out")
+            warn(path, f"lines with another number of cells than the header, which are left out: {n_torn}")
 
     def _columns_of(self, table: pa.Table) -> list[np.ndarray]:
         return [table[name].to_numpy() for name in self._used]

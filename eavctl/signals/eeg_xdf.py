@@ -117,13 +117,13 @@ class XdfRecording(StampedRecording):
         for stream in streams:
             for stamp, values in zip(stream["time_stamps"], stream["time_series"], strict=True):
                 name = "/".join(filter(None, (event_name(str(value)) for value in values)))
-                onset = max(self._grid.seconds_of(float(stamp)), -0.5 / self.sfreq)
-                if name and 0 <= round(onset * self.sfreq) < self._grid.n_times:
+                onset = self._grid.seconds_of(float(stamp))
+                if name and -0.5 / self.sfreq <= onset <= self.duration:
                     found.append(Event(max(onset, 0.0), 0.0, name))
                 elif name:
                     n_outside += 1
         if n_outside:
-            warn(self.path, f"{n_outside} markers lie outside of the EEG and are ignored")
+            warn(self.path, f"markers outside of the EEG, which are ignored: {n_outside}")
         return sorted(found, key=lambda event: (event.onset, event.name))
 
 
@@ -152,7 +152,7 @@ def _content(path: str) -> bytes:
         parts, n_bytes = [], 0
         while n_bytes <= LARGEST_BYTES:
             try:
-                part = source.read(1 << 20)
+                part = source.read1(1 << 20)
             except (EOFError, gzip.BadGzipFile, zlib.error):
                 break
             if not part:
