@@ -91,7 +91,7 @@ def test_units_of_the_description(path, unit, scale):
 
 
 def test_an_unknown_unit_is_told(path):
-    _, found, said = opened(path, xdf(headband(channels=[{**each, "unit": "counts"} for each in CHANNELS])))
+    *_, said = opened(path, xdf(headband(channels=[{**each, "unit": "counts"} for each in CHANNELS])))
     assert "counts" in said
 
 

@@ -68,7 +68,7 @@ def test_missing_samples_are_found_where_they_are(arrival, drift):
 
 @pytest.mark.parametrize("arrival", [in_packets, in_late_packets])
 def test_of_late_packets_those_that_are_lost_are_counted(arrival):
-    kept, times = true_times(LOST)
+    _, times = true_times(LOST)
     grid = grid_of(arrival(times, np.random.default_rng(0)))
     assert abs(grid.n_times - N) <= 8  # of 1380 samples
     assert grid.sfreq == RATE
