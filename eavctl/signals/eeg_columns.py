@@ -8,10 +8,8 @@ The names are those of muse-lsl (``timestamps,TP9,AF7,AF8,TP10,Right AUX``), Min
 from __future__ import annotations
 
 import contextlib
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,7 +67,6 @@ class Header:
     columns : what they are.
     n_before : lines up to the header, and it.
     separator : between the columns.
-    codec : of the text.
     first : the cells of the first row.
     """
 
@@ -77,7 +74,6 @@ class Header:
     columns: Columns
     n_before: int
     separator: str
-    codec: str
     first: tuple[str, ...]
 
 
@@ -125,7 +121,8 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
     ------
     DataError : the file cannot be read.
     """
-    start = _start(path)
+    with files.opened(path) as handle:
+        start = handle.read(START)
     codec = delimited.codec_of_start(start)
     if codec is None or not start:
         return None
@@ -135,17 +132,8 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
         columns = columns_by_name(cells)
         if columns is not None:
             rows = (_cells(each, path, separator)[1] for each in lines[number:] if each.strip())
-            return Header(tuple(cells), columns, number, separator, codec, tuple(next(rows, ())))
+            return Header(tuple(cells), columns, number, separator, tuple(next(rows, ())))
     return None
-
-
-def _start(path: str | os.PathLike[str]) -> bytes:
-    if not os.fspath(path).lower().endswith(".gz"):
-        with files.opened(path) as handle:
-            return handle.read(START)
-    with files.opened(path) as handle, contextlib.suppress(OSError, EOFError, zlib.error):
-        return gzip.GzipFile(fileobj=handle).read(START)
-    return b""
 
 
 def _cells(line: str, path: str | os.PathLike[str], separator: str | None = None) -> tuple[str, list[str]]:

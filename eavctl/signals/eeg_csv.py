@@ -17,6 +17,7 @@ from eavctl.signals.eeg_columns import Header, event_name, read_header
 from eavctl.signals.eeg_file import Event, listed, warn
 from eavctl.signals.eeg_stamped import SLOWEST, StampedRecording
 from eavctl.signals.sample_grid import block_rate
+from eavctl.storage.delimited import encoding_of
 
 LARGEST_BYTES = 4 << 30
 BLOCK_BYTES = 4 << 20
@@ -101,14 +102,15 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     types = {str(i): pa.float64() for i in columns.channels} | {str(i): pa.string() for i in columns.markers}
     stamps = str(columns.stamps)
     types[stamps] = pa.float64() if _is_number(first[columns.stamps], comma) else pa.string()
-    codec = "utf8" if header.codec in ("utf-8", "utf-8-sig") else header.codec
     try:
+        codec, _ = encoding_of(path)  # of lines that are no rows, Arrow gives the text too
         table = csv.read_csv(
             path,
             csv.ReadOptions(
+                use_threads=False,  # files are read side by side, and the first fault is told
                 column_names=[str(i) for i in range(width)],
                 skip_rows=header.n_before,
-                encoding=codec,
+                encoding="utf8" if codec == "utf-8-sig" else codec,
                 block_size=BLOCK_BYTES,
             ),
             csv.ParseOptions(delimiter=header.separator, invalid_row_handler=leave_out),
@@ -120,7 +122,7 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
                 decimal_point="," if comma else ".",
             ),
         )
-    except (pa.ArrowInvalid, OSError, UnicodeError, MemoryError) as error:
+    except (DataError, pa.ArrowInvalid, OSError, UnicodeError, MemoryError) as error:
         reason = " ".join(str(error).split())[:200]
         raise SignalError(f"{path}: damaged, or not a table of numbers ({_named(reason, header)})") from None
     if not len(table):

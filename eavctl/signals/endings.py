@@ -16,7 +16,7 @@ EDF_ENDINGS = (".edf", ".bdf")
 BRAINVISION_ENDING, EEGLAB_ENDING, MATLAB_ENDING = ".vhdr", ".set", ".mat"
 FIF_ENDINGS = (".fif", ".fif.gz")
 XDF_ENDINGS = (".xdf", ".xdfz", ".xdf.gz")
-TEXT_ENDINGS = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")  # of other tables too: their header tells
+TEXT_ENDINGS = (".csv", ".tsv", ".txt")  # of other tables too: their header tells
 EEG_ENDINGS = (
     *EDF_ENDINGS,
     BRAINVISION_ENDING,

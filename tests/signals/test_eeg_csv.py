@@ -1,6 +1,5 @@
 """EEG in tables of text: the forms of programs, units, stamps, markers, gaps, and what is no recording."""
 
-import gzip
 import warnings
 
 import numpy as np
@@ -125,16 +124,6 @@ def test_separators_decimal_commas_and_encodings(tmp_path, separator, comma, cod
     file, found, _ = opened(tmp_path / "a.tsv")
     assert (file.ch_names, file.sfreq) == (("Fz", "Cz"), 256.0)
     assert np.array_equal(found, signal)
-
-
-def test_packed(tmp_path):
-    signal = eeg(5, 4)
-    plain = write_csv(tmp_path / "a.csv", signal)
-    packed = tmp_path / "b.csv.gz"
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
-    _, found, _ = opened(packed)
-    assert np.array_equal(found, signal[:4])
-    assert is_recording(packed)
 
 
 # --- units and stamps
