@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.eeg_columns import read_header
+from eavctl.signals.eeg_columns import STAMPS, read_header
 from eavctl.signals.endings import TEXT_ENDINGS, modalities_of, split_ending
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
@@ -80,13 +80,13 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 def is_recording(path: str | os.PathLike[str]) -> bool:
     """Whether a file is a table of text that is a recording of EEG.
 
-    Its header names time stamps and channels, and no path.
+    Its header names time stamps and channels, and no path, and numbers follow.
     """
     place = Path(path)
     if split_ending(place.name)[1] not in TEXT_ENDINGS or not place.is_file():
         return False
     header = read_header(place)
-    return header is not None and not _names_a_path(header.cells)
+    return header is not None and header.begins_samples and not _names_a_path(header.cells)
 
 
 def _names_a_path(names: Iterable[str]) -> bool:
@@ -179,12 +179,19 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
             raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}, which the first line names.\n"
-            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
+            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path{_advice(named)}"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
     if again := _twice(extra.values()):
         raise UsageError(f"--columns gives a column the name of another one, {again!r}")
     return Meaning(tuple(header), dict(sorted(keys.items())), extra)
+
+
+def _advice(names: Iterable[str]) -> str:
+    """How a table with time stamps is taken for a recording of EEG; empty for other tables."""
+    if not STAMPS.intersection(folded(name) for name in names):
+        return ""
+    return ". A recording of EEG needs channels of known names, such as TP9, Cz or 'EEG 1'."
 
 
 def _with_duration(

@@ -76,6 +76,12 @@ class Header:
     separator: str
     first: tuple[str, ...]
 
+    @property
+    def begins_samples(self) -> bool:
+        """Whether a row follows, and holds numbers of the channels or nothing."""
+        cells = [self.first[i] for i in self.columns.channels if i < len(self.first)]
+        return bool(cells) and all(not cell or is_number(cell) for cell in cells)
+
 
 def columns_by_name(cells: Sequence[str]) -> Columns | None:
     """What the columns of these names are; None without time stamps or without a channel of EEG."""
@@ -104,6 +110,15 @@ def columns_by_name(cells: Sequence[str]) -> Columns | None:
 def is_channel(name: str) -> bool:
     """Whether a name is that of an EEG channel: an electrode, or ``EEG``, ``EXG`` or ``ch`` and a number."""
     return bool(NUMBERED.fullmatch(name) or ELECTRODE.fullmatch(PREFIX.sub("", name).strip(" .")))
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is a number, with a decimal point or comma."""
+    try:
+        float(text.replace(",", "."))
+    except ValueError:
+        return False
+    return True
 
 
 def event_name(text: str) -> str:

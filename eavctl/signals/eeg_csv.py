@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from eavctl.errors import DataError, SignalError
-from eavctl.signals.eeg_columns import Header, event_name, read_header
+from eavctl.signals.eeg_columns import Header, event_name, is_number, read_header
 from eavctl.signals.eeg_file import Event, listed, warn
 from eavctl.signals.eeg_stamped import SLOWEST, StampedRecording
 from eavctl.signals.sample_grid import block_rate
@@ -101,7 +101,8 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
     types = {str(i): pa.float64() for i in columns.channels} | {str(i): pa.string() for i in columns.markers}
     stamps = str(columns.stamps)
-    types[stamps] = pa.float64() if _is_number(first[columns.stamps], comma) else pa.string()
+    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
+    types[stamps] = pa.string() if is_date else pa.float64()
     try:
         codec, _ = encoding_of(path)  # of lines that are no rows, Arrow gives the text too
         table = csv.read_csv(
@@ -137,14 +138,6 @@ def _named(reason: str, header: Header) -> str:
     if found and number.isdecimal() and int(number) < len(header.cells):
         return f"{before}column {header.cells[int(number)]!r}:{text}"
     return reason
-
-
-def _is_number(text: str, has_decimal_comma: bool) -> bool:
-    try:
-        float(text.replace(",", ".") if has_decimal_comma else text)
-    except ValueError:
-        return not text
-    return True
 
 
 def _seconds(path: str, stamps: pa.ChunkedArray, unit_s: float | None) -> np.ndarray:
