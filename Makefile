@@ -27,7 +27,7 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,live,serve,export,tune,excel,watch]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,live,serve,export,tune,excel,watch,xdf]'
 	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0
 	touch $@
 

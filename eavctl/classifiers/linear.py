@@ -21,6 +21,7 @@ from eavctl.classifiers.streams import Table
 
 if TYPE_CHECKING:
     from eavctl.classifiers.logistic import Problem, Scaling  # not needed to predict
+    from eavctl.classifiers.projection import Projection
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
 USUAL, MARGIN = 1e-3, 0.02  # the penalty, unless the UAR of another one is better by more than the margin
@@ -153,6 +154,7 @@ def fit(
     copies: np.ndarray | None = None,
     datasets: Sequence[str] | np.ndarray | None = None,
     scaling: Scaling | None = None,
+    projection: Projection | None = None,
     seed: int = 42,
     penalties: Sequence[float] = PENALTIES,
     jobs: int = 1,
@@ -181,6 +183,8 @@ def fit(
         they count from the mean of the data sets' means.
     scaling : mean and scale of the columns, known from more rows than have labels; by default those of the
         rows that are fitted on, in each inner fold anew.
+    projection : a step that is fitted on the training rows, in each inner fold anew, and gives the columns
+        that the model takes.
     seed : of the inner folds.
     penalties : values to try, as shares of the total variance of the standardised rows.
     jobs : threads; the result does not depend on them.
@@ -201,11 +205,13 @@ def fit(
     )
     counted = given if copies is None else given * ~copies
     tried = sorted(penalties, reverse=True)
+    one_scale = projection is not None and projection.one_scale
     with threads(jobs) as run:
         logits = np.empty((len(tried), len(y), n_answered))
-        for train, test in folds:
-            problem = Problem(
-                x,
+
+        def problem_of(table: Table, train: np.ndarray) -> Problem:
+            return Problem(
+                table,
                 train,
                 _numbers(y, train),
                 alike[train],
@@ -213,12 +219,16 @@ def fit(
                 _numbers(datasets, train),
                 counted[train],
                 scaling,
+                one_scale,
             )
-            logits[:, test] = _try(problem, tried, x, test)[..., :n_answered]
+
+        for train, test in folds:
+            table = projection.table(train) if projection else x
+            logits[:, test] = _try(problem_of(table, train), tried, table, test)[..., :n_answered]
         scores = [mean_uar(each, y, folds) for each in logits]
         best = _chosen(tried, scores)
         everything = np.arange(len(y))
-        problem = Problem(x, everything, y, alike, run, _numbers(datasets, everything), counted, scaling)
+        problem = problem_of(projection.table(everything) if projection else x, everything)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
     weights_of_own = None if weights is None else given[own]
     counts = np.bincount(y[own], weights_of_own)

@@ -57,7 +57,15 @@ class Scaling:
     centres: np.ndarray
 
     @classmethod
-    def of(cls, x: Table, rows: np.ndarray, datasets: np.ndarray, weights: np.ndarray, run: Map) -> Scaling:
+    def of(
+        cls,
+        x: Table,
+        rows: np.ndarray,
+        datasets: np.ndarray,
+        weights: np.ndarray,
+        run: Map,
+        one_scale: bool = False,
+    ) -> Scaling:
         """Compute the weighted mean and deviation of each column over some rows of a table.
 
         Parameters
@@ -68,6 +76,7 @@ class Scaling:
             own: the deviation is that from its centre. All 0 for a common centre.
         weights : of the rows, shape (n_rows,).
         run : see `threads`.
+        one_scale : all columns have the same scale, the root of the mean of their variances.
         """
         weights = weights / weights.sum()
         shares = np.bincount(datasets, weights)
@@ -83,6 +92,8 @@ class Scaling:
         sums = sum(run(sums_of, chunks(len(rows))), np.zeros((len(shares), x.shape[1])))
         centres, mean = sums / shares[:, None], sums.sum(axis=0)
         scale = np.sqrt(sum(run(variance_of, chunks(len(rows))), np.zeros(x.shape[1])))
+        if one_scale:
+            scale = np.full_like(scale, np.sqrt(np.mean(scale**2)))
         varies = scale > LEAST_SCALE * np.abs(mean)
         scale = np.where(varies, scale, 1)
         return cls(mean.astype(np.float32), scale.astype(np.float32), varies, centres.astype(np.float32))
@@ -121,6 +132,7 @@ class Problem:
         all 0 for a common centre.
     counted : weights in the mean and deviation of the columns, shape (n_rows,).
     scaling : of the columns, where it is known from other rows; by default that of the training rows.
+    one_scale : see `Scaling.of`.
     """
 
     def __init__(
@@ -133,13 +145,14 @@ class Problem:
         datasets: np.ndarray,
         counted: np.ndarray,
         scaling: Scaling | None = None,
+        one_scale: bool = False,
     ) -> None:
         self._x, self._rows, self._y, self._run = x, rows, y, run
         self._datasets = datasets
         class_weights = np.bincount(y, weights)
         self.n_classes = len(class_weights)
         self._weights = weights / class_weights[y] / self.n_classes  # their sum is 1
-        self.scaling = scaling or Scaling.of(x, rows, self._datasets, counted, run)
+        self.scaling = scaling or Scaling.of(x, rows, self._datasets, counted, run, one_scale)
         self._dtype = np.float64 if len(x) * x.shape[1] < EXACT_VALUES else np.float32
         self._centres, self._factor = (
             each.astype(self._dtype) for each in (self.scaling.centres, self.scaling.factor)

@@ -23,6 +23,8 @@ from eavctl.classifiers.within_class import Normalizer
 if TYPE_CHECKING:
     from sklearn.svm import SVC  # not needed to predict
 
+    from eavctl.classifiers.projection import Projection
+
 C_GRID = (0.25, 1.0, 4.0, 16.0)
 GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised training rows
 
@@ -190,6 +192,7 @@ def fit(
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
+    projection: Projection | None = None,
     seed: int = 42,
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
@@ -209,6 +212,7 @@ def fit(
     units : shape (n_rows,), clips or trials, kept whole where groups cannot be.
     copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, but
         C, gamma, calibration and priors are fitted without them.
+    projection : as `eavctl.classifiers.linear.fit` takes it.
     seed : of the inner folds.
     c_grid, gamma_grid : values to try; gamma is divided by the total variance of the normalised rows.
     shrinkage : of `eavctl.classifiers.within_class.learn`.
@@ -227,12 +231,13 @@ def fit(
     folds, own, divided = inner.folds(seed), inner.own, inner.divided(weights)
     choices = list(itertools.product(c_grid, gamma_grid))
     with threadpool_limits(1):  # `jobs` alone decides how many threads work, and sums do not depend on it
-        votes = _try(x, y, divided, folds, _Grid(c_grid, gamma_grid, shrinkage), jobs)
+        votes = _try(x, y, divided, folds, _Grid(c_grid, gamma_grid, shrinkage), jobs, projection)
         scores = [mean_uar(each, y, folds) for each in votes]
         best = max(
             range(len(choices)), key=lambda i: (round(scores[i], 6), *(-value for value in choices[i]))
         )
         c, relative_gamma = choices[best]
+        x = _columns(x, projection, np.arange(len(y)))
         normalizer = within_class.learn(x, y, divided, shrinkage)
         rows = normalizer(x)
         gamma = relative_gamma / _total_variance(rows, divided)
@@ -278,6 +283,7 @@ def _try(
     folds: list[Fold],
     grid: _Grid,
     jobs: int,
+    projection: Projection | None,
 ) -> np.ndarray:
     """Out-of-fold decisions for each (C, gamma): (n_choices, n_rows, n_classes).
 
@@ -287,7 +293,7 @@ def _try(
 
     from eavctl.jobs import useful
 
-    tasks = (delayed(_try_fold)(x, y, weights, fold, grid) for fold in folds)
+    tasks = (delayed(_try_fold)(x, y, weights, fold, grid, projection) for fold in folds)
     votes = np.empty((len(grid.c) * len(grid.gamma), len(y), len(np.unique(y))))
     run = Parallel(n_jobs=min(useful(jobs), len(folds)), prefer="threads")
     for (_, test), found in zip(folds, run(tasks), strict=True):
@@ -301,13 +307,14 @@ def _try_fold(
     weights: np.ndarray | None,
     fold: Fold,
     grid: _Grid,
+    projection: Projection | None,
 ) -> np.ndarray:
     """Decisions of every choice on the test rows of one inner fold, (n_choices, n_test, n_classes).
 
     All choices share the distances, and all C of one gamma share its kernel.
     """
     train, test = fold
-    weights = weighting.taken(weights, train)
+    x, weights = _columns(x, projection, train), weighting.taken(weights, train)
     inside, across, variance = _fold_distances(x, y, weights, fold, grid.shrinkage)
     kernel, kernel_across = np.empty_like(inside), np.empty_like(across)
     votes = np.empty((len(grid.c), len(grid.gamma), len(test), len(np.unique(y))))
@@ -318,6 +325,11 @@ def _try_fold(
             pairs = _fitted_machine(c, kernel, y[train], weights).decision_function(kernel_across)
             votes[i, j] = soft_votes(pairs.reshape(len(test), -1), votes.shape[-1])
     return votes.reshape(-1, *votes.shape[2:])
+
+
+def _columns(x: np.ndarray, projection: Projection | None, train: np.ndarray) -> np.ndarray:
+    """All rows as the machine takes them, (n_rows, n_columns), where some are trained on."""
+    return projection.table(train) if projection else x
 
 
 def _fold_distances(

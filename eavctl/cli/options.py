@@ -200,6 +200,14 @@ Normalize = Annotated[
         show_default="none",
     ),
 ]
+Step = Annotated[
+    str | None,
+    typer.Option(
+        help="Take covariances (eeg-cov) to their tangent space (tangent), or to the log powers of common "
+        "spatial patterns (csp).",
+        show_default="tangent, of covariances",
+    ),
+]
 Predictions = Annotated[
     Path | None,
     typer.Option(

@@ -21,6 +21,7 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Shared,
+    Step,
     Tables,
 )
 from eavctl.cli.training import run_on_columns
@@ -58,6 +59,7 @@ def train_linear(
             "each data set centred by its own mean (centred); or let all rows count alike (rows)."
         ),
     ] = "equal",
+    step: Step = None,
     predictions: Predictions = None,
     jobs: Jobs = 1,
     seed: Seed = 42,
@@ -87,6 +89,7 @@ def train_linear(
         labels=read_labels(labels),
         corpora=corpora,
         answers=[name.strip() for name in (answers or "").split(",") if name.strip()],
+        step=step,
         jobs=jobs,
         force=force,
         dry_run=dry_run,

@@ -22,6 +22,7 @@ from eavctl.cli.options import (
     Protocol,
     Seed,
     Shared,
+    Step,
     Tables,
 )
 from eavctl.cli.training import run_on_columns
@@ -45,6 +46,7 @@ def train_svm(
     normalize: Normalize = None,
     labels: Labels = None,
     corpora: Corpora = "equal",
+    step: Step = None,
     predictions: Predictions = None,
     jobs: Jobs = 1,
     seed: Seed = 42,
@@ -73,6 +75,7 @@ def train_svm(
         normalize=normalize,
         labels=read_labels(labels),
         corpora=corpora,
+        step=step,
         jobs=jobs,
         force=force,
         dry_run=dry_run,

@@ -45,12 +45,17 @@ def _tuned(meta: ModelMeta) -> dict[str, Any]:
 def _svm(meta: ModelMeta, about: Mapping[str, Any], jobs: int) -> TableFitter:
     known = {each.name for each in fields(SvmSettings)}
     settings = {name: value for name, value in {**about, **_tuned(meta)}.items() if name in known}
-    return SvmFitter(about["seed"], jobs, SvmSettings(**settings))
+    return SvmFitter(about["seed"], jobs, SvmSettings(**settings), **_step(about))
 
 
 def _linear(meta: ModelMeta, about: Mapping[str, Any], jobs: int) -> TableFitter:
     given = {**about, **_tuned(meta)}
-    return LinearFitter(about["seed"], jobs, bool(given.get("centred")), given.get("penalty"))
+    return LinearFitter(about["seed"], jobs, bool(given.get("centred")), given.get("penalty"), **_step(about))
+
+
+def _step(about: Mapping[str, Any]) -> dict[str, Any]:
+    """What is made of covariances."""
+    return {name: about.get(name) for name in ("step", "n_matrices")}
 
 
 def _dnn(meta: ModelMeta, about: Mapping[str, Any], jobs: int) -> TableFitter:

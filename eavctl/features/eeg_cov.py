@@ -22,7 +22,13 @@ from eavctl.features.eeg_spectrum import tapered_transform
 from eavctl.features.families import BAND
 from eavctl.registry import register
 
-BANDS: Any = [[8, 13]]  # Hz, upper edge excluded; lists, as JSON gives them back
+BANDS: Any = [
+    [4, 8],
+    [8, 13],
+    [13, 20],
+    [20, 30],
+    [30, 45],
+]  # Hz, upper edge excluded; lists, as JSON gives them back
 SHORTEST_S = 1.0
 SEPARATOR = "_cov_"
 
@@ -51,6 +57,7 @@ def _check(*, bands: Sequence[Sequence[float]], low: float, high: float, **other
     units="microvolt^2",
     families={BAND: lambda column: column.partition(SEPARATOR)[0]},
     check=_check,
+    matrices=lambda bands, **settings: len(bands),
     **PREPARED,
 )
 def eeg_cov(
@@ -67,7 +74,7 @@ def eeg_cov(
 
     The covariances of a band are sums of cross-spectra over its frequencies, of the whole segment with
     tapered ends: those of a band-pass without transition. They are shrunk to a multiple of the identity by
-    OAS [1]_, with two degrees of freedom for each frequency.
+    OAS [1]_ for as many samples as the segment has.
 
     Parameters
     ----------
@@ -106,7 +113,7 @@ def band_covariances(signal: np.ndarray, sfreq: float, bands: Sequence[Sequence[
     for matrix, (low, high) in zip(found, bands, strict=True):
         part = transform[:, (hz >= low) & (hz < high)]
         parts = np.hstack([part.real, part.imag])
-        matrix[:] = shrunk(parts @ parts.T * unit, parts.shape[1])
+        matrix[:] = shrunk(parts @ parts.T * unit, signal.shape[1])
     return found
 
 

@@ -28,6 +28,7 @@ def train_linear(
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
     answers: Sequence[str] = (),
+    step: str | None = None,
     jobs: int = 1,
     force: bool = False,
     on_fold: Tick = silent,
@@ -43,6 +44,7 @@ def train_linear(
     normalize, labels : see `eavctl.training.rows.read_training_set`.
     corpora : as there, or ``"centred"``: data sets count alike, and each is centred by its own mean.
     answers : classes that the model answers, by default all; the others are trained on, and never tested.
+    step : what is made of covariances, ``"tangent"`` or ``"csp"``; by default the former.
     jobs : threads; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -54,7 +56,8 @@ def train_linear(
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
     evaluation = evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, jobs, corpora == CENTRED)
+    targets = Targets(out, predictions)
+    fitter = LinearFitter(evaluation.seed, jobs, corpora == CENTRED, step=step)
     data = _rows(tables, targets, fitter, force, corpora, normalize=normalize, labels=labels, answers=answers)
     asked = command(
         "train-linear",
@@ -64,7 +67,9 @@ def train_linear(
         labels=labels,
         corpora=corpora,
         answers=",".join(answers),
+        step=step,
     )
+    fitter = fitter.taking(**data.facts.feature_set)
     return training.train(data, targets, fitter, evaluation, command=asked, force=force, on_fold=on_fold)
 
 
@@ -78,6 +83,7 @@ def plan(
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
     answers: Sequence[str] = (),
+    step: str | None = None,
     force: bool = False,
 ) -> Planned:
     """What `train_linear` would do of the same parameters; nothing is fitted or written.
@@ -87,9 +93,10 @@ def plan(
     LeakError, DataError, UsageError : where `train_linear` raises them before it fits.
     """
     evaluation = evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), LinearFitter(evaluation.seed, centred=corpora == CENTRED)
+    targets = Targets(out, predictions)
+    fitter = LinearFitter(evaluation.seed, centred=corpora == CENTRED, step=step)
     data = _rows(tables, targets, fitter, force, corpora, normalize=normalize, labels=labels, answers=answers)
-    return training.plan(data, targets, fitter, evaluation, force=force)
+    return training.plan(data, targets, fitter.taking(**data.facts.feature_set), evaluation, force=force)
 
 
 def _rows(

@@ -24,6 +24,7 @@ def train_svm(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    step: str | None = None,
     jobs: int = 1,
     force: bool = False,
     on_fold: Tick = silent,
@@ -37,6 +38,7 @@ def train_svm(
     predictions : prediction table (.parquet) to write, out of fold.
     evaluation : how rows are split, and the seed.
     normalize, labels, corpora : see `eavctl.training.rows.read_training_set`.
+    step : what is made of covariances, ``"tangent"`` or ``"csp"``; by default the former.
     jobs : processes; the result does not depend on it.
     force : overwrite files that eavctl did not write, and train even if up to date.
     on_fold : called with the number of fits done, of all, and what comes next.
@@ -48,11 +50,14 @@ def train_svm(
     UsageError : an output that must not be overwritten, or whose name does not end in .joblib.
     """
     evaluation = evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, jobs)
+    targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, jobs, step=step)
     data = training.guarded_rows(
         tables, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
-    asked = command("train-svm", tables, evaluation, normalize=normalize, labels=labels, corpora=corpora)
+    asked = command(
+        "train-svm", tables, evaluation, normalize=normalize, labels=labels, corpora=corpora, step=step
+    )
+    fitter = fitter.taking(**data.facts.feature_set)
     return training.train(data, targets, fitter, evaluation, command=asked, force=force, on_fold=on_fold)
 
 
@@ -65,6 +70,7 @@ def plan(
     normalize: str | None = None,
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
+    step: str | None = None,
     force: bool = False,
 ) -> Planned:
     """What `train_svm` would do of the same parameters; nothing is fitted or written.
@@ -74,8 +80,8 @@ def plan(
     LeakError, DataError, UsageError : where `train_svm` raises them before it fits.
     """
     evaluation = evaluation or Evaluation()
-    targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed)
+    targets, fitter = Targets(out, predictions), SvmFitter(evaluation.seed, step=step)
     data = training.guarded_rows(
         tables, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
     )
-    return training.plan(data, targets, fitter, evaluation, force=force)
+    return training.plan(data, targets, fitter.taking(**data.facts.feature_set), evaluation, force=force)

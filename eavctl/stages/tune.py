@@ -367,10 +367,11 @@ class _Request:
         seed, size = self.evaluation.seed, self.choice.size
         if size and name in (SVM, LINEAR):
             raise UsageError(f"--size is for networks, and {name} is none: leave it out")
-        if name == SVM:
-            return svm_method(SvmFitter(seed, self.jobs))
-        if name == LINEAR:
-            return linear_method(LinearFitter(seed, self.jobs))
+        if name in (SVM, LINEAR):
+            meta = read_feature_meta(self.tables[0])
+            if name == SVM:
+                return svm_method(SvmFitter(seed, self.jobs).taking(meta.features, meta.settings))
+            return linear_method(LinearFitter(seed, self.jobs).taking(meta.features, meta.settings))
         encoders, fusions = registry.names("encoders"), registry.names("fusion networks")
         if name not in encoders:
             near = difflib.get_close_matches(name, (SVM, LINEAR, *encoders, *fusions), n=1)

@@ -51,6 +51,7 @@ NO_CLASSIFIERS = {
     "or to choose a face by --who and --who-model.",
 }
 MAKERS = {ENCODER: "eavctl pretrain", GROUNDING: "eavctl train-ground"}
+PROJECTED = "eavctl.classifiers.projection:Projected"  # around one of them, where the file names a step
 EXPORTED = "eavctl.classifiers.onnx_model:OnnxModel"  # of an .onnx file, in place of any of them but "fuse"
 NOVELTY, NOVELTY_ARRAYS = "eavctl.classifiers.novelty:Novelty", "novelty_"  # the latter before their names
 COMPRESSED_KINDS = {"linear"}  # names of columns and clips are more than half of such a file
@@ -278,7 +279,10 @@ def _rebuilt(path: str | os.PathLike[str], kind: str, parts: dict[str, Any]) -> 
         predictor = _class_of(PREDICTORS[kind])
         arrays = parts["arrays"] if "arrays" in parts else parts["state_dict"]
         own = {name: array for name, array in arrays.items() if not name.startswith(NOVELTY_ARRAYS)}
-        return predictor.from_parts(own, parts["meta"]["model"])
+        meta = parts["meta"]["model"]
+        if "step" in meta:
+            return _class_of(PROJECTED).from_parts(predictor, own, meta)
+        return predictor.from_parts(own, meta)
 
 
 def _unknown_kind(path: str | os.PathLike[str], kind: str) -> DataError:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from eavctl.classifiers import linear
+from eavctl.classifiers.projection import Projected, behind
 from eavctl.classifiers.rows import Rows
 from eavctl.evaluation.groups import identify
 from eavctl.training.column_fitter import ColumnFitter
@@ -34,9 +35,10 @@ class LinearFitter(ColumnFitter):
         penalty = {} if self.penalty is None else {"penalty": self.penalty}
         return {**super().describe(), **centred, **penalty}
 
-    def fit(self, rows: Rows, fit: Fit) -> linear.LinearModel:
+    def fit(self, rows: Rows, fit: Fit) -> linear.LinearModel | Projected:
         """See `eavctl.training.train.TableFitter`."""
-        return linear.fit(
+        projection = self.projection(rows)
+        model = linear.fit(
             rows.table,
             rows.labels,
             weights=rows.weights,
@@ -44,7 +46,9 @@ class LinearFitter(ColumnFitter):
             units=rows.units,
             copies=rows.copies,
             datasets=identify(rows.key_frame, "dataset").astype(str) if self.centred else None,
+            projection=projection,
             seed=self.seed,
             penalties=linear.PENALTIES if self.penalty is None else (self.penalty,),
             jobs=self.jobs,
         )
+        return behind(projection, model, rows)

@@ -81,6 +81,11 @@ class TableFacts:
         return tuple(stream["name"] for stream in self.features.get("streams", ()))
 
     @property
+    def feature_set(self) -> dict[str, Any]:
+        """Name and settings of the feature set, as ``features`` and ``settings``, of a single table."""
+        return {name: self.features[name] for name in ("features", "settings")}
+
+    @property
     def columns(self) -> list[str] | None:
         """Names of the features; None of tensors and of several tables."""
         return self.features.get("columns")

@@ -8,6 +8,7 @@ from typing import Annotated, Any, ClassVar
 
 from eavctl.classifiers import svm, svm_cost, within_class
 from eavctl.classifiers.inner_folds import N_FOLDS
+from eavctl.classifiers.projection import Projected, behind
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import CostWarning, DataError
@@ -87,18 +88,21 @@ class SvmFitter(ColumnFitter):
             )
             warnings.warn(text, CostWarning, stacklevel=2)
 
-    def fit(self, rows: Rows, fit: Fit) -> svm.SvmModel:
+    def fit(self, rows: Rows, fit: Fit) -> svm.SvmModel | Projected:
         """See `eavctl.training.train.TableFitter`."""
-        return svm.fit(
+        projection = self.projection(rows)
+        model = svm.fit(
             rows.array,
             rows.labels,
             weights=rows.weights,
             groups=rows.groups,
             units=rows.units,
             copies=rows.copies,
+            projection=projection,
             seed=self.seed,
             c_grid=svm.C_GRID if self.settings.C is None else (self.settings.C,),
             gamma_grid=svm.GAMMA_GRID if self.settings.gamma is None else (self.settings.gamma,),
             shrinkage=self.settings.shrinkage,
             jobs=self.jobs,
         )
+        return behind(projection, model, rows)

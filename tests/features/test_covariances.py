@@ -62,7 +62,7 @@ def test_the_mean_of_two_is_the_middle_of_their_geodesic():
 
 @pytest.mark.parametrize("spread", [0.1, 1.0, 2.0])
 def test_the_mean_is_that_of_pyriemann_in_each_band(spread):
-    pyriemann = pytest.importorskip("pyriemann.utils.mean")
+    pyriemann = pytest.importorskip("pyriemann.geometry.mean")
     c = spd(40, 3, 8, spread=spread)
     found = geometric_mean(c)
     for band in range(3):

@@ -1,0 +1,119 @@
+"""Common spatial patterns of covariance matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+import numpy as np
+
+from eavctl.classifiers.columns import chunks
+from eavctl.classifiers.rows import Rows
+from eavctl.features.covariances import matrices_of
+
+N_FILTERS = 4  # of each band, and of each class where there are more than two
+
+
+@dataclass(frozen=True)
+class CspStep:
+    """Covariances to the logarithm of the power of spatially filtered signals, band by band.
+
+    Parameters
+    ----------
+    filters : float64, shape (n_bands, n_filters, n_chans).
+    """
+
+    filters: np.ndarray
+    name: ClassVar[str] = "csp"
+
+    @property
+    def n_columns(self) -> int:
+        """Number of columns that it takes."""
+        n_bands, _, n_chans = self.filters.shape
+        return int(n_bands * n_chans * (n_chans + 1) // 2)
+
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """Rows of covariances, in microvolt^2, to log powers, float64 (n_rows, n_bands * n_filters)."""
+        n_bands, n_filters, _ = self.filters.shape
+        found = np.empty((len(x), n_bands * n_filters))
+        for part in chunks(len(x)):
+            matrices = matrices_of(x[part], n_bands)
+            power = np.einsum("bfi,nbij,bfj->nbf", self.filters, matrices, self.filters, optimize=True)
+            found[part] = np.log(np.maximum(power, np.finfo(np.float64).tiny)).reshape(len(power), -1)
+        return found
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Arrays of the model file."""
+        return {"filters": self.filters}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """Rebuild a step from `to_arrays`.
+
+        Raises
+        ------
+        ValueError, TypeError : arrays are missing, or do not fit each other.
+        """
+        step = cls(**arrays)
+        if step.filters.ndim != 3:
+            raise ValueError("the arrays of its step do not fit each other")
+        return step
+
+
+class CommonSpatialPatterns:
+    """Steps of common spatial patterns, fitted on all or some of the training rows.
+
+    With the mean covariances A of a class and B of the others, the filters are the eigenvectors of A relative
+    to A + B whose eigenvalues are farthest from one half [1]_. Of two classes, both have the same filters.
+
+    Parameters
+    ----------
+    rows : training rows, whose features are covariances.
+    n_bands : matrices in a row.
+    seed : not used; no inner folds are needed.
+
+    References
+    ----------
+    .. [1] Blankertz, Tomioka, Lemm, Kawanabe, Mueller: Optimizing spatial filters for robust EEG single-trial
+       analysis, IEEE Signal Processing Magazine 25, 2008.
+    """
+
+    one_scale: ClassVar[bool] = False
+
+    def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
+        self._rows, self._n_bands = rows, n_bands
+
+    def step(self, train: np.ndarray) -> CspStep:
+        """The step fitted on some of the rows, by their numbers."""
+        y = self._rows.y[train]
+        means = np.stack(
+            [
+                matrices_of(self._rows.table[train[y == k]].mean(axis=0, dtype=np.float64), self._n_bands)
+                for k in np.unique(y)
+            ]
+        )
+        pairs = [(means[0], means[1])] if len(means) == 2 else _one_against_others(means)
+        bands = [
+            np.concatenate([_filters(a[band], b[band]) for a, b in pairs]) for band in range(self._n_bands)
+        ]
+        return CspStep(np.stack(bands))
+
+    def table(self, train: np.ndarray) -> np.ndarray:
+        """All rows, projected by the step fitted on some of them, float64 (n_rows, n_columns)."""
+        return self.step(train)(self._rows.table[:])
+
+
+def _one_against_others(means: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The mean covariances of each class, and the mean of the others'."""
+    total = means.sum(axis=0)
+    return [(mean, (total - mean) / (len(means) - 1)) for mean in means]
+
+
+def _filters(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Filters, (n_filters, n_chans), whose powers under two covariances differ most; their sum is 1."""
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(a, a + b)
+    order = np.argsort(-np.abs(values - 0.5), kind="stable")[:N_FILTERS]
+    return np.asarray(vectors[:, order].T)

@@ -1,0 +1,57 @@
+"""Covariances in bands: of sines, and of a band-pass beside them."""
+
+import numpy as np
+import pytest
+from sklearn.covariance import OAS
+
+from eavctl.errors import SignalError, UsageError
+from eavctl.extraction.recipe import Recipe
+from eavctl.features.covariances import matrices_of
+from eavctl.features.eeg_cov import eeg_cov, shrunk
+
+SFREQ = 128.0
+CHANNELS = ["C3", "Cz", "C4"]
+
+
+def test_a_sine_has_its_power_in_its_band_and_its_phase_in_the_covariance():
+    time = np.arange(int(8 * SFREQ)) / SFREQ
+    phases = np.array([0, np.pi / 3, np.pi])
+    signal = 10 * np.sin(2 * np.pi * 10 * time + phases[:, None])
+    alpha, beta = matrices_of(eeg_cov(signal, SFREQ, channels=CHANNELS, bands=[[8, 13], [13, 30]]), 2)
+    share = np.trace(alpha) / 3  # shrinkage keeps the trace
+    assert share == pytest.approx(50, rel=0.01)
+    assert np.trace(beta) < 1e-3 * np.trace(alpha)
+    expected = np.cos(phases - phases[:, None])
+    beside = ~np.eye(3, dtype=bool)
+    ratio = alpha[beside] / alpha[0, 0] / expected[beside]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=0.02)  # all shrunk alike
+    assert 0.9 < ratio[0] < 1
+
+
+def test_shrinkage_is_that_of_oas():
+    """scikit-learn's formula leaves out terms of 2 / n_chans, which are small for many channels."""
+    x = np.random.default_rng(0).normal(size=(200, 40)) * np.geomspace(1, 5, 40)
+    x -= x.mean(axis=0)
+    found = shrunk(x.T @ x / len(x), len(x))
+    expected = OAS(assume_centered=True).fit(x).covariance_
+    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
+    assert np.linalg.eigvalsh(found).min() > 0
+
+
+def test_matrices_are_positive_definite_with_fewer_samples_than_channels():
+    rng = np.random.default_rng(0)
+    found = matrices_of(eeg_cov(rng.normal(size=(40, 130)), SFREQ), 5)
+    assert np.linalg.eigvalsh(found).min() > 0
+
+
+def test_columns_name_band_and_channels():
+    columns = Recipe("eeg-cov", {"channels": CHANNELS, "bands": [[8, 13]]}).columns
+    assert columns[:3] == ("8-13Hz_cov_C3-C3", "8-13Hz_cov_C3-Cz", "8-13Hz_cov_C3-C4")
+    assert len(columns) == 6
+
+
+def test_bands_outside_of_the_pass_band_and_short_segments_are_refused():
+    with pytest.raises(UsageError, match="30 to 60 Hz"):
+        Recipe("eeg-cov", {"bands": [[30, 60]]})
+    with pytest.raises(SignalError, match="short"):
+        eeg_cov(np.random.default_rng(0).normal(size=(3, 100)), SFREQ, channels=CHANNELS)
