@@ -327,7 +327,7 @@ Size = Annotated[
     str | None,
     typer.Option(
         help="Take this size of encoders trained from scratch: base (as published) or tiny.",
-        show_default="base, of eegnet tiny",
+        show_default="base, but shorter kernels of eegnet",
     ),
 ]
 Contrastive = Annotated[

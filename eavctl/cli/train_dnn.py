@@ -61,7 +61,7 @@ def train_dnn(
         str | None,
         typer.Option(
             help="Take this size of an encoder that has sizes: base (as published) or tiny.",
-            show_default="base, of eegnet tiny",
+            show_default="base, but shorter kernels of eegnet",
         ),
     ] = None,
     weights: Annotated[

@@ -24,7 +24,7 @@ MAX_NORM = 1.0
     "eegnet",
     modality="eeg",
     features=("eeg-epochs",),
-    sizes={"base": {"d": 8, "f2": 64, "kernel": 300}, "tiny": {}},
+    sizes={"base": {"kernel": 300}, "tiny": {"d": 2, "f2": 16}},
     example_shape=(6, 96),
     example_settings={"f1": 4, "d": 2, "f2": 8, "kernel": 32},
 )
@@ -37,8 +37,8 @@ class EegNet(EegRows):
     outputs over channels and time, which follow exactly from the lag covariance of the input, see
     `lag_moments`.
 
-    The defaults are EEGNet-8,2. What was published for EAV [2]_, with eight spatial filters per temporal one
-    and kernels of 3 s, is the size ``base``.
+    The widths are those published for EAV [2]_, and so are the kernels of 3 s of the size ``base``, which
+    overfit rows of a few seconds. The size ``tiny`` is EEGNet-8,2.
 
     Parameters
     ----------
@@ -63,8 +63,8 @@ class EegNet(EegRows):
         shape: Sequence[int],
         *,
         f1: Annotated[int, Within(1, 512)] = 8,
-        d: Annotated[int, Within(1, 256)] = 2,
-        f2: Annotated[int, Within(1, 4096)] = 16,
+        d: Annotated[int, Within(1, 256)] = 8,
+        f2: Annotated[int, Within(1, 4096)] = 64,
         kernel: Annotated[int, Within(1, 2000)] = 50,
         dropout: Share = 0.5,
     ) -> None:
