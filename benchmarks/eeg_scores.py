@@ -28,6 +28,8 @@ from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.summary import summarize
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
+from eavctl.storage.tables import read_feature_meta
+from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
 from eavctl.training.dnn_fitter import DnnFitter
 from eavctl.training.linear_fitter import LinearFitter
@@ -35,10 +37,12 @@ from eavctl.training.rows import read_training_set
 from eavctl.training.svm_fitter import SvmFitter
 from eavctl.training.train import TableFitter, protocol_meta
 
+BY_RUN = Evaluation("loso", group="session")
 LEFT_RIGHT = {"T1": "left", "T2": "right"}
 METHODS: Mapping[str, tuple[str, TableFitter]] = {  # feature set, training
     "bands-svm": ("eeg-bands", SvmFitter()),
     "bands-linear": ("eeg-bands", LinearFitter()),
+    "cov-linear": ("eeg-cov", LinearFitter()),
     "eegnet": ("eeg-epochs", DnnFitter("eegnet", settings=TrainSettings(device="cpu"))),
 }
 
@@ -50,7 +54,7 @@ class Task:
     name: str
     runs: tuple[int, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
-    evaluation: Evaluation = Evaluation("loso", group="session")
+    evaluation: Evaluation = BY_RUN
 
     def table(self, source: Path, features: str, out: Path) -> Path:
         """Extract a feature set, unless that has been done."""
@@ -92,7 +96,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     tasks = [task for task in OF_RUNS if len(_files(options.source, task.runs)) == len(task.runs)] or OF_EAV
     tasks = [task for task in tasks if not options.tasks or any(word in task.name for word in options.tasks)]
-    print(f"| | rows | {' | '.join(task.name for task in tasks)} |", "|---" * (len(tasks) + 2) + "|", sep="\n")
+    print(
+        f"| | rows | {' | '.join(task.name for task in tasks)} |", "|---" * (len(tasks) + 2) + "|", sep="\n"
+    )
     for method in options.methods:
         features, fitter = METHODS[method]
         tables = [task.table(options.source, features, options.out) for task in tasks]
@@ -112,7 +118,9 @@ def _score(
     table: Path, evaluation: Evaluation, fitter: TableFitter, n_rows: int, seeds: Sequence[int]
 ) -> str:
     """UAR: of one seed with its interval, of several their mean and each."""
-    rows = read_training_set([table]).rows
+    rows, about = read_training_set([table]).rows, read_feature_meta(table)
+    if isinstance(fitter, ColumnFitter):
+        fitter = fitter.taking(about.features, about.settings)
     plan = plan_folds(rows, evaluation)
     values = []
     for seed in seeds:
