@@ -36,12 +36,14 @@ from eavctl.cli.options import (
     Seed,
     Segment,
     Strict,
+    TMax,
+    TMin,
     Where,
     Who,
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_choice, read_settings, read_who
+from eavctl.cli.values import read_choice, read_epochs, read_settings, read_who
 from eavctl.errors import UsageError
 from eavctl.signals.accounts import PEOPLE
 from eavctl.storage.keys import PATHS
@@ -80,7 +82,7 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
-    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
+    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right --tmin 0 --tmax 4 -o bands.parquet",
 )
 def extract(
     source: Annotated[
@@ -117,6 +119,8 @@ def extract(
     pattern: Pattern = None,
     where: Where = None,
     events: Events = None,
+    tmin: TMin = None,
+    tmax: TMax = None,
     epoch: Epoch = None,
     face_model: Annotated[
         Path | None,
@@ -169,7 +173,8 @@ def extract(
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
-    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
+    epochs = read_epochs(events, tmin, tmax, epoch)
+    choice = read_choice(layout, columns, pattern, where, epochs, distinct_names=distinct_names)
     features = features or default_features(source, choice.layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))

@@ -1,7 +1,7 @@
 """Preparation of EEG for every feature set: the pass-band, the sampling rate, and checks of segments.
 
-The settings of `prepare`, and those of `eavctl.features.eeg_channels`, are settings of every feature set of
-EEG: each registers with ``**PREPARED``.
+The settings of `prepare`, of `eavctl.features.eeg_channels` and of `eavctl.features.eeg_rows.corrected` are
+settings of every feature set of EEG: each registers with ``**PREPARED``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
-from eavctl.features import eeg_channels
+from eavctl.features import eeg_channels, eeg_rows
 from eavctl.registry import taken
 from eavctl.settings import Within
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
@@ -152,17 +152,19 @@ def _told(*, notch: Sequence[float] | None, filter: Filter, **others: Any) -> li
         lines.append(f"notch at {', '.join(f'{hz:g}' for hz in notch)} Hz")
     if filter == "causal":
         lines.append("filter: causal")
-    return lines
+    return lines + eeg_rows.told(**taken(eeg_rows.told, others))
 
 
 # Settings that are younger than the first feature sets, with their defaults.
-ADDED = {"filter": "zero", "notch": None, **eeg_channels.ADDED}
+ADDED = {"filter": "zero", "notch": None, **eeg_channels.ADDED, **eeg_rows.ADDED}
 PREPARED: dict[str, Any] = {
     "modality": "eeg",
     "rate": None,
     "prepare": prepare,
     "margin": _settling,
-    "shared": (prepare, eeg_channels.chosen, eeg_channels.recorded),
+    "correct": eeg_rows.corrected,
+    "check_rows": eeg_rows.check_rows,
+    "shared": (prepare, eeg_channels.chosen, eeg_channels.recorded, eeg_rows.corrected),
     "settings_for": eeg_channels.settings_for,
     "told": _told,
     "added": ADDED,

@@ -32,9 +32,17 @@ from eavctl.predicting.segments import (
     features_of,
     streams_of,
 )
-from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
+from eavctl.predicting.sources import (
+    Part,
+    Recording,
+    Selection,
+    find_recordings,
+    selection,
+    without_repeats,
+)
 from eavctl.predicting.streams import (
     StreamInput,
+    at_events,
     noise_for,
     stream_inputs,
     with_segment,
@@ -190,12 +198,12 @@ class Predictor:
     def window_s(self) -> float:
         """Length of a window to judge, in seconds.
 
-        That of the segments; else the middle between the training's shortest and longest recording, to 0.1 s;
-        else 3 s.
+        That of the segments, or of the epochs; else the middle between the training's shortest and longest
+        recording, to 0.1 s; else 3 s.
         """
-        segments = [stream.recipe.segment for stream in self.streams if stream.recipe.segment]
-        if segments:
-            return max(segments)
+        recipes = [stream.recipe for stream in self.streams]
+        if cut := [each.row_s for each in recipes if each.row_s]:
+            return max(cut)
         lengths = self.confidence.lengths
         return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S
 
@@ -228,6 +236,22 @@ class Predictor:
 
     # --- finding ------------------------------------------------------------------------------------------
 
+    def select(self, choice: Choice | None = None, trial: int | None = None) -> Selection:
+        """Select recordings of the model's modalities; epochs are cut as those of the training.
+
+        Parameters
+        ----------
+        choice, trial : which recordings of data sets; and the number of the only trial or epoch, from 1.
+
+        Raises
+        ------
+        UsageError : a trial below 1, or epochs that the model cannot take: their length is not that of the
+            training and its features are tensors, they do not include its baseline, or it takes no EEG.
+        """
+        if choice and choice.epochs:
+            choice = replace(choice, epochs=at_events(self.streams, choice.epochs, self.path))
+        return selection(self.modalities, choice, trial)
+
     def find(self, *sources: str | os.PathLike[str], choice: Choice | None = None) -> list[Recording]:
         """Find the recordings that files, folders or manifests stand for, for the modalities of the model.
 
@@ -238,9 +262,9 @@ class Predictor:
         Raises
         ------
         DataError : no such file or folder, or a data set without recordings that the model can judge.
-        UsageError : a choice where there is no data set.
+        UsageError : a choice where there is no data set; otherwise as `select`.
         """
-        selected = selection(self.modalities, choice)
+        selected = self.select(choice)
         found = [each for source in named(sources) for each in find_recordings(source, selected)]
         return without_repeats(found)
 
@@ -483,7 +507,8 @@ class Predictor:
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
         """Sentences on what limits the predictions.
 
-        They tell of whose face was followed, normalisation, overlap with the training, and durations.
+        They tell of whose face was followed, normalisation, segments in place of epochs, overlap with the
+        training, and durations.
         """
         most: dict[str, int] = {}  # people in each recording
         for row in rows:
@@ -500,8 +525,19 @@ class Predictor:
             from eavctl.predicting.adapting import note
 
             notes.append(note(rows))
+        notes += self.epoch_notes
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
+
+    @property
+    def epoch_notes(self) -> list[str]:
+        """A sentence where a model of epochs judges segments, which begin anywhere."""
+        return [
+            f"{self.path} was trained on {stream.meta.cut} at events: segments that begin elsewhere are "
+            "unlike them, and fewer answers may be right"
+            for stream in self.streams
+            if stream.meta.epoch and stream.recipe.segment and not stream.meta.segment
+        ][:1]
 
     def people_note(self, name: str, n_people: int) -> str:
         """A sentence on a recording that shows several people: whose face is followed."""

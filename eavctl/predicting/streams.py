@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe, Whose
 from eavctl.signals.eeg_reference import PAIRS, named
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
+
+if TYPE_CHECKING:
+    from eavctl.datasets.events import Epochs  # with Arrow, which judging a recording does not need
 
 NOISE_SIDE, NOISE_RATE, NOISE_CHANNELS = 64, 16000, ("C3", "C4")  # pixels, Hz
 
@@ -66,6 +69,32 @@ def stream_inputs(
 def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamInput]:
     """The streams with recordings cut into adjoining segments of this length."""
     return [each._replace(recipe=replace(each.recipe, segment=seconds, hop=seconds)) for each in streams]
+
+
+def at_events(streams: Sequence[StreamInput], epochs: Epochs, model: str | os.PathLike[str]) -> Epochs:
+    """The epochs to judge, with the ends of the training's where they have none of their own.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    UsageError : a stream cannot take them.
+    """
+    trained = next((stream.recipe.epoch for stream in streams if stream.recipe.epoch), None)
+    if trained is None:
+        return epochs
+    tmin, tmax = epochs.span(trained[0], trained[1])
+    for stream in streams:
+        recipe = replace(stream.recipe, epoch=(tmin, tmax))  # checks that its baseline is in them
+        is_fixed = recipe.columns is None and recipe.segment is None
+        if is_fixed and stream.recipe.epoch and recipe.row_s != stream.recipe.row_s:
+            raise UsageError(
+                f"{model} takes epochs of {stream.recipe.row_s:g} s, not of {recipe.row_s:g}: leave --tmin "
+                f"and --tmax out, for those of its training, {trained[0]:g} to {trained[1]:g} s"
+            )
+    return replace(epochs, tmin=tmin, tmax=tmax)
 
 
 def noise_for(recipe: Recipe, seconds: float) -> Signal:

@@ -63,6 +63,8 @@ def features_words(source: Mapping[str, Any], *, modality: bool = True) -> str:
     ]
     segment = (source["segment"] or {}).get("seconds")
     cut = f", segments of {segment:g} s" if isinstance(segment, int | float) else ""
+    if len(source["epoch"]) == 2:
+        cut = ", epochs from {:g} to {:g} s".format(*source["epoch"]) + cut
     return f"{source['features']} ({', '.join(filter(None, facts))}{cut})"
 
 

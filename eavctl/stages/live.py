@@ -201,7 +201,7 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
     """What limits the answers of the session, in sentences."""
-    notes = []
+    notes = predictor.epoch_notes
     if settings.smooth:
         notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
     for stream in predictor.streams:

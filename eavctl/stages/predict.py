@@ -14,7 +14,7 @@ from eavctl.predicting.names import Names
 from eavctl.predicting.predicted import Predicted, collected, rejections, require_usable
 from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.segments import Rejection
-from eavctl.predicting.sources import Recording, known_fault, selection
+from eavctl.predicting.sources import Recording, known_fault
 from eavctl.printable import utf8
 from eavctl.storage.paths import Paths
 
@@ -93,7 +93,7 @@ def predict(
         a model that follows no face, or for feature tables.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     described = predictor.describe(inputs.recordings, jobs, executor)
@@ -157,7 +157,7 @@ def stream(
             f"{predictor.path} was trained with --normalize {predictor.normalize}: it needs all recordings "
             "before the first answer; use --json or -o instead"
         )
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected)
     _check_who(who, inputs)
     if watch is not None:
@@ -198,7 +198,7 @@ def plan(
         files are missing.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     if inputs.recordings:

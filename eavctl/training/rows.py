@@ -154,8 +154,7 @@ def facts_of(features: FeatureTable) -> TableFacts:
     meta = features.meta
     columns = list(features.columns) if features.columns is not None else None
     about = {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")}
-    if meta.get("augment"):
-        about["augment"] = meta["augment"]
+    about |= {key: meta[key] for key in ("epoch", "augment") if meta.get(key)}
     return TableFacts(
         meta["features"],
         (meta["modality"],),
