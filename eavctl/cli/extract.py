@@ -213,6 +213,7 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
     n = planned.n_recordings
     for line in _as_lines(planned.first):
         say(line)
+    _say_settings(recipe)
     work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
     say_plan(work, outputs, up_to_date=planned.up_to_date)
     if as_json:
@@ -257,6 +258,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
         say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
     if result.epoch:
         say("epochs from {:g} to {:g} s at events".format(*result.epoch))
+    _say_settings(recipe)
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
@@ -281,6 +283,11 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "class_counts": dict(result.class_counts),
         }
         emit_result("extract", outputs, facts, up_to_date=result.up_to_date)
+
+
+def _say_settings(recipe: Recipe) -> None:
+    for line in recipe.told():
+        say(line)
 
 
 def _share(name: str, values: Mapping[str, float]) -> str:

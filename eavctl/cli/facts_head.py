@@ -159,7 +159,7 @@ def _protocol(protocol: Facts) -> str:
     if protocol.get("shares"):
         words.append("subjects may be on both sides")
     if protocol.get("normalize"):
-        words.append(f"standardised by {protocol['normalize']}")
+        words.append(f"normalised by {protocol['normalize']}")
     return ", ".join(words)
 
 

@@ -204,9 +204,10 @@ Shared = Annotated[
 Normalize = Annotated[
     str | None,
     typer.Option(
-        help="Standardize features without labels by the clips of the same speaker, or of the same dataset. "
-        "Prediction then needs several clips of each speaker, or 20 of each data set, and every output says "
-        "so.",
+        help="Normalize features without labels. speaker, dataset: standardize them by the clips of the same "
+        "speaker or data set; subject: align the EEG of each person (eeg-cov, eeg-epochs). Prediction then "
+        "needs several clips of each speaker, 20 of each data set, or 10 segments of each subject, and every "
+        "output says so.",
         show_default="none",
     ),
 ]

@@ -18,7 +18,7 @@ import numpy as np
 
 from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
-from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
+from eavctl.extraction.open_recording import Source, Stretch, StretchOf, open_recording
 from eavctl.settings import Within, checked
 from eavctl.signals.accounts import FIT
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
@@ -282,24 +282,24 @@ class Recipe:
     def for_data(self, manifest: Manifest) -> Recipe:
         """The recipe with the settings filled in that depend on the recordings, unless they are given.
 
-        The EEG channels and their order are those of the first recording that can be read; size and colour of
-        pictures are those of the data set; an epoch is that of the manifest.
+        The EEG channels and their order are those of the first recording that can be read, and the positions
+        of electrodes stand instead of their file; size and colour of pictures are those of the data set; an
+        epoch is that of the manifest.
         """
         if manifest.epoch != self.epoch:
             return replace(self, epoch=manifest.epoch).for_data(manifest)
         self.base._check_rows()
         if settings_for := self.entry.facts.get("settings_for"):
             paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
-            return replace(
-                self, settings=settings_for([manifest.root / path for path in paths], self.settings)
-            )
-        if "channels" not in self.settings or self.settings["channels"]:
-            return self
-        for path in dict.fromkeys(record["eeg_path"] for record in manifest.records()):
-            with contextlib.suppress(SignalError), noting():
-                channels = list(channels_of(manifest.root / path))
-                return replace(self, settings={**self.settings, "channels": channels})
+            with noting():  # the extraction will say what is odd about them
+                settings = settings_for([manifest.root / path for path in paths], self.settings)
+            return replace(self, settings=settings)
         return self
+
+    def told(self) -> list[str]:
+        """What the settings do to the recordings, in one line each."""
+        tell = self.base.entry.facts.get("told")
+        return tell(**self.base.settings) if tell else []
 
     @property
     def needs_weights(self) -> bool:

@@ -94,6 +94,16 @@ def check_rows(
         raise UsageError(_outside(baseline, tmin, tmax))
 
 
+def told(*, baseline: Sequence[float] | None, reject: float | None) -> list[str]:
+    """What the settings do to rows, in one line each; empty with the defaults."""
+    lines = []
+    if baseline is not None:
+        lines.append(f"baseline: {baseline[0]:g} to {baseline[1]:g} s")
+    if reject is not None:
+        lines.append(f"reject: rows that span more than {reject:g} microvolt in a channel")
+    return lines
+
+
 def _outside(baseline: Sequence[float], tmin: float, tmax: float) -> str:
     end = "" if tmax == np.inf else f" to {tmax:g}"
     return (

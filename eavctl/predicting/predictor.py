@@ -17,6 +17,7 @@ from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError,
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.executors import always
 from eavctl.extraction.open_recording import Signal
+from eavctl.extraction.recipe import noting
 from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
@@ -190,7 +191,7 @@ class Predictor:
 
     @property
     def normalize(self) -> str | None:
-        """``"speaker"`` or ``"dataset"`` where features are standardised by several recordings of one."""
+        """``"speaker"``, ``"dataset"`` or ``"subject"`` where recordings of one are normalised together."""
         return self.model.meta.protocol.normalize
 
     @property
@@ -275,8 +276,8 @@ class Predictor:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
         Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
-        unless the model standardises features by speaker or data set, or they are adapted to it; then all are
-        described first.
+        unless the model normalises features by speaker, data set or subject, or they are adapted to it; then
+        all are described first.
 
         Parameters
         ----------
@@ -286,7 +287,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : probabilities that are not finite; or too few recordings to standardise by them.
+        DataError : probabilities that are not finite; or too few recordings to normalise by them.
         """
         return self.judge_described(self.describe(recordings, jobs, executor))
 
@@ -317,9 +318,9 @@ class Predictor:
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Generator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
         if self.normalize:
-            from eavctl.predicting.normalizing import standardized
+            from eavctl.predicting.normalizing import normalized
 
-            recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
+            recordings = normalized(list(recordings), self.normalize, self.streams[0].meta, self.path)
         if self.adapts:
             from eavctl.predicting.adapting import adapted
 
@@ -349,7 +350,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : it standardises features by speaker or data set, or the predictor adapts.
+        DataError : it normalises features by several recordings, or the predictor adapts.
         """
         if self.normalize or self.adapts:
             why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
@@ -375,7 +376,7 @@ class Predictor:
         Raises
         ------
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
-        DataError : the model standardises features by speaker or data set, or the predictor adapts.
+        DataError : the model normalises features by several recordings, or the predictor adapts.
         """
         unknown = [modality for modality in signals if modality not in self.modalities]
         if unknown:
@@ -495,7 +496,7 @@ class Predictor:
         signals = {stream.recipe.modality: noise_for(stream.recipe, self.window_s) for stream in self.streams}
         for stream in self.streams:
             _ = stream.recipe.chooser  # noise shows it no face
-            with contextlib.suppress(EavctlError):  # noise has neither speech nor a face
+            with contextlib.suppress(EavctlError), noting():  # noise has neither speech nor a face
                 self.judge_window({stream.recipe.modality: signals[stream.recipe.modality]})
             if stream.recipe.only_speech:
                 with contextlib.suppress(EavctlError), stream.recipe.open(signals["audio"]) as stretch_of:
@@ -514,9 +515,12 @@ class Predictor:
             most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
         notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
         if self.normalize:
-            from eavctl.features.normalize import WARNINGS
+            from eavctl.features.normalize import SUBJECT, WARNINGS
 
             notes.append(WARNINGS[self.normalize])
+            unknown = {row.recording for row in rows if not row.keys.get("subject")}
+            if self.normalize == SUBJECT and len(unknown) > 1:
+                notes.append(f"{len(unknown)} recordings without a subject count as those of one person")
         if self.adapts:
             from eavctl.predicting.adapting import note
 

@@ -13,6 +13,7 @@ import numpy as np
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe, Whose
+from eavctl.signals.eeg_reference import PAIRS, named
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
 if TYPE_CHECKING:
@@ -105,7 +106,9 @@ def noise_for(recipe: Recipe, seconds: float) -> Signal:
         rate = recipe.rate or NOISE_RATE
         return Signal(rng.normal(scale=0.1, size=round(seconds * rate)).astype(np.float32), rate)
     settings = recipe.base.settings
-    channels = settings["channels"] or NOISE_CHANNELS
+    channels = list(settings["channels"] or NOISE_CHANNELS)
+    if reference := settings.get("reference"):
+        channels += [name for name in named(reference) or PAIRS[0] if name not in channels]
     rate = 2.5 * settings["high"]
     return Signal(rng.normal(scale=20.0, size=(len(channels), round(seconds * rate))), rate, channels)
 

@@ -173,6 +173,7 @@ def _evaluated(model: Mapping[str, Any]) -> str:
     normalized = {
         "speaker": f", with features standardised by {person(model)} without labels,",
         "dataset": ", with features standardised by data set without labels,",
+        "subject": ", with features normalised by subject without labels,",
     }.get(str(protocol.get("normalize")), "")
     return f"was evaluated by {words}{normalized} on" if words else f"was evaluated{normalized} on"
 

@@ -146,7 +146,7 @@ def _eeg(recipe: Recipe, file: Any, trial: int | None, keys: Mapping[str, Any]) 
 
     with _judged(recipe, file, trial, keys) as (stretch, spans):
         start, end = spans[0][0], spans[-1][1]
-        names = recipe.settings["channels"] or channels_of(file)
+        names = channels_of(file, recipe.settings)
         return eeg_figure(stretch.cut(start, end), stretch.rate, names, start)
 
 

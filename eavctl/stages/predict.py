@@ -86,7 +86,7 @@ def predict(
     Raises
     ------
     DataError : no such source; no recording can be used, or, with ``strict``, one cannot, or not by every
-        stream; or there are fewer recordings of a speaker or data set than standardising by them needs.
+        stream; or there are fewer recordings of a speaker, data set or subject than normalising by it needs.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
         without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`); or ``who`` for
@@ -149,7 +149,7 @@ def stream(
     Raises
     ------
     DataError, SettingsError, UsageError : as `predict`, before the first recording is judged; a UsageError
-        also for a model that standardises features by speaker or data set.
+        also for a model that normalises features by several recordings.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, who=who)
     if predictor.normalize:

@@ -75,7 +75,8 @@ class FeatureMeta(NamedTuple):
         they were not cut at events.
     shape : of one row.
     columns : names of the features; None of tensors.
-    normalized : the bands that a training standardised by speaker; None where it did not.
+    normalized : the bands that a training standardised, or the name of its alignment as ``align``; None where
+        it did neither.
     speech : the recordings of the table held speech, so that a model judges no others (see
         `eavctl.features.speech_activity`); None where that is not known.
     """
@@ -161,7 +162,7 @@ class ProtocolMeta(NamedTuple):
     group : key column whose values were kept together.
     folds : how many.
     shares : a subject may be on both sides of a split, by the protocol's name.
-    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
+    normalize : ``"speaker"``, ``"dataset"`` or ``"subject"`` where each one's features were normalised.
     """
 
     name: str
