@@ -338,7 +338,7 @@ Size = Annotated[
     str | None,
     typer.Option(
         help="Take this size of encoders trained from scratch: base (as published) or tiny.",
-        show_default="base",
+        show_default="base, but shorter kernels of eegnet",
     ),
 ]
 Contrastive = Annotated[

@@ -74,7 +74,7 @@ def recorded(
     wanted = [*channels, *against]
     mending = Mending([name for name in _names(bads) if name != FOUND], FOUND in (bads or ()), montage)
     signal, bad = file.read_mended(trial, wanted, mending)
-    dropouts = Dropouts.of(signal[:, file.n_before :], file.sfreq, wanted)
+    dropouts = Dropouts.of(signal[:, file.n_before :], file.sfreq, wanted, file.gaps)
     if reference is None:
         return signal, dropouts
     if broken := [name for name in against if name in bad]:

@@ -1,6 +1,6 @@
 """Preparation of EEG for every feature set: the pass-band, the sampling rate, and checks of segments.
 
-The settings of `prepare`, and those of `eavctl.features.eeg_channels` and of `eavctl.features.eeg_rows`, are
+The settings of `prepare`, of `eavctl.features.eeg_channels` and of `eavctl.features.eeg_rows.corrected` are
 settings of every feature set of EEG: each registers with ``**PREPARED``.
 """
 

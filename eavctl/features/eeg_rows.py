@@ -95,12 +95,12 @@ def check_rows(
 
 
 def told(*, baseline: Sequence[float] | None, reject: float | None) -> list[str]:
-    """What the settings do to rows, in one line each; empty with the defaults."""
+    """What the settings do, in one line each."""
     lines = []
     if baseline is not None:
-        lines.append(f"baseline: {baseline[0]:g} to {baseline[1]:g} s")
+        lines.append(f"baseline: the mean from {baseline[0]:g} to {baseline[1]:g} s is subtracted")
     if reject is not None:
-        lines.append(f"reject: rows that span more than {reject:g} microvolt in a channel")
+        lines.append(f"reject: rows that span more than {reject:g} microvolt")
     return lines
 
 

@@ -17,6 +17,7 @@ from eavctl.signals.eeg_montages import STANDARD, Montage
 
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
+ROUNDING_S = 1e-6  # of the ends of segments
 FAULTS = ("not finite", "flat", "extreme")
 MARKED, NAMED = "marked bad", "named in bads"
 LEAVE_OUT = "leave them out with --set 'channels=[...]'"
@@ -64,6 +65,8 @@ class EegFile(ABC):
     n_trials : number of trials; None for one continuous recording.
     events : events marked in the file.
     bads : names of the channels marked bad in the file.
+    gaps : start and end of each time in which samples are missing, in seconds; a continuous recording holds
+        straight lines there.
     """
 
     n_before = 0  # samples at the start that precede the recording: no channel is found bad by them
@@ -76,10 +79,11 @@ class EegFile(ABC):
         n_trials: int | None = None,
         events: Sequence[Event] = (),
         bads: Sequence[str] = (),
+        gaps: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.path = path
         self.ch_names, self.sfreq, self.n_trials = tuple(ch_names), sfreq, n_trials
-        self.events, self.bads = tuple(events), tuple(bads)
+        self.events, self.bads, self.gaps = tuple(events), tuple(bads), tuple(gaps)
         self._warned: set[tuple[str, str]] = set()  # names and faults of channels
 
     @property
@@ -273,27 +277,48 @@ def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Dropouts:
-    """The windows in which channels are flat, found before filtering: a filter would ring there.
+    """The times at which a recording cannot be used.
+
+    They are windows in which channels are flat, found before filtering, for a filter would ring there, and
+    gaps.
 
     Parameters
     ----------
     channels : names of the channels.
     flat : bool, shape (n_chans, n_windows).
     seconds : length of a window.
+    gaps : see `EegFile`.
     """
 
     channels: Sequence[str]
     flat: np.ndarray
     seconds: float
+    gaps: Sequence[tuple[float, float]] = ()
 
     @classmethod
-    def of(cls, signal: np.ndarray, sfreq: float, channels: Sequence[str]) -> Self:
+    def of(
+        cls,
+        signal: np.ndarray,
+        sfreq: float,
+        channels: Sequence[str],
+        gaps: Sequence[tuple[float, float]] = (),
+    ) -> Self:
         """Find the dropouts of a signal (n_chans, n_times), in microvolt, in windows of 1 s."""
         window = _window(signal, sfreq)
-        return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq)
+        return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq, gaps)
 
     def check(self, start: float, end: float) -> None:
-        """Raise a SignalError if a channel is flat for half of the time from ``start`` to ``end`` seconds."""
+        """Raise a SignalError if the time from ``start`` to ``end`` seconds cannot be used.
+
+        There is a gap in it, or a channel is flat for half of it.
+        """
+        missing = [gap for gap in self.gaps if gap[0] < end - ROUNDING_S and gap[1] > start + ROUNDING_S]
+        if missing:
+            first, last = missing[0]
+            raise SignalError(
+                f"{last - first:.2f} s of samples are missing in this segment, at {first:.2f} s of the "
+                "recording" + (f", and {len(missing) - 1} more gaps" if len(missing) > 1 else "")
+            )
         first = min(int(max(start, 0.0) / self.seconds), self.flat.shape[1] - 1)
         flat = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]
         bad = [name for name, each in zip(self.channels, flat, strict=True) if 2 * each.sum() >= each.size]
@@ -326,3 +351,14 @@ def listed(names: Iterable[str]) -> str:
 def warn(path: str, text: str) -> None:
     """Issue a `RecordingWarning` about a recording that is used despite an oddity."""
     warnings.warn(f"{path}: {text}", RecordingWarning, stacklevel=2)
+
+
+def numbered(path: str, labels: Sequence[str]) -> list[str]:
+    """The names, with running numbers for names that several channels share."""
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not repeated:
+        return list(labels)
+    warn(path, f"names of several channels, now numbered: {listed(repeated)}")
+    return [
+        f"{label}-{labels[:i].count(label)}" if label in repeated else label for i, label in enumerate(labels)
+    ]

@@ -23,7 +23,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.findings.codes import short_forms
 from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.names import BETWEEN, counts_of
-from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
+from eavctl.extraction.batches import CHECKED, Batch, Record, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
@@ -401,7 +401,7 @@ def _compute(
             shape,
             n_recordings,
             tuple(bad),
-            (*notes, *findings),
+            (*said_once(notes), *findings),
             n_without,
             account.found(),
             counts_of(people),
