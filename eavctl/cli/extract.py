@@ -256,6 +256,8 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     _warn(result.notes, result.rejected)
     if result.n_without:
         say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
+    if result.epoch:
+        say("epochs from {:g} to {:g} s at events".format(*result.epoch))
     _say_settings(recipe)
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
@@ -272,6 +274,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "who": recipe.who and recipe.who.phrase,
             "rows": result.n_rows,
             "copies": result.n_copies,
+            "epoch": result.epoch,
             "shape": list(result.shape),
             "recordings": result.n_recordings,
             "without": result.n_without,
