@@ -98,7 +98,7 @@ $(OUT)/audio_svm.joblib: $(OUT)/speech.parquet
 	$(call TRAIN,train-svm) --jobs $(JOBS)
 
 $(OUT)/eegnet.pt: $(OUT)/epochs.parquet
-	$(call TRAIN,train-dnn) --encoder eegnet --set kernel=50 --set d=2 --set f2=16 --dropout 0 --epochs 100 --lr 0.005
+	$(call TRAIN,train-dnn) --encoder eegnet --size tiny --dropout 0 --epochs 100 --lr 0.005
 
 $(OUT)/vit.pt: $(OUT)/faces.parquet
 	$(call TRAIN,train-dnn) --encoder vit --size $(SIZE) --epochs 20 --lr 0.002

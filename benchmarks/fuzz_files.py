@@ -27,7 +27,7 @@ EEG_RATE, EEG_SECONDS = 200, 13
 CHANNELS = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 ONSETS = tuple(range(EEG_SECONDS - 1))  # seconds; by turns of the events A and B
 EAV_SHAPE = (600, 30, 10)  # n_times, n_chans, n_trials
-EPOCHS = "--events A=a,B=b --epoch 0,1"
+EPOCHS = "--events A=a,B=b --tmin 0 --tmax 1"
 MARKERS = "Comment/A=a,Comment/B=b"
 # Folder of real recordings, if any. The variable is not a setting of the command line.
 SHARED = Path(os.environ.pop("EAVCTL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))

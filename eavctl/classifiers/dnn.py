@@ -221,8 +221,8 @@ def fit(
     UsageError : a checkpoint of another training; TensorBoard is asked for and not installed; weights or
         frozen epochs for an encoder without a pretrained body.
     """
-    settings = settings or TrainSettings()
     rows = Rows.of(x, labels, groups, classes, units, weights=row_weights, copies=copies)
+    settings = (settings or TrainSettings()).for_rows(len(rows.inner.own))
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_type_hints
 
 import numpy as np
@@ -22,6 +22,9 @@ from eavctl.errors import DataError, UsageError
 from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
+EPOCHS = 40  # by default
+LEAST_STEPS = 600  # of the optimizer, where the number of epochs is chosen by that of the rows
+FEW_ROWS = 150  # labelled rows below which none is kept for validation
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
@@ -34,7 +37,8 @@ class TrainSettings:
 
     Parameters
     ----------
-    epochs : most passes over the training rows; also the length of the cosine schedule.
+    epochs : most passes over the training rows; also the length of the cosine schedule. None is 40, and for
+        an encoder that `eavctl.classifiers.dnn.fit` trains on few rows what `for_rows` says.
     batch, lr, weight_decay, clip : of AdamW; ``clip`` is the largest norm of a gradient.
     dropout : of the embedding before the head.
     label_smoothing : share of every target spread over all classes.
@@ -53,7 +57,7 @@ class TrainSettings:
     UsageError : a value of another type, not finite or out of bounds; or a device that is not there.
     """
 
-    epochs: Count = 40
+    epochs: Count | None = None
     batch: Count = 16
     lr: Rate = 1e-3
     weight_decay: Annotated[float, Within(0, 100)] = 1e-2
@@ -72,10 +76,36 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
             checked("training", name, getattr(self, name), annotation)
-        if self.freeze_epochs > self.epochs:
-            raise UsageError(f"{self.freeze_epochs} of {self.epochs} epochs cannot be frozen")
+        if self.freeze_epochs > self.most_epochs:
+            raise UsageError(f"{self.freeze_epochs} of {self.most_epochs} epochs cannot be frozen")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
+
+    @property
+    def most_epochs(self) -> int:
+        """The number of epochs, by default 40."""
+        return EPOCHS if self.epochs is None else self.epochs
+
+    def for_rows(self, n_rows: int, *, few: int = FEW_ROWS) -> TrainSettings:
+        """The settings with a number of epochs, which is chosen by that of the rows where it is None.
+
+        The weights depend on the number of steps rather than on that of epochs, and an epoch of few rows has
+        few steps: then there are as many epochs as give `LEAST_STEPS`, and the patience grows with them. Of
+        very few rows none is kept for validation, as they could not choose an epoch and would be missed in
+        the training: the last epoch is kept, whose weights are a running mean at the end of the schedule.
+
+        Parameters
+        ----------
+        n_rows : labelled rows, without copies.
+        few : number of rows below which there is no validation.
+        """
+        if self.epochs is not None:
+            return self
+        validation = 0.0 if n_rows < few else self.validation
+        n_batches = math.ceil(n_rows * (1 - validation) / self.batch)
+        epochs = max(EPOCHS, math.ceil(LEAST_STEPS / max(1, n_batches)))
+        patience = math.ceil(self.patience * epochs / EPOCHS)
+        return replace(self, epochs=epochs, patience=patience, validation=validation)
 
     def torch_device(self) -> torch.device:
         """The device to train on."""
@@ -159,7 +189,7 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether the last epoch is done, or the validation loss has not improved for too long."""
-        epochs, frozen = self.settings.epochs, self.settings.freeze_epochs
+        epochs, frozen = self.settings.most_epochs, self.settings.freeze_epochs
         since = max(
             self.best["epoch"], frozen if frozen < epochs else 0
         )  # patience starts anew when the body is unfrozen
@@ -204,7 +234,7 @@ class Training:
         if frozen:
             return self.settings.freeze_lr, self.epoch - 1, self.settings.freeze_epochs
         past = self.epoch - 1 - self.settings.freeze_epochs
-        return self.settings.lr, past, self.settings.epochs - self.settings.freeze_epochs
+        return self.settings.lr, past, self.settings.most_epochs - self.settings.freeze_epochs
 
     def _step(self, batch: Tensor, generator: torch.Generator) -> float:
         """Take one step of the optimizer on a batch of row numbers; return its loss."""

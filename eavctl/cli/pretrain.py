@@ -69,7 +69,7 @@ def pretrain(
         str | None,
         typer.Option(
             help="Take this size of an encoder that has sizes: base (as published) or tiny.",
-            show_default="base",
+            show_default="base, but shorter kernels of eegnet",
         ),
     ] = None,
     set_: Annotated[

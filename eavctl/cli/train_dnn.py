@@ -14,7 +14,6 @@ from eavctl.cli.options import (
     Corpora,
     Device,
     DryRun,
-    Epochs,
     Folds,
     Force,
     FreezeRate,
@@ -62,7 +61,7 @@ def train_dnn(
         str | None,
         typer.Option(
             help="Take this size of an encoder that has sizes: base (as published) or tiny.",
-            show_default="base",
+            show_default="base, but shorter kernels of eegnet",
         ),
     ] = None,
     weights: Annotated[
@@ -91,7 +90,14 @@ def train_dnn(
         typer.Option("--set", help="Set the encoder's KEY=VALUE, such as kernel=50; repeatable."),
     ] = None,
     augment: Augment = None,
-    epochs: Epochs = None,
+    epochs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Train for at most this many epochs.",
+            show_default="40, or with few rows as many as give 600 steps",
+        ),
+    ] = None,
     batch: Batch = None,
     lr: Rate = None,
     dropout: Annotated[
@@ -122,8 +128,9 @@ def train_dnn(
     """Train a network, scored on held-out folds.
 
     Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
-    are calibrated on them. Each encoder augments its training batches in its own way; --augment replaces
-    that. After an interruption, the same command resumes from its checkpoint, to the same weights.
+    are calibrated on them; of fewer than 150 rows none are kept, unless --epochs is given. Each encoder
+    augments its training batches in its own way; --augment replaces that. After an interruption, the same
+    command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage

@@ -47,6 +47,8 @@ class Manifest:
         ``modality`` if only one modality is affected.
     understood : how names were understood, in one line, where the data set leaves a choice; else empty.
     source : the folder or the file that was read, for messages; by default the root.
+    epoch : start and end of every row relative to the event that it was cut at, in seconds; None where rows
+        were not cut at events.
     """
 
     table: pa.Table
@@ -56,6 +58,7 @@ class Manifest:
     rejected: tuple[dict[str, str], ...] = field(default=())
     understood: str = ""
     source: Path | None = None
+    epoch: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

@@ -246,7 +246,7 @@ def _describe_one(
     found = []
     for sample in samples:
         if sample.x is None:
-            start = sample.start if recipe.segment else None
+            start = sample.start if recipe.segment or recipe.epoch else None
             batch.rejected.append({**bad, "start": start, "reason": sample.reason})
         else:
             name = sample_id(record["sample_id"], recipe, sample.start)

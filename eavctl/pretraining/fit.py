@@ -14,7 +14,7 @@ from eavctl.classifiers.fitting import Keeping, fit_members
 from eavctl.classifiers.network import CPU, Augmentation, as_batch
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams, present_rows
-from eavctl.classifiers.training_loop import TrainSettings, seeded
+from eavctl.classifiers.training_loop import EPOCHS, TrainSettings, seeded
 from eavctl.errors import DataError
 from eavctl.pretraining.base import Method
 from eavctl.pretraining.encoder_model import EncoderModel, StreamEncoder
@@ -89,7 +89,7 @@ def train_settings(method: str, **given: Any) -> TrainSettings:
     UsageError : no such method, or a value out of bounds.
     """
     defaults = registry.get("pretraining methods", method).facts.get("defaults", {})
-    chosen = {"epochs": TrainSettings.epochs, **defaults, **given, **ALL_ROWS}
+    chosen = {"epochs": EPOCHS, **defaults, **given, **ALL_ROWS}
     return TrainSettings(**{**chosen, "patience": chosen["epochs"]})
 
 

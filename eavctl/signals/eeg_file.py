@@ -13,12 +13,13 @@ from typing import Self
 import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
+from eavctl.signals.eeg_montages import STANDARD, Montage
 
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
 ROUNDING_S = 1e-6  # of the ends of segments
 FAULTS = ("not finite", "flat", "extreme")
-MARKED = "marked bad"
+MARKED, NAMED = "marked bad", "named in bads"
 LEAVE_OUT = "leave them out with --set 'channels=[...]'"
 
 
@@ -33,6 +34,24 @@ class Event:
     duration: float
     name: str
     is_cut: bool = False
+
+
+@dataclass(frozen=True)
+class Mending:
+    """Which channels are bad besides those that fail or are marked, and where electrodes lie.
+
+    Parameters
+    ----------
+    bads : names of channels that are bad in every recording.
+    finds : also find those that `eavctl.signals.eeg_outliers.outlying` finds.
+    montage : the places of electrodes for the interpolation of bad channels: a name that MNE knows, or
+        positions by name; None takes those that were measured with the recording, or else those of the
+        10-05 system.
+    """
+
+    bads: Sequence[str] = ()
+    finds: bool = False
+    montage: str | Montage | None = None
 
 
 class EegFile(ABC):
@@ -50,7 +69,7 @@ class EegFile(ABC):
         straight lines there.
     """
 
-    _n_before = 0  # samples at the start by which no channel is found bad
+    n_before = 0  # samples at the start that precede the recording: no channel is found bad by them
 
     def __init__(
         self,
@@ -70,6 +89,10 @@ class EegFile(ABC):
     @property
     def duration(self) -> float | None:
         """Duration of a continuous recording in seconds; None for trials."""
+        return None
+
+    def electrodes(self) -> Montage | None:
+        """The places of electrodes that were measured with the recording; None if there are none."""
         return None
 
     def places(self, channels: Iterable[str]) -> list[int]:
@@ -107,12 +130,32 @@ class EegFile(ABC):
         SignalError : no such trial or channel, damaged, not finite, all channels flat, or bad channels that
             cannot be interpolated.
         """
+        return self.read_mended(trial, self.ch_names if channels is None else channels, Mending())[0]
+
+    def read_mended(
+        self, trial: int | None, channels: Sequence[str], mending: Mending
+    ) -> tuple[np.ndarray, frozenset[str]]:
+        """Read channels as `read` does, and tell which of them were bad and are interpolated.
+
+        Parameters
+        ----------
+        trial, channels : as in `read`.
+        mending : which other channels are bad, and where electrodes lie.
+
+        Returns
+        -------
+        float64, shape (n_chans, n_times), microvolt, and the names of the interpolated channels.
+
+        Raises
+        ------
+        SignalError : as `read`.
+        """
         self._check_trial(trial)
-        wanted = self.ch_names if channels is None else tuple(channels)
+        wanted = tuple(channels)
         places = self.places(wanted)
         signal = self._read(trial)
-        self._mend(signal, wanted, "" if trial is None else f"trial {trial + 1}: ")
-        return signal if wanted == self.ch_names else signal[places]
+        bad = self._mend(signal, wanted, mending, "" if trial is None else f"trial {trial + 1}: ")
+        return signal if wanted == self.ch_names else signal[places], bad
 
     def read_raw(self, trial: int | None = None) -> np.ndarray:
         """Read all channels of one trial, or of a continuous recording, as recorded: bad ones too.
@@ -155,36 +198,57 @@ class EegFile(ABC):
         if self.n_trials is not None and trial is not None and not 0 <= trial < self.n_trials:
             raise SignalError(f"{self.path}: has no trial {trial + 1}, only {self.n_trials}")
 
-    def _mend(self, signal: np.ndarray, wanted: Sequence[str], where: str) -> None:
-        """Interpolate, in place, the bad channels among the wanted ones; warn about each once."""
-        found = channel_faults(signal[:, self._n_before :], self.sfreq)
+    def _mend(
+        self, signal: np.ndarray, wanted: Sequence[str], mending: Mending, where: str
+    ) -> frozenset[str]:
+        """Interpolate, in place, the bad channels among the wanted ones; warn once about each not named.
+
+        Returns
+        -------
+        Names of the interpolated channels.
+        """
+        recorded = signal[:, self.n_before :]
+        found = channel_faults(recorded, self.sfreq)
         faults = {self.ch_names[i]: fault for i, fault in found.items()}
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
                 "in volt, multiply them by 1e6"
             )
-        bad = dict.fromkeys(self.bads, MARKED) | faults
+        bad = dict.fromkeys(self.bads, MARKED) | faults | dict.fromkeys(mending.bads, NAMED)
+        if mending.finds:
+            from eavctl.signals.eeg_outliers import outlying
+
+            known = [i for i, name in enumerate(self.ch_names) if name in bad]
+            bad |= {self.ch_names[i]: fault for i, fault in outlying(recorded, self.sfreq, known).items()}
         needed = [name for name in wanted if name in bad]
         broken = [name for name in needed if bad[name] == "not finite"]
         if broken:
             raise SignalError(f"{self.path}: {where}not finite: channels {listed(broken)}; {LEAVE_OUT}")
         if not needed:
-            return
+            return frozenset()
         from eavctl.signals.eeg_splines import interpolate  # imports MNE, which takes a second
 
         try:
-            interpolate(signal, self.ch_names, frozenset(bad), needed)
+            interpolate(signal, self.ch_names, frozenset(bad), needed, self._montage(mending, needed))
         except SignalError as error:
             described = listed(f"{name} ({bad[name]})" for name in needed)
             raise SignalError(
                 f"{self.path}: {where}bad channels {described} cannot be interpolated: {error}; {LEAVE_OUT}"
             ) from None
-        new = [name for name in needed if (name, bad[name]) not in self._warned]
+        new = [name for name in needed if bad[name] != NAMED and (name, bad[name]) not in self._warned]
         if new:
             self._warned.update((name, bad[name]) for name in new)
             described = listed(f"{name} ({bad[name]})" for name in new)
             warn(self.path, f"{where}bad channels interpolated from the others: {described}")
+        return frozenset(needed)
+
+    def _montage(self, mending: Mending, needed: Sequence[str]) -> str | Montage:
+        """Where electrodes lie; measured places count if they include those of the bad channels."""
+        if mending.montage is not None:
+            return mending.montage
+        measured = self.electrodes()
+        return measured if measured and set(needed) <= measured.keys() else STANDARD
 
 
 def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:

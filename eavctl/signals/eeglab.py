@@ -18,8 +18,9 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.bids import described_channels
+from eavctl.signals.bids import described_channels, electrodes_of
 from eavctl.signals.eeg_file import EegFile, Event, listed, numbered, warn
+from eavctl.signals.eeg_montages import Montage
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 from eavctl.signals.mat_file import Variable, is_hdf5
 from eavctl.signals.matlab5 import CHAR, STRUCT, Matlab5File, Node, plain_array
@@ -64,6 +65,10 @@ class EeglabRecording(EegFile):
     def duration(self) -> float:
         """Duration in seconds."""
         return self._data.shape[1] / self.sfreq
+
+    def electrodes(self) -> Montage | None:
+        """Those of ``electrodes.tsv`` beside the recording."""
+        return electrodes_of(self.path, self.ch_names)
 
     def _read(self, trial: int | None) -> np.ndarray:
         n_times = self._data.shape[1]

@@ -50,7 +50,8 @@ class PretrainingChoice:
     encoder, encoder_settings : name in the registry, by default the one for the table's feature set, and
         keywords of its class. For a method that aligns tables one name each, as ``eegnet,cnn-lstm``, and no
         keywords.
-    size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
+    size : ``base`` (as published) or ``tiny``, of encoders that have sizes; by default ``base``, of
+        ``eegnet`` with shorter kernels.
     augment : names of the augmentations that make the views, see `eavctl.augmentations.pipeline.pipeline`; by
         default those of the table's kind of rows, or else the encoder's own.
     training : values of `eavctl.classifiers.training_loop.TrainSettings` in place of the method's defaults;

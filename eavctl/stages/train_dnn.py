@@ -33,7 +33,8 @@ class EncoderChoice:
     Parameters
     ----------
     name : in the registry; by default the one for the table's feature set.
-    size : ``base`` (as published) or ``tiny``, of encoders that have sizes.
+    size : ``base`` (as published) or ``tiny``, of encoders that have sizes; by default ``base``, of
+        ``eegnet`` with shorter kernels.
     settings : keywords of the encoder's class.
     weights : folder of a public checkpoint (config.json and weights) to start from.
     augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; none for the encoder's

@@ -141,7 +141,7 @@ def train_ground(
     if not force and (earlier := work.up_to_date()):
         files.touch(out)
         return earlier
-    n_epochs = work.design.settings.epochs
+    n_epochs = work.design.settings.most_epochs
 
     def report(epoch: Epoch) -> None:
         on_epoch(epoch.epoch, n_epochs, str(epoch))

@@ -11,6 +11,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl.classifiers.dnn import TrainSettings, fit
+from eavctl.encoders.choice import settings_of_size
 from eavctl.encoders.eegnet import EegNet, MeanPool, lag_moments, mixed_and_filtered, same_padding
 from eavctl.errors import DataError
 
@@ -149,11 +150,14 @@ def test_mixtures_are_filtered_as_by_a_convolution_that_keeps_the_length(kernel:
     torch.testing.assert_close(mixed_and_filtered(x, mixtures, filters), expected.transpose(1, 2))
 
 
-def test_published_size() -> None:
-    network = EegNet((30, 500))
-    assert network.temporal.shape == (8, 300)
-    assert network.embedding_dim == 64 * 15
-    assert network.eval()(torch.zeros(2, 30, 500)).shape == (2, 960)
+@pytest.mark.parametrize(("size", "kernel", "d", "f2"), [("tiny", 50, 2, 16), ("base", 300, 8, 64)])
+def test_published_sizes(size: str, kernel: int, d: int, f2: int) -> None:
+    """EEGNet-8,2 with half a second at 100 Hz, and the network published for EAV."""
+    network = EegNet((30, 500), **settings_of_size("eegnet", size))
+    assert network.temporal.shape == (8, kernel)
+    assert network.spatial.shape == (8 * d, 30)
+    assert network.embedding_dim == f2 * 15
+    assert network.eval()(torch.zeros(2, 30, 500)).shape == (2, f2 * 15)
 
 
 def test_spatial_filters_end_each_step_within_a_norm_of_one() -> None:

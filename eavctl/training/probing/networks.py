@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 from eavctl.classifiers.training_loop import TrainSettings
 
 FEW = 500  # labelled rows below which none is spared for validation
-LEAST_STEPS = 600  # of the optimizer, with few rows
 FINE_RATE = 5e-4  # of an encoder that has learned already, as in `eavctl.stages.train_fusion`
 HEAD_SHARE = 0.2  # of the epochs, in which the head alone is trained
 
@@ -37,14 +35,12 @@ def settings_for(n_rows: int, *, pretrained: bool, seed: int, given: Mapping[str
     .. [1] Kumar et al.: Fine-tuning can distort pretrained features and underperform out-of-distribution,
        ICLR 2022.
     """
-    settings = replace(TrainSettings(seed=seed), **given)
+    settings = replace(TrainSettings(seed=seed), **given).for_rows(n_rows, few=FEW)
     if n_rows < FEW:
-        n_batches = math.ceil(n_rows / settings.batch)
-        epochs = given.get("epochs") or max(settings.epochs, math.ceil(LEAST_STEPS / n_batches))
-        settings = replace(settings, epochs=epochs, patience=epochs, validation=0)
+        settings = replace(settings, patience=settings.most_epochs, validation=0)
     if not pretrained:
         return settings
-    frozen = round(HEAD_SHARE * settings.epochs)
+    frozen = round(HEAD_SHARE * settings.most_epochs)
     return replace(
         settings, lr=given.get("lr") or FINE_RATE, freeze_epochs=frozen, freeze_lr=TrainSettings.freeze_lr * 2
     )

@@ -259,13 +259,16 @@ class _Objective:
         return score
 
     def _reporting(self, trial: Trial, fold: int) -> Callable[[Epoch], None]:
-        """Reports the validation UAR of the epochs of the first member, after a warm-up."""
-        first = WARM_UP * self.tuning.stride
+        """Reports the validation UAR of the epochs of the first member, after a warm-up.
+
+        Few rows are trained for more epochs than a fit has by default; the later ones are not reported.
+        """
+        stride = self.tuning.stride
 
         def report(epoch: Epoch) -> None:
             score = epoch.scores.get("UAR", math.nan)
-            if epoch.member == 0 and epoch.epoch > first and math.isfinite(score):
-                trial.report(fold * self.tuning.stride + epoch.epoch - 1, score)
+            if epoch.member == 0 and WARM_UP * stride < epoch.epoch < stride and math.isfinite(score):
+                trial.report(fold * stride + epoch.epoch - 1, score)
 
         return report
 

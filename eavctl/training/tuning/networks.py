@@ -47,7 +47,7 @@ def dnn_method(fitter: DnnFitter) -> Method:
         {**training, **{name: own[setting] for name, setting in names.items()}},
         {**TRAINING, "dropout": DROPOUT, **OF_ENCODER.get(fitter.encoder, {})},
         with_values,
-        fitter.settings.epochs,
+        fitter.settings.most_epochs,
     )
 
 
@@ -89,7 +89,7 @@ def fusion_method(fitter: FusionFitter) -> Method:
         {**training, **{name: own[setting] for name, setting in names.items()}, **of_stream},
         {**TRAINING, **{name: each for name, each in OF_FUSION.items() if name in names}},
         with_values,
-        fitter.settings.epochs,
+        fitter.settings.most_epochs,
         lambda values, facts: replace(facts, features=with_values(values).described(facts.features)),
     )
 

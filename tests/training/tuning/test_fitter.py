@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from eavctl.classifiers import svm_cost
-from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.errors import CostWarning, DataError
 from eavctl.storage import artifacts
 from eavctl.storage.tables import key_frame, read_predictions
@@ -197,6 +197,23 @@ def test_a_network_reports_its_epochs_and_bad_settings_end_a_trial_alone(tmp_pat
     steps = reported(tmp_path / "s.study")
     assert max(steps) < 4 * fitter.stride
     assert len({step % fitter.stride for step in steps}) >= 3  # some epochs, and the folds
+
+
+def test_epochs_beyond_the_default_number_are_no_steps_of_the_next_inner_fold(tmp_path):
+    method = replace(svm_method(SvmFitter()), with_values=lambda values: Lengthy(), epochs=40)
+    fitter = tuning(method, tmp_path, trials=1)
+    cross_validate(apart().rows, fitter, Evaluation(folds=2))
+    steps = reported(tmp_path / "s.study")
+    assert {step % 41 for step in steps} == set(range(10, 41))  # after the warm-up; 40 is the fold's score
+
+
+class Lengthy(Projection):
+    """Trains for more epochs than a fit has by default."""
+
+    def fit(self, rows, fit):
+        for epoch in range(1, 121):
+            fit.epoch_ended(Epoch(0, epoch, 0.1, 1.0, 1.0, {"UAR": 0.5}))
+        return super().fit(rows, fit)
 
 
 def reported(path):
