@@ -224,6 +224,17 @@ def test_gaps_are_counted_and_segments_with_one_rejected(tmp_path):
     dropouts.check(1100 / 256, 5000 / 256)  # from the end of one gap to the next
 
 
+def test_a_long_pause_makes_no_channel_flat(tmp_path):
+    signal = eeg(4, 60)
+    file, found, said = opened(write_csv(tmp_path / "a.csv", signal, MUSE, lost=[(2560, 12800)]))
+    assert file.gaps == ((10.0, 50.0),)
+    assert "flat" not in said
+    assert np.array_equal(found[:, 12800:], signal[:, 12800:])
+    signal[2] = 7
+    with pytest.raises(SignalError, match=r"bad channels AF8 \(flat\)"):
+        opened(write_csv(tmp_path / "b.csv", signal, MUSE, lost=[(2560, 12800)]))
+
+
 def test_rows_without_a_number_are_missing_samples(tmp_path):
     signal = eeg(2, 10)
     rows = [(f"{i / 256:.6f}", signal[0, i], "" if 512 <= i < 576 else signal[1, i]) for i in range(2560)]
