@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ EEG_RATE, EEG_SECONDS = 200, 13
 CHANNELS = ("Fp1", "Fp2", "C3", "C4", "O1", "O2")
 ONSETS = tuple(range(EEG_SECONDS - 1))  # seconds; by turns of the events A and B
 EAV_SHAPE = (600, 30, 10)  # n_times, n_chans, n_trials
-EPOCHS = "--events A=a,B=b --epoch 0,1"
+EPOCHS = "--events A=a,B=b --tmin 0 --tmax 1"
 MARKERS = "Comment/A=a,Comment/B=b"
 # Folder of real recordings, if any. The variable is not a setting of the command line.
 SHARED = Path(os.environ.pop("EAVCTL_TEST_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
@@ -211,8 +212,10 @@ def _kinds() -> Iterator[Kind]:
     yield Kind("idx.gz within", packed, ("extract idxz -o out/f.parquet",), repack=GZIP)
     yield Kind("real mp4", "sad/real.mp4", (EXTRACT_FILM, EXTRACT_FACES))
     yield Kind("real mov (HEVC)", "sad/real.mov", (EXTRACT_FILM, EXTRACT_FACES))
-    for ending in ("edf", "bdf"):
+    for ending in ("edf", "bdf", "xdf"):
         yield Kind(ending, f"eeg.{ending}", EEG)
+    yield Kind("EEG as text", "eeg.csv", EEG, damages=TEXT)
+    yield Kind("EEG as text, bytes", "eeg.csv", EEG)
     brainvision = {"vhdr": "header", "vmrk": "markers", "eeg": "data"}
     commands = tuple(line.replace("{}", "eeg.vhdr").replace("A=a,B=b", MARKERS) for line in EEG)
     for part, name in brainvision.items():
@@ -410,6 +413,9 @@ def _write_eeg(base: Path) -> None:
     _write_brainvision(base, signal)
     _write_mne(base, signal)
     _write_eeglab(base, signal)
+    _write_csv(base, signal)
+    if find_spec("pyxdf"):
+        _write_xdf(base, signal)
     _write_eav(base)
 
 
@@ -469,6 +475,46 @@ def _write_brainvision(base: Path, signal: np.ndarray) -> None:
         f"DataFile=eeg.eeg\n\n[Marker Infos]\nMk1=New Segment,,1,1,0,20200101000000000000\n{markers}"
     )
     (base / "eeg.eeg").write_bytes(np.round(signal.T * 10).astype("<i2").tobytes())
+
+
+def _write_csv(base: Path, signal: np.ndarray) -> None:
+    """As muse-lsl does, with a column of markers."""
+    rows = [
+        f"{1.5e9 + i / EEG_RATE:.3f},{','.join(f'{value:.3f}' for value in values)},{_marker(i)}"
+        for i, values in enumerate(signal.T)
+    ]
+    (base / "eeg.csv").write_text("\n".join([f"timestamps,{','.join(CHANNELS)},Marker0", *rows, ""]))
+
+
+def _marker(i: int) -> str:
+    second, rest = divmod(i, EEG_RATE)
+    return "AB"[second % 2] if not rest and second in ONSETS else "0"
+
+
+def _write_xdf(base: Path, signal: np.ndarray) -> None:
+    """A stream of EEG and one of markers, in chunks of half a second."""
+    named = "".join(f"<channel><label>{name}</label><unit>microvolts</unit></channel>" for name in CHANNELS)
+    streams = (("EEG", len(CHANNELS), EEG_RATE, "float32", named), ("Markers", 1, 0, "string", ""))
+    parts = []
+    for number, (kind, n_chans, rate, form, channels) in enumerate(streams, start=1):
+        facts = (
+            f"<info><name>a</name><type>{kind}</type><channel_count>{n_chans}</channel_count>"
+            f"<nominal_srate>{rate}</nominal_srate><channel_format>{form}</channel_format>"
+            f"<desc><channels>{channels}</channels></desc></info>"
+        )
+        parts.append((2, struct.pack("<I", number) + facts.encode()))
+    step = EEG_RATE // 2
+    for first in range(0, signal.shape[1], step):
+        samples = [(100 + i / EEG_RATE, signal[:, i]) for i in range(first, first + step)]
+        content = b"".join(
+            struct.pack("<Bd", 8, at) + values.astype("<f4").tobytes() for at, values in samples
+        )
+        parts.append((3, struct.pack("<IBI", 1, 4, step) + content))
+    for second in ONSETS:
+        marker = struct.pack("<BdBB", 8, 100 + second, 1, 1) + b"AB"[second % 2 : second % 2 + 1]
+        parts.append((3, struct.pack("<IBB", 2, 1, 1) + marker))
+    chunks = [struct.pack("<BIH", 4, len(content) + 2, tag) + content for tag, content in parts]
+    (base / "eeg.xdf").write_bytes(b"XDF:" + b"".join(chunks))
 
 
 def _write_mne(base: Path, signal: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from eavctl.version import __version__ as __version__
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings as TrainSettings
     from eavctl.datasets.choice import Choice as Choice
+    from eavctl.datasets.events import Epochs as Epochs
     from eavctl.extraction.recipe import Recipe as Recipe
     from eavctl.grounding.model import GroundModel as GroundModel
     from eavctl.grounding.whose import Whose as Whose
@@ -60,6 +61,7 @@ _HOMES = {
     "DnnFitter": "training.dnn_fitter",
     "EncoderChoice": "stages.train_dnn",
     "EncoderModel": "pretraining.encoder_model",
+    "Epochs": "datasets.events",
     "Evaluation": "training.cross_validation",
     "GroundModel": "grounding.model",
     "GroundingChoice": "stages.train_ground",

@@ -110,6 +110,7 @@ class Entry:
         return self.thing(*arguments, **self.with_defaults(settings))
 
 
+@functools.cache
 def keywords_of(thing: Any) -> dict[str, inspect.Parameter]:
     """The keyword-only parameters of a function or class."""
     parameters = inspect.signature(thing, eval_str=True).parameters

@@ -11,7 +11,7 @@ import json
 import math
 import reprlib
 import types
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from eavctl.errors import UsageError
@@ -41,15 +41,15 @@ class _MisfitError(Exception):
 def checked(owner: str, name: str, value: Any, annotation: Any) -> Any:
     """Check the value of a setting and convert it to its type.
 
-    Text for a list is split at commas: ``C3,C4`` becomes ``["C3", "C4"]``. Whole numbers become int, so that
-    40.0 and 40 are the same setting.
+    Text for a list is split at commas: ``C3,C4`` becomes ``["C3", "C4"]``, and so does ``[C3,C4]``. A number
+    becomes a list of one. Whole numbers become int, so that 40.0 and 40 are the same setting.
 
     Parameters
     ----------
     owner, name : owner and name of the setting, for the error.
     value : the value to check.
-    annotation : plain types, ``None``, ``Literal``, sequences and unions of them, and ``Annotated`` with
-        `Within`; ``Any`` accepts every value.
+    annotation : plain types, ``None``, ``Literal``, sequences, mappings by name and unions of them, and
+        ``Annotated`` with `Within`; ``Any`` accepts every value.
 
     Raises
     ------
@@ -72,6 +72,9 @@ def _fitted(value: Any, annotation: Any) -> Any:
         return _require(value, isinstance(value, str) and value in parts)
     if origin in (Sequence, list, tuple):
         return _list(value, parts)
+    if origin is Mapping:
+        _require(value, isinstance(value, Mapping) and len(value) > 0)
+        return {_fitted(name, parts[0]): _fitted(each, parts[1]) for name, each in value.items()}
     fit = _PLAIN.get(annotation)
     return fit(value) if fit else value
 
@@ -100,7 +103,10 @@ def _list(value: Any, parts: Sequence[Any]) -> list[Any]:
     """A list that is not empty, of fixed length if the annotation is a tuple of fixed length."""
     is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
     if isinstance(value, str):
-        value = [_item(text.strip(), parts[0]) for text in value.split(",")]
+        texts = value.removeprefix("[").removesuffix("]").split(",")
+        value = [_item(text.strip(), parts[0]) for text in texts]
+    if isinstance(value, int | float) and not is_fixed:
+        value = [value]
     _require(value, isinstance(value, list | tuple) and len(value) > 0)
     _require(value, not is_fixed or len(value) == len(parts))
     return [_fitted(each, parts[i if is_fixed else 0]) for i, each in enumerate(value)]
@@ -154,4 +160,6 @@ def words(annotation: Any, *, plural: bool = False) -> str:
     if origin in (Sequence, list, tuple):
         is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
         return f"a list of {f'{len(parts)} ' if is_fixed else ''}{words(parts[0], plural=True)}"
+    if origin is Mapping:
+        return f"{words(parts[1], plural=True)} by name"
     return _NAMES.get(annotation, ANYTHING)[plural]

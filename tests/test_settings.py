@@ -21,6 +21,7 @@ from eavctl.augmentations.kind import Kind
 from eavctl.classifiers.network import build_network
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import DataError, EavctlError, UsageError
+from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
 from eavctl.settings import Within, checked
 from eavctl.storage import artifacts
@@ -70,12 +71,13 @@ def describe(name: str, settings: dict[str, Any]) -> None:
     recipe = Recipe(name, known | settings)
     recipe = recipe.with_weights(*WEIGHTS) if recipe.needs_weights else recipe
     noise = np.random.default_rng(0).normal(size=(2, 500))
-    signals = {"audio": noise[0].repeat(40).astype(np.float32), "eeg": 10 * noise, "video": Frames()}
-    signal, rate = signals[modality], recipe.rate or 250
-    if prepare := entry.facts.get("prepare"):
-        filtering = {key: value for key, value in recipe.settings.items() if key != "channels"}
-        signal, rate = prepare(signal, 250.0, **filtering)
-    recipe.compute(signal, rate)
+    if modality == "eeg":
+        with recipe.open(Signal(10 * noise, 250.0, CHANNELS)) as stretch_of:
+            stretch = stretch_of()
+            recipe.compute(stretch.cut(0.0, stretch.duration), stretch.rate)
+        return
+    signals = {"audio": noise[0].repeat(40).astype(np.float32), "video": Frames()}
+    recipe.compute(signals[modality], recipe.rate or 250)
 
 
 def embed(name: str, settings: dict[str, Any]) -> None:

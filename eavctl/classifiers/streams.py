@@ -10,7 +10,7 @@ import numpy as np
 
 PIECE_ROWS = 256  # looked at together
 # What is to be done about rows of another shape.
-CUT_ALIKE = "cut recordings as for the training, by --segment, or by --events and --epoch"
+CUT_ALIKE = "cut recordings as for the training, by --segment, or by --events, --tmin and --tmax"
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,11 @@ from eavctl.cli.options import (
     Json,
     Layout,
     Pattern,
+    TMax,
+    TMin,
     Where,
 )
-from eavctl.cli.values import read_choice
+from eavctl.cli.values import read_choice, read_epochs
 from eavctl.printable import printable
 
 if TYPE_CHECKING:
@@ -63,6 +65,8 @@ def check(
     pattern: Pattern = None,
     where: Where = None,
     events: Events = None,
+    tmin: TMin = None,
+    tmax: TMax = None,
     epoch: Epoch = None,
     distinct_names: DistinctNames = False,
     jobs: Jobs = 1,
@@ -78,7 +82,8 @@ def check(
     from eavctl.stages import check as stage
 
     ignored = read_codes(ignore)
-    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
+    epochs = read_epochs(events, tmin, tmax, epoch)
+    choice = read_choice(layout, columns, pattern, where, epochs, distinct_names=distinct_names)
     if dry_run:
         planned = stage.plan(source, choice=choice)
         of_layout = f" (layout {planned.layout})" if planned.layout else ""

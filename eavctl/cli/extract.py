@@ -36,12 +36,14 @@ from eavctl.cli.options import (
     Seed,
     Segment,
     Strict,
+    TMax,
+    TMin,
     Where,
     Who,
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_choice, read_settings, read_who
+from eavctl.cli.values import read_choice, read_epochs, read_settings, read_who
 from eavctl.errors import UsageError
 from eavctl.signals.accounts import PEOPLE
 from eavctl.storage.keys import PATHS
@@ -80,7 +82,7 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
-    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right -o bands.parquet",
+    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right --tmin 0 --tmax 4 -o bands.parquet",
 )
 def extract(
     source: Annotated[
@@ -117,6 +119,8 @@ def extract(
     pattern: Pattern = None,
     where: Where = None,
     events: Events = None,
+    tmin: TMin = None,
+    tmax: TMax = None,
     epoch: Epoch = None,
     face_model: Annotated[
         Path | None,
@@ -169,7 +173,8 @@ def extract(
     check_stdout(as_json, out, rejected)
     settings = read_settings(set_ or []) | ({"face_model": str(face_model)} if face_model else {})
     augmentation = _augmentation(augment, copies, seed)
-    choice = read_choice(layout, columns, pattern, where, events, epoch, distinct_names=distinct_names)
+    epochs = read_epochs(events, tmin, tmax, epoch)
+    choice = read_choice(layout, columns, pattern, where, epochs, distinct_names=distinct_names)
     features = features or default_features(source, choice.layout)
     recipe = Recipe(_fast(features) if fast else features, settings, segment, hop)
     recipe = recipe.with_weights(*([weights] if weights else []))
@@ -208,6 +213,7 @@ def _print_plan(planned: Planned, recipe: Recipe, outputs: list[str | Path], as_
     n = planned.n_recordings
     for line in _as_lines(planned.first):
         say(line)
+    _say_settings(recipe)
     work = f"extract {recipe.features!r} from {n} recordings (layout {planned.layout})"
     say_plan(work, outputs, up_to_date=planned.up_to_date)
     if as_json:
@@ -250,6 +256,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     _warn(result.notes, result.rejected)
     if result.n_without:
         say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
+    _say_settings(recipe)
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
     for name, values in result.account.items():
@@ -273,6 +280,11 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "class_counts": dict(result.class_counts),
         }
         emit_result("extract", outputs, facts, up_to_date=result.up_to_date)
+
+
+def _say_settings(recipe: Recipe) -> None:
+    for line in recipe.told():
+        say(line)
 
 
 def _share(name: str, values: Mapping[str, float]) -> str:

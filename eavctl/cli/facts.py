@@ -24,7 +24,7 @@ TOLD = {
     *("rejected", "notes", "versions", "card", "model", "novelty", "n_rows", "n_phrases", "n_recordings"),
     *("phrases", "pictures", "absent", "masks", "kinds", "splits", "tasks", "modalities", "name", "method"),
     *("inputs", "format", "format_version", "schema_version", "segment", "export", "n_copies", *HASHES),
-    *("encoder", "shares", "comparisons", "persons", "chance", "level", "over", "n_clusters"),
+    *("epoch", "encoder", "shares", "comparisons", "persons", "chance", "level", "over", "n_clusters"),
 }
 PRETRAINING = ("method_settings", "settings")  # of the facts of a pretraining
 FITTED = ("training", "design", "method", "shape")  # of a model, which stand in its other facts too

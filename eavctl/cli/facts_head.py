@@ -65,6 +65,8 @@ def _inputs(facts: Facts) -> list[tuple[str, str]]:
     if streams:
         segments = [each["segment"] for each in streams if each.get("segment")]
         cut = {f"segments of {each['seconds']:g} s, one every {each['hop']:g} s" for each in segments}
+        epochs = [each["epoch"] for each in streams if each.get("epoch")]
+        cut |= {f"epochs from {tmin:g} to {tmax:g} s at events" for tmin, tmax in epochs}
         return [("features", "; ".join([", ".join(map(_features, streams)), *sorted(cut)]))]
     if names := facts.get("inputs") or (facts.get("fusion") or {}).get("inputs"):
         return [("inputs", ", ".join(names))]
@@ -157,7 +159,7 @@ def _protocol(protocol: Facts) -> str:
     if protocol.get("shares"):
         words.append("subjects may be on both sides")
     if protocol.get("normalize"):
-        words.append(f"standardised by {protocol['normalize']}")
+        words.append(f"normalised by {protocol['normalize']}")
     return ", ".join(words)
 
 

@@ -99,6 +99,7 @@ def judge(
         drawn.draw(plot, _title(result))
         say(f"picture -> {plot}")
     introduce(found, is_named=model is not None)
+    say_settings(result.predictor)
     _warn(result)
     if out:
         from eavctl.storage.tables import write_predictions
@@ -166,6 +167,13 @@ def _print_plan(
             "rejected": list(planned.rejected),
         }
         emit_result("predict", outputs, facts, dry_run=True)
+
+
+def say_settings(predictor: Predictor) -> None:
+    """Print what the settings of a model do to recordings, in one line each."""
+    for stream in predictor.streams:
+        for line in stream.recipe.told():
+            say(line)
 
 
 def _warn(found: Predicted | Planned) -> None:

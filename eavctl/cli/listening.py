@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eavctl.cli.console import emit, emit_result, say, say_plan, say_written, warn
-from eavctl.cli.judging import find_model, introduce
+from eavctl.cli.judging import find_model, introduce, say_settings
 from eavctl.errors import EavctlError
 from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
@@ -55,6 +55,7 @@ def listen(
     )
     with contextlib.closing(run):
         introduce(found, is_named=model is not None)
+        say_settings(run.predictor)
         for note in run.notes:
             warn(note)
         if dry_run:

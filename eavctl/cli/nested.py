@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eavctl.evaluation.formatting import shortened
 from eavctl.evaluation.names import BETWEEN
 
 LONGEST = 6  # entries of a list that are shown
@@ -15,7 +16,7 @@ NOTHING: tuple[Any, ...] = (None, [], (), {})
 def tree(facts: Mapping[str, Any]) -> list[str]:
     """Names and values, nested ones below their name; what is empty is left out."""
     found = []
-    for key, value in facts.items():
+    for key, value in ((key, shortened(value)) for key, value in facts.items()):
         if isinstance(value, Mapping) and not _is_narrowed(value):
             found += _below(key, tree(value))
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):

@@ -116,13 +116,23 @@ Events = Annotated[
     str | None,
     typer.Option(help="Cut continuous EEG at these events, as EVENT=CLASS, such as T1=left,T2=right."),
 ]
-Epoch = Annotated[
-    str | None,
+TMin = Annotated[
+    float | None,
     typer.Option(
-        help="Take START,END in seconds from each event, such as 0,4.",
+        "--tmin",
+        help="Start epochs at this time in seconds from the onset of their events, such as -0.2.",
+        show_default="0",
+    ),
+]
+TMax = Annotated[
+    float | None,
+    typer.Option(
+        "--tmax",
+        help="End epochs at this time in seconds from the onset of their events, such as 0.8.",
         show_default="as long as the shortest event",
     ),
 ]
+Epoch = Annotated[str | None, typer.Option(hidden=True, help="START,END: --tmin and --tmax of old scripts.")]
 DistinctNames = Annotated[
     bool,
     typer.Option(
@@ -194,9 +204,10 @@ Shared = Annotated[
 Normalize = Annotated[
     str | None,
     typer.Option(
-        help="Standardize features without labels by the clips of the same speaker, or of the same dataset. "
-        "Prediction then needs several clips of each speaker, or 20 of each data set, and every output says "
-        "so.",
+        help="Normalize features without labels. speaker, dataset: standardize them by the clips of the same "
+        "speaker or data set; subject: align the EEG of each person (eeg-cov, eeg-epochs). Prediction then "
+        "needs several clips of each speaker, 20 of each data set, or 10 segments of each subject, and every "
+        "output says so.",
         show_default="none",
     ),
 ]

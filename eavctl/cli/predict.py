@@ -25,12 +25,14 @@ from eavctl.cli.options import (
     Rejected,
     Segment,
     Strict,
+    TMax,
+    TMin,
     Where,
     Who,
     WhoModel,
     check_stdout,
 )
-from eavctl.cli.values import read_choice, read_who
+from eavctl.cli.values import read_choice, read_epochs, read_who
 from eavctl.errors import UsageError
 
 
@@ -50,7 +52,8 @@ from eavctl.errors import UsageError
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
     "eavctl predict subject3/ --trial 12 --model ambt.pt",
     "eavctl predict EAV/ --where task=speaking --model ambt.pt -o preds.parquet",
-    "eavctl predict run.edf --events T1=left,T2=right --epoch 0,4 --model eegnet.pt",
+    "eavctl predict run.edf --events T1,T2 --model eegnet.pt",
+    "eavctl predict runs/ --events T1=left,T2=right --model eegnet.pt -o preds.parquet",
     "eavctl predict --eeg rec.edf --audio a.wav --video v.mp4 --model ambt.pt",
 )
 def predict(
@@ -95,6 +98,8 @@ def predict(
         ),
     ] = None,
     events: Events = None,
+    tmin: TMin = None,
+    tmax: TMax = None,
     epoch: Epoch = None,
     segment: Segment = None,
     hop: Hop = None,
@@ -137,6 +142,9 @@ def predict(
     its probability is below --abstain. A fusion model uses the modalities that a recording has; the output
     lists their weights, and the missing ones. With --segment each segment is judged, else whole recordings.
 
+    With --events each epoch is judged. Epochs begin and end, and are corrected, as those of the training. An
+    event without a class, as in T1,T2, is enough; with its class the row has a label.
+
     --jsonl prints what --json lists under predictions, each object as soon as it is there; a recording that
     cannot be used has its reason under rejected. --watch waits for new files, and judges each once it is
     closed; it needs the extra 'watch': pip install 'eavctl[watch]'.
@@ -148,7 +156,8 @@ def predict(
 
     check_stdout(as_json or jsonl, out, rejected)
     keep_freed_memory()
-    choice = read_choice(layout, columns, pattern, where, events, epoch)
+    epochs = read_epochs(events, tmin, tmax, epoch, needs_classes=False)
+    choice = read_choice(layout, columns, pattern, where, epochs)
     options: dict[str, Any] = {
         "weights": weights or [],
         "separate": {k: path for k, path in (("eeg", eeg), ("audio", audio), ("video", video)) if path},

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit, emit_result, progress, say, say_plan, warn, warn_of_rejected
-from eavctl.cli.judging import check_sources, find_model, introduce, line_of, listed_names
+from eavctl.cli.judging import check_sources, find_model, introduce, line_of, listed_names, say_settings
 from eavctl.errors import DataError
 from eavctl.printable import json_escaped
 
@@ -68,6 +68,7 @@ def stream(
         **options,
     )
     introduce(found, is_named=model is not None)
+    say_settings(streamed.predictor)
     if dry_run:
         _print_plan(streamed, watch, rejected, as_json=as_json)
         return

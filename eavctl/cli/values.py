@@ -56,8 +56,7 @@ def read_choice(
     columns: str | None,
     pattern: str | None,
     where: Iterable[str] | None,
-    events: str | None,
-    epoch: str | None,
+    epochs: Epochs | None,
     *,
     distinct_names: bool = False,
 ) -> Choice:
@@ -67,7 +66,7 @@ def read_choice(
     ----------
     columns : what columns of a manifest mean, as ``COLUMN=KEY,COLUMN=KEY``.
     where : each as ``KEY=VALUE``.
-    events, epoch : as of `read_epochs`.
+    epochs : as `read_epochs` reads them.
 
     Raises
     ------
@@ -78,7 +77,7 @@ def read_choice(
     return Choice(
         layout,
         read_pairs(where or (), "--where"),
-        read_epochs(events, epoch),
+        epochs,
         distinct_names,
         read_pairs([part for part in (columns or "").split(",") if part.strip()], "--columns", "COLUMN=KEY"),
         pattern,
@@ -147,27 +146,44 @@ def _json_or_text(value: str) -> Any:
         return value
 
 
-def read_epochs(events: str | None, epoch: str | None) -> Epochs | None:
-    """Which events to cut at (``T1=left,T2=right``), and from when to when (``0,4``), if any.
+def read_epochs(
+    events: str | None,
+    tmin: float | None,
+    tmax: float | None,
+    epoch: str | None,
+    *,
+    needs_classes: bool = True,
+) -> Epochs | None:
+    """Which events to cut at (``T1=left,T2=right``), and from when to when, if any.
+
+    Parameters
+    ----------
+    tmin, tmax : in seconds from the onset of an event; None for the defaults of `Epochs`.
+    epoch : both as one text (``0,4``), which old scripts have.
+    needs_classes : an event must have a class; else its name alone (``T1``) is enough.
 
     Raises
     ------
     UsageError : one is not of that form, or cannot be meant.
     """
+    if epoch is not None and (tmin is not None or tmax is not None):
+        raise UsageError("--epoch is --tmin and --tmax in one: leave it out")
     if events is None:
-        if epoch is not None:
-            raise UsageError("--epoch needs --events")
+        given = {"--tmin": tmin, "--tmax": tmax, "--epoch": epoch}
+        if without := [name for name, value in given.items() if value is not None]:
+            raise UsageError(f"{without[0]} needs --events")
         return None
     from eavctl.datasets.events import Epochs  # with Arrow, which judging a recording does not need
 
-    labels = read_pairs([part for part in events.split(",") if part.strip()], "--events")
-    if epoch is None:
-        return Epochs(labels)
-    try:
-        start, end = (float(part) for part in epoch.split(","))
-    except ValueError:
-        raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
-    return Epochs(labels, (start, end))
+    if epoch is not None:
+        try:
+            tmin, tmax = (float(part) for part in epoch.split(","))
+        except ValueError:
+            raise UsageError(f"--epoch takes START,END in seconds from the event, not {epoch!r}") from None
+    parts = [part for part in events.split(",") if part.strip()]
+    named = [] if needs_classes else [part.strip() for part in parts if "=" not in part]
+    labels = read_pairs([part for part in parts if needs_classes or "=" in part], "--events")
+    return Epochs(dict.fromkeys(named) | labels, tmin, tmax)
 
 
 def read_who(phrase: str | None, model: Path | None) -> Whose | None:

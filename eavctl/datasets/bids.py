@@ -13,12 +13,12 @@ from eavctl.datasets.manifest import N_INSPECTED, Manifest, build, first_files, 
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.signals.bids import data_set_of, entities_of, read_table
-from eavctl.signals.endings import EEG_ENDINGS, MATLAB_ENDING, split_ending
+from eavctl.signals.endings import EEG_ENDINGS, MATLAB_ENDING, TEXT_ENDINGS, XDF_ENDINGS, split_ending
 from eavctl.storage.keys import KEYS, MANIFEST_COLUMNS
 
 DESCRIPTION, PARTICIPANTS = "dataset_description.json", "participants.tsv"
 PARTICIPANT = "participant_id"
-ENDINGS = tuple(ending for ending in EEG_ENDINGS if ending != MATLAB_ENDING)
+ENDINGS = tuple(each for each in EEG_ENDINGS if each not in (MATLAB_ENDING, *XDF_ENDINGS, *TEXT_ENDINGS))
 SUFFIX = "_eeg"
 KEY_OF = {"sub": "subject", "ses": "session", "task": "task"}
 SPLIT, FIRST_SPLIT = "split", 1  # parts of a large FIF file; reading the first reads all

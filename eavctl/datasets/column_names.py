@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import modalities_of
+from eavctl.signals.eeg_columns import STAMPS, read_header
+from eavctl.signals.endings import TEXT_ENDINGS, modalities_of, split_ending
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
 
@@ -63,14 +64,33 @@ def key_of(name: str) -> str | None:
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
-    """Whether a file is a manifest: by its ending, or, of a text, by a first line that names a path."""
+    """Whether a file is a manifest.
+
+    By its ending, unless it is a recording of EEG; of a text, by a first line that names a path.
+    """
     place = Path(path)
     if not place.is_file():
         return False
     ending = place.suffix.lower()
     if ending not in ASKED_ENDINGS:
-        return ending in ENDINGS
-    return any(key_of(name) in (PATH, *PATHS) for name in header_of(place))
+        return ending in ENDINGS and not is_recording(place)
+    return _names_a_path(header_of(place))
+
+
+def is_recording(path: str | os.PathLike[str]) -> bool:
+    """Whether a file is a table of text that is a recording of EEG.
+
+    Its header names time stamps and channels, and no path, and numbers follow.
+    """
+    place = Path(path)
+    if split_ending(place.name)[1] not in TEXT_ENDINGS or not place.is_file():
+        return False
+    header = read_header(place)
+    return header is not None and header.begins_samples and not _names_a_path(header.cells)
+
+
+def _names_a_path(names: Iterable[str]) -> bool:
+    return any(key_of(name) in (PATH, *PATHS) for name in names)
 
 
 @dataclass(frozen=True)
@@ -159,12 +179,19 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
             raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}, which the first line names.\n"
-            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path"
+            f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path{_advice(named)}"
         )
     extra = {i: wanted.get(i, name) for i, name in enumerate(header) if name and i not in keys}
     if again := _twice(extra.values()):
         raise UsageError(f"--columns gives a column the name of another one, {again!r}")
     return Meaning(tuple(header), dict(sorted(keys.items())), extra)
+
+
+def _advice(names: Iterable[str]) -> str:
+    """How a table with time stamps is taken for a recording of EEG; empty for other tables."""
+    if not STAMPS.intersection(folded(name) for name in names):
+        return ""
+    return ". A recording of EEG needs channels of known names, such as TP9, Cz or 'EEG 1'."
 
 
 def _with_duration(

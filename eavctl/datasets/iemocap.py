@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eavctl.datasets.file_names import matching, recogniser
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, files_with
 from eavctl.errors import DataError
 from eavctl.registry import register
 
@@ -79,7 +79,7 @@ def scan(root: Path) -> Manifest:
 
 def _labels(root: Path) -> Iterator[tuple[str, ...]]:
     """Turn, label, valence, activation and dominance of every turn that has been annotated."""
-    for path in media_files(root, (".txt",)):
+    for path in files_with(root, ".txt"):
         if path.parent.name == LABELS:
             yield from LABEL.findall(path.read_text(encoding="utf-8", errors="replace"))
 

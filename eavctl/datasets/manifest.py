@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from eavctl import registry
+from eavctl.datasets.column_names import is_recording
 from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import MEDIA_ENDINGS, split_ending
+from eavctl.signals.endings import MEDIA_ENDINGS, TEXT_ENDINGS, split_ending
 from eavctl.storage.arrow import column, of_records
 from eavctl.storage.keys import PATHS
 from eavctl.storage.paths import named
@@ -46,6 +47,8 @@ class Manifest:
         ``modality`` if only one modality is affected.
     understood : how names were understood, in one line, where the data set leaves a choice; else empty.
     source : the folder or the file that was read, for messages; by default the root.
+    epoch : start and end of every row relative to the event that it was cut at, in seconds; None where rows
+        were not cut at events.
     """
 
     table: pa.Table
@@ -55,6 +58,7 @@ class Manifest:
     rejected: tuple[dict[str, str], ...] = field(default=())
     understood: str = ""
     source: Path | None = None
+    epoch: tuple[float, float] | None = None
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
@@ -266,6 +270,19 @@ def first_files(root: Path) -> list[Path]:
 def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tuple[str, list[str]]]:
     """Yield the folders below ``root`` that hold recordings, sorted, each with their sorted names.
 
+    Of tables of text, those are left out that are no recordings by their header; see `folders_with` for the
+    rest.
+    """
+    for folder, names in folders_with(root, endings):
+        texts = {name for name in names if split_ending(name)[1] in TEXT_ENDINGS}
+        kept = [name for name in names if name not in texts or is_recording(os.path.join(folder, name))]
+        if kept:
+            yield folder, kept
+
+
+def folders_with(root: Path, endings: Collection[str]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the folders below ``root`` with files of these endings, sorted, each with their sorted names.
+
     Hidden files and folders are skipped, as are folders visited before through a link.
     """
     seen = set()
@@ -284,4 +301,10 @@ def media_folders(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Itera
 def media_files(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[Path]:
     """Yield the recordings below ``root`` in the order of `media_folders`."""
     for folder, names in media_folders(root, endings):
+        yield from (Path(folder, name) for name in names)
+
+
+def files_with(root: Path, *endings: str) -> Iterator[Path]:
+    """Yield the files below ``root`` of these endings in the order of `folders_with`."""
+    for folder, names in folders_with(root, endings):
         yield from (Path(folder, name) for name in names)

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eavctl.datasets.file_names import matching, recogniser
-from eavctl.datasets.manifest import Manifest, build, media_files
+from eavctl.datasets.manifest import Manifest, build, files_with
 from eavctl.errors import DataError
 from eavctl.registry import register
 from eavctl.signals.endings import columns_of
@@ -73,7 +73,7 @@ def scan(root: Path) -> Manifest:
 
 def _tables(root: Path) -> dict[str, Path]:
     """The table of each split."""
-    paths = media_files(root, (".csv",)) if root.is_dir() else ()
+    paths = files_with(root, ".csv") if root.is_dir() else ()
     return {match[1]: path for path in paths if (match := TABLE.fullmatch(path.name))}
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+MOST_LISTS = 12  # by name, that are shown whole
+
 
 def number(value: float) -> str:
     """Format with three decimals, without a minus before 0.000."""
@@ -90,3 +92,9 @@ def p_value(comparison: Mapping[str, Any]) -> str:
     p, n_compared = comparison["p_value"], comparison.get("n_compared", 1)
     text = "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
     return f"{text}, corrected for {n_compared} comparisons" if n_compared > 1 else text
+
+
+def shortened(value: Any) -> Any:
+    """The names alone of many lists by name, such as of the places of electrodes; other values unchanged."""
+    is_long = isinstance(value, Mapping) and len(value) > MOST_LISTS
+    return list(value) if is_long and all(isinstance(each, list) for each in value.values()) else value

@@ -69,8 +69,8 @@ class Effects:
     classes : names of all that a row can be, or be taken for.
     views : families of columns (see `eavctl.features.families`); empty of tensors.
     occlusion : of tensors; None of columns.
-    normalize : ``speaker`` or ``dataset`` where features were standardised by it: then columns are exchanged
-        within each; else within data sets.
+    normalize : ``speaker``, ``dataset`` or ``subject`` where features were normalised by it: then columns are
+        exchanged within each; else within data sets.
     seed : of the draws.
     on_part : called with the name of what comes next.
     """

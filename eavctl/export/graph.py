@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eavctl.classifiers.projection import Projected
 from eavctl.errors import DataError
 from eavctl.export.folding import folded
 from eavctl.export.inputs import Input, inputs_of
@@ -47,8 +48,8 @@ def to_proto(model: Model) -> ModelProto:
     Raises
     ------
     UsageError : a model of another kind.
-    DataError : a network that cannot be exported, or of 2 GB or more; or a package of the extra ``export`` is
-        missing.
+    DataError : a network that cannot be exported, or of 2 GB or more; a model of covariances; or a package of
+        the extra ``export`` is missing.
     """
     inputs = inputs_of(model.meta)
     module, outputs = _parts(model)
@@ -61,6 +62,11 @@ def to_proto(model: Model) -> ModelProto:
 def _parts(model: Model) -> tuple[nn.Module, list[str]]:
     """The module to trace, and the names of its outputs."""
     kind, predictor = model.meta.kind, model.predictor
+    if isinstance(predictor, Projected):
+        raise DataError(
+            f"a model of covariances ({predictor.step.name}) cannot be exported: ONNX has no operator for "
+            "their eigenvalues; predict with the model itself, which needs no torch"
+        )
     if kind in LOGITS:
         module = ColumnsGraph(LOGITS[kind](predictor), predictor.calibration, model.novelty)
         return module.eval(), ["proba", *(["distance"] if model.novelty is not None else [])]

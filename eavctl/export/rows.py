@@ -57,7 +57,7 @@ def check_rows(
     """Rows of feature tables as a model takes them, at most 4096 of them, or 256 made-up rows.
 
     Tables of several streams are joined on ``sample_id``; a row can lack streams. Altered copies are left
-    out. Features that the training standardised by speaker or data set are standardised alike.
+    out. Features that the training normalised by speaker, data set or subject are normalised alike.
 
     Parameters
     ----------
@@ -166,11 +166,11 @@ def _values(
 
 
 def _standardised(x: np.ndarray, keys: pd.DataFrame, meta: ModelMeta) -> np.ndarray:
-    """Features standardised by speaker or data set, where the training did so."""
+    """Features normalised by speaker, data set or subject, where the training did so."""
     if meta.protocol.normalize is None:
         return x
     from eavctl.evaluation.groups import identify
-    from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
+    from eavctl.features.normalize import NORMALIZATIONS, normalization_of
 
     groups = identify(keys, NORMALIZATIONS[meta.protocol.normalize])
     if any(group is None for group in groups):
@@ -178,7 +178,9 @@ def _standardised(x: np.ndarray, keys: pd.DataFrame, meta: ModelMeta) -> np.ndar
             f"the model was trained with --normalize {meta.protocol.normalize}, and some rows do not name "
             f"their {NORMALIZATIONS[meta.protocol.normalize]}"
         )
-    return standardize_by_group(x, groups.astype(str), bands_of(meta.inputs[0].features))
+    own = meta.inputs[0]
+    normalize = normalization_of(own.features, meta.protocol.normalize, own.settings)
+    return normalize(x, groups.astype(str))
 
 
 # --- made-up rows -----------------------------------------------------------------------------------------

@@ -209,6 +209,17 @@ def _describe_file(
     return found
 
 
+def said_once(notes: Iterable[str]) -> list[str]:
+    """Notes on files, ``path: text``, with one for all files of which the same is said, that of the first."""
+    of_text: dict[str, list[str]] = {}
+    for note in notes:
+        of_text.setdefault(note.partition(": ")[2] or note, []).append(note)
+    return [
+        first + (f" (likewise {len(others)} more recordings)" if others else "")
+        for first, *others in of_text.values()
+    ]
+
+
 def _describe_one(
     recipe: Recipe,
     root: Path,
@@ -235,7 +246,7 @@ def _describe_one(
     found = []
     for sample in samples:
         if sample.x is None:
-            start = sample.start if recipe.segment else None
+            start = sample.start if recipe.segment or recipe.epoch else None
             batch.rejected.append({**bad, "start": start, "reason": sample.reason})
         else:
             name = sample_id(record["sample_id"], recipe, sample.start)

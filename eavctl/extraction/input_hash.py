@@ -95,8 +95,9 @@ def _digest() -> hashlib.blake2b:
 
 
 def _read_with(file: Path) -> list[Path]:
-    """A file, and the files of samples and the table of channels that are read with it, if any."""
-    return [each for each in (file, *data_files(file), path_of(file, "channels")) if each]
+    """A file, and the files of samples and the tables of channels and electrodes read with it, if any."""
+    tables = (path_of(file, suffix) for suffix in ("channels", "electrodes"))
+    return [each for each in (file, *data_files(file), *tables) if each]
 
 
 def _stamp(file: Path) -> list[int] | None:

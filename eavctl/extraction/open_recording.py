@@ -116,17 +116,18 @@ def _check(source: Signal, modality: str) -> None:
         raise UsageError(f"{source.name}: {modality} with a margin of {source.margin} s; only EEG has one")
 
 
-def channels_of(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """Names of the EEG channels of a recording.
+def channels_of(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> tuple[str, ...]:
+    """Names of the channels that the features of an EEG recording have.
 
     Raises
     ------
-    SignalError : it cannot be read.
+    SignalError : it cannot be read, or lacks some of them.
     """
+    from eavctl.features import eeg_channels
     from eavctl.signals.eeg import open_eeg
 
     with open_eeg(path) as file:
-        return file.ch_names
+        return eeg_channels.channels_of(file, settings["channels"], **taken(eeg_channels.chosen, settings))
 
 
 def name_of(source: Source) -> str:
@@ -149,23 +150,21 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
 
 @contextlib.contextmanager
 def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
-    from eavctl.signals.eeg_file import Dropouts
+    from eavctl.features.eeg_channels import channels_of, chosen, recorded
 
-    margin = source.margin if isinstance(source, Signal) else 0.0
     with _eeg_file(source) as file:
-        channels = settings["channels"] or file.ch_names
-        file.places(channels)  # a file that lacks one is refused as a whole, not trial by trial
+        # A file that lacks one is refused as a whole, not trial by trial.
+        channels = channels_of(file, settings["channels"], **taken(chosen, settings))
         prepare = entry.facts["prepare"]
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error
         def prepared(trial: int | None) -> Stretch | str:
             try:
-                signal = file.read(trial, channels)
-                recorded = signal[:, round(margin * file.sfreq) :]
-                dropouts = Dropouts.of(recorded, file.sfreq, channels)
+                signal, dropouts = recorded(file, trial, channels, **taken(recorded, settings))
+                n_times = signal.shape[1] - file.n_before
                 filtered, rate = prepare(signal, file.sfreq, **taken(prepare, settings))
                 # As many as without a margin, which need not be a whole number of resampled values.
-                n_values = math.ceil(round(recorded.shape[1] * rate / file.sfreq, 6))
+                n_values = math.ceil(round(n_times * rate / file.sfreq, 6))
                 whole = sampled(file.path, filtered[:, filtered.shape[1] - n_values :], rate)
             except SignalError as error:
                 return str(error)  # the error itself would hold the signal

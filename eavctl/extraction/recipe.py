@@ -18,7 +18,7 @@ import numpy as np
 
 from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
-from eavctl.extraction.open_recording import Source, Stretch, StretchOf, channels_of, open_recording
+from eavctl.extraction.open_recording import Source, Stretch, StretchOf, open_recording
 from eavctl.settings import Within, checked
 from eavctl.signals.accounts import FIT
 from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
@@ -112,6 +112,8 @@ class Recipe:
     settings : keyword settings of the set; those left out have their defaults.
     segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
         recordings whole.
+    epoch : start and end of the rows relative to the events that they are cut at, in seconds; None where they
+        are not cut at events. Extraction fills it in.
     only_speech : compute no features of audio without speech.
     who : whose face is followed; None for the largest. It changes which features a recording has, and not
         what they are: a model takes those of any choice.
@@ -119,7 +121,8 @@ class Recipe:
     Raises
     ------
     UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either not between 0.01 s and 100000 s; or a face is to be chosen where features follow none.
+        or either not between 0.01 s and 100000 s; an epoch that does not end after it starts; or a face is to
+        be chosen where features follow none.
 
     Attributes
     ----------
@@ -134,6 +137,7 @@ class Recipe:
     weights: Weights | None = field(default=None, compare=False)
     only_speech: bool = False
     who: Whose | None = None
+    epoch: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
         if self.hop is not None and self.segment is None:
@@ -141,8 +145,15 @@ class Recipe:
         for name, seconds in (("segment", self.segment), ("hop", self.hop)):
             if seconds is not None:
                 checked("segments", f"--{name}", seconds, Annotated[float, Within(SHORTEST_S, LONGEST_S)])
+        if self.epoch is not None:
+            epoch = checked("epochs", "epoch", self.epoch, tuple[float, float])
+            if not epoch[0] < epoch[1]:
+                raise UsageError(f"an epoch from {epoch[0]:g} to {epoch[1]:g} s: it must end after it starts")
+            object.__setattr__(self, "epoch", tuple(epoch))
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
         object.__setattr__(self, "hop", self.hop or self.segment)
+        if self.row_s:
+            self._check_rows()
         if self.who is not None and not self.follows_a_face:
             raise UsageError(
                 f"--who chooses a face: it is for faces and face-stats, and {self.features!r} with these "
@@ -178,7 +189,7 @@ class Recipe:
                 f"features {self.features!r} of {meta.features!r} would need two encoders; pretrain on "
                 "features that need none"
             )
-        return replace(Recipe.from_meta(meta), who=self.who)
+        return replace(Recipe.from_meta(meta), who=self.who, epoch=self.epoch)
 
     @property
     def follows_a_face(self) -> bool:
@@ -214,6 +225,13 @@ class Recipe:
         margin = self.base.entry.facts.get("margin")
         return float(math.ceil(margin(**self.base.settings))) if margin else 0.0
 
+    @property
+    def row_s(self) -> float | None:
+        """Seconds of a row: of a segment or an epoch; None where recordings are taken whole."""
+        if self.segment or not self.epoch:
+            return self.segment
+        return round(self.epoch[1] - self.epoch[0], 6)
+
     def identity(self) -> dict[str, Any]:
         """What must be equal for a model to take the features."""
         facts = self.entry.facts
@@ -233,8 +251,9 @@ class Recipe:
         """What tables and models keep of the recipe, JSON-able."""
         identity = self.identity()
         segment = {"seconds": self.segment, "hop": self.hop} if self.segment else None
+        epoch = {"epoch": list(self.epoch)} if self.epoch else {}
         who = {"who": self.who.identity} if self.who else {}
-        return {**identity, "features_hash": hash_json(identity), "segment": segment, **who}
+        return {**identity, "features_hash": hash_json(identity), "segment": segment, **epoch, **who}
 
     @classmethod
     def from_meta(cls, meta: FeatureMeta) -> Recipe:
@@ -248,7 +267,8 @@ class Recipe:
         seconds, hop = (meta.segment["seconds"], meta.segment["hop"]) if meta.segment else (None, None)
         only_speech = meta.modality == "audio" and bool(meta.speech)
         try:
-            recipe = cls(meta.features, dict(meta.settings), seconds, hop, only_speech=only_speech)
+            cutting: dict[str, Any] = {"segment": seconds, "hop": hop, "epoch": meta.epoch}
+            recipe = cls(meta.features, dict(meta.settings), only_speech=only_speech, **cutting)
             identity = recipe.identity()
         except UsageError as error:  # not the user's fault: the file is of another version, or damaged
             raise DataError(f"this eavctl cannot compute these features: {error}") from error
@@ -262,21 +282,24 @@ class Recipe:
     def for_data(self, manifest: Manifest) -> Recipe:
         """The recipe with the settings filled in that depend on the recordings, unless they are given.
 
-        The EEG channels and their order are those of the first recording that can be read; size and colour of
-        pictures are those of the data set.
+        The EEG channels and their order are those of the first recording that can be read, and the positions
+        of electrodes stand instead of their file; size and colour of pictures are those of the data set; an
+        epoch is that of the manifest.
         """
+        if manifest.epoch != self.epoch:
+            return replace(self, epoch=manifest.epoch).for_data(manifest)
+        self.base._check_rows()
         if settings_for := self.entry.facts.get("settings_for"):
             paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
-            return replace(
-                self, settings=settings_for([manifest.root / path for path in paths], self.settings)
-            )
-        if "channels" not in self.settings or self.settings["channels"]:
-            return self
-        for path in dict.fromkeys(record["eeg_path"] for record in manifest.records()):
-            with contextlib.suppress(SignalError), noting():
-                channels = list(channels_of(manifest.root / path))
-                return replace(self, settings={**self.settings, "channels": channels})
+            with noting():  # the extraction will say what is odd about them
+                settings = settings_for([manifest.root / path for path in paths], self.settings)
+            return replace(self, settings=settings)
         return self
+
+    def told(self) -> list[str]:
+        """What the settings do to the recordings, in one line each."""
+        tell = self.base.entry.facts.get("told")
+        return tell(**self.base.settings) if tell else []
 
     @property
     def needs_weights(self) -> bool:
@@ -322,6 +345,23 @@ class Recipe:
         return self
 
     @property
+    def _tmin(self) -> float:
+        """Time of the first sample of a row, in seconds: relative to its event, if it is an epoch."""
+        return float(self.epoch[0]) if self.epoch else 0.0
+
+    def _check_rows(self) -> None:
+        if check := self.entry.facts.get("check_rows"):
+            check(self._tmin, self.row_s, **self.settings)
+
+    def _corrected(self, signal: Any, rate: float) -> Any:
+        """A row as the feature set takes it: EEG with its baseline subtracted, unless it is rejected."""
+        correct = self.entry.facts.get("correct")
+        if correct is None:
+            return signal
+        given = registry.taken(correct, self.settings)
+        return correct(signal, rate, self._tmin, self.settings["channels"], **given)
+
+    @property
     def chooser(self) -> Chooser | None:
         """How well faces fit, for `who`; it is kept for the next call.
 
@@ -337,6 +377,7 @@ class Recipe:
         encoder = [found.load()] if found else []
         if self.base is self:
             chooser = [self.chooser] if self.who else []
+            signal = self._corrected(signal, rate)
             return self.entry.thing(signal, rate, *encoder, *chooser, **self.entry.own(self.settings))
         x, account = _parts(self.base.compute(signal, rate))
         embedded = self.entry.thing(x, rate, *encoder, **self.entry.own(self.settings))
@@ -377,7 +418,8 @@ class Recipe:
 
         Raises
         ------
-        SignalError : nothing lies between ``start`` and ``end``, or there are too many segments.
+        SignalError : nothing lies between ``start`` and ``end``, there are too many segments, or a recording
+            that is not cut at events is longer than the epochs of the recipe.
         """
         samples = [self._sample(stretch, a, b) for a, b in self.spans(stretch, start or 0.0, end)]
         _tell_of_doubt(stretch.name, samples)
@@ -396,6 +438,8 @@ class Recipe:
         first, last = max(start, 0.0), min(wanted, stretch.duration)
         if last <= first:
             raise SignalError(f"{stretch.name}: has nothing between its start and end in the manifest")
+        if end is None and self.epoch and not self.segment:
+            self._check_is_epoch(stretch.name, last - first)
         is_near = max(first - start, wanted - last) <= FRAME_S + ROUNDING
         if not is_near:
             warnings.warn(
@@ -411,6 +455,16 @@ class Recipe:
         else:
             spans = cut(last - first, self.segment, self.hop)
         return [(first + a, first + b) for a, b in spans]
+
+    def _check_is_epoch(self, name: str, seconds: float) -> None:
+        """Refuse a continuous recording where its epochs are wanted."""
+        assert self.epoch is not None
+        tmin, tmax = self.epoch
+        if seconds > tmax - tmin + FRAME_S:
+            raise SignalError(
+                f"{name}: lasts {seconds:.2f} s, and the model was trained on epochs from {tmin:g} to "
+                f"{tmax:g} s at events: name these with --events, or cut it with --segment {self.row_s:g}"
+            )
 
     def _sample(self, stretch: Stretch, start: float, end: float) -> Sample:
         try:

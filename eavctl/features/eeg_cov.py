@@ -10,6 +10,7 @@ import numpy as np
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.features.covariances import columns_of
+from eavctl.features.eeg_alignment import riemannian
 from eavctl.features.eeg_preparation import (
     FLOOR,
     PREPARED,
@@ -57,6 +58,7 @@ def _check(*, bands: Sequence[Sequence[float]], low: float, high: float, **other
     units="microvolt^2",
     families={BAND: lambda column: column.partition(SEPARATOR)[0]},
     check=_check,
+    align=riemannian,
     matrices=lambda bands, **settings: len(bands),
     **PREPARED,
 )

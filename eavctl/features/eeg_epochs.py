@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eavctl.features.eeg_alignment import euclidean
 from eavctl.features.eeg_preparation import PREPARED, check_segment, check_settings
 from eavctl.registry import register
 
@@ -18,6 +19,7 @@ from eavctl.registry import register
     units="microvolt",
     check=check_settings,
     band_axis=0,
+    align=euclidean,
     **PREPARED,
 )
 def eeg_epochs(

@@ -1,6 +1,7 @@
 """Preparation of EEG for every feature set: the pass-band, the sampling rate, and checks of segments.
 
-The settings of `prepare` are settings of every feature set of EEG: each registers with ``**PREPARED``.
+The settings of `prepare`, of `eavctl.features.eeg_channels` and of `eavctl.features.eeg_rows.corrected` are
+settings of every feature set of EEG: each registers with ``**PREPARED``.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Annotated, Any, Literal
 import numpy as np
 
 from eavctl.errors import SignalError, UsageError
+from eavctl.features import eeg_channels, eeg_rows
+from eavctl.registry import taken
 from eavctl.settings import Within
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
 from eavctl.signals.eeg_file import LEAVE_OUT
@@ -21,6 +24,7 @@ GROUP_VALUES = 1 << 16  # values filtered at once, so that they stay in the CPU 
 
 Rate = Annotated[float, Within(1, 20_000)]  # Hz
 Edge = Annotated[float, Within(0.01, 10_000)]  # Hz
+Mains = Annotated[float, Within(1, 10_000)]  # Hz; lower ones would ring for minutes
 Order = Annotated[int, Within(1, 10)]
 Filter = Literal["zero", "causal"]
 
@@ -34,8 +38,9 @@ def prepare(
     high: Edge = 45.0,
     order: Order = 5,
     filter: Filter = "zero",
+    notch: Sequence[Mains] | None = None,
 ) -> tuple[np.ndarray, float]:
-    """Band-pass filter and resample a whole trial or recording.
+    """Filter a whole trial or recording by a band-pass and notches, and resample it.
 
     Zero-phase, a Butterworth filter runs forward and backward at the original rate (each edge has -6 dB, and
     the slope is that of twice the order), with padding by point reflection for the ringing time of the
@@ -57,6 +62,9 @@ def prepare(
     low, high : edges of the pass-band, Hz; ``high`` below sfreq / 2 and at most rate / 2.
     order : order of the Butterworth filter in each direction.
     filter : ``zero`` (zero-phase), or ``causal``, as live inference needs it.
+    notch : frequencies to remove in Hz, such as 50 for the mains, or 50 and 100; below sfreq / 2. Each notch
+        is that of ``scipy.signal.iirnotch`` with a Q of 30, run with the band-pass: forward and backward, or
+        causally.
 
     Returns
     -------
@@ -65,7 +73,7 @@ def prepare(
 
     Raises
     ------
-    SignalError : too short for the filter, or ``sfreq`` too low for ``high``.
+    SignalError : too short for the filter, or ``sfreq`` too low for ``high`` or a notch.
     UsageError : invalid settings.
 
     References
@@ -78,31 +86,35 @@ def prepare(
             f"a sampling rate of {sfreq:g} Hz is too low for a pass-band up to {high:g} Hz; set high below "
             f"{sfreq / 2:g}"
         )
+    if notch and max(notch) >= sfreq / 2:
+        raise SignalError(
+            f"a sampling rate of {sfreq:g} Hz is too low for a notch at {max(notch):g} Hz; leave it out"
+        )
     shortest = 3 * (2 * order + 1)
     n_chans, n_times = signal.shape
     if n_times <= shortest:
         raise SignalError(f"too short to filter: {n_times} samples, but more than {shortest} are needed")
     up, down = ratio(sfreq, rate)
     found = np.empty((n_chans, -(-n_times * up // down)))
+    run = causal if filter == "causal" else zero_phase
     group = max(GROUP_VALUES // n_times, 1)
     for first in range(0, n_chans, group):  # in groups, so that a long recording is not copied as a whole
         part = np.asarray(signal[first : first + group], dtype=np.float64)
-        filtered = (causal if filter == "causal" else zero_phase)(part, sfreq, low, high, order)
+        filtered = run(part, sfreq, low, high, order, notch or ())
         found[first : first + group] = resampled(filtered, up, down, is_causal=filter == "causal")
     exact = sfreq * up / down
     return found, float(rate) if abs(exact - rate) < 1e-9 * rate else exact
 
 
-def _settling(*, low: float, high: float, order: int, **others: Any) -> float:
-    return settling_s(low, high, order)
+def _settling(
+    *, low: float, high: float, order: int, notch: Sequence[float] | None = None, **others: Any
+) -> float:
+    return settling_s(low, high, order, notch or ())
 
 
-def check_settings(
-    *, channels: Sequence[str] | None, rate: float, low: float, high: float, order: int, **others: Any
-) -> None:
+def check_settings(*, rate: float, low: float, high: float, order: int, **others: Any) -> None:
     """Check the combination of settings before a recording is opened."""
-    if channels and len(set(channels)) < len(channels):
-        raise UsageError(f"channels: a name is repeated: {', '.join(channels)}")
+    eeg_channels.check_channels(**taken(eeg_channels.check_channels, others))
     _check_filter(rate, low, high, order)
 
 
@@ -134,12 +146,26 @@ def check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
         raise SignalError(f"flat in this segment: channels {named}; {LEAVE_OUT}")
 
 
-ADDED = {"filter": "zero"}  # settings that are younger than the first feature sets, with their defaults
+def _told(*, notch: Sequence[float] | None, filter: Filter, **others: Any) -> list[str]:
+    lines = eeg_channels.told(**taken(eeg_channels.told, others))
+    if notch:
+        lines.append(f"notch at {', '.join(f'{hz:g}' for hz in notch)} Hz")
+    if filter == "causal":
+        lines.append("filter: causal")
+    return lines + eeg_rows.told(**taken(eeg_rows.told, others))
+
+
+# Settings that are younger than the first feature sets, with their defaults.
+ADDED = {"filter": "zero", "notch": None, **eeg_channels.ADDED, **eeg_rows.ADDED}
 PREPARED: dict[str, Any] = {
     "modality": "eeg",
     "rate": None,
     "prepare": prepare,
     "margin": _settling,
-    "shared": (prepare,),
+    "correct": eeg_rows.corrected,
+    "check_rows": eeg_rows.check_rows,
+    "shared": (prepare, eeg_channels.chosen, eeg_channels.recorded, eeg_rows.corrected),
+    "settings_for": eeg_channels.settings_for,
+    "told": _told,
     "added": ADDED,
 }  # facts of every feature set of EEG

@@ -1,21 +1,26 @@
-"""Standardisation of features by speaker, or by data set."""
+"""Normalisation of features without labels: by speaker, by data set, or, of EEG, by subject."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+import functools
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from eavctl import registry
 from eavctl.errors import UsageError
 
-NORMALIZATIONS = {"speaker": "subject", "dataset": "dataset"}  # value of the option, key of rows
+SUBJECT = "subject"
+NORMALIZATIONS = {"speaker": "subject", "dataset": "dataset", SUBJECT: "subject"}  # option, key of rows
+LEAST_OF_SUBJECT = 10  # rows; fewer say more about their classes than about the person
 WARNINGS = {
     "speaker": "features are standardised by speaker: predicting a recording needs several others of the "
     "same speaker (no labels are used)",
     "dataset": "features are standardised by data set: predicting a recording needs 20 or more of its "
     "data set (no labels are used)",
+    SUBJECT: f"features are normalised by subject: predicting needs {LEAST_OF_SUBJECT} or more segments or "
+    "epochs of the same subject, with classes mixed as in training (no labels are used)",
 }
 RELATIVE_FLOOR = 1e-6
 COLUMNS_AT_ONCE = 256  # in double precision: a second table of many rows is large
@@ -44,15 +49,71 @@ def bands_of(features: str) -> Bands:
 
     Raises
     ------
-    UsageError : a feature set of tensors without an axis of bands.
+    UsageError : a feature set of tensors without an axis of bands, or of columns that are aligned.
     """
     entry = registry.get("features", features)
     axis, padding = entry.facts.get("band_axis"), entry.facts.get("padding")
     if axis is not None:
         return Bands(axis, padding)
+    if "align" in entry.facts:  # columns that make sense together, as the entries of a matrix do
+        raise UsageError(f"the columns of {features!r} are normalised together: use --normalize {SUBJECT}")
     if entry.facts["columns"] is not None:
         return COLUMNS
     raise UsageError(f"--normalize does not apply to {features!r}, which has no bands; omit it")
+
+
+class Normalization(NamedTuple):
+    """What ``--normalize`` does to the rows of a feature set.
+
+    Parameters
+    ----------
+    bands : which features of a group are standardised together; None where its rows are aligned.
+    align : the fact ``align`` of the set, with its settings: a function of a group's rows, and of a mask of
+        those that count; None where features are standardised.
+    name : of the function.
+    """
+
+    bands: Bands | None
+    align: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None
+    name: str | None = None
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What a model keeps of it, and compares with it when it predicts."""
+        return {"align": self.name} if self.bands is None else self.bands._asdict()
+
+    def __call__(self, x: np.ndarray, groups: np.ndarray, *, copies: np.ndarray | None = None) -> np.ndarray:
+        """Normalise the rows of each group by themselves; see `standardize_by_group`."""
+        if self.align is None:
+            return standardize_by_group(x, groups, self.bands or COLUMNS, copies=copies)
+        result = np.empty_like(x, dtype=np.float32)
+        for group in np.unique(groups):
+            rows = groups == group
+            counted = rows if copies is None or copies[rows].all() else rows & ~copies
+            result[rows] = self.align(x[rows], counted[rows])
+        return result
+
+
+def normalization_of(features: str, by: str, settings: Mapping[str, Any]) -> Normalization:
+    """What ``--normalize`` does to the rows of a registered feature set.
+
+    Parameters
+    ----------
+    by : a key of `NORMALIZATIONS`.
+    settings : of the feature set.
+
+    Raises
+    ------
+    UsageError : features that cannot be normalised by it.
+    """
+    facts = registry.get("features", features).facts
+    if by != SUBJECT:
+        return Normalization(bands_of(features))
+    if facts["modality"] != "eeg":
+        raise UsageError(f"--normalize {SUBJECT} is for EEG; for {features!r} use --normalize speaker")
+    if (align := facts.get("align")) is None:
+        return Normalization(bands_of(features))
+    return Normalization(None, functools.partial(align, **settings), align.__name__)
 
 
 def standardize_by_group(

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eavctl.classifiers.adaptation import SPEAKER, ModelOfColumns, Origin, adapt, is_of_columns
+from eavctl.classifiers.projection import Projected
 from eavctl.errors import UsageError
 from eavctl.features.normalize import SHRINKAGE
 from eavctl.predicting.normalizing import DATASET, groups_of, rows_of, with_rows
@@ -38,12 +39,12 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
 
     Raises
     ------
-    UsageError : a model of tensors or of several streams, an exported one, or one that standardises by
+    UsageError : a model of tensors or of several streams, an exported one, or one that normalises by
         itself.
     """
     if model.meta.protocol.normalize:
         raise UsageError(
-            f"{path} was trained with --normalize {model.meta.protocol.normalize}, which standardises by the "
+            f"{path} was trained with --normalize {model.meta.protocol.normalize}, which normalises by the "
             "recordings at hand: leave --adapt out"
         )
     if model.meta.export:
@@ -51,10 +52,15 @@ def check(model: Model, path: str | os.PathLike[str]) -> None:
             f"{path}: an exported model gives probabilities only, and --adapt needs decision values; use the "
             "model that it was exported from"
         )
+    if isinstance(model.predictor, Projected):
+        raise UsageError(
+            f"{path}: --adapt standardises columns, and this is a model of covariances: leave it out, or "
+            "train with --normalize subject"
+        )
     if not is_of_columns(model.predictor):
         raise UsageError(
-            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm; "
-            "leave it out"
+            f"{path}: --adapt is for models of columns, such as those of train-linear and train-svm, and not "
+            "of covariances; leave it out"
         )
 
 

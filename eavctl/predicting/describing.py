@@ -6,6 +6,7 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from time import perf_counter
 from typing import NamedTuple
@@ -215,7 +216,8 @@ def _tasks(recordings: Sequence[Recording], recipes: Sequence[Recipe]) -> list[_
 
 def _identity(recipe: Recipe) -> str:
     who = recipe.who and recipe.who.identity
-    return canonical_json([recipe.identity(), recipe.segment, recipe.hop, recipe.only_speech, who])
+    cutting = [recipe.segment, recipe.hop, recipe.epoch]
+    return canonical_json([recipe.identity(), *cutting, recipe.only_speech, who])
 
 
 def _not_given(recording: Recording, recipe: Recipe) -> Absence:
@@ -275,6 +277,8 @@ def _samples(
 ) -> tuple[Samples, str | None]:
     """The samples of a recording, and what identifies it; ``whole`` identifies its file."""
     part = recording.parts[recipe.modality]
+    if recipe.epoch and recording.epoch not in (None, recipe.epoch):
+        recipe = replace(recipe, epoch=recording.epoch)
     try:
         stretch = stretch_of(part.trial)
         samples = recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))

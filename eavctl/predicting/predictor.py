@@ -17,6 +17,7 @@ from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError,
 from eavctl.evaluation.trained_on import JOINED, TrainedOn
 from eavctl.extraction.executors import always
 from eavctl.extraction.open_recording import Signal
+from eavctl.extraction.recipe import noting
 from eavctl.jobs import one_thread
 from eavctl.packaged import models as packaged
 from eavctl.predicting.confidence import Confidence
@@ -31,9 +32,17 @@ from eavctl.predicting.segments import (
     features_of,
     streams_of,
 )
-from eavctl.predicting.sources import Part, Recording, find_recordings, selection, without_repeats
+from eavctl.predicting.sources import (
+    Part,
+    Recording,
+    Selection,
+    find_recordings,
+    selection,
+    without_repeats,
+)
 from eavctl.predicting.streams import (
     StreamInput,
+    at_events,
     noise_for,
     stream_inputs,
     with_segment,
@@ -182,19 +191,19 @@ class Predictor:
 
     @property
     def normalize(self) -> str | None:
-        """``"speaker"`` or ``"dataset"`` where features are standardised by several recordings of one."""
+        """``"speaker"``, ``"dataset"`` or ``"subject"`` where recordings of one are normalised together."""
         return self.model.meta.protocol.normalize
 
     @property
     def window_s(self) -> float:
         """Length of a window to judge, in seconds.
 
-        That of the segments; else the middle between the training's shortest and longest recording, to 0.1 s;
-        else 3 s.
+        That of the segments, or of the epochs; else the middle between the training's shortest and longest
+        recording, to 0.1 s; else 3 s.
         """
-        segments = [stream.recipe.segment for stream in self.streams if stream.recipe.segment]
-        if segments:
-            return max(segments)
+        recipes = [stream.recipe for stream in self.streams]
+        if cut := [each.row_s for each in recipes if each.row_s]:
+            return max(cut)
         lengths = self.confidence.lengths
         return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S
 
@@ -227,6 +236,22 @@ class Predictor:
 
     # --- finding ------------------------------------------------------------------------------------------
 
+    def select(self, choice: Choice | None = None, trial: int | None = None) -> Selection:
+        """Select recordings of the model's modalities; epochs are cut as those of the training.
+
+        Parameters
+        ----------
+        choice, trial : which recordings of data sets; and the number of the only trial or epoch, from 1.
+
+        Raises
+        ------
+        UsageError : a trial below 1, or epochs that the model cannot take: their length is not that of the
+            training and its features are tensors, they do not include its baseline, or it takes no EEG.
+        """
+        if choice and choice.epochs:
+            choice = replace(choice, epochs=at_events(self.streams, choice.epochs, self.path))
+        return selection(self.modalities, choice, trial)
+
     def find(self, *sources: str | os.PathLike[str], choice: Choice | None = None) -> list[Recording]:
         """Find the recordings that files, folders or manifests stand for, for the modalities of the model.
 
@@ -237,9 +262,9 @@ class Predictor:
         Raises
         ------
         DataError : no such file or folder, or a data set without recordings that the model can judge.
-        UsageError : a choice where there is no data set.
+        UsageError : a choice where there is no data set; otherwise as `select`.
         """
-        selected = selection(self.modalities, choice)
+        selected = self.select(choice)
         found = [each for source in named(sources) for each in find_recordings(source, selected)]
         return without_repeats(found)
 
@@ -251,8 +276,8 @@ class Predictor:
         """Judge recordings, each by itself, and yield each in order as soon as it is judged.
 
         Only a few recordings are in memory at once, and a recording's rows do not depend on the others:
-        unless the model standardises features by speaker or data set, or they are adapted to it; then all are
-        described first.
+        unless the model normalises features by speaker, data set or subject, or they are adapted to it; then
+        all are described first.
 
         Parameters
         ----------
@@ -262,7 +287,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : probabilities that are not finite; or too few recordings to standardise by them.
+        DataError : probabilities that are not finite; or too few recordings to normalise by them.
         """
         return self.judge_described(self.describe(recordings, jobs, executor))
 
@@ -293,9 +318,9 @@ class Predictor:
     def judge_described(self, recordings: Iterable[DescribedRecording]) -> Generator[Judged]:
         """Judge recordings whose features are known, as `judge` does."""
         if self.normalize:
-            from eavctl.predicting.normalizing import standardized
+            from eavctl.predicting.normalizing import normalized
 
-            recordings = standardized(list(recordings), self.normalize, self.streams[0].meta, self.path)
+            recordings = normalized(list(recordings), self.normalize, self.streams[0].meta, self.path)
         if self.adapts:
             from eavctl.predicting.adapting import adapted
 
@@ -325,7 +350,7 @@ class Predictor:
 
         Raises
         ------
-        DataError : it standardises features by speaker or data set, or the predictor adapts.
+        DataError : it normalises features by several recordings, or the predictor adapts.
         """
         if self.normalize or self.adapts:
             why = f"was trained with --normalize {self.normalize}" if self.normalize else "is to adapt"
@@ -351,7 +376,7 @@ class Predictor:
         Raises
         ------
         UsageError : a modality that the model does not take, or arrays of a wrong shape or type.
-        DataError : the model standardises features by speaker or data set, or the predictor adapts.
+        DataError : the model normalises features by several recordings, or the predictor adapts.
         """
         unknown = [modality for modality in signals if modality not in self.modalities]
         if unknown:
@@ -471,7 +496,7 @@ class Predictor:
         signals = {stream.recipe.modality: noise_for(stream.recipe, self.window_s) for stream in self.streams}
         for stream in self.streams:
             _ = stream.recipe.chooser  # noise shows it no face
-            with contextlib.suppress(EavctlError):  # noise has neither speech nor a face
+            with contextlib.suppress(EavctlError), noting():  # noise has neither speech nor a face
                 self.judge_window({stream.recipe.modality: signals[stream.recipe.modality]})
             if stream.recipe.only_speech:
                 with contextlib.suppress(EavctlError), stream.recipe.open(signals["audio"]) as stretch_of:
@@ -482,22 +507,37 @@ class Predictor:
     def notes_on(self, rows: Sequence[Row]) -> list[str]:
         """Sentences on what limits the predictions.
 
-        They tell of whose face was followed, normalisation, overlap with the training, and durations.
+        They tell of whose face was followed, normalisation, segments in place of epochs, overlap with the
+        training, and durations.
         """
         most: dict[str, int] = {}  # people in each recording
         for row in rows:
             most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
         notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
         if self.normalize:
-            from eavctl.features.normalize import WARNINGS
+            from eavctl.features.normalize import SUBJECT, WARNINGS
 
             notes.append(WARNINGS[self.normalize])
+            unknown = {row.recording for row in rows if not row.keys.get("subject")}
+            if self.normalize == SUBJECT and len(unknown) > 1:
+                notes.append(f"{len(unknown)} recordings without a subject count as those of one person")
         if self.adapts:
             from eavctl.predicting.adapting import note
 
             notes.append(note(rows))
+        notes += self.epoch_notes
         notes += self._overlap_with_training(rows)
         return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
+
+    @property
+    def epoch_notes(self) -> list[str]:
+        """A sentence where a model of epochs judges segments, which begin anywhere."""
+        return [
+            f"{self.path} was trained on {stream.meta.cut} at events: segments that begin elsewhere are "
+            "unlike them, and fewer answers may be right"
+            for stream in self.streams
+            if stream.meta.epoch and stream.recipe.segment and not stream.meta.segment
+        ][:1]
 
     def people_note(self, name: str, n_people: int) -> str:
         """A sentence on a recording that shows several people: whose face is followed."""

@@ -42,6 +42,7 @@ class Recording(NamedTuple):
     parts : its file by modality.
     fault : why it cannot be used, where that is known before it is opened; it has no parts then.
     absent : by modality, why there is no part, where that is known.
+    epoch : its start and end relative to the event that it was cut at, in seconds; None where it was not.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Recording(NamedTuple):
     parts: dict[str, Part]
     fault: str = ""
     absent: Mapping[str, str] = {}
+    epoch: tuple[float, float] | None = None
 
 
 class Selection(NamedTuple):
@@ -254,7 +256,7 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
     for number, keys in enumerate(manifest.records(), start=1):
         name = str(number) if selected.cuts_epochs else keys.get("trial", "")  # an epoch has no number
         if selected.trial is None or _is_number(name, selected.trial):
-            recordings.append(_of_row(manifest.root, keys, selected))
+            recordings.append(_of_row(manifest.root, keys, selected)._replace(epoch=manifest.epoch))
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)
     if not recordings:

@@ -6,14 +6,18 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from eavctl.errors import DataError, UsageError
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe, Whose
+from eavctl.signals.eeg_reference import PAIRS, named
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
+
+if TYPE_CHECKING:
+    from eavctl.datasets.events import Epochs  # with Arrow, which judging a recording does not need
 
 NOISE_SIDE, NOISE_RATE, NOISE_CHANNELS = 64, 16000, ("C3", "C4")  # pixels, Hz
 
@@ -67,6 +71,32 @@ def with_segment(streams: Sequence[StreamInput], seconds: float) -> list[StreamI
     return [each._replace(recipe=replace(each.recipe, segment=seconds, hop=seconds)) for each in streams]
 
 
+def at_events(streams: Sequence[StreamInput], epochs: Epochs, model: str | os.PathLike[str]) -> Epochs:
+    """The epochs to judge, with the ends of the training's where they have none of their own.
+
+    Parameters
+    ----------
+    model : the model file, for errors.
+
+    Raises
+    ------
+    UsageError : a stream cannot take them.
+    """
+    trained = next((stream.recipe.epoch for stream in streams if stream.recipe.epoch), None)
+    if trained is None:
+        return epochs
+    tmin, tmax = epochs.span(trained[0], trained[1])
+    for stream in streams:
+        recipe = replace(stream.recipe, epoch=(tmin, tmax))  # checks that its baseline is in them
+        is_fixed = recipe.columns is None and recipe.segment is None
+        if is_fixed and stream.recipe.epoch and recipe.row_s != stream.recipe.row_s:
+            raise UsageError(
+                f"{model} takes epochs of {stream.recipe.row_s:g} s, not of {recipe.row_s:g}: leave --tmin "
+                f"and --tmax out, for those of its training, {trained[0]:g} to {trained[1]:g} s"
+            )
+    return replace(epochs, tmin=tmin, tmax=tmax)
+
+
 def noise_for(recipe: Recipe, seconds: float) -> Signal:
     """A window of noise, as a source would give it to the recipe."""
     rng = np.random.default_rng(0)
@@ -76,7 +106,9 @@ def noise_for(recipe: Recipe, seconds: float) -> Signal:
         rate = recipe.rate or NOISE_RATE
         return Signal(rng.normal(scale=0.1, size=round(seconds * rate)).astype(np.float32), rate)
     settings = recipe.base.settings
-    channels = settings["channels"] or NOISE_CHANNELS
+    channels = list(settings["channels"] or NOISE_CHANNELS)
+    if reference := settings.get("reference"):
+        channels += [name for name in named(reference) or PAIRS[0] if name not in channels]
     rate = 2.5 * settings["high"]
     return Signal(rng.normal(scale=20.0, size=(len(channels), round(seconds * rate))), rate, channels)
 

@@ -11,8 +11,9 @@ from collections import deque
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
+from eavctl.datasets.column_names import is_recording
 from eavctl.errors import DataError
-from eavctl.signals.endings import modalities_of
+from eavctl.signals.endings import TEXT_ENDINGS, modalities_of, split_ending
 
 # Of the watcher: how long it waits for a change, and for changes that follow each other.
 POLL_MS, STEP_MS, TOGETHER_MS = 100, 20, 200
@@ -109,8 +110,14 @@ class WatchedFolder:
             with contextlib.suppress(OSError):  # removed meanwhile, or not to be read
                 for name in sorted(os.listdir(path)):
                     yield from self._files(os.path.join(path, name))
-        elif self._modalities.intersection(modalities_of(path)) and (stamp := _stamp(path)):
+        elif self._is_recording(path) and (stamp := _stamp(path)):
             yield path, stamp
+
+    def _is_recording(self, path: str) -> bool:
+        """Whether a file is a recording: by its ending, and, of those that tables have too, by its header."""
+        if not self._modalities.intersection(modalities_of(path)):
+            return False
+        return split_ending(path)[1] not in TEXT_ENDINGS or is_recording(path)
 
 
 def _stamp(path: str) -> _Stamp | None:

@@ -69,11 +69,13 @@ def _options(options: Mapping[str, Any]) -> Iterator[str]:
 
 def _extract(source: Mapping[str, Any]) -> list[str]:
     """The words that make a feature table."""
-    if not source["table"] or not source["features"]:
+    events = source["events"] or {}
+    if not source["table"] or not source["features"] or None in events.values():
         raise _UnknownStepError
     settings = dict(source["settings"] or {})
     needs_weights = OF_WEIGHTS[0] in settings
     segment, augment = source["segment"] or {}, source["augment"] or {}
+    tmin, tmax = source["epoch"] if len(source["epoch"]) == 2 else (None, None)
     hop, layout = segment.get("hop"), source["layout_settings"] or {}
     options = {
         "layout": source["layout"] if "pattern" not in layout else None,
@@ -85,8 +87,9 @@ def _extract(source: Mapping[str, Any]) -> list[str]:
         "segment": segment.get("seconds"),
         "hop": hop if hop != segment.get("seconds") else None,
         "where": _pairs(source["where"] or {}),
-        "events": ",".join(_pairs(source["events"] or {})),
-        "epoch": ",".join(map(_text, source["epoch"])),
+        "events": ",".join(_pairs(events)),
+        "tmin": tmin,
+        "tmax": tmax,
         "who": (source["who"] or {}).get("phrase"),
         "augment": ",".join(augment.get("alterations") or ()),
         "copies": augment.get("copies"),

@@ -76,13 +76,11 @@ def explained(found: Mapping[str, Any]) -> Iterator[str]:
     """How the numbers are to be read, sentence by sentence."""
     note = formatting.intervals_over(found, found["uar"])
     if found["donors"]:
-        within = {"speaker": "of the same speaker", "dataset": "of the same data set"}.get(
-            found["normalize"] or "", "of the same data set"
-        )
+        group = {"speaker": "speaker", "subject": "subject"}.get(found["normalize"] or "", "data set")
         yield (
             "Drop is how much lower UAR is where the columns of a part are replaced by those of other "
-            f"held-out rows {within}; the mean probability over up to {found['donors']} such rows decides. "
-            "Alone is the UAR where all other columns are replaced."
+            f"held-out rows of the same {group}; the mean probability over up to {found['donors']} such rows "
+            "decides. Alone is the UAR where all other columns are replaced."
         )
         yield (
             "Below 0, the part misleads the model. "

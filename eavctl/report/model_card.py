@@ -306,9 +306,11 @@ class _Card:
         if any(each.speech for each in self.meta.inputs):
             yield "Recordings without speech are not judged."
         if self.meta.protocol.normalize:
+            by = self.meta.protocol.normalize
+            several = "segments" if by == "subject" else "recordings"
             yield (
-                f"Features are standardised by {self.meta.protocol.normalize}: several recordings of one are "
-                "judged together, and no single one."
+                f"Features are normalised by {by}: several {several} of one are judged together, and no "
+                "single one."
             )
         if measured := (self.json.get("novelty") or {}).get("measured"):
             yield (
@@ -439,6 +441,7 @@ def _settings(settings: Mapping[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A value of the meta as text, nested ones in brackets."""
+    value = formatting.shortened(value)
     if isinstance(value, Mapping):
         return f"({_settings(value).strip(' ,')})"
     if isinstance(value, list | tuple):

@@ -63,6 +63,8 @@ def features_words(source: Mapping[str, Any], *, modality: bool = True) -> str:
     ]
     segment = (source["segment"] or {}).get("seconds")
     cut = f", segments of {segment:g} s" if isinstance(segment, int | float) else ""
+    if len(source["epoch"]) == 2:
+        cut = ", epochs from {:g} to {:g} s".format(*source["epoch"]) + cut
     return f"{source['features']} ({', '.join(filter(None, facts))}{cut})"
 
 
@@ -171,6 +173,7 @@ def _evaluated(model: Mapping[str, Any]) -> str:
     normalized = {
         "speaker": f", with features standardised by {person(model)} without labels,",
         "dataset": ", with features standardised by data set without labels,",
+        "subject": ", with features normalised by subject without labels,",
     }.get(str(protocol.get("normalize")), "")
     return f"was evaluated by {words}{normalized} on" if words else f"was evaluated{normalized} on"
 

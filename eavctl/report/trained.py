@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from eavctl.evaluation.formatting import shortened
 from eavctl.report.commands import RECORDINGS, WEIGHTS
 from eavctl.report.markup import Child, Markup, el
 from eavctl.report.sentences import counted, features_words, model_words, person, protocol_words
@@ -44,6 +45,7 @@ def settings_words(settings: Mapping[str, Any]) -> str:
 
 
 def _value(value: Any) -> str:
+    value = shortened(value)
     if isinstance(value, Mapping):
         return f"({settings_words(value)})"
     if isinstance(value, list | tuple):
@@ -103,12 +105,12 @@ def _protocol(model: Mapping[str, Any]) -> str:
     protocol = model["protocol"]
     name, words = protocol.get("name") or "not stated", protocol_words(model)
     text = f"{name}: {words}" if words else str(name)
-    by = {"speaker": person(model), "dataset": "data set"}.get(str(protocol.get("normalize")))
-    return text + (
-        f"; features standardised by {by}, without labels"
-        if by
-        else f"; features not standardised by {person(model)}"
-    )
+    done = {
+        "speaker": f"standardised by {person(model)}, without labels",
+        "dataset": "standardised by data set, without labels",
+        "subject": "normalised by subject, without labels",
+    }.get(str(protocol.get("normalize")), f"not standardised by {person(model)}")
+    return f"{text}; features {done}"
 
 
 def _data(model: Mapping[str, Any]) -> Iterator[Markup]:

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,12 +26,15 @@ from eavctl.predicting.predicted import Predicted, collected
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import AbsentStream, Row
 from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
-from eavctl.predicting.sources import MODALITIES, selection
+from eavctl.predicting.sources import MODALITIES
 from eavctl.serving.messages import Message
 from eavctl.serving.names import ANY
 from eavctl.serving.tensors import array_of, input_of, inputs_of, read_request
 from eavctl.serving.windows import from_message
 from eavctl.storage.paths import Paths
+
+if TYPE_CHECKING:
+    from eavctl.datasets.choice import Choice
 
 JSON, PARQUET, PNG = "application/json", "application/vnd.apache.parquet", "image/png"
 
@@ -130,7 +133,7 @@ class Answers:
         """Judge one recording, of one file or of a file a modality."""
         predictor = self._predictor(request.header.get("segment"), request.header.get("hop"))
         with _written(request) as names:
-            result = _judged(predictor, names)
+            result = _judged(predictor, names, request.header.get("events"))
         if request.header.get("table"):
             from eavctl.storage.tables import prediction_bytes
 
@@ -239,9 +242,20 @@ def _written(request: Message) -> Iterator[dict[str, str]]:
             shutil.rmtree(entry) if entry.is_dir(follow_symlinks=False) else os.unlink(entry)
 
 
-def _judged(predictor: Predictor, names: Mapping[str, str]) -> Predicted:
-    """Judge the files of one recording, as ``eavctl predict`` does."""
+def _judged(predictor: Predictor, names: Mapping[str, str], events: str | None) -> Predicted:
+    """Judge the files of one recording, as ``eavctl predict`` does; ``events`` are as ``T1,T2``."""
     separate = {field: names[field] for field in MODALITIES if field in names}
     sources: Paths = [] if separate else [names[ANY]]
-    inputs = find_inputs(predictor, sources, separate, selection(predictor.modalities))
+    inputs = find_inputs(predictor, sources, separate, predictor.select(_at(events)))
     return collected(predictor, inputs, list(predictor.judge(inputs.recordings, executor="serial")))
+
+
+def _at(events: str | None) -> Choice | None:
+    """The choice of epochs at these events, if there are any."""
+    names = [name.strip() for name in (events or "").split(",") if name.strip()]
+    if not names:
+        return None
+    from eavctl.datasets.choice import Choice  # with Arrow, which other requests do not need
+    from eavctl.datasets.events import Epochs
+
+    return Choice(epochs=Epochs(dict.fromkeys(names)))

@@ -126,6 +126,7 @@ async def infer(request: Request) -> Response:
         "files": dict(zip(files, _names(files), strict=True)),
         "segment": _seconds(request, "segment"),
         "hop": _seconds(request, "hop"),
+        "events": request.query_params.get("events"),
         "table": PARQUET in request.headers.get("accept", ""),
         "id": request_id,
     }

@@ -106,6 +106,7 @@ INFER: dict[str, Any] = {
         NAME,
         _parameter("segment", "query", "Judge segments of this many seconds, not the whole.", SECONDS),
         _parameter("hop", "query", "Seconds from the start of a segment to the next.", SECONDS),
+        _parameter("events", "query", "Judge the epochs at these events, such as T1,T2.", {"type": "string"}),
         _parameter("id", "query", "Repeated in the answer.", {"type": "string"}),
     ],
     "requestBody": {

@@ -40,8 +40,8 @@ class EegArray(EegFile):
                 "(n_chans, n_times) and a name for each channel"
             )
         super().__init__(name, clean_names(ch_names), sfreq)
-        self._n_before = round(margin * sfreq)
-        if 0 < signal.shape[1] <= self._n_before:
+        self.n_before = round(margin * sfreq)
+        if 0 < signal.shape[1] <= self.n_before:
             raise UsageError(f"{name}: nothing follows its margin of {margin} s")
         self._signal = signal
 

@@ -2,8 +2,8 @@
 
 References: Gorgolewski et al., The brain imaging data structure, Scientific Data 3, 2016; Pernet et al.,
 EEG-BIDS, Scientific Data 6, 2019; https://bids-specification.readthedocs.io, version 1.10: "Common
-principles" (names, tabular files, the inheritance principle), "Electroencephalography" (``channels.tsv``),
-"Task events" (``events.tsv``).
+principles" (names, tabular files, the inheritance principle), "Electroencephalography" (``channels.tsv``,
+``electrodes.tsv``), "Task events" (``events.tsv``).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from eavctl.errors import SignalError
 from eavctl.signals.eeg_file import Event, listed, warn
+from eavctl.signals.eeg_montages import Montage, on_a_head, positions_of
 from eavctl.signals.eeg_names import clean_name
 from eavctl.signals.endings import split_ending
 
@@ -26,6 +27,7 @@ RECORDING = re.compile(rf"sub-[^_]+(_{ENTITY})*_eeg")
 TABLE = re.compile(rf"(({ENTITY}_)*)(?P<suffix>[a-z]+)")
 DEPTH = 3  # folders of a recording below the data set: subject, session, eeg
 MISSING = ("", "n/a")
+SPACE = "space"  # entity of tables of coordinates that recordings do not have
 EEG = "EEG"
 TYPE_PREFIX = re.compile(r"EEG ", re.IGNORECASE)  # of the labels in EDF files, which MNE removes
 
@@ -76,7 +78,8 @@ def table_of(path: str | os.PathLike[str], suffix: str) -> Table | None:
     """The table that applies to a recording, by the inheritance principle; None if there is none.
 
     It lies beside the recording or in a folder above it, up to that of the data set, and its name has no
-    entity that the recording has not. Of several, the nearest applies, then the one with most entities.
+    entity that the recording has not, except for the ``space`` of coordinates. Of several, the nearest
+    applies, then the one with most entities.
 
     Parameters
     ----------
@@ -100,7 +103,7 @@ def path_of(path: str | os.PathLike[str], suffix: str) -> Path | None:
             for file in folder.glob(f"*{suffix}.tsv")
             if (match := TABLE.fullmatch(file.stem))
             and match["suffix"] == suffix
-            and (own := _entities(file.stem)).items() <= entities.items()
+            and (own := _entities(file.stem)).items() <= entities.items() | {(SPACE, own.get(SPACE))}
         ]
         if fitting:
             return max(fitting)[1]
@@ -200,6 +203,33 @@ def described_channels(
     if unlisted := [names[place] for place in found if place not in is_eeg]:
         warn(path, f"{table.path.name} does not list the channels {_few(unlisted)}, which are used")
     return found, marked
+
+
+def electrodes_of(path: str, ch_names: Sequence[str]) -> Montage | None:
+    """The places of a recording's electrodes by its ``electrodes.tsv``; None if it has none.
+
+    A `RecordingWarning` tells why a table is not used. The unit and the axes of its coordinate system do not
+    matter, see `eavctl.signals.eeg_montages`.
+
+    Parameters
+    ----------
+    path : of the recording.
+    ch_names : names of its EEG channels.
+
+    Returns
+    -------
+    Positions by the names of the channels; electrodes that are no channel keep their own names.
+    """
+    try:
+        table = table_of(path, "electrodes")
+        if table is None:
+            return None
+        channels = {_plain(name): name for name in ch_names}
+        found = positions_of([row for _, row in table.rows])
+        return on_a_head({channels.get(_plain(name), name): place for name, place in found.items()})
+    except (SignalError, ValueError) as error:
+        warn(path, f"its table of electrodes is not used: {error}")
+        return None
 
 
 def _places(names: Sequence[str]) -> Mapping[str, int]:

@@ -6,19 +6,28 @@ import os
 
 from eavctl.errors import SignalError
 from eavctl.signals.eeg_file import EegFile
-from eavctl.signals.endings import EEG_ENDINGS, EEGLAB_ENDING, MATLAB_ENDING, split_ending
+from eavctl.signals.endings import (
+    EEG_ENDINGS,
+    EEGLAB_ENDING,
+    MATLAB_ENDING,
+    TEXT_ENDINGS,
+    XDF_ENDINGS,
+    split_ending,
+)
 
 
 def open_eeg(path: str | os.PathLike[str]) -> EegFile:
     """Open an EEG file by its ending; only the header is read.
 
     A MATLAB array (``seg`` or ``seg1``, else the only one with three axes) holds trials of 30 channels at
-    500 Hz, as in the EAV data set. EDF, BDF, BrainVision, EEGLAB and FIF files are continuous recordings, of
-    which only the EEG channels are used. A `RecordingWarning` reports oddities of a file that can be used.
+    500 Hz, as in the EAV data set. EDF, BDF, BrainVision, EEGLAB, FIF and XDF files, and tables of text with
+    time stamps, are continuous recordings, of which only the EEG channels are used. A `RecordingWarning`
+    reports oddities of a file that can be used.
 
     Raises
     ------
     SignalError : missing, damaged, not an EEG file, or too large.
+    ModuleNotFoundError : an XDF file, and pyxdf is not installed.
     """
     name = os.fspath(path)
     _, ending = split_ending(name)
@@ -38,6 +47,14 @@ def open_eeg(path: str | os.PathLike[str]) -> EegFile:
         from eavctl.signals.eeglab import EeglabRecording
 
         return EeglabRecording(name)
+    if ending in TEXT_ENDINGS:
+        from eavctl.signals.eeg_csv import CsvRecording
+
+        return CsvRecording(name)
+    if ending in XDF_ENDINGS:
+        from eavctl.signals.eeg_xdf import XdfRecording
+
+        return XdfRecording(name)
     from eavctl.signals.eeg_recordings import MneRecording  # imports MNE, which takes a second
 
     return MneRecording(name, ending)

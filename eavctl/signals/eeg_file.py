@@ -13,11 +13,13 @@ from typing import Self
 import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
+from eavctl.signals.eeg_montages import STANDARD, Montage
 
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
+ROUNDING_S = 1e-6  # of the ends of segments
 FAULTS = ("not finite", "flat", "extreme")
-MARKED = "marked bad"
+MARKED, NAMED = "marked bad", "named in bads"
 LEAVE_OUT = "leave them out with --set 'channels=[...]'"
 
 
@@ -34,6 +36,24 @@ class Event:
     is_cut: bool = False
 
 
+@dataclass(frozen=True)
+class Mending:
+    """Which channels are bad besides those that fail or are marked, and where electrodes lie.
+
+    Parameters
+    ----------
+    bads : names of channels that are bad in every recording.
+    finds : also find those that `eavctl.signals.eeg_outliers.outlying` finds.
+    montage : the places of electrodes for the interpolation of bad channels: a name that MNE knows, or
+        positions by name; None takes those that were measured with the recording, or else those of the
+        10-05 system.
+    """
+
+    bads: Sequence[str] = ()
+    finds: bool = False
+    montage: str | Montage | None = None
+
+
 class EegFile(ABC):
     """An open EEG file of trials or of one continuous recording, as `eavctl.signals.eeg.open_eeg` returns it.
 
@@ -45,9 +65,11 @@ class EegFile(ABC):
     n_trials : number of trials; None for one continuous recording.
     events : events marked in the file.
     bads : names of the channels marked bad in the file.
+    gaps : start and end of each time in which samples are missing, in seconds; a continuous recording holds
+        straight lines there.
     """
 
-    _n_before = 0  # samples at the start by which no channel is found bad
+    n_before = 0  # samples at the start that precede the recording: no channel is found bad by them
 
     def __init__(
         self,
@@ -57,15 +79,20 @@ class EegFile(ABC):
         n_trials: int | None = None,
         events: Sequence[Event] = (),
         bads: Sequence[str] = (),
+        gaps: Sequence[tuple[float, float]] = (),
     ) -> None:
         self.path = path
         self.ch_names, self.sfreq, self.n_trials = tuple(ch_names), sfreq, n_trials
-        self.events, self.bads = tuple(events), tuple(bads)
+        self.events, self.bads, self.gaps = tuple(events), tuple(bads), tuple(gaps)
         self._warned: set[tuple[str, str]] = set()  # names and faults of channels
 
     @property
     def duration(self) -> float | None:
         """Duration of a continuous recording in seconds; None for trials."""
+        return None
+
+    def electrodes(self) -> Montage | None:
+        """The places of electrodes that were measured with the recording; None if there are none."""
         return None
 
     def places(self, channels: Iterable[str]) -> list[int]:
@@ -103,12 +130,32 @@ class EegFile(ABC):
         SignalError : no such trial or channel, damaged, not finite, all channels flat, or bad channels that
             cannot be interpolated.
         """
+        return self.read_mended(trial, self.ch_names if channels is None else channels, Mending())[0]
+
+    def read_mended(
+        self, trial: int | None, channels: Sequence[str], mending: Mending
+    ) -> tuple[np.ndarray, frozenset[str]]:
+        """Read channels as `read` does, and tell which of them were bad and are interpolated.
+
+        Parameters
+        ----------
+        trial, channels : as in `read`.
+        mending : which other channels are bad, and where electrodes lie.
+
+        Returns
+        -------
+        float64, shape (n_chans, n_times), microvolt, and the names of the interpolated channels.
+
+        Raises
+        ------
+        SignalError : as `read`.
+        """
         self._check_trial(trial)
-        wanted = self.ch_names if channels is None else tuple(channels)
+        wanted = tuple(channels)
         places = self.places(wanted)
         signal = self._read(trial)
-        self._mend(signal, wanted, "" if trial is None else f"trial {trial + 1}: ")
-        return signal if wanted == self.ch_names else signal[places]
+        bad = self._mend(signal, wanted, mending, "" if trial is None else f"trial {trial + 1}: ")
+        return signal if wanted == self.ch_names else signal[places], bad
 
     def read_raw(self, trial: int | None = None) -> np.ndarray:
         """Read all channels of one trial, or of a continuous recording, as recorded: bad ones too.
@@ -151,36 +198,57 @@ class EegFile(ABC):
         if self.n_trials is not None and trial is not None and not 0 <= trial < self.n_trials:
             raise SignalError(f"{self.path}: has no trial {trial + 1}, only {self.n_trials}")
 
-    def _mend(self, signal: np.ndarray, wanted: Sequence[str], where: str) -> None:
-        """Interpolate, in place, the bad channels among the wanted ones; warn about each once."""
-        found = channel_faults(signal[:, self._n_before :], self.sfreq)
+    def _mend(
+        self, signal: np.ndarray, wanted: Sequence[str], mending: Mending, where: str
+    ) -> frozenset[str]:
+        """Interpolate, in place, the bad channels among the wanted ones; warn once about each not named.
+
+        Returns
+        -------
+        Names of the interpolated channels.
+        """
+        recorded = signal[:, self.n_before :]
+        found = channel_faults(recorded, self.sfreq)
         faults = {self.ch_names[i]: fault for i, fault in found.items()}
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
                 "in volt, multiply them by 1e6"
             )
-        bad = dict.fromkeys(self.bads, MARKED) | faults
+        bad = dict.fromkeys(self.bads, MARKED) | faults | dict.fromkeys(mending.bads, NAMED)
+        if mending.finds:
+            from eavctl.signals.eeg_outliers import outlying
+
+            known = [i for i, name in enumerate(self.ch_names) if name in bad]
+            bad |= {self.ch_names[i]: fault for i, fault in outlying(recorded, self.sfreq, known).items()}
         needed = [name for name in wanted if name in bad]
         broken = [name for name in needed if bad[name] == "not finite"]
         if broken:
             raise SignalError(f"{self.path}: {where}not finite: channels {listed(broken)}; {LEAVE_OUT}")
         if not needed:
-            return
+            return frozenset()
         from eavctl.signals.eeg_splines import interpolate  # imports MNE, which takes a second
 
         try:
-            interpolate(signal, self.ch_names, frozenset(bad), needed)
+            interpolate(signal, self.ch_names, frozenset(bad), needed, self._montage(mending, needed))
         except SignalError as error:
             described = listed(f"{name} ({bad[name]})" for name in needed)
             raise SignalError(
                 f"{self.path}: {where}bad channels {described} cannot be interpolated: {error}; {LEAVE_OUT}"
             ) from None
-        new = [name for name in needed if (name, bad[name]) not in self._warned]
+        new = [name for name in needed if bad[name] != NAMED and (name, bad[name]) not in self._warned]
         if new:
             self._warned.update((name, bad[name]) for name in new)
             described = listed(f"{name} ({bad[name]})" for name in new)
             warn(self.path, f"{where}bad channels interpolated from the others: {described}")
+        return frozenset(needed)
+
+    def _montage(self, mending: Mending, needed: Sequence[str]) -> str | Montage:
+        """Where electrodes lie; measured places count if they include those of the bad channels."""
+        if mending.montage is not None:
+            return mending.montage
+        measured = self.electrodes()
+        return measured if measured and set(needed) <= measured.keys() else STANDARD
 
 
 def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
@@ -209,27 +277,48 @@ def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:
 
 @dataclass(frozen=True)
 class Dropouts:
-    """The windows in which channels are flat, found before filtering: a filter would ring there.
+    """The times at which a recording cannot be used.
+
+    They are windows in which channels are flat, found before filtering, for a filter would ring there, and
+    gaps.
 
     Parameters
     ----------
     channels : names of the channels.
     flat : bool, shape (n_chans, n_windows).
     seconds : length of a window.
+    gaps : see `EegFile`.
     """
 
     channels: Sequence[str]
     flat: np.ndarray
     seconds: float
+    gaps: Sequence[tuple[float, float]] = ()
 
     @classmethod
-    def of(cls, signal: np.ndarray, sfreq: float, channels: Sequence[str]) -> Self:
+    def of(
+        cls,
+        signal: np.ndarray,
+        sfreq: float,
+        channels: Sequence[str],
+        gaps: Sequence[tuple[float, float]] = (),
+    ) -> Self:
         """Find the dropouts of a signal (n_chans, n_times), in microvolt, in windows of 1 s."""
         window = _window(signal, sfreq)
-        return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq)
+        return cls(channels, _deviations(signal, window) < FLAT_UV, window / sfreq, gaps)
 
     def check(self, start: float, end: float) -> None:
-        """Raise a SignalError if a channel is flat for half of the time from ``start`` to ``end`` seconds."""
+        """Raise a SignalError if the time from ``start`` to ``end`` seconds cannot be used.
+
+        There is a gap in it, or a channel is flat for half of it.
+        """
+        missing = [gap for gap in self.gaps if gap[0] < end - ROUNDING_S and gap[1] > start + ROUNDING_S]
+        if missing:
+            first, last = missing[0]
+            raise SignalError(
+                f"{last - first:.2f} s of samples are missing in this segment, at {first:.2f} s of the "
+                "recording" + (f", and {len(missing) - 1} more gaps" if len(missing) > 1 else "")
+            )
         first = min(int(max(start, 0.0) / self.seconds), self.flat.shape[1] - 1)
         flat = self.flat[:, first : max(math.ceil(end / self.seconds), first + 1)]
         bad = [name for name, each in zip(self.channels, flat, strict=True) if 2 * each.sum() >= each.size]
@@ -262,3 +351,14 @@ def listed(names: Iterable[str]) -> str:
 def warn(path: str, text: str) -> None:
     """Issue a `RecordingWarning` about a recording that is used despite an oddity."""
     warnings.warn(f"{path}: {text}", RecordingWarning, stacklevel=2)
+
+
+def numbered(path: str, labels: Sequence[str]) -> list[str]:
+    """The names, with running numbers for names that several channels share."""
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    if not repeated:
+        return list(labels)
+    warn(path, f"names of several channels, now numbered: {listed(repeated)}")
+    return [
+        f"{label}-{labels[:i].count(label)}" if label in repeated else label for i, label in enumerate(labels)
+    ]

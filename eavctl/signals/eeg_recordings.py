@@ -16,8 +16,9 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.bids import described_channels
+from eavctl.signals.bids import described_channels, electrodes_of
 from eavctl.signals.eeg_file import EegFile, Event, warn
+from eavctl.signals.eeg_montages import Montage
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 from eavctl.signals.endings import BRAINVISION_ENDING, EDF_ENDINGS, FIF_ENDINGS
 
@@ -55,6 +56,10 @@ class MneRecording(EegFile):
     def duration(self) -> float:
         """Duration in seconds."""
         return _seconds(self._raw)
+
+    def electrodes(self) -> Montage | None:
+        """Those of ``electrodes.tsv`` beside the recording."""
+        return electrodes_of(self.path, self.ch_names)
 
     def _read(self, trial: int | None) -> np.ndarray:
         with _as_signal_errors(self.path):

@@ -18,8 +18,9 @@ import numpy as np
 
 from eavctl.errors import SignalError
 from eavctl.signals import eeg_damage
-from eavctl.signals.bids import described_channels
-from eavctl.signals.eeg_file import EegFile, Event, listed, warn
+from eavctl.signals.bids import described_channels, electrodes_of
+from eavctl.signals.eeg_file import EegFile, Event, listed, numbered, warn
+from eavctl.signals.eeg_montages import Montage
 from eavctl.signals.eeg_names import NO_EEG, clean_names
 from eavctl.signals.mat_file import Variable, is_hdf5
 from eavctl.signals.matlab5 import CHAR, STRUCT, Matlab5File, Node, plain_array
@@ -52,7 +53,7 @@ class EeglabRecording(EegFile):
                 self._data = _data(path, fields["data"], (n_chans, n_times), opened)
                 labels, types = _channels(fields.get("chanlocs"), n_chans)
                 events = _events(path, fields.get("event"), sfreq, n_times / sfreq)
-            labels = _numbered(path, labels)
+            labels = numbered(path, labels)
             self._picks, marked = described_channels(path, labels, _eeg_channels(path, labels, types), ())
             eeg_damage.check_size(path, len(self._picks), n_times)
             self._opened = opened.pop_all()
@@ -64,6 +65,10 @@ class EeglabRecording(EegFile):
     def duration(self) -> float:
         """Duration in seconds."""
         return self._data.shape[1] / self.sfreq
+
+    def electrodes(self) -> Montage | None:
+        """Those of ``electrodes.tsv`` beside the recording."""
+        return electrodes_of(self.path, self.ch_names)
 
     def _read(self, trial: int | None) -> np.ndarray:
         n_times = self._data.shape[1]
@@ -157,17 +162,6 @@ def _structs(node: Node | None, wanted: set[str]) -> Iterator[dict[str, Node]]:
 
 def _word(fields: Mapping[str, Node], name: str) -> str:
     return fields[name].word() if name in fields else ""
-
-
-def _numbered(path: str, labels: Sequence[str]) -> list[str]:
-    """The names, with running numbers for names that several channels share."""
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    if not repeated:
-        return list(labels)
-    warn(path, f"names of several channels, now numbered: {listed(repeated)}")
-    return [
-        f"{label}-{labels[:i].count(label)}" if label in repeated else label for i, label in enumerate(labels)
-    ]
 
 
 def _eeg_channels(path: str, labels: Sequence[str], types: Sequence[str]) -> list[int]:

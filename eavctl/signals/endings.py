@@ -15,7 +15,17 @@ IDX = re.compile(r".*[-.]idx3-ubyte(\.gz)?", re.IGNORECASE)
 EDF_ENDINGS = (".edf", ".bdf")
 BRAINVISION_ENDING, EEGLAB_ENDING, MATLAB_ENDING = ".vhdr", ".set", ".mat"
 FIF_ENDINGS = (".fif", ".fif.gz")
-EEG_ENDINGS = (*EDF_ENDINGS, BRAINVISION_ENDING, EEGLAB_ENDING, *FIF_ENDINGS, MATLAB_ENDING)
+XDF_ENDINGS = (".xdf", ".xdfz", ".xdf.gz")
+TEXT_ENDINGS = (".csv", ".tsv", ".txt")  # of other tables too: their header tells
+EEG_ENDINGS = (
+    *EDF_ENDINGS,
+    BRAINVISION_ENDING,
+    EEGLAB_ENDING,
+    *FIF_ENDINGS,
+    MATLAB_ENDING,
+    *XDF_ENDINGS,
+    *TEXT_ENDINGS,
+)
 # Without pictures, because data sets of recordings have figures beside them.
 MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | frozenset(EEG_ENDINGS)
 DOUBLE_ENDINGS = tuple(ending for ending in MEDIA_ENDINGS if ending.count(".") > 1)

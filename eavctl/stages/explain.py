@@ -107,6 +107,10 @@ def explain(
     if n := effects.n_single:
         alone = "1 row is alone in its fold" if n == 1 else f"{n} rows are alone in their folds"
         warnings.append(f"{alone}, without others whose columns could replace theirs")
+    if (features.normalized or {}).get("align"):
+        warnings.append(
+            "features are aligned by subject, which mixes the channels: channels are those after alignment"
+        )
     if found["uar"]["low"] is not None and found["uar"]["low"] <= found["chance"]:
         warnings.append("UAR is not surely above chance: what such a model relies on means little")
     result = {

@@ -23,7 +23,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.findings.codes import short_forms
 from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.names import BETWEEN, counts_of
-from eavctl.extraction.batches import CHECKED, Batch, Record, batches, sample_id
+from eavctl.extraction.batches import CHECKED, Batch, Record, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
@@ -188,7 +188,6 @@ def _asked(choice: Choice) -> Record:
     asked: Record = {"where": dict(choice.where)} if choice.where else {}
     if choice.epochs:
         asked["events"] = dict(choice.epochs.labels)
-        asked |= {"epoch": list(choice.epochs.span)} if choice.epochs.span else {}
     return asked
 
 
@@ -306,6 +305,8 @@ def _prepare(
     kind = "grounding" if (_layout(source, choice), recipe.features) == PHRASES else "features"
     if kind == "grounding" and recipe.segment:
         raise UsageError("--segment cuts recordings, and pictures with phrases are whole; leave it out")
+    if recipe.segment and choice.epochs and recipe.settings.get("baseline"):
+        raise UsageError("a baseline is one of whole epochs, and --segment cuts them: leave one of both out")
     outputs = [Output(out, kind), *([Output(rejected, "rejected")] if rejected else [])]
     recipe = recipe.with_weights()
     chosen_by = recipe.who and recipe.who.model
@@ -397,7 +398,7 @@ def _compute(
             shape,
             n_recordings,
             tuple(bad),
-            (*notes, *findings),
+            (*said_once(notes), *findings),
             n_without,
             account.found(),
             counts_of(people),
@@ -523,7 +524,7 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         return None
     try:
         meta = tables.read_meta(out)
-        chosen_by_none = {"who": None}  # not kept, so that older tables stay up to date
+        chosen_by_none = {"who": None, "epoch": None}  # not kept, so that older tables stay up to date
         if any(meta.get(key) != value for key, value in (chosen_by_none | work.identity).items()):
             return None
         tables.verify(out)

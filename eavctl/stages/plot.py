@@ -16,7 +16,7 @@ from eavctl.extraction.open_recording import Stretch
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.predicting.inputs import find_inputs
 from eavctl.predicting.predictor import Predictor
-from eavctl.predicting.sources import Recording, selection
+from eavctl.predicting.sources import Recording
 from eavctl.storage import files
 from eavctl.storage.paths import Paths
 
@@ -103,7 +103,7 @@ def find_drawn(
     UsageError : it judges several recordings, a feature table, or stdin.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, who=who)
-    inputs = find_inputs(predictor, sources, separate, selection(predictor.modalities, choice, trial))
+    inputs = find_inputs(predictor, sources, separate, predictor.select(choice, trial))
     if inputs.clips:
         raise UsageError(f"{inputs.clips[0].name}: --plot draws a recording, and this is a table of features")
     if len(inputs.recordings) != 1:
@@ -146,7 +146,7 @@ def _eeg(recipe: Recipe, file: Any, trial: int | None, keys: Mapping[str, Any]) 
 
     with _judged(recipe, file, trial, keys) as (stretch, spans):
         start, end = spans[0][0], spans[-1][1]
-        names = recipe.settings["channels"] or channels_of(file)
+        names = channels_of(file, recipe.settings)
         return eeg_figure(stretch.cut(start, end), stretch.rate, names, start)
 
 

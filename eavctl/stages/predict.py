@@ -14,7 +14,7 @@ from eavctl.predicting.names import Names
 from eavctl.predicting.predicted import Predicted, collected, rejections, require_usable
 from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.segments import Rejection
-from eavctl.predicting.sources import Recording, known_fault, selection
+from eavctl.predicting.sources import Recording, known_fault
 from eavctl.printable import utf8
 from eavctl.storage.paths import Paths
 
@@ -86,14 +86,14 @@ def predict(
     Raises
     ------
     DataError : no such source; no recording can be used, or, with ``strict``, one cannot, or not by every
-        stream; or there are fewer recordings of a speaker or data set than standardising by them needs.
+        stream; or there are fewer recordings of a speaker, data set or subject than normalising by it needs.
     SettingsError : a feature table of other settings than the model's.
     UsageError : a file of a modality that the model does not take, or a choice where there is none; a hop
         without a segment, or a number out of range (see `eavctl.extraction.recipe.Recipe`); or ``who`` for
         a model that follows no face, or for feature tables.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     described = predictor.describe(inputs.recordings, jobs, executor)
@@ -149,7 +149,7 @@ def stream(
     Raises
     ------
     DataError, SettingsError, UsageError : as `predict`, before the first recording is judged; a UsageError
-        also for a model that standardises features by speaker or data set.
+        also for a model that normalises features by several recordings.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, who=who)
     if predictor.normalize:
@@ -157,7 +157,7 @@ def stream(
             f"{predictor.path} was trained with --normalize {predictor.normalize}: it needs all recordings "
             "before the first answer; use --json or -o instead"
         )
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected)
     _check_who(who, inputs)
     if watch is not None:
@@ -198,7 +198,7 @@ def plan(
         files are missing.
     """
     predictor = Predictor.load(model, segment, hop, weights=weights, abstain=abstain, adapt=adapt, who=who)
-    selected = selection(predictor.modalities, choice, trial)
+    selected = predictor.select(choice, trial)
     inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     if inputs.recordings:

@@ -46,11 +46,8 @@ def encoding_of(path: str | os.PathLike[str]) -> tuple[str, str]:
     decoder = codecs.getincrementaldecoder("utf-8")()
     with files.opened(path) as handle:
         chunk = handle.read(CHUNK)
-        for mark, codec, name in BOMS:
-            if chunk.startswith(mark):
-                return codec, name
-        if wide := _utf16(chunk):
-            return wide, "UTF-16"
+        if found := _marked(chunk):
+            return found
         while True:
             try:
                 decoder.decode(chunk, final=not chunk)
@@ -66,12 +63,28 @@ def encoding_of(path: str | os.PathLike[str]) -> tuple[str, str]:
     return ("cp1252", "cp1252") if is_1252 else ("latin-1", "latin-1")
 
 
-def _utf16(start: bytes) -> str:
-    """The codec of UTF-16 without a mark; empty for any other text."""
+def _marked(start: bytes) -> tuple[str, str] | None:
+    """The encoding, as `encoding_of`, of a text that begins with a mark, or is UTF-16 without one."""
+    for mark, codec, name in BOMS:
+        if start.startswith(mark):
+            return codec, name
     first, second = start[::2].count(0), start[1::2].count(0)
     if min(first, second) == 0 and max(first, second) > len(start) // 4:
-        return "utf-16-le" if second else "utf-16-be"
-    return ""
+        return ("utf-16-le" if second else "utf-16-be"), "UTF-16"
+    return None
+
+
+def codec_of_start(start: bytes) -> str | None:
+    """The codec of a text by its first bytes alone; None if they hold null bytes, as no text does."""
+    if found := _marked(start):
+        return found[0]
+    if b"\0" in start:
+        return None
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(start)
+    except UnicodeDecodeError:
+        return "latin-1"
+    return "utf-8"
 
 
 @contextlib.contextmanager
@@ -103,11 +116,11 @@ def _lines(handle: TextIO, path: str | os.PathLike[str]) -> Iterator[str]:
 
 
 def records(
-    lines: Iterator[str], path: str | os.PathLike[str]
+    lines: Iterator[str], path: str | os.PathLike[str], separator: str | None = None
 ) -> tuple[str, Iterator[tuple[int, list[str]]]]:
     """The separator of a table, and its rows: each the number of its first line, and its cells.
 
-    Rows without any text are left out.
+    Rows without any text are left out. A ``separator`` that is known is not looked for.
 
     Raises
     ------
@@ -116,7 +129,7 @@ def records(
     first = list(itertools.islice(lines, N_INSPECTED))
     given = _GIVEN.fullmatch(first[0]) if first else None
     n_before = 1 if given else 0
-    separator = given[1] if given else _separator(first)
+    separator = separator or (given[1] if given else _separator(first))
     return separator, _records(itertools.chain(first[n_before:], lines), separator, n_before, path)
 
 

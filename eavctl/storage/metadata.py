@@ -26,6 +26,7 @@ FEATURE_TYPES: Mapping[str, tuple[Any, Any]] = {
     "rate": (NUMBER, object),
     "units": (str, object),
     "segment": (Mapping, NUMBER),
+    "epoch": (LIST, NUMBER),
     "shape": (LIST, int),
     "columns": (LIST, str),
     "normalized": (Mapping, object),
@@ -70,9 +71,12 @@ class FeatureMeta(NamedTuple):
     features_hash : of all by which features differ; rows of equal hashes can meet.
     rate, units : samples a second that the set takes, and units of its values.
     segment : ``{"seconds", "hop"}``; None of whole recordings.
+    epoch : start and end of the rows relative to the events that they were cut at, in seconds; None where
+        they were not cut at events.
     shape : of one row.
     columns : names of the features; None of tensors.
-    normalized : the bands that a training standardised by speaker; None where it did not.
+    normalized : the bands that a training standardised, or the name of its alignment as ``align``; None where
+        it did neither.
     speech : the recordings of the table held speech, so that a model judges no others (see
         `eavctl.features.speech_activity`); None where that is not known.
     """
@@ -85,6 +89,7 @@ class FeatureMeta(NamedTuple):
     rate: float | None = None
     units: str | None = None
     segment: Mapping[str, float] | None = None
+    epoch: Sequence[float] | None = None
     shape: Sequence[int] = ()
     columns: Sequence[str] | None = None
     normalized: Mapping[str, Any] | None = None
@@ -108,6 +113,16 @@ class FeatureMeta(NamedTuple):
         if wrong:
             raise DataError(f"{path}: its metadata are damaged: {', '.join(wrong)} of a wrong type")
         return cls(**values)
+
+    @property
+    def cut(self) -> str:
+        """How recordings were cut, in words."""
+        parts = []
+        if self.epoch:
+            parts.append(f"epochs from {self.epoch[0]:g} to {self.epoch[-1]:g} s")
+        if self.segment:
+            parts.append(f"segments of {self.segment['seconds']:g} s every {self.segment['hop']:g} s")
+        return ", ".join(parts) or "whole recordings"
 
     @property
     def words(self) -> str:
@@ -147,7 +162,7 @@ class ProtocolMeta(NamedTuple):
     group : key column whose values were kept together.
     folds : how many.
     shares : a subject may be on both sides of a split, by the protocol's name.
-    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
+    normalize : ``"speaker"``, ``"dataset"`` or ``"subject"`` where each one's features were normalised.
     """
 
     name: str

@@ -19,7 +19,7 @@ from eavctl.evaluation.groups import identify
 from eavctl.evaluation.groups import named as named_groups
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.features.normalize import NORMALIZATIONS, bands_of, standardize_by_group
+from eavctl.features.normalize import NORMALIZATIONS, normalization_of
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
@@ -59,7 +59,7 @@ class TableFacts:
     notes : sentences on rows that were left out, and on what is not known of the rows.
     distinct_names : labels and subjects that look alike are different ones.
     choices : JSON-able, ``labels`` and ``corpora`` as asked for in a training, where they had an effect.
-    normalize : ``"speaker"`` or ``"dataset"`` where each one's features were standardised.
+    normalize : ``"speaker"``, ``"dataset"`` or ``"subject"`` where each one's features were normalised.
     encoders : the pretrained encoders whose embeddings the rows are.
     tables : what is told of each table (`eavctl.training.sources.source_of`).
     """
@@ -113,7 +113,7 @@ def read_training_set(
     ----------
     tables : one feature table, or several of equal features (see `eavctl.training.stacking.read_stacked`).
     normalize : ``"speaker"`` or ``"dataset"`` standardises the features of each speaker, or of each data set,
-        by its own rows.
+        by its own rows; ``"subject"`` aligns the EEG of each person by theirs, as its feature set does.
     labels : new names of classes, such as ``{"anger": "angry"}``; None leaves out the rows of a class.
     corpora : ``"equal"``: data sets count alike in the training, and classes in each; ``"rows"``: rows do.
     answers : see `answering`; by default all classes.
@@ -154,8 +154,7 @@ def facts_of(features: FeatureTable) -> TableFacts:
     meta = features.meta
     columns = list(features.columns) if features.columns is not None else None
     about = {**{key: meta[key] for key in _FROM_FEATURES}, "columns": columns, "speech": meta.get("speech")}
-    if meta.get("augment"):
-        about["augment"] = meta["augment"]
+    about |= {key: meta[key] for key in ("epoch", "augment") if meta.get(key)}
     return TableFacts(
         meta["features"],
         (meta["modality"],),
@@ -307,15 +306,15 @@ def of_corpora(found: TrainingSet, corpora: str = EQUAL) -> TrainingSet:
 
 
 def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
-    """The rows with the features of each speaker, or of each data set, standardised.
+    """The rows with the features of each speaker, data set or subject normalised.
 
     Parameters
     ----------
-    by : ``"speaker"`` or ``"dataset"``.
+    by : ``"speaker"``, ``"dataset"`` or ``"subject"``.
 
     Raises
     ------
-    UsageError : features of several tables, or pictures.
+    UsageError : features of several tables, pictures, or features that cannot be normalised by it.
     DataError : a row without a subject, or a data set.
     """
     rows, facts, key = found.rows, found.facts, NORMALIZATIONS[by]
@@ -323,8 +322,8 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
         raise UsageError(f"--normalize {by} is for the signals of one table, not for pictures; leave it out")
     if rows.key_frame[key].isna().any():
         raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
-    bands = bands_of(facts.features["features"])
+    normalization = normalization_of(facts.features["features"], by, facts.features["settings"])
     groups = identify(rows.key_frame, key).astype(str)
-    x = standardize_by_group(rows.array, groups, bands, copies=rows.copies)
-    features = {**facts.features, "normalized": bands._asdict()}
+    x = normalization(rows.array, groups, copies=rows.copies)
+    features = {**facts.features, "normalized": normalization.meta}
     return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize=by))

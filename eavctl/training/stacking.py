@@ -54,7 +54,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
 
     Raises
     ------
-    SettingsError : tables of other features, settings or segments; the message names two of them.
+    SettingsError : tables of other features, settings, segments or epochs; the message names two of them.
     LeakError : a recording that is in two data sets.
     DataError : a table that cannot be read, a row that is in two tables, or two tables without a data set
         that would become one.
@@ -86,22 +86,16 @@ def _check_agree(first: str, ours: FeatureMeta, second: str, theirs: FeatureMeta
     """Raise a SettingsError unless two tables have equal features."""
     if ours.features_hash != theirs.features_hash:
         differ = ours.words, theirs.words
-    elif ours.segment != theirs.segment:
-        differ = _segments(ours), _segments(theirs)
+    elif ours.cut != theirs.cut:
+        differ = ours.cut, theirs.cut
     elif ours.columns != theirs.columns or list(ours.shape) != list(theirs.shape):
         differ = f"rows of shape {tuple(ours.shape)}", f"of {tuple(theirs.shape)} or with other columns"
     else:
         return
     raise SettingsError(
         f"{first} has {differ[0]}; {second} has {differ[1]}.\n"
-        "Extract both with the same --features, settings and --segment to stack them."
+        "Extract both with the same --features, settings, --segment, --tmin and --tmax to stack them."
     )
-
-
-def _segments(meta: FeatureMeta) -> str:
-    if not meta.segment:
-        return "whole recordings"
-    return f"segments of {meta.segment['seconds']} s every {meta.segment['hop']} s"
 
 
 def _with_datasets(frames: Iterable[pd.DataFrame], names: Sequence[str]) -> list[pd.DataFrame]:

@@ -92,7 +92,10 @@ SOMETIMES = {
     "jobs": {"-j", "--jobs"},
     "seed": {"-s", "--seed"},
     "force": {"-f", "--force"},
-    **{name: {f"--{name}"} for name in ("segment", "hop", "where", "events", "epoch", "rejected", "layout")},
+    **{
+        name: {f"--{name}"}
+        for name in ("segment", "hop", "where", "events", "tmin", "tmax", "epoch", "rejected", "layout")
+    },
 }
 COMPUTING = (
     *("extract", "synth", "train-svm", "train-linear", "train-dnn", "train-fusion", "zero-shot", "fuse"),

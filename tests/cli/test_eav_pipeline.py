@@ -140,8 +140,8 @@ def test_channels_are_found_by_name_in_another_order(shared_data, run, tmp_path)
     ("words", "message"),
     [
         (["--events", "T1"], "--events takes KEY=VALUE"),
-        (["--epoch", "0,4"], "--epoch needs --events"),
-        (["--events", "T1=a", "--epoch", "4,0"], "the end must come after the start"),
+        (["--tmax", "4"], "--tmax needs --events"),
+        (["--events", "T1=a", "--tmin", "4", "--tmax", "0"], "the end must come after the start"),
         (["--where", "mood=sad"], "unknown key 'mood'"),
     ],
 )

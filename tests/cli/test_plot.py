@@ -53,7 +53,7 @@ def test_several_trials_are_a_usage_error_that_names_their_number(run, eav, tmp_
 def imagery(make, shared_data):
     """Folder with ``svm.joblib``, trained on epochs of a real run."""
     run = shared_data / "eeg/S001R03.edf"
-    cut = "--events T1=left,T2=right --epoch 0,4"
+    cut = "--events T1=left,T2=right --tmin 0 --tmax 4"
     return make(
         "imagery",
         [
@@ -65,7 +65,7 @@ def imagery(make, shared_data):
 
 def test_an_epoch_is_chosen_by_its_number(run, imagery, shared_data, tmp_path):
     source = shared_data / "eeg/S001R03.edf"
-    words = ["predict", source, "--events", "T1=left,T2=right", "--epoch", "0,4"]
+    words = ["predict", source, "--events", "T1=left,T2=right", "--tmin", "0", "--tmax", "4"]
     model = ["--model", imagery / "svm.joblib"]
     assert run(*words, *model, "--plot", "p.png").code == 2
     done = run(*words, *model, "--trial", 3, "--plot", "p.png", "-o", "p.parquet")

@@ -103,7 +103,7 @@ def test_recordings_of_a_data_set_and_rows_of_a_table_are_chosen_by_their_keys(r
         (["--audio", "dataset/sad/sad_sample_1.wav", "--where", "label=sad"], 2, "--where"),
         (["dataset", "--events", "T1=left"], 2, "--events"),
         (["seed33.parquet", "--events", "T1=left"], 2, "--events"),
-        (["dataset", "--epoch", "0,1"], 2, "--events"),
+        (["dataset", "--tmin", "0"], 2, "--events"),
         (["dataset", "--hop", "1"], 2, "--segment"),
         (["dataset", "--segment", "0"], 2, "--segment"),
         (["dataset", "--window", "1"], 2, "--window"),

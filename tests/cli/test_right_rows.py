@@ -36,8 +36,8 @@ def noise_runs(folder, n_runs, every, seconds=120):
 
 
 BANDS = ["--features", "eeg-bands", "--set", "rate=100", "--set", "high=45"]
-EPOCHS = ["--events", "A=a,B=b", "--epoch", "0,4"]
-RUN_EPOCHS = ["--events", "T1=left,T2=right", "--epoch", "0,4.1"]
+EPOCHS = ["--events", "A=a,B=b", "--tmin", "0", "--tmax", "4"]
+RUN_EPOCHS = ["--events", "T1=left,T2=right", "--tmin", "0", "--tmax", "4.1"]
 
 
 @pytest.mark.parametrize("protocol", [[], ["--protocol", "stratified"]])
@@ -224,9 +224,12 @@ def test_a_model_of_epochs_says_that_a_whole_run_does_not_fit(run, shared_data):
     assert extracted.code == 0, extracted.err
     trained = run("train-svm", "e.parquet", "-o", "m.joblib", "--protocol", "stratified", "--folds", 2)
     assert trained.code == 0, trained.err
-    judged = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--json")
-    assert "lasts 125.0 s, and the model was trained on 4.1 s" in judged.err
-    assert json.loads(judged.out)["predictions"][0]["right_out_of_fold"] is None
+    whole = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--json")
+    assert whole.code == 3
+    assert "lasts 125.00 s, and the model was trained on epochs from 0 to 4.1 s" in whole.err
+    cut = run("predict", runs / "S001R04.edf", "--model", "m.joblib", "--segment", 20, "--json")
+    assert "lasts 20.0 s, and the model was trained on 4.1 s" in cut.err
+    assert json.loads(cut.out)["predictions"][0]["right_out_of_fold"] is None
     again = run("predict", runs / "S001R03.edf", "--model", "m.joblib", *RUN_EPOCHS, "-o", "p.parquet")
     assert again.code == 0, again.err
     rows, keys = tables.read_predictions("p.parquet").keys, tables.read_keys("e.parquet")

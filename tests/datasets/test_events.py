@@ -6,12 +6,13 @@ import math
 import shutil
 from pathlib import Path
 
+import mne
 import numpy as np
 import pytest
 
 from eavctl.datasets import manifest
 from eavctl.datasets.events import Epochs, cut_at_events
-from eavctl.errors import DataError
+from eavctl.errors import DataError, RecordingWarning, UsageError
 from eavctl.evaluation.groups import identify
 from eavctl.extraction.recipe import Recipe
 
@@ -65,7 +66,7 @@ def test_equal_onsets_in_two_recordings_of_one_session_are_two_trials(runs: Path
 
 
 def test_a_span_counts_from_the_event(runs: Path) -> None:
-    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.5, 2.5)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, 0.5, 2.5))
     assert found.rows["start"].iloc[0] == pytest.approx(12.5 + 0.5)
     assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(2.0)
 
@@ -77,9 +78,9 @@ def test_an_event_that_never_occurs_names_those_that_do(runs: Path) -> None:
 
 def test_events_without_duration_need_a_span(shared_data: Path) -> None:
     found = manifest.find(shared_data / "eeg/eeglab_data.set")
-    with pytest.raises(DataError, match="no duration.*--epoch"):
+    with pytest.raises(DataError, match="no duration.*--tmax"):
         cut_at_events(found, Epochs({"square": "seen"}))
-    assert len(cut_at_events(found, Epochs({"square": "seen"}, (0.0, 1.0)))) == 80
+    assert len(cut_at_events(found, Epochs({"square": "seen"}, tmax=1.0))) == 80
 
 
 def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_data: Path) -> None:
@@ -91,8 +92,8 @@ def test_a_broken_recording_is_named_and_the_rest_goes_on(runs: Path, shared_dat
 
 def test_epochs_that_are_not_all_in_the_recording_are_rejected_with_their_times(runs: Path) -> None:
     """The runs last 125 s, and their last events of these kinds end before that."""
-    whole = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 4.0)))
-    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, (0.0, 100.0)))
+    whole = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, 0.0, 4.0))
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left", "T2": "right"}, 0.0, 100.0))
     assert len(whole) == len(found) + len(found.rejected) == 30
     assert (found.rows["end"] <= 125.0).all()
     late = {bad["clip_id"]: bad for bad in found.rejected}
@@ -104,7 +105,7 @@ def test_epochs_that_are_not_all_in_the_recording_are_rejected_with_their_times(
 
 
 def test_epochs_that_begin_before_the_recording_are_rejected(runs: Path) -> None:
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (-1.0, 3.0)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, -1.0, 3.0))
     assert len(found) == 28  # the first rest of each run begins with it
     assert [bad["clip_id"] for bad in found.rejected] == [f"{run}@00000.000" for run in RUNS]
 
@@ -117,7 +118,7 @@ def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
 ) -> None:
     """The first rest begins with the recording of 125 s at 160 Hz."""
     start = first + samples / 160
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (start, start + 4.0))).rows
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, start, start + 4.0)).rows
     (row,) = found[found["clip_id"] == "S001R03@00000.000"].to_dict("records")
     recipe = Recipe("eeg-epochs", {"channels": ["Cz"]})
     with recipe.open(runs / "S001R03.edf") as stretch_of:
@@ -131,15 +132,15 @@ def test_a_sample_or_two_of_rounding_cost_no_epoch_and_no_value(
 @pytest.mark.parametrize("samples", [2.5, 8.0])
 def test_more_than_that_costs_the_epoch(runs: Path, samples: float) -> None:
     early, late = -samples / 160, 121 + samples / 160
-    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (early, early + 4.0)))
+    found = cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, early, early + 4.0))
     assert {bad["clip_id"] for bad in found.rejected} == {f"{run}@00000.000" for run in RUNS}
     with pytest.raises(DataError):  # the later ones reach beyond the end by more
-        cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, (late, late + 4.0)))
+        cut_at_events(manifest.find(runs), Epochs({"T0": "rest"}, late, late + 4.0))
 
 
 def test_without_a_complete_epoch_the_error_gives_the_reason(runs: Path) -> None:
     with pytest.raises(DataError, match=r"to \d+\.\d\d s is not entirely .* 125\.00 s"):
-        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, (0.0, 200.0)))
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, 0.0, 200.0))
 
 
 def test_an_event_that_the_end_of_the_file_cuts_shortens_no_other(runs: Path) -> None:
@@ -154,3 +155,50 @@ def test_an_event_that_the_end_of_the_file_cuts_shortens_no_other(runs: Path) ->
     assert (found.rows["end"] - found.rows["start"]).to_numpy() == pytest.approx(4.1)
     assert [bad["clip_id"] for bad in found.rejected] == [mine["clip_id"].iloc[-2]]
     assert len(found) == 30 - 2
+
+
+@pytest.mark.parametrize(("tmin", "tmax", "span"), [(-0.5, None, (-0.5, 4.1)), (None, 2.0, (0.0, 2.0))])
+def test_either_end_has_its_own_default(
+    runs: Path, tmin: float | None, tmax: float | None, span: tuple[float, float]
+) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, tmin, tmax))
+    assert found.epoch == pytest.approx(span)
+    onsets = found.rows["clip_id"].str.rpartition("@")[2].astype(float)
+    assert (found.rows["start"] - onsets).to_numpy() == pytest.approx(span[0])
+    assert (found.rows["end"] - onsets).to_numpy() == pytest.approx(span[1])
+
+
+@pytest.mark.parametrize("ends", [(2.0, 1.0), (1.0, 1.0), (math.nan, 1.0), (0.0, math.inf), (5.0, None)])
+def test_ends_that_cannot_be_meant(runs: Path, ends: tuple[float, float | None]) -> None:
+    with pytest.raises(UsageError):
+        cut_at_events(manifest.find(runs), Epochs({"T1": "left"}, *ends))
+
+
+def test_events_without_a_class_give_rows_with_the_label_of_their_recording(runs: Path) -> None:
+    found = cut_at_events(manifest.find(runs), Epochs({"T1": None, "T2": "right"}))
+    assert found.classes == ("right",)
+    assert set(found.rows["label"]) == {None, "right"}
+    (runs / "m.csv").write_text("path,label\nS001R03.edf,calm\nS001R04.edf,tense\n")
+    found = cut_at_events(manifest.find(runs / "m.csv"), Epochs({"T1": None, "T2": None}))
+    assert found.rows.groupby("session")["label"].unique().map(list).tolist() == [["calm"], ["tense"]]
+    assert len(found) == 30
+
+
+def test_of_events_without_a_class_some_may_be_missing(runs: Path) -> None:
+    with pytest.warns(RecordingWarning, match="'T9'"):
+        found = cut_at_events(manifest.find(runs), Epochs({"T1": None, "T9": None}))
+    assert len(found) == len(cut_at_events(manifest.find(runs), Epochs({"T1": None}))) > 0
+    with pytest.raises(DataError, match="'T8'"):
+        cut_at_events(manifest.find(runs), Epochs({"T8": None, "T9": None}))
+
+
+def test_several_events_without_a_class_at_one_time_are_one_epoch(tmp_path: Path) -> None:
+    info = mne.create_info(["C3", "C4"], 100.0, "eeg")
+    raw = mne.io.RawArray(np.random.default_rng(0).normal(size=(2, 2000)) * 1e-5, info, verbose="ERROR")
+    at = [(2, "A"), (2, "B"), (5, "B"), (5, "A"), (9, "A"), (9, "A"), (12, "C"), (12, "B")]
+    raw.set_annotations(mne.Annotations([t for t, _ in at], 0.0, [name for _, name in at]))
+    raw.save(tmp_path / "a_raw.fif", verbose="ERROR")
+    found = cut_at_events(manifest.find(tmp_path), Epochs({"A": None, "B": None, "C": "c"}, 0.0, 2.0))
+    assert found.rows["start"].tolist() == [2.0, 5.0, 9.0, 12.0]
+    assert found.rows["label"].tolist() == [None, None, None, "c"]
+    assert not found.rejected

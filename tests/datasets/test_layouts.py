@@ -107,7 +107,7 @@ def test_csv_keeps_keys_and_takes_paths_by_their_ending(tmp_path):
     [
         ("label\nsad\n", "--columns label=path"),
         ("path,label\n,sad\n", "line 2"),
-        ("path\nnotes.txt\n", "line 2"),
+        ("path\nnotes.pdf\n", "line 2"),
         ("path\n", "no recordings"),
         ("", "empty"),
         ("path\n\0.wav\n", "line 2"),

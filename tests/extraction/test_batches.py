@@ -71,3 +71,8 @@ def test_recordings_without_the_modality_are_counted_not_rejected(shared_data, t
     (tmp_path / "d/sad/b.wav").touch()
     result = extract(tmp_path / "d", tmp_path / "x.parquet", Recipe("eeg-bands", segment=4.0))
     assert (result.n_rows, result.n_without, result.rejected) == (31, 1, ())
+
+
+def test_what_is_said_of_several_files_is_said_once():
+    notes = ["a: x: y", "b: x: z", "c: x: y", "d", "e: x: y"]
+    assert batches.said_once(notes) == ["a: x: y (likewise 2 more recordings)", "b: x: z", "d"]

@@ -137,3 +137,10 @@ def test_the_kernel_tells_who_has_a_file_open(folder):
         assert _is_open_for_writing(path)
     assert not _is_open_for_writing(path)
     assert not _is_open_for_writing(folder / "nowhere.wav")
+
+
+def test_of_tables_of_text_recordings_are_named(watch, folder):
+    following = watch(folder, ("eeg",))
+    (folder / "answers.csv").write_text("recording,pred\na.csv,calm\n")
+    (folder / "headband.csv").write_text("timestamps,TP9\n0.0,1\n")
+    assert following() == str(folder / "headband.csv")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.signal import butter, sosfilt, sosfilt_zi, sosfiltfilt
+from scipy.signal import butter, filtfilt, iirnotch, sosfilt, sosfilt_zi, sosfiltfilt, tf2sos
 
 from eavctl.signals import bandpass
 from eavctl.signals.bandpass import causal, settling_s, zero_phase
@@ -133,3 +133,54 @@ def test_the_input_is_left_as_it_was():
     before = signal.copy()
     zero_phase(signal, 500.0, 0.5, 45.0, 5)
     assert np.array_equal(signal, before)
+
+
+# --- notches
+
+
+def cascade(sfreq, low, high, order, notch):
+    """Sections of scipy's notches and of its band-pass."""
+    notches = [tf2sos(*iirnotch(hz, 30, fs=sfreq)) for hz in notch]
+    return np.concatenate([*notches, butter(order, (low, high), "bandpass", fs=sfreq, output="sos")])
+
+
+@pytest.mark.parametrize("notch", [(50,), (50, 60.5), (16.7,)])
+@pytest.mark.parametrize("sfreq", [500.0, 160.0])
+@pytest.mark.parametrize(("low", "high", "order"), [(0.5, 45, 5), (8, 30, 4)])
+def test_notches_are_those_of_scipy_in_one_pass_with_the_band(sfreq, low, high, order, notch):
+    signal, sections = drifting(n_times=12000), cascade(sfreq, low, high, order, notch)
+    response = np.abs(sosfilt(sections, np.eye(1, 60 * 500)[0]))
+    ringing = np.flatnonzero(response > 1e-3 * response.max())[-1]
+    both = sosfiltfilt(sections, signal, axis=1, padlen=min(ringing, signal.shape[1] - 1))
+    once = sosfilt(sections, signal, axis=1, zi=sosfilt_zi(sections)[:, None] * signal[:, :1])[0]
+    assert np.abs(zero_phase(signal, sfreq, low, high, order, notch) - both).max() < 1e-8
+    assert np.abs(causal(signal, sfreq, low, high, order, notch) - once).max() < 1e-8
+
+
+def test_away_from_the_ends_a_notch_is_filtfilt_of_iirnotch_before_the_band_pass():
+    signal = drifting(n_times=20000)
+    notched = filtfilt(*iirnotch(50, 30, fs=500.0), signal, axis=1)
+    expected = zero_phase(notched, 500.0, 0.5, 45, 5)[:, 5000:-5000]
+    assert np.abs(zero_phase(signal, 500.0, 0.5, 45, 5, [50])[:, 5000:-5000] - expected).max() < 1e-4
+
+
+@pytest.mark.parametrize("run", [zero_phase, causal])
+def test_a_notch_removes_the_mains_and_keeps_what_is_beside(run):
+    time = np.arange(30 * 500) / 500.0
+
+    def left(hz, notch):
+        return run(np.sin(2 * np.pi * hz * time)[None], 500.0, 0.5, 100, 3, notch)[0, 5000:10000].std()
+
+    for hz in (50, 100 / 3):
+        assert left(hz, [50, 100 / 3]) < 1e-6 * left(hz, [])
+    for hz in (10, 25, 45, 57):
+        assert left(hz, [50, 100 / 3]) == pytest.approx(left(hz, []), rel=0.05)
+
+
+@pytest.mark.parametrize(("low", "high", "notch"), [(0.5, 45, [50]), (8, 30, [16.7]), (8, 30, [5, 50])])
+def test_a_step_is_forgotten_with_notches_too(low, high, notch):
+    sfreq, seconds = 500.0, settling_s(low, high, 5, notch)
+    assert seconds >= settling_s(low, high, 5)
+    step = np.concatenate([np.zeros(1), np.ones(round((seconds + 20) * sfreq))])[None]
+    response = np.abs(causal(step, sfreq, low, high, 5, notch)[0])
+    assert response[round(seconds * sfreq) :].max() < 3e-6 * response.max()

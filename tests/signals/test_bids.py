@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 
 from eavctl.errors import RecordingWarning, SignalError
+from eavctl.extraction.input_hash import _read_with
+from eavctl.extraction.recipe import Recipe
 from eavctl.signals.bids import entities_of, events_of, path_of, read_table
 from eavctl.signals.eeg import open_eeg
 
@@ -221,3 +223,91 @@ def test_events_that_cannot_be_read_say_why(recording, rows, message):
     events(recording, *rows)
     with pytest.raises(SignalError, match=message):
         events_of(recording, 10.0)
+
+
+# --- electrodes
+
+
+def electrodes(folder: Path, name: str, scale: float = 1.0, **others: str) -> Path:
+    """A table of the 10-05 system in mm times a scale, in which some cells are others."""
+    places = mne.channels.make_standard_montage("colin27_1005").get_positions()["ch_pos"]
+    rows = [
+        f"{others.get(key, key)} {' '.join(str(1000 * scale * each) for each in xyz)} AgAgCl"
+        for key, xyz in places.items()
+    ]
+    return write(folder / name, "name x y z material", "REF n/a n/a n/a n/a", *rows)
+
+
+def in_bids(folder: Path, shared_data: Path) -> Path:
+    """A real recording, in which a channel is marked bad."""
+    path = folder / "sub-01/eeg/sub-01_task-film_eeg.edf"
+    path.parent.mkdir(parents=True)
+    path.symlink_to(shared_data / "eeg/S001R03.edf")
+    with open_eeg(path) as file:
+        rows = [f"{name} {'bad' if name == 'C3' else 'good'}" for name in file.ch_names]
+    write(path.with_name("sub-01_task-film_channels.tsv"), "name status", *rows)
+    return path
+
+
+def mended(path: Path) -> np.ndarray:
+    with open_eeg(path) as file, pytest.warns(RecordingWarning, match="interpolated"):
+        return np.asarray(file.read(channels=["C3"])[0])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sub-01_electrodes.tsv", "sub-01_space-CapTrak_electrodes.tsv", "sub-01_space-Other_electrodes.tsv"],
+)
+@pytest.mark.parametrize("scale", [1.0, 1e-3])
+def test_electrodes_beside_a_recording_give_the_places(tmp_path, shared_data, name, scale):
+    path = in_bids(tmp_path, shared_data)
+    by_names = mended(path)
+    electrodes(path.parent, name, scale)
+    assert path_of(path, "electrodes") == path.with_name(name)
+    assert np.abs(mended(path) - by_names).max() < 0.02 * by_names.std()
+    electrodes(path.parent, name, scale, C3="O2", O2="C3")  # another cap: C3 lies on the back of the head
+    assert np.corrcoef(mended(path), by_names)[0, 1] < 0.9
+
+
+def test_a_montage_that_is_named_counts_before_the_electrodes(tmp_path, shared_data):
+    path = in_bids(tmp_path, shared_data)
+    recipe = Recipe("eeg-epochs", {"channels": ["C3"], "montage": "biosemi64"})
+
+    def epoch() -> np.ndarray:
+        with pytest.warns(RecordingWarning, match="interpolated"), recipe.open(path) as stretch_of:
+            return np.asarray(recipe.compute(stretch_of().cut(1.0, 5.0), stretch_of().rate))
+
+    before = epoch()
+    electrodes(path.parent, "sub-01_electrodes.tsv", C3="O2", O2="C3")
+    assert np.array_equal(epoch(), before)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ("name x y z", "C3 0 zero 1"),
+        ("name x y z", "C3 0 0 1"),
+        ("label x y z", "C3 0 0 1"),
+        ("name x y z", *(f"E{i} {i} {i * i} 0" for i in range(9))),
+    ],
+)
+def test_electrodes_that_are_on_no_head_are_left_and_named(tmp_path, shared_data, rows):
+    path = in_bids(tmp_path, shared_data)
+    expected = mended(path)
+    write(path.with_name("sub-01_electrodes.tsv"), *rows)
+    with open_eeg(path) as file, pytest.warns(RecordingWarning) as caught:
+        assert np.array_equal(file.read(channels=["C3"])[0], expected)
+    assert any("electrodes" in str(each.message) for each in caught)
+
+
+def test_electrodes_that_lack_the_bad_channel_leave_it_to_its_name(tmp_path, shared_data):
+    path = in_bids(tmp_path, shared_data)
+    expected = mended(path)
+    electrodes(path.parent, "sub-01_electrodes.tsv", C3="AUX1")
+    assert np.array_equal(mended(path), expected)
+
+
+def test_electrodes_are_part_of_what_was_read(tmp_path, shared_data):
+    path = in_bids(tmp_path, shared_data)
+    table = electrodes(path.parent, "sub-01_electrodes.tsv")
+    assert table in _read_with(path)

@@ -22,6 +22,7 @@ from eavctl.extraction.recipe import Recipe
 from eavctl.signals import eeg_splines
 from eavctl.signals.eeg import open_eeg
 from eavctl.signals.eeg_file import Dropouts, Event, channel_faults
+from eavctl.signals.eeg_montages import STANDARD
 from eavctl.signals.eeg_names import clean_name
 from eavctl.signals.eeg_trials import EAV_CHANNELS
 from eavctl.signals.endings import EEG_ENDINGS
@@ -409,7 +410,7 @@ def test_interpolation_is_that_of_perrin(tmp_path, edf):
     places = [ch_names.index(name) for name in ("FC4", "Oz")]
     with open_eeg(with_bad(tmp_path / "a.edf", content, places)) as file, pytest.warns(RecordingWarning):
         signal = file.read()
-    montage = eeg_splines._montage()
+    montage = eeg_splines._montage(STANDARD)
     info = mne.create_info(montage.ch_names, 1.0, "eeg").set_montage(montage)
     xyz = {each["ch_name"]: each["loc"][:3] for each in info["chs"]}
     everywhere = np.stack(list(xyz.values()))

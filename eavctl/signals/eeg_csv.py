@@ -1,0 +1,190 @@
+"""EEG recordings in tables of text, such as the CSV of a headband: see `eavctl.signals.eeg_columns`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import compress, pairwise
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv
+
+from eavctl.errors import DataError, SignalError
+from eavctl.signals.eeg_columns import Header, event_name, is_number, read_header
+from eavctl.signals.eeg_file import Event, listed, warn
+from eavctl.signals.eeg_stamped import SLOWEST, StampedRecording
+from eavctl.signals.sample_grid import block_rate
+from eavctl.storage.delimited import encoding_of
+
+LARGEST_BYTES = 4 << 30
+BLOCK_BYTES = 4 << 20
+NOTHING = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "None", "-"]
+FASTEST = 1000 * SLOWEST  # Hz; 1000 is the factor by which units of time differ
+UNITS_S = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+EPOCH_S = (1e9, 1e10)  # seconds since 1970 of the years 2001 to 2286
+
+
+class CsvRecording(StampedRecording):
+    """A continuous recording in a table of text: a row a sample, with its time stamp.
+
+    Rows without a stamp, or without a number in a channel, are missing samples. Values are in microvolt, or
+    in the unit in the name of their column.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._header = _header(path)
+        columns = self._header.columns
+        table, n_torn = _parsed(path, self._header)
+        is_used = [table[str(i)].null_count < len(table) for i in columns.channels]
+        if not any(is_used):
+            raise SignalError(f"{path}: its channels hold no numbers: {listed(columns.names)}")
+        self._used = [str(i) for i in compress(columns.channels, is_used)]
+        names, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
+        stamps = _seconds(path, table[str(columns.stamps)], columns.unit_s)
+        markers = [table[str(i)] for i in columns.markers]
+        empty = [f"{name} (empty)" for name in columns.names if name not in names]
+        left_out = [*columns.others, *empty]
+        super().__init__(path, names, units, stamps, self._columns_of(table), left_out=left_out)
+        found = [event for each in markers for event in self._events_of(each)]
+        self.events = tuple(sorted(found, key=lambda event: event.onset))
+        if n_torn:
+            warn(path, f"lines with another number of cells than the header, which are left out: {n_torn}")
+
+    def _columns_of(self, table: pa.Table) -> list[np.ndarray]:
+        return [table[name].to_numpy() for name in self._used]
+
+    def _load(self) -> list[np.ndarray]:
+        return self._columns_of(_parsed(self.path, self._header)[0])
+
+    def _events_of(self, markers: pa.ChunkedArray) -> Iterator[Event]:
+        """The events of a column of markers: wherever its value changes to another one than none."""
+        encoded = pc.dictionary_encode(pc.fill_null(markers, "")).combine_chunks()
+        names = [event_name(text) for text in encoded.dictionary.to_pylist()]
+        codes = np.array([names.index(name) for name in names])[encoded.indices.to_numpy()]
+        starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
+        for first, end in pairwise(starts):
+            if name := names[codes[first]]:
+                onset, last = self.place_of_row(first), self.place_of_row(end - 1)
+                length = last + 1 - onset if last > onset else 0
+                yield Event(onset / self.sfreq, length / self.sfreq, name)
+
+
+def _header(path: str) -> Header:
+    if os.path.getsize(path) > LARGEST_BYTES:
+        raise SignalError(f"{path}: a text of more than 4 GiB; cut it first")
+    try:
+        header = read_header(path)
+    except DataError as error:
+        raise SignalError(str(error)) from None
+    if header is None:
+        raise SignalError(
+            f"{path}: not a recording: no line near its start names a column of time stamps ('timestamps', "
+            "'time') and channels of EEG ('TP9', 'Cz', 'EEG 1'); rename the columns"
+        )
+    return header
+
+
+def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
+    """The columns that are used, by their numbers, and the number of lines that are no rows."""
+    columns = header.columns
+    torn: list[int | None] = []
+
+    def leave_out(row: csv.InvalidRow) -> str:
+        torn.append(row.number)
+        return "skip"
+
+    width = max(len(header.cells), len(header.first))  # a separator may end each row
+    first = (*header.first, *[""] * width)
+    comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
+    types = {str(i): pa.float64() for i in columns.channels} | {str(i): pa.string() for i in columns.markers}
+    stamps = str(columns.stamps)
+    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
+    types[stamps] = pa.string() if is_date else pa.float64()
+    try:
+        codec, _ = encoding_of(path)  # of lines that are no rows, Arrow gives the text too
+        table = csv.read_csv(
+            path,
+            csv.ReadOptions(
+                use_threads=False,  # files are read side by side, and the first fault is told
+                column_names=[str(i) for i in range(width)],
+                skip_rows=header.n_before,
+                encoding="utf8" if codec == "utf-8-sig" else codec,
+                block_size=BLOCK_BYTES,
+            ),
+            csv.ParseOptions(delimiter=header.separator, invalid_row_handler=leave_out),
+            csv.ConvertOptions(
+                include_columns=list(types),
+                column_types=types,
+                null_values=NOTHING,
+                strings_can_be_null=True,
+                decimal_point="," if comma else ".",
+            ),
+        )
+    except (DataError, pa.ArrowInvalid, OSError, UnicodeError, MemoryError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise SignalError(f"{path}: damaged, or not a table of numbers ({_named(reason, header)})") from None
+    if not len(table):
+        raise SignalError(f"{path}: holds no samples, only a header")
+    return table, len(torn)
+
+
+def _named(reason: str, header: Header) -> str:
+    """A reason of Arrow's, with the name of the column instead of its number."""
+    before, found, rest = reason.partition("In CSV column #")
+    number, _, text = rest.partition(":")
+    if found and number.isdecimal() and int(number) < len(header.cells):
+        return f"{before}column {header.cells[int(number)]!r}:{text}"
+    return reason
+
+
+def _seconds(path: str, stamps: pa.ChunkedArray, unit_s: float | None) -> np.ndarray:
+    """The time stamps in seconds, NaN where there is none."""
+    if pa.types.is_string(stamps.type):
+        return _of_dates(path, stamps)
+    found: np.ndarray = stamps.to_numpy().astype(np.float64)
+    if unit_s is not None:
+        return found * unit_s
+    finite = found[np.isfinite(found)]
+    if len(finite) < 2:
+        return found
+    try:
+        rate = block_rate(finite - finite[0])
+    except SignalError as error:
+        raise SignalError(f"{path}: {error}") from None
+    fitting = [unit for unit in UNITS_S.values() if SLOWEST <= rate / unit < FASTEST]
+    if not fitting or (fitting[0] < 1 and EPOCH_S[0] <= finite[0] < EPOCH_S[1]):
+        raise SignalError(
+            f"{path}: its time stamps are {1 / rate:g} apart, which is no sampling rate of EEG in any unit; "
+            "write them in seconds"
+        )
+    if fitting[0] < 1 and np.array_equal(np.diff(finite), np.ones(len(finite) - 1)):
+        raise SignalError(
+            f"{path}: its time stamps count samples or milliseconds; write seconds, or name the column "
+            "'time (ms)'"
+        )
+    return found * fitting[0]
+
+
+def _of_dates(path: str, stamps: pa.ChunkedArray) -> np.ndarray:
+    """Seconds of dates in the form of ISO 8601, or of times of a day."""
+    for prefix, kind in (
+        ("", pa.timestamp("us")),
+        ("", pa.timestamp("us", "UTC")),
+        ("1970-01-01 ", pa.timestamp("us")),
+    ):
+        try:
+            texts = pc.utf8_trim_whitespace(stamps)
+            if prefix:
+                texts = pc.binary_join_element_wise(prefix, texts, "")
+            numbers: Any = pc.cast(pc.cast(texts, kind), pa.int64())
+        except pa.ArrowInvalid:
+            continue
+        return np.asarray(pc.divide(pc.cast(numbers, pa.float64()), 1e6).to_numpy(), np.float64)
+    example = next(text for text in stamps.to_pylist() if text)
+    raise SignalError(
+        f"{path}: the time stamp {example!r} is no number and no date such as 2024-05-01 12:30:00.125; write "
+        "seconds"
+    )
