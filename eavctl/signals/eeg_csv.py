@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from eavctl.errors import DataError, SignalError
 from eavctl.signals.eeg_columns import Header, event_name, is_number, read_header
-from eavctl.signals.eeg_file import Event, listed, warn
+from eavctl.signals.eeg_file import Event, listed, numbered, warn
 from eavctl.signals.eeg_stamped import SLOWEST, StampedRecording
 from eavctl.signals.sample_grid import block_rate
 from eavctl.storage.delimited import encoding_of
@@ -47,7 +47,8 @@ class CsvRecording(StampedRecording):
         markers = [table[str(i)] for i in columns.markers]
         empty = [f"{name} (empty)" for name in columns.names if name not in names]
         left_out = [*columns.others, *empty]
-        super().__init__(path, names, units, stamps, self._columns_of(table), left_out=left_out)
+        named = numbered(path, names)
+        super().__init__(path, named, units, stamps, self._columns_of(table), left_out=left_out)
         found = [event for each in markers for event in self._events_of(each)]
         self.events = tuple(sorted(found, key=lambda event: event.onset))
         if n_torn:
