@@ -13,10 +13,8 @@ def test_settings_that_are_equal_are_left_out():
     ours, theirs = meta(filter="causal").words_beside(meta())
     assert "filter=causal" in ours
     assert "filter=default" in theirs
-    assert not {"low", "channels"} & {
-        *ours.replace("(", "=").split("="),
-        *theirs.replace("(", "=").split("="),
-    }
+    assert "low" not in ours + theirs
+    assert "channels" not in ours + theirs
 
 
 def test_channels_in_another_order_are_told_from_the_first_that_differs():
