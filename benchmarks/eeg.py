@@ -9,16 +9,20 @@ import h5py
 import numpy as np
 import scipy.io
 
-from benchmarks.measure import RUNS, Result, command_once, commands
+from benchmarks.measure import RUNS, Result, Taken, command_once, commands
+from eavctl.features.covariances import matrices_of
 from eavctl.signals.matlab import open_mat
 from eavctl.storage import tables
 from eavctl.synthetic.twin import synth_eav
 
 REFERENCE = Path(__file__).with_name("reference_eeg.py")
 BESIDE = "loadmat, then sosfiltfilt and resample_poly on each requested trial"
+COV_REFERENCE = Path(__file__).with_name("reference_eeg_cov.py")
+COV_BESIDE = "loadmat, then resample_poly, sosfiltfilt in five bands and pyriemann's OAS, trial by trial"
 TRIALS, PACKED_TRIALS, FEWEST_TRIALS = 200, 40, 10  # compression is slow
 FEWER_RUNS = 3
 NEAR = 1e-6  # of the largest value; both results are float32
+ALIKE = 0.95  # correlation of log variances: their bands have slopes, and ours have none
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
 
 
@@ -29,6 +33,7 @@ def measure(small: bool = False) -> list[Result]:
         whole = [_result(subject, "EEG of one EAV subject to segments", 1, 1 if small else RUNS)]
         if not small:
             whole.append(_result(subject, "the same, --jobs 2", 2, FEWER_RUNS))
+        whole.append(_covariances(subject, 1 if small else RUNS))
         fewer = _made_up(Path(made) / "fewer", FEWEST_TRIALS if small else PACKED_TRIALS)
         packed = []
         for what, save in (("compressed (-v7)", _save_packed), ("HDF5 (-v7.3)", _save_hdf5)):
@@ -49,20 +54,44 @@ def _result(subject: Path, what: str, jobs: int, runs: int) -> Result:
     ------
     AssertionError : they are not.
     """
-    ours, theirs = subject.with_name("segments.parquet"), subject.with_name("segments.npy")
-    eeg, labels = _file(subject, "eeg"), _file(subject, "eeg_label")
-    extract = ["python", "-m", "eavctl", "extract", str(subject), "-o", str(ours), "--force", "-j", str(jobs)]
-    extract += ["--features", "eeg-epochs", "--segment", "5", "--where", "task=speaking"]
-    script = ["python", str(REFERENCE), str(eeg), str(labels), str(theirs)]
-    if runs > 1:
-        taken = commands(extract, script, runs, environment=ONE_THREAD)
-    else:
-        taken = command_once(extract, ONE_THREAD), command_once(script, ONE_THREAD)
-    found, expected = tables.read_features(ours).x, np.load(theirs)
+    found, expected, taken = _both(subject, "eeg-epochs", REFERENCE, jobs, runs)
     assert found.shape == expected.shape, (found.shape, expected.shape)
     apart = float(np.abs(found - expected).max() / np.abs(expected).max())
     assert apart < NEAR, apart
     return Result(what, BESIDE, *taken, note=f"the same within {apart:.0e} of the largest value")
+
+
+def _covariances(subject: Path, runs: int) -> Result:
+    """Measure covariances in bands, after checking that the variances of both implementations are alike.
+
+    Raises
+    ------
+    AssertionError : they are not.
+    """
+    x, theirs, taken = _both(subject, "eeg-cov", COV_REFERENCE, 1, runs)
+    ours = matrices_of(x, theirs.shape[1])
+    assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
+    variances = [np.log(each.diagonal(axis1=2, axis2=3)).ravel() for each in (ours, theirs)]
+    alike = float(np.corrcoef(variances)[0, 1])
+    assert alike > ALIKE, alike
+    what = "EEG of one EAV subject to covariances in five bands"
+    return Result(what, COV_BESIDE, *taken, note=f"log variances correlate at {alike:.3f}")
+
+
+def _both(
+    subject: Path, features: str, reference: Path, jobs: int, runs: int
+) -> tuple[np.ndarray, np.ndarray, tuple[Taken, Taken]]:
+    """Features of the command and of the reference, and what each took."""
+    ours, theirs = subject.with_name("ours.parquet"), subject.with_name("theirs.npy")
+    eeg, labels = _file(subject, "eeg"), _file(subject, "eeg_label")
+    extract = ["python", "-m", "eavctl", "extract", str(subject), "-o", str(ours), "--force", "-j", str(jobs)]
+    extract += ["--features", features, "--segment", "5", "--where", "task=speaking"]
+    script = ["python", str(reference), str(eeg), str(labels), str(theirs)]
+    if runs > 1:
+        taken = commands(extract, script, runs, environment=ONE_THREAD)
+    else:
+        taken = command_once(extract, ONE_THREAD), command_once(script, ONE_THREAD)
+    return tables.read_features(ours).x, np.load(theirs), taken
 
 
 def _file(subject: Path, what: str) -> Path:

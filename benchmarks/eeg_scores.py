@@ -62,7 +62,7 @@ class Task:
         folder.mkdir(parents=True, exist_ok=True)
         recipe, choice = Recipe(features, segment=5), Choice(where={"task": "speaking"})
         if self.runs:
-            recipe, choice = Recipe(features), Choice(epochs=Epochs(self.labels, (0, 4)))
+            recipe, choice = Recipe(features), Choice(epochs=Epochs(self.labels, tmin=0, tmax=4))
             runs = folder / "runs"
             runs.mkdir(exist_ok=True)
             for run in _files(source, self.runs):

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from eavctl.errors import SignalError, UsageError
+from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.signals.eeg import open_eeg
 from eavctl.signals.eeg_file import Dropouts, EegFile, Mending, listed
 from eavctl.signals.eeg_montages import check_montage, kept
@@ -79,12 +79,11 @@ def recorded(
         return signal, dropouts
     if broken := [name for name in against if name in bad]:
         raise SignalError(f"{file.path}: the reference {listed(broken)} is a bad channel; choose another")
-    own, others = signal[: len(channels)], signal[len(channels) :]
-    if reference == AVERAGE:
-        others = own[[name not in bad for name in channels]]
-        if len(others) < FEWEST_AVERAGED:
-            raise SignalError(f"{file.path}: an average reference needs 2 good channels, not {len(others)}")
-    own -= others.mean(axis=0)
+    used = np.array([name not in bad if reference == AVERAGE else name in against for name in wanted], float)
+    if reference == AVERAGE and used.sum() < FEWEST_AVERAGED:
+        raise SignalError(f"{file.path}: an average reference needs {FEWEST_AVERAGED} good channels or more")
+    own = signal[: len(channels)]
+    own -= used / used.sum() @ signal
     return own, dropouts
 
 
@@ -146,8 +145,9 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
 
     Raises
     ------
-    UsageError : the file of electrodes cannot be read; or the first recording has none of the channels that
-        ``bads`` names, or fewer than half of its channels are in the montage.
+    UsageError : the file of electrodes cannot be read; or the first recording lacks a channel that ``bads``
+        names, or fewer than half of its channels are in the montage.
+    DataError : no recording has the reference and the channels asked for.
     """
     taken = {name: settings[name] for name in ("reference", "bads", "bad_channels")}
     montage = settings["montage"]
@@ -157,11 +157,18 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
         except SignalError as error:
             raise UsageError(f"montage: {error}") from None
     found = {**settings, "montage": montage}
+    lacking: SignalError | None = None
     for path in files:
         with contextlib.suppress(SignalError), open_eeg(path) as file:
-            channels = channels_of(file, settings["channels"], **taken)
+            try:
+                channels = channels_of(file, settings["channels"], **taken)
+            except SignalError as error:
+                lacking = lacking or error
+                continue
             _check_names(file, montage, settings["bads"])
             return {**found, "channels": list(channels)}
+    if lacking:
+        raise DataError(f"{lacking}; and no other recording fits")
     return found
 
 

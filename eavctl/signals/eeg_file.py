@@ -20,7 +20,7 @@ WINDOW_S = 1.0
 ROUNDING_S = 1e-6  # of the ends of segments
 FAULTS = ("not finite", "flat", "extreme")
 MARKED, NAMED = "marked bad", "named in bads"
-LEAVE_OUT = "leave them out with --set 'channels=[...]'"
+LEAVE_OUT = "leave them out with --set 'bads=[...]' --set bad_channels=drop"
 
 
 @dataclass(frozen=True)
@@ -229,8 +229,9 @@ class EegFile(ABC):
             return frozenset()
         from eavctl.signals.eeg_splines import interpolate  # imports MNE, which takes a second
 
+        montage, is_measured = self._montage(mending, needed)
         try:
-            interpolate(signal, self.ch_names, frozenset(bad), needed, self._montage(mending, needed))
+            interpolate(signal, self.ch_names, frozenset(bad), needed, montage)
         except SignalError as error:
             described = listed(f"{name} ({bad[name]})" for name in needed)
             raise SignalError(
@@ -240,7 +241,8 @@ class EegFile(ABC):
         if new:
             self._warned.update((name, bad[name]) for name in new)
             described = listed(f"{name} ({bad[name]})" for name in new)
-            warn(self.path, f"{where}bad channels interpolated from the others: {described}")
+            at = ", at the places measured with the recording" if is_measured else ""
+            warn(self.path, f"{where}bad channels interpolated from the others{at}: {described}")
         return frozenset(needed)
 
     def _recorded(self, signal: np.ndarray) -> np.ndarray:
@@ -249,12 +251,14 @@ class EegFile(ABC):
         parts = np.split(signal[:, self.n_before :], edges, axis=1)[::2]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
-    def _montage(self, mending: Mending, needed: Sequence[str]) -> str | Montage:
-        """Where electrodes lie; measured places count if they include those of the bad channels."""
+    def _montage(self, mending: Mending, needed: Sequence[str]) -> tuple[str | Montage, bool]:
+        """Where electrodes lie, and whether that was measured: places of all the bad channels are needed."""
         if mending.montage is not None:
-            return mending.montage
+            return mending.montage, False
         measured = self.electrodes()
-        return measured if measured and set(needed) <= measured.keys() else STANDARD
+        if measured and set(needed) <= measured.keys():
+            return measured, True
+        return STANDARD, False
 
 
 def channel_faults(signal: np.ndarray, sfreq: float) -> dict[int, str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eavctl.datasets import manifest
-from eavctl.errors import RecordingWarning, SignalError, UsageError
+from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.eeg_channels import channels_of, chosen, recorded, settings_for, told
@@ -319,6 +319,21 @@ def test_channels_are_those_of_the_first_recording_without_the_reference(shared_
 def test_settings_that_cannot_be_meant_are_wrong_usage(shared_data, tmp_path, settings, message):
     with pytest.raises(UsageError, match=message):
         Recipe("eeg-epochs", settings).for_data(of_runs(tmp_path, shared_data, "S001R03.edf"))
+
+
+@pytest.mark.parametrize("settings", [{"reference": "mastoids"}, {"reference": "Cq"}, {"channels": ["Cq"]}])
+def test_what_no_recording_has_is_told_before_any_is_read(shared_data, tmp_path, settings):
+    data = of_runs(tmp_path, shared_data, "S001R03.edf", "S001R04.edf")
+    with pytest.raises(DataError, match=r"S001R03\.edf.*(mastoids|Cq)"):
+        Recipe("eeg-epochs", settings).for_data(data)
+
+
+def test_recordings_that_cannot_be_read_or_lack_the_reference_are_passed_over(shared_data, tmp_path):
+    (tmp_path / "A.edf").write_bytes(b"no recording")
+    data = of_runs(tmp_path, shared_data, "eeglab_data.set", "S001R03.edf")
+    (tmp_path / "eeglab_data.fdt").symlink_to(shared_data / "eeg" / "eeglab_data.fdt")
+    recipe = Recipe("eeg-epochs", {"reference": "T9+T10"}).for_data(data)
+    assert len(recipe.settings["channels"]) == 62
 
 
 def test_a_file_that_is_none_of_electrodes_is_wrong_usage(shared_data, tmp_path):

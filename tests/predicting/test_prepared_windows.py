@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import mne
 import numpy as np
@@ -12,7 +13,9 @@ from eavctl.datasets.choice import Choice
 from eavctl.datasets.events import Epochs
 from eavctl.extraction.recipe import Recipe
 from eavctl.predicting.predictor import Predictor
+from eavctl.predicting.streams import noise_for
 from eavctl.signals.eeg import open_eeg
+from eavctl.signals.eeg_trials import EAV_CHANNELS
 from eavctl.stages.extract import extract
 from eavctl.stages.predict import predict
 from eavctl.stages.train_svm import train_svm
@@ -37,7 +40,7 @@ def test_a_window_is_judged_as_the_segment_of_the_recording(runs: Path, tmp_path
     cap.write_text("\n".join(["name\tx\ty\tz", *rows]))
     settings = {"filter": "causal", "reference": "average", "notch": 60, "bads": ["C3"], "montage": str(cap)}
     settings["channels"] = ["FC5", "FC1", "C3", "Cz", "C4", "CP1", "O1", "O2"]
-    choice = Choice(epochs=Epochs({"T1": "left", "T2": "right"}, (0.0, SECONDS)))
+    choice = Choice(epochs=Epochs({"T1": "left", "T2": "right"}, 0.0, SECONDS))
     extract(runs, tmp_path / "bands.parquet", Recipe("eeg-bands", settings), choice=choice)
     train_svm(tmp_path / "bands.parquet", tmp_path / "svm.joblib")
     cap.unlink()
@@ -55,3 +58,20 @@ def test_a_window_is_judged_as_the_segment_of_the_recording(runs: Path, tmp_path
         assert window.pred == row.pred
         assert np.abs(np.subtract(window.proba, row.proba)).max() < 1e-6
     assert len(whole.rows) == 31
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"reference": "mastoids"},
+        {"reference": "Cz+Pz", "channels": ["C3", "C4"]},
+        {"reference": "average", "notch": [50, 60], "bads": ["found"]},
+        {"reference": "T9+T10", "channels": EAV_CHANNELS, "bads": ["C3"]},
+    ],
+)
+def test_the_noise_of_a_warm_up_is_prepared_as_a_window_would_be(settings: dict[str, Any]) -> None:
+    recipe = Recipe("eeg-bands", {key: list(v) if isinstance(v, tuple) else v for key, v in settings.items()})
+    with recipe.open(noise_for(recipe, SECONDS)) as stretch_of:
+        (sample,) = recipe.describe(stretch_of())
+    assert sample.x is not None, sample.reason
+    assert np.isfinite(sample.x).all()

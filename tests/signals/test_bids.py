@@ -263,6 +263,8 @@ def test_electrodes_beside_a_recording_give_the_places(tmp_path, shared_data, na
     path = in_bids(tmp_path, shared_data)
     by_names = mended(path)
     electrodes(path.parent, name, scale)
+    with open_eeg(path) as file, pytest.warns(RecordingWarning, match="measured"):
+        file.read()
     assert path_of(path, "electrodes") == path.with_name(name)
     assert np.abs(mended(path) - by_names).max() < 0.02 * by_names.std()
     electrodes(path.parent, name, scale, C3="O2", O2="C3")  # another cap: C3 lies on the back of the head
