@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from eavctl import registry
-from eavctl.classifiers.projection import PROJECTIONS, Projection
+from eavctl.classifiers.projection import PROJECTIONS
 from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.step import Projection
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
