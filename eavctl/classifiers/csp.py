@@ -31,7 +31,7 @@ class CspStep(Step):
     def n_columns(self) -> int:
         """Number of columns that it takes."""
         n_bands, _, n_chans = self.filters.shape
-        return n_bands * n_values(n_chans)
+        return int(n_bands * n_values(n_chans))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Rows of covariances, in microvolt^2, to log powers, float64 (n_rows, n_bands * n_filters)."""

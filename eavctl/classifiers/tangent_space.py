@@ -46,7 +46,7 @@ class TangentStep(Step):
     def n_columns(self) -> int:
         """Number of columns that it takes, and gives."""
         n_bands, n_chans, _ = self.whitening.shape
-        return n_bands * n_values(n_chans)
+        return int(n_bands * n_values(n_chans))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Rows of covariances to rows of as many columns, float64 (n_rows, n_columns)."""
