@@ -23,16 +23,17 @@ LEAST_SPREAD = 0.1  # of the logarithm: channels of a simulation differ less
 LEAST_POWER = 1e-12  # microvolt^2; a constant channel has none
 GROUP = 64  # windows at once
 
-NOISY, UNCORRELATED = "far louder than the others", "correlated with no other"
+NOISY, UNCORRELATED = "of far larger amplitude than the others", "correlated with no other"
 
 
 def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) -> dict[int, str]:
     """Find the channels that are unlike the others.
 
     Windows of 1 s give the amplitude of each channel, from 1 to 45 Hz, and its correlation with every other;
-    of the amplitudes the median over the windows counts, of the correlations the mean. A channel is far
-    louder than the others if the logarithm of its amplitude lies more than 5 robust standard deviations above
-    their median. It is correlated with no other if no correlation, of either sign, reaches 0.4.
+    of the amplitudes the median over the windows counts, of the correlations the mean. A channel is of far
+    larger amplitude than the others if the logarithm of its amplitude lies more than 5 robust standard
+    deviations above their median. It is correlated with no other if no correlation, of either sign, reaches
+    0.4.
 
     Parameters
     ----------
@@ -42,9 +43,8 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
 
     Returns
     -------
-    Dictionary from the index of a channel to ``far louder than the others`` or ``correlated with no
-    other``; empty
-    if fewer than 8 channels, or less than 10 s, can be compared.
+    Dictionary from the index of a channel to its fault, as above; empty if fewer than 8 channels, or less
+    than 10 s, can be compared.
     """
     compared = np.array([i for i in range(len(signal)) if i not in without], int)
     length = round(WINDOW_S * sfreq)

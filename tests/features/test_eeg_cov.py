@@ -55,3 +55,5 @@ def test_bands_outside_of_the_pass_band_and_short_segments_are_refused():
         Recipe("eeg-cov", {"bands": [[30, 60]]})
     with pytest.raises(SignalError, match="short"):
         eeg_cov(np.random.default_rng(0).normal(size=(3, 100)), SFREQ, channels=CHANNELS)
+    with pytest.raises(SignalError, match="8.2 to 8.4 Hz"):  # between the frequencies of 1 s
+        eeg_cov(np.random.default_rng(0).normal(size=(3, 128)), SFREQ, bands=[[8.2, 8.4]])
