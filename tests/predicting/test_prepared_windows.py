@@ -40,7 +40,7 @@ def test_a_window_is_judged_as_the_segment_of_the_recording(runs: Path, tmp_path
     cap.write_text("\n".join(["name\tx\ty\tz", *rows]))
     settings = {"filter": "causal", "reference": "average", "notch": 60, "bads": ["C3"], "montage": str(cap)}
     settings["channels"] = ["FC5", "FC1", "C3", "Cz", "C4", "CP1", "O1", "O2"]
-    choice = Choice(epochs=Epochs({"T1": "left", "T2": "right"}, (0.0, SECONDS)))
+    choice = Choice(epochs=Epochs({"T1": "left", "T2": "right"}, 0.0, SECONDS))
     extract(runs, tmp_path / "bands.parquet", Recipe("eeg-bands", settings), choice=choice)
     train_svm(tmp_path / "bands.parquet", tmp_path / "svm.joblib")
     cap.unlink()
