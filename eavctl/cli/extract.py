@@ -82,7 +82,7 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
-    "eavctl extract runs/ --features eeg-bands --events T1=left,T2=right --tmin 0 --tmax 4 -o bands.parquet",
+    "eavctl extract runs/ --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
 )
 def extract(
     source: Annotated[
@@ -101,9 +101,9 @@ def extract(
         str | None,
         typer.Option(
             help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
-            "(columns), logmel, fbank (tensors). Of EEG: eeg-bands (columns), eeg-epochs (tensor). Of video: "
-            "face-stats (columns), faces (tensor). Of pictures: images, scenes (tensors). Of what an "
-            "encoder of 'eavctl pretrain' takes: embedding (columns).",
+            "(columns), logmel, fbank (tensors). Of EEG: eeg-cov, eeg-bands (columns), eeg-epochs (tensor). "
+            "Of video: face-stats (columns), faces (tensor). Of pictures: images, scenes (tensors). Of what "
+            "an encoder of 'eavctl pretrain' takes: embedding (columns).",
             show_default="scenes of pictures with phrases, images of other pictures, else functionals",
         ),
     ] = None,
@@ -256,6 +256,8 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
     _warn(result.notes, result.rejected)
     if result.n_without:
         say(f"{result.n_without} recordings have no {recipe.modality} and were left out")
+    if result.epoch:
+        say("epochs from {:g} to {:g} s at events".format(*result.epoch))
     _say_settings(recipe)
     detail(f"feature set {recipe.features!r}, settings {recipe.settings}")
     size = f"{result.shape[0]} features" if len(result.shape) == 1 else "x".join(map(str, result.shape))
@@ -272,6 +274,7 @@ def _print_result(result: Extracted, recipe: Recipe, outputs: list[str | Path], 
             "who": recipe.who and recipe.who.phrase,
             "rows": result.n_rows,
             "copies": result.n_copies,
+            "epoch": result.epoch,
             "shape": list(result.shape),
             "recordings": result.n_recordings,
             "without": result.n_without,

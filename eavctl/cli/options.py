@@ -338,7 +338,7 @@ Size = Annotated[
     str | None,
     typer.Option(
         help="Take this size of encoders trained from scratch: base (as published) or tiny.",
-        show_default="base, but shorter kernels of eegnet",
+        show_default="base, eegnet with kernels of 0.5 s",
     ),
 ]
 Contrastive = Annotated[

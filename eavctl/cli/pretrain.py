@@ -69,7 +69,7 @@ def pretrain(
         str | None,
         typer.Option(
             help="Take this size of an encoder that has sizes: base (as published) or tiny.",
-            show_default="base, but shorter kernels of eegnet",
+            show_default="base, eegnet with kernels of 0.5 s",
         ),
     ] = None,
     set_: Annotated[

@@ -61,7 +61,7 @@ def train_dnn(
         str | None,
         typer.Option(
             help="Take this size of an encoder that has sizes: base (as published) or tiny.",
-            show_default="base, but shorter kernels of eegnet",
+            show_default="base, eegnet with kernels of 0.5 s",
         ),
     ] = None,
     weights: Annotated[

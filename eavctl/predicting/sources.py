@@ -137,7 +137,7 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
 
 
 def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
-    """One recording whose modalities are in separate files; an EEG array alone gives each of its trials.
+    """One recording whose modalities are in separate files; EEG alone gives each of its trials or epochs.
 
     Parameters
     ----------
@@ -149,6 +149,8 @@ def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
     UsageError : a modality that the model does not take, several files of which one has many trials, or a
         trial of files that have none.
     """
+    if selected.cuts_epochs and list(paths) == ["eeg"]:
+        return find_recordings(paths["eeg"], selected)
     if selected.is_made:
         raise UsageError(
             "--layout, --columns, --pattern, --where and --events are for data sets, not for files of one "

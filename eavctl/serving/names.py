@@ -11,13 +11,15 @@ from eavctl.signals.endings import (
     FIF_ENDINGS,
     MEDIA_ENDINGS,
     PICTURE_ENDINGS,
+    TEXT_ENDINGS,
     split_ending,
 )
 
 ANY = "file"  # field of a recording whose modalities are in one file
 FIELDS = ("eeg", "audio", "video", ANY)
-# A BrainVision header names the file of its samples, and a FIF file the one that continues it: any file.
-ENDINGS = (MEDIA_ENDINGS | PICTURE_ENDINGS) - {BRAINVISION_ENDING, *FIF_ENDINGS}
+# A BrainVision header names the file of its samples, and a FIF file the one that continues it: any file. So
+# does a table of text that is a manifest and no recording.
+ENDINGS = (MEDIA_ENDINGS | PICTURE_ENDINGS) - {BRAINVISION_ENDING, *FIF_ENDINGS, *TEXT_ENDINGS}
 UNNAMED, LONGEST_BYTES = "recording", 200  # a file system takes 255, with the ending and the field
 REPLACED = re.compile(r"[^\w .()+@=,'-]")
 

@@ -14,7 +14,7 @@ from pyarrow import csv
 
 from eavctl.errors import DataError, SignalError
 from eavctl.signals.eeg_columns import Header, event_name, is_number, read_header
-from eavctl.signals.eeg_file import Event, listed, warn
+from eavctl.signals.eeg_file import Event, listed, numbered, warn
 from eavctl.signals.eeg_stamped import SLOWEST, StampedRecording
 from eavctl.signals.sample_grid import block_rate
 from eavctl.storage.delimited import encoding_of
@@ -42,11 +42,12 @@ class CsvRecording(StampedRecording):
         if not any(is_used):
             raise SignalError(f"{path}: its channels hold no numbers: {listed(columns.names)}")
         self._used = [str(i) for i in compress(columns.channels, is_used)]
-        names, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
+        named, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
         stamps = _seconds(path, table[str(columns.stamps)], columns.unit_s)
-        markers = [table[str(i)] for i in columns.markers]
-        empty = [f"{name} (empty)" for name in columns.names if name not in names]
+        markers = [table[str(i)] for i in columns.markers if str(i) in table.column_names]
+        empty = [f"{name} (empty)" for name, used in zip(columns.names, is_used, strict=True) if not used]
         left_out = [*columns.others, *empty]
+        names = numbered(path, named)
         super().__init__(path, names, units, stamps, self._columns_of(table), left_out=left_out)
         found = [event for each in markers for event in self._events_of(each)]
         self.events = tuple(sorted(found, key=lambda event: event.onset))
@@ -96,10 +97,15 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
         torn.append(row.number)
         return "skip"
 
-    width = max(len(header.cells), len(header.first))  # a separator may end each row
-    first = (*header.first, *[""] * width)
+    if header.width <= max(columns.stamps, *columns.channels):
+        raise SignalError(
+            f"{path}: most rows have {header.width} cells, but the header names {len(header.cells)} columns"
+        )
+    first = (*header.first, *[""] * header.width)
     comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
-    types = {str(i): pa.float64() for i in columns.channels} | {str(i): pa.string() for i in columns.markers}
+    types = {str(i): pa.float64() for i in columns.channels} | {
+        str(i): pa.string() for i in columns.markers if i < header.width
+    }
     stamps = str(columns.stamps)
     is_date = first[columns.stamps] and not is_number(first[columns.stamps])
     types[stamps] = pa.string() if is_date else pa.float64()
@@ -109,7 +115,7 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
             path,
             csv.ReadOptions(
                 use_threads=False,  # files are read side by side, and the first fault is told
-                column_names=[str(i) for i in range(width)],
+                column_names=[str(i) for i in range(header.width)],
                 skip_rows=header.n_before,
                 encoding="utf8" if codec == "utf-8-sig" else codec,
                 block_size=BLOCK_BYTES,
@@ -157,8 +163,8 @@ def _seconds(path: str, stamps: pa.ChunkedArray, unit_s: float | None) -> np.nda
     fitting = [unit for unit in UNITS_S.values() if SLOWEST <= rate / unit < FASTEST]
     if not fitting or (fitting[0] < 1 and EPOCH_S[0] <= finite[0] < EPOCH_S[1]):
         raise SignalError(
-            f"{path}: its time stamps are {1 / rate:g} apart, which is no sampling rate of EEG in any unit; "
-            "write them in seconds"
+            f"{path}: {rate:g} samples in one unit of its time stamps, no sampling rate of EEG in any unit; "
+            "write seconds"
         )
     if fitting[0] < 1 and np.array_equal(np.diff(finite), np.ones(len(finite) - 1)):
         raise SignalError(

@@ -207,7 +207,7 @@ class EegFile(ABC):
         -------
         Names of the interpolated channels.
         """
-        recorded = signal[:, self.n_before :]
+        recorded = self._recorded(signal)
         found = channel_faults(recorded, self.sfreq)
         faults = {self.ch_names[i]: fault for i, fault in found.items()}
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
@@ -244,6 +244,12 @@ class EegFile(ABC):
             at = ", at the places measured with the recording" if is_measured else ""
             warn(self.path, f"{where}bad channels interpolated from the others{at}: {described}")
         return frozenset(needed)
+
+    def _recorded(self, signal: np.ndarray) -> np.ndarray:
+        """The signal without what precedes the recording, and without gaps."""
+        edges = [round(at * self.sfreq) for gap in self.gaps for at in gap]
+        parts = np.split(signal[:, self.n_before :], edges, axis=1)[::2]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
 
     def _montage(self, mending: Mending, needed: Sequence[str]) -> tuple[str | Montage, bool]:
         """Where electrodes lie, and whether that was measured: places of all the bad channels are needed."""

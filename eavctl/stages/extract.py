@@ -74,6 +74,8 @@ class Extracted:
     class_counts : rows of each class.
     up_to_date : an earlier run had left the table, and nothing was computed.
     n_copies : rows of altered copies.
+    epoch : start and end of the rows relative to the events that they were cut at, in seconds; None where
+        they were not cut at events.
     """
 
     n_rows: int
@@ -86,6 +88,7 @@ class Extracted:
     class_counts: Mapping[str, int] = field(default_factory=dict)
     up_to_date: bool = False
     n_copies: int = 0
+    epoch: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
@@ -403,6 +406,7 @@ def _compute(
             account.found(),
             counts_of(people),
             n_copies=n_copies,
+            epoch=work.recipe.epoch,
         )
         settle(result)
         assert writer is not None  # settle has raised for a table without rows
@@ -536,7 +540,5 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
     notes, counts = tuple(meta["notes"]), meta["class_counts"]
-    n_copies = meta.get("n_copies", 0)
-    return Extracted(
-        *size, rejected, notes, meta["n_without"], meta["account"], counts, up_to_date=True, n_copies=n_copies
-    )
+    found = Extracted(*size, rejected, notes, meta["n_without"], meta["account"], counts, up_to_date=True)
+    return replace(found, n_copies=meta.get("n_copies", 0), epoch=work.recipe.epoch)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 MANIFEST, MAKEFILE, RECORDINGS = "manifest.csv", "Makefile", "recordings"
 COLUMNS = ("path", "subject", "label")
 PATH_COLUMNS = ("path", *PATHS)
-# Feature sets of the support vector machine and of the network, by the modality of most recordings.
-FEATURES = {"audio": ("functionals", "logmel"), "eeg": ("eeg-bands", "eeg-epochs"),
-            "video": ("face-stats", "faces")}  # fmt: skip
+# By the modality of most recordings: feature set of columns, its classifier, feature set of the network.
+FEATURES = {"audio": ("functionals", "svm", "logmel"), "eeg": ("eeg-cov", "linear", "eeg-epochs"),
+            "video": ("face-stats", "svm", "faces")}  # fmt: skip
 
 RECIPE = """\
 # 'make -j2' goes from the recordings of manifest.csv to report.html. What is up to date is not made again.
@@ -45,16 +45,16 @@ columns.parquet: manifest.csv
 tensors.parquet: manifest.csv
 \teavctl extract $< --features $(TENSORS) -o $@
 
-svm.joblib svm_preds.parquet &: columns.parquet
-\teavctl train-svm $< -o svm.joblib --predictions svm_preds.parquet $(SPLIT)
+{name}.joblib {name}_preds.parquet &: columns.parquet
+\teavctl train-{name} $< -o {name}.joblib --predictions {name}_preds.parquet $(SPLIT)
 
 dnn.pt dnn_preds.parquet &: tensors.parquet
 \teavctl train-dnn $< -o dnn.pt --predictions dnn_preds.parquet $(SPLIT)
 
-fused.parquet: svm_preds.parquet dnn_preds.parquet
+fused.parquet: {name}_preds.parquet dnn_preds.parquet
 \teavctl fuse $^ -o $@
 
-report.html: svm_preds.parquet dnn_preds.parquet fused.parquet
+report.html: {name}_preds.parquet dnn_preds.parquet fused.parquet
 \teavctl report $^ -o $@
 
 .PHONY: all
@@ -223,5 +223,5 @@ def _recipe(rows: Sequence[Mapping[str, Any]]) -> bytes:
 
 
 def _recipe_of(modality: str) -> bytes:
-    columns, tensors = FEATURES[modality]
-    return RECIPE.format(columns=columns, tensors=tensors).encode()
+    columns, name, tensors = FEATURES[modality]
+    return RECIPE.format(columns=columns, name=name, tensors=tensors).encode()

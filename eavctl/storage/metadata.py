@@ -110,6 +110,8 @@ class FeatureMeta(NamedTuple):
             for name, value in values.items()
             if not (value is None and name in optional) and not _has_type(value, *FEATURE_TYPES[name])
         ]
+        if "epoch" not in wrong and len(values.get("epoch") or (0, 1)) != 2:
+            wrong.append("epoch")
         if wrong:
             raise DataError(f"{path}: its metadata are damaged: {', '.join(wrong)} of a wrong type")
         return cls(**values)

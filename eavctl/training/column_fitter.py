@@ -73,8 +73,8 @@ class ColumnFitter:
         """See `eavctl.training.train.TableFitter`."""
         if facts.columns is None:
             raise DataError(
-                "the table holds tensors, not columns: use train-dnn; or extract functionals, eeg-bands or "
-                "face-stats"
+                "the table holds tensors, not columns: use train-dnn; or extract functionals, eeg-cov, "
+                "eeg-bands or face-stats"
             )
 
     def check(self, rows: Rows, plan: Plan) -> None:

@@ -10,7 +10,7 @@ from eavctl.classifiers.projection import Projected
 from eavctl.cli import start
 from eavctl.storage import artifacts, tables
 
-EXTRACT = "extract runs --features eeg-cov --events T1=left,T2=right --epoch 0,4 -o cov.parquet"
+EXTRACT = "extract runs --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet"
 TRAIN = "train-linear cov.parquet -o tangent.joblib --group session --predictions tangent.parquet"
 
 
@@ -24,7 +24,7 @@ def folder(shared_data, tmp_path_factory):
         for run in (3, 4, 7, 8):
             shutil.copy(shared_data / "eeg" / f"S001R0{run}.edf", "runs")
         for line in (
-            "extract runs --features eeg-cov --events T1=left,T2=right --epoch 0,4 -o cov.parquet",
+            "extract runs --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
             TRAIN,
         ):
             assert start.run(line.split()) == 0

@@ -31,7 +31,7 @@ def test_ordinary_names_stay(name):
     assert plain_name(name) == name
 
 
-@pytest.mark.parametrize("ending", ["csv", "tsv", "PARQUET", "vhdr", "fif", "FIF.gz", "py", "m3u8"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "txt", "PARQUET", "vhdr", "fif", "FIF.gz", "py", "m3u8"])
 def test_files_that_name_other_files_are_refused(ending):
     with pytest.raises(UsageError, match=r"\.wav"):
         plain_name(f"a.{ending}")

@@ -176,13 +176,16 @@ def test_stamps_in_any_unit_and_dates(tmp_path, stamp):
     [
         (lambda i: "7.5", "advance"),
         (lambda i: i, "count samples"),
-        (lambda i: 1.7e9 + i, "apart"),
+        (lambda i: 1.7e9 + i, "no sampling rate"),
         (lambda i: i % 600 / 100, "back"),
         (lambda i: f"monday {i}", "monday"),
         (lambda i: f"2024-01-01 10:{i // 60 % 60:02d}:{i % 60:02d}", "1 samples a second"),
         (lambda i: "", "only 0|no samples|advance"),
         (lambda i: "nan", "only 0"),
         (lambda i: "1e400", "only 0"),
+        (lambda i: f"{i}e300", "no sampling rate"),
+        (lambda i: i / 256 + 1e30 * (i == 500), "span"),
+        (lambda i: i / 256 - 1e300 * (i > 500), "span|advance"),
     ],
 )
 def test_stamps_that_give_no_rate_are_refused(tmp_path, stamp, message):
@@ -224,6 +227,17 @@ def test_gaps_are_counted_and_segments_with_one_rejected(tmp_path):
     dropouts.check(1100 / 256, 5000 / 256)  # from the end of one gap to the next
 
 
+def test_a_long_pause_makes_no_channel_flat(tmp_path):
+    signal = eeg(4, 60)
+    file, found, said = opened(write_csv(tmp_path / "a.csv", signal, MUSE, lost=[(2560, 12800)]))
+    assert file.gaps == ((10.0, 50.0),)
+    assert "flat" not in said
+    assert np.array_equal(found[:, 12800:], signal[:, 12800:])
+    signal[2] = 7
+    with pytest.raises(SignalError, match=r"bad channels AF8 \(flat\)"):
+        opened(write_csv(tmp_path / "b.csv", signal, MUSE, lost=[(2560, 12800)]))
+
+
 def test_rows_without_a_number_are_missing_samples(tmp_path):
     signal = eeg(2, 10)
     rows = [(f"{i / 256:.6f}", signal[0, i], "" if 512 <= i < 576 else signal[1, i]) for i in range(2560)]
@@ -251,6 +265,23 @@ def test_a_last_line_that_was_cut_off(tmp_path):
     assert file.duration == 1023 / 256
     assert np.array_equal(found, signal[:4, :1023])
     assert "lines with another number of cells" in said
+
+
+@pytest.mark.parametrize(("header", "end"), [("time,Fz,Cz,Marker", ""), ("time,Fz,Cz", ",")])
+def test_rows_that_are_shorter_or_longer_than_the_header(tmp_path, header, end):
+    signal = eeg(2, 4)
+    rows = [(f"{i / 256:.6f}", signal[0, i], f"{signal[1, i]}{end}") for i in range(1024)]
+    file, found, _ = opened(lines(tmp_path / "a.csv", header, rows))
+    assert np.array_equal(found, signal)
+    assert file.events == ()
+
+
+def test_channels_of_one_name_are_numbered(tmp_path):
+    signal = eeg(3, 4)
+    file, found, said = opened(write_csv(tmp_path / "a.csv", signal, ("Cz", "Fz", "Cz")))
+    assert file.ch_names == ("Cz-0", "Fz", "Cz-1")
+    assert "Cz" in said
+    assert np.array_equal(found, signal)
 
 
 def test_markers_are_events_where_they_change(tmp_path):

@@ -288,6 +288,7 @@ FEATURES = {
     "rate": 3,
     "units": "V",
     "segment": {"seconds": 1.5, "hop": 1},
+    "epoch": [-0.5, 4],
     "shape": [1],
     "columns": ["a"],
     "normalized": {"a": "b"},
@@ -301,8 +302,17 @@ WRONG = [
 ]
 
 
+MORE = [
+    ("segment", {"hop": "a"}),
+    ("columns", [1]),
+    ("epoch", [1]),
+    ("epoch", [1, 2, 3]),
+    ("epoch", ["a", 1]),
+]
+
+
 @pytest.mark.usefixtures("_tiny")
-@pytest.mark.parametrize(("name", "value"), [*WRONG, ("segment", {"hop": "a"}), ("columns", [1])])
+@pytest.mark.parametrize(("name", "value"), [*WRONG, *MORE])
 def test_features_with_a_value_of_a_wrong_type_are_damage(tmp_path, meta, name, value):
     assert tuple(FEATURES) == FeatureMeta._fields
     path = tmp_path / "m.joblib"

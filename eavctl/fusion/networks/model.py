@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -225,6 +225,7 @@ def fit(
         without any stream.
     """
     settings = settings or TrainSettings()
+    settings = replace(settings, epochs=settings.most_epochs)
     starts = starts or [None] * len(design.streams)
     _check(x, design)
     rows = Rows.of(x, labels, groups, units=units, weights=row_weights, copies=copies)
