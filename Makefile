@@ -81,18 +81,18 @@ $(TWIN)/done: $(VENV)/installed
 	$(BIN)/eavctl synth --layout eav --subjects 4 --trials 100 --seconds 10 --snr 2 -o $(TWIN) --jobs $(JOBS)
 	touch $@
 
-$(OUT)/bands.parquet:  FEATURES := eeg-bands
+$(OUT)/cov.parquet:    FEATURES := eeg-cov
 $(OUT)/epochs.parquet: FEATURES := eeg-epochs
 $(OUT)/speech.parquet: FEATURES := functionals
 $(OUT)/faces.parquet:  FEATURES := faces
-$(OUT)/bands.parquet $(OUT)/epochs.parquet $(OUT)/speech.parquet $(OUT)/faces.parquet: $(VENV)/installed
+$(OUT)/cov.parquet $(OUT)/epochs.parquet $(OUT)/speech.parquet $(OUT)/faces.parquet: $(VENV)/installed
 	mkdir -p $(OUT)
 	$(BIN)/eavctl extract $(EAV) --features $(FEATURES) --segment 5 --where task=speaking -o $@ --jobs $(JOBS)
 
 TRAIN = $(BIN)/eavctl $1 $< -o $@ --protocol $(PROTOCOL) --predictions $(basename $@)_preds.parquet
 
-$(OUT)/eeg_svm.joblib: $(OUT)/bands.parquet
-	$(call TRAIN,train-svm) --jobs $(JOBS)
+$(OUT)/eeg_linear.joblib: $(OUT)/cov.parquet
+	$(call TRAIN,train-linear) --jobs $(JOBS)
 
 $(OUT)/audio_svm.joblib: $(OUT)/speech.parquet
 	$(call TRAIN,train-svm) --jobs $(JOBS)
@@ -106,7 +106,7 @@ $(OUT)/vit.pt: $(OUT)/faces.parquet
 $(OUT)/resnet.pt: $(OUT)/faces.parquet
 	$(call TRAIN,train-dnn) --encoder resnet50-ca --size $(SIZE) --epochs 20 --lr 0.002
 
-MODELS := $(addprefix $(OUT)/,eeg_svm.joblib audio_svm.joblib eegnet.pt vit.pt resnet.pt)
+MODELS := $(addprefix $(OUT)/,eeg_linear.joblib audio_svm.joblib eegnet.pt vit.pt resnet.pt)
 PREDS  := $(addsuffix _preds.parquet,$(basename $(MODELS)))
 
 $(OUT)/fused.parquet: $(MODELS)

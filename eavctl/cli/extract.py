@@ -101,9 +101,9 @@ def extract(
         str | None,
         typer.Option(
             help="Compute this feature set. Of audio: functionals, speech-encoder, seed33, means180 "
-            "(columns), logmel, fbank (tensors). Of EEG: eeg-cov, eeg-bands (columns), eeg-epochs (tensor). Of video: "
-            "face-stats (columns), faces (tensor). Of pictures: images, scenes (tensors). Of what an "
-            "encoder of 'eavctl pretrain' takes: embedding (columns).",
+            "(columns), logmel, fbank (tensors). Of EEG: eeg-cov, eeg-bands (columns), eeg-epochs (tensor). "
+            "Of video: face-stats (columns), faces (tensor). Of pictures: images, scenes (tensors). Of what "
+            "an encoder of 'eavctl pretrain' takes: embedding (columns).",
             show_default="scenes of pictures with phrases, images of other pictures, else functionals",
         ),
     ] = None,

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MANIFEST, MAKEFILE, RECORDINGS = "manifest.csv", "Makefile", "recordings"
 COLUMNS = ("path", "subject", "label")
 PATH_COLUMNS = ("path", *PATHS)
-# By the modality of most recordings: a feature set of columns, its classifier, and one of tensors for a network.
+# By the modality of most recordings: feature set of columns, its classifier, feature set of the network.
 FEATURES = {"audio": ("functionals", "svm", "logmel"), "eeg": ("eeg-cov", "linear", "eeg-epochs"),
             "video": ("face-stats", "svm", "faces")}  # fmt: skip
 

@@ -158,7 +158,7 @@ def test_eeg_and_films_get_feature_sets_of_their_own(run, eav, tmp_path):
     assert run("init", "p", "--from", eav / "twin").code == 0
     row = rows_of(tmp_path / "p/manifest.csv")[1]
     assert {"eeg_path", "audio_path", "video_path", "eeg_index", "task"} <= row.keys()
-    assert "eeg-bands" in (tmp_path / "p/Makefile").read_text()
+    assert "eeg-cov" in (tmp_path / "p/Makefile").read_text()
     (tmp_path / "films").mkdir()
     (tmp_path / "films/a.mp4").write_bytes(b"")  # flat, and of no layout: neither label nor subject is known
     done = run("init", "q", "--from", "films", "--json")
