@@ -16,6 +16,7 @@ from eavctl.errors import TrainingWarning
 from eavctl.features.covariances import geometric_mean, log, matrices_of, power
 
 MOST_ROWS = 1000  # whose mean is the reference: more would change it by less than it matters
+TOLERANCE = 1e-2  # of the reference, to which vectors are nearly indifferent, in place of 1e-9
 PENALTY = 1e-3  # of the fits by which bands are weighed, over the total variance of a band
 
 
@@ -95,7 +96,7 @@ class TangentSpace:
         self._rows, self._n_bands, self._seed = rows, n_bands, seed
         own = rows.inner.own
         sample = own[np.linspace(0, len(own) - 1, min(len(own), MOST_ROWS)).round().astype(int)]
-        reference = geometric_mean(matrices_of(rows.table[sample], n_bands))
+        reference = geometric_mean(matrices_of(rows.table[sample], n_bands), TOLERANCE)
         self._plain = TangentStep(power(reference, -0.5), np.ones(n_bands))
         self._x = self._plain(rows.table[:]).astype(np.float32)
 
