@@ -14,7 +14,7 @@ import numpy as np
 
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.registry import taken
-from eavctl.signals.eeg import open_eeg
+from eavctl.signals import eeg
 from eavctl.signals.eeg_file import Dropouts, EegFile, Mending, listed
 from eavctl.signals.eeg_montages import check_montage, kept
 from eavctl.signals.eeg_names import clean_name
@@ -165,7 +165,7 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
     found = {**settings, "montage": montage}
     lacking: SignalError | None = None
     for path in files:
-        with contextlib.suppress(SignalError), open_eeg(path) as file:
+        with contextlib.suppress(SignalError), eeg.open_eeg(path) as file:
             try:
                 channels = channels_of(file, settings)
             except SignalError as error:
@@ -242,7 +242,7 @@ def told(
     if FOUND in (bads or ()):
         lines.append(f"bad channels are also found: {NOISY}, or {UNCORRELATED}")
     if montage is not None:
-        where = montage if isinstance(montage, str) else f"{len(montage)} measured positions"
+        where = montage if isinstance(montage, str) else f"{len(montage)} positions"
         lines.append(f"montage for the interpolation of bad channels: {where}")
     if reference == AVERAGE:
         lines.append("reference: the average of the channels that are not bad")
