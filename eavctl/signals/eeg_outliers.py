@@ -71,7 +71,7 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
     np.fill_diagonal(alike, 0.0)
     typical = np.median(amplitudes, axis=0)
     low, middle, high = np.percentile(typical, (25, 50, 75))
-    is_loud = typical - middle > MOST_DEVIATION * max(PER_QUARTILES * (high - low), LEAST_SPREAD)
+    is_large = typical - middle > MOST_DEVIATION * max(PER_QUARTILES * (high - low), LEAST_SPREAD)
     is_alone = np.abs(alike).max(axis=0) < LEAST_CORRELATION
-    faults = np.select([is_alone, is_loud], [UNCORRELATED, NOISY], "")
+    faults = np.select([is_alone, is_large], [UNCORRELATED, NOISY], "")
     return {int(i): str(fault) for i, fault in zip(compared, faults, strict=True) if fault}
