@@ -30,6 +30,7 @@ from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.summary import summarize
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
+from eavctl.stages.train_dnn import EncoderChoice
 from eavctl.storage.tables import read_feature_meta
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
@@ -122,9 +123,12 @@ def _score(
     table: Path, evaluation: Evaluation, fitter: TableFitter, n_rows: int, seeds: Sequence[int]
 ) -> str:
     """UAR: of one seed with its interval, of several their mean and each."""
-    rows, about = read_training_set([table]).rows, read_feature_meta(table)
+    data, about = read_training_set([table]), read_feature_meta(table)
+    rows = data.rows
     if isinstance(fitter, ColumnFitter):
         fitter = fitter.taking(about.features, about.settings)
+    elif isinstance(fitter, DnnFitter):
+        fitter = EncoderChoice().augmenting(fitter, data)
     plan = plan_folds(rows, evaluation)
     values = []
     for seed in seeds:

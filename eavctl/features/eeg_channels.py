@@ -236,7 +236,7 @@ def told(
     if FOUND in (bads or ()):
         lines.append("bad channels are also found: far louder than the others, or correlated with no other")
     if montage is not None:
-        where = montage if isinstance(montage, str) else f"{len(montage)} measured positions"
+        where = montage if isinstance(montage, str) else f"{len(montage)} positions"
         lines.append(f"montage for the interpolation of bad channels: {where}")
     if reference == AVERAGE:
         lines.append("reference: the average of the channels that are not bad")

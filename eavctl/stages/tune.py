@@ -298,6 +298,7 @@ class _Request:
         known = {**method.settings, **(features.settings if features else {})}
         space = searched(method.space, choice.space, known)
         data = read_training_set(self.tables, **self.reading)
+        method = _augmenting(method, data)
         if not features:
             return self._prepared(data, method, space, None)
         features.check(data)
@@ -389,6 +390,17 @@ class _Request:
         from eavctl.classifiers.training_loop import TrainSettings  # imports torch
 
         return TrainSettings(seed=self.evaluation.seed, device=self.choice.device)
+
+
+def _augmenting(method: Method, data: TrainingSet) -> Method:
+    """The method with the augmentation that `eavctl train-dnn` has for the rows by default."""
+    if method.default.kind != "dnn":
+        return method
+    from eavctl.stages.train_dnn import EncoderChoice
+    from eavctl.training.tuning.networks import dnn_method
+
+    default: Any = method.default
+    return dnn_method(EncoderChoice().augmenting(default, data))
 
 
 def _default_method(table: str | os.PathLike[str]) -> str:
