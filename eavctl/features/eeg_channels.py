@@ -259,4 +259,4 @@ def _reference(file: EegFile, reference: str | None) -> tuple[str, ...]:
 
 
 def _names(bads: Sequence[str] | None) -> list[str]:
-    return [clean_name(name) for name in bads or ()]
+    return list(dict.fromkeys(clean_name(name) for name in bads or ()))

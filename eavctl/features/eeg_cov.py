@@ -48,6 +48,9 @@ def _check(*, bands: Sequence[Sequence[float]], low: float, high: float, **other
             raise UsageError(
                 f"a band from {a:g} to {b:g} Hz does not lie in the pass-band from {low:g} to {high:g} Hz"
             )
+    names = [f"{a:g}-{b:g}" for a, b in bands]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"bands: {', '.join(repeated)} Hz is repeated")
 
 
 @register(
@@ -94,8 +97,8 @@ def eeg_cov(
 
     Raises
     ------
-    SignalError : shorter than 1 s, or too short for a narrow band; not finite, or a channel is flat (deviates
-        by less than 0.01 microvolt).
+    SignalError : shorter than 1 s, too short for a narrow band, not finite, or a channel is flat (deviates by
+        less than 0.01 microvolt).
 
     References
     ----------
@@ -111,15 +114,20 @@ def band_covariances(signal: np.ndarray, sfreq: float, bands: Sequence[Sequence[
 
     Raises
     ------
-    SignalError : a band lies between two frequencies of the segment's Fourier transform.
+    SignalError : no frequency of the segment lies in a band.
     """
     transform, unit = tapered_transform(np.asarray(signal, np.float64))
     hz = np.fft.rfftfreq(signal.shape[1], 1 / sfreq)
     found = np.empty((len(bands), len(signal), len(signal)))
     for matrix, (low, high) in zip(found, bands, strict=True):
-        part = transform[:, (hz >= low) & (hz < high)]
-        if not part.shape[1]:
-            raise SignalError(f"too short for the band from {low:g} to {high:g} Hz: {1 / hz[1]:.2f} s")
+        inside = (hz >= low) & (hz < high)
+        if not inside.any():
+            seconds = signal.shape[1] / sfreq
+            raise SignalError(
+                f"too short for the band from {low:g} to {high:g} Hz: a segment of {seconds:g} s has one "
+                f"frequency every {1 / seconds:.3g} Hz"
+            )
+        part = transform[:, inside]
         parts = np.hstack([part.real, part.imag])
         matrix[:] = shrunk(parts @ parts.T * unit, signal.shape[1])
     return found
