@@ -100,25 +100,13 @@ def _header(path: str) -> Header:
 
 def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     """The columns that are used, by their numbers, and the number of lines that are no rows."""
-    columns = header.columns
     torn: list[int | None] = []
 
     def leave_out(row: csv.InvalidRow) -> str:
         torn.append(row.number)
         return "skip"
 
-    if header.width <= max(columns.stamps, *columns.channels):
-        raise SignalError(
-            f"{path}: most rows have {header.width} cells, but the header names {len(header.cells)} columns"
-        )
-    first = (*header.first, *[""] * header.width)
-    comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
-    types = {str(i): pa.float64() for i in columns.channels} | {
-        str(i): pa.string() for i in columns.markers if i < header.width
-    }
-    stamps = str(columns.stamps)
-    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
-    types[stamps] = pa.string() if is_date else pa.float64()
+    types, decimal_point = _form(path, header)
     try:
         codec, _ = encoding_of(path)  # of lines that are no rows, Arrow gives the text too
         table = csv.read_csv(
@@ -136,7 +124,7 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
                 column_types=types,
                 null_values=NOTHING,
                 strings_can_be_null=True,
-                decimal_point="," if comma else ".",
+                decimal_point=decimal_point,
             ),
         )
     except (DataError, pa.ArrowInvalid, OSError, UnicodeError, MemoryError) as error:
@@ -145,6 +133,24 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     if not len(table):
         raise SignalError(f"{path}: holds no samples, only a header")
     return table, len(torn)
+
+
+def _form(path: str, header: Header) -> tuple[dict[str, pa.DataType], str]:
+    """The types of the columns that are used, by their numbers, and the decimal point, by the first row."""
+    columns = header.columns
+    if header.width <= max(columns.stamps, *columns.channels):
+        raise SignalError(
+            f"{path}: most rows have {header.width} cells, but the header names {len(header.cells)} columns"
+        )
+    first = (*header.first, *[""] * header.width)
+    comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
+    types = {str(i): pa.float64() for i in columns.channels} | {
+        str(i): pa.string() for i in columns.markers if i < header.width
+    }
+    stamps = str(columns.stamps)
+    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
+    types[stamps] = pa.string() if is_date else pa.float64()
+    return types, "," if comma else "."
 
 
 def _named(reason: str, header: Header) -> str:
