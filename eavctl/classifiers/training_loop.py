@@ -136,7 +136,8 @@ class Epoch:
     def __str__(self) -> str:
         figures = {f"validation {name}": value for name, value in self.scores.items()}
         figures |= self.monitored
-        shown = "".join(f", {name} {value:.3f}" for name, value in figures.items())
+        known = {name: value for name, value in figures.items() if not math.isnan(value)}
+        shown = "".join(f", {name} {value:.3f}" for name, value in known.items())
         return f"epoch {self.epoch}, loss {self.loss:.3f}{shown}"
 
 
