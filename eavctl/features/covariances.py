@@ -60,6 +60,11 @@ def matrices_of(x: np.ndarray, n_bands: int) -> np.ndarray:
     return found
 
 
+def n_values(n_chans: int) -> int:
+    """Number of columns of a symmetric matrix of so many channels."""
+    return n_chans * (n_chans + 1) // 2
+
+
 def power(matrices: np.ndarray, exponent: float) -> np.ndarray:
     """Powers of matrices, such as the inverse square root with -0.5.
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from eavctl.errors import DataError, SignalError, UsageError
-from eavctl.signals.eeg import open_eeg
+from eavctl.signals import eeg
 from eavctl.signals.eeg_file import Dropouts, EegFile, Mending, listed
 from eavctl.signals.eeg_montages import check_montage, kept
 from eavctl.signals.eeg_names import clean_name
@@ -159,7 +159,7 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
     found = {**settings, "montage": montage}
     lacking: SignalError | None = None
     for path in files:
-        with contextlib.suppress(SignalError), open_eeg(path) as file:
+        with contextlib.suppress(SignalError), eeg.open_eeg(path) as file:
             try:
                 channels = channels_of(file, settings["channels"], **taken)
             except SignalError as error:
@@ -236,7 +236,7 @@ def told(
     if FOUND in (bads or ()):
         lines.append("bad channels are also found: far louder than the others, or correlated with no other")
     if montage is not None:
-        where = montage if isinstance(montage, str) else f"{len(montage)} measured positions"
+        where = montage if isinstance(montage, str) else f"{len(montage)} positions"
         lines.append(f"montage for the interpolation of bad channels: {where}")
     if reference == AVERAGE:
         lines.append("reference: the average of the channels that are not bad")

@@ -8,6 +8,7 @@ The names are those of muse-lsl (``timestamps,TP9,AF7,AF8,TP10,Right AUX``), Min
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 from collections import Counter
@@ -144,7 +145,7 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
     codec = delimited.codec_of_start(start)
     if codec is None or not start:
         return None
-    lines = start.decode(codec, "replace").splitlines()
+    lines = list(io.StringIO(start.decode(codec, "replace"), newline=None))
     for number, line in enumerate(lines[:MOST_LINES], start=1):
         separator, cells = _cells(line, path)
         columns = columns_by_name(cells)

@@ -26,6 +26,11 @@ GROUP = 64  # windows at once
 NOISY, UNCORRELATED = "far louder than the others", "correlated with no other"
 
 
+def is_enough(n_chans: int, seconds: float) -> bool:
+    """Whether channels can be compared: there are 8 or more, of 10 s or more."""
+    return n_chans >= FEWEST_CHANNELS and seconds >= SHORTEST_S
+
+
 def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) -> dict[int, str]:
     """Find the channels that are unlike the others.
 
@@ -42,14 +47,13 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
 
     Returns
     -------
-    Dictionary from the index of a channel to ``far louder than the others`` or ``correlated with no
-    other``; empty
-    if fewer than 8 channels, or less than 10 s, can be compared.
+    Dictionary from the index of a channel to ``far louder than the others`` or ``correlated with no other``;
+    empty unless `is_enough`.
     """
     compared = np.array([i for i in range(len(signal)) if i not in without], int)
     length = round(WINDOW_S * sfreq)
     n_windows = signal.shape[1] // length
-    if len(compared) < FEWEST_CHANNELS or n_windows * WINDOW_S < SHORTEST_S:
+    if not is_enough(len(compared), n_windows * WINDOW_S):
         return {}
     hz = np.fft.rfftfreq(length, 1 / sfreq)
     inside = (hz >= BAND_HZ[0]) & (hz <= BAND_HZ[1])

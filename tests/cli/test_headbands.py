@@ -90,7 +90,7 @@ def test_folders_of_classes_manifests_and_init(run, headbands, tmp_path):
     made = (tmp_path / "project/manifest.csv").read_text().splitlines()
     assert len(made) == 25
     assert made[1].endswith("anna-calm-1.csv,anna,calm,muse,1")
-    assert "eeg-bands" in (tmp_path / "project/Makefile").read_text()
+    assert "eeg-cov" in (tmp_path / "project/Makefile").read_text()
 
 
 def test_check_tells_rate_channels_and_gaps(run, headbands):

@@ -227,6 +227,15 @@ def test_found_channels_are_interpolated_and_their_neighbours_do_not_suffer(shar
     assert np.array_equal(np.delete(signal, at, 0), np.delete(plain, at, 0))
 
 
+@pytest.mark.parametrize(("n_chans", "seconds"), [(30, 4.0), (4, 60.0)])
+def test_where_none_can_be_found_it_is_said_once(n_chans, seconds):
+    file = EegArray("w", brain(n_chans, seconds), 200.0, EAV_CHANNELS[:n_chans])
+    with pytest.warns(RecordingWarning, match="no bad channels are found"):
+        _, signal = read(file, bads=["found"])
+    assert np.array_equal(signal, read(file, bads=["found"])[1])
+    assert np.array_equal(signal, file.read())
+
+
 def test_a_montage_changes_interpolated_channels_alone(shared_data):
     with open_eeg(shared_data / "eeg" / "S001R03.edf") as file:
         _, standard = read(file, bads=["C3"])

@@ -298,6 +298,23 @@ def test_markers_are_events_where_they_change(tmp_path):
     ]
 
 
+def test_a_column_that_changes_all_the_time_holds_no_markers(tmp_path):
+    signal = eeg(2, 400)
+    rows = [(f"{i / 256:.6f}", *signal[:, i]) for i in range(signal.shape[1])]
+    file, found, said = opened(lines(tmp_path / "a.csv", "time,Cz,stimulus", rows))
+    assert file.events == ()
+    assert "stimulus" in said
+    assert np.array_equal(found, signal[:1])
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_ends_of_lines(tmp_path, end):
+    signal = eeg(2, 4)
+    path = write_csv(tmp_path / "a.csv", signal, ("Fz", "Cz"))
+    path.write_bytes(path.read_bytes().replace(b"\n", end.encode()))
+    assert np.array_equal(opened(path)[1], signal)
+
+
 def test_a_second_reading_gives_the_same(tmp_path):
     with open_eeg(write_csv(tmp_path / "a.csv", eeg(2, 4), ("Fz", "Cz"))) as file:
         assert np.array_equal(file.read(), file.read())
