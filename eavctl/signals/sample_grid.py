@@ -103,8 +103,8 @@ def grid_of(stamps: np.ndarray, stated: float | None = None) -> SampleGrid:
     rate = block_rate(times, packet)
     for _ in range(PASSES):
         places = _places(times, rate, packet)
-        rate, first = np.polyfit(times, places, 1)
-    return SampleGrid(_nearest(rate, stated), places, (first - rate * stamps[0], rate))
+        rate, first = _line(times, places)
+    return SampleGrid(_nearest(rate, stated), places, (first - rate * float(stamps[0]), rate))
 
 
 def block_rate(times: np.ndarray, packet: int = 1) -> float:
@@ -120,6 +120,14 @@ def block_rate(times: np.ndarray, packet: int = 1) -> float:
     if not typical > 0:
         raise SignalError("the time stamps do not advance")
     return n / typical
+
+
+def _line(times: np.ndarray, places: np.ndarray) -> tuple[float, float]:
+    """Slope and value at 0 of the least-squares line."""
+    middle, place = float(times.mean()), float(places.mean())
+    centred = times - middle
+    slope = float(centred @ (places - place) / (centred @ centred))
+    return slope, place - slope * middle
 
 
 def _places(times: np.ndarray, rate: float, packet: int) -> np.ndarray:
