@@ -24,7 +24,7 @@ from eavctl.settings import MOST_SEED, Share, Within, checked
 WARM_UP = 0.05
 EPOCHS = 40  # by default
 LEAST_STEPS = 600  # of the optimizer, where the number of epochs is chosen by that of the rows
-FEW_ROWS = 150  # labelled rows below which none is kept for validation
+FEW_ROWS = 200  # labelled rows below which none is kept for validation
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
