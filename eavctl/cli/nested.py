@@ -41,7 +41,8 @@ def short(value: Any) -> str:
 
 def few(values: Sequence[Any], count: int | None = None) -> list[str]:
     """The first values as text, and how many there are where not all are shown."""
-    shown, count = [short(each) for each in values[:LONGEST]], count or len(values)
+    shown = [f"[{short(each)}]" if isinstance(each, list) else short(each) for each in values[:LONGEST]]
+    count = count or len(values)
     return [*shown, f"... ({count} in all)"] if count > len(shown) else shown
 
 

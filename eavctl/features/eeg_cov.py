@@ -48,6 +48,9 @@ def _check(*, bands: Sequence[Sequence[float]], low: float, high: float, **other
             raise UsageError(
                 f"a band from {a:g} to {b:g} Hz does not lie in the pass-band from {low:g} to {high:g} Hz"
             )
+    names = [f"{a:g}-{b:g}" for a, b in bands]
+    if repeated := sorted({name for name in names if names.count(name) > 1}):
+        raise UsageError(f"bands: {', '.join(repeated)} Hz is repeated")
 
 
 @register(
@@ -94,26 +97,37 @@ def eeg_cov(
 
     Raises
     ------
-    SignalError : shorter than 1 s, not finite, or a channel is flat (deviates by less than 0.01 microvolt).
+    SignalError : shorter than 1 s, too short for a narrow band, not finite, or a channel is flat (deviates by
+        less than 0.01 microvolt).
 
     References
     ----------
     .. [1] Chen, Wiesel, Eldar, Hero: Shrinkage algorithms for MMSE covariance estimation, IEEE Transactions
        on Signal Processing 58, 2010.
     """
-    check_segment(signal, channels)
-    if signal.shape[1] < SHORTEST_S * sfreq:
-        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, but {SHORTEST_S:g} s are needed")
+    check_segment(signal, channels, sfreq, SHORTEST_S)
     return columns_of(band_covariances(signal, sfreq, bands)).astype(np.float32)
 
 
 def band_covariances(signal: np.ndarray, sfreq: float, bands: Sequence[Sequence[float]]) -> np.ndarray:
-    """Regularised covariances, microvolt^2, shape (n_bands, n_chans, n_chans), of a segment."""
+    """Regularised covariances, microvolt^2, shape (n_bands, n_chans, n_chans), of a segment.
+
+    Raises
+    ------
+    SignalError : no frequency of the segment lies in a band.
+    """
     transform, unit = tapered_transform(np.asarray(signal, np.float64))
     hz = np.fft.rfftfreq(signal.shape[1], 1 / sfreq)
     found = np.empty((len(bands), len(signal), len(signal)))
     for matrix, (low, high) in zip(found, bands, strict=True):
-        part = transform[:, (hz >= low) & (hz < high)]
+        inside = (hz >= low) & (hz < high)
+        if not inside.any():
+            seconds = signal.shape[1] / sfreq
+            raise SignalError(
+                f"too short for the band from {low:g} to {high:g} Hz: a segment of {seconds:g} s has one "
+                f"frequency every {1 / seconds:.3g} Hz"
+            )
+        part = transform[:, inside]
         parts = np.hstack([part.real, part.imag])
         matrix[:] = shrunk(parts @ parts.T * unit, signal.shape[1])
     return found

@@ -54,7 +54,7 @@ from eavctl.storage.paths import named
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
 
 WINDOW = "window"
 WINDOW_S = 3.0  # where nothing is known of the training's durations
@@ -202,7 +202,7 @@ class Predictor:
         recording, to 0.1 s; else 3 s.
         """
         recipes = [stream.recipe for stream in self.streams]
-        if cut := [each.row_s for each in recipes if each.row_s]:
+        if cut := [row_s for each in recipes if (row_s := each.cutting.row_s)]:
             return max(cut)
         lengths = self.confidence.lengths
         return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S

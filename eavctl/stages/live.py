@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
-from eavctl.extraction.recipe import Whose, noting
+from eavctl.extraction.interfaces import Whose
+from eavctl.extraction.recipe import noting
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock

@@ -12,7 +12,7 @@ from eavctl.datasets import manifest
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
-from eavctl.features.eeg_channels import channels_of, chosen, recorded, settings_for, told
+from eavctl.features.eeg_channels import channels_of, recorded, settings_for, told
 from eavctl.registry import taken
 from eavctl.signals import eeg_splines
 from eavctl.signals.arrays import EegArray
@@ -27,7 +27,7 @@ REAL = ("S001R03.edf", "eeglab_data.set", "testbva.vhdr")
 
 def read(file, **settings):
     """Channels and signal as a feature set gets them before it filters."""
-    names = channels_of(file, settings.pop("channels", None), **taken(chosen, settings))
+    names = channels_of(file, {"channels": None, **settings})
     signal, _ = recorded(file, None, names, **taken(recorded, settings))
     return names, signal
 

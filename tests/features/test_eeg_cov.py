@@ -55,3 +55,17 @@ def test_bands_outside_of_the_pass_band_and_short_segments_are_refused():
         Recipe("eeg-cov", {"bands": [[30, 60]]})
     with pytest.raises(SignalError, match="short"):
         eeg_cov(np.random.default_rng(0).normal(size=(3, 100)), SFREQ, channels=CHANNELS)
+
+
+def test_repeated_bands_are_refused_because_their_columns_would_have_equal_names():
+    for bands in ([[8, 13], [13, 20], [8, 13]], [[8, 13], [8.0000001, 13]]):
+        with pytest.raises(UsageError, match="8-13"):
+            Recipe("eeg-cov", {"bands": bands})
+
+
+def test_a_band_without_a_frequency_of_the_segment_is_refused():
+    """Its matrix would be a constant, whatever the signal is."""
+    signal = np.random.default_rng(0).normal(size=(3, 256))  # 2 s, one frequency each 0.5 Hz
+    with pytest.raises(SignalError, match=r"8\.1 to 8\.4 Hz"):
+        eeg_cov(signal, SFREQ, channels=CHANNELS, bands=[[8.1, 8.4]])
+    assert np.linalg.matrix_rank(matrices_of(eeg_cov(signal, SFREQ, bands=[[8.1, 8.6]]), 1)) == 3

@@ -257,6 +257,15 @@ def test_a_channel_without_any_number_is_left_out(tmp_path):
         opened(lines(tmp_path / "b.csv", "time,Pz", [(i / 256, "nan") for i in range(1024)]))
 
 
+def test_channels_of_equal_names_are_numbered(tmp_path):
+    signal = eeg(3, 4)
+    rows = [(f"{i / 256:.6f}", *signal[:, i]) for i in range(1024)]
+    file, found, said = opened(lines(tmp_path / "a.csv", "time,Fz,Cz,Fz", rows))
+    assert file.ch_names == ("Fz-0", "Cz", "Fz-1")
+    assert "Fz" in said
+    assert np.array_equal(found, signal)
+
+
 def test_a_last_line_that_was_cut_off(tmp_path):
     signal = eeg(5, 4)
     path = write_csv(tmp_path / "a.csv", signal)
