@@ -13,7 +13,7 @@ import torch
 
 from eavctl.classifiers import dnn
 from eavctl.classifiers.calibration import uar
-from eavctl.classifiers.training_loop import EPOCHS, FEW_ROWS, LEAST_STEPS, TrainSettings
+from eavctl.classifiers.training_loop import EPOCHS, FEW_ROWS, LEAST_STEPS, Epoch, TrainSettings
 from eavctl.errors import TrainingWarning, UsageError
 
 DEFAULT = TrainSettings(device="cpu")
@@ -77,6 +77,12 @@ def test_eegnet_learns_a_rhythm_from_thirty_rows() -> None:
     assert member["best_epoch"] == member["epochs"]
     assert uar((model.predict(new) == "left").astype(int), (truth == "left").astype(int)) > 0.85
     assert model.predict_proba(new).max() < 1  # not trained to certainty
+
+
+def test_an_epoch_without_validation_shows_no_score() -> None:
+    epoch = Epoch(0, 3, 0.1, 0.5, math.nan, {"UAR": math.nan}, {"agreement": 0.25})
+    assert "nan" not in str(epoch)
+    assert "0.250" in str(epoch)
 
 
 def test_a_table_that_is_large_enough_has_the_weights_of_forty_epochs() -> None:
