@@ -30,7 +30,7 @@ def test_a_sine_has_its_power_in_its_band_and_its_phase_in_the_covariance():
 
 @pytest.mark.parametrize(("n", "p"), [(200, 40), (50, 40), (30, 4), (512, 2)])
 def test_shrinkage_is_the_limit_of_the_iterated_oracle(n, p):
-    """The iteration by which Chen et al. 2010 define OAS: the share of the oracle, with the estimate for the truth."""
+    """Chen et al. 2010 define OAS so: the oracle, with its own last estimate in place of the truth."""
     x = np.random.default_rng(0).normal(size=(n, p)) * np.geomspace(1, 5, p)
     sample = x.T @ x / n
     target = np.trace(sample) / p * np.eye(p)
