@@ -20,6 +20,7 @@ from eavctl.live.session import Answered, Session
 from eavctl.live.settings import LiveSettings
 from eavctl.live.sources.uri import open_source
 from eavctl.live.synchroniser import Synchroniser
+from eavctl.predicting.notes import epoch_notes
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
@@ -200,7 +201,7 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
     """What limits the answers of the session, in sentences."""
-    notes = predictor.epoch_notes
+    notes = epoch_notes(predictor)
     if settings.smooth:
         notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
     for stream in predictor.streams:
