@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.eeg_columns import STAMPS, read_header
+from eavctl.signals.eeg_columns import STAMPS, columns_by_name, read_header
 from eavctl.signals.endings import TEXT_ENDINGS, modalities_of, split_ending
 from eavctl.storage.foreign_tables import header_of
 from eavctl.storage.keys import MANIFEST_COLUMNS, PATHS
@@ -177,6 +177,8 @@ def understand(header: Sequence[str], columns: Mapping[str, str], source: str | 
     if not {PATH, *PATHS} & {*keys.values()}:
         if not named or any(modalities_of(name) for name in named):
             raise DataError(f"{source}: the first line names no columns; write one above, such as path,label")
+        if columns_by_name(named):
+            raise DataError(f"{source}: its first line is that of a recording of EEG; no samples follow it")
         raise DataError(
             f"{source}: no column names the recordings, of {shown(named)}, which the first line names.\n"
             f"Name it path, or say which it is: --columns {shlex.quote(named[0])}=path{_advice(named)}"

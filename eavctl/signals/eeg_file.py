@@ -215,7 +215,7 @@ class EegFile(ABC):
         if len(faults) == len(self.ch_names) and set(faults.values()) == {"flat"}:
             raise SignalError(
                 f"{self.path}: {where}every channel is flat (below {FLAT_UV} microvolt); if the values are "
-                "in volt, multiply them by 1e6"
+                "in volt, multiply them by 1e6, if in millivolt by 1000"
             )
         bad = dict.fromkeys(self.bads, MARKED) | faults | dict.fromkeys(mending.bads, NAMED)
         if mending.finds:

@@ -344,8 +344,9 @@ def require_fit(
     """
     if model.features_hash == table.features_hash:
         return
+    ours, theirs = model.words_beside(table)
     raise SettingsError(
-        f"{name} was trained on {model.words}; {source} has {table.words}.\n"
+        f"{name} was trained on {ours}; {source} has {theirs}.\n"
         f"Extract again with --features {model.features} and the model's settings."
     )
 

@@ -16,6 +16,7 @@ NOT_EXPORTED = ("kept_folds",)  # keys of a model's meta that speak of the .pt f
 ENCODER_TRAINED_ON = "encoder_trained_on"  # key of tables and models: whom their encoder was pretrained on
 
 NUMBER, LIST = (int, float), (list, tuple)
+MOST_ENTRIES = 6  # of a list in an error
 # Types of the values of a `FeatureMeta`, and of what they hold.
 FEATURE_TYPES: Mapping[str, tuple[Any, Any]] = {
     "modality": (str, object),
@@ -130,9 +131,44 @@ class FeatureMeta(NamedTuple):
     def words(self) -> str:
         """Feature set, rate and settings, for an error."""
         known = {key: value for key, value in self.settings.items() if not isinstance(value, Mapping)}
-        settings = ", ".join(f"{key}={value}" for key, value in sorted(known.items()))
+        return self._words({key: str(value) for key, value in known.items()})
+
+    def _words(self, settings: Mapping[str, str]) -> str:
+        told = ", ".join(f"{key}={value}" for key, value in sorted(settings.items()))
         rate = f" of {self.rate} Hz" if self.rate else ""
-        return f"features {self.features!r}{rate}{f' ({settings})' if settings else ''}"
+        return f"features {self.features!r}{rate}{f' ({told})' if told else ''}"
+
+    def words_beside(self, other: FeatureMeta) -> tuple[str, str]:
+        """`words` of two that differ: of one feature set, only the settings that differ.
+
+        Long lists, such as the channels, are shown from the first entry that differs.
+        """
+        ours, theirs = ({k: v for k, v in each.settings.items() if v is not None} for each in (self, other))
+        differ = [key for key in {*ours, *theirs} if ours.get(key) != theirs.get(key)]
+        if self.features != other.features or not differ:
+            return self.words, other.words
+        pairs = {key: _beside(ours.get(key, "default"), theirs.get(key, "default")) for key in differ}
+        mine, others = ({key: pair[i] for key, pair in pairs.items()} for i in range(2))
+        return self._words(mine), other._words(others)
+
+
+def _beside(*values: Any) -> tuple[str, str]:
+    """Two values of a setting as text."""
+    ours, theirs = (list(each.items()) if isinstance(each, Mapping) else each for each in values)
+    first = 0
+    if isinstance(ours, LIST) and isinstance(theirs, LIST):
+        differ = (i for i, (a, b) in enumerate(zip(ours, theirs, strict=False)) if a != b)
+        first = next(differ, min(len(ours), len(theirs)))
+    return _part(ours, first), _part(theirs, first)
+
+
+def _part(value: Any, first: int) -> str:
+    """A value as text; of a long list, a few entries from the one of this index."""
+    if not isinstance(value, LIST) or len(value) <= MOST_ENTRIES:
+        return str(value)
+    shown = ", ".join(map(str, value[first : first + MOST_ENTRIES]))
+    before, after = ("..., " if first else ""), (", ..." if first + MOST_ENTRIES < len(value) else "")
+    return f"[{before}{shown}{after}] ({len(value)} in all)"
 
 
 class StreamMeta(NamedTuple):

@@ -85,7 +85,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
 def _check_agree(first: str, ours: FeatureMeta, second: str, theirs: FeatureMeta) -> None:
     """Raise a SettingsError unless two tables have equal features."""
     if ours.features_hash != theirs.features_hash:
-        differ = ours.words, theirs.words
+        differ = ours.words_beside(theirs)
     elif ours.cut != theirs.cut:
         differ = ours.cut, theirs.cut
     elif ours.columns != theirs.columns or list(ours.shape) != list(theirs.shape):

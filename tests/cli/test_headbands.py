@@ -131,3 +131,12 @@ def test_the_same_samples_give_the_same_features_by_edf_csv_and_xdf(run, shared_
         assert other.keys["label"].tolist() == found[0].keys["label"].tolist()
         assert np.allclose(other.keys["start"], found[0].keys["start"], atol=1 / 160)
         assert np.allclose(other.x, found[0].x, atol=1e-5)
+
+
+def test_a_header_without_samples_is_told_as_such(run, tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("timestamps,TP9,AF7,AF8,TP10\n", encoding="utf-8")
+    result = run("check", path)
+    assert result.code == 3
+    assert "no samples" in result.err
+    assert "--columns" not in result.err
