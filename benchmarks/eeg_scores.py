@@ -6,7 +6,8 @@
 The folder holds runs of one person of PhysioNet EEGMMIDB, such as S001R03.edf, of which whole runs are left
 out in turn (tasks whose runs are not all there are skipped), or a data set in the layout of EAV, with the
 last 30 % of each person's trials left out. With --rows, each fold trains on that many of its rows, in equal
-shares of the classes, drawn by each seed. UAR has its interval over runs or people.
+shares of the classes, drawn by each seed. UAR has its interval over epochs, and over the runs or people that
+are left out: epochs of one run are not independent.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.summary import summarize
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
+from eavctl.stages.train_dnn import EncoderChoice
 from eavctl.storage.tables import read_feature_meta
 from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
@@ -43,6 +46,8 @@ METHODS: Mapping[str, tuple[str, TableFitter]] = {  # feature set, training
     "bands-svm": ("eeg-bands", SvmFitter()),
     "bands-linear": ("eeg-bands", LinearFitter()),
     "cov-linear": ("eeg-cov", LinearFitter()),
+    "cov-csp": ("eeg-cov", LinearFitter(step="csp")),
+    "cov-svm": ("eeg-cov", SvmFitter()),
     "eegnet": ("eeg-epochs", DnnFitter("eegnet", settings=TrainSettings(device="cpu"))),
 }
 
@@ -118,19 +123,35 @@ def _score(
     table: Path, evaluation: Evaluation, fitter: TableFitter, n_rows: int, seeds: Sequence[int]
 ) -> str:
     """UAR: of one seed with its interval, of several their mean and each."""
-    rows, about = read_training_set([table]).rows, read_feature_meta(table)
+    data, about = read_training_set([table]), read_feature_meta(table)
+    rows = data.rows
     if isinstance(fitter, ColumnFitter):
         fitter = fitter.taking(about.features, about.settings)
+    elif isinstance(fitter, DnnFitter):
+        fitter = EncoderChoice().augmenting(fitter, data)
     plan = plan_folds(rows, evaluation)
     values = []
     for seed in seeds:
         part = _thinned(plan, rows.y, n_rows, seed) if n_rows else plan
         found = cross_validate(rows, fitter, part).predictions
-        scores = summarize(replace(found, meta={"protocol": protocol_meta(plan, None, [])}))
-        values.append(scores["uar"]["value"])
+        over = [summarize(replace(found, meta=_grouped(plan, group))) for group in ("clip_id", plan.group)]
+        values.append(over[0]["uar"]["value"])
     if len(seeds) == 1:
-        return formatting.score(scores["uar"])
+        return f"{formatting.score(over[0]['uar'])} {_interval(over[1])}"
     return f"{formatting.number(float(np.mean(values)))} ({' '.join(map(formatting.number, values))})"
+
+
+def _grouped(plan: Plan, group: str) -> dict[str, Any]:
+    """Metadata by which intervals are over a key of rows."""
+    return {"protocol": protocol_meta(replace(plan, group=group), None, [])}
+
+
+def _interval(scores: Mapping[str, Any]) -> str:
+    """The ends of the interval of UAR, and over what it is."""
+    low, high = scores["uar"]["low"], scores["uar"]["high"]
+    if low is None:
+        return f"({formatting.too_few(scores)})"
+    return f"[{formatting.number(low)}, {formatting.number(high)}] over {scores['over']}"
 
 
 def _thinned(plan: Plan, y: np.ndarray, n_rows: int, seed: int) -> Plan:

@@ -55,7 +55,11 @@ EXTRACT_FILM = "extract . --features faces --set crop=frame --set n_frames=4 --s
 EXTRACT_FACES = "extract . --features faces --set n_frames=2 --set size=16 -o out/f.parquet"
 EXTRACT_IDX = "extract idx -o out/f.parquet"
 EXTRACT_EEG = "extract {} --features eeg-bands -o out/f.parquet"
-EEG = (EXTRACT_EEG, f"{EXTRACT_EEG} {EPOCHS}", "predict {} --model BASE/bands.joblib --json")
+EEG = (
+    EXTRACT_EEG,
+    f"{EXTRACT_EEG} {EPOCHS}",
+    "predict {} --model BASE/bands.joblib --json --events A=a,B=b",
+)
 
 Repack = tuple[Callable[[bytes], bytes], Callable[[bytes], bytes]]
 OGG_HEADER, OGG_POLYNOMIAL = 27, 0x04C11DB7

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from eavctl.classifiers.columns import chunks
 from eavctl.classifiers.rows import Rows
-from eavctl.features.covariances import matrices_of
+from eavctl.classifiers.step import Projection, Step
+from eavctl.features.covariances import matrices_of, n_values, power
 
 N_FILTERS = 4  # of each band, and of each class where there are more than two
 
 
 @dataclass(frozen=True)
-class CspStep:
+class CspStep(Step):
     """Covariances to the logarithm of the power of spatially filtered signals, band by band.
 
     Parameters
@@ -31,7 +31,7 @@ class CspStep:
     def n_columns(self) -> int:
         """Number of columns that it takes."""
         n_bands, _, n_chans = self.filters.shape
-        return int(n_bands * n_chans * (n_chans + 1) // 2)
+        return int(n_bands * n_values(n_chans))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Rows of covariances, in microvolt^2, to log powers, float64 (n_rows, n_bands * n_filters)."""
@@ -39,29 +39,17 @@ class CspStep:
         found = np.empty((len(x), n_bands * n_filters))
         for part in chunks(len(x)):
             matrices = matrices_of(x[part], n_bands)
-            power = np.einsum("bfi,nbij,bfj->nbf", self.filters, matrices, self.filters, optimize=True)
-            found[part] = np.log(np.maximum(power, np.finfo(np.float64).tiny)).reshape(len(power), -1)
+            powers = np.einsum("bfi,nbij,bfj->nbf", self.filters, matrices, self.filters, optimize=True)
+            found[part] = np.log(np.maximum(powers, np.finfo(np.float64).tiny)).reshape(len(powers), -1)
         return found
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays of the model file."""
-        return {"filters": self.filters}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a step from `to_arrays`.
-
-        Raises
-        ------
-        ValueError, TypeError : arrays are missing, or do not fit each other.
-        """
-        step = cls(**arrays)
-        if step.filters.ndim != 3:
-            raise ValueError("the arrays of its step do not fit each other")
-        return step
+    @property
+    def fits(self) -> bool:
+        """Whether its array has three axes."""
+        return self.filters.ndim == 3
 
 
-class CommonSpatialPatterns:
+class CommonSpatialPatterns(Projection):
     """Steps of common spatial patterns, fitted on all or some of the training rows.
 
     With the mean covariances A of a class and B of the others, the filters are the eigenvectors of A relative
@@ -79,6 +67,7 @@ class CommonSpatialPatterns:
        analysis, IEEE Signal Processing Magazine 25, 2008.
     """
 
+    gives: ClassVar[type[Step]] = CspStep
     one_scale: ClassVar[bool] = False
 
     def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
@@ -115,6 +104,8 @@ def _filters(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Filters, (n_filters, n_chans), whose powers under two covariances differ most; their sum is 1."""
     from scipy.linalg import eigh
 
-    values, vectors = eigh(a, a + b)
+    total = power(a + b, 1)  # positive definite
+    a = a + (total - a - b) / 2  # so that the classes have equal shares of a direction without power
+    values, vectors = eigh(a, total)
     order = np.argsort(-np.abs(values - 0.5), kind="stable")[:N_FILTERS]
     return np.asarray(vectors[:, order].T)

@@ -21,7 +21,7 @@ from eavctl.classifiers.streams import Table
 
 if TYPE_CHECKING:
     from eavctl.classifiers.logistic import Problem, Scaling  # not needed to predict
-    from eavctl.classifiers.projection import Projection
+    from eavctl.classifiers.step import Projection
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
 USUAL, MARGIN = 1e-3, 0.02  # the penalty, unless the UAR of another one is better by more than the margin
@@ -183,8 +183,8 @@ def fit(
         they count from the mean of the data sets' means.
     scaling : mean and scale of the columns, known from more rows than have labels; by default those of the
         rows that are fitted on, in each inner fold anew.
-    projection : a step that is fitted on the training rows, in each inner fold anew, and gives the columns
-        that the model takes.
+    projection : gives the columns that the model takes, by a step that is fitted on training rows; what needs
+        labels is fitted in each inner fold anew.
     seed : of the inner folds.
     penalties : values to try, as shares of the total variance of the standardised rows.
     jobs : threads; the result does not depend on them.

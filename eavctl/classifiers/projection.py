@@ -2,60 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 
 from eavctl.classifiers.columns import check_shape
-from eavctl.classifiers.csp import CommonSpatialPatterns, CspStep
+from eavctl.classifiers.csp import CommonSpatialPatterns
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.tangent_space import TangentSpace, TangentStep
+from eavctl.classifiers.step import Projection, Step
+from eavctl.classifiers.tangent_space import TangentSpace
+from eavctl.errors import DataError
 from eavctl.jobs import one_thread
 
-STEPS: Mapping[str, type[TangentStep] | type[CspStep]] = {"tangent": TangentStep, "csp": CspStep}
+PROJECTIONS: Mapping[str, type[Projection]] = {
+    each.gives.name: each for each in (TangentSpace, CommonSpatialPatterns)
+}
 M = TypeVar("M")
 ARRAYS = "step_"  # before the names of a step's arrays in a model file
-
-
-class Step(Protocol):
-    """A fitted step."""
-
-    name: ClassVar[str]
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        """Rows (n_rows, n_columns) to float64 rows of other columns."""
-        ...
-
-    @property
-    def n_columns(self) -> int:
-        """Number of columns that it takes."""
-        ...
-
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays of the model file."""
-        ...
-
-
-class Projection(Protocol):
-    """Training rows, of which some can be taken to fit a step."""
-
-    one_scale: ClassVar[bool]  # the columns share a scale, for their relation carries meaning
-
-    def step(self, train: np.ndarray) -> Step:
-        """The step fitted on some of the rows, by their numbers."""
-        ...
-
-    def table(self, train: np.ndarray) -> np.ndarray:
-        """All rows, projected by the step fitted on some of them."""
-        ...
-
-
-PROJECTIONS: Mapping[str, Callable[[Rows, int, int], Projection]] = {
-    "tangent": TangentSpace,
-    "csp": CommonSpatialPatterns,
-}
-"""By name; of training rows, the number of matrices in a row, and the seed of inner folds."""
 
 
 class Projected:
@@ -76,9 +40,11 @@ class Projected:
 
         Raises
         ------
-        DataError : ``x`` has another number of columns.
+        DataError : ``x`` has another number of columns, or values that are not finite.
         """
         check_shape(x, self.step.n_columns)
+        if not np.isfinite(x).all():  # of which there are no eigenvalues
+            raise DataError("some features are not finite numbers")
         with one_thread():
             return np.asarray(self.model.decision_function(self.step(x)))
 
@@ -118,7 +84,7 @@ class Projected:
         """
         own = {name.removeprefix(ARRAYS): each for name, each in arrays.items() if name.startswith(ARRAYS)}
         others = {name: each for name, each in arrays.items() if not name.startswith(ARRAYS)}
-        return cls(STEPS[meta["step"]].from_arrays(own), kind.from_parts(others, meta))
+        return cls(PROJECTIONS[meta["step"]].gives.from_arrays(own), kind.from_parts(others, meta))
 
 
 def behind(projection: Projection | None, model: M, rows: Rows) -> M | Projected:

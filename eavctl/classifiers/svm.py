@@ -23,7 +23,7 @@ from eavctl.classifiers.within_class import Normalizer
 if TYPE_CHECKING:
     from sklearn.svm import SVC  # not needed to predict
 
-    from eavctl.classifiers.projection import Projection
+    from eavctl.classifiers.step import Projection
 
 C_GRID = (0.25, 1.0, 4.0, 16.0)
 GAMMA_GRID = (0.02, 0.1, 0.5)  # over the total variance of the normalised training rows

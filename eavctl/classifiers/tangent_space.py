@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import numpy as np
 
 from eavctl.classifiers.columns import chunks
 from eavctl.classifiers.inner_folds import Fold, InnerRows
 from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.step import Projection, Step
 from eavctl.errors import TrainingWarning
-from eavctl.features.covariances import geometric_mean, log, matrices_of, power
+from eavctl.features.covariances import geometric_mean, log, matrices_of, n_values, power
 
 MOST_ROWS = 1000  # whose mean is the reference: more would change it by less than it matters
+TOLERANCE = 1e-2  # of the reference, to which vectors are nearly indifferent, in place of 1e-9
 PENALTY = 1e-3  # of the fits by which bands are weighed, over the total variance of a band
 
 
 @dataclass(frozen=True)
-class TangentStep:
+class TangentStep(Step):
     """Covariances to the tangent space at a reference, band by band.
 
     A matrix C becomes ``log(M^-1/2 C M^-1/2)`` at the reference M, as a vector whose length is the Riemannian
@@ -45,7 +47,7 @@ class TangentStep:
     def n_columns(self) -> int:
         """Number of columns that it takes, and gives."""
         n_bands, n_chans, _ = self.whitening.shape
-        return int(n_bands * n_chans * (n_chans + 1) // 2)
+        return int(n_bands * n_values(n_chans))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """Rows of covariances to rows of as many columns, float64 (n_rows, n_columns)."""
@@ -55,26 +57,14 @@ class TangentStep:
             found[part] = (vectors * self.scale[:, None]).reshape(len(vectors), -1)
         return found
 
-    def to_arrays(self) -> dict[str, np.ndarray]:
-        """Arrays of the model file."""
-        return {"whitening": self.whitening, "scale": self.scale}
-
-    @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """Rebuild a step from `to_arrays`.
-
-        Raises
-        ------
-        ValueError, TypeError : arrays are missing, or do not fit each other.
-        """
-        step = cls(**arrays)
-        n_bands, n_chans, _ = step.whitening.shape
-        if step.whitening.shape != (n_bands, n_chans, n_chans) or step.scale.shape != (n_bands,):
-            raise ValueError("the arrays of its step do not fit each other")
-        return step
+    @property
+    def fits(self) -> bool:
+        """Whether there are a square matrix and a number for each band."""
+        n_bands, n_chans, _ = self.whitening.shape
+        return self.whitening.shape == (n_bands, n_chans, n_chans) and self.scale.shape == (n_bands,)
 
 
-class TangentSpace:
+class TangentSpace(Projection):
     """The tangent space of training rows, and steps fitted on all or some of them.
 
     The reference of a band is the geometric mean of its matrices over all training rows, which needs no
@@ -89,13 +79,14 @@ class TangentSpace:
     seed : of the inner folds.
     """
 
+    gives: ClassVar[type[Step]] = TangentStep
     one_scale: ClassVar[bool] = True
 
     def __init__(self, rows: Rows, n_bands: int, seed: int) -> None:
         self._rows, self._n_bands, self._seed = rows, n_bands, seed
         own = rows.inner.own
         sample = own[np.linspace(0, len(own) - 1, min(len(own), MOST_ROWS)).round().astype(int)]
-        reference = geometric_mean(matrices_of(rows.table[sample], n_bands))
+        reference = geometric_mean(matrices_of(rows.table[sample], n_bands), TOLERANCE)
         self._plain = TangentStep(power(reference, -0.5), np.ones(n_bands))
         self._x = self._plain(rows.table[:]).astype(np.float32)
 

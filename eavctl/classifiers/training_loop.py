@@ -24,7 +24,7 @@ from eavctl.settings import MOST_SEED, Share, Within, checked
 WARM_UP = 0.05
 EPOCHS = 40  # by default
 LEAST_STEPS = 600  # of the optimizer, where the number of epochs is chosen by that of the rows
-FEW_ROWS = 150  # labelled rows below which none is kept for validation
+FEW_ROWS = 200  # labelled rows below which none is kept for validation
 
 Count = Annotated[int, Within(1, 1_000_000)]
 Rate = Annotated[float, Within(1e-30, 10)]
@@ -136,7 +136,8 @@ class Epoch:
     def __str__(self) -> str:
         figures = {f"validation {name}": value for name, value in self.scores.items()}
         figures |= self.monitored
-        shown = "".join(f", {name} {value:.3f}" for name, value in figures.items())
+        known = {name: value for name, value in figures.items() if not math.isnan(value)}
+        shown = "".join(f", {name} {value:.3f}" for name, value in known.items())
         return f"epoch {self.epoch}, loss {self.loss:.3f}{shown}"
 
 

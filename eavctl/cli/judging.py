@@ -26,7 +26,7 @@ from eavctl.storage import files
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
     from eavctl.predicting.names import ListedNames
     from eavctl.predicting.predicted import Predicted
     from eavctl.predicting.predictor import Predictor

@@ -18,7 +18,7 @@ from eavctl.printable import json_escaped
 from eavctl.storage.ownership import Output, guard
 
 if TYPE_CHECKING:
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
     from eavctl.live.session import Answered
     from eavctl.live.settings import LiveSettings
     from eavctl.stages.live import LiveRun

@@ -151,7 +151,9 @@ class _Told:
             self._warn_of_rows()
 
     def _warn_of_rows(self) -> None:
-        self._warn(*self._predictor.notes_on(self._rows))
+        from eavctl.predicting.notes import notes_on
+
+        self._warn(*notes_on(self._predictor, self._rows))
         self._rows.clear()
 
     def _warn(self, *sentences: str) -> None:

@@ -128,9 +128,9 @@ def train_dnn(
     """Train a network, scored on held-out folds.
 
     Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
-    are calibrated on them; of fewer than 150 rows none are kept, unless --epochs is given. Each encoder
-    augments its training batches in its own way; --augment replaces that. After an interruption, the same
-    command resumes from its checkpoint, to the same weights.
+    are calibrated on them; of fewer than 200 rows none are kept, unless --epochs is given. Each encoder
+    augments its training batches in its own way, but not EEG epochs at events; --augment replaces that. After
+    an interruption, the same command resumes from its checkpoint, to the same weights.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage

@@ -88,23 +88,7 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
         no epoch is complete, or the events have no duration and ``tmax`` is not given.
     """
     place = manifest.source or manifest.root
-    found: list[tuple[_Recording, Event]] = []
-    rejected = list(manifest.rejected)
-    seen: Counter[str] = Counter()
-    for record in manifest.records():
-        try:
-            recording = _read(record, manifest.root / record["eeg_path"])
-        except SignalError as error:
-            reason = str(error).removeprefix(f"{manifest.root / record['eeg_path']}: ")
-            rejected.append(_rejected(record, reason))
-            continue
-        seen.update(event.name for event in recording.events)
-        found += [(recording, event) for event in recording.events if event.name in epochs.labels]
-    if seen or not rejected:
-        _check_occur(epochs, seen, place)
-    if not found:
-        first = rejected[0]
-        raise DataError(f"{place}: no recording can be read; {first['path']}: {first['reason']}")
+    found, rejected = _found(manifest, epochs, place)
     tmax = _shortest([event for _, event in found]) if epochs.tmax is None else epochs.tmax
     span = epochs.span(0.0, tmax)
     cut = [
@@ -130,6 +114,30 @@ def cut_at_events(manifest: Manifest, epochs: Epochs) -> Manifest:
     return replace(built, epoch=span)
 
 
+def _found(
+    manifest: Manifest, epochs: Epochs, place: Path
+) -> tuple[list[tuple[_Recording, Event]], list[dict[str, str]]]:
+    """The events to cut at, with their recordings, and what was rejected; raises as `cut_at_events`."""
+    found: list[tuple[_Recording, Event]] = []
+    rejected = list(manifest.rejected)
+    seen: Counter[str] = Counter()
+    for record in manifest.records():
+        try:
+            recording = _read(record, manifest.root / record["eeg_path"])
+        except SignalError as error:
+            reason = str(error).removeprefix(f"{manifest.root / record['eeg_path']}: ")
+            rejected.append(_rejected(record, reason))
+            continue
+        seen.update(event.name for event in recording.events)
+        found += [(recording, event) for event in recording.events if event.name in epochs.labels]
+    if seen or not rejected:
+        _check_occur(epochs, seen, place)
+    if not found:
+        first = rejected[0]
+        raise DataError(f"{place}: no recording can be read; {first['path']}: {first['reason']}")
+    return found, rejected
+
+
 def _check_occur(epochs: Epochs, seen: Counter[str], place: Path) -> None:
     """Refuse events that do not occur; those without a class are warned of, if others do."""
     missing = [name for name in epochs.labels if not seen[name]]
@@ -139,7 +147,7 @@ def _check_occur(epochs: Epochs, seen: Counter[str], place: Path) -> None:
     text = f"{place}: no recording has the event {missing[0]!r}; found: {names}"
     if len(missing) == len(epochs.labels) or any(epochs.labels[name] for name in missing):
         raise DataError(text)
-    warnings.warn(text, RecordingWarning, stacklevel=3)
+    warnings.warn(text, RecordingWarning, stacklevel=4)
 
 
 def _read(record: dict[str, Any], path: Path) -> _Recording:

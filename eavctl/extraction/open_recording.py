@@ -127,7 +127,7 @@ def channels_of(path: str | os.PathLike[str], settings: Mapping[str, Any]) -> tu
     from eavctl.signals.eeg import open_eeg
 
     with open_eeg(path) as file:
-        return eeg_channels.channels_of(file, settings["channels"], **taken(eeg_channels.chosen, settings))
+        return eeg_channels.channels_of(file, settings)
 
 
 def name_of(source: Source) -> str:
@@ -150,11 +150,10 @@ def _audio(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterato
 
 @contextlib.contextmanager
 def _eeg(source: Source, entry: Entry, settings: Mapping[str, Any]) -> Iterator[StretchOf]:
-    from eavctl.features.eeg_channels import channels_of, chosen, recorded
+    from eavctl.features.eeg_channels import channels_of, recorded
 
     with _eeg_file(source) as file:
-        # A file that lacks one is refused as a whole, not trial by trial.
-        channels = channels_of(file, settings["channels"], **taken(chosen, settings))
+        channels = channels_of(file, settings)  # a file that lacks one is refused as a whole, not by trial
         prepare = entry.facts["prepare"]
 
         @functools.lru_cache(maxsize=1)  # many epochs of one recording follow each other, or its one error

@@ -11,17 +11,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from eavctl import registry
 from eavctl.errors import DataError, RecordingWarning, SettingsError, SignalError, UsageError
+from eavctl.extraction.cutting import Cutting
+from eavctl.extraction.interfaces import Weights, Whose
 from eavctl.extraction.open_recording import Source, Stretch, StretchOf, open_recording
-from eavctl.settings import Within, checked
 from eavctl.signals.accounts import FIT
-from eavctl.signals.segments import FRAME_S, LONGEST_S, ROUNDING, SHORTEST_S, cut
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
 
@@ -31,58 +30,6 @@ if TYPE_CHECKING:
 
 
 SURE = 0.2  # fit of a face from which on it is said to be the one that was meant
-
-
-class Weights(Protocol):
-    """A pretrained encoder that a feature set computes by, wherever its files are; it can be pickled.
-
-    `eavctl.features.speech_encoders.weights.Weights` and `eavctl.features.embedding.EncoderFile` are some.
-    Their ``segment`` and ``trained_on`` are optional.
-    """
-
-    @property
-    def path(self) -> Path:
-        """Where it was found."""
-        ...
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The settings of the feature set that it determines, its identity among them."""
-        ...
-
-    def load(self) -> Any:
-        """The encoder, as the feature set takes it."""
-        ...
-
-
-class Whose(Protocol):
-    """Whose face is followed in films that show several: the one that a phrase means.
-
-    It can be pickled, for workers get it with the recipe. `eavctl.grounding.whose.Whose` is one.
-    """
-
-    def __hash__(self) -> int:
-        """By its values, for what it loads is kept."""
-        ...
-
-    @property
-    def phrase(self) -> str:
-        """Such as "the woman on the left"."""
-        ...
-
-    @property
-    def model(self) -> Path:
-        """The file of the grounding model."""
-        ...
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tables keep, JSON-able: the phrase, and the hash of the grounding model."""
-        ...
-
-    def load(self) -> Chooser:
-        """How well each face of a picture fits the phrase; called once a process."""
-        ...
 
 
 class Sample(NamedTuple):
@@ -110,19 +57,16 @@ class Recipe:
     ----------
     features : name of a registered feature set.
     settings : keyword settings of the set; those left out have their defaults.
-    segment, hop : length of the segments, and from the start of one to the next, in seconds; None takes
-        recordings whole.
-    epoch : start and end of the rows relative to the events that they are cut at, in seconds; None where they
-        are not cut at events. Extraction fills it in.
+    segment, hop, epoch : how recordings are cut, see `eavctl.extraction.cutting.Cutting`; extraction fills
+        the epoch in.
     only_speech : compute no features of audio without speech.
     who : whose face is followed; None for the largest. It changes which features a recording has, and not
         what they are: a model takes those of any choice.
 
     Raises
     ------
-    UsageError : no such set or setting, a value that the setting does not take, a hop without a segment,
-        or either not between 0.01 s and 100000 s; an epoch that does not end after it starts; or a face is to
-        be chosen where features follow none.
+    UsageError : no such set or setting, a value that the setting does not take, a cutting as `Cutting`
+        refuses it, or a face is to be chosen where features follow none.
 
     Attributes
     ----------
@@ -140,25 +84,21 @@ class Recipe:
     epoch: Sequence[float] | None = None
 
     def __post_init__(self) -> None:
-        if self.hop is not None and self.segment is None:
-            raise UsageError("--hop needs --segment")
-        for name, seconds in (("segment", self.segment), ("hop", self.hop)):
-            if seconds is not None:
-                checked("segments", f"--{name}", seconds, Annotated[float, Within(SHORTEST_S, LONGEST_S)])
-        if self.epoch is not None:
-            epoch = checked("epochs", "epoch", self.epoch, tuple[float, float])
-            if not epoch[0] < epoch[1]:
-                raise UsageError(f"an epoch from {epoch[0]:g} to {epoch[1]:g} s: it must end after it starts")
-            object.__setattr__(self, "epoch", tuple(epoch))
+        object.__setattr__(self, "hop", self.cutting.hop)
+        object.__setattr__(self, "epoch", self.cutting.epoch)
         object.__setattr__(self, "settings", self.entry.with_defaults(self.settings))
-        object.__setattr__(self, "hop", self.hop or self.segment)
-        if self.row_s:
+        if self.cutting.row_s:
             self._check_rows()
         if self.who is not None and not self.follows_a_face:
             raise UsageError(
                 f"--who chooses a face: it is for faces and face-stats, and {self.features!r} with these "
                 "settings follows none"
             )
+
+    @cached_property
+    def cutting(self) -> Cutting:
+        """How recordings are cut into rows."""
+        return Cutting(self.segment, self.hop, self.epoch)
 
     @property
     def entry(self) -> registry.Entry:
@@ -224,13 +164,6 @@ class Recipe:
         """
         margin = self.base.entry.facts.get("margin")
         return float(math.ceil(margin(**self.base.settings))) if margin else 0.0
-
-    @property
-    def row_s(self) -> float | None:
-        """Seconds of a row: of a segment or an epoch; None where recordings are taken whole."""
-        if self.segment or not self.epoch:
-            return self.segment
-        return round(self.epoch[1] - self.epoch[0], 6)
 
     def identity(self) -> dict[str, Any]:
         """What must be equal for a model to take the features."""
@@ -344,14 +277,9 @@ class Recipe:
             )
         return self
 
-    @property
-    def _tmin(self) -> float:
-        """Time of the first sample of a row, in seconds: relative to its event, if it is an epoch."""
-        return float(self.epoch[0]) if self.epoch else 0.0
-
     def _check_rows(self) -> None:
         if check := self.entry.facts.get("check_rows"):
-            check(self._tmin, self.row_s, **self.settings)
+            check(self.cutting.tmin, self.cutting.row_s, **self.settings)
 
     def _corrected(self, signal: Any, rate: float) -> Any:
         """A row as the feature set takes it: EEG with its baseline subtracted, unless it is rejected."""
@@ -359,7 +287,7 @@ class Recipe:
         if correct is None:
             return signal
         given = registry.taken(correct, self.settings)
-        return correct(signal, rate, self._tmin, self.settings["channels"], **given)
+        return correct(signal, rate, self.cutting.tmin, self.settings["channels"], **given)
 
     @property
     def chooser(self) -> Chooser | None:
@@ -421,7 +349,7 @@ class Recipe:
         SignalError : nothing lies between ``start`` and ``end``, there are too many segments, or a recording
             that is not cut at events is longer than the epochs of the recipe.
         """
-        samples = [self._sample(stretch, a, b) for a, b in self.spans(stretch, start or 0.0, end)]
+        samples = [self._sample(stretch, a, b) for a, b in self.cutting.spans(stretch, start or 0.0, end)]
         _tell_of_doubt(stretch.name, samples)
         return samples
 
@@ -431,40 +359,6 @@ class Recipe:
 
         last = stretch.duration if end is None else min(end, stretch.duration)
         return holds_speech(stretch.cut(max(start or 0.0, 0.0), last), stretch.rate)
-
-    def spans(self, stretch: Stretch, start: float, end: float | None) -> list[tuple[float, float]]:
-        """Starts and ends of the samples in the part from ``start`` to ``end``, in seconds."""
-        wanted = stretch.duration if end is None else end
-        first, last = max(start, 0.0), min(wanted, stretch.duration)
-        if last <= first:
-            raise SignalError(f"{stretch.name}: has nothing between its start and end in the manifest")
-        if end is None and self.epoch and not self.segment:
-            self._check_is_epoch(stretch.name, last - first)
-        is_near = max(first - start, wanted - last) <= FRAME_S + ROUNDING
-        if not is_near:
-            warnings.warn(
-                f"{stretch.name}: the part from {start:.2f} to {wanted:.2f} s of the manifest is not all in "
-                f"the recording; {first:.2f} to {last:.2f} s are used",
-                RecordingWarning,
-                stacklevel=2,
-            )
-        if not self.segment:
-            return [(start, wanted) if is_near else (first, last)]
-        if end is not None and is_near:  # the manifest says where it ends, for every modality alike
-            spans = cut(end - first, self.segment, self.hop, lack=0.0)
-        else:
-            spans = cut(last - first, self.segment, self.hop)
-        return [(first + a, first + b) for a, b in spans]
-
-    def _check_is_epoch(self, name: str, seconds: float) -> None:
-        """Refuse a continuous recording where its epochs are wanted."""
-        assert self.epoch is not None
-        tmin, tmax = self.epoch
-        if seconds > tmax - tmin + FRAME_S:
-            raise SignalError(
-                f"{name}: lasts {seconds:.2f} s, and the model was trained on epochs from {tmin:g} to "
-                f"{tmax:g} s at events: name these with --events, or cut it with --segment {self.row_s:g}"
-            )
 
     def _sample(self, stretch: Stretch, start: float, end: float) -> Sample:
         try:

@@ -60,6 +60,11 @@ def matrices_of(x: np.ndarray, n_bands: int) -> np.ndarray:
     return found
 
 
+def n_values(n_chans: int) -> int:
+    """Number of columns of a symmetric matrix of so many channels."""
+    return n_chans * (n_chans + 1) // 2
+
+
 def power(matrices: np.ndarray, exponent: float) -> np.ndarray:
     """Powers of matrices, such as the inverse square root with -0.5.
 
@@ -80,7 +85,7 @@ def log(matrices: np.ndarray) -> np.ndarray:
     return _mapped(matrices, np.log)
 
 
-def geometric_mean(matrices: np.ndarray) -> np.ndarray:
+def geometric_mean(matrices: np.ndarray, tolerance: float = TOLERANCE) -> np.ndarray:
     """The geometric (Riemannian, Karcher) mean along the first axis.
 
     It is the matrix of which the sum of squared distances ``||log(M^-1/2 C M^-1/2)||^2`` to all matrices is
@@ -91,6 +96,7 @@ def geometric_mean(matrices: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     matrices : symmetric, shape (n_rows, ..., n_chans, n_chans), at least one row.
+    tolerance : norm of the mean of ``log(M^-1/2 C M^-1/2)`` at which the search ends.
 
     Returns
     -------
@@ -105,16 +111,17 @@ def geometric_mean(matrices: np.ndarray) -> np.ndarray:
     """
     shape = matrices.shape[1:]
     stacks = np.moveaxis(matrices.reshape(len(matrices), -1, *shape[-2:]), 1, 0)
-    return np.stack([_mean_of(_mapped(each, lambda values: values)) for each in stacks]).reshape(shape)
+    means = [_mean_of(_mapped(each, lambda values: values), tolerance) for each in stacks]
+    return np.stack(means).reshape(shape)
 
 
-def _mean_of(matrices: np.ndarray) -> np.ndarray:
+def _mean_of(matrices: np.ndarray, tolerance: float) -> np.ndarray:
     """The geometric mean M = root @ root.T of positive definite matrices, (n_rows, n_chans, n_chans)."""
     root = np.linalg.cholesky(matrices.mean(axis=0))
     inverse, step, before = np.linalg.inv(root), STEPS[1], None
     for _ in range(MOST_STEPS):
         gradient = _mean_log(matrices, inverse)
-        if np.linalg.norm(gradient) < TOLERANCE:
+        if np.linalg.norm(gradient) < tolerance:
             break
         if before is not None and (change := np.sum(before * (before - gradient))) > 0:
             step = float(np.clip(step * np.sum(before**2) / change, *STEPS))

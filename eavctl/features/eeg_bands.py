@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from eavctl.errors import SignalError, UsageError
+from eavctl.errors import UsageError
 from eavctl.features.eeg_preparation import (
     FLOOR,
     PREPARED,
@@ -116,9 +116,7 @@ def eeg_bands(
     .. [2] Davidson, Anterior cerebral asymmetry and the nature of emotion, Brain and Cognition 20, 1992.
     """
     _check_bands(low, high)
-    check_segment(signal, channels)
-    if signal.shape[1] < SHORTEST_S * sfreq:
-        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, but {SHORTEST_S:g} s are needed")
+    check_segment(signal, channels, sfreq, SHORTEST_S)
     signal = np.asarray(signal, dtype=np.float64)
     entropy = 0.5 * np.log(2 * np.pi * np.e * (_variances(signal, sfreq) + FLOOR))
     power = _welch_powers(signal, sfreq) + FLOOR
@@ -129,10 +127,7 @@ def eeg_bands(
 
 
 def _variances(signal: np.ndarray, sfreq: float) -> np.ndarray:
-    """Variance of the signal in each band, microvolt^2, (n_bands, n_chans), by one Fourier transform.
-
-    The ends are tapered, so that the step between them does not leak slow waves into the fast bands.
-    """
+    """Variance of the signal in each band, microvolt^2, (n_bands, n_chans), see `tapered_transform`."""
     transform, unit = tapered_transform(signal)
     spectrum = np.abs(transform) ** 2
     spectrum *= unit

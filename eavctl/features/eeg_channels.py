@@ -13,16 +13,18 @@ from typing import Any, Literal
 import numpy as np
 
 from eavctl.errors import DataError, SignalError, UsageError
-from eavctl.signals.eeg import open_eeg
+from eavctl.registry import taken
+from eavctl.signals import eeg
 from eavctl.signals.eeg_file import Dropouts, EegFile, Mending, listed
 from eavctl.signals.eeg_montages import check_montage, kept
 from eavctl.signals.eeg_names import clean_name
+from eavctl.signals.eeg_outliers import NOISY, UNCORRELATED
 from eavctl.signals.eeg_reference import AVERAGE, MASTOIDS, electrodes_of, named
 
 FOUND = "found"  # among the bads: those that are found
 FEWEST_AVERAGED = 2
 
-Montage = str | Mapping[str, tuple[float, float, float]]
+Placing = str | Mapping[str, tuple[float, float, float]]  # name or file of a montage, or its positions
 
 ADDED = {"reference": None, "montage": None, "bads": None, "bad_channels": "interpolate"}
 
@@ -33,7 +35,7 @@ def recorded(
     channels: Sequence[str],
     *,
     reference: str | None = None,
-    montage: Montage | None = None,
+    montage: Placing | None = None,
     bads: Sequence[str] | None = None,
 ) -> tuple[np.ndarray, Dropouts]:
     """Read channels of EEG: bad ones are interpolated, and then the reference is subtracted.
@@ -54,8 +56,8 @@ def recorded(
         ``biosemi64``, a file of electrodes (``.sfp``, ``.elc``, ``.loc``, ``.bvef``, ``electrodes.tsv``,
         ...), or positions by name; None takes ``electrodes.tsv`` of BIDS, or else the 10-05 system.
     bads : names of channels that are bad in every recording. The name ``found`` adds those of each
-        recording of 8 channels and 10 s or more that are far louder than the others, or correlated with no
-        other, see `eavctl.signals.eeg_outliers.outlying`.
+        recording of 8 channels and 10 s or more that are of far larger amplitude than the others, or
+        correlated with no other, see `eavctl.signals.eeg_outliers.outlying`.
 
     Returns
     -------
@@ -121,15 +123,20 @@ def chosen(
     return found
 
 
-def channels_of(file: EegFile, channels: Sequence[str] | None, **settings: Any) -> tuple[str, ...]:
+def channels_of(file: EegFile, settings: Mapping[str, Any]) -> tuple[str, ...]:
     """The channels that the features of an open recording have, see `chosen`.
+
+    Parameters
+    ----------
+    file : the open recording.
+    settings : of the feature set.
 
     Raises
     ------
     SignalError : as `chosen`; or some of them are missing in the recording.
     """
     try:
-        found = chosen(file.ch_names, channels, **settings)
+        found = chosen(file.ch_names, settings["channels"], **taken(chosen, settings))
     except SignalError as error:
         raise SignalError(f"{file.path}: {error}") from None
     file.places(found)
@@ -149,7 +156,6 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
         names, or fewer than half of its channels are in the montage.
     DataError : no recording has the reference and the channels asked for.
     """
-    taken = {name: settings[name] for name in ("reference", "bads", "bad_channels")}
     montage = settings["montage"]
     if montage is not None:
         try:
@@ -159,9 +165,9 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
     found = {**settings, "montage": montage}
     lacking: SignalError | None = None
     for path in files:
-        with contextlib.suppress(SignalError), open_eeg(path) as file:
+        with contextlib.suppress(SignalError), eeg.open_eeg(path) as file:
             try:
-                channels = channels_of(file, settings["channels"], **taken)
+                channels = channels_of(file, settings)
             except SignalError as error:
                 lacking = lacking or error
                 continue
@@ -172,7 +178,7 @@ def settings_for(files: Sequence[Path], settings: Mapping[str, Any]) -> dict[str
     return found
 
 
-def _check_names(file: EegFile, montage: Montage | None, bads: Sequence[str] | None) -> None:
+def _check_names(file: EegFile, montage: Placing | None, bads: Sequence[str] | None) -> None:
     absent = [name for name in _names(bads) if name not in (*file.ch_names, FOUND)]
     if absent:
         raise UsageError(
@@ -195,7 +201,7 @@ def check_channels(
     *,
     channels: Sequence[str] | None,
     reference: str | None,
-    montage: Montage | None,
+    montage: Placing | None,
     bads: Sequence[str] | None,
     bad_channels: str,
 ) -> None:
@@ -223,7 +229,7 @@ def check_channels(
 def told(
     *,
     reference: str | None,
-    montage: Montage | None,
+    montage: Placing | None,
     bads: Sequence[str] | None,
     bad_channels: str,
 ) -> list[str]:
@@ -234,9 +240,9 @@ def told(
         done = "dropped from every recording" if bad_channels == "drop" else "interpolated in every recording"
         lines.append(f"bad channels {listed(names)}: {done}")
     if FOUND in (bads or ()):
-        lines.append("bad channels are also found: far louder than the others, or correlated with no other")
+        lines.append(f"bad channels are also found: {NOISY}, or {UNCORRELATED}")
     if montage is not None:
-        where = montage if isinstance(montage, str) else f"{len(montage)} measured positions"
+        where = montage if isinstance(montage, str) else f"{len(montage)} positions"
         lines.append(f"montage for the interpolation of bad channels: {where}")
     if reference == AVERAGE:
         lines.append("reference: the average of the channels that are not bad")

@@ -105,9 +105,7 @@ def eeg_cov(
     .. [1] Chen, Wiesel, Eldar, Hero: Shrinkage algorithms for MMSE covariance estimation, IEEE Transactions
        on Signal Processing 58, 2010.
     """
-    check_segment(signal, channels)
-    if signal.shape[1] < SHORTEST_S * sfreq:
-        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, but {SHORTEST_S:g} s are needed")
+    check_segment(signal, channels, sfreq, SHORTEST_S)
     return columns_of(band_covariances(signal, sfreq, bands)).astype(np.float32)
 
 
@@ -127,7 +125,7 @@ def band_covariances(signal: np.ndarray, sfreq: float, bands: Sequence[Sequence[
             seconds = signal.shape[1] / sfreq
             raise SignalError(
                 f"too short for the band from {low:g} to {high:g} Hz: a segment of {seconds:g} s has one "
-                f"frequency each {1 / seconds:.3g} Hz"
+                f"frequency every {1 / seconds:.3g} Hz"
             )
         part = transform[:, inside]
         parts = np.hstack([part.real, part.imag])

@@ -127,11 +127,13 @@ def _check_filter(rate: float, low: float, high: float, order: int) -> None:
         raise UsageError(f"invalid filter order {order}: it must be 1 or more")
 
 
-def check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
+def check_segment(
+    signal: np.ndarray, channels: Sequence[str] | None, sfreq: float = 1.0, shortest_s: float = 0.0
+) -> None:
     """Raise a SignalError if a segment (n_chans, n_times), in microvolt, cannot be described.
 
-    It is empty, does not fit the names, is not finite, or has a channel that deviates by less than 0.01
-    microvolt.
+    It is empty, does not fit the names, is not finite, has a channel that deviates by less than 0.01
+    microvolt, or, at ``sfreq`` Hz, lasts less than ``shortest_s`` seconds.
     """
     if signal.ndim != 2 or not signal.size:
         raise SignalError(f"a segment of channels x samples is needed, not of shape {signal.shape}")
@@ -144,6 +146,8 @@ def check_segment(signal: np.ndarray, channels: Sequence[str] | None) -> None:
     if flat:
         named = ", ".join(channels[i] if channels else str(i + 1) for i in flat)
         raise SignalError(f"flat in this segment: channels {named}; {LEAVE_OUT}")
+    if signal.shape[1] < shortest_s * sfreq:
+        raise SignalError(f"too short: {signal.shape[1] / sfreq:.2f} s, but {shortest_s:g} s are needed")
 
 
 def _told(*, notch: Sequence[float] | None, filter: Filter, **others: Any) -> list[str]:

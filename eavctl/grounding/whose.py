@@ -22,7 +22,7 @@ NEAR_MISS = 0.15  # fit of a face with which the answer's box does not overlap, 
 
 @dataclass(frozen=True)
 class Whose:
-    """A phrase, and the model that reads it; see `eavctl.extraction.recipe.Whose`.
+    """A phrase, and the model that reads it; see `eavctl.extraction.interfaces.Whose`.
 
     Parameters
     ----------

@@ -12,6 +12,7 @@ from eavctl.extraction.open_recording import Signal
 from eavctl.live.quality import Quality
 from eavctl.live.smoothing import Smoothing
 from eavctl.live.window import Window
+from eavctl.predicting.notes import people_note
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
 
@@ -82,7 +83,7 @@ class Judge:
             keys = {"sample_id": f"{self._name}@{start:09.3f}", "clip_id": self._name}
             row = row._replace(recording=self._name, keys=keys, start=start, end=end)
         if row is not None and (row.people or 0) > 1:
-            self._several = self._several or self._predictor.people_note(self._name, row.people or 0)
+            self._several = self._several or people_note(self._predictor, self._name, row.people or 0)
         told = [*described.notes, *([self._several] if self._several else [])]
         notes = tuple(note for note in told if note not in self._noted)
         self._noted.update(notes)

@@ -12,6 +12,7 @@ import numpy as np
 from eavctl.errors import DataError
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.predicting.inputs import Inputs
+from eavctl.predicting.notes import notes_on
 from eavctl.predicting.predictor import Judged, Predictor
 from eavctl.predicting.rows import Row
 from eavctl.predicting.segments import Rejection
@@ -200,7 +201,7 @@ def collected(
         predictor,
         rows,
         tuple(each.to_dict() for each in bad),
-        (*dict.fromkeys(notes), *predictor.notes_on(rows)),
+        (*dict.fromkeys(notes), *notes_on(predictor, rows)),
         inputs.n_recordings,
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from eavctl.errors import DataError, EavctlError, RecordingWarning, SignalError, UsageError
-from eavctl.evaluation.trained_on import JOINED, TrainedOn
+from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.extraction.executors import always
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import noting
@@ -54,7 +54,7 @@ from eavctl.storage.paths import named
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
 
 WINDOW = "window"
 WINDOW_S = 3.0  # where nothing is known of the training's durations
@@ -202,7 +202,7 @@ class Predictor:
         recording, to 0.1 s; else 3 s.
         """
         recipes = [stream.recipe for stream in self.streams]
-        if cut := [each.row_s for each in recipes if each.row_s]:
+        if cut := [row_s for each in recipes if (row_s := each.cutting.row_s)]:
             return max(cut)
         lengths = self.confidence.lengths
         return (round(sum(lengths) / 2, 1) if lengths else 0.0) or WINDOW_S
@@ -502,69 +502,12 @@ class Predictor:
                 with contextlib.suppress(EavctlError), stream.recipe.open(signals["audio"]) as stretch_of:
                     replace(stream.recipe, only_speech=False).describe(stretch_of())
 
-    # --- notes and JSON ---------------------------------------------------------------------------------
-
-    def notes_on(self, rows: Sequence[Row]) -> list[str]:
-        """Sentences on what limits the predictions.
-
-        They tell of whose face was followed, normalisation, segments in place of epochs, overlap with the
-        training, and durations.
-        """
-        most: dict[str, int] = {}  # people in each recording
-        for row in rows:
-            most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
-        notes = [self.people_note(name, n_people) for name, n_people in most.items() if n_people > 1]
-        if self.normalize:
-            from eavctl.features.normalize import SUBJECT, WARNINGS
-
-            notes.append(WARNINGS[self.normalize])
-            unknown = {row.recording for row in rows if not row.keys.get("subject")}
-            if self.normalize == SUBJECT and len(unknown) > 1:
-                notes.append(f"{len(unknown)} recordings without a subject count as those of one person")
-        if self.adapts:
-            from eavctl.predicting.adapting import note
-
-            notes.append(note(rows))
-        notes += self.epoch_notes
-        notes += self._overlap_with_training(rows)
-        return [*notes, *self.confidence.length_note(rows), *self.confidence.adaptation_note(rows)]
-
-    @property
-    def epoch_notes(self) -> list[str]:
-        """A sentence where a model of epochs judges segments, which begin anywhere."""
-        return [
-            f"{self.path} was trained on {stream.meta.cut} at events: segments that begin elsewhere are "
-            "unlike them, and fewer answers may be right"
-            for stream in self.streams
-            if stream.meta.epoch and stream.recipe.segment and not stream.meta.segment
-        ][:1]
-
-    def people_note(self, name: str, n_people: int) -> str:
-        """A sentence on a recording that shows several people: whose face is followed."""
-        if self.who is not None:
-            return f"{name}: {n_people} people; the face that fits {self.who.phrase!r} best is followed"
-        return f"{name}: {n_people} people; the largest face is followed, --who names another"
-
     @cached_property
-    def _trained_on(self) -> TrainedOn:
+    def trained_on(self) -> TrainedOn:
+        """The people and recordings that the model was trained on."""
         return TrainedOn.from_meta(self.model.trained_on)
 
-    def _overlap_with_training(self, rows: Sequence[Row]) -> list[str]:
-        """A sentence if the model was trained on these people or recordings, under these or other names."""
-        trained = self._trained_on
-        ours = TrainedOn.of_rows(row.keys for row in rows)
-        shared = trained.shared_subjects(ours) or trained.shared_clips(ours)
-        if not shared and (known := trained.shared_recordings(ours)):
-            names = (
-                r.recording for r in rows if not known.isdisjoint(r.keys.get("recording", "").split(JOINED))
-            )
-            shared = list(dict.fromkeys(names))
-        if not shared:
-            return []
-        names_shared = shared[0] + (f" and {len(shared) - 1} more" if len(shared) > 1 else "")
-        return [
-            f"the model was trained on {names_shared}: how well it does on them says nothing about others"
-        ]
+    # --- JSON ---------------------------------------------------------------------------------------------
 
     def answer(self, row: Row) -> dict[str, Any]:
         """A row as JSON-able values: one object for every way of judging.

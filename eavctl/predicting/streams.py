@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from eavctl.errors import DataError, UsageError
+from eavctl.extraction.interfaces import Whose
 from eavctl.extraction.open_recording import Signal
-from eavctl.extraction.recipe import Recipe, Whose
+from eavctl.extraction.recipe import Recipe
 from eavctl.signals.eeg_reference import PAIRS, named
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 
@@ -87,12 +88,13 @@ def at_events(streams: Sequence[StreamInput], epochs: Epochs, model: str | os.Pa
         return epochs
     tmin, tmax = epochs.span(trained[0], trained[1])
     for stream in streams:
+        own = stream.recipe.cutting.row_s
         recipe = replace(stream.recipe, epoch=(tmin, tmax))  # checks that its baseline is in them
         is_fixed = recipe.columns is None and recipe.segment is None
-        if is_fixed and stream.recipe.epoch and recipe.row_s != stream.recipe.row_s:
+        if is_fixed and stream.recipe.epoch and recipe.cutting.row_s != own:
             raise UsageError(
-                f"{model} takes epochs of {stream.recipe.row_s:g} s, not of {recipe.row_s:g}: leave --tmin "
-                f"and --tmax out, for those of its training, {trained[0]:g} to {trained[1]:g} s"
+                f"{model} takes epochs of {own:g} s, not of {recipe.cutting.row_s:g}: leave --tmin and "
+                f"--tmax out, for those of its training, {trained[0]:g} to {trained[1]:g} s"
             )
     return replace(epochs, tmin=tmin, tmax=tmax)
 

@@ -22,6 +22,7 @@ from eavctl.live.answering import Judge, to_json
 from eavctl.live.needs import Needs
 from eavctl.packaged.models import PackagedModel
 from eavctl.predicting.inputs import find_inputs
+from eavctl.predicting.notes import notes_on
 from eavctl.predicting.predicted import Predicted, collected
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import AbsentStream, Row
@@ -193,7 +194,7 @@ class Answers:
 
         predictor = self._for_windows
         rows = tuple(_row(each) for each in json.loads(request.blocks[0]))
-        result = Predicted(predictor, rows, (), tuple(predictor.notes_on(rows)), len(rows))
+        result = Predicted(predictor, rows, (), tuple(notes_on(predictor, rows)), len(rows))
         return _body(PARQUET, prediction_bytes(result.to_table()))
 
     @cached_property

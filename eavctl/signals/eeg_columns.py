@@ -8,8 +8,10 @@ The names are those of muse-lsl (``timestamps,TP9,AF7,AF8,TP10,Right AUX``), Min
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -68,6 +70,7 @@ class Header:
     n_before : lines up to the header, and it.
     separator : between the columns.
     first : the cells of the first row.
+    width : how many cells most of the first rows have; programs leave out the last or add one.
     """
 
     cells: tuple[str, ...]
@@ -75,6 +78,7 @@ class Header:
     n_before: int
     separator: str
     first: tuple[str, ...]
+    width: int
 
     @property
     def begins_samples(self) -> bool:
@@ -141,13 +145,17 @@ def read_header(path: str | os.PathLike[str]) -> Header | None:
     codec = delimited.codec_of_start(start)
     if codec is None or not start:
         return None
-    lines = start.decode(codec, "replace").splitlines()
+    lines = list(io.StringIO(start.decode(codec, "replace"), newline=None))
     for number, line in enumerate(lines[:MOST_LINES], start=1):
         separator, cells = _cells(line, path)
         columns = columns_by_name(cells)
         if columns is not None:
-            rows = (_cells(each, path, separator)[1] for each in lines[number:] if each.strip())
-            return Header(tuple(cells), columns, number, separator, tuple(next(rows, ())))
+            below = [each for each in lines[number : number + MOST_LINES] if each.strip()]
+            rows = [_cells(each, path, separator)[1] for each in below]
+            widths = Counter(map(len, rows)) or Counter([len(cells)])
+            (width, _), *_ = widths.most_common(1)
+            first = tuple(rows[0]) if rows else ()
+            return Header(tuple(cells), columns, number, separator, first, width)
     return None
 
 

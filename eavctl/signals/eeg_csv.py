@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from itertools import compress, pairwise
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ BLOCK_BYTES = 4 << 20
 NOTHING = ["", "nan", "NaN", "NAN", "NA", "N/A", "n/a", "null", "None", "-"]
 FASTEST = 1000 * SLOWEST  # Hz; 1000 is the factor by which units of time differ
 UNITS_S = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6, "nanoseconds": 1e-9}
+MOST_CHANGES = 0.2  # of the rows, by which a column of markers changes
 EPOCH_S = (1e9, 1e10)  # seconds since 1970 of the years 2001 to 2286
 
 
@@ -42,14 +43,14 @@ class CsvRecording(StampedRecording):
         if not any(is_used):
             raise SignalError(f"{path}: its channels hold no numbers: {listed(columns.names)}")
         self._used = [str(i) for i in compress(columns.channels, is_used)]
-        names, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
+        named, units = list(compress(columns.names, is_used)), list(compress(columns.units_uv, is_used))
         stamps = _seconds(path, table[str(columns.stamps)], columns.unit_s)
-        markers = [table[str(i)] for i in columns.markers]
-        empty = [f"{name} (empty)" for name in columns.names if name not in names]
+        markers = {self._header.cells[i]: table[str(i)] for i in columns.markers if i < self._header.width}
+        empty = [f"{name} (empty)" for name, used in zip(columns.names, is_used, strict=True) if not used]
         left_out = [*columns.others, *empty]
-        named = numbered(path, names)
-        super().__init__(path, named, units, stamps, self._columns_of(table), left_out=left_out)
-        found = [event for each in markers for event in self._events_of(each)]
+        names = numbered(path, named)
+        super().__init__(path, names, units, stamps, self._columns_of(table), left_out=left_out)
+        found = [event for name, each in markers.items() for event in self._events_of(name, each)]
         self.events = tuple(sorted(found, key=lambda event: event.onset))
         if n_torn:
             warn(path, f"lines with another number of cells than the header, which are left out: {n_torn}")
@@ -60,17 +61,26 @@ class CsvRecording(StampedRecording):
     def _load(self) -> list[np.ndarray]:
         return self._columns_of(_parsed(self.path, self._header)[0])
 
-    def _events_of(self, markers: pa.ChunkedArray) -> Iterator[Event]:
+    def _events_of(self, column: str, markers: pa.ChunkedArray) -> Iterator[Event]:
         """The events of a column of markers: wherever its value changes to another one than none."""
         encoded = pc.dictionary_encode(pc.fill_null(markers, "")).combine_chunks()
-        names = [event_name(text) for text in encoded.dictionary.to_pylist()]
-        codes = np.array([names.index(name) for name in names])[encoded.indices.to_numpy()]
-        starts = [0, *(np.flatnonzero(np.diff(codes)) + 1).tolist(), len(codes)]
-        for first, end in pairwise(starts):
-            if name := names[codes[first]]:
-                onset, last = self.place_of_row(first), self.place_of_row(end - 1)
-                length = last + 1 - onset if last > onset else 0
-                yield Event(onset / self.sfreq, length / self.sfreq, name)
+        number_of: dict[str, int] = {"": 0}  # of a name
+        texts = map(event_name, encoded.dictionary.to_pylist())
+        codes = np.array([number_of.setdefault(text, len(number_of)) for text in texts])
+        values = codes[encoded.indices.to_numpy()]
+        firsts = np.flatnonzero(np.diff(values, prepend=-1))
+        if len(firsts) > MOST_CHANGES * len(values) + 1:
+            warn(self.path, f"the column {column!r} changes too often for markers, and is left out")
+            return
+        names = list(number_of)
+        onsets = self.places_of_rows(firsts)
+        lasts = self.places_of_rows(np.append(firsts[1:], len(values)) - 1)
+        lengths = np.where(lasts > onsets, lasts + 1 - onsets, 0)
+        for value, onset, length in zip(
+            values[firsts].tolist(), onsets.tolist(), lengths.tolist(), strict=True
+        ):
+            if value:
+                yield Event(onset / self.sfreq, length / self.sfreq, names[value])
 
 
 def _header(path: str) -> Header:
@@ -90,27 +100,20 @@ def _header(path: str) -> Header:
 
 def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     """The columns that are used, by their numbers, and the number of lines that are no rows."""
-    columns = header.columns
     torn: list[int | None] = []
 
     def leave_out(row: csv.InvalidRow) -> str:
         torn.append(row.number)
         return "skip"
 
-    width = max(len(header.cells), len(header.first))  # a separator may end each row
-    first = (*header.first, *[""] * width)
-    comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
-    types = {str(i): pa.float64() for i in columns.channels} | {str(i): pa.string() for i in columns.markers}
-    stamps = str(columns.stamps)
-    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
-    types[stamps] = pa.string() if is_date else pa.float64()
+    types, decimal_point = _form(path, header)
     try:
         codec, _ = encoding_of(path)  # of lines that are no rows, Arrow gives the text too
         table = csv.read_csv(
             path,
             csv.ReadOptions(
                 use_threads=False,  # files are read side by side, and the first fault is told
-                column_names=[str(i) for i in range(width)],
+                column_names=[str(i) for i in range(header.width)],
                 skip_rows=header.n_before,
                 encoding="utf8" if codec == "utf-8-sig" else codec,
                 block_size=BLOCK_BYTES,
@@ -121,7 +124,7 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
                 column_types=types,
                 null_values=NOTHING,
                 strings_can_be_null=True,
-                decimal_point="," if comma else ".",
+                decimal_point=decimal_point,
             ),
         )
     except (DataError, pa.ArrowInvalid, OSError, UnicodeError, MemoryError) as error:
@@ -130,6 +133,24 @@ def _parsed(path: str, header: Header) -> tuple[pa.Table, int]:
     if not len(table):
         raise SignalError(f"{path}: holds no samples, only a header")
     return table, len(torn)
+
+
+def _form(path: str, header: Header) -> tuple[dict[str, pa.DataType], str]:
+    """The types of the columns that are used, by their numbers, and the decimal point, by the first row."""
+    columns = header.columns
+    if header.width <= max(columns.stamps, *columns.channels):
+        raise SignalError(
+            f"{path}: most rows have {header.width} cells, but the header names {len(header.cells)} columns"
+        )
+    first = (*header.first, *[""] * header.width)
+    comma = header.separator != "," and any("," in first[i] for i in (columns.stamps, *columns.channels))
+    types = {str(i): pa.float64() for i in columns.channels} | {
+        str(i): pa.string() for i in columns.markers if i < header.width
+    }
+    stamps = str(columns.stamps)
+    is_date = first[columns.stamps] and not is_number(first[columns.stamps])
+    types[stamps] = pa.string() if is_date else pa.float64()
+    return types, "," if comma else "."
 
 
 def _named(reason: str, header: Header) -> str:
@@ -158,8 +179,8 @@ def _seconds(path: str, stamps: pa.ChunkedArray, unit_s: float | None) -> np.nda
     fitting = [unit for unit in UNITS_S.values() if SLOWEST <= rate / unit < FASTEST]
     if not fitting or (fitting[0] < 1 and EPOCH_S[0] <= finite[0] < EPOCH_S[1]):
         raise SignalError(
-            f"{path}: its time stamps are {1 / rate:g} apart, which is no sampling rate of EEG in any unit; "
-            "write them in seconds"
+            f"{path}: {rate:g} samples in one unit of its time stamps, no sampling rate of EEG in any unit; "
+            "write seconds"
         )
     if fitting[0] < 1 and np.array_equal(np.diff(finite), np.ones(len(finite) - 1)):
         raise SignalError(

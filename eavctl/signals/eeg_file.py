@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -14,12 +14,14 @@ import numpy as np
 
 from eavctl.errors import RecordingWarning, SignalError
 from eavctl.signals.eeg_montages import STANDARD, Montage
+from eavctl.signals.eeg_outliers import FEWEST_CHANNELS, SHORTEST_S, is_enough, outlying
 
 FLAT_UV, EXTREME_UV = 0.1, 1000.0  # standard deviation: below amplifier noise, and above any scalp EEG
 WINDOW_S = 1.0
 ROUNDING_S = 1e-6  # of the ends of segments
 FAULTS = ("not finite", "flat", "extreme")
 MARKED, NAMED = "marked bad", "named in bads"
+TOO_LITTLE = f"no bad channels are found: it takes {FEWEST_CHANNELS} channels and {SHORTEST_S:g} s"
 LEAVE_OUT = "leave them out with --set 'bads=[...]' --set bad_channels=drop"
 
 
@@ -217,10 +219,7 @@ class EegFile(ABC):
             )
         bad = dict.fromkeys(self.bads, MARKED) | faults | dict.fromkeys(mending.bads, NAMED)
         if mending.finds:
-            from eavctl.signals.eeg_outliers import outlying
-
-            known = [i for i, name in enumerate(self.ch_names) if name in bad]
-            bad |= {self.ch_names[i]: fault for i, fault in outlying(recorded, self.sfreq, known).items()}
+            bad |= self._outlying(recorded, bad)
         needed = [name for name in wanted if name in bad]
         broken = [name for name in needed if bad[name] == "not finite"]
         if broken:
@@ -250,6 +249,16 @@ class EegFile(ABC):
         edges = [round(at * self.sfreq) for gap in self.gaps for at in gap]
         parts = np.split(signal[:, self.n_before :], edges, axis=1)[::2]
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def _outlying(self, recorded: np.ndarray, bad: Collection[str]) -> dict[str, str]:
+        """Faults of channels that are unlike the others; warns once where they cannot be compared."""
+        known = [i for i, name in enumerate(self.ch_names) if name in bad]
+        if is_enough(len(recorded) - len(known), recorded.shape[1] / self.sfreq):
+            return {self.ch_names[i]: fault for i, fault in outlying(recorded, self.sfreq, known).items()}
+        if ("", TOO_LITTLE) not in self._warned:
+            self._warned.add(("", TOO_LITTLE))
+            warn(self.path, TOO_LITTLE)
+        return {}
 
     def _montage(self, mending: Mending, needed: Sequence[str]) -> tuple[str | Montage, bool]:
         """Where electrodes lie, and whether that was measured: places of all the bad channels are needed."""

@@ -168,7 +168,7 @@ def on_a_head(positions: Montage) -> dict[str, list[float]]:
         raise SignalError("the electrodes lie in one plane or line, and not on a head")
     places /= np.linalg.norm(places, axis=1).mean()
     terms = np.c_[2 * places, np.ones(len(places))]
-    places -= np.linalg.lstsq(terms, (places**2).sum(axis=1))[0][:3]
+    places -= np.linalg.lstsq(terms, (places**2).sum(axis=1), rcond=None)[0][:3]
     radii = np.linalg.norm(places, axis=1)
     if radii.std() > MOST_UNEVEN * radii.mean() or radii.mean() > MOST_FAR:
         raise SignalError("the positions of the electrodes do not lie around a head")

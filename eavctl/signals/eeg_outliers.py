@@ -23,16 +23,22 @@ LEAST_SPREAD = 0.1  # of the logarithm: channels of a simulation differ less
 LEAST_POWER = 1e-12  # microvolt^2; a constant channel has none
 GROUP = 64  # windows at once
 
-NOISY, UNCORRELATED = "far louder than the others", "correlated with no other"
+NOISY, UNCORRELATED = "of far larger amplitude than the others", "correlated with no other"
+
+
+def is_enough(n_chans: int, seconds: float) -> bool:
+    """Whether channels can be compared: there are 8 or more, of 10 s or more."""
+    return n_chans >= FEWEST_CHANNELS and seconds >= SHORTEST_S
 
 
 def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) -> dict[int, str]:
     """Find the channels that are unlike the others.
 
     Windows of 1 s give the amplitude of each channel, from 1 to 45 Hz, and its correlation with every other;
-    of the amplitudes the median over the windows counts, of the correlations the mean. A channel is far
-    louder than the others if the logarithm of its amplitude lies more than 5 robust standard deviations above
-    their median. It is correlated with no other if no correlation, of either sign, reaches 0.4.
+    of the amplitudes the median over the windows counts, of the correlations the mean. A channel is of far
+    larger amplitude than the others if the logarithm of its amplitude lies more than 5 robust standard
+    deviations above their median. It is correlated with no other if no correlation, of either sign, reaches
+    0.4.
 
     Parameters
     ----------
@@ -42,14 +48,12 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
 
     Returns
     -------
-    Dictionary from the index of a channel to ``far louder than the others`` or ``correlated with no
-    other``; empty
-    if fewer than 8 channels, or less than 10 s, can be compared.
+    Dictionary from the index of a channel to its fault, as above; empty unless `is_enough`.
     """
     compared = np.array([i for i in range(len(signal)) if i not in without], int)
     length = round(WINDOW_S * sfreq)
     n_windows = signal.shape[1] // length
-    if len(compared) < FEWEST_CHANNELS or n_windows * WINDOW_S < SHORTEST_S:
+    if not is_enough(len(compared), n_windows * WINDOW_S):
         return {}
     hz = np.fft.rfftfreq(length, 1 / sfreq)
     inside = (hz >= BAND_HZ[0]) & (hz <= BAND_HZ[1])
@@ -67,7 +71,7 @@ def outlying(signal: np.ndarray, sfreq: float, without: Collection[int] = ()) ->
     np.fill_diagonal(alike, 0.0)
     typical = np.median(amplitudes, axis=0)
     low, middle, high = np.percentile(typical, (25, 50, 75))
-    is_loud = typical - middle > MOST_DEVIATION * max(PER_QUARTILES * (high - low), LEAST_SPREAD)
+    is_large = typical - middle > MOST_DEVIATION * max(PER_QUARTILES * (high - low), LEAST_SPREAD)
     is_alone = np.abs(alike).max(axis=0) < LEAST_CORRELATION
-    faults = np.select([is_alone, is_loud], [UNCORRELATED, NOISY], "")
+    faults = np.select([is_alone, is_large], [UNCORRELATED, NOISY], "")
     return {int(i): str(fault) for i, fault in zip(compared, faults, strict=True) if fault}

@@ -66,10 +66,10 @@ class StampedRecording(EegFile):
         """Duration in seconds, with the gaps."""
         return self._grid.n_times / self.sfreq
 
-    def place_of_row(self, row: int) -> int:
-        """Index, on the grid, of the first sample at a row of the stamps or after it, else of the last."""
-        n_before = int(np.count_nonzero(self._kept[:row]))
-        return int(self._grid.places[min(n_before, len(self._grid.places) - 1)])
+    def places_of_rows(self, rows: np.ndarray) -> np.ndarray:
+        """Index, on the grid, of the first sample at each row of the stamps or after it, else of the last."""
+        samples = np.searchsorted(np.flatnonzero(self._kept), rows)
+        return np.asarray(self._grid.places[np.minimum(samples, len(self._grid.places) - 1)])
 
     @abstractmethod
     def _load(self) -> list[np.ndarray]:

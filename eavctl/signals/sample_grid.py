@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.ndimage import minimum_filter1d
@@ -21,9 +22,13 @@ from eavctl.errors import SignalError
 USUAL_RATES = (100, 125, 128, 200, 220, 250, 256, 300, 500, 512, 600, 1000, 1024, 2000, 2048)
 TOLERANCE = 5e-3  # by which the clock of a device may differ from that of the computer
 FEWEST = 16  # samples
-BLOCK, PACKETS = 256, 20  # samples, and packets, in a block whose duration gives the rate
+BLOCK, PACKETS = 64, 10  # samples, and packets, in a block whose duration gives the rate
 WINDOW_S = 2.0  # in which at least one sample arrives without delay
 LEAST_GAP_S, LEAST_GAP_SAMPLES, JITTERS = 0.015, 2, 6.0  # a shorter gap does not harm, or is jitter
+LONGEST_S = 1e7  # from the first stamp to the last; more are no times
+JITTER_PARTS = 4  # of the window, whose least delays differ by jitter
+LATEST_S = 1.0  # by which packets arrive late
+PASSES = 3  # the number of samples that a gap lacks depends on the rate, which gaps change
 BACKWARD_S = 1.0  # by which stamps can go back: a correction of the clock, and not a second recording
 
 
@@ -78,11 +83,14 @@ def grid_of(stamps: np.ndarray, stated: float | None = None) -> SampleGrid:
 
     Raises
     ------
-    SignalError : too few samples, or stamps that do not advance or go far back.
+    SignalError : too few samples, or stamps that do not advance, go far back, or span months.
     """
     if len(stamps) < FEWEST:
         raise SignalError(f"only {len(stamps)} samples; a recording has {FEWEST} or more")
-    times = stamps - stamps[0]
+    with np.errstate(over="ignore"):
+        times = stamps - stamps[0]
+    if not np.abs(times).max() < LONGEST_S:
+        raise SignalError(f"the time stamps span {np.abs(times).max():g} s; they are damaged, or no times")
     steps = np.diff(times)
     back = int(np.argmin(steps))
     if steps[back] < -BACKWARD_S:
@@ -93,10 +101,10 @@ def grid_of(stamps: np.ndarray, stated: float | None = None) -> SampleGrid:
     n_packets = 1 + int(np.count_nonzero(steps > 0))
     packet = -(-len(stamps) // n_packets)  # samples
     rate = block_rate(times, packet)
-    for _ in range(2):  # the number of samples that a gap lacks depends on the rate, which gaps change
+    for _ in range(PASSES):
         places = _places(times, rate, packet)
-        rate, first = np.polyfit(times, places, 1)
-    return SampleGrid(_nearest(rate, stated), places, (first - rate * stamps[0], rate))
+        rate, first = _line(times, places)
+    return SampleGrid(_nearest(rate, stated), places, (first - rate * float(stamps[0]), rate))
 
 
 def block_rate(times: np.ndarray, packet: int = 1) -> float:
@@ -114,21 +122,32 @@ def block_rate(times: np.ndarray, packet: int = 1) -> float:
     return n / typical
 
 
+def _line(times: np.ndarray, places: np.ndarray) -> tuple[float, float]:
+    """Slope and value at 0 of the least-squares line."""
+    middle, place = float(times.mean()), float(places.mean())
+    centred = times - middle
+    slope = float(centred @ (places - place) / (centred @ centred))
+    return slope, place - slope * middle
+
+
 def _places(times: np.ndarray, rate: float, packet: int) -> np.ndarray:
     """Index of each sample on a grid of this rate, with the gaps found."""
     n = len(times)
     window = min(max(round(WINDOW_S * rate), 4 * packet), n)
     delays = times - np.arange(n) / rate
-    least = delays[: n // window * window].reshape(-1, window).min(axis=1)
+    part = -(-window // JITTER_PARTS)  # short ones, so that gaps are in few of them
+    least = delays[: n // part * part].reshape(-1, part).min(axis=1)
     jitter = float(np.median(np.abs(np.diff(least)))) if len(least) > 1 else 0.0
     tolerance = max(LEAST_GAP_SAMPLES / rate, LEAST_GAP_S, JITTERS * jitter)
-    before = minimum_filter1d(delays, window, origin=(window - 1) // 2)  # of the window that ends at a sample
-    after = minimum_filter1d(delays, window, origin=-(window // 2))  # and of the one that begins at it
+    least_in = partial(minimum_filter1d, delays, window, mode="nearest")
+    before = least_in(origin=(window - 1) // 2)  # the least delay in the window that ends at a sample
+    after = least_in(origin=-(window // 2))  # and in the one that begins at it
     missing = np.zeros(n, np.int64)
     last = 0  # the sample after the last gap
     for i in np.flatnonzero(after[1:] - before[:-1] > tolerance).tolist():
         rise = delays[i + 1 : i + 1 + window].min() - delays[max(last, i + 1 - window) : i + 1].min()
-        if rise > tolerance and times[i + 1] - times[i] > 1 / rate:
+        is_told = rise > (tolerance if n - i > part else LATEST_S)  # near the end, packets may be late
+        if is_told and times[i + 1] - times[i] > 1 / rate:
             missing[i + 1] = round(rise * rate)
             last = i + 1
     return np.arange(n) + np.cumsum(missing)

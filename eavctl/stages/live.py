@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from eavctl.errors import DataError, UsageError
-from eavctl.extraction.recipe import Whose, noting
-from eavctl.features.eeg_channels import FOUND
+from eavctl.extraction.interfaces import Whose
+from eavctl.extraction.recipe import noting
 from eavctl.live.answering import Judge, to_json
 from eavctl.live.chunk import Source, SourceError
 from eavctl.live.clocks import MonotonicClock
@@ -20,10 +20,10 @@ from eavctl.live.session import Answered, Session
 from eavctl.live.settings import LiveSettings
 from eavctl.live.sources.uri import open_source
 from eavctl.live.synchroniser import Synchroniser
+from eavctl.predicting.notes import epoch_notes
 from eavctl.predicting.predicted import Predicted
 from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.rows import Row
-from eavctl.signals.eeg_outliers import SHORTEST_S
 
 WAITING_S = 2.0  # that a window may wait to be judged before its data are overwritten
 
@@ -201,17 +201,11 @@ def _session(predictor: Predictor, sources: Sequence[Source], settings: LiveSett
 
 def _notes(predictor: Predictor, settings: LiveSettings) -> tuple[str, ...]:
     """What limits the answers of the session, in sentences."""
-    notes = predictor.epoch_notes
+    notes = epoch_notes(predictor)
     if settings.smooth:
         notes.append(f"probabilities are smoothed over {settings.smooth:g} s: answers follow the last ones")
     for stream in predictor.streams:
-        prepared = stream.recipe.base.settings
-        if FOUND in (prepared.get("bads") or ()) and predictor.window_s < SHORTEST_S:
-            notes.append(
-                f"{predictor.path} was trained on EEG whose bad channels were found; in windows below "
-                f"{SHORTEST_S:g} s none are found"
-            )
-        if prepared.get("filter") == "zero":
+        if stream.recipe.base.settings.get("filter") == "zero":
             notes.append(
                 f"{predictor.path} was trained on EEG filtered forward and backward, which live EEG cannot "
                 "be: near a window's end its features differ; train on features of --set filter=causal"

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from eavctl.datasets.choice import Choice
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
     from eavctl.report.film_picture import Search, Shot
     from eavctl.signals.faces import Track
 
@@ -127,7 +127,7 @@ def _judged(
     """The stretch of a recording, and the starts and ends of what is judged of it, in seconds."""
     with recipe.open(file) as stretch_of:
         stretch = stretch_of(trial)
-        yield stretch, recipe.spans(stretch, keys.get("start") or 0.0, keys.get("end"))
+        yield stretch, recipe.cutting.spans(stretch, keys.get("start") or 0.0, keys.get("end"))
 
 
 def _sound(recipe: Recipe, file: Any, trial: int | None, keys: Mapping[str, Any]) -> Figure:

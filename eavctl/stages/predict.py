@@ -20,7 +20,7 @@ from eavctl.storage.paths import Paths
 
 if TYPE_CHECKING:
     from eavctl.datasets.choice import Choice  # judging single recordings makes none
-    from eavctl.extraction.recipe import Whose
+    from eavctl.extraction.interfaces import Whose
 
 
 class Planned(NamedTuple):

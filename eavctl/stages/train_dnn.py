@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from eavctl.augmentations.kind import Kind
-from eavctl.augmentations.pipeline import pipeline
+from eavctl.augmentations.pipeline import NONE, pipeline
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import UsageError
@@ -37,8 +37,9 @@ class EncoderChoice:
         ``eegnet`` with shorter kernels.
     settings : keywords of the encoder's class.
     weights : folder of a public checkpoint (config.json and weights) to start from.
-    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; none for the encoder's
-        own augmentation.
+    augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; by default the
+        encoder's own augmentation, and none of EEG epochs: it would shift them, and their time is that of
+        their event.
     init : file of an encoder that `eavctl pretrain` wrote, to start from: it has a name and settings of its
         own.
     """
@@ -85,9 +86,10 @@ class EncoderChoice:
         ------
         UsageError : no such augmentation, or not for these rows.
         """
-        if not self.augment:
-            return fitter
-        return replace(fitter, augment=pipeline(Kind.of(data.facts.features), self.augment))
+        about = data.facts.features
+        is_timed = about["modality"] == "eeg" and about.get("columns") is None and about.get("epoch")
+        names = self.augment or ((NONE,) if is_timed else ())
+        return replace(fitter, augment=pipeline(Kind.of(about), names)) if names else fitter
 
     def _started(
         self,

@@ -298,6 +298,8 @@ class _Request:
         known = {**method.settings, **(features.settings if features else {})}
         space = searched(method.space, choice.space, known)
         data = read_training_set(self.tables, **self.reading)
+        if method.default.kind == "dnn":
+            method = self._method(name, data)
         if not features:
             return self._prepared(data, method, space, None)
         features.check(data)
@@ -363,7 +365,8 @@ class _Request:
         folder = Path(f"{os.fspath(self.targets.place)}{FEATURES}")
         return FeatureTuning(self.tables[0], choice.recordings, folder, self.jobs)
 
-    def _method(self, name: str) -> Method:
+    def _method(self, name: str, data: TrainingSet | None = None) -> Method:
+        """The method of a name; that of an encoder augments the rows of ``data`` as `train-dnn` does."""
         seed, size = self.evaluation.seed, self.choice.size
         if size and name in (SVM, LINEAR):
             raise UsageError(f"--size is for networks, and {name} is none: leave it out")
@@ -383,7 +386,9 @@ class _Request:
         from eavctl.stages.train_dnn import EncoderChoice
         from eavctl.training.tuning.networks import dnn_method
 
-        return dnn_method(EncoderChoice(name, size).fitter(self.tables[0], self._train_settings(), None))
+        choice = EncoderChoice(name, size)
+        fitter = choice.fitter(self.tables[0], self._train_settings(), None)
+        return dnn_method(choice.augmenting(fitter, data) if data else fitter)
 
     def _train_settings(self) -> TrainSettings:
         from eavctl.classifiers.training_loop import TrainSettings  # imports torch

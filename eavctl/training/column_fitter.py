@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import Any, Self
 
 from eavctl import registry
-from eavctl.classifiers.projection import PROJECTIONS, Projection
+from eavctl.classifiers.columns import checked
+from eavctl.classifiers.projection import PROJECTIONS
 from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.step import Projection
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
@@ -63,9 +65,15 @@ class ColumnFitter:
         return replace(self, step=self.step or DEFAULT_STEP, n_matrices=n_matrices)
 
     def projection(self, rows: Rows) -> Projection | None:
-        """The step to fit with the classifier; None for columns that are taken as they are."""
+        """The step to fit with the classifier; None for columns that are taken as they are.
+
+        Raises
+        ------
+        DataError : as the classifiers, of rows that cannot be fitted on.
+        """
         if not (self.step and self.n_matrices):
             return None
+        checked(rows.table, rows.labels)
         with one_thread():
             return PROJECTIONS[self.step](rows, self.n_matrices, self.seed)
 

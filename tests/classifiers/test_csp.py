@@ -37,6 +37,15 @@ def test_log_powers_are_those_of_mne_for_two_classes():
     np.testing.assert_allclose(found - found.mean(axis=0), expected - expected.mean(axis=0), atol=1e-6)
 
 
+def test_directions_without_power_are_no_patterns():
+    signals, y = epochs(2)
+    signals -= signals.mean(axis=1, keepdims=True)  # an average reference: the sum of the channels is 0
+    step = CommonSpatialPatterns(rows_of(signals, y), 1).step(np.arange(len(y)))
+    powers = np.var(step.filters[0] @ signals, axis=2).mean(axis=0)
+    assert np.isfinite(step.filters).all()
+    np.testing.assert_allclose(powers, 0.5, rtol=0.2)  # of filters by A + B, over two classes of one size
+
+
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_filters_find_the_sources_that_differ(n_classes):
     signals, y = epochs(n_classes)

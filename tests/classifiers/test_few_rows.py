@@ -13,7 +13,7 @@ import torch
 
 from eavctl.classifiers import dnn
 from eavctl.classifiers.calibration import uar
-from eavctl.classifiers.training_loop import EPOCHS, FEW_ROWS, LEAST_STEPS, TrainSettings
+from eavctl.classifiers.training_loop import EPOCHS, FEW_ROWS, LEAST_STEPS, Epoch, TrainSettings
 from eavctl.errors import TrainingWarning, UsageError
 
 DEFAULT = TrainSettings(device="cpu")
@@ -71,12 +71,18 @@ def fitted(x: np.ndarray, labels: np.ndarray, settings: TrainSettings, **options
 def test_eegnet_learns_a_rhythm_from_thirty_rows() -> None:
     x, labels = rhythms(30, 0)
     new, truth = rhythms(200, 1)
-    model = fitted(x, labels, DEFAULT, encoder="eegnet")
+    model = fitted(x, labels, DEFAULT, encoder="eegnet", encoder_settings={"d": 2, "f2": 16})
     member = model.to_meta()["training"]["members"][0]
     assert (member["n_train"], member["n_validation"]) == (30, 0)
     assert member["best_epoch"] == member["epochs"]
     assert uar((model.predict(new) == "left").astype(int), (truth == "left").astype(int)) > 0.85
     assert model.predict_proba(new).max() < 1  # not trained to certainty
+
+
+def test_an_epoch_without_validation_shows_no_score() -> None:
+    epoch = Epoch(0, 3, 0.1, 0.5, math.nan, {"UAR": math.nan}, {"agreement": 0.25})
+    assert "nan" not in str(epoch)
+    assert "0.250" in str(epoch)
 
 
 def test_a_table_that_is_large_enough_has_the_weights_of_forty_epochs() -> None:
@@ -93,7 +99,7 @@ def test_a_table_that_is_large_enough_has_the_weights_of_forty_epochs() -> None:
 
 def test_altered_copies_do_not_make_few_rows_many() -> None:
     rng = np.random.default_rng(0)
-    x = rng.standard_normal((3 * FEW_ROWS, 5)).astype(np.float32)
+    x = rng.standard_normal((FEW_ROWS + 30, 5)).astype(np.float32)
     labels = np.where(x[:, 0] > 0, "a", "b")
     units = np.arange(len(x)) % (FEW_ROWS - 10)
     copies = np.arange(len(x)) >= FEW_ROWS - 10

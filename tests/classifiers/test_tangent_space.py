@@ -11,6 +11,7 @@ from eavctl.classifiers import linear
 from eavctl.classifiers.projection import Projected, behind
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.tangent_space import TangentSpace, TangentStep, _auc, tangent_vectors
+from eavctl.errors import DataError
 from eavctl.features.covariances import columns_of, geometric_mean, matrices_of, power
 
 N_CHANS, N_BANDS = 4, 3
@@ -102,5 +103,7 @@ def test_a_model_behind_the_step_is_rebuilt_from_its_parts():
     proba = model.predict_proba(rows.x)
     np.testing.assert_array_equal(again.predict_proba(rows.x), proba)
     assert (model.classes_[model.decide(proba)] == rows.labels).mean() > 0.9
+    with pytest.raises(DataError, match="finite"):
+        model.predict_proba(np.full_like(rows.x, np.nan))
     with pytest.raises(ValueError, match="step"):
         TangentStep.from_arrays({"whitening": model.step.whitening, "scale": np.ones(2)})

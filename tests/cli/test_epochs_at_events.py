@@ -11,6 +11,7 @@ import pytest
 
 from eavctl.errors import SignalError
 from eavctl.extraction.open_recording import Signal
+from eavctl.predicting.notes import epoch_notes
 from eavctl.predicting.predictor import Predictor
 from eavctl.serving.answers import Answers
 from eavctl.serving.messages import Message
@@ -225,8 +226,8 @@ def test_live_windows_are_as_long_as_epochs_and_say_why_they_are_rejected(traine
     assert predictor.window_s == pytest.approx(1.1)
     noise = np.random.default_rng(0).normal(scale=20.0, size=(4, 220))
     window = Signal(noise, 200.0, ("C3", "Cz", "C4", "Fp1"))
-    assert not predictor.epoch_notes
-    assert "from -0.2 to 0.9 s" in predictor.for_windows().epoch_notes[0]
+    assert not epoch_notes(predictor)
+    assert "from -0.2 to 0.9 s" in epoch_notes(predictor.for_windows())[0]
     assert predictor.for_windows().judge_window({"eeg": window}).pred in ("left", "right")
     noise[3, 100:120] += 900
     with pytest.raises(SignalError, match=r"Fp1.*reject=300"):

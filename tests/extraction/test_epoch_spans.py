@@ -34,13 +34,13 @@ def test_the_metadata_bring_the_recipe_back() -> None:
     recipe = Recipe("eeg-bands", {"baseline": [-0.2, 0]}, epoch=(-0.2, 0.8))
     assert Recipe.from_meta(FeatureMeta.from_json(meta_of(recipe), "x")) == recipe
     assert recipe.meta()["epoch"] == [-0.2, 0.8]
-    assert recipe.row_s == 1.0
+    assert recipe.cutting.row_s == 1.0
 
 
 def test_rows_that_are_no_epochs_say_nothing_of_them() -> None:
     assert "epoch" not in Recipe("eeg-bands").meta()
-    assert Recipe("eeg-bands").row_s is None
-    assert Recipe("eeg-bands", segment=2.0, epoch=(0, 4)).row_s == 2.0
+    assert Recipe("eeg-bands").cutting.row_s is None
+    assert Recipe("eeg-bands", segment=2.0, epoch=(0, 4)).cutting.row_s == 2.0
 
 
 def test_a_span_is_no_part_of_what_features_are() -> None:

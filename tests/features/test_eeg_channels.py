@@ -12,7 +12,7 @@ from eavctl.datasets import manifest
 from eavctl.errors import DataError, RecordingWarning, SignalError, UsageError
 from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
-from eavctl.features.eeg_channels import channels_of, chosen, recorded, settings_for, told
+from eavctl.features.eeg_channels import channels_of, recorded, settings_for, told
 from eavctl.registry import taken
 from eavctl.signals import eeg_splines
 from eavctl.signals.arrays import EegArray
@@ -27,7 +27,7 @@ REAL = ("S001R03.edf", "eeglab_data.set", "testbva.vhdr")
 
 def read(file, **settings):
     """Channels and signal as a feature set gets them before it filters."""
-    names = channels_of(file, settings.pop("channels", None), **taken(chosen, settings))
+    names = channels_of(file, {"channels": None, **settings})
     signal, _ = recorded(file, None, names, **taken(recorded, settings))
     return names, signal
 
@@ -225,6 +225,15 @@ def test_found_channels_are_interpolated_and_their_neighbours_do_not_suffer(shar
     at = names.index("C3")
     assert np.corrcoef(signal[at], plain[at])[0, 1] > 0.95
     assert np.array_equal(np.delete(signal, at, 0), np.delete(plain, at, 0))
+
+
+@pytest.mark.parametrize(("n_chans", "seconds"), [(30, 4.0), (4, 60.0)])
+def test_where_none_can_be_found_it_is_said_once(n_chans, seconds):
+    file = EegArray("w", brain(n_chans, seconds), 200.0, EAV_CHANNELS[:n_chans])
+    with pytest.warns(RecordingWarning, match="no bad channels are found"):
+        _, signal = read(file, bads=["found"])
+    assert np.array_equal(signal, read(file, bads=["found"])[1])
+    assert np.array_equal(signal, file.read())
 
 
 def test_a_montage_changes_interpolated_channels_alone(shared_data):

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from sklearn.covariance import OAS
 
 from eavctl.errors import SignalError, UsageError
 from eavctl.extraction.recipe import Recipe
 from eavctl.features.covariances import matrices_of
 from eavctl.features.eeg_cov import eeg_cov, shrunk
+from eavctl.features.eeg_preparation import FLOOR
 
 SFREQ = 128.0
 CHANNELS = ["C3", "Cz", "C4"]
@@ -28,14 +28,19 @@ def test_a_sine_has_its_power_in_its_band_and_its_phase_in_the_covariance():
     assert 0.9 < ratio[0] < 1
 
 
-def test_shrinkage_is_that_of_oas():
-    """scikit-learn's formula leaves out terms of 2 / n_chans, which are small for many channels."""
-    x = np.random.default_rng(0).normal(size=(200, 40)) * np.geomspace(1, 5, 40)
-    x -= x.mean(axis=0)
-    found = shrunk(x.T @ x / len(x), len(x))
-    expected = OAS(assume_centered=True).fit(x).covariance_
-    assert np.abs(found - expected).max() < 0.02 * np.abs(expected).max()
-    assert np.linalg.eigvalsh(found).min() > 0
+@pytest.mark.parametrize(("n", "p"), [(200, 40), (50, 40), (30, 4), (512, 2)])
+def test_shrinkage_is_the_limit_of_the_iterated_oracle(n, p):
+    """Chen et al. 2010 define OAS so: the oracle, with its own last estimate in place of the truth."""
+    x = np.random.default_rng(0).normal(size=(n, p)) * np.geomspace(1, 5, p)
+    sample = x.T @ x / n
+    target = np.trace(sample) / p * np.eye(p)
+    estimate = sample
+    for _ in range(2000):
+        product, square = np.trace(estimate @ sample), np.trace(estimate) ** 2
+        up = (1 - 2 / p) * product + square
+        share = up / ((n + 1 - 2 / p) * product + (1 - n / p) * square)
+        estimate = (1 - min(share, 1)) * sample + min(share, 1) * target
+    np.testing.assert_allclose(shrunk(sample, n), estimate + FLOOR * np.eye(p), rtol=1e-6, atol=1e-9)
 
 
 def test_matrices_are_positive_definite_with_fewer_samples_than_channels():

@@ -48,10 +48,14 @@ def test_a_corpus_of_ones_own(tmp_path, shared_data):
         assert wanted in (tmp_path / page).read_text(encoding="utf-8")
 
 
-def test_eeg_to_the_channels_that_matter(tmp_path, shared_data):
+def test_eeg_to_answers_and_the_channels_that_matter(tmp_path, shared_data):
     travel("eeg", shared_data / "eeg", tmp_path)
-    table = tables.read_predictions(tmp_path / "bands_preds.parquet")
-    assert len(table) == 180
+    assert len(tables.read_predictions(tmp_path / "cov_preds.parquet")) == 45
+    new = tables.read_predictions(tmp_path / "new_preds.parquet")
+    assert len(new) == 15
+    right = new.pred == new.keys["label"].to_numpy()
+    assert right.mean() > 0.7  # a run that the model has not met
+    assert "8-13Hz" in (tmp_path / "bands.html").read_text(encoding="utf-8")
     page = (tmp_path / "channels.html").read_text(encoding="utf-8")
     assert all(name in page for name in ("beta", "PO8", "data:image/png"))
     assert (tmp_path / "epoch.png").read_bytes().startswith(b"\x89PNG")

@@ -176,13 +176,16 @@ def test_stamps_in_any_unit_and_dates(tmp_path, stamp):
     [
         (lambda i: "7.5", "advance"),
         (lambda i: i, "count samples"),
-        (lambda i: 1.7e9 + i, "apart"),
+        (lambda i: 1.7e9 + i, "no sampling rate"),
         (lambda i: i % 600 / 100, "back"),
         (lambda i: f"monday {i}", "monday"),
         (lambda i: f"2024-01-01 10:{i // 60 % 60:02d}:{i % 60:02d}", "1 samples a second"),
         (lambda i: "", "only 0|no samples|advance"),
         (lambda i: "nan", "only 0"),
         (lambda i: "1e400", "only 0"),
+        (lambda i: f"{i}e300", "no sampling rate"),
+        (lambda i: i / 256 + 1e30 * (i == 500), "span"),
+        (lambda i: i / 256 - 1e300 * (i > 500), "span|advance"),
     ],
 )
 def test_stamps_that_give_no_rate_are_refused(tmp_path, stamp, message):
@@ -254,15 +257,6 @@ def test_a_channel_without_any_number_is_left_out(tmp_path):
         opened(lines(tmp_path / "b.csv", "time,Pz", [(i / 256, "nan") for i in range(1024)]))
 
 
-def test_channels_of_equal_names_are_numbered(tmp_path):
-    signal = eeg(3, 4)
-    rows = [(f"{i / 256:.6f}", *signal[:, i]) for i in range(1024)]
-    file, found, said = opened(lines(tmp_path / "a.csv", "time,Fz,Cz,Fz", rows))
-    assert file.ch_names == ("Fz-0", "Cz", "Fz-1")
-    assert "Fz" in said
-    assert np.array_equal(found, signal)
-
-
 def test_a_last_line_that_was_cut_off(tmp_path):
     signal = eeg(5, 4)
     path = write_csv(tmp_path / "a.csv", signal)
@@ -271,6 +265,23 @@ def test_a_last_line_that_was_cut_off(tmp_path):
     assert file.duration == 1023 / 256
     assert np.array_equal(found, signal[:4, :1023])
     assert "lines with another number of cells" in said
+
+
+@pytest.mark.parametrize(("header", "end"), [("time,Fz,Cz,Marker", ""), ("time,Fz,Cz", ",")])
+def test_rows_that_are_shorter_or_longer_than_the_header(tmp_path, header, end):
+    signal = eeg(2, 4)
+    rows = [(f"{i / 256:.6f}", signal[0, i], f"{signal[1, i]}{end}") for i in range(1024)]
+    file, found, _ = opened(lines(tmp_path / "a.csv", header, rows))
+    assert np.array_equal(found, signal)
+    assert file.events == ()
+
+
+def test_channels_of_one_name_are_numbered(tmp_path):
+    signal = eeg(3, 4)
+    file, found, said = opened(write_csv(tmp_path / "a.csv", signal, ("Cz", "Fz", "Cz")))
+    assert file.ch_names == ("Cz-0", "Fz", "Cz-1")
+    assert "Cz" in said
+    assert np.array_equal(found, signal)
 
 
 def test_markers_are_events_where_they_change(tmp_path):
@@ -285,6 +296,23 @@ def test_markers_are_events_where_they_change(tmp_path):
         (700 / 256, 0.0, "1"),
         (6.0, 2.0, "left hand"),
     ]
+
+
+def test_a_column_that_changes_all_the_time_holds_no_markers(tmp_path):
+    signal = eeg(2, 400)
+    rows = [(f"{i / 256:.6f}", *signal[:, i]) for i in range(signal.shape[1])]
+    file, found, said = opened(lines(tmp_path / "a.csv", "time,Cz,stimulus", rows))
+    assert file.events == ()
+    assert "stimulus" in said
+    assert np.array_equal(found, signal[:1])
+
+
+@pytest.mark.parametrize("end", ["\r", "\r\n"])
+def test_ends_of_lines(tmp_path, end):
+    signal = eeg(2, 4)
+    path = write_csv(tmp_path / "a.csv", signal, ("Fz", "Cz"))
+    path.write_bytes(path.read_bytes().replace(b"\n", end.encode()))
+    assert np.array_equal(opened(path)[1], signal)
 
 
 def test_a_second_reading_gives_the_same(tmp_path):

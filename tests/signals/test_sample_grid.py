@@ -86,6 +86,12 @@ def test_a_rate_that_no_device_has_is_that_of_the_stamps():
     assert grid_of(np.arange(5000) / 30.27).sfreq == pytest.approx(30.27, abs=1e-3)
 
 
+@pytest.mark.parametrize("digits", [1, 2])
+def test_stamps_of_a_coarse_clock(digits):
+    grid = grid_of(np.round(np.arange(N) / RATE, digits))
+    assert (grid.sfreq, grid.n_times) == (RATE, N)
+
+
 def test_a_stated_rate_counts_if_the_stamps_fit_it():
     assert grid_of(np.arange(5000) / 249.9, 249.5).sfreq == 249.5
     assert grid_of(np.arange(5000) / 250, 500).sfreq == 250
@@ -114,6 +120,8 @@ def test_a_time_of_the_clock_is_found_on_the_grid_behind_a_gap():
         (np.zeros(1000), "advance"),
         (np.concatenate([np.arange(1000) / 256, np.arange(1000) / 256]), "back"),
         (np.arange(1000)[::-1] / 256.0, "advance"),
+        (np.arange(1000) * 1e300, "span"),
+        (np.append(np.arange(1000) / 256.0, 1e18), "span"),
     ],
 )
 def test_stamps_that_are_none_are_refused(stamps, message):

@@ -91,7 +91,7 @@ def test_without_settings_a_fusion_of_trained_models_is_trained_shortly(folder: 
     trained = train_fusion(inputs(folder), out, init=[folder / "eeg.pt"], evaluation=EVALUATION)
     used = artifacts.read_meta(out).json["model"]["training"]["settings"]
     assert (used["epochs"], used["lr"]) == (stage.INIT_SETTINGS.epochs, stage.INIT_SETTINGS.lr)
-    assert used["epochs"] < TrainSettings().epochs
+    assert used["epochs"] < TrainSettings().most_epochs
     assert trained.meta["fusion"]["versus"][0]["name"] == "eeg"
 
 

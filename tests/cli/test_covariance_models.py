@@ -23,10 +23,7 @@ def folder(shared_data, tmp_path_factory):
         (made / "runs").mkdir()
         for run in (3, 4, 7, 8):
             shutil.copy(shared_data / "eeg" / f"S001R0{run}.edf", "runs")
-        for line in (
-            "extract runs --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
-            TRAIN,
-        ):
+        for line in (EXTRACT, TRAIN):
             assert start.run(line.split()) == 0
     return made
 
