@@ -324,9 +324,12 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
         raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
     normalization = normalization_of(facts.features["features"], by, facts.features["settings"])
     groups = identify(rows.key_frame, key).astype(str)
-    x = normalization(rows.array, groups, copies=rows.copies)
+    copies = rows.copies
+    if by == SUBJECT:  # all classes count, as in a prediction, which knows no labels
+        copies = altered(rows.key_frame)
+    x = normalization(rows.array, groups, copies=copies)
     features = {**facts.features, "normalized": normalization.meta}
-    notes = _few_rows(groups[rows.inner.own]) if by == SUBJECT else []
+    notes = _few_rows(groups[~altered(rows.key_frame)]) if by == SUBJECT else []
     facts = replace(facts, features=features, normalize=by, notes=(*facts.notes, *notes))
     return TrainingSet(replace(rows, x=x), facts)
 

@@ -22,7 +22,7 @@ from eavctl.stages.train_linear import train_linear
 from eavctl.storage import artifacts, tables
 from eavctl.storage.tables import FeatureTable
 from eavctl.training.cross_validation import Evaluation
-from eavctl.training.rows import normalized, training_set_of
+from eavctl.training.rows import answering, normalized, training_set_of
 
 CHANNELS = ("C3", "Cz", "C4", "Pz")
 SETTINGS = {"channels": list(CHANNELS), "rate": 128}
@@ -149,6 +149,16 @@ def test_a_training_on_people_whom_predict_would_refuse_says_so(folder: Path) ->
     few = training_set_of(replace(table, keys=keys, x=table.x[kept]))
     (note,) = normalized(few, "subject").facts.notes
     assert f"{person} (8)" in note
+
+
+def test_classes_that_are_not_answered_count_in_the_alignment(folder: Path) -> None:
+    """A prediction aligns by all rows of a person, for it knows no labels; and so must a training."""
+    table = tables.read_features(folder / "people.parquet")
+    labels = np.where(np.arange(len(table.x)) % 4 == 0, "rest", table.keys["label"])
+    meta = {**table.meta, "classes": ["left", "rest", "right"]}
+    data = training_set_of(replace(table, keys=table.keys.assign(label=labels), meta=meta))
+    some = normalized(answering(data, ["left", "right"]), "subject").rows
+    np.testing.assert_array_equal(some.array, normalized(data, "subject").rows.array)
 
 
 def test_what_judges_one_by_one_refuses(folder: Path) -> None:
