@@ -159,7 +159,8 @@ def words(annotation: Any, *, plural: bool = False) -> str:
         return " or ".join(map(repr, parts))
     if origin in (Sequence, list, tuple):
         is_fixed = len(parts) > 1 and parts[-1] is not Ellipsis
-        return f"a list of {f'{len(parts)} ' if is_fixed else ''}{words(parts[0], plural=True)}"
+        of = f"{f'{len(parts)} ' if is_fixed else ''}{words(parts[0], plural=True)}"
+        return f"{'lists' if plural else 'a list'} of {of}"
     if origin is Mapping:
         return f"{words(parts[1], plural=True)} by name"
     return _NAMES.get(annotation, ANYTHING)[plural]

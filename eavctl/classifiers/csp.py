@@ -57,7 +57,7 @@ class CommonSpatialPatterns(Projection):
 
     Parameters
     ----------
-    rows : training rows, whose features are covariances.
+    rows : training rows, whose features are covariances; the means are weighted as the rows are.
     n_bands : matrices in a row.
     seed : not used; no inner folds are needed.
 
@@ -71,22 +71,23 @@ class CommonSpatialPatterns(Projection):
     one_scale: ClassVar[bool] = False
 
     def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
-        self._rows, self._n_bands = rows, n_bands
+        self._rows, self._n_bands, self._weights = rows, n_bands, rows.fit_weights
 
     def step(self, train: np.ndarray) -> CspStep:
         """The step fitted on some of the rows, by their numbers."""
         y = self._rows.y[train]
-        means = np.stack(
-            [
-                matrices_of(self._rows.table[train[y == k]].mean(axis=0, dtype=np.float64), self._n_bands)
-                for k in np.unique(y)
-            ]
-        )
+        means = np.stack([matrices_of(self._mean(train[y == k]), self._n_bands) for k in np.unique(y)])
         pairs = [(means[0], means[1])] if len(means) == 2 else _one_against_others(means)
         bands = [
             np.concatenate([_filters(a[band], b[band]) for a, b in pairs]) for band in range(self._n_bands)
         ]
         return CspStep(np.stack(bands))
+
+    def _mean(self, rows: np.ndarray) -> np.ndarray:
+        """Mean of some rows by their weights, float64, shape (n_columns,)."""
+        weights = np.ones(len(rows)) if self._weights is None else self._weights[rows]
+        x = self._rows.table[rows]
+        return np.asarray(np.einsum("i,ij->j", weights / weights.sum(), x, dtype=np.float64))
 
     def table(self, train: np.ndarray) -> np.ndarray:
         """All rows, projected by the step fitted on some of them, float64 (n_rows, n_columns)."""

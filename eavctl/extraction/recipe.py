@@ -278,6 +278,12 @@ class Recipe:
         return self
 
     def _check_rows(self) -> None:
+        shortest, seconds = self.entry.facts.get("shortest_s", 0.0), self.cutting.row_s
+        if seconds and seconds < shortest:
+            raise UsageError(
+                f"{seconds:g} s are too short for {self.features!r}: give segments or epochs of "
+                f"{shortest:g} s or more"
+            )
         if check := self.entry.facts.get("check_rows"):
             check(self.cutting.tmin, self.cutting.row_s, **self.settings)
 

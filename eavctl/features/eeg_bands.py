@@ -73,6 +73,7 @@ def _check_bands(low: float, high: float) -> None:
         MEASURE: lambda column: MEASURES[column.split("_", 2)[1]],
     },
     check=_check_band_settings,
+    shortest_s=SHORTEST_S,
     **PREPARED,
 )
 def eeg_bands(

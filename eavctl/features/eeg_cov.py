@@ -62,6 +62,7 @@ def _check(*, bands: Sequence[Sequence[float]], low: float, high: float, **other
     families={BAND: lambda column: column.partition(SEPARATOR)[0]},
     check=_check,
     align=riemannian,
+    shortest_s=SHORTEST_S,
     matrices=lambda bands, **settings: len(bands),
     **PREPARED,
 )

@@ -9,6 +9,10 @@ from eavctl.evaluation import formatting
 
 LODO = "lodo"
 _SHARES = {"eav-70-30": "70 %", "eav-50-50": "half"}
+_STEPS = {
+    "tangent": " in the tangent space of covariances",
+    "csp": " with common spatial patterns",
+}
 _GROUPS = {"clip_id": "clip", "dataset": "data set", "subject": "subject"}
 
 
@@ -137,6 +141,7 @@ def _kind(
         words = f"A late fusion{_in_brackets(str(method or ''))}" + (f" of {joined(names)}" if names else "")
     else:
         words = f"A model of kind {kind}"
+    words += _STEPS.get(str(settings.get("step")), "")
     tuned = settings.get("tuned")
     if isinstance(tuned, Mapping) and tuned.get("trials"):
         words += f", its settings chosen in {tuned['trials']} trials a fold on training rows alone,"

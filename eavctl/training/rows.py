@@ -15,11 +15,11 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features, Streams
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies as altered
-from eavctl.evaluation.groups import identify
+from eavctl.evaluation.groups import identify, short
 from eavctl.evaluation.groups import named as named_groups
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.trained_on import TrainedOn
-from eavctl.features.normalize import NORMALIZATIONS, normalization_of
+from eavctl.features.normalize import LEAST_OF_SUBJECT, NORMALIZATIONS, SUBJECT, normalization_of
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
@@ -326,4 +326,19 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
     groups = identify(rows.key_frame, key).astype(str)
     x = normalization(rows.array, groups, copies=rows.copies)
     features = {**facts.features, "normalized": normalization.meta}
-    return TrainingSet(replace(rows, x=x), replace(facts, features=features, normalize=by))
+    notes = _few_rows(groups[rows.inner.own]) if by == SUBJECT else []
+    facts = replace(facts, features=features, normalize=by, notes=(*facts.notes, *notes))
+    return TrainingSet(replace(rows, x=x), facts)
+
+
+def _few_rows(people: np.ndarray) -> list[str]:
+    """What is said where a person has fewer rows than a prediction needs, by the person of each row."""
+    names, counts = np.unique(people, return_counts=True)
+    few = np.flatnonzero(counts < LEAST_OF_SUBJECT)
+    if not len(few):
+        return []
+    return [
+        f"{len(few)} of {len(names)} people have fewer than {LEAST_OF_SUBJECT} rows to be normalised by, "
+        f"such as {short(names[few[0]])} ({counts[few[0]]}): predict refuses so few; cut recordings by "
+        "--segment"
+    ]

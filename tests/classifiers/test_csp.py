@@ -1,5 +1,7 @@
 """Common spatial patterns, beside MNE's."""
 
+from dataclasses import replace
+
 import mne
 import numpy as np
 import pytest
@@ -55,3 +57,22 @@ def test_filters_find_the_sources_that_differ(n_classes):
     answers = ((x[:, None] - centres) ** 2).sum(axis=2).argmin(axis=1)
     assert (answers == y)[len(half) :].mean() > 0.95
     assert CspStep.from_arrays(projection.step(half).to_arrays())(rows.x).shape == x.shape
+
+
+def test_filters_are_of_weighted_rows_and_copies_add_no_weight():
+    signals, y = epochs(2, n_rows=20)
+    rows = rows_of(signals, y)
+    weights = np.random.default_rng(0).integers(1, 4, len(y)).astype(float)
+    again = np.repeat(np.arange(len(y)), weights.astype(int))
+    repeated, weighted = rows.taking(again), replace(rows, weights=weights)
+    np.testing.assert_allclose(_filters_of(weighted), _filters_of(repeated), atol=1e-6)
+    units = np.arange(len(y)).astype(str)[again]
+    copies = np.concatenate([[False], again[1:] == again[:-1]])
+    np.testing.assert_allclose(
+        _filters_of(replace(repeated, units=units, copies=copies)), _filters_of(rows), atol=1e-6
+    )
+
+
+def _filters_of(rows):
+    filters = CommonSpatialPatterns(rows, 1).step(np.arange(len(rows))).filters
+    return filters * np.sign(filters[..., :1])

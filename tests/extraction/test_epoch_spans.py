@@ -89,3 +89,11 @@ def test_the_rows_that_are_rejected_have_the_reason_and_the_others_stay() -> Non
     rows = rows_of(Recipe("eeg-epochs", {"rate": 200, "reject": limit}, segment=1.0), 20.0)
     assert [row.x is None for row in rows] == [span > limit for span in spans]
     assert all(("microvolt" in row.reason) == (row.x is None) for row in rows)
+
+
+@pytest.mark.parametrize("features", ["eeg-cov", "eeg-bands"])
+@pytest.mark.parametrize("cutting", [{"segment": 0.5}, {"epoch": (-0.2, 0.7)}])
+def test_rows_that_are_too_short_for_the_features_are_refused_before_a_recording_is_opened(features, cutting):
+    with pytest.raises(UsageError, match="too short"):
+        Recipe(features, **cutting)
+    Recipe("eeg-epochs", **cutting)

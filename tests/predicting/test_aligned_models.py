@@ -139,6 +139,18 @@ def test_each_of_two_people_needs_enough(folder: Path, tmp_path: Path) -> None:
         predict(path, folder / "aligned.joblib")
 
 
+def test_a_training_on_people_whom_predict_would_refuse_says_so(folder: Path) -> None:
+    table = tables.read_features(folder / "people.parquet")
+    assert not normalized(training_set_of(table), "subject").facts.notes
+    person = table.keys["subject"].iloc[0]
+    of_others = (table.keys["subject"] != person).to_numpy()
+    kept = np.sort(np.concatenate([np.flatnonzero(of_others), np.flatnonzero(~of_others)[:8]]))
+    keys = table.keys.iloc[kept].reset_index(drop=True)
+    few = training_set_of(replace(table, keys=keys, x=table.x[kept]))
+    (note,) = normalized(few, "subject").facts.notes
+    assert f"{person} (8)" in note
+
+
 def test_what_judges_one_by_one_refuses(folder: Path) -> None:
     model = folder / "aligned.joblib"
     with pytest.raises(UsageError, match="subject"):

@@ -46,6 +46,11 @@ def sentence(protocol: dict[str, Any] | None = None, **meta: Any) -> str:
     [
         ({}, ["support vector machine (RBF kernel; scikit-learn 1.9.1)", "3,415", "eavctl 0.12"]),
         ({"training": told("linear")}, ["multinomial logistic regression"]),
+        ({"training": told("linear", {"step": "tangent"})}, ["regression", "tangent space"]),
+        (
+            {"training": told("svm", {"step": "csp", "tuned": {"trials": 9}})},
+            ["common spatial patterns, its"],
+        ),
         ({"training": told("dnn", {"encoder": "cnn-lstm"})}, ["neural network (cnn-lstm; PyTorch 2.13)"]),
         ({"training": told("dnn", {"training": {"members": 5}})}, ["ensemble of 5 neural networks"]),
         ({"training": told("dnn", {"init": "a hash"})}, ["pretrained"]),

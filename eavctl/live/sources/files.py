@@ -30,18 +30,28 @@ class SampledPlayer(BaseSource):
     rate : samples a second.
     ch_names : of EEG.
     start : seconds from the session's begin to the first sample.
+    gaps : start and end, in seconds, of each time in which the recording lacks samples; those that bridge it
+        are not played.
     """
 
     is_recorded = True
     can_stall = False
 
     def __init__(
-        self, name: str, data: np.ndarray, rate: float, ch_names: Sequence[str] = (), start: float = 0.0
+        self,
+        name: str,
+        data: np.ndarray,
+        rate: float,
+        ch_names: Sequence[str] = (),
+        start: float = 0.0,
+        gaps: Sequence[tuple[float, float]] = (),
     ) -> None:
         super().__init__(name)
         self.rate, self.ch_names = rate, tuple(ch_names)
         self.modality = "audio" if data.ndim == 1 else "eeg"
         self._data, self._start = data, start
+        edges = [0, *(round(at * rate) for gap in gaps for at in gap), data.shape[-1]]
+        self._parts = list(zip(edges[::2], edges[1::2], strict=True))
 
     @property
     def seconds(self) -> float:
@@ -51,13 +61,14 @@ class SampledPlayer(BaseSource):
     def chunks(self, clock: Clock, begin: float) -> Iterator[Chunk]:
         """See `eavctl.live.chunk.Source`."""
         seconds = AUDIO_CHUNK_S if self.modality == "audio" else EEG_CHUNK_S
-        size, n_times = max(round(seconds * self.rate), 1), self._data.shape[-1]
-        for first in range(0, n_times, size):
-            last = min(first + size, n_times)
-            if not self._wait_until(clock, begin + self._start + last / self.rate):
-                return
-            stamp = self._start + first / self.rate
-            yield Chunk(self._data[..., first:last], begin + stamp, stamp)
+        size = max(round(seconds * self.rate), 1)
+        for part, end in self._parts:
+            for first in range(part, end, size):
+                last = min(first + size, end)
+                if not self._wait_until(clock, begin + self._start + last / self.rate):
+                    return
+                stamp = self._start + first / self.rate
+                yield Chunk(self._data[..., first:last], begin + stamp, stamp)
 
 
 class FilmPlayer(BaseSource):
@@ -135,4 +146,4 @@ def _open_eeg(wanted: Wanted, trial: int | None) -> Source:
                 f"{wanted.place}: holds {file.n_trials} trials; name one, as in '{wanted.place}?trial=1'"
             )
         signal = file.read_raw(None if trial is None else trial - 1)
-        return SampledPlayer(wanted.name, signal, file.sfreq, file.ch_names)
+        return SampledPlayer(wanted.name, signal, file.sfreq, file.ch_names, gaps=file.gaps)

@@ -11,7 +11,7 @@ import pytest
 import scipy.io
 import soundfile
 
-from eavctl.errors import SignalError, UsageError
+from eavctl.errors import RecordingWarning, SignalError, UsageError
 from eavctl.live.sources.uri import open_source
 from eavctl.signals import audio
 from eavctl.signals.eeg import open_eeg
@@ -179,3 +179,22 @@ def test_a_missing_file_is_named(name, modality):
 def test_a_sound_file_has_no_picture(wav):
     with pytest.raises(SignalError, match="no picture"):
         open_source(str(wav), "video")
+
+
+def test_samples_that_bridge_a_gap_of_the_recording_are_not_played(tmp_path, clock):
+    """So that a window in the gap has no answer, as `predict --segment` gives none."""
+    rows = [
+        (f"{i / 256:.6f}", *values)
+        for i, values in enumerate(np.random.default_rng(0).normal(0, 20, (2560, 2)).round(3))
+        if not 768 <= i < 1024
+    ]
+    lines = ["time,C3,C4", *(",".join(map(str, row)) for row in rows)]
+    (tmp_path / "gap.csv").write_text("\n".join(lines))
+    with pytest.warns(RecordingWarning, match="1 gap"):
+        source = open_source(str(tmp_path / "gap.csv"), "eeg")
+    found = [chunk for chunk, _ in played(source, clock)]
+    assert sum(chunk.data.shape[1] for chunk in found) == 2560 - 256
+    ends = [chunk.stamp + chunk.data.shape[1] / 256 for chunk in found]
+    (jump,) = [i for i in range(1, len(found)) if found[i].stamp - ends[i - 1] > 1e-6]
+    assert (ends[jump - 1], found[jump].stamp) == (3.0, 4.0)
+    assert found[jump].captured == BEGIN + 4.0
