@@ -80,7 +80,7 @@ def _fusion(folder: Path, seconds: float, window_s: float) -> Path:
     twin, model = folder / "twin", folder / "fusion.pt"
     _run("synth", "--layout", "eav", "--subjects", 2, "--trials", 10, "--seconds", seconds, "--out", twin)
     tables = []
-    for features in ("eeg-epochs --set phase=causal", "logmel", "faces"):
+    for features in ("eeg-epochs --set filter=causal", "logmel", "faces"):
         tables.append(folder / f"{features.partition(' ')[0]}.parquet")
         chosen = ["--features", *features.split(), "--segment", window_s]
         _run("extract", twin, *chosen, "--where", "task=speaking", "--out", tables[-1])
