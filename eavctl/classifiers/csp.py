@@ -8,7 +8,6 @@ from typing import ClassVar
 import numpy as np
 
 from eavctl.classifiers.columns import chunks
-from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.step import Projection, Step
 from eavctl.features.covariances import matrices_of, n_values, power
 
@@ -59,7 +58,7 @@ class CommonSpatialPatterns(Projection):
     ----------
     rows : training rows, whose features are covariances; the means are weighted as the rows are.
     n_bands : matrices in a row.
-    seed : not used; no inner folds are needed.
+    seed : of inner folds, of which this step needs none.
 
     References
     ----------
@@ -69,9 +68,6 @@ class CommonSpatialPatterns(Projection):
 
     gives: ClassVar[type[Step]] = CspStep
     one_scale: ClassVar[bool] = False
-
-    def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
-        self._rows, self._n_bands, self._weights = rows, n_bands, rows.fit_weights
 
     def step(self, train: np.ndarray) -> CspStep:
         """The step fitted on some of the rows, by their numbers."""
@@ -85,7 +81,8 @@ class CommonSpatialPatterns(Projection):
 
     def _mean(self, rows: np.ndarray) -> np.ndarray:
         """Mean of some rows by their weights, float64, shape (n_columns,)."""
-        weights = np.ones(len(rows)) if self._weights is None else self._weights[rows]
+        given = self._rows.fit_weights
+        weights = np.ones(len(rows)) if given is None else given[rows]
         x = self._rows.table[rows]
         return np.asarray(np.einsum("i,ij->j", weights / weights.sum(), x, dtype=np.float64))
 

@@ -66,8 +66,8 @@ class Projection(ABC):
     gives: ClassVar[type[Step]]  # the class of the steps
     one_scale: ClassVar[bool]  # the columns share a scale, for their relation carries meaning
 
-    @abstractmethod
-    def __init__(self, rows: Rows, n_bands: int, seed: int) -> None: ...
+    def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
+        self._rows, self._n_bands, self._seed = rows, n_bands, seed
 
     @abstractmethod
     def step(self, train: np.ndarray) -> Step:

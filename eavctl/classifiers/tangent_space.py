@@ -82,8 +82,8 @@ class TangentSpace(Projection):
     gives: ClassVar[type[Step]] = TangentStep
     one_scale: ClassVar[bool] = True
 
-    def __init__(self, rows: Rows, n_bands: int, seed: int) -> None:
-        self._rows, self._n_bands, self._seed = rows, n_bands, seed
+    def __init__(self, rows: Rows, n_bands: int, seed: int = 42) -> None:
+        super().__init__(rows, n_bands, seed)
         own = rows.inner.own
         sample = own[np.linspace(0, len(own) - 1, min(len(own), MOST_ROWS)).round().astype(int)]
         reference = geometric_mean(matrices_of(rows.table[sample], n_bands), TOLERANCE)
