@@ -69,8 +69,8 @@ class TangentSpace(Projection):
 
     The reference of a band is the geometric mean of its matrices over all training rows, which needs no
     labels. The bands are scaled by the training rows that a step is fitted on: in proportion to ``2 AUC - 1``
-    of the band alone, on inner folds, where that is above 0, and as if the bands varied alike. So bands without
-    information on the classes do not outweigh the others.
+    of the band alone, on inner folds, where that is above 0, and as if the bands varied alike. So bands
+    without information on the classes do not outweigh the others.
 
     Parameters
     ----------
