@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from typing import BinaryIO, Protocol
 
+WAKE_S = 0.5  # how often a wait for names ends, to notice a signal
 AT_ONCE = 1 << 16  # bytes
 
 
@@ -51,14 +52,17 @@ class ListedNames:
             self._read()
         return bool(self._found) or not self._is_open
 
-    def _has_bytes(self) -> bool:
+    def _has_bytes(self, seconds: float = 0.0) -> bool:
+        """Whether bytes, or the end, come within some seconds."""
         try:
-            return bool(select.select([self._handle], [], [], 0)[0])
+            return bool(select.select([self._handle], [], [], seconds)[0])
         except (OSError, ValueError):  # no file of the system, such as bytes in memory
             return True
 
     def _read(self) -> None:
         """Read what is there, or wait for some bytes."""
+        while not self._has_bytes(WAKE_S):
+            pass  # a signal that comes just before a read is noticed here, and would not end the read
         content = self._handle.read1(AT_ONCE)  # type: ignore[attr-defined]  # every buffered reader has it
         self._is_open = bool(content)
         self._rest += content
