@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
@@ -21,6 +22,7 @@ from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel
+from eavctl.fusion.pooled import PooledFusion, network_design
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
@@ -29,6 +31,7 @@ from eavctl.training.cross_validation import Fit, FoldResult
 from eavctl.training.dnn_fitter import checkpoint_file
 from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.joined_tables import JoinedTables
+from eavctl.training.pooled_fit import ColumnFit, fit_pooled
 from eavctl.training.rows import TableFacts
 
 LATE = "late fusion, the mean of the models alone"
@@ -89,6 +92,7 @@ class FusionFitter:
     design : the network.
     starts : for each stream the trained model, or the pretrained encoder, to start from; or None.
     settings : of the training.
+    columns : by the number of the stream, what fits the classifier of a stream of columns.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
     """
@@ -98,6 +102,7 @@ class FusionFitter:
     settings: TrainSettings = field(default_factory=TrainSettings)
     log_dir: Path | None = None
     checkpoints: Path | None = None
+    columns: Mapping[int, ColumnFit] = field(default_factory=dict)
     kind: ClassVar[str] = "fusion"
 
     @property
@@ -129,7 +134,7 @@ class FusionFitter:
     def check(self, rows: Rows, plan: Plan) -> None:
         """Refuse a start whose models were all trained on test rows of a fold; see `TableFitter`."""
         with torch.device("meta"):  # checks the shapes; nothing is allocated
-            self.design.build(len(rows.classes))
+            network_design(self.design, len(rows.classes)).build(len(rows.classes))
         for split in plan.folds:
             test_keys, keys = rows.key_frame.iloc[split.test], rows.key_frame.iloc[split.train]
             for start in self._trained:
@@ -152,12 +157,19 @@ class FusionFitter:
         """For each stream the trained model to start from, if it starts from one."""
         return [each if isinstance(each, Start) else None for each in self.starts]
 
-    def fit(self, rows: Rows, fit: Fit) -> FusionModel:
+    def fit(self, rows: Rows, fit: Fit) -> FusionModel | PooledFusion:
         """See `eavctl.training.train.TableFitter`."""
         starts: list[model.StreamStart | None] = [
             start.state if isinstance(start, EncoderStart) else (trained.predictor if trained else None)
             for start, trained in zip(self.starts, self.models(rows, fit), strict=True)
         ]
+        keeping = Keeping(
+            checkpoint_file(self.checkpoints, fit),
+            self.log_dir / fit.slug if self.log_dir else None,
+            fit.epoch_ended,
+        )
+        if self.columns or any(isinstance(start, DnnModel) for start in starts):
+            return fit_pooled(rows, self.design, self.columns, starts, self.settings, keeping, fit)
         return model.fit(
             rows.streams,
             rows.labels,
@@ -168,11 +180,7 @@ class FusionFitter:
             copies=rows.copies,
             starts=starts,
             settings=self.settings,
-            keeping=Keeping(
-                checkpoint_file(self.checkpoints, fit),
-                self.log_dir / fit.slug if self.log_dir else None,
-                fit.epoch_ended,
-            ),
+            keeping=keeping,
         )
 
     def with_checkpoints(self, path: Path) -> FusionFitter:

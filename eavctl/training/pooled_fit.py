@@ -1,0 +1,204 @@
+"""Fit an early fusion that starts as the late fusion of single models: see `eavctl.fusion.pool`.
+
+A network that learns from the answers of single models must learn from answers to rows that these models
+were not trained on; and whether it knows more than they do can only be told on people that none of them was
+trained on. So each member of the network has validation people, b, and training people, a. The classifiers
+of columns answer the rows of b when fitted on a, and those of a when fitted on other people of a. The
+network is trained on the answers of a; the weights of the pool are fitted on those of b. At last the
+classifiers are fitted on all rows.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from eavctl.classifiers import weighting
+from eavctl.classifiers.dnn import DnnModel
+from eavctl.classifiers.fitting import Keeping, member_folds
+from eavctl.classifiers.inner_folds import Fold, InnerRows
+from eavctl.classifiers.network import forward
+from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.streams import Streams
+from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.errors import TrainingWarning
+from eavctl.fusion.networks import model
+from eavctl.fusion.networks.model import Design, FusionModel, StreamStart
+from eavctl.fusion.pool import fit_weights, log_ratios
+from eavctl.fusion.pooled import PooledFusion, SingleModel, answered, network_design
+from eavctl.training.cross_validation import Fit
+
+
+class ColumnFit(Protocol):
+    """Fits a classifier of columns; its ``kind`` is a name of `eavctl.fusion.pooled.COLUMN_MODELS`."""
+
+    kind: str
+    seed: int
+
+    def fit(self, rows: Rows, fit: Fit) -> Any:
+        """A model with ``classes_``, ``priors`` and ``predict_proba``."""
+        ...
+
+
+def fit_pooled(
+    rows: Rows,
+    design: Design,
+    columns: Mapping[int, ColumnFit],
+    starts: Sequence[StreamStart | None],
+    settings: TrainSettings,
+    keeping: Keeping,
+    fit: Fit,
+) -> PooledFusion:
+    """Fit the single models of columns, the network, and the weights of both.
+
+    Parameters
+    ----------
+    rows : training rows, ``x`` as `Streams`.
+    design : method and streams; the encoder of a stream of columns is the name of its classifier.
+    columns : by the number of the stream, what fits its classifier.
+    starts : see `eavctl.fusion.networks.model.fit`; trained models are single models too.
+    settings, keeping : of the network.
+    fit : which fit of the cross-validation this is.
+
+    Raises
+    ------
+    DataError, UsageError : as the fits of the classifiers and of the network.
+    """
+    rows = replace(rows, groups=rows.speakers)
+    settings = replace(settings, epochs=settings.most_epochs)
+    trained = {
+        i: start
+        for i, start in enumerate(starts)
+        if isinstance(start, DnnModel) and set(start.classes_) <= set(rows.classes)
+    }
+    validate_on = model.validated(starts, settings.members) if settings.validation else ()
+    folds = member_folds(rows, settings, validate_on)
+    parts = [
+        _answers(rows, design, columns, trained, fold, member, fit) for member, fold in enumerate(folds)
+    ][: settings.members]
+    features = [streams for streams, _ in parts]
+    network = model.fit(
+        features[0],
+        rows.labels,
+        network_design(design, len(rows.classes)),
+        row_weights=rows.weights,
+        groups=rows.groups,
+        units=rows.units,
+        copies=rows.copies,
+        starts=starts,
+        folds=folds,
+        features=features,
+        settings=settings,
+        keeping=keeping,
+    )
+    singles: list[SingleModel | None] = [None] * len(design.streams)
+    for stream, start in trained.items():
+        singles[stream] = SingleModel("dnn", start)
+    for stream, fitter in columns.items():
+        fit.note(f"{fitter.kind} of {design.streams[stream].name}")
+        singles[stream] = SingleModel(fitter.kind, fitter.fit(_of_stream(rows, stream, np.arange(len(rows))), fit))
+    start = np.array([*(float(single is not None) for single in singles), 0.0])
+    weights = _weights(rows, network, parts, folds, start)
+    counts = rows.counts
+    meta = {
+        "design": design.to_meta(),
+        "classes": list(rows.classes),
+        "priors": (counts / counts.sum()).tolist(),
+        "pool": weights.tolist(),
+    }
+    return PooledFusion(singles, network, meta)
+
+
+def _answers(
+    rows: Rows,
+    design: Design,
+    columns: Mapping[int, ColumnFit],
+    trained: Mapping[int, DnnModel],
+    fold: Fold,
+    member: int,
+    fit: Fit,
+) -> tuple[Streams, np.ndarray]:
+    """What a member of the network is trained and validated on, and the logs of the single models on it.
+
+    Returns
+    -------
+    As `eavctl.fusion.pooled.answered`; each row is answered by models that were not trained on it.
+    """
+    singles: list[SingleModel | None] = [None] * len(design.streams)
+    for stream, start in trained.items():
+        singles[stream] = SingleModel("dnn", start.alone(member))
+    streams, logs = answered(design, singles, rows.streams, rows.classes)
+    arrays = list(streams.arrays)
+    for stream, fitter in columns.items():
+        fit.note(f"{fitter.kind} of {design.streams[stream].name}, out of fold")
+        logs[stream] = _out_of_fold(rows, stream, fitter, fold, fit)
+        arrays[stream] = logs[stream].astype(np.float32)
+    return Streams(tuple(arrays), streams.present), logs
+
+
+def _out_of_fold(rows: Rows, stream: int, fitter: ColumnFit, fold: Fold, fit: Fit) -> np.ndarray:
+    """Logs of a classifier of columns for all rows of a fold, float64 (n_rows, n_classes).
+
+    Validation rows are answered by the classifier of all training rows, and these by those of inner folds,
+    which a copy follows its clip through.
+    """
+    train, test = fold
+    names = (None if each is None else each[train] for each in (rows.groups, rows.units))
+    inner = InnerRows(rows.y[train], rows.classes, *names)
+    logs = np.zeros((len(rows), len(rows.classes)))
+    cuts = [(train[kept], train[left]) for kept, left in inner.folds(fitter.seed)]
+    for kept, left in [*cuts, *([fold] if len(test) else [])]:
+        answered_rows = _having(rows, stream, left)
+        if len(answered_rows):
+            single = SingleModel(fitter.kind, fitter.fit(_of_stream(rows, stream, kept), fit))
+            x = rows.streams.arrays[stream][answered_rows]
+            logs[answered_rows] = single.logs(x, rows.classes)
+    return logs
+
+
+def _of_stream(rows: Rows, stream: int, numbers: np.ndarray) -> Rows:
+    """Those of some rows that have a stream, with its features alone."""
+    return replace(rows, x=rows.streams.arrays[stream]).taking(_having(rows, stream, numbers))
+
+
+def _having(rows: Rows, stream: int, numbers: np.ndarray) -> np.ndarray:
+    """Those of the numbers of rows that have a stream."""
+    return numbers[rows.streams.present[numbers, stream]]
+
+
+def _weights(
+    rows: Rows,
+    network: FusionModel,
+    parts: Sequence[tuple[Streams, np.ndarray]],
+    folds: Sequence[Fold],
+    start: np.ndarray,
+) -> np.ndarray:
+    """The weights of the pool, fitted on the validation rows of all members."""
+    logs, numbers = [], []
+    for (streams, single_logs), (_, test), net, calibrate in zip(parts, folds, *network.members, strict=False):
+        if len(test):
+            said = log_ratios(calibrate(forward(net, streams[test])), network.priors)
+            logs.append(np.concatenate([single_logs[:, test], said[None]]))
+            numbers.append(test)
+    if not numbers:
+        warnings.warn(
+            "no rows were left out to tell whether the network adds to its single models: the fusion stays "
+            "their late fusion",
+            TrainingWarning,
+            stacklevel=3,
+        )
+        return fit_weights(np.zeros((len(start), 0, 0)), np.zeros(0, int), start, network.priors, np.zeros(0))
+    at = np.concatenate(numbers)
+    groups = rows.groups if rows.groups is not None else rows.units
+    return fit_weights(
+        np.concatenate(logs, axis=1),
+        rows.y[at],
+        start,
+        network.priors,
+        np.arange(len(at)) if groups is None else groups[at],
+        weighting.taken(rows.weights, at),
+    )
