@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -21,7 +21,7 @@ from eavctl.fusion.networks.model import Design, FusionModel, check_streams
 from eavctl.fusion.pool import log_ratios, pooled
 
 COLUMN_MODELS: Mapping[str, Any] = {"svm": SvmModel, "linear": LinearModel}
-"""Classifiers of columns that a stream can have in place of an encoder, by the names that `--encoder` takes."""
+"""Classifiers of columns that a stream can have in place of an encoder, by the names of `--encoder`."""
 
 NETWORK = "network"  # its parts in a model file; those of stream i are under the name i
 OF_STREAM = {"units": 64, "dropout": 0.2}  # of the encoder of a single model's answers
@@ -41,7 +41,7 @@ class SingleModel:
     model: Any
 
     def logs(self, x: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-        """`log_ratios` of rows for these classes, float64 (n_rows, n_classes); 0 of a class it cannot name."""
+        """`log_ratios` of rows, float64 (n_rows, n_classes); 0 of a class that the model cannot name."""
         own = self.model.classes_.tolist()
         logs = np.zeros((len(x), len(classes)))
         found = log_ratios(self.model.predict_proba(x), self.model.priors)
@@ -73,10 +73,9 @@ class SingleModel:
         if kind == "dnn":
             return cls(kind, DnnModel.from_parts(state, about))
         model, arrays = COLUMN_MODELS[kind], {name: tensor.numpy() for name, tensor in state.items()}
-        return cls(
-            kind,
-            Projected.from_parts(model, arrays, about) if "step" in about else model.from_parts(arrays, about),
-        )
+        if "step" in about:
+            return cls(kind, Projected.from_parts(model, arrays, about))
+        return cls(kind, model.from_parts(arrays, about))
 
 
 def network_design(design: Design, n_classes: int) -> Design:
@@ -185,10 +184,10 @@ class PooledFusion:
 
     def state_dict(self) -> dict[str, Tensor]:
         """Weights, buffers and arrays of the network and of the single models, by name."""
-        parts = {NETWORK: self.network, **{str(i): each for i, each in enumerate(self.singles) if each}}
+        parts: dict[str, Any] = {str(i): each for i, each in enumerate(self.singles) if each}
         return {
             f"{part}.{name}": tensor
-            for part, model in parts.items()
+            for part, model in {NETWORK: self.network, **parts}.items()
             for name, tensor in model.state_dict().items()
         }
 
@@ -210,11 +209,10 @@ class PooledFusion:
             return FusionModel.from_parts(state_dict, meta)
         about = dict(meta)
         singles, network = about.pop("singles"), about.pop(NETWORK)
-        named = [(*name.split(".", 1), state_dict[name]) for name in sorted(state_dict)]
-        of = {
-            part: {name: tensor for _, name, tensor in found}
-            for part, found in itertools.groupby(named, key=lambda each: each[0])
-        }
+        of: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        for name, tensor in state_dict.items():
+            part, own = name.split(".", 1)
+            of[part][own] = tensor
         return PooledFusion(
             [each and SingleModel.from_parts(of[str(i)], each) for i, each in enumerate(singles)],
             FusionModel.from_parts(of[NETWORK], network),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from eavctl.classifiers.calibration import LEAST_PROBABILITY, softmax
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
@@ -34,7 +35,17 @@ from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.pooled_fit import ColumnFit, fit_pooled
 from eavctl.training.rows import TableFacts
 
-LATE = "late fusion, the mean of the models alone"
+
+def _product(each: np.ndarray) -> np.ndarray:
+    """The geometric mean over models of probabilities (n_models, n_rows, n_classes), with sum 1."""
+    return softmax(np.log(np.maximum(each, LEAST_PROBABILITY)).mean(axis=0))
+
+
+LATE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "late fusion, the mean of the models alone": lambda each: np.asarray(each.mean(axis=0)),
+    "late fusion, the product of the models alone": _product,
+}
+"""Late fusions to compare with, which need no fit."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +200,7 @@ class FusionFitter:
 
 
 class FusionScores:
-    """Scores each fold's network for every subset of the streams, and the models it started from.
+    """Scores each fold's network for every subset of the streams, and its single models.
 
     A `eavctl.training.train.FoldObserver`.
     """
@@ -198,8 +209,8 @@ class FusionScores:
         self.fitter, self.names, self.left_out = fitter, joined.names, joined.left_out
         self.subsets = subsets_of(range(len(self.names)))
         self._of_subset: dict[tuple[int, ...], list[PredictionTable]] = {s: [] for s in self.subsets}
-        self._of_start: dict[int, list[PredictionTable]] = {}
-        self._late: list[PredictionTable] = []
+        self._of_single: dict[int, list[PredictionTable]] = {}
+        self._late: dict[str, list[PredictionTable]] = {}
         self._weights: list[np.ndarray] = []
 
     def __call__(self, fold: FoldResult) -> None:
@@ -210,23 +221,29 @@ class FusionScores:
             if len(rows):
                 proba = predictor.predict_proba(x[rows].only(subset))
                 self._of_subset[subset].append(_predictions(fold, rows, proba, predictor))
-        classes = predictor.classes_.tolist()
-        each = np.full((len(self.names), len(x), len(classes)), np.nan)
-        for stream, start in enumerate(self.fitter.models(fold.train, fold.fit)):
-            rows = np.flatnonzero(x.present[:, stream])
-            if start and len(rows) and set(start.classes_) <= set(classes):
-                proba = start.predict_proba(x.arrays[stream][rows])
-                self._of_start.setdefault(stream, []).append(_predictions(fold, rows, proba, start))
-                each[stream, rows] = with_classes(proba, start.classes_, classes)
-        mean = each.mean(axis=0)  # NaN where a model or a stream is missing
-        rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
-        if len(rows):
-            self._late.append(_predictions(fold, rows, mean[rows], predictor))
+        if isinstance(predictor, PooledFusion):
+            self._judge_singles(fold, predictor)
         self._weights.append(predictor.weights(x))
+
+    def _judge_singles(self, fold: FoldResult, predictor: PooledFusion) -> None:
+        """Predict the test rows by each single model, and by the late fusions of all."""
+        x, classes = fold.test.streams, predictor.classes_.tolist()
+        each = np.full((len(self.names), len(x), len(classes)), np.nan)
+        for stream, single in enumerate(predictor.singles):
+            rows = np.flatnonzero(x.present[:, stream])
+            if single and len(rows):
+                proba = single.model.predict_proba(x.arrays[stream][rows])
+                self._of_single.setdefault(stream, []).append(_predictions(fold, rows, proba, single.model))
+                each[stream, rows] = with_classes(proba, single.model.classes_, classes)
+        rows = np.flatnonzero(np.isfinite(each).all(axis=(0, 2)))  # those that have all streams
+        if len(rows):
+            for name, fused in LATE.items():
+                proba = fused(each[:, rows])
+                self._late.setdefault(name, []).append(_predictions(fold, rows, proba, predictor))
 
     def meta(self, predictions: PredictionTable) -> dict[str, Any]:
         """Under ``fusion``: weights, the scores of all subsets, and comparisons."""
-        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_start.items()}
+        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_single.items()}
         entries = table_of(
             lambda names: _joined(self._of_subset[tuple(map(self.names.index, names))], predictions),
             alone,
@@ -246,23 +263,22 @@ class FusionScores:
         }
 
     def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
-        """Compare the fusion with the best single model, and with the mean of all where each stream had one.
+        """Compare the fusion with the best single model, and with late fusions where each stream had one.
 
-        The p-values are corrected for both comparisons, and for the number of models that the best is of.
+        The p-values are corrected for all comparisons, and for the number of models that the best is of.
         """
         if not alone:
             return []
         compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
         best = max(compared, key=lambda each: each["second"])
-        if not self._late:
-            return corrected([best], [len(compared)])
-        late = {"name": LATE, "late": True, **compare(fused, _joined(self._late, fused))}
-        return corrected([best, late], [len(compared), 1])
+        late = [
+            {"name": name, "late": True, **compare(fused, _joined(tables, fused))}
+            for name, tables in self._late.items()
+        ]
+        return corrected([best, *late], [len(compared), *[1] * len(late)])
 
 
-def _predictions(
-    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.StoredModel
-) -> PredictionTable:
+def _predictions(fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: Any) -> PredictionTable:
     """Some of a fold's test rows with their probabilities, answered by the predictor's decision rule."""
     keys = fold.fit.test_keys.iloc[rows].assign(fold=fold.split.fold)
     answers = predictor.classes_.astype(object)[predictor.decide(proba)]

@@ -18,15 +18,15 @@ from eavctl.storage import artifacts, tables
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import NAMES, kind_of
 from eavctl.storage.paths import named
-from eavctl.training.column_fitter import ColumnFitter
 from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.fusion_fitter import Start
 from eavctl.training.joined_tables import JoinedTables, join_features
 from eavctl.training.linear_fitter import LinearFitter
+from eavctl.training.pooled_fit import ColumnFit
 from eavctl.training.rows import EQUAL, of_corpora, relabelled
 from eavctl.training.svm_fitter import SvmFitter
 
-FITTERS: Mapping[str, type[ColumnFitter]] = {"svm": SvmFitter, "linear": LinearFitter}
+FITTERS: Mapping[str, type[SvmFitter] | type[LinearFitter]] = {"svm": SvmFitter, "linear": LinearFitter}
 EVERY, SOME = "every", "some"  # of the encoders run layer by layer, by what a fusion network registers
 
 
@@ -165,9 +165,9 @@ class FusionSetup:
         return found
 
     @cached_property
-    def columns(self) -> dict[int, ColumnFitter]:
+    def columns(self) -> dict[int, ColumnFit]:
         """By the number of the table, what fits the classifier of its columns."""
-        found = {}
+        found: dict[int, ColumnFit] = {}
         for number, (name, _) in enumerate(self.stream_encoders):
             if name in FITTERS:
                 meta = tables.read_feature_meta(self.tables[number])

@@ -36,8 +36,15 @@ from eavctl.training.cross_validation import Fit
 class ColumnFit(Protocol):
     """Fits a classifier of columns; its ``kind`` is a name of `eavctl.fusion.pooled.COLUMN_MODELS`."""
 
-    kind: str
-    seed: int
+    @property
+    def kind(self) -> str:
+        """Name of the classifier."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Of its inner folds."""
+        ...
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
         """A model with ``classes_``, ``priors`` and ``predict_proba``."""
@@ -77,9 +84,7 @@ def fit_pooled(
     }
     validate_on = model.validated(starts, settings.members) if settings.validation else ()
     folds = member_folds(rows, settings, validate_on)
-    parts = [
-        _answers(rows, design, columns, trained, fold, member, fit) for member, fold in enumerate(folds)
-    ][: settings.members]
+    parts = [_answers(rows, design, columns, trained, *each, fit) for each in enumerate(folds)]
     features = [streams for streams, _ in parts]
     network = model.fit(
         features[0],
@@ -100,9 +105,10 @@ def fit_pooled(
         singles[stream] = SingleModel("dnn", start)
     for stream, fitter in columns.items():
         fit.note(f"{fitter.kind} of {design.streams[stream].name}")
-        singles[stream] = SingleModel(fitter.kind, fitter.fit(_of_stream(rows, stream, np.arange(len(rows))), fit))
-    start = np.array([*(float(single is not None) for single in singles), 0.0])
-    weights = _weights(rows, network, parts, folds, start)
+        everyone = _of_stream(rows, stream, np.arange(len(rows)))
+        singles[stream] = SingleModel(fitter.kind, fitter.fit(everyone, fit))
+    first = np.array([*(float(single is not None) for single in singles), 0.0])
+    weights = _weights(rows, network, parts, folds, first)
     counts = rows.counts
     meta = {
         "design": design.to_meta(),
@@ -118,8 +124,8 @@ def _answers(
     design: Design,
     columns: Mapping[int, ColumnFit],
     trained: Mapping[int, DnnModel],
-    fold: Fold,
     member: int,
+    fold: Fold,
     fit: Fit,
 ) -> tuple[Streams, np.ndarray]:
     """What a member of the network is trained and validated on, and the logs of the single models on it.
@@ -167,7 +173,7 @@ def _of_stream(rows: Rows, stream: int, numbers: np.ndarray) -> Rows:
 
 def _having(rows: Rows, stream: int, numbers: np.ndarray) -> np.ndarray:
     """Those of the numbers of rows that have a stream."""
-    return numbers[rows.streams.present[numbers, stream]]
+    return np.asarray(numbers[rows.streams.present[numbers, stream]])
 
 
 def _weights(
@@ -179,7 +185,9 @@ def _weights(
 ) -> np.ndarray:
     """The weights of the pool, fitted on the validation rows of all members."""
     logs, numbers = [], []
-    for (streams, single_logs), (_, test), net, calibrate in zip(parts, folds, *network.members, strict=False):
+    for (streams, single_logs), (_, test), net, calibrate in zip(
+        parts, folds, *network.members, strict=False
+    ):
         if len(test):
             said = log_ratios(calibrate(forward(net, streams[test])), network.priors)
             logs.append(np.concatenate([single_logs[:, test], said[None]]))
