@@ -119,7 +119,7 @@ class PooledFusion:
     singles : one a stream, or None.
     network : of all streams.
     meta : JSON-able: ``design`` (of the tables that it takes), ``classes``, ``priors`` and ``pool``, the
-        weights of the single models, 0 where there is none, and last of the network.
+        weights of the single models, 0 where there is none, and last of the network; and ``training``.
 
     Attributes
     ----------
@@ -194,7 +194,8 @@ class PooledFusion:
     def to_meta(self) -> dict[str, Any]:
         """Everything but the arrays, JSON-able: see the class."""
         singles = [each and each.to_meta() for each in self.singles]
-        return {**self._meta, "singles": singles, NETWORK: self.network.to_meta()}
+        network = {name: each for name, each in self.network.to_meta().items() if name != "training"}
+        return {**self._meta, "singles": singles, NETWORK: network}
 
     @staticmethod
     def from_parts(state_dict: Mapping[str, Tensor], meta: Mapping[str, Any]) -> PooledFusion | FusionModel:

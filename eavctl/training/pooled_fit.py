@@ -84,6 +84,8 @@ def fit_pooled(
     }
     validate_on = model.validated(starts, settings.members) if settings.validation else ()
     folds = member_folds(rows, settings, validate_on)
+    if columns and not all(_is_enough(rows.y[train]) for train, _ in folds):
+        folds = [(np.arange(len(rows)), np.arange(0))] * settings.members
     parts = [_answers(rows, design, columns, trained, *each, fit) for each in enumerate(folds)]
     features = [streams for streams, _ in parts]
     network = model.fit(
@@ -115,6 +117,7 @@ def fit_pooled(
         "classes": list(rows.classes),
         "priors": (counts / counts.sum()).tolist(),
         "pool": weights.tolist(),
+        "training": network.to_meta()["training"],
     }
     return PooledFusion(singles, network, meta)
 
@@ -159,11 +162,16 @@ def _out_of_fold(rows: Rows, stream: int, fitter: ColumnFit, fold: Fold, fit: Fi
     cuts = [(train[kept], train[left]) for kept, left in inner.folds(fitter.seed)]
     for kept, left in [*cuts, *([fold] if len(test) else [])]:
         answered_rows = _having(rows, stream, left)
-        if len(answered_rows):
+        if len(answered_rows) and _is_enough(rows.y[_having(rows, stream, kept)]):
             single = SingleModel(fitter.kind, fitter.fit(_of_stream(rows, stream, kept), fit))
             x = rows.streams.arrays[stream][answered_rows]
             logs[answered_rows] = single.logs(x, rows.classes)
     return logs
+
+
+def _is_enough(y: np.ndarray) -> bool:
+    """Whether a classifier of columns can be fitted on rows of these classes: two of each."""
+    return len(y) > 0 and bool(np.unique(y, return_counts=True)[1].min() > 1)
 
 
 def _of_stream(rows: Rows, stream: int, numbers: np.ndarray) -> Rows:
