@@ -102,7 +102,7 @@ def _fold(
         design = Design(method, tuple(streams))
         fit = Fit(f"fold {split.fold}", keys.iloc[split.test], shares=False)
         model = fit_pooled(rows, design, {}, models, replace(FUSED, seed=seed), Keeping(), fit)
-        yield f"{method}:pool", model.pool[None]
+        yield f"{method}:pool", np.array([[*model.pool.singles, model.pool.network, model.pool.scale]])
         for subset in subsets_of(range(len(streams))):
             name = "+".join(streams[i].name for i in subset)
             yield f"{method}:{name}", model.predict_proba(test.only(subset))

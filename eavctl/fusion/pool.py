@@ -1,90 +1,156 @@
-"""A pool of answers: the weighted product of the probabilities of several models.
+"""A pool of answers: single models fused late, and a network of all their inputs.
 
-The pool starts as the product of single models, in which a network of all their inputs has no weight, and
-moves away from it only as far as rows of people left out show that it should.
+The late fusion is half the geometric and half the arithmetic mean of the models' probabilities: which of the
+two is better depends on the data. The network counts half as much as the late fusion to begin with, and all
+weights move from there only as far as rows of people left out show that they should.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, balanced, softmax
 
-PENALTY = 0.1  # on the squared distance from the start, over the number of groups that rows are of
-MOST_SCALE = 5.0
+DOUBT = 0.05  # probability that a model knows nothing of a row: no model alone can rule out a class
+NETWORK = 0.5  # weight of the network to begin with, over that of the late fusion
+PENALTY = 0.1  # on squared relative changes of the weights, over the number of groups that rows are of
+SCALES = (0.1, 10.0)
+TINY = np.finfo(np.float64).tiny
 
 
-def log_ratios(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Logarithms of probabilities relative to the priors, centred in each row, float64 (n_rows, n_classes).
-
-    They are 0 for a class of prior 0, which the model cannot name.
-    """
-    logs = np.log(np.maximum(balanced(proba, priors), LEAST_PROBABILITY))
-    known = priors > 0
-    return np.where(known, logs - logs[:, known].mean(axis=1, keepdims=True), 0)
+def doubted(proba: np.ndarray, priors: np.ndarray) -> np.ndarray:
+    """Probabilities for classes of equal frequency, with `DOUBT`; all of shape (..., n_classes)."""
+    return np.asarray((1 - DOUBT) * balanced(proba, priors) + DOUBT / proba.shape[-1])
 
 
-def pooled(logs: np.ndarray, weights: np.ndarray, priors: np.ndarray) -> np.ndarray:
-    """Probabilities proportional to ``priors * exp(sum of weights * logs)``, float64 (n_rows, n_classes).
-
-    With the weight 1 of every model this is the Bayes rule for models that are independent given the class;
-    with equal weights that sum to 1, the geometric mean. Both name the same classes.
+@dataclass(frozen=True)
+class Pool:
+    """Weights of single models and of a network.
 
     Parameters
     ----------
-    logs : `log_ratios` of each model, shape (n_models, n_rows, n_classes); 0 in rows that a model cannot
-        judge, which leaves it out.
-    weights : of the models, shape (n_models,).
-    priors : shape (n_classes,); a class of prior 0 has the probability 0.
+    singles : of each single model, shape (n_models,), mean 1 over the models that there are; 0 for a stream
+        without one.
+    network : of the network, over that of the late fusion; 0 leaves it out.
+    scale : of the sum of both.
     """
-    with np.errstate(divide="ignore"):
-        return softmax(np.tensordot(weights, logs, 1) + np.log(priors))
+
+    singles: np.ndarray
+    network: float
+    scale: float = 1.0
+
+    @classmethod
+    def start(cls, there: np.ndarray) -> Pool:
+        """Equal weights, before any evidence, of the single models that there are, bool (n_models,)."""
+        return cls(there.astype(float), NETWORK)
+
+    def shares(self, present: np.ndarray) -> np.ndarray:
+        """Weights of the models that judge a row, float64 (n_rows, n_models): they sum to 1, or are all 0.
+
+        Where all models that judge a row have the weight 0, they count alike.
+        """
+        weights = self.singles * present + TINY * present
+        return np.asarray(weights / np.maximum(weights.sum(axis=1, keepdims=True), TINY))
+
+    def late(self, said: np.ndarray, present: np.ndarray) -> np.ndarray:
+        """Logarithms of the late fusion, float64 (n_rows, n_classes); 0 where no model judges a row.
+
+        Parameters
+        ----------
+        said : `doubted` probabilities of each model, shape (n_models, n_rows, n_classes).
+        present : bool, shape (n_rows, n_models), which models judge a row.
+        """
+        shares, judged = self.shares(present), np.asarray(present.any(axis=1))
+        geometric = np.einsum("rm,mrc->rc", shares, np.log(said))
+        arithmetic = np.einsum("rm,mrc->rc", shares, said)
+        arithmetic = np.log(arithmetic, out=np.zeros_like(arithmetic), where=judged[:, None])
+        return np.asarray((geometric + arithmetic) / 2)
+
+    def __call__(
+        self, said: np.ndarray, present: np.ndarray, network: np.ndarray, priors: np.ndarray
+    ) -> np.ndarray:
+        """Class probabilities, float64 (n_rows, n_classes).
+
+        Parameters
+        ----------
+        said, present : see `late`.
+        network : `doubted` probabilities of the network, shape (n_rows, n_classes). Where no model judges a
+            row, it alone does.
+        priors : shape (n_classes,); a class of prior 0 has the probability 0.
+        """
+        weight = np.where(present.any(axis=1), self.network, 1.0)[:, None]
+        logs = self.late(said, present) + weight * np.log(network)
+        with np.errstate(divide="ignore"):
+            return softmax(self.scale * logs + np.log(priors))
+
+    def to_meta(self) -> dict[str, Any]:
+        """JSON-able, the keywords of `from_meta`."""
+        return {"singles": self.singles.tolist(), "network": self.network, "scale": self.scale}
+
+    @classmethod
+    def from_meta(cls, meta: Mapping[str, Any]) -> Pool:
+        """Rebuild it from `to_meta`.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError : weights that are missing, below 0 or not finite.
+        """
+        pool = cls(np.array(meta["singles"], np.float64), float(meta["network"]), float(meta["scale"]))
+        values = np.array([*pool.singles, pool.network, pool.scale])
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise ValueError(f"the weights {values.tolist()}")
+        return pool
 
 
-def fit_weights(
-    logs: np.ndarray,
+def fit_pool(
+    said: np.ndarray,
+    present: np.ndarray,
+    network: np.ndarray,
     y: np.ndarray,
-    start: np.ndarray,
     priors: np.ndarray,
     groups: np.ndarray,
     row_weights: np.ndarray | None = None,
-) -> np.ndarray:
-    """Weights that minimise the log loss of `pooled` with a penalty on the distance from a start.
+) -> Pool:
+    """The pool of least log loss, with a penalty on what moves it from its start.
 
-    The weights are ``scale * shares``. The loss is the mean over rows + `PENALTY` / n_groups *
-    ``|shares - start|^2``: the scale, which changes no order of classes, is free, and the shares move as far
-    as the groups together show that they should.
+    The loss is the mean over rows + `PENALTY` / n_groups * (the sum of the squared changes of the single
+    models' weights + that of the network's weight over its start): few people move it little. The scale,
+    which changes no order of classes, is free.
 
     Parameters
     ----------
-    logs, priors : see `pooled`; of rows that no model was trained on.
-    y : class numbers, shape (n_rows,).
-    start : shape (n_models,), such as 1 for each single model and 0 for a network of all.
+    said, present, network, priors : see `Pool`; of rows that no model and no network was trained on.
+    y : class numbers, shape (n_rows,); one row or more.
     groups : shape (n_rows,), such as people, whose rows are alike.
     row_weights : shape (n_rows,); None where all count alike.
 
     Returns
     -------
-    float64 (n_models,), none below 0, rounded to six digits; without rows the start over its sum.
+    The pool, its values rounded to six digits.
     """
-    if not len(y):
-        return np.asarray(start / start.sum())
     from scipy.optimize import minimize
 
     share = np.full(len(y), 1 / len(y)) if row_weights is None else row_weights / row_weights.sum()
-    penalty, rows = PENALTY / len(np.unique(groups)), np.arange(len(y))
+    penalty, there = PENALTY / len(np.unique(groups)), np.asarray(present.any(axis=0))
+    start = Pool.start(there)
 
-    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
-        scale, shares = parameters[0], parameters[1:]
-        proba = pooled(logs, scale * shares, priors)
-        off = shares - start
-        value = -share @ np.log(np.maximum(proba[rows, y], LEAST_PROBABILITY)) + penalty * off @ off
-        proba[rows, y] -= 1
-        slope = np.einsum("r,rc,mrc->m", share, proba, logs)
-        return float(value), np.array([slope @ shares, *(scale * slope + 2 * penalty * off)])
+    def of(parameters: np.ndarray) -> Pool:
+        singles = np.zeros(len(there))
+        singles[there] = parameters[2:]
+        return Pool(singles, float(parameters[1] * NETWORK), float(parameters[0]))
 
-    bounds = [(1e-3, MOST_SCALE), *[(0, None)] * len(start)]
-    exact = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-9}
-    first = np.array([1 / start.sum(), *start])
-    found = minimize(loss, first, jac=True, bounds=bounds, method="L-BFGS-B", options=exact).x
-    return np.array([float(f"{value:.6g}") for value in found[0] * found[1:]])
+    def loss(parameters: np.ndarray) -> float:
+        proba = of(parameters)(said, present, network, priors)[np.arange(len(y)), y]
+        off = parameters[1:] - 1
+        return float(penalty * off @ off - share @ np.log(np.maximum(proba, LEAST_PROBABILITY)))
+
+    first = np.ones(2 + int(there.sum()))
+    bounds = [SCALES, *[(0.0, None)] * (len(first) - 1)]
+    found = minimize(loss, first, bounds=bounds, method="L-BFGS-B").x
+    rounded = np.array([float(f"{value:.6g}") for value in found])
+    pool = of(rounded)
+    return start if not pool.singles.any() else pool

@@ -18,7 +18,7 @@ from eavctl.classifiers.projection import Projected
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.svm import SvmModel
 from eavctl.fusion.networks.model import Design, FusionModel, check_streams
-from eavctl.fusion.pool import log_ratios, pooled
+from eavctl.fusion.pool import Pool, doubted
 
 COLUMN_MODELS: Mapping[str, Any] = {"svm": SvmModel, "linear": LinearModel}
 """Classifiers of columns that a stream can have in place of an encoder, by the names of `--encoder`."""
@@ -40,15 +40,18 @@ class SingleModel:
     kind: str
     model: Any
 
-    def logs(self, x: np.ndarray, classes: Sequence[str]) -> np.ndarray:
-        """`log_ratios` of rows, float64 (n_rows, n_classes); 0 of a class that the model cannot name."""
+    def said(self, x: np.ndarray, classes: Sequence[str]) -> np.ndarray:
+        """`doubted` probabilities of rows, float64 (n_rows, n_classes); equal ones of rows without features.
+
+        A class that the model cannot name has the probability of a class that it knows nothing of.
+        """
+        proba = doubted(self.model.predict_proba(x), self.model.priors)
         own = self.model.classes_.tolist()
-        logs = np.zeros((len(x), len(classes)))
-        found = log_ratios(self.model.predict_proba(x), self.model.priors)
+        found = np.full((len(x), len(classes)), 1 / len(classes))
         for number, name in enumerate(classes):
             if name in own:
-                logs[:, number] = found[:, own.index(name)]
-        return logs
+                found[:, number] = proba[:, own.index(name)]
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     def state_dict(self) -> dict[str, Tensor]:
         """Its arrays as tensors, by name."""
@@ -98,17 +101,24 @@ def answered(
 
     Returns
     -------
-    The streams, those of columns as `SingleModel.logs`, float32 (n_rows, n_classes); and the logs of the
-    model of each stream, float64 (n_streams, n_rows, n_classes), 0 where a row or a stream has none.
+    The streams, those of columns as `as_stream`; and the probabilities of the model of each stream, float64
+    (n_streams, n_rows, n_classes), all equal where a row or a stream has none.
     """
-    arrays, logs = list(x.arrays), np.zeros((len(singles), len(x), len(classes)))
+    arrays = list(x.arrays)
+    said = np.full((len(singles), len(x), len(classes)), 1 / len(classes))
     for stream, (single, each) in enumerate(zip(singles, design.streams, strict=True)):
         rows = np.flatnonzero(x.present[:, stream])
         if single is not None and len(rows):
-            logs[stream, rows] = single.logs(x.arrays[stream][rows], classes)
+            said[stream, rows] = single.said(x.arrays[stream][rows], classes)
         if each.encoder in COLUMN_MODELS:
-            arrays[stream] = logs[stream].astype(np.float32)
-    return Streams(tuple(arrays), x.present), logs
+            arrays[stream] = as_stream(said[stream])
+    return Streams(tuple(arrays), x.present), said
+
+
+def as_stream(said: np.ndarray) -> np.ndarray:
+    """Answers of a single model as features: logarithms of probabilities, float32 (n_rows, n_classes)."""
+    logs = np.log(said)
+    return np.asarray(logs - logs.mean(axis=1, keepdims=True), dtype=np.float32)
 
 
 class PooledFusion:
@@ -118,8 +128,8 @@ class PooledFusion:
     ----------
     singles : one a stream, or None.
     network : of all streams.
-    meta : JSON-able: ``design`` (of the tables that it takes), ``classes``, ``priors`` and ``pool``, the
-        weights of the single models, 0 where there is none, and last of the network; and ``training``.
+    meta : JSON-able: ``design`` (of the tables that it takes), ``classes``, ``priors``, ``pool`` (see `Pool`)
+        and ``training``.
 
     Attributes
     ----------
@@ -133,9 +143,9 @@ class PooledFusion:
         self.singles, self.network, self._meta = tuple(singles), network, dict(meta)
         self._design = Design.from_meta(meta["design"])
         self.classes_, self.priors = np.array(meta["classes"]), priors_of(meta)
-        self.pool = np.array(meta["pool"], dtype=np.float64)
-        if self.pool.shape != (len(self.singles) + 1,) or not (self.pool >= 0).all():
-            raise ValueError(f"the weights {self.pool.tolist()} of {len(self.singles)} streams and a network")
+        self.pool = Pool.from_meta(meta["pool"])
+        if len(self.pool.singles) != len(self.singles):
+            raise ValueError(f"{len(self.pool.singles)} weights for {len(self.singles)} streams")
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -166,20 +176,21 @@ class PooledFusion:
     def proba_and_weights(self, x: Streams) -> tuple[np.ndarray, np.ndarray]:
         """What `predict_proba` and `weights` give, at the cost of one of them."""
         check_streams(x, self._design)
-        inputs, logs = answered(self._design, self.singles, x, self.classes_.tolist())
+        inputs, said = answered(self._design, self.singles, x, self.classes_.tolist())
         judged = x.present & [single is not None for single in self.singles]
-        alone = ~judged.any(axis=1)  # no single model judges the row: the network does
-        said, shares = np.zeros((len(x), len(self.classes_))), np.zeros(x.present.shape)
-        rows = np.arange(len(x)) if self.pool[-1] else np.flatnonzero(alone)
-        if len(rows):
-            proba, shares[rows] = self.network.proba_and_weights(inputs[rows])
-            said[rows] = log_ratios(proba, self.priors)
-        weights = np.where(alone, 1.0, self.pool[-1])
-        everything = np.concatenate([logs, [weights[:, None] * said]])
-        proba = pooled(everything, np.append(self.pool[:-1], 1.0), self.priors)
-        sizes = self.pool[:-1] * np.linalg.norm(logs, axis=2).T
-        sizes += shares * (weights * np.linalg.norm(said, axis=1))[:, None]
-        sizes += np.finfo(np.float64).tiny * x.present  # of models that say nothing, all count alike
+        answers, shares = (
+            np.full((len(x), len(self.classes_)), 1 / len(self.classes_)),
+            np.zeros(judged.shape),
+        )
+        asked = np.arange(len(x)) if self.pool.network else np.flatnonzero(~judged.any(axis=1))
+        if len(asked):
+            proba, shares[asked] = self.network.proba_and_weights(inputs[asked])
+            answers[asked] = doubted(proba, self.priors)
+        proba = self.pool(said, judged, answers, self.priors)
+        sizes = self.pool.shares(judged) * _sizes(said).T
+        weight = np.where(judged.any(axis=1), self.pool.network, 1.0)
+        sizes += shares * (weight * _sizes(answers))[:, None]
+        sizes += np.finfo(np.float64).tiny * x.present  # where nothing is said, all count alike
         return proba, sizes / sizes.sum(axis=1, keepdims=True)
 
     def state_dict(self) -> dict[str, Tensor]:
@@ -219,3 +230,9 @@ class PooledFusion:
             FusionModel.from_parts(of[NETWORK], network),
             about,
         )
+
+
+def _sizes(proba: np.ndarray) -> np.ndarray:
+    """How far from equal probabilities (..., n_classes) are: the norms of their centred logarithms."""
+    logs = np.log(proba)
+    return np.asarray(np.linalg.norm(logs - logs.mean(axis=-1, keepdims=True), axis=-1))

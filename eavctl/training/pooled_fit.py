@@ -28,8 +28,8 @@ from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import TrainingWarning
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel, StreamStart
-from eavctl.fusion.pool import fit_weights, log_ratios
-from eavctl.fusion.pooled import PooledFusion, SingleModel, answered, network_design
+from eavctl.fusion.pool import Pool, doubted, fit_pool
+from eavctl.fusion.pooled import PooledFusion, SingleModel, answered, as_stream, network_design
 from eavctl.training.cross_validation import Fit
 
 
@@ -109,14 +109,13 @@ def fit_pooled(
         fit.note(f"{fitter.kind} of {design.streams[stream].name}")
         everyone = _of_stream(rows, stream, np.arange(len(rows)))
         singles[stream] = SingleModel(fitter.kind, fitter.fit(everyone, fit))
-    first = np.array([*(float(single is not None) for single in singles), 0.0])
-    weights = _weights(rows, network, parts, folds, first)
+    there = np.array([single is not None for single in singles])
     counts = rows.counts
     meta = {
         "design": design.to_meta(),
         "classes": list(rows.classes),
         "priors": (counts / counts.sum()).tolist(),
-        "pool": weights.tolist(),
+        "pool": _pool(rows, network, parts, folds, there).to_meta(),
         "training": network.to_meta()["training"],
     }
     return PooledFusion(singles, network, meta)
@@ -131,7 +130,7 @@ def _answers(
     fold: Fold,
     fit: Fit,
 ) -> tuple[Streams, np.ndarray]:
-    """What a member of the network is trained and validated on, and the logs of the single models on it.
+    """What a member of the network is trained and validated on, and what the single models say of it.
 
     Returns
     -------
@@ -140,17 +139,17 @@ def _answers(
     singles: list[SingleModel | None] = [None] * len(design.streams)
     for stream, start in trained.items():
         singles[stream] = SingleModel("dnn", start.alone(member))
-    streams, logs = answered(design, singles, rows.streams, rows.classes)
+    streams, said = answered(design, singles, rows.streams, rows.classes)
     arrays = list(streams.arrays)
     for stream, fitter in columns.items():
         fit.note(f"{fitter.kind} of {design.streams[stream].name}, out of fold")
-        logs[stream] = _out_of_fold(rows, stream, fitter, fold, fit)
-        arrays[stream] = logs[stream].astype(np.float32)
-    return Streams(tuple(arrays), streams.present), logs
+        said[stream] = _out_of_fold(rows, stream, fitter, fold, fit)
+        arrays[stream] = as_stream(said[stream])
+    return Streams(tuple(arrays), streams.present), said
 
 
 def _out_of_fold(rows: Rows, stream: int, fitter: ColumnFit, fold: Fold, fit: Fit) -> np.ndarray:
-    """Logs of a classifier of columns for all rows of a fold, float64 (n_rows, n_classes).
+    """What a classifier of columns says of all rows of a fold, float64 (n_rows, n_classes).
 
     Validation rows are answered by the classifier of all training rows, and these by those of inner folds,
     which a copy follows its clip through.
@@ -158,15 +157,15 @@ def _out_of_fold(rows: Rows, stream: int, fitter: ColumnFit, fold: Fold, fit: Fi
     train, test = fold
     names = (None if each is None else each[train] for each in (rows.groups, rows.units))
     inner = InnerRows(rows.y[train], rows.classes, *names)
-    logs = np.zeros((len(rows), len(rows.classes)))
+    said = np.full((len(rows), len(rows.classes)), 1 / len(rows.classes))
     cuts = [(train[kept], train[left]) for kept, left in inner.folds(fitter.seed)]
     for kept, left in [*cuts, *([fold] if len(test) else [])]:
         answered_rows = _having(rows, stream, left)
         if len(answered_rows) and _is_enough(rows.y[_having(rows, stream, kept)]):
             single = SingleModel(fitter.kind, fitter.fit(_of_stream(rows, stream, kept), fit))
             x = rows.streams.arrays[stream][answered_rows]
-            logs[answered_rows] = single.logs(x, rows.classes)
-    return logs
+            said[answered_rows] = single.said(x, rows.classes)
+    return said
 
 
 def _is_enough(y: np.ndarray) -> bool:
@@ -184,36 +183,35 @@ def _having(rows: Rows, stream: int, numbers: np.ndarray) -> np.ndarray:
     return np.asarray(numbers[rows.streams.present[numbers, stream]])
 
 
-def _weights(
+def _pool(
     rows: Rows,
     network: FusionModel,
     parts: Sequence[tuple[Streams, np.ndarray]],
     folds: Sequence[Fold],
-    start: np.ndarray,
-) -> np.ndarray:
-    """The weights of the pool, fitted on the validation rows of all members."""
-    logs, numbers = [], []
-    for (streams, single_logs), (_, test), net, calibrate in zip(
-        parts, folds, *network.members, strict=False
-    ):
+    there: np.ndarray,
+) -> Pool:
+    """The weights of single models and network, fitted on the validation rows of all members."""
+    said, answers, numbers = [], [], []
+    for (streams, singles), (_, test), net, calibrate in zip(parts, folds, *network.members, strict=True):
         if len(test):
-            said = log_ratios(calibrate(forward(net, streams[test])), network.priors)
-            logs.append(np.concatenate([single_logs[:, test], said[None]]))
+            said.append(singles[:, test])
+            answers.append(doubted(calibrate(forward(net, streams[test])), network.priors))
             numbers.append(test)
     if not numbers:
         warnings.warn(
-            "no rows were left out to tell whether the network adds to its single models: the fusion stays "
-            "their late fusion",
+            "no rows were left out to tell whether the network adds to the single models: the answers are "
+            "those of their late fusion",
             TrainingWarning,
             stacklevel=3,
         )
-        return fit_weights(np.zeros((len(start), 0, 0)), np.zeros(0, int), start, network.priors, np.zeros(0))
+        return replace(Pool.start(there), network=0.0)
     at = np.concatenate(numbers)
     groups = rows.groups if rows.groups is not None else rows.units
-    return fit_weights(
-        np.concatenate(logs, axis=1),
+    return fit_pool(
+        np.concatenate(said, axis=1),
+        rows.streams.present[at] & there,
+        np.concatenate(answers),
         rows.y[at],
-        start,
         network.priors,
         np.arange(len(at)) if groups is None else groups[at],
         weighting.taken(rows.weights, at),
