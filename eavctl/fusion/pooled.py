@@ -152,6 +152,11 @@ class PooledFusion:
         """Names of the inputs, in order."""
         return tuple(stream.name for stream in self._design.streams)
 
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """Names of the encoders, or of the classifiers of columns, in order."""
+        return tuple(stream.encoder for stream in self._design.streams)
+
     def predict_proba(self, x: Streams) -> np.ndarray:
         """Class probabilities, float64 (n_rows, n_classes), of rows with one stream or more.
 

@@ -107,9 +107,7 @@ def test_with_few_people_the_pool_stays_near_its_start():
     y = rng.integers(N_CLASSES, size=200)
     said = doubted(np.stack([informed(y, 1.5, rng), informed(y, 0.5, rng)]), EQUAL)
     network = doubted(informed(y, 1.0, rng), EQUAL)
-    found = [
-        fit_pool(said, np.ones((200, 2), bool), network, y, EQUAL, np.arange(200) % n) for n in (1, 50)
-    ]
+    found = [fit_pool(said, np.ones((200, 2), bool), network, y, EQUAL, np.arange(200) % n) for n in (1, 50)]
     moved = [np.abs(pool.singles - 1).max() for pool in found]
     assert moved[0] < moved[1]
 
