@@ -1,8 +1,8 @@
 """A pool of answers: single models fused late, and a network of all their inputs.
 
 The late fusion is half the geometric and half the arithmetic mean of the models' probabilities: which of the
-two is better depends on the data. The network counts half as much as the late fusion to begin with, and all
-weights move from there only as far as rows of people left out show that they should.
+two is better depends on the data. The network counts as one more single model to begin with, and all weights
+move from there only as far as rows of people left out show that they should.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, balanced, softmax
 
 DOUBT = 0.05  # probability that a model knows nothing of a row: no model alone can rule out a class
-NETWORK = 0.5  # weight of the network to begin with, over that of the late fusion
 PENALTY = 0.1  # on squared relative changes of the weights, over the number of groups that rows are of
 SCALES = (0.1, 10.0)
 TINY = np.finfo(np.float64).tiny
@@ -45,8 +44,8 @@ class Pool:
 
     @classmethod
     def start(cls, there: np.ndarray) -> Pool:
-        """Equal weights, before any evidence, of the single models that there are, bool (n_models,)."""
-        return cls(there.astype(float), NETWORK)
+        """Equal weights of the network and of the single models that there are, bool (n_models,)."""
+        return cls(there.astype(float), 1 / max(1, int(there.sum())))
 
     def shares(self, present: np.ndarray) -> np.ndarray:
         """Weights of the models that judge a row, float64 (n_rows, n_models): they sum to 1, or are all 0.
@@ -141,7 +140,7 @@ def fit_pool(
     def of(parameters: np.ndarray) -> Pool:
         singles = np.zeros(len(there))
         singles[there] = parameters[2:]
-        return Pool(singles, float(parameters[1] * NETWORK), float(parameters[0]))
+        return Pool(singles, float(parameters[1] * start.network), float(parameters[0]))
 
     def loss(parameters: np.ndarray) -> float:
         proba = of(parameters)(said, present, network, priors)[np.arange(len(y)), y]
@@ -151,6 +150,4 @@ def fit_pool(
     first = np.ones(2 + int(there.sum()))
     bounds = [SCALES, *[(0.0, None)] * (len(first) - 1)]
     found = minimize(loss, first, bounds=bounds, method="L-BFGS-B").x
-    rounded = np.array([float(f"{value:.6g}") for value in found])
-    pool = of(rounded)
-    return start if not pool.singles.any() else pool
+    return of(np.array([float(f"{value:.6g}") for value in found]))

@@ -23,7 +23,7 @@ from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel
-from eavctl.fusion.pooled import PooledFusion, network_design
+from eavctl.fusion.pooled import NETWORK, PooledFusion, network_design
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
@@ -211,6 +211,7 @@ class FusionScores:
         self._of_subset: dict[tuple[int, ...], list[PredictionTable]] = {s: [] for s in self.subsets}
         self._of_single: dict[int, list[PredictionTable]] = {}
         self._late: dict[str, list[PredictionTable]] = {}
+        self._pools: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
 
     def __call__(self, fold: FoldResult) -> None:
@@ -227,6 +228,7 @@ class FusionScores:
 
     def _judge_singles(self, fold: FoldResult, predictor: PooledFusion) -> None:
         """Predict the test rows by each single model, and by the late fusions of all."""
+        self._pools.append(np.append(predictor.pool.singles, predictor.pool.network))
         x, classes = fold.test.streams, predictor.classes_.tolist()
         each = np.full((len(self.names), len(x), len(classes)), np.nan)
         for stream, single in enumerate(predictor.singles):
@@ -256,11 +258,19 @@ class FusionScores:
                 "inputs": list(self.names),
                 "encoders": [stream.encoder for stream in self.fitter.design.streams],
                 "weights": dict(zip(self.names, weights.tolist(), strict=True)),
+                **self._pool(),
                 "left_out": self.left_out,
                 "subsets": entries,
                 "versus": self._versus(predictions, alone),
             }
         }
+
+    def _pool(self) -> dict[str, Any]:
+        """The mean weights over folds of the single models and of the network, if there is a pool."""
+        if not self._pools:
+            return {}
+        mean = np.mean(self._pools, axis=0).tolist()
+        return {"pool": dict(zip([*self.names, NETWORK], mean, strict=True))}
 
     def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
         """Compare the fusion with the best single model, and with late fusions where each stream had one.

@@ -96,6 +96,7 @@ def fit_pooled(
         groups=rows.groups,
         units=rows.units,
         copies=rows.copies,
+        classes=rows.classes,
         starts=starts,
         folds=folds,
         features=features,

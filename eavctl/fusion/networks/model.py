@@ -196,6 +196,7 @@ def fit(
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
     starts: Sequence[StreamStart | None] = (),
     folds: Sequence[Fold] = (),
     features: Sequence[Streams] = (),
@@ -213,6 +214,7 @@ def fit(
     x : rows; each needs one stream or more.
     labels, row_weights, groups, units, copies : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
     design : method, streams and settings.
+    classes : ordered names; by default the labels, sorted.
     starts : for each stream the trained model from which its encoder starts, and its head if the method has
         heads; or the state of a pretrained encoder; None to train from scratch.
     folds, features : for each member the rows to train on and to validate on, and the features of all rows;
@@ -233,7 +235,7 @@ def fit(
     settings = replace(settings, epochs=settings.most_epochs)
     starts = starts or [None] * len(design.streams)
     check_streams(x, design)
-    rows = Rows.of(x, labels, groups, units=units, weights=row_weights, copies=copies)
+    rows = Rows.of(x, labels, groups, classes, units=units, weights=row_weights, copies=copies)
     validate_on = validated(starts, settings.members) if settings.validation else ()
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
