@@ -222,11 +222,11 @@ class FusionScores:
             if len(rows):
                 proba = predictor.predict_proba(x[rows].only(subset))
                 self._of_subset[subset].append(_predictions(fold, rows, proba, predictor))
-        if isinstance(predictor, PooledFusion):
+        if hasattr(predictor, "singles"):
             self._judge_singles(fold, predictor)
         self._weights.append(predictor.weights(x))
 
-    def _judge_singles(self, fold: FoldResult, predictor: PooledFusion) -> None:
+    def _judge_singles(self, fold: FoldResult, predictor: Any) -> None:
         """Predict the test rows by each single model, and by the late fusions of all."""
         self._pools.append(np.append(predictor.pool.singles, predictor.pool.network))
         x, classes = fold.test.streams, predictor.classes_.tolist()
