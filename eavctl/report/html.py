@@ -171,9 +171,11 @@ def _fusion(model: dict[str, Any]) -> str:
     fusion = model["fusion"]
     if not fusion:
         return NOTHING
-    weights = fusion.get("weights") or {}
-    shares = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-    return str(fusion["method"]) + (f": {shares}" if shares else "")
+    told = [str(fusion["method"])]
+    for name in ("weights", "pool"):
+        numbers = ", ".join(f"{each} {weight:.2f}" for each, weight in (fusion.get(name) or {}).items())
+        told += [f"{name} {numbers}"] if numbers else []
+    return "; ".join(told)
 
 
 def _comparisons(comparisons: list[dict[str, Any]]) -> Markup:
