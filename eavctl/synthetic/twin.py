@@ -8,6 +8,9 @@ time.
 With interaction, the face and the voice of a Speaking trial show a class only together: where they agree, it
 is the one that they show; where they contradict each other, it is the opposite of the one in the face, as
 irony says the opposite of what it shows.
+
+With a latent cause, each trial has a valence and an arousal around those of its class, one draw for all
+modalities, and each modality shows them by a map of its own: see `eavctl.synthetic.twin_effects`.
 """
 
 from __future__ import annotations
@@ -28,7 +31,7 @@ from eavctl.errors import UsageError
 from eavctl.jobs import useful
 from eavctl.progress import Tick, silent
 from eavctl.storage import files
-from eavctl.synthetic import twin_eeg, twin_face, twin_voice
+from eavctl.synthetic import twin_eeg, twin_effects, twin_face, twin_voice
 from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
 from eavctl.synthetic.workers import ended_with
 
@@ -50,19 +53,6 @@ OPPOSITES = (1, 2, 3, 4, 0)  # the face that contradicts the voice, by class; no
 CONTRADICTED = 0.5  # probability that face and voice contradict each other, with interaction
 LOUDNESS = 0.08  # deviation of the logarithm of the EEG background's amplitude over a session
 
-# Effect of each class on each latent variable; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
-MANNERS = {
-    # frontal asymmetry, frontal theta, temporal asymmetry, posterior alpha, central gamma: `twin_eeg.trial`
-    "eeg": ((0.2, -1.2, 1.0, -0.3, -1.2), (-1.5, 0.8, -1.1, 0.5, -0.4), (-0.3, 1.1, 1.2, -0.9, 1.1),
-            (1.4, 0.4, -0.9, -1.1, 0.9), (0.2, -1.1, -0.3, 1.6, -0.4)),
-    # level and range of pitch, rate, loudness, brightness: `twin_voice.speech`
-    "audio": ((0.0, -1.3, 0.9, 0.3, -0.9), (-0.7, 0.2, -1.5, -1.1, -0.6), (-0.1, 0.7, 0.9, 1.5, 1.5),
-              (1.6, 1.4, 0.2, 0.2, -0.4), (-0.8, -0.8, -0.5, -1.0, 1.0)),
-    # smile, opening of the mouth, height of the brows, frown, opening of the eyes: `twin_face.film`
-    "video": ((0.0, -1.0, -0.3, 0.1, 1.2), (-1.4, -0.3, 0.8, -1.2, -0.8), (-0.7, 0.8, -1.4, 1.5, 0.3),
-              (1.5, 1.2, 0.7, 0.0, 0.2), (0.6, -0.7, 0.2, -0.4, -1.3)),
-}  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Settings:
@@ -74,12 +64,15 @@ class Settings:
     seconds: float
     recipe: int = RECIPE
     interaction: bool = False
+    latent: str | None = None
+    latent_strength: float = 1.0
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The settings for ``TWIN.json``; without interaction, as they were before there was one."""
-        facts = asdict(self)
-        return facts if self.interaction else {k: v for k, v in facts.items() if k != "interaction"}
+        """The settings for ``TWIN.json``, without those of a later version that are not used."""
+        unused = set() if self.interaction else {"interaction"}
+        unused |= set() if self.latent else {"latent", "latent_strength"}
+        return {name: value for name, value in asdict(self).items() if name not in unused}
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -121,16 +114,24 @@ class Settings:
         shown[:, self._together] = np.stack([np.where(contradict, other, self.labels), face], axis=1)
         return shown
 
+    def places(self, subject: int) -> np.ndarray:
+        """Valence and arousal that each modality shows in each trial, (trials, 3, 2)."""
+        return twin_effects.drawn_places(self.shown(subject), self.rng(subject, len(MODALITIES), 2))
+
     def courses(self, subject: int, modality: str) -> np.ndarray:
         """The five latent variables of each trial, (trials, 5), in deviations between trials of a class."""
         number = MODALITIES.index(modality)
         rng = self.rng(subject, number)
-        profiles = _profiles(modality)
-        reactions = profiles + rng.normal(0, REACTION, profiles.shape)
+        profiles, shown = twin_effects.profiles(modality), self.shown(subject)
+        reactions = rng.normal(0, REACTION, profiles.shape)
         person = rng.normal(0, PERSON, profiles.shape[1])
         chance = rng.normal(0, 1, (self.trials, profiles.shape[1]))
         drift = DRIFT * _drifts(self.trials, profiles.shape[1], rng) if modality == "eeg" else 0
-        effect = self.informative(subject)[:, number, None] * reactions[self.shown(subject)[:, number]]
+        effect = profiles[shown[:, number]]
+        if self.latent:
+            places = self.places(subject)[:, number]
+            effect = twin_effects.mixed(modality, shown[:, number], places, self.latent_strength)
+        effect = self.informative(subject)[:, number, None] * (effect + reactions[shown[:, number]])
         return np.asarray(np.clip(self.snr * STRENGTH * effect + person + chance + drift, -LARGEST, LARGEST))
 
 
@@ -165,6 +166,8 @@ def synth_eav(
     modalities: Collection[str] = MODALITIES,
     seconds: float = 20.0,
     interaction: bool = False,
+    latent: str | None = None,
+    latent_strength: float = 1.0,
     jobs: int = 1,
     force: bool = False,
     dry_run: bool = False,
@@ -186,6 +189,10 @@ def synth_eav(
     modalities : modalities to write, of eeg, audio and video; the choice does not change the other files.
     seconds : duration of a trial.
     interaction : whether face and voice of Speaking trials show classes only together.
+    latent : the cause that all modalities of a trial share: ``circumplex``, a valence and an arousal around
+        those of its class; or None. With ``interaction``, a modality shows those of the class that it shows.
+    latent_strength : share of that cause in the variance of the class information, from 0 to 1; the rest is
+        each modality's own profile of the class. The variance in total does not depend on it.
     jobs : number of processes, each with one subject at a time.
     force : overwrite files of other settings.
     dry_run : check everything, but write nothing.
@@ -201,7 +208,7 @@ def synth_eav(
     UsageError : invalid settings; files of other settings or origin exist, without ``force``; or they would
         remain beside the new files.
     """
-    settings = Settings(trials, float(snr), seed, float(seconds), interaction=interaction)
+    settings = Settings(trials, float(snr), seed, float(seconds), RECIPE, interaction, latent, float(latent_strength))
     _check(settings, subjects, modalities)
     _prepare_folder(out, settings, subjects, modalities, force, dry_run)
     if dry_run:
@@ -243,6 +250,12 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
         )
     if not (math.isfinite(settings.snr) and settings.snr >= 0):
         raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
+    if settings.latent not in (None, *twin_effects.CAUSES):
+        raise UsageError(f"unknown cause {settings.latent!r}; known: {', '.join(twin_effects.CAUSES)}")
+    if not 0 <= settings.latent_strength <= 1:
+        raise UsageError(f"a strength of {settings.latent_strength} of the shared cause: from 0 to 1 is needed")
+    if settings.latent is None and settings.latent_strength != 1:
+        raise UsageError("a strength of the shared cause needs the cause: add --latent circumplex")
     if not SHORTEST_S <= settings.seconds <= LONGEST_S:
         raise UsageError(
             f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
@@ -399,13 +412,6 @@ def _videos(folder: Path, settings: Settings, subject: int) -> Maker:
             files.write_bytes(path, mp4_bytes(pictures, size, fps=FPS, hold=HOLD, n_frames=n_frames))
 
     return make
-
-
-def _profiles(modality: str) -> np.ndarray:
-    """Effect of each class on the latent variables, (n_classes, 5), with mean 0 and RMS 1 over classes."""
-    manners = np.array(MANNERS[modality])
-    manners -= manners.mean(axis=0)
-    return np.asarray(manners / np.sqrt((manners**2).mean(axis=0)))
 
 
 def _drifts(trials: int, count: int, rng: np.random.Generator) -> np.ndarray:

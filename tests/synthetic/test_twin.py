@@ -15,7 +15,7 @@ import scipy.io
 
 from eavctl.datasets import eav
 from eavctl.errors import UsageError
-from eavctl.synthetic import twin, twin_face
+from eavctl.synthetic import twin, twin_effects, twin_face
 from eavctl.synthetic.twin_files import mat_array
 
 TINY = {"trials": 10, "seconds": 1.0}
@@ -234,7 +234,7 @@ def test_strength_is_linear_and_classes_are_apart(modality):
     within = np.abs([none, some, more]).max(axis=0) < twin.LARGEST
     assert within.mean() > 0.5
     assert np.allclose((more - none)[within], 3 * (some - none)[within])
-    profiles = twin._profiles(modality)
+    profiles = twin_effects.profiles(modality)
     apart = np.linalg.norm(profiles[:, None] - profiles, axis=-1)[np.triu_indices(5, 1)]
     assert apart.min() > 2  # of at most sqrt(12.5) for five equally distant classes
 
