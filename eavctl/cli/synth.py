@@ -95,8 +95,8 @@ def synth(
 
             count = synth_eav(
                 out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed,
-                interaction=interaction, latent=latent, latent_strength=latent_strength, jobs=jobs, force=force,
-                dry_run=dry_run, on_trial=tick,
+                interaction=interaction, latent=latent, latent_strength=latent_strength, jobs=jobs,
+                force=force, dry_run=dry_run, on_trial=tick,
             )  # fmt: skip
             what, of = "trials", f"{subjects} subjects, {seconds:g} s each"
         else:

@@ -1,9 +1,9 @@
-"""The effect of a trial's class on the latent variables of each modality: by itself, or through a shared cause.
+"""Effect of a trial's class on the latent variables of each modality: by itself, or through a shared cause.
 
-By itself, each modality has a profile of each class, independent of those of the others. The shared cause is a
-place on the plane of affect (valence and arousal), which all modalities of a trial show, each by its own map:
-a latent variable follows the place along one direction of the plane, and saturates. So modalities agree on
-which classes are alike, and what one of them tells about a class, the others tell too.
+By itself, each modality has a profile of each class, independent of the profiles of the others. The shared
+cause is a place on the plane of affect (valence and arousal), which all modalities of a trial show, each by a
+map of its own: a latent variable grows with the place along one direction of the plane, and saturates. So the
+modalities agree on which classes are alike, and one tells where another has a class.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from eavctl.datasets.affect import coordinates
 from eavctl.datasets.eav import EMOTIONS
 
 CAUSES = ("circumplex",)
-SPREAD = 0.25  # deviation of a trial's valence and arousal around its class's
+SPREAD = 0.2  # deviation of a trial's valence and arousal around its class's
 SLOPE = 1.5  # of the maps, in 1 / units of the plane, where they are steepest
-NODES = 12  # of the quadrature over the places of a class; the error of its moments is below 1e-9
+NODES = 8  # of the quadrature over the places of a class, in each direction
 
 # Profile of each class by itself; centred and scaled by `profiles`. Rows as `EMOTIONS`.
 MANNERS = {

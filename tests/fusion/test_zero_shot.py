@@ -345,14 +345,16 @@ def test_class_names_find_their_place_whatever_their_form() -> None:
     assert coordinates([]).shape == (0, 2)
 
 
-def test_places_are_those_of_the_circle() -> None:
-    """Quadrants of pleasure and arousal, as everybody who has scaled these words found them."""
-    names = ("happy", "angry", "afraid", "disgust", "sad", "calm")
-    signs = [(1, 1), (-1, 1), (-1, 1), (-1, 1), (-1, -1), (1, -1)]
-    places = coordinates(names)
-    np.testing.assert_array_equal(np.sign(places), signs)
-    np.testing.assert_allclose((places**2).sum(axis=1), 1)
-    np.testing.assert_array_equal(coordinates(["neutral"]), [[0, 0]])
+def test_places_are_where_raters_put_the_words() -> None:
+    names = ("happy", "angry", "afraid", "disgust", "sad", "bored", "calm", "neutral")
+    places = dict(zip(names, coordinates(names), strict=True))
+    assert (np.abs(list(places.values())) <= 1).all()
+    pleasant = {name for name in names if places[name][0] > places["neutral"][0]}
+    roused = {name for name in names if places[name][1] > places["neutral"][1]}
+    assert pleasant == {"happy", "calm"}
+    assert roused >= {"happy", "angry", "afraid", "disgust"}
+    assert not roused & {"calm"}
+    np.testing.assert_allclose(coordinates(["happy"]), [[(8.47 - 5) / 4, (6.05 - 5) / 4]])
 
 
 # --- the whole -------------------------------------------------------------------------------------------
