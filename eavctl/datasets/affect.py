@@ -58,9 +58,9 @@ def is_emotion(name: str) -> bool:
 def coordinates(classes: Sequence[str]) -> np.ndarray:
     """Valence and arousal of classes, by their names in any case.
 
-    Each is the mean rating [1]_ of the adjective that names the state (angry for anger, afraid for fear), shifted
-    and scaled from 1 to 9 to -1 to 1. The middle of the scale is not rest: raters placed the word neutral at
-    low arousal, and it keeps that place.
+    Each is the mean rating [1]_ of the adjective that names the state (angry for anger, afraid for fear),
+    shifted and scaled from 1 to 9 to -1 to 1. The middle of the scale is not rest: raters placed the word
+    neutral at low arousal, and it keeps that place.
 
     Parameters
     ----------

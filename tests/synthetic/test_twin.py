@@ -176,6 +176,9 @@ def test_recordings_of_others_are_not_mixed_with_it(tmp_path):
         ({"subjects": 0}, "at least one"), ({"seed": -1}, "from 0"), ({"snr": -1.0}, "0 or more"),
         ({"snr": float("nan")}, "0 or more"), ({"seconds": 0.5}, "at least 1"), ({"modalities": ()}, "eeg"),
         ({"modalities": ("smell",)}, "smell.*eeg, audio, video"),
+        ({"latent": "sphere"}, "sphere.*circumplex"), ({"latent_strength": 0.5}, "--latent circumplex"),
+        ({"latent": "circumplex", "latent_strength": 1.5}, "0 to 1"),
+        ({"latent": "circumplex", "latent_strength": float("nan")}, "0 to 1"),
     ],
 )  # fmt: skip
 def test_invalid_settings_are_refused(tmp_path, wrong, words):
@@ -243,3 +246,18 @@ def test_without_interaction_nothing_is_other_than_before(tmp_path):
     with pytest.raises(UsageError):
         twin.synth_eav(tmp_path, subjects=1, **TINY)
         twin.synth_eav(tmp_path, subjects=1, interaction=True, **TINY)
+
+
+def test_a_shared_cause_is_told_and_changes_the_signals_and_not_the_labels(tree, tmp_path):
+    twin.synth_eav(tmp_path, subjects=1, latent="circumplex", latent_strength=0.8, **TINY)
+    assert json.loads((tmp_path / "TWIN.json").read_text())["settings"].items() >= {
+        ("latent", "circumplex"),
+        ("latent_strength", 0.8),
+    }
+    before, after = contents(tree), contents(tmp_path)
+    same = {name for name in after if after[name] == before[name]}
+    assert "subject1/EEG/subject1_eeg_label.mat" in same
+    assert "subject1/EEG/subject1_eeg.mat" not in same
+    assert len(same) < len(after) / 2  # a modality without class information in a trial is as before
+    with pytest.raises(UsageError, match="--force"):
+        twin.synth_eav(tmp_path, subjects=1, **TINY)
