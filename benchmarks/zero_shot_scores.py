@@ -41,7 +41,7 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
     "none": {},  # the same files as with a strength of 0
 }
 BY_PERSON = Evaluation("group-kfold", folds=2)
-MEASURES = ("seen", "unseen", "harmonic")
+MEASURES = ("seen", "unseen", "harmonic", "false_alarms", "informedness")
 
 
 def main() -> None:
@@ -55,7 +55,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(exist_ok=True)
-    print(f"| shared cause | held out | {' | '.join(MEASURES)} |", "|---" * 5 + "|", sep="\n")
+    print(
+        f"| shared cause | held out | {' | '.join(MEASURES)} |", "|---" * (2 + len(MEASURES)) + "|", sep="\n"
+    )
     for kind in options.kinds:
         runs = [_run(options.out, kind, seed, options.subjects, options.trials) for seed in options.seeds]
         found = _together(runs)

@@ -19,6 +19,7 @@ from eavctl.classifiers.network import Criterion, StreamBatch
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, LeakError, UsageError
+from eavctl.evaluation import metrics
 from eavctl.evaluation.intervals import clusters_of
 from eavctl.evaluation.protocols import splits
 from eavctl.evaluation.zero_shot import harmonic_mean, lines, measures, score
@@ -290,7 +291,22 @@ def test_measures_by_hand() -> None:
     assert float(found["seen"]) == pytest.approx((0.6 + 0.5) / 2)
     assert float(found["unseen"]) == pytest.approx(1 / 8)
     assert float(found["harmonic"]) == pytest.approx(2 * 0.55 * 0.125 / 0.675)
+    assert float(found["false_alarms"]) == pytest.approx((0.2 + 0.5) / 2)
+    assert float(found["informedness"]) == pytest.approx(1 / 8 - 0.35)
+    absent = measures(np.array([[6, 2, 2], [0, 0, 0], [3, 4, 1]]), 2)
+    assert float(absent["false_alarms"]) == pytest.approx(0.2)
     np.testing.assert_allclose(measures(np.stack([confusion, np.eye(3, dtype=int)]), 2)["seen"], [0.55, 1])
+
+
+def test_rows_given_to_the_held_out_class_at_random_are_no_recognition() -> None:
+    """Though the harmonic mean is far above chance, and the recall of the held-out class too."""
+    rng = np.random.default_rng(5)
+    truth = np.repeat(np.arange(5), 4000)
+    guess = np.where(rng.random(len(truth)) < 0.45, 0, np.where(truth == 0, 1, truth))
+    found = measures(metrics.confusion_matrix(truth, guess, 5), 0)
+    assert found["harmonic"] > 0.45
+    assert found["unseen"] > 0.4
+    assert abs(found["informedness"]) < 0.03
 
 
 def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
@@ -306,7 +322,7 @@ def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
     assert found["chance"] == pytest.approx(1 / 3)
     for c, each in enumerate(found["classes"]):
         assert each["unseen"]["value"] == pytest.approx((predicted[c][truth == c] == c).mean())
-    for name in ("seen", "unseen", "harmonic"):
+    for name in ("seen", "unseen", "harmonic", "false_alarms", "informedness"):
         values = [each[name]["value"] for each in found["classes"]]
         assert found["mean"][name]["value"] == pytest.approx(np.mean(values))
         for each in (*found["classes"], found["mean"]):
