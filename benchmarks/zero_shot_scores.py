@@ -4,8 +4,13 @@
 
 Makes a twin of each kind for each seed (other people, other trials), extracts columns of the three
 modalities, holds every class out in turn, and prints the recall of the seen classes and of the held-out one,
-with intervals over the people of all seeds. No person is on both sides of a fold. What is done already is not
-done again, so that several processes can share the work: each with another of --seeds.
+with intervals over the people of all seeds. No person is on both sides of a fold.
+
+Where one class is held out, a row that is unlike all others is recognised by that alone. So two classes are
+held out together too, and their rows are told apart by their two centroids: chance is 0.5.
+
+What is done already is not done again, so that several processes can share the work: each with another of
+--seeds.
 """
 
 from __future__ import annotations
@@ -13,6 +18,8 @@ from __future__ import annotations
 import argparse
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +27,12 @@ import numpy as np
 import pandas as pd
 import torch
 
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.datasets.choice import Choice
 from eavctl.datasets.eav import EMOTIONS
 from eavctl.evaluation import formatting
-from eavctl.evaluation.intervals import clusters_of
+from eavctl.evaluation.intervals import Interval, clusters_of, score_intervals
 from eavctl.evaluation.metrics import indices
 from eavctl.evaluation.zero_shot import score
 from eavctl.extraction.recipe import Recipe
@@ -32,7 +40,9 @@ from eavctl.fusion.networks.alignment import AlignmentSettings
 from eavctl.stages.extract import extract
 from eavctl.stages.zero_shot import ZeroShot, zero_shot
 from eavctl.synthetic.twin import synth_eav
-from eavctl.training.cross_validation import Evaluation
+from eavctl.training.cross_validation import Evaluation, Fit, cross_validate, plan_folds
+from eavctl.training.fusion_setup import FusionSetup
+from eavctl.training.zero_shot_fitter import NearestCentroid, ZeroShotFitter, centroids_of, fit_without
 
 FEATURES = ("eeg-bands", "functionals", "face-stats")  # the first is the query
 KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -64,24 +74,79 @@ def main() -> None:
         for name, each in [(one["class"], one) for one in found["classes"]] + [("mean", found["mean"])]:
             cells = " | ".join(formatting.score(each[measure]) for measure in MEASURES)
             print(f"| {kind} | {name} | {cells} |", flush=True)
+    print("| cause | recall of two classes held out together |", "|---|---|", sep="\n")
+    for kind in options.kinds:
+        pairs = [_pairs(options.out, kind, seed) for seed in options.seeds]
+        print(f"| {kind} | {formatting.score(_told_apart(pairs).to_json())} |", flush=True)
 
 
 def _run(out: Path, kind: str, seed: int, subjects: int, trials: int) -> list[ZeroShot]:
     """Recognition of each class of a twin, in the order of `EMOTIONS`."""
-    tables = [out / f"{kind}-{seed}-{features}.parquet" for features in FEATURES]
+    tables = _tables(out, kind, seed)
     if not all(table.exists() for table in tables):
         twin = out / f"{kind}-{seed}"
         synth_eav(twin, subjects=subjects, trials=trials, seconds=10, snr=3, seed=seed, **KINDS[kind])
         for table, features in zip(tables, FEATURES, strict=True):
             extract(twin, table, Recipe(features, segment=5), choice=Choice(where={"task": "speaking"}))
         shutil.rmtree(twin)
-    settings = AlignmentSettings(TrainSettings(seed=seed, device="cpu"))
     return [
         zero_shot(
-            tables, out / f"{kind}-{seed}-{name}.parquet", name, settings=settings, evaluation=BY_PERSON
+            tables,
+            out / f"{kind}-{seed}-{name}.parquet",
+            name,
+            settings=_settings(seed),
+            evaluation=BY_PERSON,
         )
         for name in EMOTIONS
     ]
+
+
+@dataclass(frozen=True)
+class PairFitter(ZeroShotFitter):
+    """Holds two classes out of all training, and tells their rows apart."""
+
+    other: str = ""
+
+    def fit(self, rows: Rows, fit: Fit) -> NearestCentroid:
+        """See `eavctl.training.cross_validation.Fitter`."""
+        seen = rows.taking(np.flatnonzero(rows.labels != self.other))
+        aligned = fit_without(seen, self.held_out, self.design, self.settings, fit.note)
+        pair = sorted((self.held_out, self.other))
+        return NearestCentroid(aligned, centroids_of(aligned, rows, pair), pair)
+
+
+def _pairs(out: Path, kind: str, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    """Keys of the rows of each pair of classes, their true and their predicted class."""
+    setup = FusionSetup(_tables(out, kind, seed))
+    joined = setup.join()
+    rows, design = joined.data.rows, setup.design(joined)
+    plan, truth = plan_folds(rows, BY_PERSON), indices(rows.labels, rows.classes)
+    kept, predicted = [], []
+    for pair in combinations(rows.classes, 2):
+        fitter = PairFitter(pair[0], design, _settings(seed), pair[1])
+        proba = cross_validate(rows, fitter, plan).predictions.proba
+        own = np.flatnonzero(np.isin(rows.labels, pair))
+        kept.append(own)
+        predicted.append(proba[own].argmax(axis=1))
+    order = np.concatenate(kept)
+    keys = rows.key_frame.iloc[order].assign(dataset=f"twin {seed}")
+    return keys, truth[order], np.concatenate(predicted)
+
+
+def _told_apart(twins: Sequence[tuple[pd.DataFrame, np.ndarray, np.ndarray]]) -> Interval:
+    """UAR over the rows of all pairs and seeds."""
+    keys, truth, predicted = zip(*twins, strict=True)
+    clusters = clusters_of(pd.concat(keys, ignore_index=True))
+    named = score_intervals(clusters, np.concatenate(truth), np.concatenate(predicted), len(EMOTIONS))
+    return named["uar"]
+
+
+def _tables(out: Path, kind: str, seed: int) -> list[Path]:
+    return [out / f"{kind}-{seed}-{features}.parquet" for features in FEATURES]
+
+
+def _settings(seed: int) -> AlignmentSettings:
+    return AlignmentSettings(TrainSettings(seed=seed, device="cpu"))
 
 
 def _together(runs: Sequence[Sequence[ZeroShot]]) -> dict[str, Any]:
