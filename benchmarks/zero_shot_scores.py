@@ -3,23 +3,16 @@
     python -m benchmarks.zero_shot_scores --out runs
 
 Makes a twin of each kind for each seed (other people, other trials), extracts columns of the three
-modalities, holds every class out in turn, and prints the recall of the seen classes and of the held-out one,
-with intervals over the people of all seeds. No person is on both sides of a fold.
-
-Where one class is held out, a row that is unlike all others is recognised by that alone. So two classes are
-held out together too, and their rows are told apart by their two centroids: chance is 0.5.
-
-What is done already is not done again, so that several processes can share the work: each with another of
---seeds.
+modalities, holds every class out in turn, and prints the scores before and after the correction of the bias,
+with intervals over the people of all seeds. No person is on both sides of a fold. What is done already is not
+done again, so that several processes can share the work: each with another of --seeds.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,22 +20,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.datasets.choice import Choice
-from eavctl.datasets.eav import EMOTIONS
 from eavctl.evaluation import formatting
-from eavctl.evaluation.intervals import Interval, clusters_of, score_intervals
+from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.metrics import indices
 from eavctl.evaluation.zero_shot import score
 from eavctl.extraction.recipe import Recipe
 from eavctl.fusion.networks.alignment import AlignmentSettings
 from eavctl.stages.extract import extract
-from eavctl.stages.zero_shot import ZeroShot, zero_shot
+from eavctl.storage import files
 from eavctl.synthetic.twin import synth_eav
-from eavctl.training.cross_validation import Evaluation, Fit, cross_validate, plan_folds
+from eavctl.training.cross_validation import Evaluation, plan_folds
 from eavctl.training.fusion_setup import FusionSetup
-from eavctl.training.zero_shot_fitter import NearestCentroid, ZeroShotFitter, centroids_of, fit_without
+from eavctl.training.zero_shot_recognition import recognize
 
 FEATURES = ("eeg-bands", "functionals", "face-stats")  # the first is the query
 KINDS: Mapping[str, Mapping[str, Any]] = {
@@ -52,12 +43,13 @@ KINDS: Mapping[str, Mapping[str, Any]] = {
 }
 BY_PERSON = Evaluation("group-kfold", folds=2)
 MEASURES = ("seen", "unseen", "harmonic", "false_alarms", "informedness")
+TITLES = ("cause", "held out", *MEASURES)
 
 
 def main() -> None:
     """Make what is not there yet, and print a line for each kind of twin and held-out class."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="folder for feature tables and predictions")
+    parser.add_argument("--out", type=Path, required=True, help="folder for feature tables and answers")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["shared", "none"])
     parser.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
     parser.add_argument("--subjects", type=int, default=8)
@@ -65,100 +57,70 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     options.out.mkdir(exist_ok=True)
-    print(
-        f"| shared cause | held out | {' | '.join(MEASURES)} |", "|---" * (2 + len(MEASURES)) + "|", sep="\n"
-    )
+    print(f"| {' | '.join(TITLES)} |", "|---" * len(TITLES) + "|", sep="\n")
+    apart = []
     for kind in options.kinds:
         runs = [_run(options.out, kind, seed, options.subjects, options.trials) for seed in options.seeds]
-        found = _together(runs)
-        for name, each in [(one["class"], one) for one in found["classes"]] + [("mean", found["mean"])]:
-            cells = " | ".join(formatting.score(each[measure]) for measure in MEASURES)
-            print(f"| {kind} | {name} | {cells} |", flush=True)
-    print("| cause | recall of two classes held out together |", "|---|---|", sep="\n")
-    for kind in options.kinds:
-        pairs = [_pairs(options.out, kind, seed) for seed in options.seeds]
-        print(f"| {kind} | {formatting.score(_told_apart(pairs).to_json())} |", flush=True)
+        for line in _lines(runs):
+            print(f"| {kind} | {line} |", flush=True)
+        apart.append(
+            f"{kind}: two classes held out together are told apart {_told_apart(runs)}, chance 0.500"
+        )
+    print("", *apart, sep="\n")
 
 
-def _run(out: Path, kind: str, seed: int, subjects: int, trials: int) -> list[ZeroShot]:
-    """Recognition of each class of a twin, in the order of `EMOTIONS`."""
-    tables = _tables(out, kind, seed)
+def _run(out: Path, kind: str, seed: int, subjects: int, trials: int) -> dict[str, Any]:
+    """Keys, true classes and answers of the rows of a twin; see `recognize`."""
+    tables = [out / f"{kind}-{seed}-{features}.parquet" for features in FEATURES]
     if not all(table.exists() for table in tables):
         twin = out / f"{kind}-{seed}"
         synth_eav(twin, subjects=subjects, trials=trials, seconds=10, snr=3, seed=seed, **KINDS[kind])
         for table, features in zip(tables, FEATURES, strict=True):
             extract(twin, table, Recipe(features, segment=5), choice=Choice(where={"task": "speaking"}))
         shutil.rmtree(twin)
-    return [
-        zero_shot(
-            tables,
-            out / f"{kind}-{seed}-{name}.parquet",
-            name,
-            settings=_settings(seed),
-            evaluation=BY_PERSON,
-        )
-        for name in EMOTIONS
-    ]
-
-
-@dataclass(frozen=True)
-class PairFitter(ZeroShotFitter):
-    """Holds two classes out of all training, and tells their rows apart."""
-
-    other: str = ""
-
-    def fit(self, rows: Rows, fit: Fit) -> NearestCentroid:
-        """See `eavctl.training.cross_validation.Fitter`."""
-        seen = rows.taking(np.flatnonzero(rows.labels != self.other))
-        aligned = fit_without(seen, self.held_out, self.design, self.settings, fit.note)
-        pair = sorted((self.held_out, self.other))
-        return NearestCentroid(aligned, centroids_of(aligned, rows, pair), pair)
-
-
-def _pairs(out: Path, kind: str, seed: int) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
-    """Keys of the rows of each pair of classes, their true and their predicted class."""
-    setup = FusionSetup(_tables(out, kind, seed))
+    setup = FusionSetup(tables)
     joined = setup.join()
-    rows, design = joined.data.rows, setup.design(joined)
-    plan, truth = plan_folds(rows, BY_PERSON), indices(rows.labels, rows.classes)
-    kept, predicted = [], []
-    for pair in combinations(rows.classes, 2):
-        fitter = PairFitter(pair[0], design, _settings(seed), pair[1])
-        proba = cross_validate(rows, fitter, plan).predictions.proba
-        own = np.flatnonzero(np.isin(rows.labels, pair))
-        kept.append(own)
-        predicted.append(proba[own].argmax(axis=1))
-    order = np.concatenate(kept)
-    keys = rows.key_frame.iloc[order].assign(dataset=f"twin {seed}")
-    return keys, truth[order], np.concatenate(predicted)
+    rows, answers = joined.data.rows, out / f"{kind}-{seed}.npz"
+    if not answers.exists():
+        plan, settings = (
+            plan_folds(rows, BY_PERSON),
+            AlignmentSettings(TrainSettings(seed=seed, device="cpu")),
+        )
+        found = recognize(rows, plan, rows.classes, setup.design(joined), settings)
+        said = {
+            "before": np.stack([found.uncorrected[name] for name in rows.classes]),
+            "after": np.stack([found.predictions[name].proba.argmax(axis=1) for name in rows.classes]),
+            "pair_rows": np.concatenate(found.pair_rows),
+            "pair_answers": np.concatenate(found.pair_answers),
+        }
+        with files.atomic_write(answers) as handle:
+            np.savez(handle, **said)
+    keys = rows.key_frame.assign(dataset=f"twin {seed}")  # people of other seeds are other people
+    truth = indices(rows.labels, rows.classes)
+    with np.load(answers) as said:
+        return {"keys": keys, "truth": truth, "classes": rows.classes, **said}
 
 
-def _told_apart(twins: Sequence[tuple[pd.DataFrame, np.ndarray, np.ndarray]]) -> Interval:
-    """UAR over the rows of all pairs and seeds."""
-    keys, truth, predicted = zip(*twins, strict=True)
-    clusters = clusters_of(pd.concat(keys, ignore_index=True))
-    named = score_intervals(clusters, np.concatenate(truth), np.concatenate(predicted), len(EMOTIONS))
-    return named["uar"]
+def _lines(runs: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Scores over the rows of all seeds: of each held-out class, their means, and the means uncorrected."""
+    clusters = clusters_of(pd.concat([run["keys"] for run in runs], ignore_index=True))
+    truth, classes = np.concatenate([run["truth"] for run in runs]), runs[0]["classes"]
+    after, before = (
+        score(clusters, truth, dict(enumerate(np.concatenate([run[name] for run in runs], axis=1))), classes)
+        for name in ("after", "before")
+    )
+    titled = [(one["class"], one) for one in after["classes"]]
+    for title, each in (*titled, ("mean", after["mean"]), ("mean, uncorrected", before["mean"])):
+        yield " | ".join([title, *(formatting.score(each[measure]) for measure in MEASURES)])
 
 
-def _tables(out: Path, kind: str, seed: int) -> list[Path]:
-    return [out / f"{kind}-{seed}-{features}.parquet" for features in FEATURES]
-
-
-def _settings(seed: int) -> AlignmentSettings:
-    return AlignmentSettings(TrainSettings(seed=seed, device="cpu"))
-
-
-def _together(runs: Sequence[Sequence[ZeroShot]]) -> dict[str, Any]:
-    """Scores over the rows of all seeds, whose people are not the same."""
-    twins = [run[0].predictions.keys.assign(dataset=f"twin {n}") for n, run in enumerate(runs)]
-    keys, classes = pd.concat(twins, ignore_index=True), runs[0][0].predictions.classes
-    predicted = {
-        classes.index(name): np.concatenate([run[place].predictions.proba.argmax(axis=1) for run in runs])
-        for place, name in enumerate(EMOTIONS)
-    }
-    truth = indices(keys["label"].to_numpy(dtype=object), classes)
-    return score(clusters_of(keys), truth, predicted, classes)
+def _told_apart(runs: Sequence[Mapping[str, Any]]) -> str:
+    """UAR over the rows of all pairs of classes that were held out together, and all seeds."""
+    keys = pd.concat([run["keys"].iloc[run["pair_rows"]] for run in runs], ignore_index=True)
+    truth = np.concatenate([run["truth"][run["pair_rows"]] for run in runs])
+    answers = np.concatenate([run["pair_answers"] for run in runs])
+    found = score_intervals(clusters_of(keys), truth, answers, len(runs[0]["classes"]))
+    return formatting.score(found["uar"].to_json())
 
 
 if __name__ == "__main__":

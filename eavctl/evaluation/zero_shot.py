@@ -10,6 +10,7 @@ import numpy as np
 from eavctl.evaluation import formatting, metrics
 from eavctl.evaluation.intervals import LEVEL, Clusters, counted, interval_of, variants
 
+CHANCE_OF_TWO = 0.5  # recall of two classes, by chance
 LOWEST = {"informedness": -1.0}  # smallest values of measures, of the others 0
 
 
@@ -107,15 +108,45 @@ def score(
     }
 
 
+def failures(scores: Mapping[str, Any]) -> list[str]:
+    """Warnings of what the scores do not show.
+
+    A row of a held-out class can be found by being unlike the rows of all others, with no knowledge of its
+    class. Two classes held out together can be told apart only where the other modalities say where the query
+    has them.
+    """
+    told = scores["told_apart"]
+    if scores["constants"] is None:
+        return [
+            "the bias to seen classes was not corrected: that takes four classes, each in the rows of several "
+            "people or clips"
+        ]
+    if told is None or told["low"] is None or told["low"] > CHANCE_OF_TWO:
+        return []
+    return [
+        "held-out classes were not recognised: of two that were held out together, rows were told apart "
+        f"{formatting.score(told)}, by chance {formatting.number(CHANCE_OF_TWO)}; that a row is unlike those "
+        "of seen classes does not say which class it is"
+    ]
+
+
 def lines(scores: Mapping[str, Any]) -> list[str]:
     """The scores as text: a line for each held-out class, their mean, and the chance level."""
     titled = [(f"{each['class']} held out", each) for each in scores["classes"]]
     if len(titled) > 1:
         titled.append(("mean over classes", scores["mean"]))
+    if scores.get("uncorrected"):
+        titled.append(("before the correction", scores["uncorrected"]["mean"]))
     width = max(len(title) for title, _ in titled)
     rows = [f"{title:{width}}: {', '.join(_formatted(each))}" for title, each in titled]
     note = formatting.intervals_over(scores, scores["mean"]["unseen"])
-    return [*rows, f"chance {formatting.number(scores['chance'])} for each ({note})"]
+    rows.append(f"chance {formatting.number(scores['chance'])} for each ({note})")
+    if scores.get("told_apart"):
+        rows.append(
+            f"two classes held out together are told apart: {formatting.score(scores['told_apart'])}, "
+            f"chance {formatting.number(CHANCE_OF_TWO)}"
+        )
+    return rows
 
 
 def _formatted(each: Mapping[str, Any]) -> list[str]:

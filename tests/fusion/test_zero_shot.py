@@ -131,7 +131,7 @@ def parts(paths: list[Path], train: np.ndarray, held_out: str) -> tuple[Aligned,
     rows = joined.data.rows
     plan = splits(rows.key_frame, "loso")
     rows = replace(rows, groups=plan.groups, units=plan.units).taking(train)
-    aligned = fit_without(rows, held_out, design, QUICK)
+    aligned = fit_without(rows, [held_out], design, QUICK)
     return aligned, centroids_of(aligned, rows, CLASSES)
 
 
