@@ -87,14 +87,14 @@ def _run(out: Path, kind: str, seed: int, subjects: int, trials: int) -> dict[st
             AlignmentSettings(TrainSettings(seed=seed, device="cpu")),
         )
         found = recognize(rows, plan, rows.classes, setup.design(joined), settings)
-        said = {
-            "before": np.stack([found.uncorrected[name] for name in rows.classes]),
-            "after": np.stack([found.predictions[name].proba.argmax(axis=1) for name in rows.classes]),
-            "pair_rows": np.concatenate(found.pair_rows),
-            "pair_answers": np.concatenate(found.pair_answers),
-        }
         with files.atomic_write(answers) as handle:
-            np.savez(handle, **said)
+            np.savez(
+                handle,
+                before=np.stack([found.uncorrected[name] for name in rows.classes]),
+                after=np.stack([found.predictions[name].proba.argmax(axis=1) for name in rows.classes]),
+                pair_rows=np.concatenate(found.pair_rows),
+                pair_answers=np.concatenate(found.pair_answers),
+            )
     keys = rows.key_frame.assign(dataset=f"twin {seed}")  # people of other seeds are other people
     truth = indices(rows.labels, rows.classes)
     with np.load(answers) as said:

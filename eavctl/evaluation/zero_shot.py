@@ -118,8 +118,8 @@ def failures(scores: Mapping[str, Any]) -> list[str]:
     told = scores["told_apart"]
     if scores["constants"] is None:
         return [
-            "the bias to seen classes was not corrected: that takes four classes, each in the rows of several "
-            "people or clips"
+            "the bias to seen classes was not corrected: that takes four classes, and each of them in the "
+            "rows of several people or clips"
         ]
     if told is None or told["low"] is None or told["low"] > CHANCE_OF_TWO:
         return []
