@@ -253,25 +253,22 @@ def _unknown(classes: Sequence[str]) -> list[str]:
 
 def _scores(run: _Run, found: Recognition, held_out: str, group: str) -> dict[str, Any]:
     keys = next(iter(found.predictions.values())).keys
-    clusters, truth = (
-        clusters_of(keys, group),
-        metrics.indices(keys["label"].to_numpy(dtype=str), run.classes),
-    )
-    corrected = {
-        run.classes.index(name): table.proba.argmax(axis=1) for name, table in found.predictions.items()
-    }
-    uncorrected = {run.classes.index(name): numbers for name, numbers in found.uncorrected.items()}
+    clusters = clusters_of(keys, group)
+    truth = metrics.indices(keys["label"].to_numpy(dtype=str), run.classes)
+    numbers = [run.classes.index(name) for name in found.predictions]
+    corrected = [table.proba.argmax(axis=1) for table in found.predictions.values()]
     query, *others = (stream.name for stream in run.design.streams)
     scores = {
         "held_out": held_out,
         "query": query,
         "space": others,
-        **score(clusters, truth, corrected, run.classes),
+        **score(clusters, truth, dict(zip(numbers, corrected, strict=True)), run.classes),
         "uncorrected": None,
         "constants": None,
         "told_apart": None,
     }
     if any(found.constants.values()):
+        uncorrected = dict(zip(numbers, found.uncorrected.values(), strict=True))
         before = score(clusters, truth, uncorrected, run.classes)
         scores |= {"uncorrected": {name: before[name] for name in ("classes", "mean")}}
         scores |= {"constants": found.constants}
