@@ -124,7 +124,7 @@ def failures(scores: Mapping[str, Any]) -> list[str]:
     if told is None or told["low"] is None or told["low"] > CHANCE_OF_TWO:
         return []
     return [
-        "held-out classes were not recognised: of two that were held out together, rows were told apart "
+        "held-out classes are not shown to be recognised: of two held out together, rows were told apart "
         f"{formatting.score(told)}, by chance {formatting.number(CHANCE_OF_TWO)}; that a row is unlike those "
         "of seen classes does not say which class it is"
     ]
