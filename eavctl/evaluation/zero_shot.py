@@ -131,7 +131,10 @@ def failures(scores: Mapping[str, Any]) -> list[str]:
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:
-    """The scores as text: a line for each held-out class, their mean, and the chance level."""
+    """The scores as text: a line for each held-out class, their mean, and the chance level.
+
+    Scores of tables of older versions have fewer measures.
+    """
     titled = [(f"{each['class']} held out", each) for each in scores["classes"]]
     if len(titled) > 1:
         titled.append(("mean over classes", scores["mean"]))
@@ -156,4 +159,4 @@ def _formatted(each: Mapping[str, Any]) -> list[str]:
         ("harmonic mean", "harmonic"),
         ("false alarms", "false_alarms"),
     )
-    return [f"{title} {formatting.score(each[name])}" for title, name in titles]
+    return [f"{title} {formatting.score(each[name])}" for title, name in titles if name in each]

@@ -356,6 +356,8 @@ def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
             assert each[name]["low"] < each[name]["value"] < each[name]["high"]
     width = {n: found["mean"][n]["high"] - found["mean"][n]["low"] for n in ("seen", "unseen")}
     assert width["unseen"] < max(e["unseen"]["high"] - e["unseen"]["low"] for e in found["classes"])
+    older = {**found, "mean": {name: found["mean"][name] for name in ("seen", "unseen", "harmonic")}}
+    assert len(lines(older)) == 5
     said = lines(found)
     assert len(said) == 5
     assert said[-1] == "chance 0.333 for each (95% intervals over subjects)"
