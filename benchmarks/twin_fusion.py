@@ -21,6 +21,8 @@ import pandas as pd
 import torch
 
 from eavctl.classifiers import dnn
+from eavctl.classifiers.fitting import Keeping
+from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.encoders.choice import settings_of_size
@@ -29,11 +31,12 @@ from eavctl.evaluation.intervals import clusters_of, paired_difference, score_in
 from eavctl.evaluation.metrics import confusion_matrix, indices, uar
 from eavctl.evaluation.plan import Split
 from eavctl.evaluation.protocols import splits
-from eavctl.fusion.networks.model import Design, StreamDesign, fit
+from eavctl.fusion.networks.model import Design, StreamDesign
 from eavctl.fusion.subsets import subsets_of
 from eavctl.storage import files
-from eavctl.training.clips import with_classes
+from eavctl.training.cross_validation import Fit
 from eavctl.training.joined_tables import join_features
+from eavctl.training.pooled_fit import fit_pooled
 
 # Chosen on a twin of another seed.
 ALONE = {
@@ -76,33 +79,33 @@ def _fold(
     keys: pd.DataFrame, x: Streams, split: Split, seed: int, classes: Sequence[str]
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Name and probabilities on the fold's test rows of each model."""
-    labels, groups = (keys[name].to_numpy(dtype=str)[split.train] for name in ("label", "subject"))
     train, test = x[split.train], x[split.test]
+    named = (keys[name].to_numpy(dtype=str)[split.train] for name in ("label", "subject", "clip_id"))
+    labels, groups, units = named
+    rows = Rows.of(train, labels, groups, classes, units=units)
     models, streams = [], []
-    for (name, (encoder, settings)), rows in zip(ALONE.items(), train.arrays, strict=True):
+    for (name, (encoder, settings)), x_train in zip(ALONE.items(), train.arrays, strict=True):
         chosen = settings_of_size(encoder, "tiny")
         models.append(
             dnn.fit(
-                rows, labels, groups=groups, encoder=encoder, encoder_settings=chosen, classes=classes,
+                x_train, labels, groups=groups, encoder=encoder, encoder_settings=chosen, classes=classes,
                 settings=replace(settings, seed=seed),
             )
         )  # fmt: skip
-        streams.append(StreamDesign(name, encoder, chosen, rows.shape[1:]))
-    alone = [model.predict_proba(rows) for model, rows in zip(models, test.arrays, strict=True)]
+        streams.append(StreamDesign(name, encoder, chosen, x_train.shape[1:]))
+    alone = [model.predict_proba(x_test) for model, x_test in zip(models, test.arrays, strict=True)]
     yield from zip(ALONE, alone, strict=True)
     yield "late mean", np.mean(alone, axis=0)
     powers = np.exp(np.mean(np.log(np.maximum(alone, 1e-12)), axis=0))
     yield "late product", powers / powers.sum(axis=1, keepdims=True)
     for method in METHODS:
         design = Design(method, tuple(streams))
-        model = fit(train, labels, design, groups=groups, starts=models, settings=replace(FUSED, seed=seed))
+        fit = Fit(f"fold {split.fold}", keys.iloc[split.test], shares=False)
+        model = fit_pooled(rows, design, {}, models, replace(FUSED, seed=seed), Keeping(), fit)
+        yield f"{method}:pool", np.array([[*model.pool.singles, model.pool.network, model.pool.scale]])
         for subset in subsets_of(range(len(streams))):
             name = "+".join(streams[i].name for i in subset)
-            proba = model.predict_proba(test.only(subset))
-            yield (
-                f"{method}:{name}",
-                with_classes(proba, model.classes_, classes),
-            )  # it has an order of its own
+            yield f"{method}:{name}", model.predict_proba(test.only(subset))
 
 
 def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict[str, np.ndarray]:
@@ -111,6 +114,9 @@ def _whole(folder: Path, seed: int, folds: Sequence[Split], n_rows: int) -> dict
     for split in folds:
         with np.load(folder / f"{seed}-{split.fold}.npz") as part:
             for name in part.files:
+                if name.endswith(":pool"):
+                    print(f"seed {seed}, fold {split.fold}, {name}: {part[name][0].round(3)}")
+                    continue
                 said.setdefault(name, np.zeros(n_rows, int))[split.test] = part[name].argmax(axis=1)
     return said
 

@@ -121,6 +121,14 @@ class DnnModel:
         number %= len(self._networks)
         return self._networks[number], self._calibrations[number]
 
+    def alone(self, number: int) -> DnnModel:
+        """A member, its number taken modulo their count, as a model by itself."""
+        number %= len(self._networks)
+        own = {
+            name: [self._meta[name][number]] for name in ("temperatures", "biases") if self._meta.get(name)
+        }
+        return DnnModel([self._networks[number]], {**self._meta, **own})
+
     def groups(self, number: int) -> tuple[frozenset[str], frozenset[str]] | None:
         """Names of the groups that a member was trained on and validated on.
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from eavctl.classifiers.checkpoints import LAYOUT, Checkpoint
 from eavctl.classifiers.inner_folds import Fold
 from eavctl.classifiers.objective import Classification, Objective
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import pieces, present_rows
+from eavctl.classifiers.streams import Features, pieces, present_rows
 from eavctl.classifiers.training_loop import Epoch, Training, TrainSettings
 from eavctl.errors import UsageError
 
@@ -53,6 +53,7 @@ def fit_members(
     *,
     validate_on: Sequence[frozenset[str]] = (),
     folds: Sequence[Fold] = (),
+    features: Sequence[Features] = (),
     objective: MakeObjective | None = None,
 ) -> list[dict[str, Any]]:
     """Train the members of a model, each validated on another part of the rows.
@@ -64,6 +65,7 @@ def fit_members(
     validate_on : for each member the names of the groups to validate it on, where the rows allow it; by
         default they are chosen.
     folds : for each member the rows to train on and to validate on, where these are not to be chosen.
+    features : for each member the features of all rows, where members differ in them.
     objective : makes the objective of rows, of which those of some numbers are trained on; by default
         classification.
 
@@ -78,11 +80,12 @@ def fit_members(
     UsageError : a checkpoint of another training; TensorBoard is asked for and not installed.
     """
     known = {**facts, "settings": asdict(settings), "validate_on": [sorted(names) for names in validate_on]}
-    store = Checkpoint(keeping.checkpoint, _fingerprint(rows, known) if keeping.checkpoint else "")
-    folds = folds or _folds(rows, settings, validate_on)
+    rows_of = [replace(rows, x=each) for each in features] or [rows] * settings.members
+    store = Checkpoint(keeping.checkpoint, _fingerprint(rows_of, known) if keeping.checkpoint else "")
+    folds = folds or member_folds(rows, settings, validate_on)
     with _reporting(keeping) as report:
         for member in range(len(store.finished), settings.members):
-            fold = folds[member]
+            rows, fold = rows_of[member], folds[member]
             if objective is None:
                 device = settings.torch_device()
                 aim: Objective = Classification.of(rows, fold[0], settings.label_smoothing, device)
@@ -101,8 +104,15 @@ def fit_members(
     ]
 
 
-def _folds(rows: Rows, settings: TrainSettings, validate_on: Sequence[frozenset[str]]) -> list[Fold]:
-    """Training and validation rows of each member: as asked for, or the next of the disjoint cuts."""
+def member_folds(
+    rows: Rows, settings: TrainSettings, validate_on: Sequence[frozenset[str]] = ()
+) -> list[Fold]:
+    """Training and validation rows of each member: as asked for, or the next of the disjoint cuts.
+
+    Parameters
+    ----------
+    validate_on : see `fit_members`.
+    """
     inner = rows.inner
     asked = [inner.holding(names) for names in validate_on or (frozenset[str](),) * settings.members]
     cuts = [] if all(asked) else inner.validation(settings.validation, settings.seed)
@@ -132,8 +142,9 @@ def joint_state(results: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]
     return {f"{i}.{name}": tensor for i, weights in members for name, tensor in weights.items()}
 
 
-def _fingerprint(rows: Rows, facts: Mapping[str, Any]) -> str:
-    """A hash of all that determines the weights."""
+def _fingerprint(rows_of: Sequence[Rows], facts: Mapping[str, Any]) -> str:
+    """A hash of all that determines the weights; members have the same rows, or differ in their features."""
+    rows = rows_of[0]
     kept = [None if names is None else [str(name) for name in names] for names in (rows.groups, rows.units)]
     known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "kept": kept, "layout": LAYOUT}
     if rows.copies is not None:
@@ -141,10 +152,11 @@ def _fingerprint(rows: Rows, facts: Mapping[str, Any]) -> str:
     if rows.weights is not None:
         known["weights"] = rows.weights.tolist()
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
-    for _, numbers in present_rows(rows.x):
-        digest.update(numbers.data)
-    for piece in pieces(rows.x):
-        digest.update(np.ascontiguousarray(piece).data)
+    for x in {id(each.x): each.x for each in rows_of}.values():
+        for _, numbers in present_rows(x):
+            digest.update(numbers.data)
+        for piece in pieces(x):
+            digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()
 
 

@@ -127,6 +127,8 @@ def _fusion(fusion: Facts) -> list[str]:
     found = []
     if fusion.get("weights"):
         found.append("weights: " + ", ".join(f"{name} {n:.2f}" for name, n in fusion["weights"].items()))
+    if fusion.get("pool"):
+        found.append("pool: " + ", ".join(f"{name} {n:.2f}" for name, n in fusion["pool"].items()))
     found += subsets.lines(fusion["subsets"]) if fusion.get("subsets") else []
     return [*found, *map(verdict, fusion.get("versus") or ())]
 

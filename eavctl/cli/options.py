@@ -330,7 +330,8 @@ FeatureTables = Annotated[
 Encoders = Annotated[
     list[str] | None,
     typer.Option(
-        help="Train this encoder; repeat it, once for each table in their order.",
+        help="Train this encoder; repeat it, once for each table in their order. In train-fusion also svm or "
+        "linear, for tables of columns.",
         show_default="by the tables' feature sets",
     ),
 ]

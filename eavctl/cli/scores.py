@@ -63,6 +63,8 @@ def print_fusion(fusion: Mapping[str, Any], scores: Mapping[str, Any] | None) ->
 
     if fusion["weights"]:
         say("weights: " + ", ".join(f"{name} {share:.2f}" for name, share in fusion["weights"].items()))
+    if fusion.get("pool"):
+        say("pool: " + ", ".join(f"{name} {weight:.2f}" for name, weight in fusion["pool"].items()))
     used = fusion.get("used") or {}
     if len(used) > 1:
         say("used: " + ", ".join(f"{names} {n}" for names, n in used.items()))

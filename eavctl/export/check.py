@@ -15,6 +15,7 @@ from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError
 from eavctl.export.inputs import Input, inputs_of
 from eavctl.export.rows import CheckRows
+from eavctl.fusion.pooled import PooledFusion
 from eavctl.storage.artifacts import Model
 
 BATCHES = (1, 2, 7, 32)
@@ -118,13 +119,16 @@ def spaced(n: int, most: int) -> np.ndarray:
 
 def _n_weights(model: Model) -> int:
     """Number of weights of a network; 1 of other models, which take next to no time."""
-    networks, _ = getattr(model.predictor, "members", ((), ()))
+    network = getattr(model.predictor, "network", model.predictor)
+    networks, _ = getattr(network, "members", ((), ()))
     return max(1, int(sum(each.numel() for network in networks for each in network.parameters())))
 
 
 def original(model: Model, x: np.ndarray | Streams) -> Outputs:
     """Answers of the original, for rows of any length that its networks take."""
     predictor = model.predictor
+    if isinstance(predictor, PooledFusion) and isinstance(x, Streams):
+        return Outputs(*predictor.proba_and_weights(x))
     if not hasattr(predictor, "members"):
         distance = None if model.novelty is None else model.novelty.distance(x)
         return Outputs(predictor.predict_proba(x), distance=distance)

@@ -16,7 +16,9 @@ from eavctl.classifiers.projection import Projected
 from eavctl.errors import DataError
 from eavctl.export.folding import folded
 from eavctl.export.inputs import Input, inputs_of
-from eavctl.export.modules import ColumnsGraph, FusionGraph, LinearLogits, NetworkGraph, SvmLogits
+from eavctl.export.modules import ColumnsGraph, FusionGraph, NetworkGraph
+from eavctl.export.pooled_module import LOGITS, PooledGraph
+from eavctl.fusion.pooled import PooledFusion
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 EXAMPLE_BATCH = 2  # a batch of one would be taken for a constant
 MOST_BYTES = 2**31 - 2**20  # of weights: a file of ONNX holds less than 2 GB
 BATCH = "batch"
-LOGITS = {"svm": SvmLogits, "linear": LinearLogits}  # modules by kind of model
 
 
 def to_proto(model: Model) -> ModelProto:
@@ -72,6 +73,8 @@ def _parts(model: Model) -> tuple[nn.Module, list[str]]:
         return module.eval(), ["proba", *(["distance"] if model.novelty is not None else [])]
     if kind == "dnn":
         return NetworkGraph(*predictor.members).eval(), ["proba"]
+    if isinstance(predictor, PooledFusion):
+        return PooledGraph(predictor).eval(), ["proba", "weights"]
     return FusionGraph(*predictor.members).eval(), ["proba", "weights"]
 
 
@@ -80,7 +83,7 @@ def _traced(module: nn.Module, inputs: Sequence[Input], outputs: Sequence[str]) 
     names = [each.name for each in inputs]
     arguments: tuple[Any, ...] = tensors
     dynamic: tuple[Any, ...] = shapes
-    if isinstance(module, FusionGraph):
+    if isinstance(module, FusionGraph | PooledGraph):
         arguments = (tensors, torch.ones(EXAMPLE_BATCH, len(tensors), dtype=torch.bool))
         dynamic, names = (shapes, {0: torch.export.Dim(BATCH)}), [*names, "present"]
     try:

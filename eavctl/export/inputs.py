@@ -46,13 +46,17 @@ def inputs_of(meta: ModelMeta) -> tuple[Input, ...]:
     if meta.kind == "dnn":
         return (_of_encoder("x", own["encoder"], own["shape"]),)
     if meta.kind == "fusion":
-        return tuple(_of_encoder(s["name"], s["encoder"], s["shape"]) for s in own["design"]["streams"])
+        streams = [_of_encoder(s["name"], s["encoder"], s["shape"]) for s in own["design"]["streams"]]
+        # Single models take rows of their training's length.
+        return tuple(each._replace(free_axis=None) if "pool" in own else each for each in streams)
     raise UsageError(
         f"a model of kind {meta.kind!r} fuses predictions, not features; export the models that it fuses"
     )
 
 
 def _of_encoder(name: str, encoder: str, shape: Sequence[int]) -> Input:
+    if encoder in COLUMN_KINDS:
+        return Input(name, tuple(shape), np.dtype(np.float32))
     facts = registry.get("encoders", encoder).facts
     dtype = np.dtype(facts.get("example_dtype", "float32"))
     return Input(name, tuple(shape), dtype, facts.get("free_axis"), facts.get("shortest", 1))

@@ -14,6 +14,7 @@ from eavctl import registry
 from eavctl.classifiers.streams import Streams
 from eavctl.errors import DataError, SettingsError
 from eavctl.export.inputs import Input, inputs_of
+from eavctl.fusion.pooled import COLUMN_MODELS, PooledFusion, SingleModel
 from eavctl.storage import artifacts
 from eavctl.storage.keys import AGREEING_KEYS
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
@@ -204,16 +205,26 @@ def _made_up(model: artifacts.Model, inputs: Sequence[Input]) -> np.ndarray | St
 def _statistics(model: artifacts.Model, n_inputs: int) -> Iterator[tuple[Any, Any]]:
     """Mean and deviation of the training rows for each input, as far as the model has them."""
     predictor = model.predictor
+    if isinstance(predictor, PooledFusion):
+        yield from map(_of_single, predictor.singles, predictor.network.members[0][0].encoders)
+        return
     if not hasattr(predictor, "members"):
         yield from [(getattr(predictor, "mean", 0.0), getattr(predictor, "scale", 1.0))] * n_inputs
         return
     network = predictor.members[0][0]
-    for encoder in network.encoders if hasattr(network, "encoders") else [network.encoder]:
-        values = (getattr(encoder, "mean", None), getattr(encoder, "std", None))
-        yield tuple(  # type: ignore[misc]  # two of them
-            each.double().numpy() if each is not None else default
-            for each, default in zip(values, (0.0, 1.0), strict=True)
-        )
+    yield from map(_of_encoder, network.encoders if hasattr(network, "encoders") else [network.encoder])
+
+
+def _of_single(single: SingleModel | None, encoder: Any) -> tuple[Any, Any]:
+    """Mean and deviation of the training rows of a stream, as far as its single model or encoder has them."""
+    if single is None or single.kind not in COLUMN_MODELS:
+        return _of_encoder(encoder)
+    return getattr(single.model, "mean", 0.0), getattr(single.model, "scale", 1.0)
+
+
+def _of_encoder(encoder: Any) -> tuple[Any, Any]:
+    mean, std = getattr(encoder, "mean", None), getattr(encoder, "std", None)
+    return 0.0 if mean is None else mean.double().numpy(), 1.0 if std is None else std.double().numpy()
 
 
 def _drawn(own: Input, features: FeatureMeta, mean: Any, std: Any, rng: np.random.Generator) -> np.ndarray:

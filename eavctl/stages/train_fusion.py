@@ -77,8 +77,9 @@ def train_fusion(
         method, or an output that cannot be written.
     """
     setup = FusionSetup(
-        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
-    )
+        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora,
+        single_models=True, seed=settings.seed if settings else TrainSettings().seed,
+    )  # fmt: skip
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
     joined, fitter = prepare(setup, targets, settings, log_dir, force)
     asked = command(
@@ -131,8 +132,9 @@ def plan(
     LeakError, DataError, UsageError : where `train_fusion` raises them before it fits.
     """
     setup = FusionSetup(
-        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora
-    )
+        tables, method, encoders, size, init, partial, network_settings or {}, labels or {}, corpora,
+        single_models=True, seed=settings.seed if settings else TrainSettings().seed,
+    )  # fmt: skip
     targets, settings = Targets(out, predictions), settings or _default_settings(setup)
     joined, fitter = prepare(setup, targets, settings, None, force)
     return training.plan(joined.data, targets, fitter, evaluation or Evaluation(), force=force)
@@ -156,7 +158,7 @@ def prepare(
     DataError, UsageError : as `train_fusion`.
     """
     joined = setup.join()
-    fitter = FusionFitter(setup.design(joined), setup.starts, settings, log_dir)
+    fitter = FusionFitter(setup.design(joined), setup.starts, settings, log_dir, columns=setup.columns)
     training.guard(targets, fitter, [*setup.tables, *setup.init], force=force)
     facts = joined.data.facts
     facts = replace(facts, features=fitter.described(facts.features))

@@ -37,7 +37,7 @@ PREDICTORS = {
     "linear": "eavctl.classifiers.linear:LinearModel",
     "dnn": "eavctl.classifiers.dnn:DnnModel",
     "fuse": "eavctl.fusion.late:LateFuser",
-    "fusion": "eavctl.fusion.networks.model:FusionModel",
+    "fusion": "eavctl.fusion.pooled:PooledFusion",
     "encoder": "eavctl.pretraining.encoder_model:EncoderModel",
     "grounding": "eavctl.grounding.model:GroundModel",
 }

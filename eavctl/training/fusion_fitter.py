@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,6 +11,8 @@ import numpy as np
 import pandas as pd
 import torch
 
+from eavctl.classifiers.calibration import LEAST_PROBABILITY, softmax
+from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.training_loop import TrainSettings
@@ -21,6 +23,7 @@ from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel
+from eavctl.fusion.pooled import NETWORK, PooledFusion, network_design
 from eavctl.fusion.subsets import subsets_of, table_of
 from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable
@@ -29,9 +32,20 @@ from eavctl.training.cross_validation import Fit, FoldResult
 from eavctl.training.dnn_fitter import checkpoint_file
 from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.joined_tables import JoinedTables
+from eavctl.training.pooled_fit import ColumnFit, fit_pooled
 from eavctl.training.rows import TableFacts
 
-LATE = "late fusion, the mean of the models alone"
+
+def _product(each: np.ndarray) -> np.ndarray:
+    """The geometric mean over models of probabilities (n_models, n_rows, n_classes), with sum 1."""
+    return softmax(np.log(np.maximum(each, LEAST_PROBABILITY)).mean(axis=0))
+
+
+LATE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
+    "late fusion, the mean of the models alone": lambda each: np.asarray(each.mean(axis=0)),
+    "late fusion, the product of the models alone": _product,
+}
+"""Late fusions to compare with, which need no fit."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +103,7 @@ class FusionFitter:
     design : the network.
     starts : for each stream the trained model, or the pretrained encoder, to start from; or None.
     settings : of the training.
+    columns : by the number of the stream, what fits the classifier of a stream of columns.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
     """
@@ -98,6 +113,7 @@ class FusionFitter:
     settings: TrainSettings = field(default_factory=TrainSettings)
     log_dir: Path | None = None
     checkpoints: Path | None = None
+    columns: Mapping[int, ColumnFit] = field(default_factory=dict)
     kind: ClassVar[str] = "fusion"
 
     @property
@@ -129,7 +145,7 @@ class FusionFitter:
     def check(self, rows: Rows, plan: Plan) -> None:
         """Refuse a start whose models were all trained on test rows of a fold; see `TableFitter`."""
         with torch.device("meta"):  # checks the shapes; nothing is allocated
-            self.design.build(len(rows.classes))
+            network_design(self.design, len(rows.classes)).build(len(rows.classes))
         for split in plan.folds:
             test_keys, keys = rows.key_frame.iloc[split.test], rows.key_frame.iloc[split.train]
             for start in self._trained:
@@ -152,12 +168,19 @@ class FusionFitter:
         """For each stream the trained model to start from, if it starts from one."""
         return [each if isinstance(each, Start) else None for each in self.starts]
 
-    def fit(self, rows: Rows, fit: Fit) -> FusionModel:
+    def fit(self, rows: Rows, fit: Fit) -> FusionModel | PooledFusion:
         """See `eavctl.training.train.TableFitter`."""
         starts: list[model.StreamStart | None] = [
             start.state if isinstance(start, EncoderStart) else (trained.predictor if trained else None)
             for start, trained in zip(self.starts, self.models(rows, fit), strict=True)
         ]
+        keeping = Keeping(
+            checkpoint_file(self.checkpoints, fit),
+            self.log_dir / fit.slug if self.log_dir else None,
+            fit.epoch_ended,
+        )
+        if self.columns or any(isinstance(start, DnnModel) for start in starts):
+            return fit_pooled(rows, self.design, self.columns, starts, self.settings, keeping, fit)
         return model.fit(
             rows.streams,
             rows.labels,
@@ -168,11 +191,7 @@ class FusionFitter:
             copies=rows.copies,
             starts=starts,
             settings=self.settings,
-            keeping=Keeping(
-                checkpoint_file(self.checkpoints, fit),
-                self.log_dir / fit.slug if self.log_dir else None,
-                fit.epoch_ended,
-            ),
+            keeping=keeping,
         )
 
     def with_checkpoints(self, path: Path) -> FusionFitter:
@@ -181,7 +200,7 @@ class FusionFitter:
 
 
 class FusionScores:
-    """Scores each fold's network for every subset of the streams, and the models it started from.
+    """Scores each fold's network for every subset of the streams, and its single models.
 
     A `eavctl.training.train.FoldObserver`.
     """
@@ -190,8 +209,9 @@ class FusionScores:
         self.fitter, self.names, self.left_out = fitter, joined.names, joined.left_out
         self.subsets = subsets_of(range(len(self.names)))
         self._of_subset: dict[tuple[int, ...], list[PredictionTable]] = {s: [] for s in self.subsets}
-        self._of_start: dict[int, list[PredictionTable]] = {}
-        self._late: list[PredictionTable] = []
+        self._of_single: dict[int, list[PredictionTable]] = {}
+        self._late: dict[str, list[PredictionTable]] = {}
+        self._pools: list[np.ndarray] = []
         self._weights: list[np.ndarray] = []
 
     def __call__(self, fold: FoldResult) -> None:
@@ -202,23 +222,30 @@ class FusionScores:
             if len(rows):
                 proba = predictor.predict_proba(x[rows].only(subset))
                 self._of_subset[subset].append(_predictions(fold, rows, proba, predictor))
-        classes = predictor.classes_.tolist()
-        each = np.full((len(self.names), len(x), len(classes)), np.nan)
-        for stream, start in enumerate(self.fitter.models(fold.train, fold.fit)):
-            rows = np.flatnonzero(x.present[:, stream])
-            if start and len(rows) and set(start.classes_) <= set(classes):
-                proba = start.predict_proba(x.arrays[stream][rows])
-                self._of_start.setdefault(stream, []).append(_predictions(fold, rows, proba, start))
-                each[stream, rows] = with_classes(proba, start.classes_, classes)
-        mean = each.mean(axis=0)  # NaN where a model or a stream is missing
-        rows = np.flatnonzero(np.isfinite(mean).all(axis=1))
-        if len(rows):
-            self._late.append(_predictions(fold, rows, mean[rows], predictor))
+        if hasattr(predictor, "singles"):
+            self._judge_singles(fold, predictor)
         self._weights.append(predictor.weights(x))
+
+    def _judge_singles(self, fold: FoldResult, predictor: Any) -> None:
+        """Predict the test rows by each single model, and by the late fusions of all."""
+        self._pools.append(np.append(predictor.pool.singles, predictor.pool.network))
+        x, classes = fold.test.streams, predictor.classes_.tolist()
+        each = np.full((len(self.names), len(x), len(classes)), np.nan)
+        for stream, single in enumerate(predictor.singles):
+            rows = np.flatnonzero(x.present[:, stream])
+            if single and len(rows):
+                proba = single.model.predict_proba(x.arrays[stream][rows])
+                self._of_single.setdefault(stream, []).append(_predictions(fold, rows, proba, single.model))
+                each[stream, rows] = with_classes(proba, single.model.classes_, classes)
+        rows = np.flatnonzero(np.isfinite(each).all(axis=(0, 2)))  # those that have all streams
+        if len(rows):
+            for name, fused in LATE.items():
+                proba = fused(each[:, rows])
+                self._late.setdefault(name, []).append(_predictions(fold, rows, proba, predictor))
 
     def meta(self, predictions: PredictionTable) -> dict[str, Any]:
         """Under ``fusion``: weights, the scores of all subsets, and comparisons."""
-        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_start.items()}
+        alone = {self.names[s]: _joined(tables, predictions) for s, tables in self._of_single.items()}
         entries = table_of(
             lambda names: _joined(self._of_subset[tuple(map(self.names.index, names))], predictions),
             alone,
@@ -231,30 +258,37 @@ class FusionScores:
                 "inputs": list(self.names),
                 "encoders": [stream.encoder for stream in self.fitter.design.streams],
                 "weights": dict(zip(self.names, weights.tolist(), strict=True)),
+                **self._pool(),
                 "left_out": self.left_out,
                 "subsets": entries,
                 "versus": self._versus(predictions, alone),
             }
         }
 
-    def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
-        """Compare the fusion with the best single model, and with the mean of all where each stream had one.
+    def _pool(self) -> dict[str, Any]:
+        """The mean weights over folds of the single models and of the network, if there is a pool."""
+        if not self._pools:
+            return {}
+        mean = np.mean(self._pools, axis=0).tolist()
+        return {"pool": dict(zip([*self.names, NETWORK], mean, strict=True))}
 
-        The p-values are corrected for both comparisons, and for the number of models that the best is of.
+    def _versus(self, fused: PredictionTable, alone: Mapping[str, PredictionTable]) -> list[dict[str, Any]]:
+        """Compare the fusion with the best single model, and with late fusions where each stream had one.
+
+        The p-values are corrected for all comparisons, and for the number of models that the best is of.
         """
         if not alone:
             return []
         compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
         best = max(compared, key=lambda each: each["second"])
-        if not self._late:
-            return corrected([best], [len(compared)])
-        late = {"name": LATE, "late": True, **compare(fused, _joined(self._late, fused))}
-        return corrected([best, late], [len(compared), 1])
+        late = [
+            {"name": name, "late": True, **compare(fused, _joined(tables, fused))}
+            for name, tables in self._late.items()
+        ]
+        return corrected([best, *late], [len(compared), *[1] * len(late)])
 
 
-def _predictions(
-    fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: FusionModel | artifacts.StoredModel
-) -> PredictionTable:
+def _predictions(fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: Any) -> PredictionTable:
     """Some of a fold's test rows with their probabilities, answered by the predictor's decision rule."""
     keys = fold.fit.test_keys.iloc[rows].assign(fold=fold.split.fold)
     answers = predictor.classes_.astype(object)[predictor.decide(proba)]

@@ -13,6 +13,7 @@ from eavctl import registry
 from eavctl.encoders.choice import check_modality, default_encoder, runs_by_layers, settings_of_size
 from eavctl.errors import DataError, UsageError
 from eavctl.fusion.networks.model import Design, StreamDesign
+from eavctl.fusion.pooled import COLUMN_MODELS
 from eavctl.storage import artifacts, tables
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import NAMES, kind_of
@@ -20,8 +21,12 @@ from eavctl.storage.paths import named
 from eavctl.training.encoder_start import EncoderStart
 from eavctl.training.fusion_fitter import Start
 from eavctl.training.joined_tables import JoinedTables, join_features
+from eavctl.training.linear_fitter import LinearFitter
+from eavctl.training.pooled_fit import ColumnFit
 from eavctl.training.rows import EQUAL, of_corpora, relabelled
+from eavctl.training.svm_fitter import SvmFitter
 
+FITTERS: Mapping[str, type[SvmFitter] | type[LinearFitter]] = {"svm": SvmFitter, "linear": LinearFitter}
 EVERY, SOME = "every", "some"  # of the encoders run layer by layer, by what a fusion network registers
 
 
@@ -33,13 +38,16 @@ class FusionSetup:
     ----------
     tables : feature tables, one a stream; one may be named twice, for two encoders.
     method : a registered fusion network.
-    encoders : one a table, in the order of the tables; none: chosen by the tables' feature sets.
+    encoders : one a table, in the order of the tables; none: chosen by the tables' feature sets. For columns
+        also a name of `eavctl.fusion.pooled.COLUMN_MODELS`, if ``single_models``.
     size : base or tiny, of encoders that have sizes and are trained from scratch.
     init : models of train-dnn, or encoders of pretrain, from which streams start, each matched to a table by
         its features.
     partial : keep samples with a missing modality.
     network_settings : keywords of the method's class.
     labels, corpora : as in `eavctl.training.rows.read_training_set`.
+    single_models : columns are taken by a classifier in place of an encoder, unless an encoder is named.
+    seed : of these classifiers.
 
     Raises
     ------
@@ -56,6 +64,8 @@ class FusionSetup:
     network_settings: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str | None] = field(default_factory=dict)
     corpora: str = EQUAL
+    single_models: bool = False
+    seed: int = 42
 
     def __post_init__(self) -> None:
         if self.method in registry.names("fusers"):
@@ -113,11 +123,14 @@ class FusionSetup:
         """
         if self.encoders and len(self.encoders) != len(self.tables):
             raise UsageError(f"{len(self.encoders)} encoders for {len(self.tables)} tables: give one a table")
-        by_layers = registry.get("fusion networks", self.method).facts.get("by_layers")
-        chosen = []
+        by_layers = self._by_layers
+        chosen: list[tuple[str, dict[str, Any]]] = []
         for number, (path, start) in enumerate(zip(self.tables, self.starts, strict=True)):
             if start:
                 name, settings = start.encoder, start.encoder_settings
+            elif single := self._column_model(number):
+                chosen.append((single, {}))
+                continue
             else:
                 name = _checked(self.encoders[number], path) if self.encoders else _default(path, by_layers)
                 settings = _settings(name, self.size)
@@ -129,6 +142,37 @@ class FusionSetup:
                 )
             chosen.append((name, settings))
         return tuple(chosen)
+
+    def _column_model(self, number: int) -> str | None:
+        """The classifier of a table of columns, as asked for or by its feature set; None for an encoder."""
+        named = self.encoders[number] if self.encoders else None
+        if named not in (None, *COLUMN_MODELS):
+            return None
+        path = self.tables[number]
+        meta = tables.read_feature_meta(path)
+        if named and meta.columns is None:
+            raise UsageError(f"{path}: {named} takes tables of columns, and this one holds tensors")
+        if named and not self.single_models:
+            raise UsageError(f"{named} is for train-fusion: name an encoder, such as mlp")
+        if meta.columns is None or not self.single_models or self._by_layers == EVERY:
+            return named
+        return named or ("linear" if registry.get("features", meta.features).facts.get("matrices") else "svm")
+
+    @property
+    def _by_layers(self) -> str | None:
+        """Which of the encoders the method runs layer by layer."""
+        found: str | None = registry.get("fusion networks", self.method).facts.get("by_layers")
+        return found
+
+    @cached_property
+    def columns(self) -> dict[int, ColumnFit]:
+        """By the number of the table, what fits the classifier of its columns."""
+        found: dict[int, ColumnFit] = {}
+        for number, (name, _) in enumerate(self.stream_encoders):
+            if name in FITTERS:
+                meta = tables.read_feature_meta(self.tables[number])
+                found[number] = FITTERS[name](self.seed).taking(meta.features, meta.settings)
+        return found
 
     def join(self) -> JoinedTables:
         """The rows of all tables, joined on ``sample_id``, with the classes and weights asked for.

@@ -56,8 +56,8 @@ def test_models_to_start_from_follow_init_and_are_compared_with(eav, run, featur
     result = run("train-fusion", *inputs, "--init", *models, *QUICK, "-o", "att.pt", "--json")
     assert result.code == 0, result.err
     fusion = json.loads(result.out)["fusion"]
-    assert fusion["encoders"] == ["eegnet", "vit", "mlp"]
-    assert fusion["versus"][0]["name"] in ("eeg", "video")
+    assert fusion["encoders"] == ["eegnet", "vit", "svm"]
+    assert fusion["versus"][0]["name"] in ("eeg", "video", "audio")
     alone = tables.read_predictions(eav / "epochs_preds.parquet")
     single = next(entry for entry in fusion["subsets"] if entry["inputs"] == ["eeg"])
     recalls = [np.mean(alone.pred[alone.keys["label"] == name] == name) for name in alone.classes]

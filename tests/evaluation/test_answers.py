@@ -15,10 +15,11 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.evaluation.plan import Split
 from eavctl.evaluation.summary import compare, summarize
+from eavctl.fusion.pool import Pool
+from eavctl.fusion.pooled import SingleModel
 from eavctl.fusion.subsets import table_of
 from eavctl.report.html import page
 from eavctl.report.summary import summary
-from eavctl.storage import artifacts
 from eavctl.storage.tables import PredictionTable, key_frame
 from eavctl.training.cross_validation import Fit, FoldResult
 from eavctl.training.fusion_fitter import FusionScores
@@ -75,7 +76,11 @@ def test_the_report_tells_both_calibration_errors() -> None:
 class Judge:
     """A predictor of unequal priors, of any streams, that reads its probabilities off the rows."""
 
-    classes_, priors = np.array(CLASSES), PRIORS
+    classes_, priors, pool = np.array(CLASSES), PRIORS, Pool.start(np.ones(2, dtype=bool))
+
+    @property
+    def singles(self) -> list[SingleModel]:
+        return [SingleModel("dnn", self)] * 2
 
     def predict_proba(self, x: Any) -> np.ndarray:
         return np.asarray(x.arrays[0] if isinstance(x, Streams) else x, np.float64)
@@ -87,12 +92,9 @@ class Judge:
         return np.full((len(x), 2), 0.5)
 
 
-def test_a_fusion_network_its_starts_and_their_mean_are_scored_by_their_answers() -> None:
+def test_a_fusion_its_single_models_and_their_late_fusions_are_scored_by_their_answers() -> None:
     table, judge = answered(), Judge()
-    alone = artifacts.StoredModel(judge, {})
-    fitter: Any = SimpleNamespace(
-        models=lambda rows, fit: [alone, alone], design=SimpleNamespace(method="attention", streams=())
-    )
+    fitter: Any = SimpleNamespace(design=SimpleNamespace(method="attention", streams=()))
     joined: Any = SimpleNamespace(names=("eeg", "voice"), left_out={})
     scores = FusionScores(fitter, joined)
     for fold in (0, 1):
@@ -105,6 +107,6 @@ def test_a_fusion_network_its_starts_and_their_mean_are_scored_by_their_answers(
     fusion = scores.meta(table)["fusion"]
     assert {entry["uar"]["value"] for entry in fusion["subsets"]} == {1.0}
     assert {entry["best_uar"] for entry in fusion["subsets"]} == {1.0}
-    single, mean = fusion["versus"]
-    assert mean["late"]
-    assert (single["second"], mean["second"]) == (1.0, 1.0)
+    single, *late = fusion["versus"]
+    assert [each["late"] for each in late] == [True, True]
+    assert [each["second"] for each in (single, *late)] == [1.0, 1.0, 1.0]

@@ -15,6 +15,7 @@ from eavctl import registry
 from eavctl.classifiers.calibration import Calibration, decide, members_of, priors_of
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
+from eavctl.classifiers.inner_folds import Fold
 from eavctl.classifiers.network import forward
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
@@ -150,7 +151,7 @@ class FusionModel:
 
     def proba_and_weights(self, x: Streams) -> tuple[np.ndarray, np.ndarray]:
         """What `predict_proba` and `weights` give, at the cost of one of them."""
-        _check(x, self._design)
+        check_streams(x, self._design)
         outputs = [forward(network.logits_and_weights, x) for network in self._networks]
         logits, weights = np.split(np.array(outputs), [len(self.classes_)], axis=2)  # members first
         proba = [calibrate(each) for each, calibrate in zip(logits, self._calibrations, strict=True)]
@@ -158,7 +159,7 @@ class FusionModel:
 
     def joint(self, x: Streams) -> np.ndarray:
         """Joint embeddings of the streams, float32 (n_rows, n_members * 256); for method ``attention``."""
-        _check(x, self._design)
+        check_streams(x, self._design)
         joint = [forward(cast(AttentionFusion, network).joint, x) for network in self._networks]
         return np.concatenate(joint, axis=1).astype(np.float32)
 
@@ -195,7 +196,10 @@ def fit(
     groups: Sequence[str] | np.ndarray | None = None,
     units: Sequence[str] | np.ndarray | None = None,
     copies: np.ndarray | None = None,
+    classes: Sequence[str] | None = None,
     starts: Sequence[StreamStart | None] = (),
+    folds: Sequence[Fold] = (),
+    features: Sequence[Streams] = (),
     settings: TrainSettings | None = None,
     keeping: Keeping | None = None,
 ) -> FusionModel:
@@ -210,8 +214,11 @@ def fit(
     x : rows; each needs one stream or more.
     labels, row_weights, groups, units, copies : shape (n_rows,), as in `eavctl.classifiers.dnn.fit`.
     design : method, streams and settings.
+    classes : ordered names; by default the labels, sorted.
     starts : for each stream the trained model from which its encoder starts, and its head if the method has
         heads; or the state of a pretrained encoder; None to train from scratch.
+    folds, features : for each member the rows to train on and to validate on, and the features of all rows;
+        see `eavctl.classifiers.fitting.fit_members`.
     settings : of the training; ``freeze_epochs`` freezes all encoders for the first epochs.
     keeping : checkpoint, TensorBoard folder and callback.
 
@@ -227,9 +234,9 @@ def fit(
     settings = settings or TrainSettings()
     settings = replace(settings, epochs=settings.most_epochs)
     starts = starts or [None] * len(design.streams)
-    _check(x, design)
-    rows = Rows.of(x, labels, groups, units=units, weights=row_weights, copies=copies)
-    validate_on = _validated(starts, settings.members) if settings.validation else ()
+    check_streams(x, design)
+    rows = Rows.of(x, labels, groups, classes, units=units, weights=row_weights, copies=copies)
+    validate_on = validated(starts, settings.members) if settings.validation else ()
     meta = {"design": design.to_meta(), "classes": list(rows.classes)}
 
     def build(member: int) -> FusionNetwork:
@@ -241,14 +248,17 @@ def fit(
 
     origins = [None if start is None else _hash(start) for start in starts]
     facts = {**meta, "starts": origins}
-    results = fit_members(build, rows, settings, facts, keeping or Keeping(), validate_on=validate_on)
+    keeping = keeping or Keeping()
+    results = fit_members(
+        build, rows, settings, facts, keeping, validate_on=validate_on, folds=folds, features=features
+    )
     _warn_of_starts(design, starts, [result["validation_groups"] for result in results])
     training = {"settings": asdict(settings), "starts": origins, **training_meta(rows, results)}
     parts = {**meta, **calibrations_meta(rows, results), "training": training}
     return FusionModel.from_parts(joint_state(results), parts)
 
 
-def _validated(starts: Sequence[StreamStart | None], n_members: int) -> tuple[frozenset[str], ...]:
+def validated(starts: Sequence[StreamStart | None], n_members: int) -> tuple[frozenset[str], ...]:
     """For each member the groups that its starts were validated on, and that no start was trained on."""
     members, models = [], [start for start in starts if isinstance(start, DnnModel)]
     for member in range(n_members):
@@ -286,7 +296,13 @@ def _fault(start: DnnModel, validated: Sequence[Sequence[str]]) -> str:
     return f"was trained on groups that the fusion was validated on ({shown}{more})"
 
 
-def _check(x: Streams, design: Design) -> None:
+def check_streams(x: Streams, design: Design) -> None:
+    """Check that rows have the shapes of a design, and at least one stream each.
+
+    Raises
+    ------
+    DataError : they do not.
+    """
     wanted = tuple(stream.shape for stream in design.streams)
     if x.shapes != wanted:
         raise DataError(f"the model takes streams of shapes {wanted}, not {x.shapes}")
