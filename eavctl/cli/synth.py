@@ -18,6 +18,7 @@ from eavctl.errors import UsageError
     "eavctl synth --per-class 50",
     "eavctl synth --per-class 5 --classes happy,sad --out small/",
     "eavctl synth --layout eav --subjects 4 --trials 200 --out EAV/",
+    "eavctl synth --layout eav --latent circumplex --out places/",
     "eavctl synth --task grounding --scenes 3000 --out scenes/",
 )
 def synth(
@@ -52,6 +53,17 @@ def synth(
             help="eav: face and voice show a class only together, by agreement or by contradiction.",
         ),
     ] = False,
+    latent: Annotated[
+        str | None,
+        typer.Option(
+            help="eav: let all modalities of a trial show one cause: circumplex, a valence and an arousal "
+            "around those of its class."
+        ),
+    ] = None,
+    latent_strength: Annotated[
+        float,
+        typer.Option(help="eav: share of that cause in the class information, from 0 to 1, such as 0.5."),
+    ] = 1.0,
     jobs: Jobs = 1,
     seed: Seed = 42,
     force: Force = False,
@@ -83,7 +95,8 @@ def synth(
 
             count = synth_eav(
                 out, subjects=subjects, trials=trials, seconds=seconds, snr=snr, seed=seed,
-                interaction=interaction, jobs=jobs, force=force, dry_run=dry_run, on_trial=tick,
+                interaction=interaction, latent=latent, latent_strength=latent_strength, jobs=jobs,
+                force=force, dry_run=dry_run, on_trial=tick,
             )  # fmt: skip
             what, of = "trials", f"{subjects} subjects, {seconds:g} s each"
         else:

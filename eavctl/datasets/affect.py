@@ -6,30 +6,33 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# Degrees on the circle: 0 pleasure, 90 arousal, 180 displeasure, 270 sleepiness [1]_; disgust from [2]_.
-_ANGLES = {
-    "happy": 7.8,
-    "delighted": 24.9,
-    "excited": 48.6,
-    "astonished": 69.8,
-    "angry": 99.0,
-    "afraid": 116.0,
-    "annoyed": 123.0,
-    "frustrated": 141.0,
-    "disgusted": 149.7,
-    "sad": 207.5,
-    "bored": 242.0,
-    "tired": 267.7,
-    "calm": 316.2,
-    "relaxed": 318.0,
-    "content": 323.0,
+# Means of valence and of arousal by all raters, from 1 to 9, of the words in [1]_.
+_RATINGS = {
+    "neutral": (5.50, 3.45),
+    "happy": (8.47, 6.05),
+    "delighted": (7.74, 5.00),
+    "excited": (8.11, 6.43),
+    "surprised": (6.57, 5.95),
+    "astonished": (6.42, 5.73),
+    "angry": (2.53, 6.20),
+    "afraid": (2.25, 5.12),
+    "annoyed": (2.80, 5.29),
+    "frustrated": (2.55, 5.40),
+    "disgusted": (2.68, 4.89),
+    "sad": (2.10, 3.49),
+    "bored": (2.95, 3.65),
+    "tired": (4.29, 3.67),
+    "calm": (6.89, 1.67),
+    "relaxed": (7.25, 2.49),
+    "content": (6.70, 3.17),
 }
-_CENTRE = "neutral"
+_MIDDLE, _HALF = 5.0, 4.0  # of the scale from 1 to 9
 _SYNONYMS = {
     "neutral": ("neutrality",),
     "happy": ("happiness", "joy", "joyful"),
     "excited": ("excitement",),
-    "astonished": ("surprise", "surprised"),
+    "surprised": ("surprise",),
+    "astonished": ("astonishment",),
     "angry": ("anger",),
     "afraid": ("fear", "fearful"),
     "annoyed": ("annoyance",),
@@ -49,15 +52,15 @@ _WORD = {other: word for word, others in _SYNONYMS.items() for other in others}
 def is_emotion(name: str) -> bool:
     """Whether a name is a word for an emotion, in any case, or its first three letters, as in ``ANG``."""
     word = name.strip().lower()
-    return word == _CENTRE or word in _ANGLES or word in _WORD or word in _ABBREVIATED
+    return word in _RATINGS or word in _WORD or word in _ABBREVIATED
 
 
 def coordinates(classes: Sequence[str]) -> np.ndarray:
     """Valence and arousal of classes, by their names in any case.
 
-    An emotion lies on the unit circle at the angle of its word in Russell's direct circular scaling [1]_.
-    Surprise has the angle of astonishment. Two classes are not among Russell's words: neutral lies at the
-    centre, and disgust in the direction of its pleasure (-0.60) and arousal (0.35) in [2]_.
+    Each is the mean rating [1]_ of the adjective that names the state (angry for anger, afraid for fear),
+    shifted and scaled from 1 to 9 to -1 to 1. The middle of the scale is not rest: raters placed the word
+    neutral at low arousal, and it keeps that place.
 
     Parameters
     ----------
@@ -69,16 +72,10 @@ def coordinates(classes: Sequence[str]) -> np.ndarray:
 
     References
     ----------
-    .. [1] Russell: A circumplex model of affect, J. Pers. Soc. Psychol. 39, 1980: figure 2.
-    .. [2] Russell, Mehrabian: Evidence for a three-factor theory of emotions, J. Res. Pers. 11, 1977.
+    .. [1] Warriner, Kuperman, Brysbaert: Norms of valence, arousal, and dominance for 13,915 English lemmas,
+       Behavior Research Methods 45, 2013: supplementary table, columns V.Mean.Sum and A.Mean.Sum.
     """
-    return np.array([_coordinates(name) for name in classes], dtype=np.float64).reshape(-1, 2)
-
-
-def _coordinates(name: str) -> tuple[float, float]:
-    word = name.strip().lower()
-    word = _WORD.get(word, word)
-    if word == _CENTRE:
-        return 0.0, 0.0
-    angle = np.deg2rad(_ANGLES.get(word, np.nan))
-    return float(np.cos(angle)), float(np.sin(angle))
+    unknown = (np.nan, np.nan)
+    words = [name.strip().lower() for name in classes]
+    ratings = [_RATINGS.get(_WORD.get(word, word), unknown) for word in words]
+    return (np.array(ratings, dtype=np.float64).reshape(-1, 2) - _MIDDLE) / _HALF

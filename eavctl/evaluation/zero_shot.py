@@ -10,6 +10,9 @@ import numpy as np
 from eavctl.evaluation import formatting, metrics
 from eavctl.evaluation.intervals import LEVEL, Clusters, counted, interval_of, variants
 
+CHANCE_OF_TWO = 0.5  # recall of two classes, by chance
+LOWEST = {"informedness": -1.0}  # smallest values of measures, of the others 0
+
 
 def harmonic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """2 a b / (a + b), or 0 if both are 0."""
@@ -18,7 +21,10 @@ def harmonic_mean(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 def measures(confusion: np.ndarray, held_out: int) -> dict[str, np.ndarray]:
-    """Recall of the training classes and of the held-out class.
+    """Recall of the training classes and of the held-out class, and how often the latter is a false alarm.
+
+    A high recall of the held-out class, and even a high harmonic mean, need no recognition: a classifier that
+    gives any row to the held-out class with probability q reaches a recall of q, at a false alarm rate of q.
 
     Parameters
     ----------
@@ -28,17 +34,31 @@ def measures(confusion: np.ndarray, held_out: int) -> dict[str, np.ndarray]:
 
     Returns
     -------
-    ``seen``, the mean recall of the training classes, ``unseen``, the recall of the held-out class, and
-    ``harmonic``, the harmonic mean of the two [1]_; each of shape (...).
+    ``seen``, the mean recall of the training classes, ``unseen``, the recall of the held-out class,
+    ``harmonic``, the harmonic mean of the two [1]_, ``false_alarms``, the share of the rows of a training
+    class that are given to the held-out class, in the mean over training classes, and ``informedness``,
+    ``unseen`` - ``false_alarms``, which is 0 by chance [2]_; each of shape (...).
 
     References
     ----------
     .. [1] Xian et al.: Zero-shot learning: a comprehensive evaluation of the good, the bad and the ugly,
        TPAMI 2018.
+    .. [2] Powers: Evaluation: from precision, recall and F-measure to ROC, informedness, markedness and
+       correlation, J. Machine Learning Technologies 2, 2011.
     """
     out = (np.arange(confusion.shape[-1]) == held_out)[:, None]
     seen, unseen = metrics.uar(confusion * ~out), metrics.uar(confusion * out)
-    return {"seen": seen, "unseen": unseen, "harmonic": harmonic_mean(seen, unseen)}
+    support = confusion.sum(axis=-1)
+    counts = ~out[:, 0] & (support > 0)
+    alarms = (confusion[..., held_out] / np.where(counts, support, np.inf)).sum(axis=-1)
+    false_alarms = alarms / np.maximum(counts.sum(axis=-1), 1)
+    return {
+        "seen": seen,
+        "unseen": unseen,
+        "harmonic": harmonic_mean(seen, unseen),
+        "false_alarms": false_alarms,
+        "informedness": unseen - false_alarms,
+    }
 
 
 def score(
@@ -55,8 +75,8 @@ def score(
 
     Returns
     -------
-    JSON-able dictionary: ``classes``, for each held-out class its name as ``class``, with ``seen``,
-    ``unseen`` and ``harmonic``, each with ``value``, ``low`` and ``high`` (None for too few clusters);
+    JSON-able dictionary: ``classes``, for each held-out class its name as ``class``, with the `measures`,
+    each with ``value``, ``low`` and ``high`` (None for too few clusters);
     ``mean``, their means over the held-out classes; ``chance`` for each of them; ``level`` of the intervals,
     the name of the clusters as ``over`` and their number as ``n_clusters``; and ``n_rows``.
 
@@ -70,7 +90,10 @@ def score(
         held.append(measures(variants(counts, clips), held_out))
 
     def intervals(values: Mapping[str, np.ndarray]) -> dict[str, Any]:
-        return {name: interval_of(each, clusters).to_json() for name, each in values.items()}
+        return {
+            name: interval_of(each, clusters, lowest=LOWEST.get(name, 0.0)).to_json()
+            for name, each in values.items()
+        }
 
     return {
         "classes": [
@@ -85,17 +108,55 @@ def score(
     }
 
 
+def failures(scores: Mapping[str, Any]) -> list[str]:
+    """Warnings of what the scores do not show.
+
+    A row of a held-out class can be found by being unlike the rows of all others, with no knowledge of its
+    class. Two classes held out together can be told apart only where the other modalities say where the query
+    has them.
+    """
+    told = scores["told_apart"]
+    if scores["constants"] is None:
+        return [
+            "the bias to seen classes was not corrected: that takes four classes, and each of them in the "
+            "rows of several people or clips"
+        ]
+    if told is None or told["low"] is None or told["low"] > CHANCE_OF_TWO:
+        return []
+    return [
+        "held-out classes are not shown to be recognised: of two held out together, rows were told apart "
+        f"{formatting.score(told)}, by chance {formatting.number(CHANCE_OF_TWO)}; that a row is unlike those "
+        "of seen classes does not say which class it is"
+    ]
+
+
 def lines(scores: Mapping[str, Any]) -> list[str]:
-    """The scores as text: a line for each held-out class, their mean, and the chance level."""
+    """The scores as text: a line for each held-out class, their mean, and the chance level.
+
+    Scores of tables of older versions have fewer measures.
+    """
     titled = [(f"{each['class']} held out", each) for each in scores["classes"]]
     if len(titled) > 1:
         titled.append(("mean over classes", scores["mean"]))
+    if scores.get("uncorrected"):
+        titled.append(("before the correction", scores["uncorrected"]["mean"]))
     width = max(len(title) for title, _ in titled)
     rows = [f"{title:{width}}: {', '.join(_formatted(each))}" for title, each in titled]
     note = formatting.intervals_over(scores, scores["mean"]["unseen"])
-    return [*rows, f"chance {formatting.number(scores['chance'])} for each ({note})"]
+    rows.append(f"chance {formatting.number(scores['chance'])} for each ({note})")
+    if scores.get("told_apart"):
+        rows.append(
+            f"two classes held out together are told apart: {formatting.score(scores['told_apart'])}, "
+            f"chance {formatting.number(CHANCE_OF_TWO)}"
+        )
+    return rows
 
 
 def _formatted(each: Mapping[str, Any]) -> list[str]:
-    titles = (("seen", "seen"), ("unseen", "unseen"), ("harmonic mean", "harmonic"))
-    return [f"{title} {formatting.score(each[name])}" for title, name in titles]
+    titles = (
+        ("seen", "seen"),
+        ("unseen", "unseen"),
+        ("harmonic mean", "harmonic"),
+        ("false alarms", "false_alarms"),
+    )
+    return [f"{title} {formatting.score(each[name])}" for title, name in titles if name in each]

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from eavctl.classifiers.rows import Rows
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation import met, metrics
-from eavctl.evaluation.intervals import clusters_of
+from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.plan import Plan
-from eavctl.evaluation.zero_shot import score
+from eavctl.evaluation.zero_shot import failures, score
 from eavctl.fusion.networks.alignment import AlignmentSettings
 from eavctl.fusion.networks.model import Design
 from eavctl.progress import Tick, silent
@@ -28,14 +29,14 @@ from eavctl.storage import tables as storage
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import hash_json, versions
 from eavctl.storage.tables import PredictionTable
-from eavctl.training.cross_validation import Evaluation, cross_validate, plan_folds
+from eavctl.training.cross_validation import Evaluation, plan_folds
 from eavctl.training.fit_warnings import FitWarnings
 from eavctl.training.fusion_setup import FusionSetup
 from eavctl.training.rows import TrainingSet
 from eavctl.training.told import assignments, command
 from eavctl.training.told import training as told_of
 from eavctl.training.train import PACKAGES, Planned, evaluation_meta, protocol_meta
-from eavctl.training.zero_shot_fitter import ZeroShotFitter
+from eavctl.training.zero_shot_recognition import Recognition, recognize
 
 ALL = "all"  # in place of a class: hold out each in turn
 
@@ -103,10 +104,12 @@ def zero_shot(
         return done
     splits = _splits(run, evaluation)
     notes, collected = _notes(run, splits, evaluation), FitWarnings()
-    tables_of = _predict(run, splits, classes, collected, on_fold)
+    found = recognize(
+        run.data.rows, splits, classes, run.design, run.settings, collected=collected, on_fold=on_fold
+    )
     on_fold(len(classes) * len(splits.folds), len(classes) * len(splits.folds), "")
-    warnings = (*notes, *collected.sentences())
-    scores = _scores(run, tables_of, held_out, splits.group)
+    scores = _scores(run, found, held_out, splits.group)
+    warnings = (*notes, *collected.sentences(), *failures(scores))
     meta = {
         "name": _title(scores),
         "modalities": list(run.data.facts.modalities),
@@ -132,7 +135,7 @@ def zero_shot(
             ),
         ),
     }
-    predictions = _prediction_table(run, tables_of, meta)
+    predictions = _prediction_table(run, found.predictions, meta)
     storage.write_predictions(predictions, out)
     return ZeroShot(predictions, scores, warnings)
 
@@ -196,25 +199,6 @@ class _Run:
         return self.data.rows.classes
 
 
-def _predict(
-    run: _Run, plan: Plan, held_out: Sequence[str], collected: FitWarnings, on_fold: Tick
-) -> dict[str, PredictionTable]:
-    """Predict every fold's test rows once for each held-out class."""
-    n_folds = len(plan.folds)
-    found = {}
-    for number, name in enumerate(held_out):
-
-        def tick(done: int, _: int, note: str, number: int = number, name: str = name) -> None:
-            words = f"{note.rstrip()}, without {name}" if note else ""
-            on_fold(number * n_folds + done, len(held_out) * n_folds, words)
-
-        fitter = ZeroShotFitter(name, run.design, run.settings)
-        found[name] = cross_validate(
-            run.data.rows, fitter, plan, warnings=collected.suffixed(f"without {name}"), on_fold=tick
-        ).predictions
-    return found
-
-
 def _prepared(
     setup: FusionSetup,
     out: str | os.PathLike[str],
@@ -267,19 +251,38 @@ def _unknown(classes: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}: trained without valence and arousal, which are not known"] if names else []
 
 
-def _scores(
-    run: _Run, predictions: Mapping[str, PredictionTable], held_out: str, group: str
-) -> dict[str, Any]:
-    keys = next(iter(predictions.values())).keys
-    predicted = {run.classes.index(name): table.proba.argmax(axis=1) for name, table in predictions.items()}
+def _scores(run: _Run, found: Recognition, held_out: str, group: str) -> dict[str, Any]:
+    keys = next(iter(found.predictions.values())).keys
+    clusters = clusters_of(keys, group)
     truth = metrics.indices(keys["label"].to_numpy(dtype=str), run.classes)
+    numbers = [run.classes.index(name) for name in found.predictions]
+    corrected = [table.proba.argmax(axis=1) for table in found.predictions.values()]
     query, *others = (stream.name for stream in run.design.streams)
-    return {
+    scores = {
         "held_out": held_out,
         "query": query,
         "space": others,
-        **score(clusters_of(keys, group), truth, predicted, run.classes),
+        **score(clusters, truth, dict(zip(numbers, corrected, strict=True)), run.classes),
+        "uncorrected": None,
+        "constants": None,
+        "told_apart": None,
     }
+    if any(found.constants.values()):
+        uncorrected = dict(zip(numbers, found.uncorrected.values(), strict=True))
+        before = score(clusters, truth, uncorrected, run.classes)
+        scores |= {"uncorrected": {name: before[name] for name in ("classes", "mean")}}
+        scores |= {"constants": found.constants}
+    if found.pair_rows:
+        scores |= {"told_apart": _told_apart(run.data.rows, found, group)}
+    return scores
+
+
+def _told_apart(rows: Rows, found: Recognition, group: str) -> dict[str, Any]:
+    """UAR of the rows of two classes that were held out together, over all pairs, with its interval."""
+    of_pairs, named = np.concatenate(found.pair_rows), np.concatenate(found.pair_answers)
+    clusters = clusters_of(rows.key_frame.iloc[of_pairs].reset_index(drop=True), group)
+    truth = metrics.indices(rows.labels[of_pairs], rows.classes)
+    return score_intervals(clusters, truth, named, len(rows.classes))["uar"].to_json()
 
 
 def _prediction_table(

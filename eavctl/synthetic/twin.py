@@ -8,6 +8,9 @@ time.
 With interaction, the face and the voice of a Speaking trial show a class only together: where they agree, it
 is the one that they show; where they contradict each other, it is the opposite of the one in the face, as
 irony says the opposite of what it shows.
+
+With a latent cause, each trial has a valence and an arousal around those of its class, one draw for all
+modalities, and each modality shows them by a map of its own: see `eavctl.synthetic.twin_effects`.
 """
 
 from __future__ import annotations
@@ -16,10 +19,7 @@ import contextlib
 import json
 import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import asdict, dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -29,130 +29,15 @@ from eavctl.jobs import useful
 from eavctl.progress import Tick, silent
 from eavctl.storage import files
 from eavctl.synthetic import twin_eeg, twin_face, twin_voice
+from eavctl.synthetic.twin_effects import CAUSES
 from eavctl.synthetic.twin_files import mat_array, mp4_bytes, wav_bytes
+from eavctl.synthetic.twin_trials import MODALITIES, RECIPE, STEP, Settings, drifts
 from eavctl.synthetic.workers import ended_with
 
-RECIPE = 1  # increases when the same settings give other files
-MODALITIES = ("eeg", "audio", "video")
 FPS, HOLD = 30, 10  # frame rate; frames for which a pose is held
-BLOCKS = "AACCSSHACHHSSAACCHHS"  # after neutral; letters are initials of emotions
-LETTERS_A_CLASS = 5
-PREFERRED = (0, 2, 4, 1, 3)  # order in which the blocks of a class get trials: the most distant first
-STEP = len(TASKS) * len(EMOTIONS)
 MOST_TRIALS = 990  # a trial's number has three digits
 SHORTEST_S, LONGEST_S = 1.0, 600.0
-
-INFORMATIVE = 0.68  # probability that a modality carries class information in a trial
-STRENGTH = 1.5  # deviation between classes at snr 1; that between trials of a class is 1
-PERSON, REACTION, DRIFT = 0.8, 0.5, 0.5  # deviation between people, of their reactions, and over a session
-LARGEST = 4.0  # absolute value of latent variables: voices and faces beyond it are impossible
-OPPOSITES = (1, 2, 3, 4, 0)  # the face that contradicts the voice, by class; no class is its own opposite
-CONTRADICTED = 0.5  # probability that face and voice contradict each other, with interaction
 LOUDNESS = 0.08  # deviation of the logarithm of the EEG background's amplitude over a session
-
-# Effect of each class on each latent variable; centred and scaled by `_profiles`. Rows as `EMOTIONS`.
-MANNERS = {
-    # frontal asymmetry, frontal theta, temporal asymmetry, posterior alpha, central gamma: `twin_eeg.trial`
-    "eeg": ((0.2, -1.2, 1.0, -0.3, -1.2), (-1.5, 0.8, -1.1, 0.5, -0.4), (-0.3, 1.1, 1.2, -0.9, 1.1),
-            (1.4, 0.4, -0.9, -1.1, 0.9), (0.2, -1.1, -0.3, 1.6, -0.4)),
-    # level and range of pitch, rate, loudness, brightness: `twin_voice.speech`
-    "audio": ((0.0, -1.3, 0.9, 0.3, -0.9), (-0.7, 0.2, -1.5, -1.1, -0.6), (-0.1, 0.7, 0.9, 1.5, 1.5),
-              (1.6, 1.4, 0.2, 0.2, -0.4), (-0.8, -0.8, -0.5, -1.0, 1.0)),
-    # smile, opening of the mouth, height of the brows, frown, opening of the eyes: `twin_face.film`
-    "video": ((0.0, -1.0, -0.3, 0.1, 1.2), (-1.4, -0.3, 0.8, -1.2, -0.8), (-0.7, 0.8, -1.4, 1.5, 0.3),
-              (1.5, 1.2, 0.7, 0.0, 0.2), (0.6, -0.7, 0.2, -0.4, -1.3)),
-}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The settings on which the bytes of the files depend, besides subject and trial."""
-
-    trials: int
-    snr: float
-    seed: int
-    seconds: float
-    recipe: int = RECIPE
-    interaction: bool = False
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """The settings for ``TWIN.json``; without interaction, as they were before there was one."""
-        facts = asdict(self)
-        return facts if self.interaction else {k: v for k, v in facts.items() if k != "interaction"}
-
-    @cached_property
-    def labels(self) -> np.ndarray:
-        """Index in `EMOTIONS` of each trial, the same for all subjects, shape (trials,)."""
-        return sequence(self.trials)
-
-    def rng(self, subject: int, *what: int) -> np.random.Generator:
-        """Generator for one purpose and subject, independent of all other draws."""
-        return np.random.default_rng([self.seed, subject, *what])
-
-    def informative(self, subject: int) -> np.ndarray:
-        """Whether each modality carries class information, bool, (trials, 3); Listening has no audio."""
-        rng = self.rng(subject, len(MODALITIES))
-        informative = rng.random((self.trials, len(MODALITIES))) < INFORMATIVE
-        silent = np.arange(self.trials) % len(TASKS) == 0
-        instead = np.where(silent, rng.choice((0, 2), self.trials), rng.integers(3, size=self.trials))
-        recorded = informative & ~(silent[:, None] & (np.arange(3) == MODALITIES.index("audio")))
-        without = np.flatnonzero(~recorded.any(axis=1))
-        informative[without, instead[without]] = True
-        if self.interaction:
-            informative[np.ix_(~silent, self._together)] = True
-        return informative
-
-    @property
-    def _together(self) -> list[int]:
-        """The modalities that show a class together, in `MODALITIES`."""
-        return [MODALITIES.index(name) for name in ("audio", "video")]
-
-    def shown(self, subject: int) -> np.ndarray:
-        """Index in `EMOTIONS` of the class that each modality shows in each trial, (trials, 3)."""
-        shown = np.repeat(self.labels[:, None], len(MODALITIES), axis=1)
-        if not self.interaction:
-            return shown
-        rng = self.rng(subject, len(MODALITIES), 1)
-        contradict = rng.random(self.trials) < CONTRADICTED
-        contradict &= np.arange(self.trials) % len(TASKS) == TASKS.index("speaking")
-        face = np.where(contradict, np.array(OPPOSITES)[self.labels], self.labels)
-        other = (face + rng.integers(1, len(EMOTIONS), self.trials)) % len(EMOTIONS)
-        shown[:, self._together] = np.stack([np.where(contradict, other, self.labels), face], axis=1)
-        return shown
-
-    def courses(self, subject: int, modality: str) -> np.ndarray:
-        """The five latent variables of each trial, (trials, 5), in deviations between trials of a class."""
-        number = MODALITIES.index(modality)
-        rng = self.rng(subject, number)
-        profiles = _profiles(modality)
-        reactions = profiles + rng.normal(0, REACTION, profiles.shape)
-        person = rng.normal(0, PERSON, profiles.shape[1])
-        chance = rng.normal(0, 1, (self.trials, profiles.shape[1]))
-        drift = DRIFT * _drifts(self.trials, profiles.shape[1], rng) if modality == "eeg" else 0
-        effect = self.informative(subject)[:, number, None] * reactions[self.shown(subject)[:, number]]
-        return np.asarray(np.clip(self.snr * STRENGTH * effect + person + chance + drift, -LARGEST, LARGEST))
-
-
-def sequence(trials: int) -> np.ndarray:
-    """Emotion of each trial, as an index in `EMOTIONS`: neutral first, then blocks of one class.
-
-    With 200 trials, a block has 4 Listening and 4 Speaking trials, and each class has 40 trials.
-
-    Parameters
-    ----------
-    trials : number of trials, a multiple of 10; below 100, some blocks are left out, first those next to a
-        block of the same class.
-    """
-    pairs = trials // STEP
-    initials = "".join(name[0] for name in EMOTIONS)
-    seen = dict.fromkeys(BLOCKS, 0)
-    order = [0] * pairs
-    for letter in BLOCKS:
-        share, rest = divmod(pairs, LETTERS_A_CLASS)
-        order += [initials.index(letter)] * (share + (PREFERRED.index(seen[letter]) < rest))
-        seen[letter] += 1
-    return np.repeat(order, len(TASKS))
 
 
 def synth_eav(
@@ -165,6 +50,8 @@ def synth_eav(
     modalities: Collection[str] = MODALITIES,
     seconds: float = 20.0,
     interaction: bool = False,
+    latent: str | None = None,
+    latent_strength: float = 1.0,
     jobs: int = 1,
     force: bool = False,
     dry_run: bool = False,
@@ -186,6 +73,10 @@ def synth_eav(
     modalities : modalities to write, of eeg, audio and video; the choice does not change the other files.
     seconds : duration of a trial.
     interaction : whether face and voice of Speaking trials show classes only together.
+    latent : the cause that all modalities of a trial share: ``circumplex``, a valence and an arousal around
+        those of its class; or None. With ``interaction``, a modality shows those of the class that it shows.
+    latent_strength : share of that cause in the variance of the class information, from 0 to 1; the rest is
+        each modality's own profile of the class. The variance in total does not depend on it.
     jobs : number of processes, each with one subject at a time.
     force : overwrite files of other settings.
     dry_run : check everything, but write nothing.
@@ -201,7 +92,9 @@ def synth_eav(
     UsageError : invalid settings; files of other settings or origin exist, without ``force``; or they would
         remain beside the new files.
     """
-    settings = Settings(trials, float(snr), seed, float(seconds), interaction=interaction)
+    settings = Settings(
+        trials, float(snr), seed, float(seconds), RECIPE, interaction, latent, float(latent_strength)
+    )
     _check(settings, subjects, modalities)
     _prepare_folder(out, settings, subjects, modalities, force, dry_run)
     if dry_run:
@@ -243,6 +136,12 @@ def _check(settings: Settings, subjects: int, modalities: Collection[str]) -> No
         )
     if not (math.isfinite(settings.snr) and settings.snr >= 0):
         raise UsageError(f"a strength (snr) of {settings.snr}: 0 or more is needed")
+    if settings.latent not in (None, *CAUSES):
+        raise UsageError(f"unknown latent cause {settings.latent!r}; known: {', '.join(CAUSES)}")
+    if not 0 <= settings.latent_strength <= 1:
+        raise UsageError(f"a latent strength of {settings.latent_strength}: 0 to 1 is needed")
+    if settings.latent is None and settings.latent_strength != 1:
+        raise UsageError(f"a latent strength without a latent cause: add --latent {CAUSES[0]}")
     if not SHORTEST_S <= settings.seconds <= LONGEST_S:
         raise UsageError(
             f"trials of {settings.seconds} s: at least {SHORTEST_S:g} and at most {LONGEST_S:g} s are needed"
@@ -353,7 +252,7 @@ def _eeg(folder: Path, settings: Settings, subject: int) -> Iterator[Maker]:
     what = MODALITIES.index("eeg")
     courses = settings.courses(subject, "eeg")
     head = twin_eeg.draw_head(settings.rng(subject, what, 0))
-    loudness = np.exp(LOUDNESS * _drifts(settings.trials, 1, settings.rng(subject, what, 0, 0))[:, 0])
+    loudness = np.exp(LOUDNESS * drifts(settings.trials, 1, settings.rng(subject, what, 0, 0))[:, 0])
     n_times = round(settings.seconds * twin_eeg.SFREQ)
     name = "seg" if subject % 4 == 1 else "seg1"  # 11 of 42, as published
     shape = (n_times, len(twin_eeg.CHANNELS), settings.trials)
@@ -399,18 +298,3 @@ def _videos(folder: Path, settings: Settings, subject: int) -> Maker:
             files.write_bytes(path, mp4_bytes(pictures, size, fps=FPS, hold=HOLD, n_frames=n_frames))
 
     return make
-
-
-def _profiles(modality: str) -> np.ndarray:
-    """Effect of each class on the latent variables, (n_classes, 5), with mean 0 and RMS 1 over classes."""
-    manners = np.array(MANNERS[modality])
-    manners -= manners.mean(axis=0)
-    return np.asarray(manners / np.sqrt((manners**2).mean(axis=0)))
-
-
-def _drifts(trials: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Slow drifts over a session, (trials, count), of variance 1: sums of four sines of 0.5 to 3 cycles."""
-    cycles = rng.uniform(0.5, 3, (4, count))
-    phase = rng.uniform(0, 2 * np.pi, (4, count))
-    time = np.arange(trials)[:, None, None] / trials
-    return np.asarray(np.sin(2 * np.pi * cycles * time + phase).sum(axis=1) / np.sqrt(2))

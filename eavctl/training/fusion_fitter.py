@@ -146,6 +146,8 @@ class FusionFitter:
         """Refuse a start whose models were all trained on test rows of a fold; see `TableFitter`."""
         with torch.device("meta"):  # checks the shapes; nothing is allocated
             network_design(self.design, len(rows.classes)).build(len(rows.classes))
+        for stream, fitter in self.columns.items():
+            fitter.check(replace(rows, x=rows.streams.arrays[stream]), plan)
         for split in plan.folds:
             test_keys, keys = rows.key_frame.iloc[split.test], rows.key_frame.iloc[split.train]
             for start in self._trained:

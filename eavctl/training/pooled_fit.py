@@ -26,6 +26,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import TrainingWarning
+from eavctl.evaluation.plan import Plan
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel, StreamStart
 from eavctl.fusion.pool import Pool, doubted, fit_pool
@@ -44,6 +45,10 @@ class ColumnFit(Protocol):
     @property
     def seed(self) -> int:
         """Of its inner folds."""
+        ...
+
+    def check(self, rows: Rows, plan: Plan) -> None:
+        """Refuse rows that cannot be fitted on, and warn of fits that take long."""
         ...
 
     def fit(self, rows: Rows, fit: Fit) -> Any:

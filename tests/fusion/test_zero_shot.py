@@ -19,9 +19,10 @@ from eavctl.classifiers.network import Criterion, StreamBatch
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.datasets.affect import coordinates
 from eavctl.errors import DataError, LeakError, UsageError
+from eavctl.evaluation import metrics
 from eavctl.evaluation.intervals import clusters_of
 from eavctl.evaluation.protocols import splits
-from eavctl.evaluation.zero_shot import harmonic_mean, lines, measures, score
+from eavctl.evaluation.zero_shot import failures, harmonic_mean, lines, measures, score
 from eavctl.fusion.networks.alignment import (
     Aligned,
     AlignmentNetwork,
@@ -52,8 +53,12 @@ def tables(
     n_subjects: int = 6,
     n_each: int = 4,
     classes: tuple[str, ...] = CLASSES,
+    shared: bool = True,
 ) -> list[Path]:
-    """Three modalities that see each sample's place on the circle of affect, each through its own mixture."""
+    """Three modalities that see each sample's place on the plane of affect, each through its own mixture.
+
+    Where they share nothing, each has classes in places of its own.
+    """
     rng = np.random.default_rng(0)
     rows = [
         {"sample_id": f"{s}-{label}-{i}", "clip_id": f"{s}-{label}-{i}", "subject": f"p{s}", "label": label}
@@ -64,8 +69,12 @@ def tables(
     keys = key_frame(pd.DataFrame(rows).sort_values("sample_id"))
     known = np.nan_to_num(coordinates(keys["label"].tolist()))
     latent = known + noise * rng.normal(size=(len(keys), 2))
+    own = [dict(zip(classes, rng.normal(size=(len(classes), 2)), strict=True)) for _ in MODALITIES]
     paths = []
-    for modality in MODALITIES:
+    for modality, places in zip(MODALITIES, own, strict=True):
+        if not shared:
+            latent = np.stack([places[label] for label in keys["label"]])
+            latent += noise * rng.normal(size=(len(keys), 2))
         x = latent @ rng.normal(size=(2, WIDTH)) + 0.1 * rng.normal(size=(len(keys), WIDTH))
         x[:, 0] = np.arange(len(keys))  # tells rows apart wherever they turn up
         meta = {"modality": modality, "features": "functionals", "features_version": 1, "settings": {}}
@@ -130,7 +139,7 @@ def parts(paths: list[Path], train: np.ndarray, held_out: str) -> tuple[Aligned,
     rows = joined.data.rows
     plan = splits(rows.key_frame, "loso")
     rows = replace(rows, groups=plan.groups, units=plan.units).taking(train)
-    aligned = fit_without(rows, held_out, design, QUICK)
+    aligned = fit_without(rows, [held_out], design, QUICK)
     return aligned, centroids_of(aligned, rows, CLASSES)
 
 
@@ -162,6 +171,25 @@ def test_garbage_in_the_class_held_out_moves_no_weight_only_its_centroid(
     assert np.abs(centroids[column] - moved[column]).max() > 0.1
     tested = read_features(paths[0]).x[np.flatnonzero(~keys["subject"].isin(["p0", "p1", "p2", "p3"]))]
     assert np.abs(before.predict_proba(tested, centroids) - after.predict_proba(tested, moved)).max() > 1e-3
+
+
+@pytest.mark.parametrize("held_out", ["Anger", "Sadness"])
+def test_garbage_in_the_class_held_out_does_not_move_the_constant(tmp_path: Path, held_out: str) -> None:
+    paths = tables(tmp_path)
+    labels = read_features(paths[0]).keys["label"].to_numpy()
+    before = recognize(paths, tmp_path / "before.parquet", held_out).scores["constants"]
+    assert [len(each) for each in before.values()] == [2]
+    rng = np.random.default_rng(7)
+    for path in paths:
+        table = read_features(path)
+        table.x[labels == held_out] = 1e3 * rng.standard_cauchy(((labels == held_out).sum(), WIDTH))
+        write_features(table, path)
+    assert recognize(paths, tmp_path / "after.parquet", held_out).scores["constants"] == before
+    other = "Calmness"
+    table = read_features(paths[0])
+    table.x[labels == other, 1:] += 1
+    write_features(table, paths[0])
+    assert recognize(paths, tmp_path / "other.parquet", held_out).scores["constants"] != before
 
 
 def test_garbage_in_another_class_does_move_weights(tmp_path: Path) -> None:
@@ -290,7 +318,22 @@ def test_measures_by_hand() -> None:
     assert float(found["seen"]) == pytest.approx((0.6 + 0.5) / 2)
     assert float(found["unseen"]) == pytest.approx(1 / 8)
     assert float(found["harmonic"]) == pytest.approx(2 * 0.55 * 0.125 / 0.675)
+    assert float(found["false_alarms"]) == pytest.approx((0.2 + 0.5) / 2)
+    assert float(found["informedness"]) == pytest.approx(1 / 8 - 0.35)
+    absent = measures(np.array([[6, 2, 2], [0, 0, 0], [3, 4, 1]]), 2)
+    assert float(absent["false_alarms"]) == pytest.approx(0.2)
     np.testing.assert_allclose(measures(np.stack([confusion, np.eye(3, dtype=int)]), 2)["seen"], [0.55, 1])
+
+
+def test_rows_given_to_the_held_out_class_at_random_are_no_recognition() -> None:
+    """Though the harmonic mean is far above chance, and the recall of the held-out class too."""
+    rng = np.random.default_rng(5)
+    truth = np.repeat(np.arange(5), 4000)
+    guess = np.where(rng.random(len(truth)) < 0.45, 0, np.where(truth == 0, 1, truth))
+    found = measures(metrics.confusion_matrix(truth, guess, 5), 0)
+    assert found["harmonic"] > 0.45
+    assert found["unseen"] > 0.4
+    assert abs(found["informedness"]) < 0.03
 
 
 def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
@@ -306,13 +349,15 @@ def test_intervals_are_over_subjects_and_cover_what_they_are_of() -> None:
     assert found["chance"] == pytest.approx(1 / 3)
     for c, each in enumerate(found["classes"]):
         assert each["unseen"]["value"] == pytest.approx((predicted[c][truth == c] == c).mean())
-    for name in ("seen", "unseen", "harmonic"):
+    for name in ("seen", "unseen", "harmonic", "false_alarms", "informedness"):
         values = [each[name]["value"] for each in found["classes"]]
         assert found["mean"][name]["value"] == pytest.approx(np.mean(values))
         for each in (*found["classes"], found["mean"]):
             assert each[name]["low"] < each[name]["value"] < each[name]["high"]
     width = {n: found["mean"][n]["high"] - found["mean"][n]["low"] for n in ("seen", "unseen")}
     assert width["unseen"] < max(e["unseen"]["high"] - e["unseen"]["low"] for e in found["classes"])
+    older = {**found, "mean": {name: found["mean"][name] for name in ("seen", "unseen", "harmonic")}}
+    assert len(lines(older)) == 5
     said = lines(found)
     assert len(said) == 5
     assert said[-1] == "chance 0.333 for each (95% intervals over subjects)"
@@ -345,14 +390,16 @@ def test_class_names_find_their_place_whatever_their_form() -> None:
     assert coordinates([]).shape == (0, 2)
 
 
-def test_places_are_those_of_the_circle() -> None:
-    """Quadrants of pleasure and arousal, as everybody who has scaled these words found them."""
-    names = ("happy", "angry", "afraid", "disgust", "sad", "calm")
-    signs = [(1, 1), (-1, 1), (-1, 1), (-1, 1), (-1, -1), (1, -1)]
-    places = coordinates(names)
-    np.testing.assert_array_equal(np.sign(places), signs)
-    np.testing.assert_allclose((places**2).sum(axis=1), 1)
-    np.testing.assert_array_equal(coordinates(["neutral"]), [[0, 0]])
+def test_places_are_where_raters_put_the_words() -> None:
+    names = ("happy", "angry", "afraid", "disgust", "sad", "bored", "calm", "neutral")
+    places = dict(zip(names, coordinates(names), strict=True))
+    assert (np.abs(list(places.values())) <= 1).all()
+    pleasant = {name for name in names if places[name][0] > places["neutral"][0]}
+    roused = {name for name in names if places[name][1] > places["neutral"][1]}
+    assert pleasant == {"happy", "calm"}
+    assert roused >= {"happy", "angry", "afraid", "disgust"}
+    assert not roused & {"calm"}
+    np.testing.assert_allclose(coordinates(["happy"]), [[(8.47 - 5) / 4, (6.05 - 5) / 4]])
 
 
 # --- the whole -------------------------------------------------------------------------------------------
@@ -365,7 +412,11 @@ def test_an_unseen_class_is_named_above_chance_where_modalities_share_what_tells
     result = recognize(paths, out, "all", settings)
     scores = result.scores
     assert scores["mean"]["unseen"]["low"] > scores["chance"]
-    assert scores["mean"]["seen"]["low"] > 0.6
+    assert scores["mean"]["seen"]["low"] > 0.5
+    assert scores["mean"]["informedness"]["low"] > 0.2
+    assert scores["told_apart"]["low"] > 0.5
+    assert failures(scores) == []
+    assert scores["mean"]["harmonic"]["value"] > scores["uncorrected"]["mean"]["harmonic"]["value"]
     assert [each["class"] for each in scores["classes"]] == list(CLASSES)
 
     kept = read_predictions(out)
@@ -380,6 +431,34 @@ def test_an_unseen_class_is_named_above_chance_where_modalities_share_what_tells
     assert (scores["query"], scores["space"]) == ("eeg", ["audio", "video"])
 
 
+def test_where_modalities_share_nothing_it_says_that_held_out_classes_were_not_recognised(
+    tmp_path: Path,
+) -> None:
+    paths = tables(tmp_path, noise=0.15, shared=False, classes=(*CLASSES, "Neutral"))
+    result = recognize(paths, tmp_path / "out.parquet", "all")
+    told = result.scores["told_apart"]
+    assert told["low"] < 0.5 < told["high"] + 0.1
+    assert set(failures(result.scores)) <= set(result.warnings)
+    assert failures(result.scores)
+
+
+def test_with_three_classes_the_bias_is_not_corrected_and_a_warning_says_so(tmp_path: Path) -> None:
+    paths = tables(tmp_path, classes=CLASSES[:3])
+    result = recognize(paths, tmp_path / "out.parquet", "Anger")
+    assert result.scores["constants"] is None
+    assert result.scores["uncorrected"] is None
+    assert set(failures(result.scores)) <= set(result.warnings)
+    assert len(failures(result.scores)) == 1
+
+
+def test_a_fit_without_two_classes_is_the_same_whichever_of_them_is_held_out(tmp_path: Path) -> None:
+    paths = tables(tmp_path)
+    together = recognize(paths, tmp_path / "all.parquet", "all").scores["constants"]
+    for name in ("Anger", "Sadness"):
+        alone = recognize(paths, tmp_path / f"{name}.parquet", name).scores["constants"]
+        assert alone[name] == together[name]
+
+
 def test_one_class_held_out_of_two_tables_and_not_again_where_nothing_changed(tmp_path: Path) -> None:
     paths = tables(tmp_path)[:2]
     out = tmp_path / "out.parquet"
@@ -388,7 +467,7 @@ def test_one_class_held_out_of_two_tables_and_not_again_where_nothing_changed(tm
     assert first.predictions.meta["out_of_fold"] is True
     assert first.predictions.meta["name"].startswith("zero-shot, eeg")
     assert first.predictions.meta["name"].endswith("Sadness held out")
-    assert first.warnings == ()
+    assert all(text in failures(first.scores) for text in first.warnings)
     content = out.read_bytes()
     again = recognize(paths, out, "Sadness")
     assert again.up_to_date

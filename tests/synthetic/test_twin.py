@@ -15,7 +15,7 @@ import scipy.io
 
 from eavctl.datasets import eav
 from eavctl.errors import UsageError
-from eavctl.synthetic import twin, twin_face
+from eavctl.synthetic import twin, twin_face, twin_trials
 from eavctl.synthetic.twin_files import mat_array
 
 TINY = {"trials": 10, "seconds": 1.0}
@@ -69,7 +69,13 @@ def test_names_are_as_published(tree):
     assert len(names) == 2 * 17 + 1
     about = json.loads((tree / "TWIN.json").read_text())
     assert about["made_by"] == "eavctl synth"
-    assert about["settings"] == {"trials": 10, "snr": 1.0, "seed": 42, "seconds": 1.0, "recipe": twin.RECIPE}
+    assert about["settings"] == {
+        "trials": 10,
+        "snr": 1.0,
+        "seed": 42,
+        "seconds": 1.0,
+        "recipe": twin_trials.RECIPE,
+    }
 
 
 def test_recordings_are_as_published(tree):
@@ -104,27 +110,6 @@ def test_the_layout_reads_it(tree):
 def test_keys_are_shared_out_as_published():
     keys = ["seg" if subject % 4 == 1 else "seg1" for subject in range(1, 43)]
     assert (keys.count("seg"), keys.count("seg1")) == (11, 31)
-
-
-@pytest.mark.parametrize("trials", [10, 20, 30, 50, 110, 200, 990])
-def test_each_class_is_equally_often_listened_to_and_spoken(trials):
-    order = twin.sequence(trials)
-    assert len(order) == trials
-    for emotion in range(5):
-        assert np.sum(order[::2] == emotion) == np.sum(order[1::2] == emotion) == trials // 10
-    assert np.array_equal(order[::2], order[1::2])
-    assert not order[: trials // 5].any()
-    starts = np.flatnonzero(np.diff(order, prepend=-1))
-    blocks = np.bincount(order[starts], minlength=5)
-    assert blocks[0] == 1
-    assert all(blocks[1:] >= min(2, trials // 10))
-
-
-def test_the_whole_sequence_is_the_published_one():
-    order = twin.sequence(200)
-    letters = "".join(eav.EMOTIONS[emotion][0] for emotion in order[40::8])
-    assert letters == "AACCSSHACHHSSAACCHHS"
-    assert np.array_equal(order[40:], np.repeat(order[40::8], 8))
 
 
 def test_same_seed_same_bytes_for_any_other_subjects(tree, tmp_path):
@@ -191,6 +176,9 @@ def test_recordings_of_others_are_not_mixed_with_it(tmp_path):
         ({"subjects": 0}, "at least one"), ({"seed": -1}, "from 0"), ({"snr": -1.0}, "0 or more"),
         ({"snr": float("nan")}, "0 or more"), ({"seconds": 0.5}, "at least 1"), ({"modalities": ()}, "eeg"),
         ({"modalities": ("smell",)}, "smell.*eeg, audio, video"),
+        ({"latent": "sphere"}, "sphere.*circumplex"), ({"latent_strength": 0.5}, "--latent circumplex"),
+        ({"latent": "circumplex", "latent_strength": 1.5}, "0 to 1"),
+        ({"latent": "circumplex", "latent_strength": float("nan")}, "0 to 1"),
     ],
 )  # fmt: skip
 def test_invalid_settings_are_refused(tmp_path, wrong, words):
@@ -218,29 +206,8 @@ def test_arrays_are_what_scipy_reads(tmp_path):
     assert not (tmp_path / "b.mat").exists()
 
 
-def test_every_trial_has_an_informative_modality_and_none_is_always_informative():
-    telling = twin.Settings(990, 1.0, 3, 1.0).informative(1)
-    speaking, listening = telling[1::2], telling[::2][:, [0, 2]]
-    assert speaking.any(axis=1).all()
-    assert listening.any(axis=1).all()
-    assert all(0.6 < share < 0.8 for share in (*speaking.mean(axis=0), *listening.mean(axis=0)))
-    chance = np.prod(speaking.mean(axis=0))
-    assert speaking.all(axis=1).mean() == pytest.approx(chance, abs=0.07)  # independent of one another
-
-
-@pytest.mark.parametrize("modality", twin.MODALITIES)
-def test_strength_is_linear_and_classes_are_apart(modality):
-    none, some, more = (twin.Settings(200, snr, 5, 1.0).courses(2, modality) for snr in (0.0, 1.0, 3.0))
-    within = np.abs([none, some, more]).max(axis=0) < twin.LARGEST
-    assert within.mean() > 0.5
-    assert np.allclose((more - none)[within], 3 * (some - none)[within])
-    profiles = twin._profiles(modality)
-    apart = np.linalg.norm(profiles[:, None] - profiles, axis=-1)[np.triu_indices(5, 1)]
-    assert apart.min() > 2  # of at most sqrt(12.5) for five equally distant classes
-
-
 def test_films_hold_what_was_drawn(tree):
-    settings, what = twin.Settings(10, 1.0, 42, 1.0), twin.MODALITIES.index("video")
+    settings, what = twin_trials.Settings(10, 1.0, 42, 1.0), twin_trials.MODALITIES.index("video")
     course = settings.courses(2, "video")[3]
     looks = twin_face.draw_looks(settings.rng(2, what, 0))
     drawn = np.array(list(twin_face.film(looks, course, 3, True, settings.rng(2, what, 4))))
@@ -272,27 +239,25 @@ def test_an_interrupt_leaves_nothing_that_workers_were_writing(tmp_path):
     assert not list(tmp_path.rglob("*.tmp"))
 
 
-def test_with_interaction_face_and_voice_tell_the_class_together_and_not_alone():
-    settings = twin.Settings(200, 3.0, 7, 1.0, interaction=True)
-    speaking = np.arange(200) % 2 == 1
-    opposite = np.argsort(twin.OPPOSITES)
-    shares = []
-    for subject in range(1, 9):
-        shown, labels = settings.shown(subject), settings.labels
-        eeg, voice, face = shown.T
-        assert np.array_equal(eeg, labels)
-        assert np.array_equal(face[~speaking], labels[~speaking])
-        assert settings.informative(subject)[speaking][:, 1:].all()
-        together = np.where(voice == face, face, opposite[face])
-        assert np.array_equal(together[speaking], labels[speaking])
-        shares.append((face == labels)[speaking].mean())
-    assert 0.4 < np.mean(shares) < 0.6
-
-
 def test_without_interaction_nothing_is_other_than_before(tmp_path):
-    settings = twin.Settings(10, 1.0, 42, 1.0)
+    settings = twin_trials.Settings(10, 1.0, 42, 1.0)
     assert "interaction" not in settings.facts
     assert (settings.shown(1) == settings.labels[:, None]).all()
     with pytest.raises(UsageError):
         twin.synth_eav(tmp_path, subjects=1, **TINY)
         twin.synth_eav(tmp_path, subjects=1, interaction=True, **TINY)
+
+
+def test_a_shared_cause_is_told_and_changes_the_signals_and_not_the_labels(tree, tmp_path):
+    twin.synth_eav(tmp_path, subjects=1, latent="circumplex", latent_strength=0.8, **TINY)
+    assert json.loads((tmp_path / "TWIN.json").read_text())["settings"].items() >= {
+        ("latent", "circumplex"),
+        ("latent_strength", 0.8),
+    }
+    before, after = contents(tree), contents(tmp_path)
+    same = {name for name in after if after[name] == before[name]}
+    assert "subject1/EEG/subject1_eeg_label.mat" in same
+    assert "subject1/EEG/subject1_eeg.mat" not in same
+    assert len(same) < len(after) / 2  # a modality without class information in a trial is as before
+    with pytest.raises(UsageError, match="--force"):
+        twin.synth_eav(tmp_path, subjects=1, **TINY)

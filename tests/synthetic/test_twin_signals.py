@@ -9,7 +9,7 @@ import soundfile
 
 from eavctl.datasets import eav
 from eavctl.signals.eeg_trials import EAV_CHANNELS
-from eavctl.synthetic import twin, twin_eeg, twin_face, twin_voice
+from eavctl.synthetic import twin, twin_eeg, twin_face, twin_trials, twin_voice
 
 HAPPY, SAD = (eav.EMOTIONS.index(name) for name in ("Happiness", "Sadness"))
 
@@ -29,7 +29,7 @@ def asymmetry(eeg, low, high, left, right):
 
 def test_eeg_separates_classes_as_strongly_as_requested(tmp_path):
     assert tuple(twin_eeg.POSITIONS) == EAV_CHANNELS
-    order = twin.sequence(60)
+    order = twin_trials.sequence(60)
     found = []
     for snr in (0.0, 1.0, 3.0):
         out, effects = tmp_path / str(snr), []
@@ -56,7 +56,7 @@ def pitch(signal, rate=22050):
 
 
 def test_voices_tell_classes_and_people_apart(tmp_path):
-    spoken = twin.sequence(40)[1::2]
+    spoken = twin_trials.sequence(40)[1::2]
     found = []
     for snr in (0.0, 1.0, 3.0):
         out = tmp_path / str(snr)
@@ -124,10 +124,10 @@ def test_mouths_are_bent_as_requested():
 
 
 def test_faces_separate_classes_as_strongly_as_requested():
-    what = twin.MODALITIES.index("video")
+    what = twin_trials.MODALITIES.index("video")
     found = []
     for snr in (0.0, 0.5, 2.0):
-        settings = twin.Settings(60, snr, 42, 20.0)
+        settings = twin_trials.Settings(60, snr, 42, 20.0)
         looks = twin_face.draw_looks(settings.rng(1, what, 0))
         bends = {HAPPY: [], SAD: []}
         for place, course in enumerate(settings.courses(1, "video")):

@@ -187,3 +187,28 @@ def test_encoders_of_other_features_are_refused(
     other = write_encoder(tmp_path / "other.pt", {"": (Recipe("means180"), (180,))})
     with pytest.raises(DataError, match="means180"):
         FusionSetup(inputs(folder), init=[other]).starts  # noqa: B018
+
+
+def test_columns_are_taken_by_a_classifier_where_single_models_are_wanted(folder: Path) -> None:
+    def encoders_of(**choices: Any) -> list[str]:
+        return [name for name, _ in FusionSetup(inputs(folder), **choices).stream_encoders]
+
+    assert encoders_of() == ["mlp", "mlp"]
+    assert encoders_of(single_models=True) == ["svm", "svm"]
+    assert encoders_of(single_models=True, encoders=["mlp", "linear"]) == ["mlp", "linear"]
+    setup = FusionSetup(inputs(folder), single_models=True, encoders=["mlp", "linear"])
+    assert [(stream, fitter.kind) for stream, fitter in setup.columns.items()] == [(1, "linear")]
+    with pytest.raises(UsageError, match="svm"):
+        encoders_of(encoders=["svm", "mlp"])  # zero-shot: a classifier names seen classes alone
+
+
+def test_a_classifier_of_columns_refuses_tensors(folder: Path, tmp_path: Path) -> None:
+    path = tmp_path / "logmel.parquet"
+    keys = tables.read_keys(folder / "audio.parquet")
+    recipe = Recipe("logmel")
+    x = np.zeros((len(keys), 64, 300), np.float32)
+    meta = {**recipe.meta(), "shape": [64, 300], "classes": ["glad", "sad"]}
+    tables.write_features(tables.FeatureTable(keys, x, None, meta), path)
+    setup = FusionSetup([path, folder / "eeg.parquet"], single_models=True, encoders=["svm", "svm"])
+    with pytest.raises(UsageError, match=r"logmel\.parquet"):
+        _ = setup.stream_encoders

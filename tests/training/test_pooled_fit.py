@@ -14,6 +14,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams
 from eavctl.classifiers.training_loop import TrainSettings
 from eavctl.errors import TrainingWarning
+from eavctl.evaluation.plan import Plan
 from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign
 from eavctl.fusion.pool import Pool
 from eavctl.fusion.pooled import PooledFusion
@@ -39,6 +40,9 @@ class Spy:
     fits: list[np.ndarray] = field(default_factory=list)
     kind = "linear"
     seed = 42
+
+    def check(self, rows: Rows, plan: Plan) -> None:
+        """Any rows will do."""
 
     def fit(self, rows: Rows, fit: Fit) -> Any:
         self.fits.append(rows.array[:, 0])
