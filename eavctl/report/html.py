@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from eavctl.evaluation import formatting
@@ -171,9 +171,13 @@ def _fusion(model: dict[str, Any]) -> str:
     fusion = model["fusion"]
     if not fusion:
         return NOTHING
-    weights = fusion.get("weights") or {}
-    shares = ", ".join(f"{name} {weight:.2f}" for name, weight in weights.items())
-    return str(fusion["method"]) + (f": {shares}" if shares else "")
+    weights, pool = (_listed(fusion.get(name) or {}) for name in ("weights", "pool"))
+    method = str(fusion["method"]) + (f": {weights}" if weights else "")
+    return method + (f"; pool: {pool}" if pool else "")
+
+
+def _listed(numbers: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {number:.2f}" for name, number in numbers.items())
 
 
 def _comparisons(comparisons: list[dict[str, Any]]) -> Markup:

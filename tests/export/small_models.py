@@ -14,6 +14,8 @@ from eavctl.classifiers import linear, novelty, svm
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.network import build_network
 from eavctl.fusion.networks.model import Design, FusionModel, StreamDesign
+from eavctl.fusion.pool import Pool
+from eavctl.fusion.pooled import PooledFusion, SingleModel, network_design
 from eavctl.storage.artifacts import Model
 from eavctl.storage.metadata import ModelMeta
 
@@ -98,6 +100,35 @@ def fusion(method: str, encoders: dict[str, str], **settings: Any) -> Model:
         for encoder, each in zip(made.encoders, designs, strict=True):
             warm(encoder, each.shape, registry.get("encoders", each.encoder).facts)
     return model("fusion", FusionModel([made], meta), streams=streams, method=method)
+
+
+def pooled() -> Model:
+    """A pooled fusion of an SVM of columns, a trained network, and a stream without a single model."""
+    machine, alone = of_columns("svm"), network("eegnet")
+    meta = alone.predictor.to_meta()
+    encoders = [
+        ("audio", "svm", {}, (30,)),
+        ("eeg", "eegnet", meta["encoder_settings"], tuple(meta["shape"])),
+    ]
+    design = Design(
+        "attention", tuple(StreamDesign(*each) for each in [*encoders, ("more", "mlp", {}, (8,))])
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        of_network = network_design(design, len(CLASSES))
+        made = of_network.build(len(CLASSES)).eval()
+    known = {"design": of_network.to_meta(), "classes": CLASSES}
+    known |= {key: values[:1] for key, values in CALIBRATION.items()}
+    about = {"classes": CLASSES, "priors": [0.2, 0.3, 0.5], "design": design.to_meta()}
+    about["pool"] = Pool(np.array([1.3, 0.7, 0.0]), 0.8, 1.5).to_meta()
+    singles = [SingleModel("svm", machine.predictor), SingleModel("dnn", alone.predictor), None]
+    modalities = {"audio": None, "eeg": "eeg", "more": None}
+    streams = [
+        {"name": each.name, "encoder": each.encoder, **features(modalities[each.name], each.shape)}
+        for each in design.streams
+    ]
+    fused = PooledFusion(singles, FusionModel([made], known), about)
+    return model("fusion", fused, streams=streams, method="attention")
 
 
 def warm(encoder: Any, shape: Any, facts: dict[str, Any]) -> None:

@@ -26,6 +26,7 @@ MADE = {
     "linear": lambda: small_models.of_columns("linear"),
     "mlp": lambda: small_models.network("mlp", members=2),
     "attention": lambda: small_models.fusion("attention", {"eeg": "eegnet", "audio": "mlp"}),
+    "pooled": small_models.pooled,
 }
 ALL = [pytest.param(name, marks=pytest.mark.slow if name == "linear" else ()) for name in MADE]
 

@@ -243,6 +243,9 @@ def test_fusion_is_shown_with_its_weights() -> None:
     text = read(page([*tables, fused])).text
     weights = fused.meta["fusion"]["weights"]
     assert f"weighted: svm {weights['svm']:.2f}, dnn {weights['dnn']:.2f}" in text
+    pooled = fused.meta["fusion"] | {"pool": {"svm": 1.25, "dnn": 0.75, "network": 0.5}}
+    text = read(page([*tables, replace(fused, meta=fused.meta | {"fusion": pooled})])).text
+    assert "svm 1.25, dnn 0.75, network 0.50" in text
 
 
 def test_rows_without_labels_are_counted_and_tables_without_any_refused() -> None:
