@@ -81,6 +81,8 @@ def synth(
         raise UsageError(f"synth makes data for the tasks emotion and grounding, not {task!r}")
     if layout not in ("folder", "eav"):
         raise UsageError(f"synth makes the layouts folder and eav, not {layout!r}")
+    if (interaction or latent is not None) and layout != "eav":
+        raise UsageError("--interaction and --latent are for the twin of EAV: add --layout eav")
     names = tuple(name.strip() for name in classes.split(",") if name.strip())
     with progress("synth", at_once=False) as tick:
         if task == "grounding":

@@ -115,19 +115,30 @@ def failures(scores: Mapping[str, Any]) -> list[str]:
     class. Two classes held out together can be told apart only where the other modalities say where the query
     has them.
     """
-    told = scores["told_apart"]
+    found = []
     if scores["constants"] is None:
-        return [
+        found.append(
             "the bias to seen classes was not corrected: that takes four classes, and each of them in the "
             "rows of several people or clips"
-        ]
-    if told is None or told["low"] is None or told["low"] > CHANCE_OF_TWO:
-        return []
-    return [
-        "held-out classes are not shown to be recognised: of two held out together, rows were told apart "
-        f"{formatting.score(told)}, by chance {formatting.number(CHANCE_OF_TWO)}; that a row is unlike those "
-        "of seen classes does not say which class it is"
-    ]
+        )
+    elif any(len(each) < scores["n_folds"] for each in scores["constants"].values()):
+        found.append(
+            "the bias to seen classes was not corrected in every fold: some of the people left out to find "
+            "the constant lack a class"
+        )
+    told = scores["told_apart"]
+    if told is None:
+        told, chance, what = scores["mean"]["informedness"], 0.0, "their recall less the false alarms is"
+    else:
+        chance, what = CHANCE_OF_TWO, "of two held out together, rows were told apart"
+    if told["low"] is None or told["low"] <= chance:
+        why = " (too few people for an interval)" if told["low"] is None else ""
+        found.append(
+            f"held-out classes are not shown to be recognised: {what} {formatting.score(told)}{why}, by "
+            f"chance {formatting.number(chance)}; that a row is unlike those of seen classes does not say "
+            "which class it is"
+        )
+    return found
 
 
 def lines(scores: Mapping[str, Any]) -> list[str]:

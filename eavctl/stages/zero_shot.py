@@ -108,7 +108,7 @@ def zero_shot(
         run.data.rows, splits, classes, run.design, run.settings, collected=collected, on_fold=on_fold
     )
     on_fold(len(classes) * len(splits.folds), len(classes) * len(splits.folds), "")
-    scores = _scores(run, found, held_out, splits.group)
+    scores = _scores(run, found, held_out, splits)
     warnings = (*notes, *collected.sentences(), *failures(scores))
     meta = {
         "name": _title(scores),
@@ -251,9 +251,9 @@ def _unknown(classes: Sequence[str]) -> list[str]:
     return [f"{', '.join(names)}: trained without valence and arousal, which are not known"] if names else []
 
 
-def _scores(run: _Run, found: Recognition, held_out: str, group: str) -> dict[str, Any]:
+def _scores(run: _Run, found: Recognition, held_out: str, splits: Plan) -> dict[str, Any]:
     keys = next(iter(found.predictions.values())).keys
-    clusters = clusters_of(keys, group)
+    clusters = clusters_of(keys, splits.group)
     truth = metrics.indices(keys["label"].to_numpy(dtype=str), run.classes)
     numbers = [run.classes.index(name) for name in found.predictions]
     corrected = [table.proba.argmax(axis=1) for table in found.predictions.values()]
@@ -262,6 +262,7 @@ def _scores(run: _Run, found: Recognition, held_out: str, group: str) -> dict[st
         "held_out": held_out,
         "query": query,
         "space": others,
+        "n_folds": len(splits.folds),
         **score(clusters, truth, dict(zip(numbers, corrected, strict=True)), run.classes),
         "uncorrected": None,
         "constants": None,
@@ -273,7 +274,7 @@ def _scores(run: _Run, found: Recognition, held_out: str, group: str) -> dict[st
         scores |= {"uncorrected": {name: before[name] for name in ("classes", "mean")}}
         scores |= {"constants": found.constants}
     if found.pair_rows:
-        scores |= {"told_apart": _told_apart(run.data.rows, found, group)}
+        scores |= {"told_apart": _told_apart(run.data.rows, found, splits.group)}
     return scores
 
 
