@@ -18,7 +18,7 @@ def write_safetensors(model: artifacts.Model, path: str | os.PathLike[str]) -> N
     Each tensor has the name that it has in the network's ``state_dict``, with the number of its member in
     front. The header's metadata have one key, ``eavctl``: the JSON of the model's meta, by whose part
     ``model`` the network is built (``from_parts`` of `eavctl.classifiers.dnn.DnnModel` and
-    `eavctl.fusion.networks.model.FusionModel`).
+    `eavctl.fusion.pooled.PooledFusion`).
 
     Raises
     ------
