@@ -1,8 +1,9 @@
 """A pool of answers: single models fused late, and a network of all their inputs.
 
 The late fusion is half the geometric and half the arithmetic mean of the models' probabilities: which of the
-two is better depends on the data. The network counts as one more single model to begin with, and all weights
-move from there only as far as rows of people left out show that they should.
+two is better depends on the data. A network that sees the features themselves counts as one more single model
+to begin with; one that sees nothing but the answers of the single models does not count. All weights move
+from there only as far as rows of people left out show that they should.
 """
 
 from __future__ import annotations
@@ -43,9 +44,15 @@ class Pool:
     scale: float = 1.0
 
     @classmethod
-    def start(cls, there: np.ndarray) -> Pool:
-        """Equal weights of the network and of the single models that there are, bool (n_models,)."""
-        return cls(there.astype(float), 1 / max(1, int(there.sum())))
+    def start(cls, there: np.ndarray, votes: float = 1.0) -> Pool:
+        """The pool before any evidence.
+
+        Parameters
+        ----------
+        there : bool, shape (n_models,), which single models there are; they count alike.
+        votes : of the network, where a single model has one.
+        """
+        return cls(there.astype(float), votes / max(1, int(there.sum())))
 
     def shares(self, present: np.ndarray) -> np.ndarray:
         """Weights of the models that judge a row, float64 (n_rows, n_models): they sum to 1, or are all 0.
@@ -113,12 +120,14 @@ def fit_pool(
     priors: np.ndarray,
     groups: np.ndarray,
     row_weights: np.ndarray | None = None,
+    *,
+    votes: float = 1.0,
 ) -> Pool:
     """The pool of least log loss, with a penalty on what moves it from its start.
 
     The loss is the mean over rows + `PENALTY` / n_groups * (the sum of the squared changes of the single
-    models' weights + that of the network's weight over its start): few people move it little. The scale,
-    which changes no order of classes, is free.
+    models' weights + that of the votes of the network): few people move it little. The scale, which changes
+    no order of classes, is free.
 
     Parameters
     ----------
@@ -126,6 +135,7 @@ def fit_pool(
     y : class numbers, shape (n_rows,); one row or more.
     groups : shape (n_rows,), such as people, whose rows are alike.
     row_weights : shape (n_rows,); None where all count alike.
+    votes : see `Pool.start`.
 
     Returns
     -------
@@ -135,19 +145,19 @@ def fit_pool(
 
     share = np.full(len(y), 1 / len(y)) if row_weights is None else row_weights / row_weights.sum()
     penalty, there = PENALTY / len(np.unique(groups)), np.asarray(present.any(axis=0))
-    start = Pool.start(there)
+    one_vote = Pool.start(there).network
 
     def of(parameters: np.ndarray) -> Pool:
         singles = np.zeros(len(there))
         singles[there] = parameters[2:]
-        return Pool(singles, float(parameters[1] * start.network), float(parameters[0]))
+        return Pool(singles, float(parameters[1] * one_vote), float(parameters[0]))
 
     def loss(parameters: np.ndarray) -> float:
         proba = of(parameters)(said, present, network, priors)[np.arange(len(y)), y]
-        off = parameters[1:] - 1
+        off = parameters[1:] - first[1:]
         return float(penalty * off @ off - share @ np.log(np.maximum(proba, LEAST_PROBABILITY)))
 
-    first = np.ones(2 + int(there.sum()))
+    first = np.array([1.0, votes, *np.ones(int(there.sum()))])
     bounds = [SCALES, *[(0.0, None)] * (len(first) - 1)]
     found = minimize(loss, first, bounds=bounds, method="L-BFGS-B").x
     return of(np.array([float(f"{value:.6g}") for value in found]))

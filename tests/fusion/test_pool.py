@@ -92,6 +92,18 @@ def test_a_network_that_knows_what_no_model_does_decides():
     assert uar(answers[0], y) > uar(answers[1], y) + 0.05
 
 
+def test_a_network_without_a_vote_gets_one_by_evidence_alone():
+    rng = np.random.default_rng(9)
+    y, present = rng.integers(N_CLASSES, size=400), np.ones((400, 2), dtype=bool)
+    said = doubted(np.stack([informed(y, 1.0, rng) for _ in range(2)]), EQUAL)
+    knows, repeats = doubted(informed(y, 1.5, rng), EQUAL), said.mean(axis=0)
+    people = np.arange(400) % 8
+    found = [fit_pool(said, present, each, y, EQUAL, people, votes=0).network for each in (knows, repeats)]
+    assert Pool.start(present[0], votes=0).network == 0
+    assert found[0] > 0.2
+    assert found[1] < 0.1
+
+
 def test_of_two_models_the_better_one_gets_more_weight_and_a_stream_without_one_gets_none():
     rng = np.random.default_rng(7)
     y = rng.integers(N_CLASSES, size=600)
