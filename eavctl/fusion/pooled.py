@@ -15,7 +15,7 @@ from eavctl.classifiers.calibration import decide, priors_of
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.linear import LinearModel
 from eavctl.classifiers.projection import Projected
-from eavctl.classifiers.streams import Streams
+from eavctl.classifiers.streams import Streams, Table
 from eavctl.classifiers.svm import SvmModel
 from eavctl.fusion.networks.model import Design, FusionModel, check_streams
 from eavctl.fusion.pool import Pool, doubted
@@ -109,7 +109,7 @@ def answered(
     for stream, (single, each) in enumerate(zip(singles, design.streams, strict=True)):
         rows = np.flatnonzero(x.present[:, stream])
         if single is not None and len(rows):
-            said[stream, rows] = single.said(x.arrays[stream][rows], classes)
+            said[stream, rows] = single.said(_some(x.arrays[stream], rows), classes)
         if each.encoder in COLUMN_MODELS:
             arrays[stream] = as_stream(said[stream])
     return Streams(tuple(arrays), x.present), said
@@ -183,13 +183,12 @@ class PooledFusion:
         check_streams(x, self._design)
         inputs, said = answered(self._design, self.singles, x, self.classes_.tolist())
         judged = x.present & [single is not None for single in self.singles]
-        answers, shares = (
-            np.full((len(x), len(self.classes_)), 1 / len(self.classes_)),
-            np.zeros(judged.shape),
-        )
+        answers = np.full((len(x), len(self.classes_)), 1 / len(self.classes_))
+        shares = np.zeros(judged.shape)
         asked = np.arange(len(x)) if self.pool.network else np.flatnonzero(~judged.any(axis=1))
         if len(asked):
-            proba, shares[asked] = self.network.proba_and_weights(inputs[asked])
+            some = inputs if len(asked) == len(x) else inputs[asked]
+            proba, shares[asked] = self.network.proba_and_weights(some)
             answers[asked] = doubted(proba, self.priors)
         proba = self.pool(said, judged, answers, self.priors)
         sizes = self.pool.shares(judged) * _sizes(said).T
@@ -235,6 +234,11 @@ class PooledFusion:
             FusionModel.from_parts(of[NETWORK], network),
             about,
         )
+
+
+def _some(x: Table, rows: np.ndarray) -> np.ndarray:
+    """Some rows, by their numbers in order; all of an array are the array itself, which may be large."""
+    return x if isinstance(x, np.ndarray) and len(rows) == len(x) else np.asarray(x[rows])
 
 
 def _sizes(proba: np.ndarray) -> np.ndarray:
