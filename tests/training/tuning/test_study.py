@@ -25,7 +25,10 @@ SPACE = {
     "epochs": Fixed(3),
 }
 SEED = 7
-FORK = multiprocessing.get_context("fork")  # children that need not import again
+# Children of a process without threads, which need not import again: a child of this process can wait for
+# ever for a lock that one of its threads held.
+CHILDREN = multiprocessing.get_context("forkserver")
+CHILDREN.set_forkserver_preload([__name__])
 
 
 def hill(trial: Trial) -> float:
@@ -181,7 +184,7 @@ def worker(storage, n_trials):
 
 
 def started(storage, n_trials):
-    process = FORK.Process(target=worker, args=(str(storage), n_trials))
+    process = CHILDREN.Process(target=worker, args=(str(storage), n_trials))
     process.start()
     return process
 
