@@ -44,15 +44,15 @@ class Pool:
     scale: float = 1.0
 
     @classmethod
-    def start(cls, there: np.ndarray, votes: float = 1.0) -> Pool:
+    def start(cls, there: np.ndarray, weight: float = 1.0) -> Pool:
         """The pool before any evidence.
 
         Parameters
         ----------
         there : bool, shape (n_models,), which single models there are; they count alike.
-        votes : of the network, where a single model has one.
+        weight : of the network, over that of one single model.
         """
-        return cls(there.astype(float), votes / max(1, int(there.sum())))
+        return cls(there.astype(float), weight / max(1, int(there.sum())))
 
     def shares(self, present: np.ndarray) -> np.ndarray:
         """Weights of the models that judge a row, float64 (n_rows, n_models): they sum to 1, or are all 0.
@@ -121,13 +121,13 @@ def fit_pool(
     groups: np.ndarray,
     row_weights: np.ndarray | None = None,
     *,
-    votes: float = 1.0,
+    weight: float = 1.0,
 ) -> Pool:
     """The pool of least log loss, with a penalty on what moves it from its start.
 
-    The loss is the mean over rows + `PENALTY` / n_groups * (the sum of the squared changes of the single
-    models' weights + that of the votes of the network): few people move it little. The scale, which changes
-    no order of classes, is free.
+    The loss is the mean over rows + `PENALTY` / n_groups * the sum of the squared changes of the weights, each
+    over that of one single model at the start: few people move it little. The scale, which changes no order
+    of classes, is free.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def fit_pool(
     y : class numbers, shape (n_rows,); one row or more.
     groups : shape (n_rows,), such as people, whose rows are alike.
     row_weights : shape (n_rows,); None where all count alike.
-    votes : see `Pool.start`.
+    weight : of the network, see `Pool.start`.
 
     Returns
     -------
@@ -145,19 +145,19 @@ def fit_pool(
 
     share = np.full(len(y), 1 / len(y)) if row_weights is None else row_weights / row_weights.sum()
     penalty, there = PENALTY / len(np.unique(groups)), np.asarray(present.any(axis=0))
-    one_vote = Pool.start(there).network
+    one = Pool.start(there).network
 
     def of(parameters: np.ndarray) -> Pool:
         singles = np.zeros(len(there))
         singles[there] = parameters[2:]
-        return Pool(singles, float(parameters[1] * one_vote), float(parameters[0]))
+        return Pool(singles, float(parameters[1] * one), float(parameters[0]))
 
     def loss(parameters: np.ndarray) -> float:
         proba = of(parameters)(said, present, network, priors)[np.arange(len(y)), y]
         off = parameters[1:] - first[1:]
         return float(penalty * off @ off - share @ np.log(np.maximum(proba, LEAST_PROBABILITY)))
 
-    first = np.array([1.0, votes, *np.ones(int(there.sum()))])
+    first = np.array([1.0, weight, *np.ones(int(there.sum()))])
     bounds = [SCALES, *[(0.0, None)] * (len(first) - 1)]
     found = minimize(loss, first, bounds=bounds, method="L-BFGS-B").x
     return of(np.array([float(f"{value:.6g}") for value in found]))

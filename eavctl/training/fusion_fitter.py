@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 import torch
 
-from eavctl.classifiers.calibration import LEAST_PROBABILITY, softmax
 from eavctl.classifiers.dnn import DnnModel
 from eavctl.classifiers.fitting import Keeping
 from eavctl.classifiers.rows import Rows
@@ -21,6 +20,7 @@ from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
 from eavctl.evaluation.summary import compare, corrected
 from eavctl.evaluation.trained_on import TrainedOn
+from eavctl.fusion import late
 from eavctl.fusion.networks import model
 from eavctl.fusion.networks.model import Design, FusionModel
 from eavctl.fusion.pooled import NETWORK, PooledFusion, network_design
@@ -35,17 +35,8 @@ from eavctl.training.joined_tables import JoinedTables
 from eavctl.training.pooled_fit import ColumnFit, fit_pooled
 from eavctl.training.rows import TableFacts
 
-
-def _product(each: np.ndarray) -> np.ndarray:
-    """The geometric mean over models of probabilities (n_models, n_rows, n_classes), with sum 1."""
-    return softmax(np.log(np.maximum(each, LEAST_PROBABILITY)).mean(axis=0))
-
-
-LATE: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
-    "late fusion, the mean of the models alone": lambda each: np.asarray(each.mean(axis=0)),
-    "late fusion, the product of the models alone": _product,
-}
-"""Late fusions to compare with, which need no fit."""
+LATE = {name: f"late fusion, the {name} of the models alone" for name in ("mean", "product")}
+"""Late fusions to compare with, which need no fit, and what outputs call them."""
 
 
 @dataclass(frozen=True)
@@ -241,8 +232,8 @@ class FusionScores:
                 each[stream, rows] = with_classes(proba, single.model.classes_, classes)
         rows = np.flatnonzero(np.isfinite(each).all(axis=(0, 2)))  # those that have all streams
         if len(rows):
-            for name, fused in LATE.items():
-                proba = fused(each[:, rows])
+            for name in LATE:
+                proba = late.new(name).predict_proba(each[:, rows].transpose(1, 0, 2))
                 self._late.setdefault(name, []).append(_predictions(fold, rows, proba, predictor))
 
     def meta(self, predictions: PredictionTable) -> dict[str, Any]:
@@ -283,11 +274,11 @@ class FusionScores:
             return []
         compared = [{"name": name, **compare(fused, table)} for name, table in alone.items()]
         best = max(compared, key=lambda each: each["second"])
-        late = [
-            {"name": name, "late": True, **compare(fused, _joined(tables, fused))}
+        others = [
+            {"name": LATE[name], "late": True, **compare(fused, _joined(tables, fused))}
             for name, tables in self._late.items()
         ]
-        return corrected([best, *late], [len(compared), *[1] * len(late)])
+        return corrected([best, *others], [len(compared), *[1] * len(others)])
 
 
 def _predictions(fold: FoldResult, rows: np.ndarray, proba: np.ndarray, predictor: Any) -> PredictionTable:

@@ -129,12 +129,11 @@ class FusionSetup:
             if start:
                 name, settings = start.encoder, start.encoder_settings
             elif single := self._column_model(number):
-                chosen.append((single, {}))
-                continue
+                name, settings = single, {}
             else:
                 name = _checked(self.encoders[number], path) if self.encoders else _default(path, by_layers)
                 settings = _settings(name, self.size)
-            if by_layers == EVERY and not runs_by_layers(name):
+            if by_layers == EVERY and (name in COLUMN_MODELS or not runs_by_layers(name)):
                 able = [each for each in registry.names("encoders") if runs_by_layers(each)]
                 raise UsageError(
                     f"{self.method} exchanges tokens between transformer layers, and {name!r} has none: "

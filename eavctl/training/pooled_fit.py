@@ -116,13 +116,15 @@ def fit_pooled(
         everyone = _of_stream(rows, stream, np.arange(len(rows)))
         singles[stream] = SingleModel(fitter.kind, fitter.fit(everyone, fit))
     there = np.array([single is not None for single in singles])
-    votes = 1 - len(columns) / len(design.streams)  # a share of the streams: of columns it sees answers alone
+    weight = 1 - len(columns) / len(
+        design.streams
+    )  # a share of the streams: of columns it sees answers alone
     counts = rows.counts
     meta = {
         "design": design.to_meta(),
         "classes": list(rows.classes),
         "priors": (counts / counts.sum()).tolist(),
-        "pool": _pool(rows, network, parts, folds, there, votes).to_meta(),
+        "pool": _pool(rows, network, parts, folds, there, weight).to_meta(),
         "training": network.to_meta()["training"],
     }
     return PooledFusion(singles, network, meta)
@@ -196,7 +198,7 @@ def _pool(
     parts: Sequence[tuple[Streams, np.ndarray]],
     folds: Sequence[Fold],
     there: np.ndarray,
-    votes: float,
+    weight: float,
 ) -> Pool:
     """The weights of single models and network, fitted on the validation rows of all members."""
     said, answers, numbers = [], [], []
@@ -223,5 +225,5 @@ def _pool(
         network.priors,
         np.arange(len(at)) if groups is None else groups[at],
         weighting.taken(rows.weights, at),
-        votes=votes,
+        weight=weight,
     )

@@ -92,14 +92,14 @@ def test_a_network_that_knows_what_no_model_does_decides():
     assert uar(answers[0], y) > uar(answers[1], y) + 0.05
 
 
-def test_a_network_without_a_vote_gets_one_by_evidence_alone():
+def test_a_network_without_a_weight_gets_one_by_evidence_alone():
     rng = np.random.default_rng(9)
     y, present = rng.integers(N_CLASSES, size=400), np.ones((400, 2), dtype=bool)
     said = doubted(np.stack([informed(y, 1.0, rng) for _ in range(2)]), EQUAL)
     knows, repeats = doubted(informed(y, 1.5, rng), EQUAL), said.mean(axis=0)
     people = np.arange(400) % 8
-    found = [fit_pool(said, present, each, y, EQUAL, people, votes=0).network for each in (knows, repeats)]
-    assert Pool.start(present[0], votes=0).network == 0
+    found = [fit_pool(said, present, each, y, EQUAL, people, weight=0).network for each in (knows, repeats)]
+    assert Pool.start(present[0], weight=0).network == 0
     assert found[0] > 0.2
     assert found[1] < 0.1
 

@@ -198,6 +198,8 @@ def test_columns_are_taken_by_a_classifier_where_single_models_are_wanted(folder
     assert encoders_of(single_models=True, encoders=["mlp", "linear"]) == ["mlp", "linear"]
     setup = FusionSetup(inputs(folder), single_models=True, encoders=["mlp", "linear"])
     assert [(stream, fitter.kind) for stream, fitter in setup.columns.items()] == [(1, "linear")]
+    with pytest.raises(UsageError, match="transformer"):
+        encoders_of(single_models=True, method="ambt-mean", encoders=["svm", "svm"])
     with pytest.raises(UsageError, match="svm"):
         encoders_of(encoders=["svm", "mlp"])  # zero-shot: a classifier names seen classes alone
 
