@@ -125,9 +125,9 @@ def fit_pool(
 ) -> Pool:
     """The pool of least log loss, with a penalty on what moves it from its start.
 
-    The loss is the mean over rows + `PENALTY` / n_groups * the sum of the squared changes of the weights, each
-    over that of one single model at the start: few people move it little. The scale, which changes no order
-    of classes, is free.
+    The loss is the mean over rows + `PENALTY` / n_groups * the sum of the squared changes of the weights,
+    each over that of one single model at the start: few people move it little. The scale, which changes no
+    order of classes, is free.
 
     Parameters
     ----------
