@@ -47,7 +47,7 @@ def test_every_model_has_a_whole_card_there(name):
 
 def test_the_page_names_the_sources_and_how_to_get_the_weights():
     text = PAGE.read_text()
-    assert encoder.INSTALL in text
+    assert encoder.FILE.install in text
     for name in models.NAMES:
         card = models.packaged(name)
         assert all(word in text for word in card.languages)

@@ -95,4 +95,4 @@ def test_the_container_takes_files_that_exist_and_the_weights_that_are_read():
         line.removeprefix("!") for line in ignored if line.startswith("!")
     }
     assert all((REPOSITORY / name).exists() for names in copied for name in names)
-    assert f"{packaged.PACKAGE}=={packaged.VERSION}" in text
+    assert packaged.FILE.install in text

@@ -224,9 +224,9 @@ def _say_what_is_better(model: packaged.PackagedModel) -> None:
     """How to have a better answer than that of a packaged model that the user did not choose."""
     own = "for other classes or recordings: eavctl train-linear one.parquet other.parquet -o own.joblib"
     if model.name != packaged.NAMES[0]:
-        from eavctl.features.speech_encoders.packaged import INSTALL
+        from eavctl.features.speech_encoders.packaged import FILE
 
-        own = f"for the better model {packaged.NAMES[0]}: {INSTALL}; {own}"
+        own = f"for the better model {packaged.NAMES[0]}: {FILE.install}; {own}"
     say(own)
 
 

@@ -13,11 +13,12 @@ from eavctl.features.texture import N_BINS, N_PATTERNS, cell_means, gradient_his
 from eavctl.registry import register
 from eavctl.settings import Within
 from eavctl.signals.accounts import FIT, PEOPLE
+from eavctl.signals.face_alignment import aligned, wide_track
 from eavctl.signals.faces import Chooser, Track, detector, follow
 from eavctl.signals.pictures import centre_square, cut_out, grey, turned
 from eavctl.signals.video import VideoSpan
 
-Crop = Literal["face", "frame"]
+Crop = Literal["face", "aligned", "frame"]
 CROPS = get_args(Crop)
 Pictures = Annotated[int, Within(1, 1000)]
 Side = Annotated[int, Within(1, 512)]  # pixels
@@ -64,7 +65,7 @@ def _family_of(column: str) -> str:
     columns=None,
     units="RGB, 0 to 255",
     dtype="uint8",
-    who=lambda **settings: settings["crop"] == "face",
+    who=lambda **settings: settings["crop"] != "frame",
 )
 def faces(
     signal: VideoSpan,
@@ -88,12 +89,14 @@ def faces(
     choose : how well each face fits what is wanted; None for the largest.
     n_frames : number of pictures.
     size : height and width of the pictures in pixels.
-    crop : "face", a square with a margin around the face, or "frame", the largest central square.
+    crop : "face", a square with a margin around the face; "aligned", one in which the eyes are level and
+        always at the same place, see `eavctl.signals.face_alignment.aligned`; or "frame", the largest central
+        square.
     face_model : path of a YuNet model for face detection; None for MTCNN.
 
     Returns
     -------
-    uint8, shape (n_frames, size, size, 3), RGB, and, with "face", an account: ``faces_found``, the share of
+    uint8, shape (n_frames, size, size, 3), RGB, and, with a face, an account: ``faces_found``, the share of
     frames in which the face was found; ``people``, the number of faces that a frame shows together; and, with
     ``choose``, ``fit``, how well the face fits, 0 to 1.
 
@@ -106,8 +109,12 @@ def faces(
     if crop == "frame":
         square = [cut_out(f, centre_square(f), (size, size)) for f in signal.frames(n_frames)]
         return np.array(square), {}
-    track = follow(signal.frames(n_frames), detector(face_model), size, choose=choose)
-    return track.crops, _account(track)
+    find = detector(face_model)
+    if crop == "aligned":
+        track = wide_track(signal.frames(n_frames), find, size, choose)
+        return aligned(track, size), account_of(track)
+    track = follow(signal.frames(n_frames), find, size, choose=choose)
+    return track.crops, account_of(track)
 
 
 @register(
@@ -178,10 +185,11 @@ def face_stats(
     flat = [values.reshape(len(values), -1) for values in described]
     means, deviations = [each.mean(axis=0) for each in flat], [each.std(axis=0) for each in flat]
     values = np.concatenate([*means, *deviations, _moves(track.boxes[track.is_found])])
-    return values.astype(np.float32), _account(track)
+    return values.astype(np.float32), account_of(track)
 
 
-def _account(track: Track) -> Account:
+def account_of(track: Track) -> Account:
+    """What the features of a face report of it, see `faces`."""
     fit = {} if track.fit is None else {FIT: track.fit}
     return {"faces_found": track.share, PEOPLE: track.n_people, **fit}
 

@@ -55,7 +55,7 @@ class PackagedModel(NamedTuple):
             return True
         from eavctl.features.speech_encoders import packaged
 
-        return self.weights == packaged.IDENTITY and packaged.find() is not None
+        return self.weights == packaged.IDENTITY and packaged.FILE.find() is not None
 
     @property
     def card(self) -> dict[str, Any]:

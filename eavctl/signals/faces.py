@@ -155,7 +155,7 @@ def follow(
                 counts.append(len(found))
             fits = np.zeros(len(found)) if choose is None else _fits(choose, frame, found)
             for trail, face in _one(trails, found) if choose is None else link(trails, found, number):
-                crop = cut_out(frame, _square(found.boxes[face], spread), (side, side))
+                crop = cut_out(frame, square(found.boxes[face], spread), (side, side))
                 trail.add(number, found, face, crop, float(fits[face]))
         shown.append(number)
     if not trails:
@@ -216,7 +216,8 @@ def _same_person(found: Faces, box: np.ndarray) -> int:
     return int(np.argmin((offsets**2).sum(axis=1)))
 
 
-def _square(box: np.ndarray, spread: float) -> np.ndarray:
+def square(box: np.ndarray, spread: float) -> np.ndarray:
+    """The square around a box (left, top, right, bottom), ``spread`` times as wide as its longer side."""
     centre, half = (box[:2] + box[2:]) / 2, (box[2:] - box[:2]).max() * spread / 2
     return np.concatenate([centre - half, centre + half])
 

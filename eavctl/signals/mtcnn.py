@@ -10,16 +10,16 @@ networks, IEEE Signal Processing Letters, 2016.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from eavctl.errors import UsageError
+from eavctl.signals.convolution import convolved, pool
 from eavctl.signals.pictures import cut_out, resize
+from eavctl.storage import packages
 
 PACKAGE = "mtcnn"
 CELL, STRIDE = 12, 2  # P-Net's window and step, pixels
@@ -103,10 +103,10 @@ def _detect_near(picture: np.ndarray, near: np.ndarray) -> Faces:
 @functools.cache
 def _nets() -> dict[str, Weights]:
     """Weights of the three networks, from the package's files: importing it would need tensorflow."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    first = packages.find(PACKAGE, "assets", "weights", "pnet.lz4")
+    if first is None:
         raise UsageError(f"face detection needs the weights of the package {PACKAGE}: pip install mtcnn")
-    folder = Path(spec.submodule_search_locations[0]) / "assets" / "weights"
+    folder = first.parent
     try:
         import joblib
         import lz4.frame
@@ -139,7 +139,7 @@ def _proposals(picture: np.ndarray, smallest: float, weights: Weights) -> np.nda
 
 def _run_pnet(level: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray]:
     """Boxes, (n, 4), and scores, (n,), of the windows of a picture that may hold a face."""
-    x = _pool(_convolved(_scaled(level[None]), *weights[:3]), 2)
+    x = pool(_convolved(_scaled(level[None]), *weights[:3]), 2)
     x = _convolved(_convolved(x, *weights[3:6]), *weights[6:9])[0]
     scores = _probability(x @ weights[11][0, 0] + weights[12])
     rows, columns = np.nonzero(scores > LEAST_P)
@@ -151,8 +151,8 @@ def _run_pnet(level: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarr
 
 def _run_rnet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Offsets of boxes, (n, 4), no points, (n, 0, 2), and scores, (n,), for patches (n, 24, 24, 3)."""
-    x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
-    x = _pool(_convolved(x, *weights[3:6]), 3)
+    x = pool(_convolved(_scaled(patches), *weights[:3]), 3)
+    x = pool(_convolved(x, *weights[3:6]), 3)
     x = _dense(_convolved(x, *weights[6:9]), *weights[9:12])
     return (
         x @ weights[12] + weights[13],
@@ -166,9 +166,9 @@ def _run_onet(patches: np.ndarray, weights: Weights) -> tuple[np.ndarray, np.nda
 
     Offsets and points are in units of the side of the box.
     """
-    x = _pool(_convolved(_scaled(patches), *weights[:3]), 3)
-    x = _pool(_convolved(x, *weights[3:6]), 3)
-    x = _pool(_convolved(x, *weights[6:9]), 2)
+    x = pool(_convolved(_scaled(patches), *weights[:3]), 3)
+    x = pool(_convolved(x, *weights[3:6]), 3)
+    x = pool(_convolved(x, *weights[6:9]), 2)
     x = _dense(_convolved(x, *weights[9:12]), *weights[12:15])
     heads = [x @ weights[i] + weights[i + 1] for i in (15, 17, 19)]
     return heads[0], heads[1].reshape(-1, 2, 5).transpose(0, 2, 1), _probability(heads[2])
@@ -193,14 +193,7 @@ def _scaled(pictures: np.ndarray) -> np.ndarray:
 
 def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
     """Convolution of (n, height, width, channels) without padding, followed by bias and PReLU."""
-    n, height, width, channels = x.shape
-    side = len(kernel)
-    # A row of a window is contiguous, so a window is a view of `side` rows: one copy, one matrix product.
-    shape = (n, height - side + 1, width - side + 1, side, side * channels)
-    strides = (*x.strides[:3], x.strides[1], x.strides[3])
-    windows = np.lib.stride_tricks.as_strided(x, shape, strides)
-    product = windows.reshape(-1, side * side * channels) @ kernel.reshape(-1, kernel.shape[-1])
-    return _rectified(product, bias, slope).reshape(*shape[:3], len(bias))
+    return _rectified(convolved(x, kernel), bias, slope)
 
 
 def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:
@@ -210,20 +203,6 @@ def _rectified(x: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray
     below *= slope.reshape(-1) - 1
     x += below
     return x
-
-
-def _pool(x: np.ndarray, side: int) -> np.ndarray:
-    """Max pooling with a stride of 2, including windows that the lower or right edge cuts."""
-    return _pooled_rows(_pooled_rows(x, side).swapaxes(1, 2), side).swapaxes(1, 2)
-
-
-def _pooled_rows(x: np.ndarray, side: int) -> np.ndarray:
-    n = -(-(x.shape[1] - side) // 2) + 1
-    largest = x[:, : 2 * n - 1 : 2].copy(order="K")  # keeps the channels contiguous
-    for i in range(1, side):
-        other = x[:, i : i + 2 * n - 1 : 2]  # n - 1 rows if the last window is cut
-        np.maximum(largest[:, : other.shape[1]], other, out=largest[:, : other.shape[1]])
-    return largest
 
 
 def _dense(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, slope: np.ndarray) -> np.ndarray:

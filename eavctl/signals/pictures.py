@@ -149,11 +149,12 @@ def grey(picture: np.ndarray) -> np.ndarray:
 
 
 def turned(picture: np.ndarray, centre: np.ndarray, side: float, angle: float, size: int) -> np.ndarray:
-    """Crop a rotated square from a grey picture and resize it; outside the picture, the result is black.
+    """Crop a rotated square from a picture and resize it; outside the picture, the result is black.
 
     Parameters
     ----------
-    picture : uint8, shape (height, width); at most a little larger than the result, to avoid aliasing.
+    picture : uint8, shape (height, width) or (height, width, 3); at most a little larger than the result, to
+        avoid aliasing.
     centre : x and y of the centre of the square, in pixels.
     side : side of the square, in pixels.
     angle : angle of the upper edge of the square, in radians, clockwise on the screen.
@@ -161,7 +162,7 @@ def turned(picture: np.ndarray, centre: np.ndarray, side: float, angle: float, s
 
     Returns
     -------
-    uint8, shape (size, size).
+    uint8, shape (size, size) or (size, size, 3).
     """
     from PIL import Image
 

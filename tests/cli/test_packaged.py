@@ -22,7 +22,7 @@ SMALL = ("--model", "speech-small")
 NEEDLESS = (
     "torch", "sklearn", "scipy.fft", "scipy.signal", "scipy.special", "librosa", "numba", "pandas", "pyarrow",
     "matplotlib", "mne", "PIL", "h5py", "transformers", "onnxruntime", "joblib", "typer", "hashlib", "email",
-    "numpy.ma", "importlib.metadata", "importlib.resources", "concurrent.futures", encoder.FOLDER,
+    "numpy.ma", "importlib.metadata", "importlib.resources", "concurrent.futures", encoder.FILE.folder,
 )  # fmt: skip
 
 
@@ -33,16 +33,16 @@ def speech(shared_data):
 
 @pytest.fixture
 def _no_encoder(monkeypatch):
-    monkeypatch.setattr(encoder, "FOLDER", "no_package_of_this_name")
+    monkeypatch.setattr(encoder, "FILE", encoder.FILE._replace(folder="no_package_of_this_name"))
 
 
 @pytest.fixture(params=models.NAMES)
 def default(request, monkeypatch):
     """The name of the model that is used by default, with and without the encoder's weights."""
     if request.param == "speech-small":
-        monkeypatch.setattr(encoder, "FOLDER", "no_package_of_this_name")
-    elif encoder.find() is None:
-        pytest.skip(f"no weights: {encoder.INSTALL}")
+        monkeypatch.setattr(encoder, "FILE", encoder.FILE._replace(folder="no_package_of_this_name"))
+    elif encoder.FILE.find() is None:
+        pytest.skip(f"no weights: {encoder.FILE.install}")
     return request.param
 
 
@@ -62,7 +62,7 @@ def test_an_empty_folder_gives_an_answer_and_says_by_which_model(run, default, s
     assert done.out.splitlines()[0].split()[-1] in models.packaged(default).classes
     hints = "\n".join(done.err.splitlines()[1:2])
     assert "eavctl train-linear" in hints
-    assert (encoder.INSTALL in hints) == (default == "speech-small")
+    assert (encoder.FILE.install in hints) == (default == "speech-small")
     assert list(tmp_path.iterdir()) == []
     planned = run("predict", speech, "-n")
     assert planned.code == 0
@@ -128,7 +128,7 @@ def test_the_environment_names_one(run, speech, monkeypatch):
 def test_the_better_one_without_its_weights_says_how_to_get_them(run, speech, shared_data):
     refused = run("predict", speech, "--model", "speech")
     assert refused.code == 3
-    assert encoder.INSTALL in refused.err
+    assert encoder.FILE.install in refused.err
     checkpoint = shared_data / "speech-encoder/whisper-tiny-8s"
     done = run("predict", speech, "--weights", checkpoint, "--json")
     assert done.code == 0, done.err
@@ -230,14 +230,14 @@ def test_the_library_answers_as_the_command(run, default, speech):
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_a_cold_prediction_imports_nothing_that_it_does_not_need(name, speech, tmp_path):
-    if name == "speech" and encoder.find() is None:
-        pytest.skip(f"no weights: {encoder.INSTALL}")
+    if name == "speech" and encoder.FILE.find() is None:
+        pytest.skip(f"no weights: {encoder.FILE.install}")
     script = f"""
 import sys
 from eavctl.cli.start import run
 from eavctl.features.speech_encoders import packaged
 if {name!r} == "speech-small":
-    packaged.FOLDER = "no_package_of_this_name"
+    packaged.FILE = packaged.FILE._replace(folder="no_package_of_this_name")
 assert run(["predict", {str(speech)!r}]) == 0
 heavy = [each for each in {NEEDLESS!r} if each in sys.modules]
 assert not heavy, heavy

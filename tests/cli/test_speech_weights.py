@@ -47,7 +47,7 @@ def here(spoken, run, monkeypatch):
 
 @pytest.fixture
 def _no_package(monkeypatch):
-    monkeypatch.setattr(packaged, "FOLDER", "no_package_of_this_name")
+    monkeypatch.setattr(packaged, "FILE", packaged.FILE._replace(folder="no_package_of_this_name"))
 
 
 EXTRACT = ("extract", "dataset", "--features", "speech-encoder")
@@ -239,12 +239,12 @@ print([name for name in heavy if name in sys.modules], code, file=sys.stderr)
 
 
 def test_the_packaged_weights_are_used_without_importing_the_package(here, run, tmp_path):
-    if packaged.find() is None:
-        pytest.skip(f"pipecat-ai is not installed: {packaged.INSTALL}")
+    if packaged.FILE.find() is None:
+        pytest.skip(f"pipecat-ai is not installed: {packaged.FILE.install}")
     done = run(*EXTRACT, "-o", tmp_path / "f.parquet", "--where", "label=sad")
     assert done.code == 0, done.err
     meta = tables.read_meta(tmp_path / "f.parquet")
     chosen = {"layers": [1, 2, 3], "statistics": ["mean", "std"]}
     assert meta["settings"] == {**chosen, "weights": packaged.IDENTITY}
     assert meta["shape"] == [2 * 3 * 384]
-    assert packaged.FOLDER not in sys.modules
+    assert packaged.FILE.folder not in sys.modules

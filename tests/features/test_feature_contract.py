@@ -108,7 +108,7 @@ def test_tables_of_eeg_older_than_the_phase_still_fit(name, hash_):
     assert found.settings["filter"] == "zero"
 
 
-NEEDS_A_FACE = ("face-stats",)
+NEEDS_A_FACE = ("face-stats", "face-encoder")
 PLAIN = [name for name in SETS if name not in NEEDS_A_FACE]
 
 

@@ -16,10 +16,10 @@ IS_RESTRICTED = "BY-NC-SA"
 
 @pytest.fixture
 def _no_encoder(monkeypatch):
-    monkeypatch.setattr(encoder, "FOLDER", "no_package_of_this_name")
+    monkeypatch.setattr(encoder, "FILE", encoder.FILE._replace(folder="no_package_of_this_name"))
 
 
-needs_encoder = pytest.mark.skipif(encoder.find() is None, reason=f"no weights: {encoder.INSTALL}")
+needs_encoder = pytest.mark.skipif(encoder.FILE.find() is None, reason=f"no weights: {encoder.FILE.install}")
 
 
 @pytest.mark.parametrize("name", models.NAMES)

@@ -16,6 +16,7 @@ from PIL import Image
 from benchmarks.reference_mtcnn import Mtcnn
 from eavctl.errors import SignalError, UsageError
 from eavctl.signals import faces, mtcnn
+from eavctl.signals.convolution import pool
 from eavctl.signals.faces import detector, follow
 from eavctl.signals.mtcnn import Faces, overlaps
 from eavctl.signals.pictures import cut_out, turned
@@ -89,7 +90,7 @@ def test_layers_are_those_of_torch(shape, side, n_out):
     x = rng.normal(size=shape).astype(np.float32)
     kernel = rng.normal(size=(side, side, shape[-1], n_out)).astype(np.float32)
     bias, slope = rng.normal(size=(2, n_out)).astype(np.float32)
-    ours = mtcnn._pool(mtcnn._convolved(x, kernel, bias, slope.reshape(1, 1, -1)), side)
+    ours = pool(mtcnn._convolved(x, kernel, bias, slope.reshape(1, 1, -1)), side)
     inner = F.conv2d(
         torch.tensor(x).permute(0, 3, 1, 2), torch.tensor(kernel).permute(3, 2, 0, 1), torch.tensor(bias)
     )

@@ -220,7 +220,7 @@ def follow_by_plain_loop(frames, find, side, spread):
             if len(found):
                 chosen = faces._same_person(found, boxes[-1]) if boxes else faces._largest(found)
                 boxes.append(found.boxes[chosen])
-                crops.append(cut_out(frame, faces._square(boxes[-1], spread), (side, side)))
+                crops.append(cut_out(frame, faces.square(boxes[-1], spread), (side, side)))
         is_found.append(len(found) > 0)
         source.append(len(crops) - 1)
     order = np.maximum(source, 0)

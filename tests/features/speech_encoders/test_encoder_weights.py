@@ -24,7 +24,7 @@ def checkpoint(write_whisper, tmp_path):
 
 @pytest.fixture
 def _no_package(monkeypatch):
-    monkeypatch.setattr(packaged, "FOLDER", "no_package_of_this_name")
+    monkeypatch.setattr(packaged, "FILE", packaged.FILE._replace(folder="no_package_of_this_name"))
 
 
 def identity(folder):
@@ -105,7 +105,7 @@ def test_the_folder_with_the_wanted_weights_is_found(checkpoint, write_whisper, 
 def test_an_absent_package_says_how_to_install_it(wanted):
     with pytest.raises(DataError) as caught:
         find([], wanted)
-    assert packaged.INSTALL in str(caught.value)
+    assert packaged.FILE.install in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -127,9 +127,9 @@ def test_an_encoder_is_loaded_once_a_process(checkpoint):
 
 @pytest.fixture
 def package():
-    path = packaged.find()
+    path = packaged.FILE.find()
     if path is None:
-        pytest.skip(f"pipecat-ai is not installed: {packaged.INSTALL}")
+        pytest.skip(f"pipecat-ai is not installed: {packaged.FILE.install}")
     return path
 
 
