@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 PADDING_TOLERANCE = 1e-3
@@ -47,6 +48,32 @@ def moved(x: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
     columns = torch.where(mirrored[:, None], width - 1 - columns, columns)
     pictures = torch.arange(len(x), device=x.device)[:, None, None]
     return x[pictures, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
+
+
+def reframed(x: Tensor, mirrored: Tensor, angle: Tensor, scale: Tensor, place: Tensor) -> Tensor:
+    """Cut a square out of each clip, rotate it, and resize it bilinearly to the size of the pictures.
+
+    Parameters
+    ----------
+    x : float, shape (batch, n_frames, height, width, channels); the frames of a clip are cut alike.
+    mirrored : bool, shape (batch,): whether the result is mirrored, left to right.
+    angle : of the square, in radians, shape (batch,).
+    scale : side of the square over that of the picture, shape (batch,).
+    place : of the square, across and down, 0 to 1 where it touches the edges, shape (2, batch).
+
+    Returns
+    -------
+    float, of the shape of ``x``. Beyond the pictures, their edge is repeated.
+    """
+    batch, n_frames, height, width, channels = x.shape
+    flat = x.permute(0, 1, 4, 2, 3).reshape(batch, n_frames * channels, height, width)
+    offset = (2 * place - 1) * (1 - scale)
+    cos, sin, across = angle.cos(), angle.sin(), torch.where(mirrored, -scale, scale)
+    rows = (across * cos, -scale * sin, offset[0]), (across * sin, scale * cos, offset[1])
+    turn = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)
+    grid = F.affine_grid(turn, list(flat.shape), align_corners=False)
+    found = F.grid_sample(flat, grid, padding_mode="border", align_corners=False)
+    return found.reshape(batch, n_frames, channels, height, width).permute(0, 1, 3, 4, 2)
 
 
 def relit(x: Tensor, brightness: Tensor, contrast: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Annotated
@@ -11,7 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from eavctl.encoders.augmentation import BRIGHTEST, relit
+from eavctl.encoders.augmentation import BRIGHTEST, reframed, relit
 from eavctl.encoders.pretrained import Pretrained
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import Within
@@ -20,6 +21,8 @@ NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2
+MOST_CUT = 0.15  # of the side of a picture
+MOST_TURNED = math.radians(10)
 MIN_SIDE = 16
 TINY_FRAMES = 5
 N_COLOURS = 3
@@ -123,18 +126,37 @@ class FaceClipEncoder(Pretrained):
         raise NotImplementedError
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Mirror half of the clips, and change the brightness and contrast of each clip by up to 20 %.
+        """Draw the frames of each clip anew, and mirror, cut, rotate and light it.
+
+        Each frame is drawn from its part of the clip [1]_. Half of the clips are mirrored. Each is cut to a
+        square of 85 to 100 % of its side, rotated by up to 10 degrees, and its brightness and contrast change
+        by up to 20 %, all of its frames alike.
 
         Parameters
         ----------
-        x : shape (batch, *shape), bytes or floats from 0 to 255; the result is floats.
+        x : shape (batch, *shape), bytes or floats from 0 to 255.
         generator : random generator on the device of ``x``.
+
+        Returns
+        -------
+        float32, of the shape of ``x``. Frames that the encoder does not use are black.
+
+        References
+        ----------
+        .. [1] Wang et al.: Temporal segment networks, ECCV 2016.
         """
         clips = _as_clips(x)
-        drawn = torch.rand(3, len(x), generator=generator, device=x.device)
-        mirrored = torch.where((drawn[0] < 0.5).reshape(-1, 1, 1, 1, 1), clips.flip(3), clips)
-        brightness, contrast = 1 + JITTER * (2 * drawn[1:] - 1)
-        return relit(mirrored, brightness, contrast).reshape(x.shape)
+        n_used = len(self.sampled_frames)
+        drawn = torch.rand(7 + n_used, len(x), generator=generator, device=x.device)
+        mirrored, place, cut = drawn[0] < 0.5, drawn[1:3], MOST_CUT * drawn[3]
+        brightness, contrast = 1 + JITTER * (2 * drawn[4:6] - 1)
+        angle = MOST_TURNED * (2 * drawn[6] - 1)
+        rows = torch.arange(len(x), device=x.device)[:, None]
+        used = clips[rows, _drawn(drawn[7:].T, clips.shape[1])].to(torch.float32)
+        result = torch.zeros(clips.shape, device=x.device)
+        varied = reframed(used, mirrored, angle, 1 - cut, place)
+        result[:, self.sampled_frames] = relit(varied, brightness, contrast)
+        return result.reshape(x.shape)
 
     def _embed(self, clips: Tensor) -> Tensor:
         """Sum of the embeddings of frames: (batch, n_frames, height, width, 3) to (batch, embedding_dim)."""
@@ -181,6 +203,13 @@ def _n_frames(shape: Sequence[int], name: str) -> int:
             "--features faces or images"
         )
     return 1 if is_picture else shape[0]
+
+
+def _drawn(shares: Tensor, n_frames: int) -> Tensor:
+    """Indices of frames, (batch, n_used): one in each equal part of a clip, at a share of the part."""
+    n_used = shares.shape[1]
+    parts = torch.arange(n_used, device=shares.device) + shares
+    return (parts * n_frames / n_used).long().clamp_(max=n_frames - 1)
 
 
 def _spaced(n_frames: int, frames: int | None, size: str) -> list[int]:

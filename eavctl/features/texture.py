@@ -1,4 +1,4 @@
-"""Texture of small grey pictures, cell by cell: oriented gradients and local binary patterns."""
+"""Texture of small grey pictures, cell by cell: histograms of oriented gradients."""
 
 from __future__ import annotations
 
@@ -7,12 +7,7 @@ import functools
 import numpy as np
 
 N_BINS = 8  # of orientation, over half a turn
-N_PATTERNS = 10
-UNIFORM = 2  # changes between dark and bright around a pixel, at most, for a pattern of its own
 FLAT = 1e-3  # of full contrast: weaker edges than this are noise
-
-# The eight neighbours of a pixel, in order around it: rows, columns.
-AROUND = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 
 
 def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
@@ -46,42 +41,6 @@ def gradient_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
     padded = np.pad(total, ((0, 0), (1, 1), (1, 1)), mode="edge")
     around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), axis=(1, 2)).mean(axis=(-1, -2))
     return np.asarray(cells / (np.maximum(total, around) + FLAT)[..., None], dtype=np.float32)
-
-
-def pattern_histograms(pictures: np.ndarray, grid: int) -> np.ndarray:
-    """Local binary patterns: frequency of each kind of point, such as spot, edge or corner, in each cell.
-
-    Parameters
-    ----------
-    pictures : float, shape (n_pictures, height, width).
-    grid : cells in a row and in a column.
-
-    Returns
-    -------
-    float32, shape (n_pictures, grid, grid, N_PATTERNS), which sum to 1: patterns 0 to 8 have that many
-    adjacent neighbours at least as bright as the point; the last counts all other patterns.
-
-    References
-    ----------
-    .. [1] Ojala, Pietikäinen, Mäenpää: Multiresolution gray-scale and rotation invariant texture
-       classification with local binary patterns, IEEE TPAMI 24, 2002 (LBP 8,1 riu2).
-    """
-    height, width = pictures.shape[1:]
-    middle = pictures[:, 1:-1, 1:-1]
-    code = np.zeros(middle.shape, np.uint8)
-    for bit, (row, column) in enumerate(AROUND):
-        neighbour = pictures[:, 1 + row : height - 1 + row, 1 + column : width - 1 + column]
-        code |= (neighbour >= middle).astype(np.uint8) << bit
-    kinds = np.eye(N_PATTERNS, dtype=np.float32)[_kind_of_code()[code]]
-    return cell_means(kinds, grid)
-
-
-@functools.cache
-def _kind_of_code() -> np.ndarray:
-    """Pattern of each of the 256 codes."""
-    bits = np.arange(256)[:, None] >> np.arange(8) & 1
-    changes = (bits != np.roll(bits, 1, axis=1)).sum(axis=1)
-    return np.where(changes <= UNIFORM, bits.sum(axis=1), N_PATTERNS - 1)
 
 
 def cell_means(maps: np.ndarray, grid: int) -> np.ndarray:

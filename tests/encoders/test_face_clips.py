@@ -11,6 +11,7 @@ from torch import Tensor
 
 from eavctl import registry
 from eavctl.encoders import face_clips
+from eavctl.encoders.augmentation import reframed
 from eavctl.encoders.resnet50_ca import ChannelAttention
 from eavctl.errors import DataError, UsageError
 
@@ -140,24 +141,71 @@ def test_channel_attention_returns_attended_features() -> None:
 def test_augmentation_is_alike_in_all_frames_of_a_clip_and_differs_between_clips() -> None:
     frame = clips(1, (1, 56, 56, 3))
     x = frame.expand(16, 4, -1, -1, -1)
-    varied = build("vit").augment(x, generator())
+    varied = build("vit", (4, 56, 56, 3)).augment(x, generator())
     assert all(torch.equal(varied[:, 0], varied[:, i]) for i in range(4))
     assert len({tuple(clip.flatten()[:50].tolist()) for clip in varied}) == 16
     assert varied.min() >= 0
     assert varied.max() <= 255
+    assert torch.equal(varied, build("vit", (4, 56, 56, 3)).augment(x, generator()))
 
 
 def test_augmentation_mirrors_and_moves_brightness_and_contrast_by_a_fifth() -> None:
     grey = 100 + 10 * torch.randn(200, 2, 20, 20, 3, generator=generator())
     grey[:, :, :, :10] += 40
-    varied = build("vit").augment(grey, generator())
-    left, right = varied[:, :, :, :10].mean(dim=(1, 2, 3, 4)), varied[:, :, :, 10:].mean(dim=(1, 2, 3, 4))
+    varied = build("vit", (2, 20, 20, 3)).augment(grey, generator())
+    # Columns near the middle change sides by the crop, and those at the edge are repeated.
+    left, right = varied[:, :, :, 1:6].mean(dim=(1, 2, 3, 4)), varied[:, :, :, 14:19].mean(dim=(1, 2, 3, 4))
     assert 70 < int((left < right).sum()) < 130
-    brightness = (left + right) / 2 / grey.mean(dim=(1, 2, 3, 4))
+    brightness = varied.mean(dim=(1, 2, 3, 4)) / grey.mean(dim=(1, 2, 3, 4))
     contrast = (left - right).abs() / 40 / brightness
     for factor in (brightness, contrast):
-        assert factor.min() == pytest.approx(0.8, abs=0.04)
-        assert factor.max() == pytest.approx(1.2, abs=0.05)
+        assert factor.min() == pytest.approx(0.8, abs=0.06)
+        assert factor.max() == pytest.approx(1.2, abs=0.06)
+
+
+def test_augmentation_draws_a_frame_of_each_part_anew() -> None:
+    encoder = build("vit", (25, 16, 16, 3))
+    levels = torch.arange(25) * 4 + 80
+    x = levels.to(torch.uint8).reshape(1, 25, 1, 1, 1).expand(400, 25, 16, 16, 3)
+    varied = encoder.augment(x, generator())
+    used = varied[:, encoder.sampled_frames, 8, 8, 0]
+    others = [i for i in range(25) if i not in encoder.sampled_frames]
+    assert not varied[:, others].any()
+    # Light changes the levels of all frames of a clip by one line: the shares of steps tell the frames.
+    steps = used.diff(dim=1)
+    assert (steps > 0).all()
+    shares = steps / steps.sum(dim=1, keepdim=True)
+    assert shares.std(dim=0).min() > 0.05
+    parts = face_clips._drawn(torch.rand(1000, 5, generator=generator()), 25)
+    for i in range(5):
+        assert parts[:, i].unique().tolist() == list(range(5 * i, 5 * i + 5))
+    middles = face_clips._drawn(torch.full((1, 5), 0.5), 25)
+    assert middles[0].tolist() == encoder.sampled_frames
+
+
+def reframe(
+    x: Tensor,
+    mirrored: bool = False,
+    angle: float = 0.0,
+    scale: float = 1.0,
+    place: tuple[float, float] = (0.5, 0.5),
+) -> Tensor:
+    one = torch.ones(len(x))
+    places = torch.tensor(place)[:, None].expand(2, len(x))
+    return reframed(x, one.bool() & mirrored, angle * one, scale * one, places)
+
+
+def test_reframing_mirrors_turns_and_cuts() -> None:
+    x = torch.rand(2, 3, 16, 16, 3, generator=generator())
+    torch.testing.assert_close(reframe(x), x)
+    torch.testing.assert_close(reframe(x, mirrored=True), x.flip(3))
+    quarter = torch.rot90(x, 1, dims=(2, 3))
+    torch.testing.assert_close(reframe(x, angle=np.pi / 2), quarter, atol=1e-4, rtol=0)
+    corner = reframe(x, scale=0.5, place=(0.0, 1.0))  # the lower left
+    plain = x[:, :, 8:, :8].permute(0, 1, 4, 2, 3).flatten(0, 1)
+    larger = torch.nn.functional.interpolate(plain, (16, 16), mode="bilinear")
+    inner = corner.permute(0, 1, 4, 2, 3).flatten(0, 1)[..., 1:, :-1]  # the cut goes on beyond two edges
+    torch.testing.assert_close(inner[..., 1:, 1:-1], larger[..., 2:, 1:-2], atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", VIDEO)
