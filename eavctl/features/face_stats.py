@@ -41,7 +41,8 @@ def _cells(what: str, kinds: tuple[str, ...] = ("",)) -> list[str]:
 EDGES = _cells("edges", tuple(f"_{180 * k / N_BINS:.0f}deg" for k in range(N_BINS)))
 DESCRIBED = (*EDGES, *MEASURES)
 NAMES = (
-    *(f"{name}_{statistic}" for statistic in ("mean", "std", "change") for name in DESCRIBED),
+    *(f"{name}_{statistic}" for statistic in ("mean", "apex") for name in DESCRIBED),
+    *(f"{name}_std" for name in MEASURES),
     *(f"{name}_mean" for name in _cells("motion")),
     *MOVES,
 )
@@ -77,9 +78,8 @@ def face_stats(
 
     Faces are aligned by the eyes, see `eavctl.signals.face_alignment.aligned`, to 96 x 96 grey pixels, and
     standardised in brightness and contrast. Left and right are averaged. Only frames in which the face was
-    found are used. Means depend on the person and the lasting expression; the change from the onset, the
-    first tenth of the frames, to the apex, the quarter of the frames whose edges differ most from it, does
-    not depend on what a person's face is like at rest [2]_.
+    found are used. The apex [2]_ is the quarter of the frames whose edges differ most from those of the first
+    tenth, the onset.
 
     Parameters
     ----------
@@ -92,13 +92,13 @@ def face_stats(
     Returns
     -------
     float32, and an account, as that of `eavctl.features.video.faces`. The values, in the order of `NAMES`,
-    are mean, deviation and change of
+    are the mean over all frames, and over the apex, of
     ``edges_<part>_<row>_<column>_<degrees>``: strength of edges by orientation, in 4 x 4 cells of each part
     [1]_; column 1 is the outer one; and
     ``mouth_width``, ``eyes_to_mouth``, ``eyes_to_nose``, ``nose_aside``: over the distance of the eyes; and
-    ``roll``, in radians. ``motion_<part>_<row>_<column>``, the mean absolute difference from frame to frame,
-    and four values of movement follow, over the side of the face: deviation across and down, mean step, and
-    deviation of the logarithm of the side.
+    ``roll``, in radians. The deviations of these five, ``motion_<part>_<row>_<column>``, the mean absolute
+    difference from frame to frame, and four values of movement follow, over the side of the face: deviation
+    across and down, mean step, and deviation of the logarithm of the side.
 
     Raises
     ------
@@ -109,22 +109,15 @@ def face_stats(
     ----------
     .. [1] Dalal, Triggs: Histograms of oriented gradients for human detection, CVPR 2005.
     .. [2] Liong, See, Wong, Phan: Less is more: Micro-expression recognition from video using apex frame,
-       Signal Processing: Image Communication 62, 2018 (apex against onset).
+       Signal Processing: Image Communication 62, 2018.
     """
     track = wide_track(signal.frames(n_frames), detector(face_model), SIDE, choose)
     pictures = _standardised(aligned(track, SIDE)[track.is_found])
     edges, motion = _edges(pictures), _motion(pictures)
-    described = np.concatenate([edges, _measures(track.points[track.is_found])], axis=1)
-    onset, apex = _onset_and_apex(edges)
-    values = np.concatenate(
-        [
-            described.mean(axis=0),
-            described.std(axis=0),
-            described[apex].mean(axis=0) - described[onset].mean(axis=0),
-            motion,
-            _moves(track.boxes[track.is_found]),
-        ]
-    )
+    measures, moves = _measures(track.points[track.is_found]), _moves(track.boxes[track.is_found])
+    described = np.concatenate([edges, measures], axis=1)
+    apex = described[_apex(edges)]
+    values = np.concatenate([described.mean(axis=0), apex.mean(axis=0), measures.std(axis=0), motion, moves])
     return values.astype(np.float32), account_of(track)
 
 
@@ -161,11 +154,11 @@ def _motion(pictures: np.ndarray) -> np.ndarray:
     return np.concatenate(found)
 
 
-def _onset_and_apex(edges: np.ndarray) -> tuple[slice, np.ndarray]:
-    """The first frames of the edges (n, n_values), and the numbers of those that differ most from them."""
-    onset = slice(0, max(1, round(ONSET * len(edges))))
-    distance = np.linalg.norm(edges - edges[onset].mean(axis=0), axis=1)
-    return onset, np.argsort(-distance, kind="stable")[: max(1, round(APEX * len(edges)))]
+def _apex(edges: np.ndarray) -> np.ndarray:
+    """Numbers of the frames whose edges (n, n_values) differ most from those of the first."""
+    onset = edges[: max(1, round(ONSET * len(edges)))].mean(axis=0)
+    distance = np.linalg.norm(edges - onset, axis=1)
+    return np.argsort(-distance, kind="stable")[: max(1, round(APEX * len(edges)))]
 
 
 def _roll(points: np.ndarray) -> np.ndarray:

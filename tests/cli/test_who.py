@@ -139,8 +139,8 @@ EXTRACT = ("--features", "face-stats", "--set", N_FRAMES)
 def moods(make):
     """A folder with a machine that was trained on films of one person each."""
     folder = make("moods", [])
-    for mood, seed in ((mood, seed) for mood in MOODS for seed in range(8)):
-        write(folder / "train" / mood / f"{seed}.mp4", [person(10 * list(MOODS).index(mood) + seed, mood)])
+    for mood, seed in ((mood, seed) for mood in MOODS for seed in range(16)):
+        write(folder / "train" / mood / f"{seed}.mp4", [person(20 * list(MOODS).index(mood) + seed, mood)])
     with contextlib.chdir(folder):
         for words in (
             ("extract", "train", *EXTRACT, "-o", "faces.parquet"),
