@@ -50,16 +50,16 @@ def moved(x: Tensor, shifts: Tensor, mirrored: Tensor) -> Tensor:
     return x[pictures, rows.clamp(0, height - 1)[:, :, None], columns.clamp(0, width - 1)[:, None, :]]
 
 
-def reframed(x: Tensor, mirrored: Tensor, angle: Tensor, scale: Tensor, place: Tensor) -> Tensor:
-    """Cut a square out of each clip, rotate it, and resize it bilinearly to the size of the pictures.
+def reframed(x: Tensor, mirrored: Tensor, angle: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """Cut each clip to a rotated rectangle, and resize it bilinearly to the size of the pictures.
 
     Parameters
     ----------
     x : float, shape (batch, n_frames, height, width, channels); the frames of a clip are cut alike.
     mirrored : bool, shape (batch,): whether the result is mirrored, left to right.
-    angle : of the square, in radians, shape (batch,).
-    scale : side of the square over that of the picture, shape (batch,).
-    place : of the square, across and down, 0 to 1 where it touches the edges, shape (2, batch).
+    angle : of the rectangle, in radians, shape (batch,).
+    scale : height and width of the rectangle over those of the pictures, shape (batch,).
+    shift : of its centre across and down, over width and height of the pictures, shape (2, batch).
 
     Returns
     -------
@@ -67,7 +67,7 @@ def reframed(x: Tensor, mirrored: Tensor, angle: Tensor, scale: Tensor, place: T
     """
     batch, n_frames, height, width, channels = x.shape
     flat = x.permute(0, 1, 4, 2, 3).reshape(batch, n_frames * channels, height, width)
-    offset = (2 * place - 1) * (1 - scale)
+    offset = 2 * shift  # the grid's width and height are 2
     cos, sin, across = angle.cos(), angle.sin(), torch.where(mirrored, -scale, scale)
     rows = (across * cos, -scale * sin, offset[0]), (across * sin, scale * cos, offset[1])
     turn = torch.stack([torch.stack(row, dim=1) for row in rows], dim=1)

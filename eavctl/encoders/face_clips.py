@@ -21,8 +21,7 @@ NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2
-MOST_CUT = 0.15  # of the side of a picture
-MOST_TURNED = math.radians(10)
+MOST_SCALED, MOST_SHIFTED, MOST_TURNED = 0.03, 0.02, math.radians(3)  # shares of the side
 MIN_SIDE = 16
 TINY_FRAMES = 5
 N_COLOURS = 3
@@ -128,9 +127,10 @@ class FaceClipEncoder(Pretrained):
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """Draw the frames of each clip anew, and mirror, cut, rotate and light it.
 
-        Each frame is drawn from its part of the clip [1]_. Half of the clips are mirrored. Each is cut to a
-        square of 85 to 100 % of its side, rotated by up to 10 degrees, and its brightness and contrast change
-        by up to 20 %, all of its frames alike.
+        Each frame is drawn from its part of the clip [1]_. Half of the clips are mirrored. Each is enlarged
+        or reduced by up to 3 %, shifted by up to 2 % of its side and rotated by up to 3 degrees, since a
+        detector does not place all faces alike, and its brightness and contrast change by up to 20 %; all of
+        its frames alike.
 
         Parameters
         ----------
@@ -148,13 +148,13 @@ class FaceClipEncoder(Pretrained):
         clips = _as_clips(x)
         n_used = len(self.sampled_frames)
         drawn = torch.rand(7 + n_used, len(x), generator=generator, device=x.device)
-        mirrored, place, cut = drawn[0] < 0.5, drawn[1:3], MOST_CUT * drawn[3]
-        brightness, contrast = 1 + JITTER * (2 * drawn[4:6] - 1)
-        angle = MOST_TURNED * (2 * drawn[6] - 1)
+        mirrored, balanced = drawn[0] < 0.5, 2 * drawn[1:7] - 1
+        brightness, contrast = 1 + JITTER * balanced[:2]
+        scale, angle, shift = 1 + MOST_SCALED * balanced[2], MOST_TURNED * balanced[3], balanced[4:]
         rows = torch.arange(len(x), device=x.device)[:, None]
         used = clips[rows, _drawn(drawn[7:].T, clips.shape[1])].to(torch.float32)
         result = torch.zeros(clips.shape, device=x.device)
-        varied = reframed(used, mirrored, angle, 1 - cut, place)
+        varied = reframed(used, mirrored, angle, scale, MOST_SHIFTED * shift)
         result[:, self.sampled_frames] = relit(varied, brightness, contrast)
         return result.reshape(x.shape)
 

@@ -153,7 +153,7 @@ def test_augmentation_mirrors_and_moves_brightness_and_contrast_by_a_fifth() -> 
     grey = 100 + 10 * torch.randn(200, 2, 20, 20, 3, generator=generator())
     grey[:, :, :, :10] += 40
     varied = build("vit", (2, 20, 20, 3)).augment(grey, generator())
-    # Columns near the middle change sides by the crop, and those at the edge are repeated.
+    # Columns near the middle and at the edge can change sides or be repeated.
     left, right = varied[:, :, :, 1:6].mean(dim=(1, 2, 3, 4)), varied[:, :, :, 14:19].mean(dim=(1, 2, 3, 4))
     assert 70 < int((left < right).sum()) < 130
     brightness = varied.mean(dim=(1, 2, 3, 4)) / grey.mean(dim=(1, 2, 3, 4))
@@ -188,11 +188,11 @@ def reframe(
     mirrored: bool = False,
     angle: float = 0.0,
     scale: float = 1.0,
-    place: tuple[float, float] = (0.5, 0.5),
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> Tensor:
     one = torch.ones(len(x))
-    places = torch.tensor(place)[:, None].expand(2, len(x))
-    return reframed(x, one.bool() & mirrored, angle * one, scale * one, places)
+    shifts = torch.tensor(shift)[:, None].expand(2, len(x))
+    return reframed(x, one.bool() & mirrored, angle * one, scale * one, shifts)
 
 
 def test_reframing_mirrors_turns_and_cuts() -> None:
@@ -201,7 +201,7 @@ def test_reframing_mirrors_turns_and_cuts() -> None:
     torch.testing.assert_close(reframe(x, mirrored=True), x.flip(3))
     quarter = torch.rot90(x, 1, dims=(2, 3))
     torch.testing.assert_close(reframe(x, angle=np.pi / 2), quarter, atol=1e-4, rtol=0)
-    corner = reframe(x, scale=0.5, place=(0.0, 1.0))  # the lower left
+    corner = reframe(x, scale=0.5, shift=(-0.25, 0.25))  # the lower left
     plain = x[:, :, 8:, :8].permute(0, 1, 4, 2, 3).flatten(0, 1)
     larger = torch.nn.functional.interpolate(plain, (16, 16), mode="bilinear")
     inner = corner.permute(0, 1, 4, 2, 3).flatten(0, 1)[..., 1:, :-1]  # the cut goes on beyond two edges
