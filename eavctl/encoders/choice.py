@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from eavctl import registry
@@ -23,6 +25,23 @@ def settings_of_size(name: str, size: str) -> dict[str, Any]:
     entries = (registry.get("encoders", other) for other in registry.names("encoders"))
     with_sizes = ", ".join(entry.name for entry in entries if entry.facts.get("sizes"))
     raise UsageError(f"encoder {name!r} has one size only: omit --size. Encoders with sizes: {with_sizes}")
+
+
+def settings_of_weights(name: str, weights: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given settings, and those with which an encoder computes what published weights were trained for.
+
+    Raises
+    ------
+    DataError : weights that the encoder cannot load, or that need other settings than those given.
+    UsageError : an encoder that cannot load any.
+    """
+    encoder = registry.get("encoders", name).thing
+    if not hasattr(encoder, "load_weights"):
+        raise UsageError(f"encoder {name!r} has no pretrained body: no --weights")
+    if not hasattr(encoder, "state_dict_of"):
+        return dict(given)
+    found = encoder.state_dict_of(weights)
+    return dict(given) if found is None else {**given, **found.settings(given)}
 
 
 def default_encoder(features: str, columns: bool, *, tokens: bool) -> str:

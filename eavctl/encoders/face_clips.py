@@ -13,12 +13,12 @@ from torch.utils.checkpoint import checkpoint
 
 from eavctl.encoders.augmentation import BRIGHTEST, relit
 from eavctl.encoders.pretrained import Pretrained
+from eavctl.encoders.public_names import IMAGENET_MEAN, IMAGENET_STD
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import Within
 
 NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2
 MIN_SIDE = 16
 TINY_FRAMES = 5
