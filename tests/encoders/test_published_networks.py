@@ -91,7 +91,7 @@ def test_the_body_computes_what_the_published_network_computes(
     rebuilt: Any = build_network(meta)  # as prediction builds it
     rebuilt.load_state_dict(Network(ours, 2, 0.0).state_dict(), strict=False)
     side = 384 if network.endswith("384") else 224
-    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1))
+    pictures = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(1)).double()
     with torch.inference_mode():
         if side != 224:
             assert rebuilt.encoder.body.embeddings.position_embeddings.shape == (1, 197, 768)
@@ -100,9 +100,9 @@ def test_the_body_computes_what_the_published_network_computes(
             )
             torch.testing.assert_close(ours.body.embeddings.position_embeddings, resized)
             return
-        expected = features(library, model, pictures)
+        expected = features(library, model.double(), pictures)
         for built in (ours, rebuilt.eval().encoder):
-            found = built.eval().body(pixel_values=pictures).last_hidden_state
+            found = built.double().eval().body(pixel_values=pictures).last_hidden_state
             found = found[:, 0] if encoder == "vit" else found
             scale = expected.abs().max()
             torch.testing.assert_close(found / scale, expected / scale, rtol=0, atol=1e-5)
