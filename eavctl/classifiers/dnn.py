@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decide, members_of, priors_of
+from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
@@ -234,6 +235,9 @@ def fit(
     """
     rows = Rows.of(x, labels, groups, classes, units, weights=row_weights, copies=copies)
     settings = (settings or TrainSettings()).for_rows(len(rows.inner.own))
+    rule = fine_tuning(settings, has_weights=weights is not None)
+    if rule:
+        settings = rule.applied(settings, len(rows.inner.own))
     if weights:
         encoder_settings = settings_of_weights(encoder, weights, encoder_settings or {})
     meta: dict[str, Any] = {
@@ -244,6 +248,8 @@ def fit(
         "dropout": settings.dropout,
     }
     origin: dict[str, Any] = {"weights": hash_weights(weights) if weights else None}
+    if rule:
+        origin["fine_tuning"] = asdict(rule)
     if start is not None:
         origin["start"] = _hash(start)
     if augment is not None:
@@ -258,6 +264,8 @@ def fit(
             raise UsageError(f"encoder {encoder!r} has no pretrained body: no --weights, no --freeze-epochs")
         if weights:
             network.encoder.load_weights(weights)  # type: ignore[attr-defined]  # what has a body has it
+        if rule:
+            network.tune_body(rule.body_share)
         return network
 
     results = fit_members(build, rows, settings, {**meta, **origin}, Keeping(checkpoint, log_dir, on_epoch))

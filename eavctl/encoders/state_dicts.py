@@ -154,7 +154,14 @@ class StateDict:
 
 
 def tensors_file(weights: Path) -> Path | None:
-    """The file of a state dict: a file, or that in a folder as timm publishes it; None: of transformers."""
+    """The file of a state dict: a file, or that in a folder as timm publishes it; None: of transformers.
+
+    Raises
+    ------
+    DataError : no such file or folder.
+    """
+    if not weights.exists():
+        raise DataError(f"{weights}: no such file of tensors, nor a folder with {CONFIG} and weights")
     if not weights.is_dir():
         return weights
     if "architecture" not in _facts(weights / CONFIG):

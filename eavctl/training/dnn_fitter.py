@@ -12,6 +12,7 @@ import torch
 from eavctl import registry
 from eavctl.augmentations.pipeline import Pipeline
 from eavctl.classifiers import dnn
+from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.rows import Rows
 from eavctl.encoders.choice import check_modality, default_encoder, settings_of_weights
 from eavctl.encoders.state_dicts import hash_weights
@@ -58,8 +59,6 @@ class DnnFitter:
 
     def __post_init__(self) -> None:
         entry, settings = registry.get("encoders", self.encoder), self.encoder_settings
-        if self.weights and not self.weights.exists():
-            raise DataError(f"{self.weights}: no such file or folder of public weights")
         if self.weights:
             settings = settings_of_weights(self.encoder, self.weights, settings)
         object.__setattr__(self, "encoder_settings", entry.with_defaults(settings))
@@ -77,6 +76,8 @@ class DnnFitter:
             "training": asdict(self.settings),
             "weights": hash_weights(self.weights) if self.weights else None,
         }
+        if rule := fine_tuning(self.settings, has_weights=self.weights is not None):
+            facts["fine_tuning"] = asdict(rule)
         if self.init:
             facts["init"] = self.init.content_hash
         if self.augment is not None:
