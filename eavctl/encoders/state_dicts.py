@@ -105,6 +105,11 @@ class StateDict:
         )
         raise DataError(f"{self.path}: {self.naming.words} has these names, computed differently: add {ways}")
 
+    def words(self, settings: Mapping[str, Any]) -> str:
+        """Name and library of the network that an encoder with these settings computes."""
+        fits = (name for name, own in self.naming.networks.items() if own.items() <= settings.items())
+        return f"{next(fits)} of {self.naming.library}"
+
     def colours(self) -> tuple[Sequence[float], Sequence[float]]:
         """Mean and deviation of each colour: those beside the file, else those usual for the network."""
         about = self.about.get("pretrained_cfg", self.about)

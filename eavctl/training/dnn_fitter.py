@@ -14,7 +14,7 @@ from eavctl.augmentations.pipeline import Pipeline
 from eavctl.classifiers import dnn
 from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.rows import Rows
-from eavctl.encoders.choice import check_modality, default_encoder, settings_of_weights
+from eavctl.encoders.choice import check_modality, default_encoder, settings_of_weights, words_of_weights
 from eavctl.encoders.state_dicts import hash_weights
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.met import Pretrained
@@ -76,6 +76,8 @@ class DnnFitter:
             "training": asdict(self.settings),
             "weights": hash_weights(self.weights) if self.weights else None,
         }
+        if self.weights:
+            facts["weights_of"] = words_of_weights(self.encoder, self.weights, self.encoder_settings)
         if rule := fine_tuning(self.settings, has_weights=self.weights is not None):
             facts["fine_tuning"] = asdict(rule)
         if self.init:
