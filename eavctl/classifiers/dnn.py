@@ -12,14 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from eavctl.classifiers.calibration import LEAST_PROBABILITY, Calibration, decide, members_of, priors_of
+from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import CUT_ALIKE
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
+from eavctl.encoders.choice import settings_of_weights
+from eavctl.encoders.state_dicts import hash_weights
 from eavctl.encoders.vector_rows import VectorRows
 from eavctl.errors import DataError, UsageError
-from eavctl.storage.provenance import hash_bytes, hash_folder
+from eavctl.storage.provenance import hash_bytes
 
 __all__ = ["DnnModel", "Epoch", "TrainSettings", "fit"]
 
@@ -207,7 +210,8 @@ def fit(
     copies : bool, shape (n_rows,), rows of altered copies of others of their unit: they are trained on, and
         neither validated on nor counted.
     encoder, encoder_settings : name in the registry, and keywords of the encoder's class.
-    weights : folder of a public checkpoint that the encoder's body starts from.
+    weights : public weights that the encoder's body starts from, which also choose some of its settings: see
+        `eavctl.encoders.pretrained.PublicBody.load_weights`.
     augment : replaces the encoder's own augmentation, as `eavctl.augmentations.pipeline.pipeline` makes it.
     start : state of a pretrained encoder to start from, with its statistics of the input, which are not
         fitted again. ``freeze_epochs`` of the settings then freeze the whole encoder.
@@ -231,6 +235,11 @@ def fit(
     """
     rows = Rows.of(x, labels, groups, classes, units, weights=row_weights, copies=copies)
     settings = (settings or TrainSettings()).for_rows(len(rows.inner.own))
+    rule = fine_tuning(settings, has_weights=weights is not None)
+    if rule:
+        settings = rule.applied(settings, len(rows.inner.own))
+    if weights:
+        encoder_settings = settings_of_weights(encoder, weights, encoder_settings or {})
     meta: dict[str, Any] = {
         "encoder": encoder,
         "encoder_settings": dict(encoder_settings or {}),
@@ -238,7 +247,9 @@ def fit(
         "classes": list(rows.classes),
         "dropout": settings.dropout,
     }
-    origin: dict[str, Any] = {"weights": hash_folder(weights) if weights else None}
+    origin: dict[str, Any] = {"weights": hash_weights(weights) if weights else None}
+    if rule:
+        origin["fine_tuning"] = asdict(rule)
     if start is not None:
         origin["start"] = _hash(start)
     if augment is not None:
@@ -253,6 +264,8 @@ def fit(
             raise UsageError(f"encoder {encoder!r} has no pretrained body: no --weights, no --freeze-epochs")
         if weights:
             network.encoder.load_weights(weights)  # type: ignore[attr-defined]  # what has a body has it
+        if rule:
+            network.tune_body(rule.body_share)
         return network
 
     results = fit_members(build, rows, settings, {**meta, **origin}, Keeping(checkpoint, log_dir, on_epoch))

@@ -165,6 +165,26 @@ class Network(nn.Module):
         self.augmentation: Augmentation | None = None
         self.head = nn.Sequential(nn.Dropout(dropout), nn.Linear(encoder.embedding_dim, n_classes))
         self._started = False
+        self._body_share: float | None = None
+
+    def tune_body(self, share: float) -> None:
+        """Train the body at a share of the learning rate; its batch norms keep their statistics."""
+        self._body_share = share
+
+    def slower(self) -> list[tuple[float, list[nn.Parameter]]]:
+        """See `Trainable`."""
+        if self._body_share is None or self.body is None:
+            return []
+        return [(self._body_share, list(self.body.parameters()))]
+
+    def train(self, mode: bool = True) -> Network:
+        """See ``nn.Module.train``; the batch norms of a body that is tuned remain in evaluation mode."""
+        super().train(mode)
+        if self._body_share is not None and self.body is not None:
+            for part in self.body.modules():
+                if isinstance(part, nn.BatchNorm2d):
+                    part.eval()
+        return self
 
     def start_from(self, state: Mapping[str, Tensor]) -> None:
         """Load a pretrained encoder: all of it is `body` then, and keeps its statistics of the input.

@@ -48,7 +48,8 @@ class TrainSettings:
     validation : share of the training rows for early stopping and calibration.
     patience : epochs without a lower validation loss before training ends.
     freeze_epochs, freeze_lr : freeze the pretrained body for the first N epochs, and train the rest at this
-        rate; then train all at ``lr``, with a new schedule.
+        rate; then train all at ``lr``, with a new schedule. None is 0, and with public weights what
+        `eavctl.classifiers.fine_tuning.FineTuning` says.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where available.
 
@@ -68,7 +69,7 @@ class TrainSettings:
     members: Annotated[int, Within(1, 100)] = 1
     validation: Annotated[float, Within(0, 0.5)] = 0.2
     patience: Count = 12
-    freeze_epochs: Annotated[int, Within(0, 1_000_000)] = 0
+    freeze_epochs: Annotated[int, Within(0, 1_000_000)] | None = None
     freeze_lr: Rate = 5e-4
     seed: Annotated[int, Within(0, MOST_SEED)] = 42
     device: Literal["cpu", "cuda", "auto"] = "auto"
@@ -76,7 +77,7 @@ class TrainSettings:
     def __post_init__(self) -> None:
         for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
             checked("training", name, getattr(self, name), annotation)
-        if self.freeze_epochs > self.most_epochs:
+        if self.frozen_epochs > self.most_epochs:
             raise UsageError(f"{self.freeze_epochs} of {self.most_epochs} epochs cannot be frozen")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
@@ -85,6 +86,11 @@ class TrainSettings:
     def most_epochs(self) -> int:
         """The number of epochs, by default 40."""
         return EPOCHS if self.epochs is None else self.epochs
+
+    @property
+    def frozen_epochs(self) -> int:
+        """The number of epochs in which the body is frozen, by default 0."""
+        return self.freeze_epochs or 0
 
     def for_rows(self, n_rows: int, *, few: int = FEW_ROWS) -> TrainSettings:
         """The settings with a number of epochs, which is chosen by that of the rows where it is None.
@@ -177,7 +183,7 @@ class Training:
                 network.fit_input(as_batch(rows.x[self.train], self.device))
         self.network = network
         self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
-        self.body: nn.Module | None = network.body if settings.freeze_epochs else None
+        self.body: nn.Module | None = network.body if settings.frozen_epochs else None
         averaging = get_ema_multi_avg_fn(settings.ema)  # type: ignore[no-untyped-call]
         self.average = AveragedModel(network, multi_avg_fn=averaging, use_buffers=True)
         self.optimizer = torch.optim.AdamW(
@@ -190,7 +196,7 @@ class Training:
     @property
     def ended(self) -> bool:
         """Whether the last epoch is done, or the validation loss has not improved for too long."""
-        epochs, frozen = self.settings.most_epochs, self.settings.freeze_epochs
+        epochs, frozen = self.settings.most_epochs, self.settings.frozen_epochs
         since = max(
             self.best["epoch"], frozen if frozen < epochs else 0
         )  # patience starts anew when the body is unfrozen
@@ -229,18 +235,18 @@ class Training:
 
     def _stage(self) -> tuple[float, int, int]:
         """Learning rate of this epoch's stage, the number of the stage's epochs done, and of all of them."""
-        frozen = self.epoch <= self.settings.freeze_epochs
+        frozen = self.epoch <= self.settings.frozen_epochs
         if self.body is not None:
             self.body.requires_grad_(not frozen)
         if frozen:
-            return self.settings.freeze_lr, self.epoch - 1, self.settings.freeze_epochs
-        past = self.epoch - 1 - self.settings.freeze_epochs
-        return self.settings.lr, past, self.settings.most_epochs - self.settings.freeze_epochs
+            return self.settings.freeze_lr, self.epoch - 1, self.settings.frozen_epochs
+        past = self.epoch - 1 - self.settings.frozen_epochs
+        return self.settings.lr, past, self.settings.most_epochs - self.settings.frozen_epochs
 
     def _step(self, batch: Tensor, generator: torch.Generator) -> float:
         """Take one step of the optimizer on a batch of row numbers; return its loss."""
         self.network.train()
-        if self.body is not None and self.epoch <= self.settings.freeze_epochs:
+        if self.body is not None and self.epoch <= self.settings.frozen_epochs:
             self.body.eval()  # its batch norms keep their statistics
         # Rows are converted batch by batch: all of them as floats could be many times as large.
         x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)

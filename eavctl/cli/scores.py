@@ -134,3 +134,13 @@ def _settings(chosen: Mapping[str, Any]) -> str:
         f"{name}={value:.4g}" if isinstance(value, float) else f"{name}={value}"
         for name, value in chosen.items()
     )
+
+
+def weights_line(fitter: Mapping[str, Any]) -> str:
+    """The public weights that a network started from, and its fine-tuning; empty where there are none."""
+    if not fitter.get("weights"):
+        return ""
+    from eavctl.classifiers.fine_tuning import FineTuning
+
+    rule = fitter.get("fine_tuning")
+    return f"started from {fitter['weights_of']}" + (f": {FineTuning(**rule).words}" if rule else "")

@@ -44,6 +44,7 @@ from eavctl.cli.values import read_labels, read_names, read_settings
     "eavctl train-dnn eeg.parquet -o eegnet.pt --encoder eegnet --protocol eav-70-30",
     "eavctl train-dnn logmel.parquet -o dnn.pt --augment default,gain:2",
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
+    "eavctl train-dnn faces.parquet -o face.pt --weights efficientnet_b0_rwightman-7f5810bc.pth",
     "eavctl train-dnn logmel.parquet -o dnn.pt --init encoder.pt --freeze-epochs 5",
 )
 def train_dnn(
@@ -66,7 +67,10 @@ def train_dnn(
     ] = None,
     weights: Annotated[
         Path | None,
-        typer.Option(help="Start from the public checkpoint (config.json and weights) in this folder."),
+        typer.Option(
+            help="Start from public weights: a folder of transformers (config.json and weights), or a state "
+            "dict of torchvision or timm (.pth, .pt, .bin, .safetensors)."
+        ),
     ] = None,
     init: Annotated[
         Path | None,
@@ -80,8 +84,10 @@ def train_dnn(
         int | None,
         typer.Option(
             min=0,
-            help="Freeze the pretrained body, or the encoder of --init, for the first N epochs, such as 10.",
-            show_default="0",
+            help="Freeze the pretrained body, or the encoder of --init, for the first N epochs, such as 10; "
+            "then train it at --lr.",
+            show_default="0; with --weights a fifth of the epochs, then a tenth of --lr, and with fewer than "
+            "200 rows all",
         ),
     ] = None,
     freeze_lr: FreezeRate = None,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from eavctl.cli.console import emit_result, progress, say, say_plan, say_written, warn
 from eavctl.cli.options import check_stdout
-from eavctl.cli.scores import adapted_lines, print_fusion, print_scores, print_tuning
+from eavctl.cli.scores import adapted_lines, print_fusion, print_scores, print_tuning, weights_line
 from eavctl.errors import CostWarning
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def run_training(
         warn(text)
     meta = trained.meta
     say(class_line(meta["class_counts"]))
+    if weights := weights_line(meta.get("fitter") or {}):
+        say(weights)
     if fusion := meta.get("fusion"):
         print_fusion(fusion, meta["out_of_fold"])
     else:

@@ -118,13 +118,13 @@ class Ast(TokenEncoder, Pretrained):
         self.width, self.n_layers = config.hidden_size, len(self.body.layers)
         self._has_public_normalisation = False
 
-    def load_weights(self, folder: Path) -> None:
+    def load_weights(self, weights: Path) -> None:
         """Load the body from a public checkpoint; its mean and deviation of the input are no longer fitted.
 
         For fewer frames, the middle position embeddings are used; for more, they are interpolated, as in the
-        paper. For folder and errors see `Pretrained.load_weights`.
+        paper. For weights and errors see `Pretrained.load_weights`.
         """
-        super().load_weights(folder)
+        super().load_weights(weights)
         self._has_public_normalisation = True
 
     def fit_input(self, x: Tensor) -> None:

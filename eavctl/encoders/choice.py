@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from eavctl import registry
 from eavctl.errors import UsageError
+
+if TYPE_CHECKING:
+    from eavctl.encoders.state_dicts import StateDict  # imports torch
 
 
 def settings_of_size(name: str, size: str) -> dict[str, Any]:
@@ -23,6 +28,40 @@ def settings_of_size(name: str, size: str) -> dict[str, Any]:
     entries = (registry.get("encoders", other) for other in registry.names("encoders"))
     with_sizes = ", ".join(entry.name for entry in entries if entry.facts.get("sizes"))
     raise UsageError(f"encoder {name!r} has one size only: omit --size. Encoders with sizes: {with_sizes}")
+
+
+def settings_of_weights(name: str, weights: Path, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The given settings, and those with which an encoder computes what published weights were trained for.
+
+    Raises
+    ------
+    DataError : weights that the encoder cannot load, or that need other settings than those given.
+    UsageError : an encoder that cannot load any.
+    """
+    found = _state_dict(name, weights)
+    return dict(given) if found is None else {**given, **found.settings(given)}
+
+
+def words_of_weights(name: str, weights: Path, settings: Mapping[str, Any]) -> str:
+    """What the public weights of an encoder with these settings are, such as ``resnet50 of timm``.
+
+    Raises
+    ------
+    DataError, UsageError : as `settings_of_weights`.
+    """
+    found = _state_dict(name, weights)
+    return "a checkpoint of transformers" if found is None else found.words(settings)
+
+
+def _state_dict(name: str, weights: Path) -> StateDict | None:
+    """The state dict of public weights; None of a folder that an encoder reads by itself."""
+    encoder = registry.get("encoders", name).thing
+    if not hasattr(encoder, "load_weights"):
+        raise UsageError(f"encoder {name!r} has no pretrained body: no --weights")
+    if not hasattr(encoder, "state_dict_of"):
+        return None
+    found: StateDict | None = encoder.state_dict_of(weights)
+    return found
 
 
 def default_encoder(features: str, columns: bool, *, tokens: bool) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, named_sizes, public, sized
+from eavctl.encoders.public_names import EFFICIENTNET_B0
 from eavctl.registry import register
 
 # transformers' batch_norm_momentum of 0.99 is TensorFlow's, the share kept; torch's is the share replaced.
@@ -29,6 +30,9 @@ SIZES: dict[str, dict[str, Any]] = {
         "batch_norm_momentum": 0.2,  # training has few steps: the statistics must follow the weights
     },
 }
+N_BLOCKS = {"base": 16, "tiny": 7}
+Origin = Literal["tensorflow", "torch"]
+EPS = {"tensorflow": 1e-3, "torch": 1e-5}  # of the batch norms
 
 
 @register(
@@ -50,6 +54,9 @@ class EfficientNetB0(FaceClipEncoder):
     size : "base" is EfficientNet-B0 at 224 pixels, for public weights; "tiny" has a quarter of its width and
         depth, for training from scratch on a CPU.
     frames : number of frames to use, evenly spaced; None: all for size "base", 5 for "tiny".
+    origin : library that the public weights are from, by its padding of convolutions with stride 2 and the
+        epsilon of its batch norms: "tensorflow", as published, pads below and to the right, with 1e-3;
+        "torch" pads all sides, with 1e-5. Weights of a state dict choose it.
 
     References
     ----------
@@ -74,7 +81,9 @@ class EfficientNetB0(FaceClipEncoder):
         "hidden_act",
         "batch_norm_eps",
     )
+    namings = EFFICIENTNET_B0
     parts = (
+        "embeddings.padding",
         "embeddings.convolution",
         "embeddings.batchnorm",
         "encoder.blocks.0.depthwise_conv.depthwise_conv",
@@ -84,10 +93,21 @@ class EfficientNetB0(FaceClipEncoder):
         "encoder.top_bn",
     )
 
-    def __init__(self, shape: Sequence[int], *, size: Size = "base", frames: NFrames | None = None) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        *,
+        size: Size = "base",
+        frames: NFrames | None = None,
+        origin: Origin = "tensorflow",
+    ) -> None:
         make_config, make_body = public("EfficientNetConfig", "EfficientNetModel")
-        config = make_config(**sized(SIZES, size))
+        config = make_config(batch_norm_eps=EPS[origin], **sized(SIZES, size))
+        if origin == "torch":
+            config.depthwise_padding = list(range(N_BLOCKS[size]))  # blocks that pad all sides
         body = make_body(config).to(memory_format=torch.channels_last)
+        if origin == "torch":
+            body.embeddings.padding = nn.ZeroPad2d(1)
         body.apply(_draw)
         super().__init__(
             shape,
@@ -97,6 +117,7 @@ class EfficientNetB0(FaceClipEncoder):
             body=body,
             embedding_dim=config.hidden_dim,
         )
+        self.origin = origin
 
     def describe(self, pictures: Tensor) -> Tensor:
         """Features (n, hidden_dim) of standardised pictures (n, 3, side, side)."""

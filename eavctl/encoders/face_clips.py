@@ -14,12 +14,12 @@ from torch.utils.checkpoint import checkpoint
 
 from eavctl.encoders.augmentation import BRIGHTEST, reframed, relit
 from eavctl.encoders.pretrained import Pretrained
+from eavctl.encoders.public_names import IMAGENET_MEAN, IMAGENET_STD
 from eavctl.errors import DataError, UsageError
 from eavctl.settings import Within
 
 NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 JITTER = 0.2
 MOST_SCALED, MOST_SHIFTED, MOST_TURNED = 0.03, 0.02, math.radians(3)  # shares of the side
 MIN_SIDE = 16

@@ -12,6 +12,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
+from eavctl.encoders.public_names import Naming
+from eavctl.encoders.state_dicts import COUNTERS, PREPROCESSOR, StateDict, tensors_file
 from eavctl.errors import DataError, UsageError
 
 Size = Literal["base", "tiny"]  # as published, or for training from scratch on a CPU
@@ -21,7 +23,6 @@ Size = Literal["base", "tiny"]  # as published, or for training from scratch on 
 TOKEN_STD = {"base": 0.02, "tiny": 1.0}
 TESTED = "transformers>=5.22,<5.25"  # other versions may name the parts of networks differently
 HEADS = ("classifier.", "pooler.", "bert.pooler.", "cls.")  # parts that the encoders here lack
-COUNTERS = "num_batches_tracked"  # of batch norms with a momentum: no effect, and not in every checkpoint
 
 
 class PublicBody(nn.Module):
@@ -32,7 +33,8 @@ class PublicBody(nn.Module):
     - ``name``: the name in errors;
     - ``architecture``: the fields of the checkpoint's config.json that must equal those of the body;
     - ``left_out``: options with which `transformers` builds the body without unused parts;
-    - ``parts``: dotted names of parts of the body that the encoder calls, or that occur in model files.
+    - ``parts``: dotted names of parts of the body that the encoder calls, or that occur in model files;
+    - ``namings``: those of state dicts that can be loaded.
 
     Parameters
     ----------
@@ -48,6 +50,7 @@ class PublicBody(nn.Module):
     architecture: ClassVar[tuple[str, ...]]
     left_out: ClassVar[Mapping[str, bool]] = {}
     parts: ClassVar[tuple[str, ...]]
+    namings: ClassVar[tuple[Naming, ...]] = ()
     body: Any
 
     def __init__(self, size: str, body: nn.Module) -> None:
@@ -57,21 +60,53 @@ class PublicBody(nn.Module):
         self.size = size
         self.body = body
 
-    def load_weights(self, folder: Path) -> None:
+    @classmethod
+    def state_dict_of(cls, weights: Path) -> StateDict | None:
+        """The state dict of public weights, recognised; None of a folder of `transformers`.
+
+        Raises
+        ------
+        DataError : a file without a network that the encoder can load.
+        """
+        path = tensors_file(weights)
+        if path is None:
+            return None
+        if not cls.namings:
+            raise DataError(f"{path}: encoder {cls.name!r} needs a folder written by save_pretrained")
+        return StateDict.read(path, cls.namings)
+
+    def load_weights(self, weights: Path) -> None:
         """Load the body from a public checkpoint, without its classification head.
 
         Parameters
         ----------
-        folder : folder written by `transformers`' ``save_pretrained``: config.json and model.safetensors or
-            pytorch_model.bin. Pickled files are read as tensors only, so that they cannot run code.
+        weights : folder written by `transformers`' ``save_pretrained``: config.json and model.safetensors or
+            pytorch_model.bin; or file of a state dict whose names are among the ``namings``, or a folder of
+            timm with one. Pickled files are read as tensors only, so that they cannot run code.
 
         Raises
         ------
-        DataError : not such a folder, another architecture or size, or missing weights.
+        DataError : neither of them, another architecture or size, or missing weights.
         """
+        found = self.state_dict_of(weights)
+        if found is None:
+            self._load_folder(weights)
+        else:
+            self._load_state_dict(found)
+
+    def _load_folder(self, folder: Path) -> None:
         facts = self._checked_config(_json(folder, "config.json"), folder)
         state = self._read(facts, folder)
         self.body.load_state_dict(self._fitted(state, facts))
+
+    def _load_state_dict(self, found: StateDict) -> None:
+        networks = found.naming.networks.values()
+        found.settings({name: getattr(self, name) for settings in networks for name in settings})
+        self.body.load_state_dict(found.renamed(self.body, self.body.config, self._resized))
+
+    def _resized(self, name: str, tensor: Tensor) -> Tensor:
+        """A tensor of a state dict, adapted to the shape of the body's tensor with that name."""
+        return tensor
 
     def _checked_config(self, facts: dict[str, Any], folder: Path) -> dict[str, Any]:
         """Check that the config of a checkpoint fits the body; return it, completed by defaults."""
@@ -149,24 +184,29 @@ class Pretrained(PublicBody):
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
 
-    def load_weights(self, folder: Path) -> None:
-        """See `PublicBody`; preprocessor_config.json, if present, gives mean and deviation of the input."""
-        super().load_weights(folder)
+    def _load_folder(self, folder: Path) -> None:
+        super()._load_folder(folder)
         self._take_normalisation(folder)
 
+    def _load_state_dict(self, found: StateDict) -> None:
+        super()._load_state_dict(found)
+        usual = dict(zip(self.normalisation, found.colours(), strict=True))
+        self._set_normalisation(usual, f"{found.path}: its config.json")
+        self._take_normalisation(found.path.parent)
+
     def _take_normalisation(self, folder: Path) -> None:
-        if not (folder / "preprocessor_config.json").is_file():
-            return
-        facts = _json(folder, "preprocessor_config.json")
+        """Take mean and deviation of the input from preprocessor_config.json, if there is one."""
+        if (folder / PREPROCESSOR).is_file():
+            self._set_normalisation(_json(folder, PREPROCESSOR), f"{folder}: {PREPROCESSOR}")
+
+    def _set_normalisation(self, facts: Mapping[str, Any], source: str) -> None:
         for buffer, key in zip((self.mean, self.std), self.normalisation, strict=True):
             if key not in facts:
                 continue
             try:
                 buffer.copy_(torch.tensor(facts[key], dtype=torch.float32).reshape(buffer.shape))
             except (TypeError, ValueError, RuntimeError) as error:
-                raise DataError(
-                    f"{folder}: preprocessor_config.json has an invalid {key}: {facts[key]}"
-                ) from error
+                raise DataError(f"{source} has an invalid {key}: {facts[key]}") from error
 
 
 def model_type(folder: Path) -> str:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from eavctl.encoders.face_clips import FaceClipEncoder, NFrames
 from eavctl.encoders.pretrained import Size, named_sizes, public, sized
+from eavctl.encoders.public_names import RESNET50
 from eavctl.registry import register
 
 SIZES: dict[str, dict[str, Any]] = {
@@ -56,6 +57,7 @@ class ResNet50Ca(FaceClipEncoder):
         "downsample_in_first_stage",
         "downsample_in_bottleneck",
     )
+    namings = RESNET50
     parts = (
         "embedder.embedder.convolution",
         "embedder.embedder.normalization",

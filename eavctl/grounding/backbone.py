@@ -12,8 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from eavctl.encoders.pretrained import Pretrained, Size, draw_tokens, public, sized
+from eavctl.encoders.public_names import HALF
 from eavctl.encoders.tokens import PUBLIC_LAYER, Change, run_public_layer
-from eavctl.encoders.vit import HALF
 from eavctl.errors import DataError, UsageError
 
 POSITIONS = "embeddings.position_embeddings"

@@ -36,7 +36,8 @@ class EncoderChoice:
     size : ``base`` (as published) or ``tiny``, of encoders that have sizes; by default ``base``, of
         ``eegnet`` with shorter kernels.
     settings : keywords of the encoder's class.
-    weights : folder of a public checkpoint (config.json and weights) to start from.
+    weights : public weights to start from, a folder of transformers or the file of a state dict: see
+        `eavctl.encoders.pretrained.PublicBody.load_weights`.
     augment : names of the augmentations, see `eavctl.augmentations.pipeline.pipeline`; by default the
         encoder's own augmentation, and none of EEG epochs: it would shift them, and their time is that of
         their event.

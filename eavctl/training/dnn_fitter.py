@@ -12,12 +12,13 @@ import torch
 from eavctl import registry
 from eavctl.augmentations.pipeline import Pipeline
 from eavctl.classifiers import dnn
+from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.rows import Rows
-from eavctl.encoders.choice import check_modality, default_encoder
+from eavctl.encoders.choice import check_modality, default_encoder, settings_of_weights, words_of_weights
+from eavctl.encoders.state_dicts import hash_weights
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.plan import Plan
-from eavctl.storage.provenance import hash_folder
 from eavctl.storage.tables import read_feature_meta
 from eavctl.training.cross_validation import Fit
 from eavctl.training.encoder_start import EncoderStart
@@ -32,7 +33,8 @@ class DnnFitter:
     ----------
     encoder, encoder_settings : name in the registry, and keywords of its class.
     settings : of the training.
-    weights : folder of a public checkpoint that the encoder starts from.
+    weights : public weights that the encoder starts from, which also choose some of its settings: see
+        `eavctl.encoders.pretrained.PublicBody.load_weights`.
     augment : replaces the encoder's own augmentation.
     log_dir : folder for TensorBoard scalars, a folder in it for each fit.
     checkpoints : see `eavctl.training.train.TableFitter`.
@@ -41,7 +43,7 @@ class DnnFitter:
     Raises
     ------
     UsageError : no such encoder or setting.
-    DataError : no such folder of weights.
+    DataError : no such weights, or the encoder cannot load them.
     """
 
     encoder: str = "cnn-lstm"
@@ -56,12 +58,10 @@ class DnnFitter:
     name: ClassVar[str] = "dnn"
 
     def __post_init__(self) -> None:
-        entry = registry.get("encoders", self.encoder)
-        object.__setattr__(self, "encoder_settings", entry.with_defaults(self.encoder_settings))
-        if self.weights and not self.weights.is_dir():
-            raise DataError(
-                f"{self.weights}: no such folder; --weights takes one with config.json and weights"
-            )
+        entry, settings = registry.get("encoders", self.encoder), self.encoder_settings
+        if self.weights:
+            settings = settings_of_weights(self.encoder, self.weights, settings)
+        object.__setattr__(self, "encoder_settings", entry.with_defaults(settings))
 
     @property
     def encoders(self) -> tuple[Pretrained, ...]:
@@ -74,8 +74,12 @@ class DnnFitter:
             "encoder": self.encoder,
             "encoder_settings": self.encoder_settings,
             "training": asdict(self.settings),
-            "weights": hash_folder(self.weights) if self.weights else None,
+            "weights": hash_weights(self.weights) if self.weights else None,
         }
+        if self.weights:
+            facts["weights_of"] = words_of_weights(self.encoder, self.weights, self.encoder_settings)
+        if rule := fine_tuning(self.settings, has_weights=self.weights is not None):
+            facts["fine_tuning"] = asdict(rule)
         if self.init:
             facts["init"] = self.init.content_hash
         if self.augment is not None:
