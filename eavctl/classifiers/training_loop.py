@@ -108,10 +108,14 @@ class TrainSettings:
         if self.epochs is not None:
             return self
         validation = 0.0 if n_rows < few else self.validation
-        n_batches = math.ceil(n_rows * (1 - validation) / self.batch)
-        epochs = max(EPOCHS, math.ceil(LEAST_STEPS / max(1, n_batches)))
+        n_batches = replace(self, validation=validation).n_batches(n_rows)
+        epochs = max(EPOCHS, math.ceil(LEAST_STEPS / n_batches))
         patience = math.ceil(self.patience * epochs / EPOCHS)
         return replace(self, epochs=epochs, patience=patience, validation=validation)
+
+    def n_batches(self, n_rows: int) -> int:
+        """Steps of the optimizer in an epoch, of the number of labelled rows."""
+        return max(1, math.ceil(n_rows * (1 - self.validation) / self.batch))
 
     def torch_device(self) -> torch.device:
         """The device to train on."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from eavctl.augmentations.kind import Kind
 from eavctl.augmentations.pipeline import NONE, pipeline
-from eavctl.classifiers.training_loop import TrainSettings
+from eavctl.classifiers.training_loop import LEAST_STEPS, TrainSettings
 from eavctl.encoders.choice import settings_of_size
 from eavctl.errors import UsageError
 from eavctl.progress import Tick, silent
@@ -173,8 +173,29 @@ def train_dnn(
         corpora=corpora,
         **choice.options,
     )
-    return training.train(
+    trained = training.train(
         data, targets, fitter, evaluation or Evaluation(), command=asked, force=force, on_fold=on_fold
+    )
+    reason = None if choice.weights or choice.init else _why_at_chance(trained, fitter.settings)
+    return replace(trained, warnings=(*trained.warnings, reason)) if reason else trained
+
+
+def _why_at_chance(trained: Trained, settings: TrainSettings) -> str | None:
+    """That a network from scratch that is not above chance had few steps, if it had; None otherwise.
+
+    It is said of scores at chance alone, since some encoders learn in a tenth of the steps.
+    """
+    scores = trained.meta.get("out_of_fold")
+    low = scores["uar"]["low"] if scores else None  # None of too few people
+    if settings.epochs is None or low is None or low > scores["chance"]:
+        return None
+    n_rows = scores["n_rows"]
+    n_steps = settings.epochs * settings.n_batches(n_rows)
+    if n_steps >= LEAST_STEPS:
+        return None
+    return (
+        f"the network is not shown to be above chance, and {settings.epochs} epochs of {n_rows} rows are "
+        f"about {n_steps} steps of training: without --epochs there are at least {LEAST_STEPS}"
     )
 
 

@@ -117,3 +117,17 @@ def test_unknown_encoders_and_settings_are_named(run, mel):
     assert result.code == 2
     assert "layers" in result.err
     assert run("train-dnn", mel, "-o", "m.joblib", *SMALL).code == 2
+
+
+def test_a_network_at_chance_after_few_steps_says_how_many_it_had(run, made):
+    def warnings(*words):
+        common = "train-dnn", made / "feats.parquet", "--encoder", "mlp", "--folds", "2", "--json", "-f"
+        result = run(*common, "-o", "mlp.pt", *words)
+        assert result.code == 0, result.err
+        return [text for text in json.loads(result.out)["warnings"] if "steps" in text]
+
+    (told,) = warnings("--epochs", "3", "--lr", "1e-9")
+    assert "6 steps" in told  # of 32 rows, a fifth of them for validation, two batches of 16
+    assert told == warnings("--epochs", "3", "--lr", "1e-9")[0]
+    assert not warnings("--epochs", "20")  # few steps, and above chance
+    assert not warnings("--lr", "1e-9")  # at chance, after as many steps as a network gets by itself

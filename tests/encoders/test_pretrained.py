@@ -355,7 +355,7 @@ def voices(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize(
-    ("name", "epochs"), [("ast", 18), ("vit", 8), ("resnet50-ca", 5), ("efficientnet-b0", 8)]
+    ("name", "epochs"), [("ast", 18), ("vit", 8), ("resnet50-ca", 8), ("efficientnet-b0", 8)]
 )
 def test_learns(name: str, epochs: int) -> None:
     made = voices if name == "ast" else faces
