@@ -21,7 +21,8 @@ from eavctl.settings import Within
 NFrames = Annotated[int, Within(1, 1000)]  # frames of a clip
 
 JITTER = 0.2
-MOST_SCALED, MOST_SHIFTED, MOST_TURNED = 0.03, 0.02, math.radians(3)  # shares of the side
+MOST_SCALED, MOST_SHIFTED = 0.03, 0.02  # shares of the side
+MOST_TURNED = math.radians(3)
 MIN_SIDE = 16
 TINY_FRAMES = 5
 N_COLOURS = 3
@@ -125,7 +126,7 @@ class FaceClipEncoder(Pretrained):
         raise NotImplementedError
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw the frames of each clip anew, and mirror, cut, rotate and light it.
+        """Draw the frames of each clip anew, and mirror, shift, scale, rotate and light it.
 
         Each frame is drawn from its part of the clip [1]_. Half of the clips are mirrored. Each is enlarged
         or reduced by up to 3 %, shifted by up to 2 % of its side and rotated by up to 3 degrees, since a

@@ -1,4 +1,4 @@
-"""Feature set ``face-stats``: texture, geometry and motion of a face, as columns."""
+"""Feature set ``face-stats``: edges, geometry and motion of a face, as columns."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ from eavctl.signals.pictures import grey
 from eavctl.signals.video import VideoSpan
 
 SIDE = 96  # of the aligned grey faces, pixels
-# Parts of an aligned face: upper and lower edge, left and right edge, over its side; and cells in a row.
+# Parts of an aligned face: upper and lower edge, left and right edge, over its side.
 PARTS = {
-    "brows": ((0.15, 0.50), (0.12, 0.88), 4),
-    "cheeks": ((0.45, 0.70), (0.14, 0.86), 4),
-    "mouth": ((0.60, 1.00), (0.20, 0.80), 4),
+    "brows": ((0.15, 0.50), (0.12, 0.88)),
+    "cheeks": ((0.45, 0.70), (0.14, 0.86)),
+    "mouth": ((0.60, 1.00), (0.20, 0.80)),
 }
+GRID = 4  # cells in a row and in a column of a part
 ONSET, APEX = 0.1, 0.25  # shares of the frames
 
 MEASURES = ("mouth_width", "eyes_to_mouth", "eyes_to_nose", "nose_aside", "roll")
@@ -32,8 +33,8 @@ def _cells(what: str, kinds: tuple[str, ...] = ("",)) -> list[str]:
     """Names of the cells of all parts, with those left and right as one, from the outside to the middle."""
     return [
         f"{what}_{part}_{row}_{column}{kind}"
-        for part, (_, _, grid) in PARTS.items()
-        for row, column in itertools.product(range(1, grid + 1), range(1, grid // 2 + 1))
+        for part in PARTS
+        for row, column in itertools.product(range(1, GRID + 1), range(1, GRID // 2 + 1))
         for kind in kinds
     ]
 
@@ -129,18 +130,17 @@ def _standardised(faces: np.ndarray) -> np.ndarray:
 
 
 def _part(pictures: np.ndarray, part: str) -> np.ndarray:
-    rows, columns, _ = PARTS[part]
-    down, across = (slice(*(round(edge * SIDE) for edge in edges)) for edges in (rows, columns))
+    down, across = (slice(*(round(edge * SIDE) for edge in edges)) for edges in PARTS[part])
     return pictures[:, down, across]
 
 
 def _edges(pictures: np.ndarray) -> np.ndarray:
     """Histograms of the edges in each cell of each part, left and right averaged, (n, n_values)."""
     found = []
-    for part, (_, _, grid) in PARTS.items():
-        cells = gradient_histograms(_part(pictures, part), grid)
+    for part in PARTS:
+        cells = gradient_histograms(_part(pictures, part), GRID)
         folded = (cells + cells[:, :, ::-1, MIRRORED]) / 2
-        found.append(folded[:, :, : grid // 2].reshape(len(pictures), -1))
+        found.append(folded[:, :, : GRID // 2].reshape(len(pictures), -1))
     return np.concatenate(found, axis=1)
 
 
@@ -148,9 +148,9 @@ def _motion(pictures: np.ndarray) -> np.ndarray:
     """Mean absolute difference from picture to picture in each cell of each part, (n_cells,)."""
     moving = np.abs(np.diff(pictures, axis=0)) if len(pictures) > 1 else np.zeros_like(pictures)
     found = []
-    for part, (_, _, grid) in PARTS.items():
-        cells = cell_means(_part(moving, part), grid).mean(axis=0)
-        found.append(((cells + cells[:, ::-1]) / 2)[:, : grid // 2].ravel())
+    for part in PARTS:
+        cells = cell_means(_part(moving, part), GRID).mean(axis=0)
+        found.append(((cells + cells[:, ::-1]) / 2)[:, : GRID // 2].ravel())
     return np.concatenate(found)
 
 
