@@ -186,12 +186,11 @@ def _why_at_chance(trained: Trained, settings: TrainSettings) -> str | None:
     It is said of scores at chance alone, since some encoders learn in a tenth of the steps.
     """
     scores = trained.meta.get("out_of_fold")
-    low = scores["uar"]["low"] if scores else None  # None of too few people
-    if settings.epochs is None or low is None or low > scores["chance"]:
+    if settings.epochs is None or not scores:
         return None
-    n_rows = scores["n_rows"]
+    low, n_rows = scores["uar"]["low"], scores["n_rows"]
     n_steps = settings.epochs * settings.n_batches(n_rows)
-    if n_steps >= LEAST_STEPS:
+    if low is None or low > scores["chance"] or n_steps >= LEAST_STEPS:  # None of too few people
         return None
     return (
         f"the network is not shown to be above chance, and {settings.epochs} epochs of {n_rows} rows are "
