@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterable
@@ -70,13 +71,10 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
     if name == RECORDING:
         rows, files = _files(keys)
         return connected(_names(keys[RECORDING]), (rows, files))
-    columns = [keys[part] for part in UNIQUE_WITHIN.get(name, ()) if part in keys] + [keys[name]]
-    texts = [
-        ["" if is_empty else str(value) for value, is_empty in zip(column, column.isna(), strict=True)]
-        for column in columns
-    ]
-    joined = np.array([BETWEEN.join(parts) for parts in zip(*texts, strict=True)], dtype=object)
-    joined[[text == "" for text in texts[-1]]] = None
+    within = [_texts(keys[part]) for part in UNIQUE_WITHIN.get(name, ()) if part in keys]
+    own = _texts(keys[name])
+    joined = functools.reduce(lambda left, right: left + BETWEEN + right, (*within, own)).copy()
+    joined[own == ""] = None
     return joined
 
 
@@ -121,14 +119,12 @@ def overlaps(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     files = np.concatenate([files, clips[known]])
     start = np.nan_to_num(_times(keys, "start")[rows], nan=0.0)
     end = np.nan_to_num(_times(keys, "end")[rows], nan=np.inf)
-    numbers = np.unique(files.astype(str), return_inverse=True)[1]
+    numbers = pd.factorize(files)[0]
     order = np.lexsort((end, start, numbers))
     rows, numbers, start, end = rows[order], numbers[order], start[order], end[order]
-    latest, begins = -np.inf, np.ones(len(rows), bool)
-    for i in range(len(rows)):
-        is_same = i > 0 and numbers[i] == numbers[i - 1]
-        begins[i] = not is_same or start[i] > latest - TOLERANCE_S
-        latest = max(latest, end[i]) if is_same else end[i]
+    latest = pd.Series(end).groupby(numbers).cummax().to_numpy()
+    is_first = np.diff(numbers, prepend=-1) > 0
+    begins = is_first | (start > np.roll(latest, 1) - TOLERANCE_S)
     return rows, np.cumsum(begins)
 
 
@@ -150,7 +146,7 @@ def connected(names: np.ndarray, *links: tuple[np.ndarray, np.ndarray]) -> np.nd
     """
     n_rows, ends, offset = len(names), [], len(names)
     for rows, values in links:
-        numbers = np.unique(values.astype(str), return_inverse=True)[1]
+        numbers = pd.factorize(values, use_na_sentinel=False)[0]
         ends.append(np.stack([rows, numbers + offset]))
         offset += int(numbers.max(initial=-1)) + 1
     if not ends:
@@ -158,13 +154,12 @@ def connected(names: np.ndarray, *links: tuple[np.ndarray, np.ndarray]) -> np.nd
     pairs = np.concatenate(ends, axis=1)
     graph = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(offset, offset))
     component = connected_components(graph, directed=False)[1][:n_rows]
-    least: dict[int, str] = {}
-    for name, number in zip(names, component, strict=True):
-        if name is not None and (number not in least or name < least[number]):
-            least[number] = name
+    places, distinct = pd.factorize(names, sort=True)
+    is_named = places >= 0
+    least = np.full(component.max(initial=-1) + 1, len(distinct))
+    np.minimum.at(least, component[is_named], places[is_named])
     found = np.full(n_rows, None, dtype=object)
-    is_named = np.array([name is not None for name in names], bool)
-    found[is_named] = [least[number] for number in component[is_named]]
+    found[is_named] = distinct[least[component[is_named]]]
     return found
 
 
@@ -184,19 +179,24 @@ def _files(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Row indices and their recordings; a row of several modalities has several recordings."""
     if RECORDING not in keys:
         return np.array([], dtype=int), np.array([], dtype=object)
-    pairs = [
-        (row, file)
-        for row, name in enumerate(_names(keys[RECORDING]))
-        if name is not None
-        for file in name.split(JOINED)
-    ]
-    rows, files = zip(*pairs, strict=True) if pairs else ((), ())
-    return np.array(rows, dtype=int), np.array(files, dtype=object)
+    numbers, names = pd.factorize(_names(keys[RECORDING]))
+    rows = np.flatnonzero(numbers >= 0)
+    files_of = [name.split(JOINED) for name in names]
+    n_files = np.array([len(files) for files in files_of], int)[numbers[rows]]
+    files = np.array([file for number in numbers[rows] for file in files_of[number]], dtype=object)
+    return np.repeat(rows, n_files), files
 
 
 def _names(column: pd.Series) -> np.ndarray:
-    names = [None if pd.isna(value) or value == "" else str(value) for value in column]
-    return np.array(names, dtype=object)
+    names = _texts(column)
+    names[names == ""] = None
+    return names
+
+
+def _texts(column: pd.Series) -> np.ndarray:
+    """The values as text, "" where there is none, object (n_rows,); few values may stand in many rows."""
+    numbers, values = pd.factorize(column)
+    return np.array([*map(str, values), ""], dtype=object)[numbers]
 
 
 def blocks(keys: pd.DataFrame) -> np.ndarray:

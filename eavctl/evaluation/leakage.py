@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 
 import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, LeakError
-from eavctl.evaluation.groups import identify, named, overlaps, short
+from eavctl.evaluation.groups import identify, overlaps, short
 
 SHOWN = 3  # names in a message
 PROBES = 64  # values per row that are compared before whole rows
@@ -23,70 +24,130 @@ _ADVICE = {
 }
 
 
-def check(
-    keys: pd.DataFrame,
-    train: np.ndarray,
-    test: np.ndarray,
-    *,
-    allow: Collection[str] = (),
-    group: str = "subject",
-) -> None:
-    """Check that training and test rows share no sample, clip, trial, subject or time of a recording.
+class LeakCheck:
+    """Checks that training and test rows share no sample, clip, trial, subject or time of a recording.
+
+    The names of a table are compared by their numbers, which are the same for all of its splits.
 
     Parameters
     ----------
     keys : key table, one row per sample.
-    train, test : indices of rows.
     allow : keys that training and test rows may share, because the protocol says so by name, such as
         ``("subject",)``. They may never overlap in time in one recording.
     group : one more key column to check, which the protocol keeps whole.
-
-    Raises
-    ------
-    LeakError : a shared key or an overlap; the message gives their number and the first names.
     """
-    for name in dict.fromkeys((*_ALWAYS, group)):
-        if name in allow:
-            continue
-        identities = identify(keys, name)
-        if name == "trial":  # without a subject, equal numbers are not the same trial; the clip identifies it
-            identities[[subject is None for subject in identify(keys, "subject")]] = None
-        shared = sorted(set(named(identities[train])) & set(named(identities[test])))
-        if shared:
-            raise LeakError(_message(name, shared))
-    _check_overlaps(keys, train, test)
+
+    def __init__(self, keys: pd.DataFrame, *, allow: Collection[str] = (), group: str = "subject") -> None:
+        self._keys = keys
+        self._numbered = {
+            name: pd.factorize(_identified(keys, name))
+            for name in dict.fromkeys((*_ALWAYS, group))
+            if name not in allow
+        }
+
+    def check(self, train: np.ndarray, test: np.ndarray) -> None:
+        """Check the split into ``train`` and ``test``, indices of rows.
+
+        Raises
+        ------
+        LeakError : a shared key or an overlap; the message gives their number and the first names.
+        """
+        for name, (numbers, identities) in self._numbered.items():
+            if len(shared := _in_both(numbers[train], numbers[test])):
+                raise LeakError(_message(name, sorted(identities[shared])))
+        self._check_overlaps(train, test)
+
+    @functools.cached_property
+    def _overlaps(self) -> tuple[np.ndarray, np.ndarray]:
+        return overlaps(self._keys)
+
+    def _check_overlaps(self, train: np.ndarray, test: np.ndarray) -> None:
+        """Check that no training row overlaps in time with a test row of the same recording.
+
+        If a run of overlapping rows has rows on both sides, two of them that overlap directly are on
+        different sides, unless a row between them is on neither: so the runs are of the split's rows alone.
+        """
+        is_test, is_used = np.zeros((2, len(self._keys)), bool)
+        is_test[test] = is_used[test] = is_used[train] = True
+        if is_used.all():
+            found, runs = self._overlaps
+        else:
+            used = np.flatnonzero(is_used)
+            places, runs = overlaps(self._keys.iloc[used])
+            found = used[places]
+        is_late = is_test[found]
+        both = _in_both(runs[~is_late], runs[is_late])
+        if not len(both):
+            return
+        late = found[np.isin(runs, both) & is_late]
+        offenders = sorted({str(name) for name in self._keys["sample_id"].iloc[late]})
+        shown = ", ".join(offenders[:SHOWN]) + (", ..." if len(offenders) > SHOWN else "")
+        raise LeakError(
+            f"leak: {len(offenders)} rows overlap in time with rows of the same recording on the other side "
+            f"of the split: {shown}.\n{_ADVICE['recording']}"
+        )
 
 
-def content_check(x: np.ndarray, keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
-    """Check that no training and test row have identical features: the same recording under two names.
+class ContentCheck:
+    """Checks that no training and test row have identical features: the same recording under two names.
+
+    Identical rows of a table are found once, for all of its splits.
 
     Parameters
     ----------
-    x : features, shape (n_rows, *shape); rows of fewer than 8 values are not checked.
+    x : features, shape (n_rows, *shape); rows of fewer than 8 values are not compared.
     keys : key table, one row per sample.
-    train, test : indices of rows.
-
-    Raises
-    ------
-    LeakError : identical rows; the message gives the first pair and the number of pairs.
+    rows : indices of the rows to compare; None for all.
     """
-    flat = np.ascontiguousarray(x).reshape(len(x), -1)
-    if flat.shape[1] < MIN_VALUES:
-        return
-    step = max(1, flat.shape[1] // PROBES)
-    probes = np.ascontiguousarray(flat[:, ::step])
-    suspects = {row.tobytes() for row in probes[test]} & {row.tobytes() for row in probes[train]}
-    if not suspects:
-        return
-    trained = {flat[i].tobytes(): i for i in train if probes[i].tobytes() in suspects}
-    pairs = [(trained[content], i) for i in test if (content := flat[i].tobytes()) in trained]
-    if pairs:
-        a, b = (keys["sample_id"].iloc[i] for i in pairs[0])
-        more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
-        raise LeakError(
-            f"leak: {a} and {b} have identical features but are on different sides of the split{more}.\n"
-            + _ADVICE["content"]
-        )
+
+    def __init__(self, x: np.ndarray, keys: pd.DataFrame, rows: np.ndarray | None = None) -> None:
+        self._keys = keys
+        self._twins = np.full(len(keys), -1)  # the number of the content of each row that is not alone
+        flat = np.ascontiguousarray(x).reshape(len(x), -1)
+        if flat.shape[1] < MIN_VALUES:
+            return
+        rows = np.arange(len(x)) if rows is None else rows
+        step = max(1, flat.shape[1] // PROBES)
+        # Hashes of some values leave few rows, whose bytes are then compared.
+        hashes = np.fromiter((hash(flat[i, ::step].tobytes()) for i in rows), np.int64, len(rows))
+        _, places, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        numbers: dict[bytes, int] = {}
+        for i in rows[counts[places] > 1]:
+            self._twins[i] = numbers.setdefault(flat[i].tobytes(), len(numbers))
+
+    def check(self, train: np.ndarray, test: np.ndarray) -> None:
+        """Check the split into ``train`` and ``test``, indices of rows.
+
+        Raises
+        ------
+        LeakError : identical rows; the message gives the first pair and the number of pairs.
+        """
+        trained = {self._twins[i]: i for i in train[self._twins[train] >= 0]}
+        pairs = [(trained[self._twins[i]], i) for i in test if self._twins[i] in trained]
+        if pairs:
+            a, b = (self._keys["sample_id"].iloc[i] for i in pairs[0])
+            more = f" ({len(pairs)} such pairs)" if len(pairs) > 1 else ""
+            raise LeakError(
+                f"leak: {a} and {b} have identical features but are on different sides of the split{more}.\n"
+                + _ADVICE["content"]
+            )
+
+
+def _in_both(some: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The numbers, from 0, that two arrays share; those below 0 stand for nothing. Faster than sorting them."""
+    sides = []
+    for numbers in (some, others):
+        has = np.zeros(max(some.max(initial=-1), others.max(initial=-1)) + 1, bool)
+        has[numbers[numbers >= 0]] = True
+        sides.append(has)
+    return np.flatnonzero(sides[0] & sides[1])
+
+
+def _identified(keys: pd.DataFrame, name: str) -> np.ndarray:
+    identities = identify(keys, name)
+    if name == "trial":  # without a subject, equal numbers are not the same trial; the clip identifies it
+        identities[pd.isna(identify(keys, "subject"))] = None
+    return identities
 
 
 def assert_out_of_fold(keys: pd.DataFrame, meta: dict[str, object], name: str) -> None:
@@ -118,23 +179,3 @@ def _message(name: str, shared: list[str]) -> str:
     verb = "is" if len(shared) == 1 else "are"
     advice = "\n" + _ADVICE[name] if name in _ADVICE else ""
     return f"leak: {len(shared)} {what} {verb} on both sides of the split: {shown}{more}.{advice}"
-
-
-def _check_overlaps(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray) -> None:
-    """Check that no training row overlaps in time with a test row of the same recording.
-
-    If a run of overlapping rows has rows on both sides, two of them that overlap directly are on different
-    sides.
-    """
-    rows = np.concatenate([train, test])
-    found, runs = overlaps(keys.iloc[rows])
-    is_test = found >= len(train)
-    both = np.intersect1d(runs[is_test], runs[~is_test])
-    if not len(both):
-        return
-    offenders = sorted({str(keys["sample_id"].iloc[rows[i]]) for i in found[np.isin(runs, both) & is_test]})
-    shown = ", ".join(offenders[:SHOWN]) + (", ..." if len(offenders) > SHOWN else "")
-    raise LeakError(
-        f"leak: {len(offenders)} rows overlap in time with rows of the same recording on the other side of "
-        f"the split: {shown}.\n{_ADVICE['recording']}"
-    )

@@ -52,7 +52,7 @@ class Plan:
 
     @property
     def allow(self) -> tuple[str, ...]:
-        """Keys that `eavctl.evaluation.leakage.check` accepts on both sides."""
+        """Keys that `eavctl.evaluation.leakage.LeakCheck` accepts on both sides."""
         return (SUBJECT,) if self.shares else ()
 
     def describe(self) -> str:

@@ -297,13 +297,13 @@ def check(
     fuser._check_trainable(joined)
     if fuser.trainable:
         _require_folds(method, joined)
-        protocol = merged_meta(joined)["protocol"]
+        check = _leak_check(joined.keys, merged_meta(joined)["protocol"])
         for train, test in _folds(joined):
             if not len(train):
                 raise DataError(
                     f"fusion by {method} is fitted on the labels of other folds, and one fold has them all"
                 )
-            _check(joined.keys, train, test, protocol)
+            check.check(train, test)
     return joined
 
 
@@ -340,9 +340,9 @@ def _require_folds(method: str, joined: JoinedPredictions) -> None:
         )
 
 
-def _check(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, protocol: Mapping[str, Any]) -> None:
+def _leak_check(keys: pd.DataFrame, protocol: Mapping[str, Any]) -> leakage.LeakCheck:
     allow = ("subject",) if protocol.get("shares") else ()
-    leakage.check(keys, train, test, allow=allow, group=protocol.get("group") or "subject")
+    return leakage.LeakCheck(keys, allow=allow, group=protocol.get("group") or "subject")
 
 
 def _used(present: np.ndarray, names: Sequence[str]) -> dict[str, int]:

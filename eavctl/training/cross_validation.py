@@ -6,6 +6,7 @@ only; the test rows of a fold are predicted once.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -275,11 +276,12 @@ def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
         distinct_names=evaluation.distinct_names,
         untested=rows.copies,
     )
-    for split in plan.folds:
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
-        for array, present in present_rows(rows.x):
-            train, test = (each[np.isin(each, present)] for each in (split.train, split.test))
-            leakage.content_check(array[:], keys, train, test)
+    checks = [
+        leakage.LeakCheck(keys, allow=plan.allow, group=plan.group),
+        *(leakage.ContentCheck(array[:], keys, present) for array, present in present_rows(rows.x)),
+    ]
+    for check, split in itertools.product(checks, plan.folds):
+        check.check(split.train, split.test)
     return plan
 
 

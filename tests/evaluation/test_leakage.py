@@ -22,8 +22,22 @@ def four(**columns: list[object]) -> pd.DataFrame:
     return key_frame(pd.DataFrame(apart | columns))
 
 
+def check(
+    keys: pd.DataFrame,
+    train: np.ndarray,
+    test: np.ndarray,
+    allow: tuple[str, ...] = (),
+    group: str = "subject",
+) -> None:
+    leakage.LeakCheck(keys, allow=allow, group=group).check(train, test)
+
+
+def content_check(x: np.ndarray) -> None:
+    leakage.ContentCheck(x, four()).check(TRAIN, TEST)
+
+
 def test_rows_apart_pass() -> None:
-    leakage.check(four(), TRAIN, TEST)
+    check(four(), TRAIN, TEST)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +51,7 @@ def test_rows_apart_pass() -> None:
 )
 def test_whatever_is_shared_is_named(columns: dict[str, list[object]], message: str) -> None:
     with pytest.raises(LeakError, match=message):
-        leakage.check(four(**columns), TRAIN, TEST)
+        check(four(**columns), TRAIN, TEST)
 
 
 def test_many_offenders_are_counted_and_few_named() -> None:
@@ -45,38 +59,38 @@ def test_many_offenders_are_counted_and_few_named() -> None:
     keys["sample_id"] = [str(i) for i in range(len(keys))]
     rows = np.arange(len(keys))
     with pytest.raises(LeakError, match=r"4 subjects are .*: s1, s2, s3, \.\.\.\.") as raised:
-        leakage.check(keys, rows[:18], rows[18:])
+        check(keys, rows[:18], rows[18:])
     assert len(str(raised.value).splitlines()) <= 2
 
 
 def test_a_subject_is_shared_only_by_name() -> None:
     shared = four(subject=["s1", "s1", "s1", "s1"])
-    leakage.check(shared, TRAIN, TEST, allow=("subject",))
+    check(shared, TRAIN, TEST, allow=("subject",))
     with pytest.raises(LeakError, match="--protocol"):
-        leakage.check(shared, TRAIN, TEST)
+        check(shared, TRAIN, TEST)
 
 
 def test_allowing_subjects_still_forbids_their_clips_and_trials() -> None:
     with pytest.raises(LeakError, match="clip"):
-        leakage.check(four(clip_id=["a", "b", "b", "c"]), TRAIN, TEST, allow=("subject",))
+        check(four(clip_id=["a", "b", "b", "c"]), TRAIN, TEST, allow=("subject",))
     trials = four(subject=["s"] * 4, trial=["1", "2", "1", "3"])
     with pytest.raises(LeakError, match="trial"):
-        leakage.check(trials, TRAIN, TEST, allow=("subject",))
+        check(trials, TRAIN, TEST, allow=("subject",))
 
 
 def test_another_group_is_checked_when_named() -> None:
     keys = four(task=["t1", "t2", "t2", "t3"])
-    leakage.check(keys, TRAIN, TEST)
+    check(keys, TRAIN, TEST)
     with pytest.raises(LeakError, match=r"group \(task\)|groups \(task\)"):
-        leakage.check(keys, TRAIN, TEST, group="task")
+        check(keys, TRAIN, TEST, group="task")
 
 
 def test_names_count_within_what_holds_them() -> None:
-    leakage.check(four(trial=["1", "1", "1", "1"]), TRAIN, TEST)  # trial 1 of four people
-    leakage.check(four(subject=["1"] * 4, dataset=["d", "d", "e", "e"]), TRAIN, TEST)  # two data sets
+    check(four(trial=["1", "1", "1", "1"]), TRAIN, TEST)  # trial 1 of four people
+    check(four(subject=["1"] * 4, dataset=["d", "d", "e", "e"]), TRAIN, TEST)  # two data sets
     sessions = four(subject=["1"] * 4, session=["1", "1", "2", "2"], trial=["1", "2", "1", "2"])
-    leakage.check(sessions, TRAIN, TEST, allow=("subject",))
-    leakage.check(four(subject=[None] * 4, trial=["1"] * 4), TRAIN, TEST)  # nobody's trial tells nothing
+    check(sessions, TRAIN, TEST, allow=("subject",))
+    check(four(subject=[None] * 4, trial=["1"] * 4), TRAIN, TEST)  # nobody's trial tells nothing
 
 
 @pytest.mark.parametrize(
@@ -92,33 +106,92 @@ def test_segments_of_one_clip_must_not_overlap(start: list[object], end: list[ob
     keys = four(clip_id=["a"] * 4, subject=["s"] * 4, start=start, end=end)
     if leaks:
         with pytest.raises(LeakError, match="overlap in time"):
-            leakage.check(keys, TRAIN, TEST, allow=("subject", "clip_id"))
+            check(keys, TRAIN, TEST, allow=("subject", "clip_id"))
     else:
-        leakage.check(keys, TRAIN, TEST, allow=("subject", "clip_id"))
+        check(keys, TRAIN, TEST, allow=("subject", "clip_id"))
 
 
 @pytest.mark.parametrize("shape", [(33,), (64, 30)])
 def test_one_recording_under_two_names_is_found(shape: tuple[int, ...]) -> None:
     x = np.random.default_rng(0).normal(size=(4, *shape)).astype(np.float32)
-    leakage.content_check(x, four(), TRAIN, TEST)
+    content_check(x)
     x[3] = x[0]
     with pytest.raises(LeakError, match="a#0 and d#0 have identical features"):
-        leakage.content_check(x, four(), TRAIN, TEST)
+        content_check(x)
     x[3, -1] += 1e-3
-    leakage.content_check(x, four(), TRAIN, TEST)
+    content_check(x)
 
 
 def test_rows_alike_but_for_one_value_are_not_the_same() -> None:
     x = np.zeros((4, 64, 300), np.float32)
     x[np.arange(4), np.arange(4), 7] = 1.0
-    leakage.content_check(x, four(), TRAIN, TEST)
+    content_check(x)
 
 
 def test_twins_on_one_side_and_rows_of_few_values_pass() -> None:
     x = np.random.default_rng(0).normal(size=(4, 33)).astype(np.float32)
     x[1] = x[0]
-    leakage.content_check(x, four(), TRAIN, TEST)
-    leakage.content_check(np.zeros((4, 2), np.float32), four(), TRAIN, TEST)
+    content_check(x)
+    content_check(np.zeros((4, 2), np.float32))
+
+
+def test_rows_that_are_not_compared_have_no_twins() -> None:
+    x = np.zeros((4, 33), np.float32)
+    x[1:] = np.random.default_rng(0).normal(size=(3, 33))
+    x[3] = 0  # the rows without this modality
+    leakage.ContentCheck(x, four(), np.array([1, 2])).check(TRAIN, TEST)
+    with pytest.raises(LeakError):
+        content_check(x)
+
+
+def leaks(keys: pd.DataFrame, train: np.ndarray, test: np.ndarray, allow: tuple[str, ...]) -> bool:
+    """Whether a pair of a training and a test row may not be apart, by comparing all pairs."""
+    rows = keys.astype(object).where(keys.notna(), None).to_dict("records")
+
+    def linked(a: dict[str, object], b: dict[str, object]) -> bool:
+        if a["sample_id"] == b["sample_id"]:
+            return True
+        same_person = a["subject"] is not None and a["subject"] == b["subject"]
+        if (same_person and "subject" not in allow) or a["clip_id"] == b["clip_id"]:
+            return True
+        if same_person and a["trial"] is not None and a["trial"] == b["trial"]:
+            return True
+        starts, ends = (float(r["start"]) for r in (a, b)), (float(r["end"]) for r in (a, b))  # type: ignore[arg-type]
+        return a["recording"] == b["recording"] and max(starts) < min(ends) - 1e-6
+
+    return any(linked(rows[i], rows[j]) for i in train for j in test)
+
+
+@pytest.mark.parametrize("allow", [(), ("subject",)])
+def test_of_many_splits_of_one_table_those_leak_that_pairs_of_rows_show(allow: tuple[str, ...]) -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        n = 12
+        start = rng.integers(0, 30, n).astype(float)
+        keys = key_frame(
+            pd.DataFrame({
+                "sample_id": [f"s{i}" for i in range(n)],
+                "clip_id": [f"c{i}" for i in rng.integers(0, 60, n)],
+                "subject": rng.choice([*"abcdefgh", None], n),  # type: ignore[list-item]
+                "trial": rng.choice(["1", "2", None], n),  # type: ignore[list-item]
+                "recording": [f"r{i}" for i in rng.integers(0, 6, n)],
+                "start": start,
+                "end": start + rng.integers(1, 6, n),
+            })
+        )  # fmt: skip
+        checks = leakage.LeakCheck(keys, allow=allow)
+        for _ in range(6):
+            order = rng.permutation(n)[: rng.choice([4, 8, n])]
+            train, test = order[: len(order) // 2], order[len(order) // 2 :]
+            expected = leaks(keys, train, test, allow)
+            found.append(expected)
+            try:
+                checks.check(train, test)
+                assert not expected
+            except LeakError:
+                assert expected
+    assert 0.1 < np.mean(found) < 0.95
 
 
 def test_only_out_of_fold_rows_are_learned_from() -> None:

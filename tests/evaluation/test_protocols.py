@@ -62,7 +62,7 @@ def test_no_group_is_divided_and_rows_are_tested_once(keys: pd.DataFrame, protoc
     except DataError:  # a class of one speaker cannot be tested without leaving it untrained
         return
     for split in plan.folds:
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
         assert sorted([*split.train, *split.test]) == list(range(len(keys)))
         assert len(split.test) > 0
     tested = np.concatenate([split.test for split in plan.folds])
@@ -296,7 +296,7 @@ def test_eav_trains_on_the_first_segments_of_each_subject_and_class(
             assert sorted(mine.index[n_train:]) == sorted(set(mine.index) & set(split.test))
         assert len(split.train) == 5 * n_train
         assert len(split.train) + len(split.test) == 400
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
     assert any("does not generalise to new people" in warning for warning in plan.warnings)
 
 
@@ -306,7 +306,7 @@ def test_eav_rounds_to_whole_trials_and_says_so() -> None:
     plan = splits(keys, "eav-70-30")
     assert any("rounded" in warning for warning in plan.warnings)
     for split in plan.folds:
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
 
 
 def test_eav_needs_subjects_and_trials() -> None:
@@ -323,9 +323,9 @@ def test_a_given_split_that_cuts_a_trial_is_a_leak() -> None:
         (split,) = plan.folds
         if leaks:
             with pytest.raises(LeakError, match="on both sides"):
-                leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+                leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
         else:
-            leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+            leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
 
 
 def test_blocks_are_runs_of_one_class_and_a_class_of_one_run_is_cut() -> None:
@@ -346,7 +346,7 @@ def test_blocks_stay_whole_under_group_kfold() -> None:
     blocks = identify(keys, "block")
     for split in plan.folds:
         assert not set(blocks[split.train]) & set(blocks[split.test])
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group="block")
+        leakage.LeakCheck(keys, allow=plan.allow, group="block").check(split.train, split.test)
     assert plan.shares
 
 
@@ -418,7 +418,7 @@ def test_epochs_that_overlap_are_one_unit_of_every_protocol() -> None:
     assert any("epochs of one recording" in text for text in apart.warnings)
     with pytest.raises(LeakError, match="overlap in time"):
         plan = splits(epochs(2, 3.0, fold=[i % 2 for i in range(40)]), "given")
-        leakage.check(epochs(2, 3.0), plan.folds[0].train, plan.folds[0].test, allow=("subject",))
+        leakage.LeakCheck(epochs(2, 3.0), allow=("subject",)).check(plan.folds[0].train, plan.folds[0].test)
 
 
 def test_groups_that_share_a_recording_are_merged_and_named() -> None:
@@ -496,7 +496,7 @@ def test_no_data_set_is_on_both_sides_and_each_is_tested_once(keys: pd.DataFrame
     for split, names in zip(plan.folds, tested, strict=True):
         assert len(names) == 1
         assert not names & set(keys["dataset"][split.train])
-        leakage.check(keys, split.train, split.test, allow=plan.allow, group=plan.group)
+        leakage.LeakCheck(keys, allow=plan.allow, group=plan.group).check(split.train, split.test)
     assert set(plan.groups) == set(keys["dataset"])
     assert plan.people is not None
     assert len(set(plan.people)) == len(keys.groupby(["dataset", "subject"]))
