@@ -134,7 +134,7 @@ class ContentCheck:
 
 
 def _in_both(some: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """The numbers, from 0, that two arrays share; those below 0 stand for nothing. Faster than sorting them."""
+    """The numbers, from 0, that two arrays share, in linear time; those below 0 stand for nothing."""
     sides = []
     for numbers in (some, others):
         has = np.zeros(max(some.max(initial=-1), others.max(initial=-1)) + 1, bool)

@@ -382,7 +382,8 @@ def _compute(
             own = [row for row in batch.rows if AUGMENT not in row]
             n_done, n_rows = n_done + batch.n_recordings, n_rows + len(own)
             n_copies += len(batch.rows) - len(own)
-            bad, notes = bad + batch.rejected, notes + batch.notes
+            bad += batch.rejected
+            notes += batch.notes
             account.add(batch.accounts)
             copies.add(own)
             speech += batch.speech
