@@ -196,7 +196,8 @@ def _names(column: pd.Series) -> np.ndarray:
 def _texts(column: pd.Series) -> np.ndarray:
     """The values as text, "" where there is none, object (n_rows,); few values may stand in many rows."""
     numbers, values = pd.factorize(column)
-    return np.array([*map(str, values), ""], dtype=object)[numbers]
+    texts = np.array([*map(str, values), ""], dtype=object)
+    return np.asarray(texts[numbers])
 
 
 def blocks(keys: pd.DataFrame) -> np.ndarray:

@@ -276,7 +276,7 @@ def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
         distinct_names=evaluation.distinct_names,
         untested=rows.copies,
     )
-    checks = [
+    checks: list[leakage.LeakCheck | leakage.ContentCheck] = [
         leakage.LeakCheck(keys, allow=plan.allow, group=plan.group),
         *(leakage.ContentCheck(array[:], keys, present) for array, present in present_rows(rows.x)),
     ]
