@@ -13,8 +13,8 @@ class FineTuning:
 
     A random head spoils a trained body [1]_: so the body is frozen in the first epochs, in which the head
     alone is trained. Then all is trained, the body at a fraction of the rate [2]_, while its batch norms keep
-    their statistics, since those of small batches of few people's faces are no better [3]_. With few rows the
-    body stays frozen: the head alone has few enough weights for them.
+    their statistics [3]_, which small batches of a few people would replace by poorer ones. With few rows the
+    body stays frozen: only the head has few enough weights for them.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class FineTuning:
     .. [1] Kumar et al.: Fine-tuning can distort pretrained features and underperform out-of-distribution,
        ICLR 2022.
     .. [2] Howard, Ruder: Universal language model fine-tuning for text classification, ACL 2018.
-    .. [3] He et al.: Mask R-CNN, ICCV 2017, section 3.1 of the network's batch norms fixed in fine-tuning.
+    .. [3] He et al.: Deep residual learning for image recognition, CVPR 2016, appendix A.
     """
 
     few: int = FEW_ROWS

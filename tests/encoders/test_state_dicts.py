@@ -222,6 +222,8 @@ def vit_state(library: str, side: int = 7) -> Drawn:
     s.normal(n["class"], 1, 1, 64)
     s.normal(n["places"], 1, side**2 + 1, 64)
     s.conv(n["patches"], 64, 3, 8, bias=True)
+    for key in s:  # so small that the epsilon of the first norm counts
+        s[key] *= 0.005
     for number in range(3):
         b = n["block"].format(number)
         s.norm(b + n["norm1"], 64, batch=False)
