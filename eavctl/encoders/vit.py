@@ -106,7 +106,7 @@ class Vit(TokenEncoder, FaceClipEncoder):
         norm_eps: Eps = 1e-12,
     ) -> None:
         make_config, make_body = public("ViTConfig", "ViTModel")
-        config = make_config(layer_norm_eps=norm_eps, **sized(SIZES, size))
+        config = make_config(layer_norm_eps=float(norm_eps), **sized(SIZES, size))
         super().__init__(
             shape,
             frames=frames,

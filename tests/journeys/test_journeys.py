@@ -1,4 +1,4 @@
-"""Three ways from an empty folder to a goal, on real recordings; their commands are the README's tour."""
+"""Ways from an empty folder to a goal, most on real recordings; their commands are the README's tour."""
 
 import csv
 import json
@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from openpyxl import load_workbook
 
-from eavctl.storage import tables
+from eavctl.features import face_network
+from eavctl.storage import artifacts, tables
 
 HERE = Path(__file__).parent
 README = HERE.parents[1] / "README.md"
@@ -59,6 +61,15 @@ def test_eeg_to_answers_and_the_channels_that_matter(tmp_path, shared_data):
     page = (tmp_path / "channels.html").read_text(encoding="utf-8")
     assert all(name in page for name in ("beta", "PO8", "data:image/png"))
     assert (tmp_path / "epoch.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.skipif(face_network.FILE.find() is None, reason=f"no weights: {face_network.FILE.install}")
+def test_films_of_four_people(tmp_path):
+    travel("films", tmp_path, tmp_path)
+    scores = artifacts.read_meta(tmp_path / "faces.joblib").out_of_fold
+    assert (scores["n_rows"], scores["n_subjects"]) == (80, 4)
+    assert scores["uar"]["low"] > 0.3  # of people that were not trained on; chance is 0.2
+    assert "expressions" in (tmp_path / "explain.html").read_text(encoding="utf-8")
 
 
 def test_a_product_that_answers_as_recordings_come(tmp_path, shared_data):
