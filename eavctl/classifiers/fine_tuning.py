@@ -9,12 +9,11 @@ from eavctl.classifiers.training_loop import FEW_ROWS, TrainSettings
 
 @dataclass(frozen=True)
 class FineTuning:
-    """A rule that knows the number of rows and nothing else.
+    """A rule that depends on the number of rows alone.
 
-    A random head spoils a trained body [1]_: so the body is frozen in the first epochs, in which the head
-    alone is trained. Then all is trained, the body at a fraction of the rate [2]_, while its batch norms keep
-    their statistics [3]_, which small batches of a few people would replace by poorer ones. With few rows the
-    body stays frozen: only the head has few enough weights for them.
+    The body is frozen for the first epochs, in which the head alone is trained, because the gradients of a
+    random head distort pretrained features [1]_. Then all is trained, the body at a fraction of the learning
+    rate [2]_; its batch norms keep their statistics [3]_. With few rows the body stays frozen.
 
     Parameters
     ----------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from eavctl.features.face_network import EXPRESSIONS, SIDE, WIDTH, face_network
@@ -32,7 +34,7 @@ def _family_of(column: str) -> str:
     version=1,
     rate=None,
     columns=lambda **settings: NAMES,
-    units="states of the network; scores of expressions, log-odds",
+    units="states of the network; logits of expressions",
     families={FAMILY: _family_of},
     who=lambda **settings: True,
 )
@@ -44,11 +46,11 @@ def face_encoder(
     n_frames: Pictures = 25,
     face_model: str | None = None,
 ) -> tuple[np.ndarray, Account]:
-    """What a network that was trained on pictures of seven expressions finds in a face, over time.
+    """States and logits of a network pretrained on pictures of seven expressions, pooled over time.
 
-    Faces are aligned by the eyes, see `eavctl.signals.face_alignment.aligned`, and each is described by the
-    mean of what the network says of it and of its mirror image. Frames in which no face was found are left
-    out. The apex is the quarter of the frames that the network finds least neutral.
+    Faces are aligned by the eyes, see `eavctl.signals.face_alignment.aligned`, and the outputs for each face
+    and its mirror image are averaged. Frames in which no face was found are left out. The apex is the quarter
+    of the frames with the lowest probability of a neutral expression.
 
     Parameters
     ----------
@@ -62,7 +64,7 @@ def face_encoder(
     -------
     float32, and an account, as that of `eavctl.features.video.faces`. The values, in the order of `NAMES`,
     are mean, standard deviation and mean over the apex of the 128 states of the network's last block and of
-    its scores of `EXPRESSIONS`.
+    its logits of `EXPRESSIONS`.
 
     Raises
     ------
@@ -74,15 +76,15 @@ def face_encoder(
     track = wide_track(signal.frames(n_frames), detector(face_model), SIDE, choose)
     pictures = np.array([grey(face) for face in aligned(track, SIDE)[track.is_found]])
     pairs = (network.describe(each) for each in (pictures, pictures[:, :, ::-1]))
-    states, scores = (np.mean(both, axis=0) for both in zip(*pairs, strict=True))
-    described = np.concatenate([states, scores], axis=1)
-    apex = described[_least_neutral(scores)]
+    states, logits = (np.mean(both, axis=0) for both in zip(*pairs, strict=True))
+    described = np.concatenate([states, logits], axis=1)
+    apex = described[_least_neutral(logits)]
     values = np.concatenate([described.mean(axis=0), described.std(axis=0), apex.mean(axis=0)])
     return values.astype(np.float32), account_of(track)
 
 
-def _least_neutral(scores: np.ndarray) -> np.ndarray:
-    """Numbers of the frames of the apex, of the scores (n, n_expressions)."""
-    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+def _least_neutral(logits: np.ndarray) -> np.ndarray:
+    """Numbers of the frames of the apex, of the logits (n, n_expressions)."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     neutral = odds[:, EXPRESSIONS.index("neutral")] / odds.sum(axis=1)
-    return np.argsort(neutral, kind="stable")[: -(-len(scores) // round(1 / APEX_SHARE))]
+    return np.argsort(neutral, kind="stable")[: math.ceil(APEX_SHARE * len(logits))]

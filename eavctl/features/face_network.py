@@ -78,11 +78,11 @@ class FaceNetwork(NamedTuple):
 
         Returns
         -------
-        States, float32 (n, WIDTH), the output of the last block, averaged over the picture; and scores,
-        float32 (n, n_expressions), whose softmax is the probability of each of `EXPRESSIONS`.
+        States, float32 (n, WIDTH), the output of the last block, averaged over the picture; and logits of
+        `EXPRESSIONS`, float32 (n, n_expressions).
         """
         found = [self._describe_one(picture) for picture in pictures]
-        return np.array([states for states, _ in found]), np.array([scores for _, scores in found])
+        return np.array([states for states, _ in found]), np.array([logits for _, logits in found])
 
     def _describe_one(self, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         x = picture[None, :, :, None].astype(np.float32) / 127.5 - 1

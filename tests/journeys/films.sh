@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Films of a few people: from their faces to answers, with what a network knows of expressions from elsewhere.
-# films.sh, in an empty folder; the films are made, as those of a data set cannot be given on.
+# Films of a few people: their faces, described by a network pretrained on expressions, to scores.
+# films.sh; run in an empty folder. The films are synthetic.
 set -euo pipefail
 
 eavctl synth --layout eav --subjects 4 --trials 20 --seconds 4 --snr 30 -o films/
