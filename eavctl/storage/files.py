@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from eavctl.errors import BusyError, DataError, NoSpaceError, UsageError
+from eavctl.jobs import Outputs
 
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
@@ -108,10 +109,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     DataError : the folder does not exist or cannot be written, or the disk is full.
     UsageError : ``path`` is a terminal, and the content is not text.
     """
-    if is_stream(path):
+    if is_stream(path) or not Outputs.are_written:
         buffer = io.BytesIO()
         yield buffer
-        _pour(path, buffer.getvalue())
+        if Outputs.are_written:
+            _pour(path, buffer.getvalue())
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
@@ -257,14 +259,14 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
 
     Yields
     ------
-    The folder, or None if ``target`` is stdout, a device or a pipe.
+    The folder, or None if ``target`` is stdout, a device or a pipe, or this process writes no outputs.
 
     Raises
     ------
     BusyError : another process is writing ``target``.
     DataError : the folder cannot be written.
     """
-    if is_stream(target):
+    if is_stream(target) or not Outputs.are_written:
         yield None
         return
     import shutil  # slow to import, and predicting a clip does not need it
@@ -295,6 +297,8 @@ def touch(target: str | os.PathLike[str]) -> None:
     A run that is killed after its last write leaves them. Parts younger than the file are of another run,
     which can be resumed: they stay.
     """
+    if not Outputs.are_written:
+        return
     parts, written = _parts_of(target), os.stat(target).st_mtime_ns
     with contextlib.suppress(OSError, BusyError):  # another process is writing the file, or removing them
         kept = [each for each in parts.rglob("*") if each != parts / LOCK]
