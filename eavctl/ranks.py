@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import gc
 import itertools
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ from eavctl.jobs import Outputs, rank_of_process
 
 T = TypeVar("T")
 PATIENCE = datetime.timedelta(minutes=30)  # of a rank that waits for another, which may read a large table
+LEAST_RUN = 2
 SAME = 1e-4  # relative; losses of ranks that differ by more are of weights that have drifted apart
 
 
@@ -72,6 +74,7 @@ def joined(device: str) -> Iterator[None]:
             yield
         finally:
             Outputs.are_written = True
+            gc.collect()  # what DDP leaves would end its threads after the interpreter
             dist.destroy_process_group()
     except (dist.DistError, RuntimeError) as error:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error).lower():
@@ -151,6 +154,14 @@ class Part:
         return self.counts[rank()]
 
     @property
+    def n_run(self) -> int:
+        """Rows that a shared function runs on: with fewer than two, some are added that do not count.
+
+        All ranks compute the same layers then, and the order of a row's dimensions in memory is known.
+        """
+        return max(self.n_rows, min(self.total, LEAST_RUN))
+
+    @property
     def rows(self) -> slice:
         """The rows."""
         return slice(self.start, self.start + self.n_rows)
@@ -205,9 +216,9 @@ def share(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
     if not _State.shares:
         return function(*rows)
     part = Part.of(len(rows[0]))
-    mine = part.rows if part.n_rows else slice(0, 1)  # without a row of its own, one that does not count
+    added = part.n_run - part.n_rows
     with inside(part):
-        found = function(*(each[mine] for each in rows))
+        found = function(*(torch.cat([each[part.rows], each[:added]]) for each in rows))
     return part.gathered(found[: part.n_rows])
 
 
@@ -314,15 +325,15 @@ def _batch_norm(
 ) -> Tensor:
     """``F.batch_norm`` in training, with mean and variance over the rows of all ranks."""
     over = [0, *range(2, x.ndim)]
-    per_row = x.numel() // x.shape[1] // max(part.n_rows, 1)
-    n_values = per_row * part.total
+    n_values = x.numel() // x.shape[1] // part.n_run * part.total
     if n_values == 1:  # has no variance: torch says so
         return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
     like = [1, -1, *[1] * (x.ndim - 2)]
     values = x if running_mean is None else x.to(running_mean.dtype)
-    mean = part.mean(values.mean(dim=over))
+    counted = slice(len(x) // part.n_run * part.n_rows or None)
+    mean = part.mean(values[counted].mean(dim=over))
     centred = values - mean.view(like)
-    variance = part.mean(centred.square().mean(dim=over))
+    variance = part.mean(centred[counted].square().mean(dim=over))
     normal = centred * torch.rsqrt(variance + eps).view(like)
     if weight is not None and bias is not None:
         normal = normal * weight.view(like) + bias.view(like)
@@ -330,20 +341,22 @@ def _batch_norm(
         with torch.no_grad():
             running_mean.lerp_(mean, momentum)
             running_var.lerp_(variance * (n_values / (n_values - 1)), momentum)
-    return normal.to(x.dtype)
+    last = x.ndim == 4 and x.is_contiguous(memory_format=torch.channels_last)
+    layout = torch.channels_last if last else torch.contiguous_format  # as torch's: see `_dropout`
+    return normal.to(x.dtype).contiguous(memory_format=layout)
 
 
 def _dropout(part: Part, x: Tensor, p: float = 0.5, *, training: bool, inplace: bool = False) -> Tensor:
     """``F.dropout`` in training, with this rank's part of the mask of all rows."""
     if not 0 < p < 1:
         return F.dropout(x, p, training)
-    own = max(part.n_rows, 1)
-    per_row = x.shape[0] // own
+    per_row = len(x) // part.n_run
     # torch fills a mask in the order of its memory, which is that of the values.
     strides = x.stride()
     order = sorted(range(x.ndim), key=lambda dim: -strides[dim])
     shape = [per_row * part.total, *x.shape[1:]]
     mask = torch.empty([shape[dim] for dim in order], dtype=x.dtype, device=x.device)
     mask = mask.permute([order.index(dim) for dim in range(x.ndim)]).bernoulli_(1 - p)
-    first = per_row * min(part.start, part.total - own)
-    return x * mask[first : first + len(x)].div_(1 - p)
+    own = mask[per_row * part.start :][: per_row * part.n_rows]
+    added = mask[: len(x) - len(own)]  # rows that do not count take any mask
+    return x * torch.cat([own, added]).div_(1 - p)

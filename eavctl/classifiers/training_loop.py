@@ -20,7 +20,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from eavctl import ranks
 from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import Fold
-from eavctl.classifiers.network import Batch, as_batch
+from eavctl.classifiers.network import Batch, StreamBatch, as_batch
 from eavctl.classifiers.objective import Objective, Validation
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, UsageError
@@ -191,7 +191,9 @@ class Training:
         self.device = settings.torch_device()
         self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
         weights = weighting.taken(rows.fit_weights, self.train)
-        self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
+        self.weights = (
+            None if weights is None else torch.from_numpy(weights).to(self.device, torch.get_default_dtype())
+        )
         with seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         if hasattr(network, "fit_input"):
@@ -371,8 +373,9 @@ class _StepLoss:
         trainable = [each.requires_grad for each in self._network.parameters()]
         if trainable != self._trainable:  # DDP reduces the gradients of those that it has met as trainable
             self._trainable, self._reducing = trainable, None
+            can_skip = isinstance(x, StreamBatch)  # the layers of a stream that no row of a batch has
             self._reducing = DistributedDataParallel(
-                _AsModule(self._network), broadcast_buffers=False, find_unused_parameters=True
+                _AsModule(self._network), find_unused_parameters=can_skip
             )
         assert self._reducing is not None
         with ranks.sharing():
@@ -381,15 +384,19 @@ class _StepLoss:
 
 
 class _AsModule(nn.Module):
-    """The loss of a network as the output of a module, which is what DDP takes."""
+    """The loss of a network as the output of a module, which is what DDP takes.
+
+    It has the parameters but not the buffers, which are the same on all ranks: DDP would copy them each time.
+    """
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
-        self.network = network
+        self.weights = nn.ParameterList(network.parameters())
+        self._network = (network,)  # in a tuple it is no submodule
 
     def forward(self, objective: Objective, x: Any, y: Tensor) -> Tensor:
         """See `Objective`."""
-        return objective.loss(self.network, x, y)
+        return objective.loss(self._network[0], x, y)
 
 
 @contextmanager

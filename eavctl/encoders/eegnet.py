@@ -112,10 +112,13 @@ class EegNet(EegRows):
         """Scale and shift, (f1,) each, of the batch normalisation of the temporal filters' outputs."""
         if not self.training:
             return self.temporal_norm.running()
-        lag_mean, lag_covariance, n_values = *lag_moments(x, self.temporal.shape[1]), x.numel()
-        if part := ranks.current():
+        part = ranks.current()
+        counted = x[: part.n_rows or None] if part else x
+        lag_mean, lag_covariance = lag_moments(counted, self.temporal.shape[1])
+        n_values = x.numel()
+        if part:
             second = part.mean(lag_covariance + torch.outer(lag_mean, lag_mean))
-            lag_mean, n_values = part.mean(lag_mean), n_values * part.total // max(part.n_rows, 1)
+            lag_mean, n_values = part.mean(lag_mean), n_values // part.n_run * part.total
             lag_covariance = second - torch.outer(lag_mean, lag_mean)
         filters = self.temporal.double()
         variance = ((filters @ lag_covariance) * filters).sum(dim=1)

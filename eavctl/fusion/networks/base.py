@@ -262,8 +262,8 @@ def share_streams(
 ) -> list[StreamOutput]:
     """`eavctl.ranks.share` for a function of several streams, which computes each row by itself.
 
-    A rank whose rows all lack a stream that others have runs it on a row that does not count, so that all
-    ranks compute the same layers.
+    To a rank that has too few rows of a stream, rows are added that do not count, see
+    `eavctl.ranks.Part.n_run`.
     """
     if not ranks.is_sharing():
         return function(x)
@@ -271,12 +271,11 @@ def share_streams(
     edges = np.cumsum([0, *whole.counts])
     counts = [x.present[a:b].sum(dim=0).tolist() for a, b in itertools.pairwise(edges)]
     parts = [ranks.Part(tuple(each)) for each in zip(*counts, strict=True)]
-    lacks = [part.total > 0 and not part.n_rows for part in parts]
     tensors, present = [each[whole.rows] for each in x.tensors], x.present[whole.rows]
-    if any(lacks):
-        first = x.present.int().argmax(dim=0)  # a row that has the stream, if one does
-        uncounted = [each[i][None] for each, i in zip(x.tensors, first, strict=True)]
-        tensors = [torch.cat(pair) for pair in zip(tensors, uncounted, strict=True)]
+    first = x.present.int().argmax(dim=0)  # a row that has the stream, if one does
+    while any(lacks := [part.n_run > n for part, n in zip(parts, present.sum(dim=0).tolist(), strict=True)]):
+        added = [each[i][None] for each, i in zip(x.tensors, first, strict=True)]
+        tensors = [torch.cat(pair) for pair in zip(tensors, added, strict=True)]
         present = torch.cat([present, torch.tensor([lacks], device=present.device)])
     with ranks.streams(dict(enumerate(parts))):
         found = function(StreamBatch(tuple(tensors), present))
