@@ -24,6 +24,7 @@ from eavctl.classifiers.network import Batch, StreamBatch, as_batch
 from eavctl.classifiers.objective import Objective, Validation
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, UsageError
+from eavctl.jobs import rank_of_process
 from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
@@ -89,7 +90,7 @@ class TrainSettings:
             checked("training", name, getattr(self, name), annotation)
         if self.frozen_epochs > self.most_epochs:
             raise UsageError(f"{self.freeze_epochs} of {self.most_epochs} epochs cannot be frozen")
-        if self.compile and ranks.size() > 1:
+        if self.compile and rank_of_process() is not None:
             raise UsageError("--compile is for one process: leave it out, or start without torchrun")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
