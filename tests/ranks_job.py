@@ -23,17 +23,17 @@ from eavctl.fusion.networks import model as fusion
 from eavctl.pretraining import fit as pretraining
 from eavctl.pretraining.encoder_model import StreamEncoder
 
-SETTINGS: dict[str, Any] = {"epochs": 2, "batch": 7, "members": 1, "device": "cpu", "validation": 0.3}
+SETTINGS: dict[str, Any] = {"epochs": 2, "batch": 7, "lr": 2e-4, "device": "cpu", "validation": 0.3}
 ENCODERS = {
     "mlp": ((12,), {"units": 8}),
     "cnn-lstm": ((24, 40), {}),
     "eegnet": ((4, 64), {"kernel": 8}),
     "scnn": ((60,), {}),
-    "shallow-transformer": ((4, 200), {}),
+    "shallow-transformer": ((4, 120), {}),
     "efficientnet-b0": ((2, 32, 32, 3), {"size": "tiny"}),
 }
 METHODS = ("simclr", "moco", "byol", "simsiam", "vicreg", "barlow", "swav", "dino")
-EEG = fusion.StreamDesign("eeg", "shallow-transformer", {}, (4, 200))
+EEG = fusion.StreamDesign("eeg", "shallow-transformer", {}, (4, 120))
 COLUMNS = fusion.StreamDesign("audio", "mlp", {"units": 8}, (12,))
 FUSIONS = {
     "attention": ((EEG, COLUMNS), {"contrastive": 0.5}),
