@@ -71,7 +71,7 @@ class FeatureTable:
     keys : the columns `KEYS`, `AUGMENT` if the table has altered copies, and extra columns of text, one row
         per sample, sorted by ``sample_id``.
     x : float32 array, shape (n_rows, n_columns); or, for a tensor column, shape (n_rows, *shape), float32, or
-        uint8 for pictures.
+        uint8 for pictures. `eavctl.storage.stored_rows.read_stored` gives `StoredRows` in its place.
     columns : names of the columns, or None for a tensor column.
     meta : modality, feature set and settings, rate, units, classes, hashes, rejected recordings, versions.
     """
@@ -455,7 +455,7 @@ def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
     DataError : as `read_features`.
     """
     with opened(path, "features") as source:
-        columns = _feature_names(source)
+        columns = feature_names(source)
         named = None if columns == [TENSOR] else columns
         return FeatureMeta.from_json({**parquet.meta_of(source), "columns": named}, path)
 
@@ -480,11 +480,10 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     """
     with opened(path, "features") as source:
         meta, keys = parquet.meta_of(source), keys_of(source)
-        names = _feature_names(source)
+        names = feature_names(source)
         x = empty(source, names, len(keys))
         fill(source, names, x, np.arange(len(keys)))
-        is_tensor = names == [TENSOR] and holds_tensors(source.schema_arrow.field(TENSOR))
-        return FeatureTable(keys, x, None if is_tensor else tuple(names), meta)
+        return FeatureTable(keys, x, columns_of(source), meta)
 
 
 def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarray]) -> np.ndarray:
@@ -502,7 +501,7 @@ def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarr
     x: np.ndarray | None = None
     for path, place in zip(paths, places, strict=True):
         with opened(path, "features") as source:
-            names = _feature_names(source)
+            names = feature_names(source)
             x = empty(source, names, sum(map(len, places))) if x is None else x
             fill(source, names, x, place)
     assert x is not None
@@ -589,7 +588,14 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> N
         raise DataError(f"{path}: the metadata of the table lack {', '.join(invalid) or 'classes'}")
 
 
-def _feature_names(source: pq.ParquetFile) -> list[str]:
+def columns_of(source: pq.ParquetFile) -> tuple[str, ...] | None:
+    """The names of the columns of features; None where they are one column of tensors."""
+    names = feature_names(source)
+    is_tensor = names == [TENSOR] and holds_tensors(source.schema_arrow.field(TENSOR))
+    return None if is_tensor else tuple(names)
+
+
+def feature_names(source: pq.ParquetFile) -> list[str]:
     """The columns that are neither keys nor extra."""
     known = {*KEYS, AUGMENT, *_extra_of(source)}
     return [name for name in source.schema_arrow.names if name not in known]
