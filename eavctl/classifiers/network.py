@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -12,7 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from eavctl import ranks, registry
-from eavctl.classifiers.streams import Features, RowsOf, Streams, Table
+from eavctl.classifiers.streams import Features, Streams, Table, in_memory
+from eavctl.encoders.moments import fit_moments
 
 INFERENCE_BATCH = 64
 CPU = torch.device("cpu")
@@ -53,7 +54,7 @@ def _moved(x: Tensor, device: torch.device) -> Tensor:
 
 def _as_tensor(x: Table) -> Tensor:
     """Share the rows' memory but where it cannot be written, as a memory map's: torch wants it writable."""
-    x = x[:] if isinstance(x, RowsOf) else x
+    x = in_memory(x)
     return torch.from_numpy(np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "W"]))
 
 
@@ -106,7 +107,8 @@ class Trainable(Protocol):
         """Restore constraints on the weights after a step of the optimizer."""
         ...
 
-    # Optional: ``fit_input(x)`` fits the buffers that standardise the input, on all training rows;
+    # Optional: ``fit_input(x)`` fits the buffers that standardise the input, on all training rows, and
+    # ``fit_input_pieces(pieces)`` does so in one pass, or returns False where it cannot;
     # ``before_step(progress)`` is called before each step with the share of the stage's steps that
     # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule;
     # ``slower()`` gives pairs of a share of the learning rate and the parameters that train at it;
@@ -151,7 +153,8 @@ class Encoder(Protocol):
         ...
 
     # Optional: ``after_step()`` is called after each step of the optimizer; ``body`` is the part that can be
-    # frozen, and ``load_weights(folder)`` reads it from a public checkpoint.
+    # frozen, and ``load_weights(folder)`` reads it from a public checkpoint. An encoder that is an
+    # `eavctl.encoders.moments.FitsMoments` is fitted to tables that are larger than memory in one pass.
 
 
 class Network(nn.Module):
@@ -223,6 +226,12 @@ class Network(nn.Module):
         """See `Trainable`; an encoder that was started from another keeps its statistics."""
         if not self._started:
             self.encoder.fit_input(x)
+
+    def fit_input_pieces(self, pieces: Iterable[Tensor]) -> bool:
+        """See `Trainable`."""
+        if not self._started and hasattr(self.encoder, "set_moments"):
+            fit_moments(self.encoder, pieces)
+        return self._started or hasattr(self.encoder, "set_moments")
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `Trainable`."""

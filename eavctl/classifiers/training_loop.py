@@ -19,7 +19,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from eavctl import ranks
 from eavctl.classifiers import weighting
+from eavctl.classifiers.epoch_order import epoch_order
 from eavctl.classifiers.inner_folds import Fold
+from eavctl.classifiers.input_statistics import fit_input
 from eavctl.classifiers.network import Batch, StreamBatch, as_batch
 from eavctl.classifiers.objective import Objective, Validation
 from eavctl.classifiers.rows import Rows
@@ -199,7 +201,7 @@ class Training:
             network: Any = build().to(self.device)
         if hasattr(network, "fit_input"):
             with torch.no_grad():
-                network.fit_input(as_batch(rows.x[self.train], self.device))
+                fit_input(network, rows.x, self.train, self.device)
         self.network = network
         self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
         self.body: nn.Module | None = network.body if settings.frozen_epochs else None
@@ -231,7 +233,7 @@ class Training:
         self.epoch += 1
         lr, past, epochs = self._stage()
         with seeded(self.settings, self.member, self.epoch, self.device) as generator:
-            order = torch.randperm(len(self.y), generator=generator, device=self.device)
+            order = epoch_order(self.rows.x, self.train, generator, self.device)
             # Batches of nearly equal size: batch norm cannot take a batch of one row.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
             total = epochs * len(batches)

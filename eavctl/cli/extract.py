@@ -94,7 +94,10 @@ def extract(
     out: Annotated[
         str,
         typer.Option(
-            "--out", "-o", help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+            "--out",
+            "-o",
+            help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -; a name that ends "
+            "with a slash, such as table/, is a folder of Parquet files, one folder a data set.",
         ),
     ],
     features: Annotated[

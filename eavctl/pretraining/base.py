@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from eavctl import ranks
 from eavctl.classifiers.network import Augmentation, Encoder, settle
+from eavctl.encoders.moments import fit_moments
 
 MakeView = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -75,6 +76,14 @@ class Method(nn.Module):
         """Fit the encoder's input statistics on all training rows, then call `ready`."""
         self.encoder.fit_input(x)
         self.ready()
+
+    def fit_input_pieces(self, pieces: Iterable[Any]) -> bool:
+        """See `eavctl.classifiers.network.Trainable`."""
+        if not hasattr(self.encoder, "set_moments"):
+            return False
+        fit_moments(self.encoder, pieces)
+        self.ready()
+        return True
 
     def ready(self) -> None:
         """Called once, after the input statistics were fitted and before the first step.

@@ -30,6 +30,7 @@ from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
+from eavctl.storage.folder_writer import FolderWriter, writer_of
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
     from eavctl.grounding.table import PhraseWriter
 
-    Writer = tables.FeatureWriter | PhraseWriter
+    Writer = tables.FeatureWriter | FolderWriter | PhraseWriter
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -227,7 +228,8 @@ def extract(
     ----------
     source, choice : the data set, and which recordings of it; all by default.
     augmentation : the altered copies to make of each recording, for training; audio only.
-    out : the table to write, or ``-``.
+    out : the table to write, or ``-``; a name that ends with a slash, or the folder of an earlier table, is
+        written as a folder of parts, one folder a data set.
     jobs : processes, each with one thread.
     executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program.
     force : overwrite files not written by eavctl; recompute even if up to date.
@@ -391,7 +393,7 @@ def _compute(
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 order.write(batch, writer)
-        if writer is not None and not isinstance(writer, tables.FeatureWriter):
+        if writer is not None and not isinstance(writer, tables.FeatureWriter | FolderWriter):
             n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         distinct_names = work.choice.distinct_names
@@ -441,7 +443,9 @@ def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dt
 
         return PhraseWriter(out, shape, dtype, work.manifest)
     copies = work.augmentation is not None
-    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=copies, extra=work.extra)
+    return writer_of(
+        out, work.recipe.columns, shape, dtype, about=work.identity, copies=copies, extra=work.extra
+    )
 
 
 def _pretrained(recipe: Recipe) -> Record:
@@ -525,7 +529,7 @@ class _Account:
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     """What ``out`` holds, if it is what this extraction would write."""
-    if files.is_stream(out) or not Path(out).is_file():
+    if files.is_stream(out) or not Path(out).exists():
         return None
     try:
         meta = tables.read_meta(out)
