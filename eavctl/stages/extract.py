@@ -25,6 +25,7 @@ from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.names import BETWEEN, counts_of
 from eavctl.extraction.batches import CHECKED, Batch, Record, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
+from eavctl.extraction.executors import is_elsewhere, probe
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
@@ -231,7 +232,8 @@ def extract(
     out : the table to write, or ``-``; a name that ends with a slash, or the folder of an earlier table, is
         written as a folder of parts, one folder a data set.
     jobs : processes, each with one thread.
-    executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program.
+    executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program. Workers of
+        Dask read recordings and write finished batches themselves: they need both under the same paths.
     force : overwrite files not written by eavctl; recompute even if up to date.
     strict : a single bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.
@@ -241,8 +243,10 @@ def extract(
     ------
     DataError : no recording can be used, or one cannot and ``strict`` is given; ``out`` cannot be written, or
         another process is writing it.
-    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
+    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write; or ``out`` is a
+        stream, and the executor's workers can be on other machines.
     """
+    _check_executor(executor, out)
     work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
 
     def settle(result: Extracted) -> None:
@@ -266,6 +270,7 @@ def plan(
     *,
     choice: Choice | None = None,
     augmentation: Augmentation | None = None,
+    executor: str = "loky",
     force: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
@@ -276,6 +281,7 @@ def plan(
     ------
     DataError, UsageError : where `extract` raises them before it computes.
     """
+    _check_executor(executor, out)
     work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
     n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
     earlier = None if force else _up_to_date(out, work)
@@ -283,6 +289,7 @@ def plan(
         _require_usable(source, earlier.n_rows, n_recordings, earlier.rejected, strict)
     else:
         _require_usable(source, len(work.manifest), n_recordings, bad, strict)
+        probe(executor)
     known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
     return Planned(
         work.manifest.layout,
@@ -323,6 +330,11 @@ def _prepare(
     tables.check_extra(work.extra, work.recipe.columns or (), os.fspath(source))
     check_columns(out, work.recipe.columns is None)
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
+
+
+def _check_executor(executor: str, out: str | os.PathLike[str]) -> None:
+    if is_elsewhere(executor) and files.is_stream(out):
+        raise UsageError(f"{out}: Dask workers write parts of the table beside it: name a file with -o")
 
 
 def _layout(source: str | os.PathLike[str], choice: Choice) -> str | None:
@@ -371,8 +383,9 @@ def _compute(
     with ExitStack() as stack:
         inputs = work.inputs()
         writer: Writer | None = None
-        records, augmentation = work.checking_speech(inputs.records()), work.augmentation
-        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor, augmentation):
+        records, n_records = work.checking_speech(inputs.records()), len(work.manifest)
+        given = (work.recipe, work.manifest.root, records, jobs, parts, executor, work.augmentation)
+        for batch in batches(*given, n_records=n_records):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
                 made_by = _versions(work, parts)
