@@ -135,7 +135,7 @@ def plan(source: str | os.PathLike[str], *, choice: Choice | None = None) -> Pla
 
 def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
     """Whether the source is a table of eavctl's; a layout that is named takes it for a manifest."""
-    is_file = os.fspath(source) == STDIO or Path(source).is_file()
+    is_file = os.fspath(source) == STDIO or files.is_file(source)
     if choice.layout or not is_file or kind_of(source) not in TABLES:
         return False
     if choice.is_made:

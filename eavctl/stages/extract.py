@@ -525,7 +525,7 @@ class _Account:
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     """What ``out`` holds, if it is what this extraction would write."""
-    if files.is_stream(out) or not Path(out).is_file():
+    if files.is_stream(out) or not files.is_file(out):
         return None
     try:
         meta = tables.read_meta(out)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
-from eavctl.storage import files
+from eavctl.storage import files, remote
 from eavctl.storage.keys import KEYS
 
 NAMES = {
@@ -170,7 +170,7 @@ def describe(path: str | os.PathLike[str]) -> str:
     ------
     DataError : the file cannot be read.
     """
-    if os.fspath(path) != files.STDIO and Path(path).is_dir():
+    if os.fspath(path) != files.STDIO and files.is_folder(path):
         return "a folder"
     kind = kind_of(path)
     with files.opened(path) as handle:
@@ -227,7 +227,7 @@ def guard(
     ------
     UsageError : an output is an input or a folder, is named twice, has a wrong ending, or must not be
         overwritten; or more than one input is stdin.
-    DataError : the folder of an output cannot be written.
+    DataError : the folder of an output cannot be written, or a URL cannot be reached.
     """
     if [os.fspath(path) for path in inputs].count(files.STDIO) > 1:
         raise UsageError("only one input can be - (stdin)")
@@ -243,7 +243,7 @@ def guard(
         if identity in written:
             raise UsageError(f"{path}: two outputs have this name; name different files")
         written.add(identity)
-        _check_target(Path(path), kind, endings or ENDINGS[kind], force)
+        _check_target(path, kind, endings or ENDINGS[kind], force)
 
 
 def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
@@ -254,34 +254,52 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
         raise DataError(f"{path}: cannot be written (no such stream)")
 
 
-def _check_target(target: Path, kind: str, endings: Sequence[str], force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file")
-    if target.suffix not in endings:
+def _check_target(
+    path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool
+) -> None:
+    name = remote.url_of(path)
+    ending = Path(path).suffix
+    if files.is_folder(path):
+        raise UsageError(f"{name}: is a folder; name a file")
+    if ending not in endings:
         known = " or ".join(endings)
-        raise UsageError(f"{target}: {NAMES[kind]} needs the ending {known}")
+        raise UsageError(f"{name}: {NAMES[kind]} needs the ending {known}")
+    if remote.is_url(path):
+        remote.check_target(path)
+    else:
+        _check_folder(Path(path))
+    if not force and files.is_file(path) and not (ending == ".jsonl" and _is_empty(path)):  # no row, no mark
+        found = kind_of(path)
+        if found is None:
+            raise UsageError(
+                f"{name}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
+            )
+        if found != kind:
+            raise UsageError(
+                f"{name}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
+                "name another file, or use --force"
+            )
+
+
+def _check_folder(target: Path) -> None:
+    """Check that the folder of a file can be written to, and remove what killed processes left of the file."""
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")
     if not os.access(folder, os.W_OK):
         raise DataError(f"{target}: cannot be written (the folder {target.parent} is read-only)")
-    is_empty = target.suffix == ".jsonl" and target.exists() and not target.stat().st_size  # no row, no mark
-    if target.exists() and not is_empty and not force:
-        found = kind_of(target)
-        if found is None:
-            raise UsageError(
-                f"{target}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
-            )
-        if found != kind:
-            raise UsageError(
-                f"{target}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
-                "name another file, or use --force"
-            )
     files.clear_leftovers(folder, os.path.basename(os.path.realpath(target)))
+
+
+def _is_empty(path: str | os.PathLike[str]) -> bool:
+    with files.opened(path) as handle:
+        return not handle.read(1)
 
 
 def _identity(path: str | os.PathLike[str]) -> object:
     """Identity of the file at a path, equal for all its names: device and inode, else the resolved path."""
+    if remote.is_url(path):
+        return remote.url_of(path)
     try:
         found = os.stat(path)
     except (OSError, ValueError):
