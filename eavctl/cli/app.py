@@ -92,7 +92,8 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
 
 def _keep_urls(annotation: Any) -> None:
     """Let a path on the command line be a URL, of whose two slashes `Path` would leave one."""
-    kind, *about = get_args(annotation) or [None]  # the kind may be Path, Path | None, or a list of it
+    kind: Any
+    kind, *about = get_args(annotation) or (annotation,)  # the kind may be Path, Path | None, or a list of it
     if Path in (kind, *get_args(kind), *(inner for each in get_args(kind) for inner in get_args(each))):
         for info in about:
             info.path_type = UrlPath

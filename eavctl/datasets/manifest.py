@@ -17,7 +17,7 @@ from eavctl import registry
 from eavctl.datasets.column_names import is_recording
 from eavctl.datasets.name_inference import suggested
 from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import MEDIA_ENDINGS, TEXT_ENDINGS, split_ending
+from eavctl.signals.endings import MEDIA_ENDINGS, READ_BESIDE, TEXT_ENDINGS, split_ending
 from eavctl.storage import remote_tree
 from eavctl.storage.arrow import column, of_records
 from eavctl.storage.keys import PATHS
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 BATCH = 1024  # records held as Python objects at once; Arrow needs a tenth of their memory
-READ_BESIDE = (*TEXT_ENDINGS, ".tab", ".json", ".vhdr", ".vmrk")  # endings of files that layouts read
 N_INSPECTED = 50  # recordings by which a layout recognises its data sets
 
 _inspected: ContextVar[dict[Path, list[Path]]] = ContextVar("inspected")  # while `layout_of` asks the layouts

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from typing import Any
 
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
-from eavctl.signals.data_files import fetched_with, read_with
+from eavctl.signals.data_files import beside, read_with
 from eavctl.signals.idx import index_of
 from eavctl.storage import remote_tree
 from eavctl.storage.keys import extras
@@ -49,7 +48,8 @@ class InputHash:
         any name.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
-        beside = functools.lru_cache(FILES_REMEMBERED)(self._beside)
+        source = remote_tree.source_of(self._manifest.root)
+        beside_of = functools.lru_cache(FILES_REMEMBERED)(functools.partial(beside, source))
         for row in self._manifest.records():
             path = row[f"{self._modality}_path"]
             trial = row.get("eeg_index") if self._modality == "eeg" else index_of(path, row.get("trial"))
@@ -57,11 +57,7 @@ class InputHash:
             self._read.update(canonical_json(stamp).encode())
             extra = {name: row.pop(name) for name in extras(row)}
             record = {**row, "extra": extra, "path": path, "trial_index": trial, "stamp": stamp}
-            yield {**record, "beside": beside(path)} if self._is_remote else record
-
-    def _beside(self, path: str) -> list[str]:
-        root = self._manifest.root
-        return [os.path.relpath(each, root) for each in fetched_with(root / path)]
+            yield {**record, "beside": beside_of(path)} if self._is_remote else record
 
     def __enter__(self) -> InputHash:
         self._made = self._pool.submit(self._hash_all)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from eavctl.signals.endings import BRAINVISION_ENDING, EEG_ENDINGS, EEGLAB_ENDING, split_ending
 from eavctl.storage import remote_tree
+from eavctl.storage.remote_tree import RemoteFolder
 
 DATA_FILE = re.compile(rb"^DataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
 MARKER_FILE = re.compile(rb"^MarkerFile\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -43,12 +45,24 @@ def read_with(path: Path) -> list[Path]:
 
 
 def fetched_with(path: Path) -> list[Path]:
-    """All files without which a recording that is fetched cannot be read: those of `read_with`, and markers."""
+    """The files to fetch with a recording of EEG: those of `read_with`, and its markers."""
     if split_ending(path.name)[1] not in EEG_ENDINGS or not path.is_file():
         return []
     is_header = path.suffix.lower() == BRAINVISION_ENDING
     markers = [each for each in [_named(path, MARKER_FILE)] if each.is_file()] if is_header else []
     return [each for each in (*read_with(path), *markers) if each != path]
+
+
+def beside(source: Path | RemoteFolder, path: str) -> list[str]:
+    """The paths, below a folder, of the files to fetch with a recording there; none, where it is of here."""
+    if isinstance(source, Path):
+        return []
+    return [os.path.relpath(each, source.tree) for each in fetched_with(Path(source.tree, path))]
+
+
+def needs_folder(name: str) -> bool:
+    """Whether a recording of this name may be read with files beside it, or above it as in BIDS."""
+    return split_ending(name)[1] in (BRAINVISION_ENDING, EEGLAB_ENDING) or name.startswith("sub-")
 
 
 def make_whole(path: Path) -> None:

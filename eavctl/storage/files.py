@@ -285,9 +285,9 @@ def refuse_terminal(content: bytes = b"\0", handle: IO[Any] | None = None) -> No
 def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> Iterator[Path | None]:
     """Yield a hidden folder beside ``target`` for finished parts, locked for one process at a time.
 
-    Those of a URL are in the user's cache folder, so that a run can resume on the machine where it was killed.
-    The folder is removed when the block succeeds, when it is empty, and when the disk is full. After any
-    other error or a kill it stays, so that the next run can resume.
+    That of a URL is in the user's cache folder. The folder is removed when the block succeeds, when it is
+    empty, and when the disk is full. After any other error or a kill it stays, so that the next run on this
+    machine can resume.
 
     Parameters
     ----------
@@ -333,8 +333,8 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
 def touch(target: str | os.PathLike[str]) -> None:
     """Set the modification time of a file that is up to date to now, and remove the parts it was made of.
 
-    A URL stays as it is. A run that is killed after its last write leaves them. Parts younger than the file are of another run,
-    which can be resumed: they stay.
+    A run that is killed after its last write leaves them. Parts younger than the file are of another run,
+    which can be resumed: they stay. A URL stays as it is.
     """
     if remote.is_url(target):  # an object's time is that of its content
         return

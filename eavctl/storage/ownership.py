@@ -254,9 +254,7 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
         raise DataError(f"{path}: cannot be written (no such stream)")
 
 
-def _check_target(
-    path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool
-) -> None:
+def _check_target(path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool) -> None:
     name = remote.url_of(path)
     ending = Path(path).suffix
     if files.is_folder(path):
@@ -282,7 +280,7 @@ def _check_target(
 
 
 def _check_folder(target: Path) -> None:
-    """Check that the folder of a file can be written to, and remove what killed processes left of the file."""
+    """Check that the folder of a file can be written to; remove what killed processes left of the file."""
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")

@@ -145,6 +145,12 @@ def _entry(info: dict[str, Any]) -> Entry:
     return Entry(int(info.get("size") or 0), str(version))
 
 
+def entry_of(url: str | os.PathLike[str]) -> Entry | None:
+    """The file of a URL; None for a folder, and where there is nothing; errors as for `exists`."""
+    info = _info(url)
+    return None if info is None or info.get("type") == "directory" else _entry(info)
+
+
 def exists(url: str | os.PathLike[str]) -> bool:
     """Whether there is such a file or folder; errors as for `file_system`, or it cannot be reached."""
     return _info(url) is not None
@@ -158,8 +164,7 @@ def is_folder(url: str | os.PathLike[str]) -> bool:
 
 def is_file(url: str | os.PathLike[str]) -> bool:
     """Whether it is a file; errors as for `exists`."""
-    info = _info(url)
-    return info is not None and info.get("type") != "directory"
+    return entry_of(url) is not None
 
 
 def listed(url: str | os.PathLike[str]) -> dict[str, Entry]:

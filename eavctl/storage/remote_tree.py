@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from eavctl.errors import DataError, EavctlError, RecordingWarning
 from eavctl.storage import remote
@@ -23,6 +24,7 @@ from eavctl.storage.remote import Entry
 LONGEST_NAME = 255  # bytes, on the file systems of Linux
 PLACEHOLDER = 0  # the mode of files that have no content
 
+T = TypeVar("T")
 Stamp = list[int | str]
 
 
@@ -119,41 +121,86 @@ def placed(path: str | os.PathLike[str], read: Collection[str]) -> Path:
     return place
 
 
-def _updated(url: str, read: Collection[str]) -> _Tree:
-    """The tree of a folder as it is now."""
+def placed_alone(path: str | os.PathLike[str], read: Collection[str]) -> Path:
+    """As `placed`, of a path that is probably a recording: nothing beside it is listed or fetched.
+
+    Parameters
+    ----------
+    read : endings of files that need their content.
+    """
+    if not remote.is_url(path):
+        return Path(path)
+    url = remote.url_of(path).rstrip("/")
+    if (entry := remote.entry_of(url)) is None:
+        if not remote.is_folder(path):
+            raise DataError(f"{url}: no such file or folder")
+        return _tree(url).root
+    folder, _, name = url.rpartition("/")
+    tree = _tree(folder)
+    if tree.entries.get(name) != entry:
+        _change(tree, {**tree.entries, name: entry}, read)
+    return tree.root / name
+
+
+def known(url: str) -> Path:
+    """The local path of a URL that was placed.
+
+    Raises
+    ------
+    KeyError : it was not.
+    """
+    folder, _, name = remote.url_of(url).rpartition("/")
+    while folder not in _trees:
+        folder, slash, above = folder.rpartition("/")
+        if not slash:
+            raise KeyError(url)
+        name = f"{above}/{name}"
+    return _trees[folder].root / name
+
+
+def _tree(url: str) -> _Tree:
+    """The tree of a folder as it was found last, or a new one."""
     tree = _trees.get(url)
     if tree is None or not tree.root.is_dir():
         import tempfile  # slow to import, as shutil below
 
-        name = _name_of(url)
-        parent = Path(tempfile.mkdtemp(dir=remote.scratch()))
-        tree = _trees[url] = _Tree(url, parent / name)
-        tree.root.mkdir()
+        root = Path(tempfile.mkdtemp(dir=remote.scratch()), _name_of(url))
+        root.mkdir()
+        tree = _trees[url] = _Tree(url, root)
+    return tree
+
+
+def _updated(url: str, read: Collection[str]) -> _Tree:
+    """The tree of a folder as it is now."""
     entries, n_left_out = _usable(remote.listed(url))
     if n_left_out:
         warnings.warn(
             f"{url}: {n_left_out} objects are left out: no folder can hold their names",
             RecordingWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
+    tree = _tree(url)
+    _change(tree, entries, read)
+    return tree
+
+
+def _change(tree: _Tree, entries: dict[str, Entry], read: Collection[str]) -> None:
+    """Let a tree hold these files: placeholders, and with content those of the endings in ``read``."""
     for path in tree.entries.keys() - entries.keys():
         (tree.root / path).unlink(missing_ok=True)
-    changed = [path for path, entry in entries.items() if tree.entries.get(path) != entry]
+    changed = {path: entry for path, entry in entries.items() if tree.entries.get(path) != entry}
     with_content = [path for path in changed if posixpath.splitext(path)[1].lower() in read]
-    made = set[str]()
-    for path in changed:
-        target = tree.root / path
-        if (folder := os.path.dirname(path)) not in made:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.add(folder)
-        target.unlink(missing_ok=True)  # a placeholder cannot be written to
-    for path in set(changed).difference(with_content):
-        _hold_place(tree.root / path, entries[path].size)
-    try:
-        remote.fetch_all(url, [(path, tree.root / path) for path in with_content])
-    finally:
-        tree.entries = {path: entry for path, entry in entries.items() if os.path.lexists(tree.root / path)}
-    return tree
+    for folder in {os.path.dirname(path) for path in changed}:
+        (tree.root / folder).mkdir(parents=True, exist_ok=True)
+    tree.entries = {path: entry for path, entry in entries.items() if path not in changed}
+    for path, entry in changed.items():
+        (tree.root / path).unlink(missing_ok=True)
+        _hold_place(tree.root / path, entry.size)
+    parts = [(path, tree.root.parent / f"{number}.part") for number, path in enumerate(with_content)]
+    remote.fetch_all(tree.url, parts)
+    for path, part in parts:
+        os.replace(part, tree.root / path)
+    tree.entries = entries
 
 
 def _name_of(url: str) -> str:
@@ -355,9 +402,9 @@ def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = 
 
 
 @contextlib.contextmanager
-def fetched(file: Path | RemoteFile) -> Iterator[Path]:
-    """Yield a local file: the file itself, or a fetched one, as `fetched_below`."""
-    if isinstance(file, Path):
+def fetched(file: T) -> Iterator[T | Path]:
+    """Yield a local copy of a `RemoteFile`, as `fetched_below`, and anything else as it is."""
+    if not isinstance(file, RemoteFile):
         yield file
         return
     with fetched_below(file.folder, file.path, file.beside) as root:
