@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -16,7 +17,7 @@ import pyarrow as pa
 from eavctl import registry
 from eavctl.datasets.column_names import is_recording
 from eavctl.datasets.name_inference import suggested
-from eavctl.errors import DataError, UsageError
+from eavctl.errors import DataError, RecordingWarning, UsageError
 from eavctl.signals.endings import MEDIA_ENDINGS, READ_BESIDE, TEXT_ENDINGS, split_ending
 from eavctl.storage import remote_tree
 from eavctl.storage.arrow import column, of_records
@@ -229,16 +230,12 @@ def find(source: str | os.PathLike[str], layout: str | None = None, **settings: 
     """
     (place,) = named(source)
     with remote_tree.named_by_url():
-        root = _placed(place)
+        root = remote_tree.placed(place, READ_BESIDE)
         entry = layout_of(root, layout)
         if unknown := sorted(settings.keys() - entry.settings.keys()):
             raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
         found: Manifest = entry.thing(root, **settings)
     return replace(_without_outsiders(found), source=UrlPath(place))
-
-
-def _placed(source: str | os.PathLike[str]) -> Path:
-    return remote_tree.placed(source, READ_BESIDE)
 
 
 def _without_outsiders(found: Manifest) -> Manifest:
@@ -262,7 +259,10 @@ def layout_of(source: str | os.PathLike[str], layout: str | None = None) -> regi
     if layout:
         return registry.get("layouts", layout)
     with remote_tree.named_by_url():
-        return _recognised(_placed(source))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordingWarning)  # `find` repeats it
+            root = remote_tree.placed(source, READ_BESIDE, afresh=False)
+        return _recognised(root)
 
 
 def _recognised(root: Path) -> registry.Entry:

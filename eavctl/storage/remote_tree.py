@@ -85,6 +85,7 @@ class _Tree:
     url: str
     root: Path
     entries: dict[str, Entry] = field(default_factory=dict)
+    is_listed: bool = False  # not only some of its files are known
 
 
 _trees: dict[str, _Tree] = {}  # of this process and its forks, by URL
@@ -93,16 +94,17 @@ _trees: dict[str, _Tree] = {}  # of this process and its forks, by URL
 # --- the tree ---------------------------------------------------------------------------------------------
 
 
-def placed(path: str | os.PathLike[str], read: Collection[str]) -> Path:
+def placed(path: str | os.PathLike[str], read: Collection[str], *, afresh: bool = True) -> Path:
     """The local path that stands for a data set: the path itself, or that of a tree.
 
-    A folder is listed again each time, and what has changed is brought up to date. Of a single file, such as
-    a manifest, the tree is that of its folder.
+    A folder is listed, and what has changed since it was listed last is brought up to date. Of a single file,
+    such as a manifest, the tree is that of its folder.
 
     Parameters
     ----------
     read : endings, in lower case, of files that layouts read beside recordings, which need their content. A
         single file has its content whatever its ending.
+    afresh : list a folder again that was listed before.
 
     Raises
     ------
@@ -110,13 +112,15 @@ def placed(path: str | os.PathLike[str], read: Collection[str]) -> Path:
     """
     if not remote.is_url(path):
         return Path(path)
-    url = remote.url_of(path).rstrip("/")
-    if remote.is_folder(url) or url.endswith(":"):
-        return _updated(url if not url.endswith(":") else f"{url}//", read).root
+    url = _without_slash(path)
+    if not afresh and (tree := _trees.get(url)) and tree.is_listed and tree.root.is_dir():
+        return tree.root
+    if remote.is_folder(url):
+        return _updated(url, read).root
     if not remote.exists(url):
         raise DataError(f"{url}: no such file or folder")
     folder, _, name = url.rpartition("/")
-    place = _updated(folder, read).root / name
+    place = _updated(_without_slash(folder), read).root / name
     whole(place)
     return place
 
@@ -130,13 +134,13 @@ def placed_alone(path: str | os.PathLike[str], read: Collection[str]) -> Path:
     """
     if not remote.is_url(path):
         return Path(path)
-    url = remote.url_of(path).rstrip("/")
+    url = _without_slash(path)
     if (entry := remote.entry_of(url)) is None:
-        if not remote.is_folder(path):
+        if not remote.is_folder(url):
             raise DataError(f"{url}: no such file or folder")
         return _tree(url).root
     folder, _, name = url.rpartition("/")
-    tree = _tree(folder)
+    tree = _tree(_without_slash(folder))
     if tree.entries.get(name) != entry:
         _change(tree, {**tree.entries, name: entry}, read)
     return tree.root / name
@@ -149,13 +153,19 @@ def known(url: str) -> Path:
     ------
     KeyError : it was not.
     """
-    folder, _, name = remote.url_of(url).rpartition("/")
-    while folder not in _trees:
+    folder, _, name = _without_slash(url).rpartition("/")
+    while _without_slash(folder) not in _trees:
         folder, slash, above = folder.rpartition("/")
         if not slash:
             raise KeyError(url)
         name = f"{above}/{name}"
-    return _trees[folder].root / name
+    return _trees[_without_slash(folder)].root / name
+
+
+def _without_slash(url: str | os.PathLike[str]) -> str:
+    """A URL without slashes at its end, except for those after its scheme."""
+    name = remote.url_of(url).rstrip("/")
+    return remote.url_of(f"{name}/") if name.endswith(":") else name
 
 
 def _tree(url: str) -> _Tree:
@@ -181,6 +191,7 @@ def _updated(url: str, read: Collection[str]) -> _Tree:
         )
     tree = _tree(url)
     _change(tree, entries, read)
+    tree.is_listed = True
     return tree
 
 
@@ -205,7 +216,7 @@ def _change(tree: _Tree, entries: dict[str, Entry], read: Collection[str]) -> No
 
 def _name_of(url: str) -> str:
     """What the folder is called, for data sets are named by it."""
-    return posixpath.basename(url.rstrip("/").rpartition("://")[2]) or remote.scheme_of(url)
+    return posixpath.basename(url) or remote.scheme_of(url)
 
 
 def _usable(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], int]:
@@ -257,7 +268,8 @@ def source_of(root: Path) -> Path | RemoteFolder:
     if found is None:
         return root
     tree, path = found
-    return RemoteFolder(_joined(tree.url, path), os.fspath(tree.root / path))
+    url = f"{tree.url}/{path}" if path else tree.url
+    return RemoteFolder(url, os.fspath(tree.root / path))
 
 
 def file_of(path: Path, beside: Iterable[Path] = ()) -> Path | RemoteFile:
@@ -271,12 +283,8 @@ def file_of(path: Path, beside: Iterable[Path] = ()) -> Path | RemoteFile:
     if found is None:
         return path
     tree, own = found
-    folder = RemoteFolder(tree.url.rstrip("/"), os.fspath(tree.root))
+    folder = RemoteFolder(tree.url, os.fspath(tree.root))
     return RemoteFile(folder, own, tuple(os.path.relpath(each, tree.root) for each in beside))
-
-
-def _joined(url: str, path: str) -> str:
-    return "/".join(filter(None, (url.rstrip("/"), path)))
 
 
 def is_outside(root: Path, path: str) -> bool:
@@ -288,7 +296,7 @@ def is_outside(root: Path, path: str) -> bool:
 def told(text: str) -> str:
     """A message with URLs in place of the paths of trees."""
     for tree in _trees.values():
-        text = text.replace(os.fspath(tree.root), tree.url.rstrip("/"))
+        text = text.replace(os.fspath(tree.root), tree.url)
     return text
 
 
