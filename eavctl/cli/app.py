@@ -11,7 +11,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -21,6 +21,7 @@ from eavctl.cli.options import Quiet, Verbose, Version
 from eavctl.cli.settings_places import has_settings
 from eavctl.errors import UsageError
 from eavctl.jobs import rank_of_process
+from eavctl.storage.remote import UrlPath
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
 EMPTY_VALUE = re.compile(r"--[a-z][a-z-]*=")
@@ -87,6 +88,8 @@ def command(
             inspect.Parameter("version", keyword, default=False, annotation=Version),
         ]
         parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
+        for each in parameters:
+            _keep_urls(each.annotation)
         run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
         run.__annotations__ = function.__annotations__ | {each.name: each.annotation for each in shared}
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
@@ -95,6 +98,15 @@ def command(
         return function
 
     return wrap
+
+
+def _keep_urls(annotation: Any) -> None:
+    """Let a path on the command line be a URL, of whose two slashes `Path` would leave one."""
+    kind: Any
+    kind, *about = get_args(annotation) or (annotation,)  # the kind may be Path, Path | None, or a list of it
+    if Path in (kind, *get_args(kind), *(inner for each in get_args(kind) for inner in get_args(each))):
+        for info in about:
+            info.path_type = UrlPath
 
 
 def _register_commands(arguments: list[str]) -> None:

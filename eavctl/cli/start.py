@@ -18,6 +18,7 @@ from eavctl.cli.settings_places import has_settings
 from eavctl.errors import EavctlError
 from eavctl.jobs import rank_of_process
 from eavctl.printable import printable
+from eavctl.storage.remote import UrlPath
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # of Ctrl-C, of kill, and of a terminal that is closed
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
@@ -143,7 +144,7 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
     if is_option or "" in arguments or has_settings():
         return None
-    return clip, Path(model) if model else None
+    return clip, UrlPath(model) if model else None
 
 
 def _see_help(error: Any) -> str:

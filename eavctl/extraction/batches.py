@@ -24,9 +24,10 @@ from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.extraction.shared_files import require_seen, unseen
-from eavctl.storage import files
+from eavctl.storage import files, remote_tree
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
+from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -116,9 +117,10 @@ def batches(
     ------
     DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
-    root = root.absolute()  # a worker process may have another working folder
+    # Absolute: a worker process may have another working folder.
+    source = remote_tree.source_of(root).absolute()
     elsewhere = is_elsewhere(executor)
-    arguments = ((recipe, root, chunk, parts, augmentation) for chunk in chunks(records, n_records))
+    arguments = ((recipe, source, chunk, parts, augmentation) for chunk in chunks(records, n_records))
     try:
         if parts is None or (jobs == 1 and not elsewhere):
             yield from map_in_order(_describe_batch, arguments, jobs, executor)
@@ -132,7 +134,7 @@ def batches(
 
 def _write_batch(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     records: list[Record],
     parts: Path,
     augmentation: Augmentation | None,
@@ -149,7 +151,8 @@ def _write_batch(
     DataError : it does not.
     """
     if elsewhere:
-        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in records if each["stamp"]}
+        stamped = (each for each in records if each["stamp"] and isinstance(root, Path))
+        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in stamped}
         require_seen({os.fspath(parts / files.LOCK): 0, **sizes})
     _describe_batch(recipe, root, records, parts, augmentation)
     return _part_of(recipe, records, parts, augmentation).name
@@ -183,7 +186,7 @@ def _written(part: Path, seconds: float) -> Batch:
 
 def _describe_batch(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     records: list[Record],
     parts: Path | None,
     augmentation: Augmentation | None = None,
@@ -213,21 +216,29 @@ class _LastOpened:
     """
 
     def __init__(self) -> None:
-        self._key: tuple[str, Path, list[int] | None] | None = None
+        self._key: tuple[str, Path | RemoteFolder, str, Stamp | None] | None = None
+        self._root = Path()
+        self._stretch_of: StretchOf | None = None
         self._stack = ExitStack()
 
-    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> StretchOf:
-        """What `Recipe.open` yields; ``stamp`` is the file's size and time."""
-        key = (hash_json(recipe.meta()), path, stamp)
+    def fetch(self, recipe: Recipe, root: Path | RemoteFolder, record: Record) -> Path:
+        """The folder of this machine below which the file of a record is, fetched if it is remote."""
+        key = (hash_json(recipe.meta()), root, record["path"], record["stamp"])
         if key != self._key:
             self.close()
+            files_of = fetched_below(root, record["path"], record.get("beside", ()))
+            self._root, self._key = self._stack.enter_context(files_of), key
+        return self._root
+
+    def open(self, recipe: Recipe, path: Path) -> StretchOf:
+        """What `Recipe.open` yields of the file that was fetched last."""
+        if self._stretch_of is None:
             self._stretch_of = self._stack.enter_context(recipe.open(path))
-            self._key = key
         return self._stretch_of
 
     def close(self) -> None:
         """Close the file."""
-        self._key = None
+        self._key = self._stretch_of = None
         self._stack.close()
 
 
@@ -236,7 +247,7 @@ _last = _LastOpened()
 
 def _describe_file(
     recipe: Recipe,
-    root: Path,
+    source: Path | RemoteFolder,
     path: str,
     records: list[Record],
     batch: Batch,
@@ -244,9 +255,10 @@ def _describe_file(
 ) -> list[np.ndarray]:
     """Add the rows and faults of one file to the batch; return the rows' features."""
     found: list[np.ndarray] = []
+    root = _last.fetch(recipe, source, records[0])
     with noting() as notes:
         try:
-            stretch_of = _last.open(recipe, root / path, records[0]["stamp"])
+            stretch_of = _last.open(recipe, root / path)
             content = functools.cache(lambda: fingerprint(root / path))
             for record in records:
                 own = _describe_one(recipe, root, record, stretch_of, content, batch)

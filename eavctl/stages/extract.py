@@ -542,7 +542,7 @@ class _Account:
 
 def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
     """What ``out`` holds, if it is what this extraction would write."""
-    if files.is_stream(out) or not Path(out).exists():
+    if files.is_stream(out) or not (files.is_file(out) or files.is_folder(out)):
         return None
     try:
         meta = tables.read_meta(out)
