@@ -164,6 +164,13 @@ def extract(
     jobs: Jobs = 1,
     dask: Dask = None,
     force: Force = False,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read every recording to see whether it has changed, not only its size and times.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -190,7 +197,7 @@ def extract(
     if dry_run:
         planned = plan(
             source, out, recipe, choice=choice, augmentation=augmentation, executor=executor_of(dask),
-            force=force, strict=strict, rejected=rejected,
+            force=force, rehash=rehash, strict=strict, rejected=rejected,
         )  # fmt: skip
         _print_plan(planned, recipe, outputs, as_json)
         return
@@ -198,7 +205,8 @@ def extract(
     with progress("extract", at_once=False) as tick:
         result = run(
             source, out, recipe, choice=choice, augmentation=augmentation, jobs=jobs,
-            executor=executor_of(dask), force=force, strict=strict, rejected=rejected, on_clip=tick,
+            executor=executor_of(dask), force=force, rehash=rehash, strict=strict, rejected=rejected,
+            on_clip=tick,
         )  # fmt: skip
     _print_result(result, recipe, outputs, as_json)
 
