@@ -10,11 +10,12 @@ import re
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from eavctl.errors import DataError, UsageError
-from eavctl.extraction.executors import AHEAD, WorkerPool, serial
+from eavctl.extraction.executors import AHEAD, DeadlyCallError, WorkerPool, serial
 from eavctl.jobs import useful
 from eavctl.memory import keep_freed_memory
 from eavctl.registry import register
@@ -147,7 +148,8 @@ class _Call:
 
         Raises
         ------
-        DataError : the workers or the scheduler are lost, or every worker died of the call.
+        DataError : the workers or the scheduler are lost.
+        DeadlyCallError : every worker that made the call died.
         """
         from distributed import CancelledError, KilledWorker, wait
 
@@ -157,15 +159,14 @@ class _Call:
                     wait(self._future, timeout=STEP_S)
                     break
                 self._pool.require_workers()
-            return self._future.result()
+            outcome = self._future.result()
         except KilledWorker as error:
-            raise DataError(
-                f"{1 + error.allowed_failures} Dask workers died one after the other of the same recordings: "
-                "out of memory, or one crashed its decoder.\n"
-                "'eavctl check' finds such recordings; an extraction continues where it stopped"
-            ) from None
+            raise DeadlyCallError(1 + error.allowed_failures) from None
         except CancelledError:
             raise self._pool.lost() from None
+        if outcome.error is not None:
+            raise pickle.loads(outcome.error)
+        return outcome.result
 
     def cancel(self) -> None:
         """Drop the call, unless it runs."""
@@ -308,17 +309,41 @@ def _misfit(here: dict[str, str], dask_worker: Any) -> str:
     return ""
 
 
-def _run(here: dict[str, str], folder: str, call: bytes) -> Any:
+class _Outcome(NamedTuple):
+    """The result of a call, or the error that it raised, pickled.
+
+    Dask would send the error with its traceback, and one of a thousand levels stops the receiver for ever.
+    """
+
+    result: Any = None
+    error: bytes | None = None
+
+
+def _run(here: dict[str, str], folder: str, call: bytes) -> _Outcome:
     """Make a call in a worker, in the folder of the process that asks for it, for paths can be relative.
 
     Parameters
     ----------
     here : versions of the packages in that process.
     call : the function and its arguments, pickled.
+    """
+    try:
+        return _Outcome(_called(here, folder, call))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        error.__cause__ = error.__context__ = error.__traceback__ = None  # the note has them
+        try:
+            return _Outcome(error=pickle.dumps(error))
+        except Exception:  # an error of a library can hold anything
+            return _Outcome(error=pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _called(here: dict[str, str], folder: str, call: bytes) -> Any:
+    """The result of a call.
 
     Raises
     ------
-    DataError : the worker does not fit, or lacks a package.
+    DataError : the worker does not fit, or lacks a package; or whatever the call raises.
     """
     from distributed import get_worker
 
