@@ -126,7 +126,7 @@ class PredictionTable:
         return PredictionMeta.from_json(self.meta, "a table in memory")
 
 
-def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
+def key_frame(rows: pd.DataFrame | _KeyColumns, columns: Sequence[str] = KEYS) -> pd.DataFrame:
     """Convert rows to all key columns: text as str or None, numbers as numbers."""
     import pandas as pd
 
@@ -138,9 +138,17 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
         elif name in ("fold", "eeg_index"):
             keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
         else:
-            texts = [None if v is None or v is pd.NA else clean(name, v) for v in values]
-            keys[name] = pd.Series(texts, dtype=object)
+            keys[name] = pd.Series(_cleaned(name, values), dtype=object)
     return keys
+
+
+def _cleaned(name: str, values: np.ndarray) -> np.ndarray:
+    """Texts of a key column, None where there is none; equal ones are one object, shape (n_rows,)."""
+    import pandas as pd
+
+    numbers, distinct = pd.factorize(values)
+    texts = np.array([*(clean(name, value) for value in distinct), None], dtype=object)
+    return np.asarray(texts[numbers])
 
 
 def key_table(
@@ -610,7 +618,24 @@ def keys_of(source: pq.ParquetFile) -> pd.DataFrame:
     """The columns `KEYS`, `AUGMENT` if the table has it, and the extra columns."""
     has, extra = source.schema_arrow.names, _extra_of(source)
     names = (*KEYS, *([AUGMENT] if AUGMENT in has else []), *extra)
-    keys = key_frame(source.read(columns=[name for name in names if name in has]).to_pandas(), names)
+    keys = key_frame(_KeyColumns(source, [name for name in names if name in has]), names)
     if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys
+
+
+class _KeyColumns:
+    """The key columns of an open table, each read when it is asked for: together they are large."""
+
+    def __init__(self, source: pq.ParquetFile, names: Sequence[str]) -> None:
+        self._source, self._names = source, names
+        self._n_rows = len(source.read(columns=["sample_id"]))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __getitem__(self, name: str) -> pd.Series:
+        return self._source.read(columns=[name])[name].to_pandas()
