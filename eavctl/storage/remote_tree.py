@@ -154,12 +154,12 @@ def known(url: str) -> Path:
     KeyError : it was not.
     """
     folder, _, name = _without_slash(url).rpartition("/")
-    while _without_slash(folder) not in _trees:
+    while (tree := _trees.get(_without_slash(folder))) is None or name not in tree.entries:
         folder, slash, above = folder.rpartition("/")
         if not slash:
             raise KeyError(url)
         name = f"{above}/{name}"
-    return _trees[_without_slash(folder)].root / name
+    return tree.root / name
 
 
 def _without_slash(url: str | os.PathLike[str]) -> str:
