@@ -22,10 +22,10 @@ from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.signals.endings import is_idx
-from eavctl.storage import files, remote_tree
+from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
-from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below
+from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below, source_of
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -106,13 +106,12 @@ def batches(
     executor : see `eavctl.extraction.executors.map_in_order`.
     augmentation : the altered copies to make of each recording, whose rows follow the recording's own.
     """
-    # Absolute: a worker process may have another working folder.
-    source = remote_tree.source_of(root).absolute()
-    arguments = ((recipe, source, chunk, parts, augmentation) for chunk in _chunks(records))
-    try:
-        yield from map_in_order(_describe_batch, arguments, jobs, executor)
-    finally:
-        _last.close()
+    with source_of(root) as source:
+        arguments = ((recipe, source, chunk, parts, augmentation) for chunk in _chunks(records))
+        try:
+            yield from map_in_order(_describe_batch, arguments, jobs, executor)
+        finally:
+            _last.close()
 
 
 def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:

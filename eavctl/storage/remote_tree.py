@@ -36,20 +36,15 @@ class RemoteFolder:
     ----------
     url : without a slash at its end.
     tree : the local tree that stands for it, which workers on other machines do not see.
+    copies : the folder for copies of recordings, on the machine of the tree; empty for any.
     """
 
     url: str
     tree: str
-
-    def __truediv__(self, path: str) -> RemoteFile:
-        return RemoteFile(self, path)
+    copies: str = ""
 
     def __str__(self) -> str:
         return self.url
-
-    def absolute(self) -> RemoteFolder:
-        """The folder itself, as of a path."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -262,14 +257,22 @@ def _tree_of(path: str | os.PathLike[str]) -> tuple[_Tree, str] | None:
     return None
 
 
-def source_of(root: Path) -> Path | RemoteFolder:
-    """What workers read the recordings below a data set's root from: the root itself, or a remote folder."""
+@contextlib.contextmanager
+def source_of(root: Path) -> Iterator[Path | RemoteFolder]:
+    """What workers read the recordings below a data set's root from: the root itself, or a remote folder.
+
+    What workers that were killed have left is removed at the end.
+    """
     found = _tree_of(root)
     if found is None:
-        return root
+        yield root.absolute()  # a worker process may have another working folder
+        return
+    import tempfile
+
     tree, path = found
     url = f"{tree.url}/{path}" if path else tree.url
-    return RemoteFolder(url, os.fspath(tree.root / path))
+    with tempfile.TemporaryDirectory(dir=tree.root.parent, ignore_cleanup_errors=True) as copies:
+        yield RemoteFolder(url, os.fspath(tree.root / path), copies)
 
 
 def file_of(path: Path, beside: Iterable[Path] = ()) -> Path | RemoteFile:
@@ -393,7 +396,7 @@ def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = 
     import shutil
     import tempfile
 
-    folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=tree.parent if tree.is_dir() else remote.scratch()))
+    folder = Path(tempfile.mkdtemp(dir=root.copies if os.path.isdir(root.copies) else remote.scratch()))
     try:
         for each in wanted:
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
