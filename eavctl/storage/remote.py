@@ -15,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from eavctl.errors import DataError, EavctlError
 
@@ -25,6 +25,7 @@ OF_ONE_PROCESS = ("memory",)  # schemes of files that other processes do not see
 S3_SCHEMES = ("s3", "s3a")
 INSTALL = "pip install 'eavctl[remote]'"
 CHUNK_BYTES = 1 << 20
+LOCK = "lock"  # a file in each folder of local copies
 SCRATCH = "eavctl-remote-"  # begins the names of the folders of local copies
 # What identifies a version of an object, in the words of different file systems; the first that is there.
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated",
@@ -229,6 +230,7 @@ class _Copies:
 
     folder: Path | None = None
     owner = 0
+    lock: BinaryIO | None = None
     found: dict[str, tuple[Entry, Path]] = {}  # noqa: RUF012  # one for the process
 
 
@@ -243,8 +245,9 @@ def scratch() -> Path:
         _remove_abandoned()
         try:
             folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-            _Copies.handle = open(folder / "lock", "wb")  # type: ignore[attr-defined]  # noqa: SIM115
-            fcntl.flock(_Copies.handle, fcntl.LOCK_EX)  # type: ignore[attr-defined]
+            _Copies.lock = open(folder / "new", "wb")  # noqa: SIM115  # held until the process ends
+            fcntl.flock(_Copies.lock, fcntl.LOCK_EX)
+            os.rename(folder / "new", folder / LOCK)  # locked when others see it
         except OSError as error:
             raise DataError(f"{tempfile.gettempdir()}: cannot be written ({error.strerror})") from error
         _Copies.folder, _Copies.owner, _Copies.found = folder, os.getpid(), {}
@@ -265,7 +268,7 @@ def _remove_abandoned() -> None:
     import tempfile
 
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError), open(folder / "lock", "rb") as handle:
+        with contextlib.suppress(OSError), open(folder / LOCK, "rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
 

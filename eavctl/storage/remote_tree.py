@@ -216,15 +216,14 @@ def _name_of(url: str) -> str:
 
 def _usable(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], int]:
     """The files whose keys are paths below a folder, and how many are not."""
-    folders = {folder for path in entries for folder in _parents(path)}
-    kept = {path: entry for path, entry in entries.items() if _is_path(path) and path not in folders}
+    paths = [path for path in entries if _is_path(path)]
+    folders = {folder for path in paths for folder in _folders_of(path)}
+    kept = {path: entries[path] for path in paths if path not in folders}
     return kept, len(entries) - len(kept)
 
 
-def _parents(path: str) -> Iterator[str]:
+def _folders_of(path: str) -> Iterator[str]:
     while path := posixpath.dirname(path):
-        if path == "/":
-            return
         yield path
 
 
@@ -403,7 +402,7 @@ def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = 
             if each not in todo:
                 shutil.copyfile(tree / each, folder / each)
         if tree.is_dir() or remote.exists(f"{root.url}/{path}"):
-            remote.fetch_all(root.url, [(each, folder / each) for each in todo])
+            remote.fetch_all(root.url, [(posixpath.normpath(each), folder / each) for each in todo])
         for each in todo if tree.is_dir() else ():
             if (folder / each).stat().st_size != (tree / each).stat().st_size:
                 raise DataError(f"{root.url}/{each}: changed while it was read; run again")
