@@ -42,9 +42,8 @@ def same(local, far, tmp_path, recipe=RECIPE, **options):
 
 
 def copies():
-    """Files that are left in this process's folder of copies, which have the content of a recording."""
-    found = [path for path in remote.scratch().rglob("*") if path.is_file() and path.name != remote.LOCK]
-    return [path for path in found if path.stat().st_mode & 0o777]
+    """Recordings that are left in this process's folder of copies, and are no placeholders."""
+    return [path for path in remote.scratch().rglob("*.wav") if path.stat().st_mode & 0o777]
 
 
 @pytest.mark.parametrize(("jobs", "executor"), [(1, "serial"), (2, "fork")])
@@ -122,13 +121,8 @@ def test_a_manifest_names_recordings_below_it_alone(tones, bucket, tmp_path):
     secret = tmp_path / "secret.wav"
     shutil.copy(tones / "sad/sad_sample_1.wav", secret)
     bucket.put(tones)
-    rows = [
-        "happy/happy_sample_1.wav,a",
-        "sad/none.wav,b",
-        f"{secret},a",
-        "../secret.wav,b",
-        "sad/../x.wav,a",
-    ]
+    named = ("happy/happy_sample_1.wav", "sad/none.wav", secret, "../secret.wav", "sad/../x.wav")
+    rows = [f"{path},{'ab'[i % 2]}" for i, path in enumerate(named)]
     bucket.write("tones/x.wav", secret.read_bytes())
     far = bucket.write("tones/list.csv", "\n".join(["path,label", *rows]).encode())
     result = extract(far, tmp_path / "t.parquet", RECIPE)

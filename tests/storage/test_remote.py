@@ -32,9 +32,7 @@ def test_a_url_is_one_with_one_slash_or_two(path, url):
     assert str(remote.UrlPath(url.replace("a//b", "b"))) == url.replace("a//b", "b")
 
 
-@pytest.mark.parametrize(
-    "path", ["a.wav", "/tmp/a:/b", "c:/b", "a b://c", "-", "./s3://b", "lsl:eeg", "a:b/c"]
-)
+@pytest.mark.parametrize("path", ["a.wav", "/tmp/a:/b", "c:/b", "a b://c", "-", "./s3://b", "lsl:eeg"])
 def test_other_paths_are_no_urls(path):
     assert not remote.is_url(path)
 
