@@ -47,6 +47,7 @@ from eavctl.errors import UsageError
     "eavctl predict --watch incoming/ --jsonl",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict s3://bucket/clips/ -o preds.parquet",
     "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
@@ -59,7 +60,9 @@ from eavctl.errors import UsageError
 def predict(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Recordings, folders, manifests, feature tables, or - for stdin."),
+        typer.Argument(
+            help="Recordings, folders, manifests or feature tables, also at a URL; or - for stdin."
+        ),
     ] = None,
     eeg: Annotated[str | None, typer.Option(help="EEG file of one recording, such as rec.edf.")] = None,
     audio: Annotated[
