@@ -129,6 +129,21 @@ def few_settings() -> Callable[[], AbstractContextManager[None]]:
     return few
 
 
+@pytest.fixture(scope="session")
+def dask_cluster() -> Iterator[Any]:
+    """Two Dask workers, in a working folder that is not the tests'; one that dies is started again.
+
+    Where Dask is missing the test is skipped, or an error as for `shared_data`.
+    """
+    if find_spec("distributed") is None:
+        lack("no Dask")
+    from distributed import LocalCluster
+
+    options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 100}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
+        yield cluster
+
+
 WHISPER = {
     "model_type": "whisper",
     "d_model": 16,

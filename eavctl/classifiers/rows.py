@@ -11,7 +11,7 @@ import numpy as np
 
 from eavctl.classifiers import weighting
 from eavctl.classifiers.inner_folds import InnerRows, Names
-from eavctl.classifiers.streams import Features, RowsOf, Streams, Table, pieces, taken
+from eavctl.classifiers.streams import Features, Streams, Table, in_memory, pieces, stored, taken
 from eavctl.errors import DataError, TrainingWarning
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Rows:
 
     Parameters
     ----------
-    x : features, float32 or, for pictures, uint8, shape (n_rows, *shape); an array, `RowsOf` one that holds
-        more rows, or `Streams`.
+    x : features, float32 or, for pictures, uint8, shape (n_rows, *shape); an array, what holds them on the
+        disk (`eavctl.classifiers.streams.Stored`), `RowsOf` one of both, or `Streams`.
     y : class numbers, int64, shape (n_rows,); all 0 where rows have no labels.
     classes : names of the classes, in the order of their numbers; empty where rows have no labels.
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
@@ -110,9 +110,19 @@ class Rows:
 
         Raises
         ------
+        DataError : they are streams of several modalities, or do not fit in memory.
+        """
+        return in_memory(self.table)
+
+    @property
+    def kept(self) -> Table:
+        """The features as one array, or, where they are on the disk, as they are.
+
+        Raises
+        ------
         DataError : they are streams of several modalities.
         """
-        return self.table[:] if isinstance(self.table, RowsOf) else self.table
+        return self.table if stored(self.table) else self.array
 
     @property
     def streams(self) -> Streams:

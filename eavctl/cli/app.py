@@ -15,11 +15,12 @@ from typing import Any, get_args
 
 import typer
 
-from eavctl.cli.console import Verbosity
+from eavctl.cli.console import Verbosity, be_silent
 from eavctl.cli.exit_codes import DONE, INTERRUPTED, WRONG_USAGE
 from eavctl.cli.options import Quiet, Verbose, Version
 from eavctl.cli.settings_places import has_settings
 from eavctl.errors import UsageError
+from eavctl.jobs import rank_of_process
 from eavctl.storage.remote import UrlPath
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
@@ -60,13 +61,22 @@ def root(context: typer.Context, version: Version = False) -> None:
         raise typer.Exit(WRONG_USAGE)  # an empty variable in a script must not pass for success
 
 
-def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``."""
+def command(
+    name: str, *examples: str, by_ranks: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``.
+
+    With ``by_ranks`` torchrun may start it in several processes, of which rank 0 alone prints.
+    """
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, quiet: bool, verbose: int, version: bool, **options: Any) -> None:
             Verbosity.quiet, Verbosity.level = quiet, verbose
+            if rank := rank_of_process():
+                be_silent(rank)
+            if rank is not None and not by_ranks:
+                raise UsageError(f"'eavctl {name}' runs in one process: start it without torchrun")
             refuse_not_finite(options)
             function(**options)
 

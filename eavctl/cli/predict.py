@@ -11,6 +11,7 @@ from eavctl.cli.app import command
 from eavctl.cli.judging import judge
 from eavctl.cli.options import (
     Columns,
+    Dask,
     DryRun,
     Epoch,
     Events,
@@ -31,6 +32,7 @@ from eavctl.cli.options import (
     Who,
     WhoModel,
     check_stdout,
+    executor_of,
 )
 from eavctl.cli.values import read_choice, read_epochs, read_who
 from eavctl.errors import UsageError
@@ -48,6 +50,7 @@ from eavctl.errors import UsageError
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
     "eavctl predict s3://bucket/clips/ -o preds.parquet",
+    "eavctl predict dataset/ -o preds.parquet --dask local:4",
     "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
@@ -134,6 +137,7 @@ def predict(
     rejected: Rejected = None,
     strict: Strict = False,
     jobs: Jobs = 1,
+    dask: Dask = None,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -173,6 +177,7 @@ def predict(
         "who": read_who(who, who_model),
         "rejected": rejected,
         "jobs": jobs,
+        "executor": executor_of(dask),
         "strict": strict,
         "force": force,
         "dry_run": dry_run,

@@ -16,6 +16,7 @@ from eavctl.cli.console import Verbosity, begin, tell_error
 from eavctl.cli.exit_codes import BAD_DATA, BUG, DONE, INTERRUPTED, WRONG_USAGE
 from eavctl.cli.settings_places import has_settings
 from eavctl.errors import EavctlError
+from eavctl.jobs import rank_of_process
 from eavctl.printable import printable
 from eavctl.storage.remote import UrlPath
 
@@ -42,6 +43,8 @@ def _set_up_process() -> None:
             setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115
     # Arrow reads it when it is imported. Its own allocator keeps what it once took: 30 MB of an extraction.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if rank_of_process() is not None:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of what DDP is told to look for
     for name in ENDING_SIGNALS:
         number = getattr(signal, name, None)
         with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own

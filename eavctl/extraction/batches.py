@@ -6,9 +6,10 @@ import functools
 import itertools
 import json
 import os
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from eavctl.errors import SignalError
-from eavctl.extraction.executors import map_in_order
+from eavctl.errors import DataError, SignalError
+from eavctl.extraction.chunks import chunks
+from eavctl.extraction.executors import is_elsewhere, map_in_order
 from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
-from eavctl.signals.endings import is_idx
+from eavctl.extraction.shared_files import require_seen, unseen
 from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
@@ -30,8 +32,7 @@ from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below, sourc
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
-BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
-PICTURES_BATCH = 512  # pictures of an idx file, each of which takes tens of microseconds
+READ_S, READ_STEP_S = 10.0, 0.2  # for which a part of another machine is looked for, and how often
 CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 Record = dict[str, Any]
@@ -95,31 +96,91 @@ def batches(
     parts: Path | None,
     executor: str = "loky",
     augmentation: Augmentation | None = None,
+    *,
+    n_records: int,
 ) -> Iterator[Batch]:
     """Yield batches in order, read from an earlier run's parts where these are whole, else computed.
+
+    Workers write parts, and this process reads them one by one: however many workers there are, it holds one
+    batch. Only where no parts are kept, the workers send the batches themselves.
 
     Parameters
     ----------
     records : see `eavctl.extraction.input_hash.InputHash.records`; drawn as they are needed.
+    n_records : their number, by which batches are cut.
     jobs : processes, each with one thread.
     parts : existing folder in which finished batches are kept; None keeps none.
     executor : see `eavctl.extraction.executors.map_in_order`.
     augmentation : the altered copies to make of each recording, whose rows follow the recording's own.
+
+    Raises
+    ------
+    DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
+    elsewhere = is_elsewhere(executor)
     with source_of(root) as source:
-        arguments = ((recipe, source, chunk, parts, augmentation) for chunk in _chunks(records))
+        arguments = ((recipe, source, chunk, parts, augmentation) for chunk in chunks(records, n_records))
         try:
-            yield from map_in_order(_describe_batch, arguments, jobs, executor)
+            if parts is None or (jobs == 1 and not elsewhere):
+                yield from map_in_order(_describe_batch, arguments, jobs, executor)
+                return
+            calls = ((*each, elsewhere) for each in arguments)
+            for name in map_in_order(_write_batch, calls, jobs, executor):
+                yield _written(parts / name, READ_S if elsewhere else 0.0)
         finally:
             _last.close()
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    stream = iter(records)
-    while chunk := list(itertools.islice(stream, BATCH)):
-        if is_idx(chunk[-1]["path"]):
-            chunk += itertools.islice(stream, PICTURES_BATCH - BATCH)
-        yield chunk
+def _write_batch(
+    recipe: Recipe,
+    root: Path | RemoteFolder,
+    records: list[Record],
+    parts: Path,
+    augmentation: Augmentation | None,
+    elsewhere: bool,
+) -> str:
+    """Have one batch in its part file, and return that file's name; runs in a worker process.
+
+    Parameters
+    ----------
+    elsewhere : the process may be of another machine, and is checked to see the files.
+
+    Raises
+    ------
+    DataError : it does not.
+    """
+    if elsewhere:
+        stamped = (each for each in records if each["stamp"] and isinstance(root, Path))
+        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in stamped}
+        require_seen({os.fspath(parts / files.LOCK): 0, **sizes})
+    _describe_batch(recipe, root, records, parts, augmentation)
+    return _part_of(recipe, records, parts, augmentation).name
+
+
+def _part_of(recipe: Recipe, records: list[Record], parts: Path, augmentation: Augmentation | None) -> Path:
+    """The file of a batch, by all that it depends on."""
+    return parts / f"{hash_json([recipe.meta(), records, augmentation and augmentation.identity()])}.npz"
+
+
+def _written(part: Path, seconds: float) -> Batch:
+    """A batch that a worker has written.
+
+    Parameters
+    ----------
+    seconds : for which it is looked for: on a network's file system a new file may be seen late.
+
+    Raises
+    ------
+    DataError : it is not there, or damaged.
+    """
+    until = time.monotonic() + seconds
+    while (batch := _read_part(part)) is None:
+        if time.monotonic() > until:
+            raise unseen(part) if seconds else DataError(f"{part}: written and gone or damaged; run again")
+        with suppress(OSError):
+            os.listdir(part.parent)  # has a client of NFS ask its server again
+        time.sleep(READ_STEP_S)
+    return batch
 
 
 def _describe_batch(
@@ -132,8 +193,7 @@ def _describe_batch(
     """Compute one batch, or read it from its part file; runs in a worker process."""
     from threadpoolctl import threadpool_limits
 
-    known = [recipe.meta(), records, augmentation and augmentation.identity()]
-    part = parts / f"{hash_json(known)}.npz" if parts else None
+    part = _part_of(recipe, records, parts, augmentation) if parts else None
     if part and (kept := _read_part(part)):
         return kept
     batch, x = Batch(len(records)), []

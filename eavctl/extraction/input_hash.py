@@ -13,11 +13,13 @@ from typing import Any
 
 from eavctl.datasets.manifest import Manifest
 from eavctl.errors import DataError
+from eavctl.extraction.file_hashes import FileHashes
 from eavctl.signals.data_files import beside, read_with
 from eavctl.signals.idx import index_of
 from eavctl.storage import remote_tree
+from eavctl.storage.files import STDIO
 from eavctl.storage.keys import extras
-from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_file, hash_json
+from eavctl.storage.provenance import DIGEST_BYTES, canonical_json, hash_json
 from eavctl.storage.remote import Entry
 
 FILES_REMEMBERED = 64  # the trials of one file need not follow each other
@@ -29,10 +31,15 @@ class InputHash:
     Reading and hashing release the interpreter's lock, so the second that 600 MB take is not added to the
     run time. Entering the context starts the thread. A manifest is read twice: by `records`, for the
     features, and by the thread.
+
+    Parameters
+    ----------
+    hashes : of the files in earlier runs, if known.
     """
 
-    def __init__(self, manifest: Manifest, modality: str) -> None:
+    def __init__(self, manifest: Manifest, modality: str, hashes: FileHashes | None = None) -> None:
         self._manifest, self._modality = manifest, modality
+        self._hashes = hashes or FileHashes(STDIO)
         self._read, self._hashed = _digest(), _digest()  # of the files' stamps, as either reader found them
         self._stopped = threading.Event()
         self._pool = ThreadPoolExecutor(1)
@@ -64,7 +71,8 @@ class InputHash:
 
     def _hash_all(self) -> str:
         digest = _digest()
-        stamp_and_hash = functools.lru_cache(FILES_REMEMBERED)(lambda file: (_stamp(file), _hash_of(file)))
+        hash_of = functools.partial(_hash_of, self._hashes)
+        stamp_and_hash = functools.lru_cache(FILES_REMEMBERED)(lambda file: (_stamp(file), hash_of(file)))
         for row in self._manifest.records():
             if self._stopped.is_set():
                 break
@@ -88,6 +96,10 @@ class InputHash:
         if self.hash() and self._read.digest() != (self._listed_again() or self._hashed).digest():
             root = remote_tree.told(str(self._manifest.root))
             raise DataError(f"{root}: recordings changed while they were read; run again")
+
+    def keep(self) -> None:
+        """Keep the hashes of the files for the next run; see `eavctl.extraction.file_hashes`."""
+        self._hashes.keep()
 
     def _listed_again(self) -> hashlib.blake2b | None:
         """The digest of the stamps of remote files as they are now; None of files of this machine."""
@@ -119,11 +131,11 @@ def _stamp(file: Path, entries: Mapping[str, Entry] | None = None) -> remote_tre
     return [value for each in found for value in each]
 
 
-def _hash_of(file: Path) -> str | None:
+def _hash_of(hashes: FileHashes, file: Path) -> str | None:
     """A hash of the bytes of a file and of those that are read with it; of remote ones, of their stamps."""
     try:
         if remote_tree.is_remote(file):
             return None if (stamp := _stamp(file)) is None else hash_json(stamp)
-        return "".join(map(hash_file, (file, *read_with(file)))) if file.is_file() else None
+        return "".join(map(hashes.of, (file, *read_with(file)))) if file.is_file() else None
     except OSError:  # the extraction will report that it cannot be read
         return None

@@ -28,6 +28,7 @@ from eavctl.storage import files, tables
 from eavctl.storage.files import STDIO
 from eavctl.storage.keys import KEYS
 from eavctl.storage.ownership import kind_of
+from eavctl.storage.table_folders import is_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -134,8 +135,8 @@ def plan(source: str | os.PathLike[str], *, choice: Choice | None = None) -> Pla
 
 def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
     """Whether the source is a table of eavctl's; a layout that is named takes it for a manifest."""
-    is_file = os.fspath(source) == STDIO or files.is_file(source)
-    if choice.layout or not is_file or kind_of(source) not in TABLES:
+    can_be = os.fspath(source) == STDIO or files.is_file(source) or is_table(source)
+    if choice.layout or not can_be or kind_of(source) not in TABLES:
         return False
     if choice.is_made:
         raise UsageError(f"{source}: --where and --events select recordings, and this is a table")

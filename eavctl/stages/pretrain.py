@@ -255,7 +255,7 @@ def _prepared(
 
 def _rows(paths: Sequence[str], selection: Selection) -> TrainingSet:
     """The selected rows of feature tables, without classes."""
-    stacked = read_stacked(paths)
+    stacked = read_stacked(paths, stored=True)
     table = stacked.table
     facts = facts_of(table)
     facts = replace(facts, notes=(*facts.notes, *stacked.notes))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from eavctl.errors import BusyError, DataError, NoSpaceError, UsageError
+from eavctl.jobs import Outputs
 from eavctl.storage import remote
 
 STDIO = "-"
@@ -126,10 +127,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     DataError : the folder does not exist or cannot be written, or the disk is full.
     UsageError : ``path`` is a terminal, and the content is not text.
     """
-    if is_stream(path):
+    if is_stream(path) or not Outputs.are_written:
         buffer = io.BytesIO()
         yield buffer
-        _pour(path, buffer.getvalue())
+        if Outputs.are_written:
+            _pour(path, buffer.getvalue())
         return
     if remote.is_url(path):
         with _uploaded(path) as handle:
@@ -213,21 +215,80 @@ def streamed(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise _unwritable(path, error) from error
 
 
-def clear_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files of killed processes in a folder, of all targets or only of ``name``.
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a hidden folder beside ``path`` that takes its name only if the block succeeds.
 
-    Files that a running process is writing are locked, and stay.
+    A folder of this name is replaced and removed: its files must be eavctl's. After an exception, a kill or a
+    full disk it is unchanged; a kill between the two renames leaves no folder of this name.
+
+    Raises
+    ------
+    DataError : the folder cannot be written, or the disk is full.
+    """
+    import shutil
+
+    target = Path(os.path.realpath(path))
+    temporary, former = (target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp") for _ in range(2))
+    try:
+        temporary.mkdir()
+        descriptor = os.open(temporary, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        _lock(descriptor)
+        yield temporary
+        for folder in (temporary, *(each for each in temporary.rglob("*") if each.is_dir())):
+            _sync_folder(folder)
+        if target.exists():
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+            os.rename(target, former)
+        os.rename(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if former.exists() and not target.exists():
+            os.rename(former, target)
+        if isinstance(error, NoSpaceError):  # which names a file in the hidden folder
+            raise _unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+    finally:
+        os.close(descriptor)
+    _sync_folder(target.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files and folders of killed processes, of all targets or only of ``name``.
+
+    What a running process is writing is locked, and stays.
     """
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
             match = re.fullmatch(TEMPORARY, entry)
             if match and name in (None, match[1]):
-                with contextlib.suppress(OSError), open(folder / entry, "r+b") as handle:
-                    if _lock(handle):
-                        os.unlink(folder / entry)
+                with contextlib.suppress(OSError):
+                    _remove_leftover(folder / entry)
 
 
-def _lock(handle: IO[bytes]) -> bool:
+def _remove_leftover(path: Path) -> None:
+    """Remove a temporary file or folder, unless it is locked."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if not _lock(descriptor):
+            return
+        if path.is_dir():
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _lock(handle: IO[bytes] | int) -> bool:
     """Lock an open file for this process and its forks; False if another process holds the lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -296,14 +357,14 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
 
     Yields
     ------
-    The folder, or None if ``target`` is stdout, a device or a pipe.
+    The folder, or None if ``target`` is stdout, a device or a pipe, or this process writes no outputs.
 
     Raises
     ------
     BusyError : another process is writing ``target``.
     DataError : the folder cannot be written.
     """
-    if is_stream(target):
+    if is_stream(target) or not Outputs.are_written:
         yield None
         return
     import shutil  # slow to import, and predicting a clip does not need it
@@ -336,7 +397,7 @@ def touch(target: str | os.PathLike[str]) -> None:
     A run that is killed after its last write leaves them. Parts younger than the file are of another run,
     which can be resumed: they stay. A URL stays as it is.
     """
-    if remote.is_url(target):  # an object's time is that of its content
+    if not Outputs.are_written or remote.is_url(target):  # an object's time is that of its content
         return
     parts, written = _parts_of(target), os.stat(target).st_mtime_ns
     with contextlib.suppress(OSError, BusyError):  # another process is writing the file, or removing them

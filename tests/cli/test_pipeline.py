@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from eavctl.extraction import batches
+from eavctl.extraction import chunks
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage import artifacts, tables
 
@@ -60,7 +60,7 @@ def test_extract_again_computes_nothing_and_touches_the_table(run, made, tmp_pat
     run(*words)
     before = digest(table)
     os.utime(table, (1, 1))
-    monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_, **__: pytest.fail("computed again"))
     assert "up to date" in run(*words).err
     assert table.stat().st_mtime > 1
     assert digest(table) == before
@@ -91,7 +91,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
         np.savez(part, **marked)
     subprocess.run([sys.executable, "-m", "eavctl", *words], check=True, capture_output=True)
     shift = tables.read_features(target).x - tables.read_features(made / "feats.parquet").x
-    taken = np.arange(len(shift)) < 2 * batches.BATCH
+    taken = np.arange(len(shift)) < 2 * chunks.BATCH
     assert np.allclose(shift.mean(axis=1), taken, atol=0.1)
     assert sorted(os.listdir(tmp_path)) == ["f.parquet"]
 
