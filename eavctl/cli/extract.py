@@ -85,13 +85,15 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
+    "eavctl extract s3://bucket/data/ -o s3://bucket/feats.parquet",
     "eavctl extract runs/ --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
 )
 def extract(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl)."
+            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl); "
+            "also at a URL."
         ),
     ],
     out: Annotated[

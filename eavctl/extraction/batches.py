@@ -22,10 +22,10 @@ from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.extraction.shared_files import require_seen, unseen
-from eavctl.storage import files, remote_tree
+from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
-from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below
+from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below, source_of
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
@@ -68,17 +68,16 @@ def batches(
     ------
     DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
-    # Absolute: a worker process may have another working folder.
-    source = remote_tree.source_of(root).absolute()
     cut = chunks(records, n_records)
-    try:
-        if parts is None or (jobs == 1 and not is_elsewhere(executor)):
-            calls = ((recipe, source, each, parts, augmentation) for each in cut)
-            yield from map_in_order(_describe_batch, calls, jobs, executor)
-        else:
-            yield from _through_parts(recipe, source, cut, jobs, parts, executor, augmentation)
-    finally:
-        _last.close()
+    with source_of(root) as source:
+        try:
+            if parts is None or (jobs == 1 and not is_elsewhere(executor)):
+                calls = ((recipe, source, each, parts, augmentation) for each in cut)
+                yield from map_in_order(_describe_batch, calls, jobs, executor)
+            else:
+                yield from _through_parts(recipe, source, cut, jobs, parts, executor, augmentation)
+        finally:
+            _last.close()
 
 
 def _through_parts(

@@ -55,8 +55,7 @@ class InputHash:
         any name.
         """
         stamp_of = functools.lru_cache(FILES_REMEMBERED)(_stamp)
-        source = remote_tree.source_of(self._manifest.root)
-        beside_of = functools.lru_cache(FILES_REMEMBERED)(functools.partial(beside, source))
+        beside_of = functools.lru_cache(FILES_REMEMBERED)(functools.partial(beside, self._manifest.root))
         for row in self._manifest.records():
             path = row[f"{self._modality}_path"]
             trial = row.get("eeg_index") if self._modality == "eeg" else index_of(path, row.get("trial"))

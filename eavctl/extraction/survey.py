@@ -77,22 +77,22 @@ def _with_hashes(root: Path, tasks: Sequence[tuple[str, str]]) -> list[Task]:
 
 def _opened(root: Path, todo: Sequence[Task], jobs: int, executor: str) -> Iterator[FileFacts]:
     chunks = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
-    source = source_of(root).absolute()  # a worker process may have another working folder
-    for chunk, found in zip(
-        chunks, map_surviving(_facts_of_all, ((source, each) for each in chunks), jobs, executor), strict=True
-    ):
-        if found is not None:
-            yield from found
-            continue
-        alone = map_surviving(_facts_of_all, ((source, [task]) for task in chunk), 1, executor)
-        for task, facts in zip(chunk, alone, strict=True):
-            yield from facts or [_unusable(task, UNREADABLE, CRASHED)]
+    with source_of(root) as source:
+        calls = ((source, each) for each in chunks)
+        for chunk, found in zip(chunks, map_surviving(_facts_of_all, calls, jobs, executor), strict=True):
+            if found is not None:
+                yield from found
+                continue
+            alone = map_surviving(_facts_of_all, ((source, [task]) for task in chunk), 1, executor)
+            for task, facts in zip(chunk, alone, strict=True):
+                yield from facts or [_unusable(task, UNREADABLE, CRASHED)]
 
 
 def _facts_of_all(source: Path | RemoteFolder, tasks: Sequence[Task]) -> list[FileFacts]:
     found = []
     for task in tasks:
-        with fetched_below(source, task[0], beside(source, task[0])) as root:
+        others = [] if isinstance(source, Path) else beside(source.tree, task[0])
+        with fetched_below(source, task[0], others) as root:
             found.append(_facts_of(root, task))
     return found
 

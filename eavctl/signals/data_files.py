@@ -9,7 +9,6 @@ from pathlib import Path
 
 from eavctl.signals.endings import BRAINVISION_ENDING, EEG_ENDINGS, EEGLAB_ENDING, split_ending
 from eavctl.storage import remote_tree
-from eavctl.storage.remote_tree import RemoteFolder
 
 DATA_FILE = re.compile(rb"^DataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
 MARKER_FILE = re.compile(rb"^MarkerFile\s*=\s*(.+?)\s*$", re.MULTILINE)
@@ -53,11 +52,9 @@ def fetched_with(path: Path) -> list[Path]:
     return [each for each in (*read_with(path), *markers) if each != path]
 
 
-def beside(source: Path | RemoteFolder, path: str) -> list[str]:
-    """The paths, below a folder, of the files to fetch with a recording there; none, where it is of here."""
-    if isinstance(source, Path):
-        return []
-    return [os.path.relpath(each, source.tree) for each in fetched_with(Path(source.tree, path))]
+def beside(root: str | os.PathLike[str], path: str) -> list[str]:
+    """The paths, below a folder, of the files to fetch with a recording there."""
+    return [os.path.relpath(each, root) for each in fetched_with(Path(root, path))]
 
 
 def needs_folder(name: str) -> bool:

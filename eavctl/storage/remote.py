@@ -15,15 +15,17 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, Any, BinaryIO, NamedTuple
 
 from eavctl.errors import DataError, EavctlError
 
 URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(/+)")
 LOCAL_SCHEMES = ("file", "local")  # their paths begin with a slash
 OF_ONE_PROCESS = ("memory",)  # schemes of files that other processes do not see
+S3_SCHEMES = ("s3", "s3a")
 INSTALL = "pip install 'eavctl[remote]'"
 CHUNK_BYTES = 1 << 20
+LOCK = "lock"  # a file in each folder of local copies
 SCRATCH = "eavctl-remote-"  # begins the names of the folders of local copies
 # What identifies a version of an object, in the words of different file systems; the first that is there.
 VERSIONS = ("ETag", "etag", "md5Hash", "content_md5", "mtime", "LastModified", "last_modified", "updated",
@@ -187,25 +189,37 @@ def listed(url: str | os.PathLike[str]) -> dict[str, Entry]:
 
 
 def check_target(url: str | os.PathLike[str]) -> None:
-    """Check, before any work, that there is the bucket, or the topmost folder, that a file is written to.
+    """Check, before any work, that a file can be written, as far as that can be known without writing it.
+
+    Of S3, an upload is begun and abandoned, which leaves nothing; of other object stores, only that there is
+    the bucket.
 
     Raises
     ------
-    DataError : there is none.
+    DataError : it cannot be written.
     """
     system, path = file_system(url)
-    top = path.lstrip("/").partition("/")[0]
-    if scheme_of(url) in OF_ONE_PROCESS or path.startswith("/") or top == path:
-        return
-    with contextlib.suppress(PermissionError):  # a bucket may be written to and not be listed
-        with _told(url_of(url), "looked at"):
+    if scheme_of(url) in S3_SCHEMES:
+        with _told(url_of(url), "written"):
+            handle = system.open(path, "wb", autocommit=False)
             try:
-                system.invalidate_cache()
-                is_there = system.exists(top)
-            except PermissionError:
-                return
-        if not is_there:
-            raise DataError(f"{url_of(url)}: cannot be written (there is no bucket {top!r})")
+                handle.close()
+            finally:
+                with contextlib.suppress(Exception):  # a permission of its own
+                    handle.discard()
+                system.transaction.files.clear()  # which `open` has added it to
+        return
+    bucket, _, name = path.partition("/")
+    if not bucket or not name:  # a path from the root
+        return
+    with _told(url_of(url), "looked at"):
+        system.invalidate_cache()
+        try:
+            is_there = system.exists(bucket)
+        except PermissionError:  # one may write to a bucket and not list it
+            return
+    if not is_there:
+        raise DataError(f"{url_of(url)}: cannot be written (there is no bucket {bucket!r})")
 
 
 # --- reading and writing ----------------------------------------------------------------------------------
@@ -216,6 +230,7 @@ class _Copies:
 
     folder: Path | None = None
     owner = 0
+    lock: BinaryIO | None = None
     found: dict[str, tuple[Entry, Path]] = {}  # noqa: RUF012  # one for the process
 
 
@@ -230,8 +245,9 @@ def scratch() -> Path:
         _remove_abandoned()
         try:
             folder = Path(tempfile.mkdtemp(prefix=SCRATCH))
-            _Copies.handle = open(folder / "lock", "wb")  # type: ignore[attr-defined]  # noqa: SIM115
-            fcntl.flock(_Copies.handle, fcntl.LOCK_EX)  # type: ignore[attr-defined]
+            _Copies.lock = open(folder / "new", "wb")  # noqa: SIM115  # held until the process ends
+            fcntl.flock(_Copies.lock, fcntl.LOCK_EX)
+            os.rename(folder / "new", folder / LOCK)  # locked when others see it
         except OSError as error:
             raise DataError(f"{tempfile.gettempdir()}: cannot be written ({error.strerror})") from error
         _Copies.folder, _Copies.owner, _Copies.found = folder, os.getpid(), {}
@@ -252,7 +268,7 @@ def _remove_abandoned() -> None:
     import tempfile
 
     for folder in Path(tempfile.gettempdir()).glob(f"{SCRATCH}*"):
-        with contextlib.suppress(OSError), open(folder / "lock", "rb") as handle:
+        with contextlib.suppress(OSError), open(folder / LOCK, "rb") as handle:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -313,11 +329,21 @@ def fetch_all(folder: str, files: Sequence[tuple[str, Path]]) -> None:
 def _get(system: Any, files: Sequence[tuple[str, Path]], name: str) -> None:
     try:
         with _told(name, "fetched"):
-            system.get([path for path, _ in files], [os.fspath(target) for _, target in files])
+            try:
+                system.get([path for path, _ in files], [os.fspath(target) for _, target in files])
+            except FileNotFoundError:
+                raise DataError(f"{name}: {_gone(name)}") from None
     except BaseException:
         for _, target in files:
             target.unlink(missing_ok=True)
         raise
+
+
+def _gone(url: str) -> str:
+    """Why a file that was found cannot be fetched."""
+    if scheme_of(url) in OF_ONE_PROCESS:
+        return f"not seen by this process; files of {scheme_of(url)}:// need one job, or copies by a fork"
+    return "gone since it was listed; run again"
 
 
 def upload(handle: IO[bytes], url: str | os.PathLike[str]) -> None:

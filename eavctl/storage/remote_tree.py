@@ -36,20 +36,15 @@ class RemoteFolder:
     ----------
     url : without a slash at its end.
     tree : the local tree that stands for it, which workers on other machines do not see.
+    copies : the folder for copies of recordings, on the machine of the tree; empty for any.
     """
 
     url: str
     tree: str
-
-    def __truediv__(self, path: str) -> RemoteFile:
-        return RemoteFile(self, path)
+    copies: str = ""
 
     def __str__(self) -> str:
         return self.url
-
-    def absolute(self) -> RemoteFolder:
-        """The folder itself, as of a path."""
-        return self
 
 
 @dataclass(frozen=True)
@@ -154,12 +149,12 @@ def known(url: str) -> Path:
     KeyError : it was not.
     """
     folder, _, name = _without_slash(url).rpartition("/")
-    while _without_slash(folder) not in _trees:
+    while (tree := _trees.get(_without_slash(folder))) is None or name not in tree.entries:
         folder, slash, above = folder.rpartition("/")
         if not slash:
             raise KeyError(url)
         name = f"{above}/{name}"
-    return _trees[_without_slash(folder)].root / name
+    return tree.root / name
 
 
 def _without_slash(url: str | os.PathLike[str]) -> str:
@@ -221,15 +216,14 @@ def _name_of(url: str) -> str:
 
 def _usable(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], int]:
     """The files whose keys are paths below a folder, and how many are not."""
-    folders = {folder for path in entries for folder in _parents(path)}
-    kept = {path: entry for path, entry in entries.items() if _is_path(path) and path not in folders}
+    paths = [path for path in entries if _is_path(path)]
+    folders = {folder for path in paths for folder in _folders_of(path)}
+    kept = {path: entries[path] for path in paths if path not in folders}
     return kept, len(entries) - len(kept)
 
 
-def _parents(path: str) -> Iterator[str]:
+def _folders_of(path: str) -> Iterator[str]:
     while path := posixpath.dirname(path):
-        if path == "/":
-            return
         yield path
 
 
@@ -262,14 +256,22 @@ def _tree_of(path: str | os.PathLike[str]) -> tuple[_Tree, str] | None:
     return None
 
 
-def source_of(root: Path) -> Path | RemoteFolder:
-    """What workers read the recordings below a data set's root from: the root itself, or a remote folder."""
+@contextlib.contextmanager
+def source_of(root: Path) -> Iterator[Path | RemoteFolder]:
+    """What workers read the recordings below a data set's root from: the root itself, or a remote folder.
+
+    What workers that were killed have left is removed at the end.
+    """
     found = _tree_of(root)
     if found is None:
-        return root
+        yield root.absolute()  # a worker process may have another working folder
+        return
+    import tempfile
+
     tree, path = found
     url = f"{tree.url}/{path}" if path else tree.url
-    return RemoteFolder(url, os.fspath(tree.root / path))
+    with tempfile.TemporaryDirectory(dir=tree.root.parent, ignore_cleanup_errors=True) as copies:
+        yield RemoteFolder(url, os.fspath(tree.root / path), copies)
 
 
 def file_of(path: Path, beside: Iterable[Path] = ()) -> Path | RemoteFile:
@@ -393,14 +395,14 @@ def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = 
     import shutil
     import tempfile
 
-    folder = Path(tempfile.mkdtemp(prefix="fetched-", dir=tree.parent if tree.is_dir() else remote.scratch()))
+    folder = Path(tempfile.mkdtemp(dir=root.copies if os.path.isdir(root.copies) else remote.scratch()))
     try:
         for each in wanted:
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
             if each not in todo:
                 shutil.copyfile(tree / each, folder / each)
         if tree.is_dir() or remote.exists(f"{root.url}/{path}"):
-            remote.fetch_all(root.url, [(each, folder / each) for each in todo])
+            remote.fetch_all(root.url, [(posixpath.normpath(each), folder / each) for each in todo])
         for each in todo if tree.is_dir() else ():
             if (folder / each).stat().st_size != (tree / each).stat().st_size:
                 raise DataError(f"{root.url}/{each}: changed while it was read; run again")
