@@ -20,6 +20,7 @@ from eavctl.jobs import useful
 from eavctl.memory import keep_freed_memory
 from eavctl.registry import register
 from eavctl.storage.provenance import versions
+from eavctl.version import __version__
 
 LOCAL = "local"
 ADDRESS = re.compile(r"((tcp|tls|wss?)://)?([\w.-]+|\[[\da-fA-F:.%]+\]):\d+(/\S*)?")
@@ -98,7 +99,7 @@ class _Cluster(WorkerPool):
         now = time.monotonic()
         if now < self._looked + (STEP_S if self._n_threads else 0):
             return
-        with contextlib.suppress(OSError):  # also of no answer in time, which `require_workers` notices
+        with contextlib.suppress(Exception):  # no answer, of which `require_workers` and results tell
             self._n_threads = sum(self._client.nthreads(callback_timeout=ANSWER_S).values())
             if self._n_threads:
                 self._seen = time.monotonic()
@@ -114,16 +115,18 @@ class _Cluster(WorkerPool):
         self._look()
         if time.monotonic() > self._seen + PATIENCE_S:
             raise DataError(
-                f"{self._address}: the Dask scheduler has had no workers for {PATIENCE_S:.0f} s.\n"
-                f"Start some, such as: dask worker {self._address} --nthreads 1"
+                f"{self._address}: no workers, or no answer of the Dask scheduler, for {PATIENCE_S:.0f} s.\n"
+                f"Start workers: dask worker {self._address} --nthreads 1 --nworkers N"
             )
 
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Call:
         """Hand out a call; it is made once, or again where its worker dies."""
         # Pickled here, for Dask would look through the arguments for futures.
         call = pickle.dumps((function, arguments))
-        future = self._client.submit(_run, *self._here, call, pure=False)
-        return _Call(self, future)
+        try:
+            return _Call(self, self._client.submit(_run, *self._here, call, pure=False))
+        except Exception as error:  # the client has closed itself
+            raise self.lost() from error
 
     def close(self, *, abandon: bool) -> None:
         """Leave the cluster, and end it if it was started here; calls that wait are dropped with that."""
@@ -162,8 +165,10 @@ class _Call:
             outcome = self._future.result()
         except KilledWorker as error:
             raise DeadlyCallError(1 + error.allowed_failures) from None
-        except CancelledError:
+        except (CancelledError, OSError):
             raise self._pool.lost() from None
+        except (ImportError, AttributeError) as error:
+            raise _unfit("a Dask worker", error) from error
         if outcome.error is not None:
             raise pickle.loads(outcome.error)
         return outcome.result
@@ -276,11 +281,13 @@ def _check_workers(client: Any) -> None:
         if isinstance(misfit, OSError):  # it is leaving
             continue
         if isinstance(misfit, Exception):
-            raise DataError(
-                f"Dask worker {worker} cannot run eavctl {here['eavctl']} ({misfit}); install it as here"
-            ) from misfit
+            raise _unfit(f"Dask worker {worker}", misfit) from misfit
         if misfit:
             raise DataError(f"Dask worker {worker} {misfit}")
+
+
+def _unfit(worker: str, error: Exception) -> DataError:
+    return DataError(f"{worker} cannot run eavctl {__version__} ({error}); install it there as here")
 
 
 # --- in a worker ------------------------------------------------------------------------------------------
