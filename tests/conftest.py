@@ -129,6 +129,21 @@ def few_settings() -> Callable[[], AbstractContextManager[None]]:
     return few
 
 
+@pytest.fixture(scope="session")
+def dask_cluster() -> Iterator[Any]:
+    """Two Dask workers, in a working folder that is not the tests'; one that dies is started again.
+
+    Where Dask is missing the test is skipped, or an error as for `shared_data`.
+    """
+    if find_spec("distributed") is None:
+        lack("no Dask")
+    from distributed import LocalCluster
+
+    options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 100}
+    with LocalCluster(n_workers=2, threads_per_worker=1, **options) as cluster:
+        yield cluster
+
+
 WHISPER = {
     "model_type": "whisper",
     "d_model": 16,
@@ -224,6 +239,76 @@ def tiny_methods(monkeypatch: pytest.MonkeyPatch) -> None:
         facts = {"defaults": {"epochs": 6, "batch": 16, "lr": 1e-2}}
         entry = registry.Entry("pretraining methods", name, method, facts)
         monkeypatch.setitem(registry._entries["pretraining methods"], name, entry)
+
+
+class Bucket:
+    """Files of a remote file system that lives in this process, and what was asked of it.
+
+    Attributes
+    ----------
+    url : of its topmost folder.
+    fetched : keys of the files that were copied to this machine, in order.
+    broken_after : copies after which the network is gone; None for never.
+    is_read_only : whether writing is refused.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.url, self.fetched, self.broken_after, self.is_read_only = f"bucket://{name}", [], None, False
+
+    def put(self, folder: Path) -> str:
+        """Copy a local folder, with links followed; its URL."""
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            self.write(f"{folder.name}/{path.relative_to(folder)}", path.read_bytes())
+        return f"{self.url}/{folder.name}"
+
+    def write(self, key: str, content: bytes) -> str:
+        """Write a file; its URL."""
+        from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+
+        path = f"/{self.url.partition('://')[2]}/{key}"  # a key is a text, whatever paths it looks like
+        MemoryFileSystem.store[path] = MemoryFile(None, path, content)
+        return f"{self.url}/{key}"
+
+    def read(self, key: str) -> bytes:
+        """The content of a file."""
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        return bytes(MemoryFileSystem.store[f"/{self.url.partition('://')[2]}/{key}"].getvalue())
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """An empty bucket of this process, whose network can fail."""
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    here = tmp_path_factory.mktemp("bucket")
+    made = Bucket(here.name)
+
+    class Buckets(MemoryFileSystem):  # type: ignore[misc]
+        protocol = ("bucket",)
+        cachable = False
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(MemoryFileSystem._strip_protocol(path.replace("bucket://", "memory://", 1)))
+
+        def get_file(self, rpath: str, lpath: str, **options: Any) -> None:
+            if made.broken_after is not None and len(made.fetched) >= made.broken_after:
+                raise ConnectionError("the network is gone")
+            made.fetched.append(rpath.removeprefix(f"/{here.name}/"))
+            super().get_file(rpath, lpath, **options)
+
+        def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+            if made.is_read_only and "r" not in mode:
+                raise PermissionError("Access Denied")
+            return super().open(path, mode, **options)
+
+    fsspec.register_implementation("bucket", Buckets, clobber=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here))
+    yield made
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl import registry
+from eavctl import ranks, registry
 from eavctl.classifiers.streams import Features, Streams, Table, in_memory
 from eavctl.encoders.moments import fit_moments
 
@@ -42,9 +42,14 @@ Batch = Tensor | StreamBatch
 def as_batch(x: np.ndarray | Streams, device: torch.device) -> Batch:
     """Rows as a network takes them: pictures stay bytes, all else is float32."""
     if isinstance(x, Streams):
-        tensors = tuple(_as_tensor(array).to(device) for array in x.arrays)
+        tensors = tuple(_moved(_as_tensor(array), device) for array in x.arrays)
         return StreamBatch(tensors, torch.from_numpy(x.present).to(device))
-    return _as_tensor(x).to(device)
+    return _moved(_as_tensor(x), device)
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """Copy to a GPU from pinned memory, which does not wait for what the GPU computes."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def _as_tensor(x: Table) -> Tensor:
@@ -215,7 +220,7 @@ class Network(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor, criterion: Criterion) -> Tensor:
         """See `ClassifierNetwork`."""
-        return criterion(self(x), y)
+        return criterion(self.head(ranks.share(self.encoder, x)), y)
 
     def fit_input(self, x: Tensor) -> None:
         """See `Trainable`; an encoder that was started from another keeps its statistics."""
@@ -251,10 +256,12 @@ def settle(encoder: Any) -> None:
 
 
 def forward(module: Callable[[Any], Tensor], x: Features, device: torch.device = CPU) -> np.ndarray:
-    """Outputs of a module in evaluation mode for all rows, in batches: float64 (n_rows, n_outputs)."""
+    """Outputs of a module in evaluation mode for all rows, in batches: float64 (n_rows, n_outputs).
+
+    Of several ranks each computes some of the batches, so that every row is computed once.
+    """
+    starts = range(0, len(x), INFERENCE_BATCH)
+    mine = starts[ranks.Part.of(len(starts)).rows]
     with torch.inference_mode():
-        outputs = [
-            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
-            for i in range(0, len(x), INFERENCE_BATCH)
-        ]
-    return torch.cat(outputs).double().numpy()
+        outputs = [module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu().numpy() for i in mine]
+    return np.concatenate([each for some in ranks.of_all(outputs) for each in some]).astype(np.float64)

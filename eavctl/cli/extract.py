@@ -22,6 +22,7 @@ from eavctl.cli.console import (
 )
 from eavctl.cli.options import (
     Columns,
+    Dask,
     DistinctNames,
     DryRun,
     Epoch,
@@ -42,6 +43,7 @@ from eavctl.cli.options import (
     Who,
     WhoModel,
     check_stdout,
+    executor_of,
 )
 from eavctl.cli.values import read_choice, read_epochs, read_settings, read_who
 from eavctl.errors import UsageError
@@ -72,6 +74,7 @@ def _fast(features: str) -> str:
     "extract",
     "eavctl extract dataset/ -o feats.parquet",
     "eavctl extract dataset/ --features logmel -o logmel.parquet --jobs 2",
+    "eavctl extract dataset/ -o feats.parquet --dask tcp://host:8786",
     "eavctl extract manifest.csv --segment 2 --hop 1 -o segments.parquet",
     "eavctl extract list.xlsx --columns clip=path,mood=label -o feats.parquet",
     "eavctl extract flat/ --pattern '{subject}_{label}_{take}' -o feats.parquet",
@@ -82,13 +85,15 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
+    "eavctl extract s3://bucket/data/ -o s3://bucket/feats.parquet",
     "eavctl extract runs/ --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
 )
 def extract(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl)."
+            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl); "
+            "also at a URL."
         ),
     ],
     out: Annotated[
@@ -159,7 +164,15 @@ def extract(
     strict: Strict = False,
     distinct_names: DistinctNames = False,
     jobs: Jobs = 1,
+    dask: Dask = None,
     force: Force = False,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read every recording to see whether it has changed, not only its size and times.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -185,16 +198,17 @@ def extract(
     outputs: list[str | Path] = [out, *([rejected] if rejected else [])]
     if dry_run:
         planned = plan(
-            source, out, recipe, choice=choice, augmentation=augmentation, force=force, strict=strict,
-            rejected=rejected,
+            source, out, recipe, choice=choice, augmentation=augmentation, executor=executor_of(dask),
+            force=force, rehash=rehash, strict=strict, rejected=rejected,
         )  # fmt: skip
         _print_plan(planned, recipe, outputs, as_json)
         return
     keep_freed_memory()
     with progress("extract", at_once=False) as tick:
         result = run(
-            source, out, recipe, choice=choice, augmentation=augmentation, jobs=jobs, executor="fork",
-            force=force, strict=strict, rejected=rejected, on_clip=tick,
+            source, out, recipe, choice=choice, augmentation=augmentation, jobs=jobs,
+            executor=executor_of(dask), force=force, rehash=rehash, strict=strict, rejected=rejected,
+            on_clip=tick,
         )  # fmt: skip
     _print_result(result, recipe, outputs, as_json)
 

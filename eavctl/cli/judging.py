@@ -58,6 +58,7 @@ def judge(
     plot: Path | None = None,
     rejected: Path | None = None,
     jobs: int = 1,
+    executor: str = "fork",
     strict: bool = False,
     force: bool = False,
     dry_run: bool = False,
@@ -86,6 +87,7 @@ def judge(
         "abstain": abstain,
         "adapt": adapt,
         "who": who,
+        "executor": executor,
         "strict": strict,
     }
     drawn = _drawn(sources, found, options) if plot else None
@@ -94,7 +96,7 @@ def judge(
         return
     from eavctl.stages.predict import predict as run
 
-    result = run(sources, found, jobs=jobs, executor="fork", rejected=rejected, **options)
+    result = run(sources, found, jobs=jobs, rejected=rejected, **options)
     if plot and drawn:
         drawn.draw(plot, _title(result))
         say(f"picture -> {plot}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -31,6 +32,12 @@ def check_stdout(as_json: bool, *outputs: str | Path | None) -> None:
         raise UsageError("--json and an output - both go to stdout: name a file, such as -o out.parquet")
     if len(wanted) > 1:
         raise UsageError("two outputs are -, and stdout takes one: name a file for the other")
+
+
+def executor_of(dask: str | None) -> str:
+    """The executor that a command line asks for: Dask, or copies of this process."""
+    address = dask or os.environ.get("DASK_SCHEDULER_ADDRESS")  # Dask's own
+    return f"dask:{address}" if address else "fork"
 
 
 # --- every command ----------------------------------------------------------------------------------------
@@ -72,6 +79,16 @@ Jobs = Annotated[
         "-j",
         min=1,
         help="Use this many processes, at most one a processor; the result does not depend on it.",
+    ),
+]
+Dask = Annotated[
+    str | None,
+    typer.Option(
+        "--dask",
+        metavar="ADDRESS",
+        help="Compute on the workers of this Dask scheduler, such as tcp://host:8786, or on N new processes "
+        "of this machine, as local:N, whatever --jobs says. Needs eavctl[dask].",
+        show_default="DASK_SCHEDULER_ADDRESS, if it is set",
     ),
 ]
 Threads = Annotated[
@@ -253,6 +270,15 @@ Augment = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Multiply matrices in training in float32, or in bfloat16, in which recent GPUs are fast."
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network, which takes a minute and pays on a GPU.")
+]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
 
 # --- judging by a trained model ---------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from eavctl.cli.app import command
 from eavctl.cli.judging import judge
 from eavctl.cli.options import (
     Columns,
+    Dask,
     DryRun,
     Epoch,
     Events,
@@ -31,6 +32,7 @@ from eavctl.cli.options import (
     Who,
     WhoModel,
     check_stdout,
+    executor_of,
 )
 from eavctl.cli.values import read_choice, read_epochs, read_who
 from eavctl.errors import UsageError
@@ -47,6 +49,8 @@ from eavctl.errors import UsageError
     "eavctl predict --watch incoming/ --jsonl",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict s3://bucket/clips/ -o preds.parquet",
+    "eavctl predict dataset/ -o preds.parquet --dask local:4",
     "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
     'eavctl predict talk.mp4 --who "the woman on the left" --model faces.pt',
@@ -59,7 +63,9 @@ from eavctl.errors import UsageError
 def predict(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Recordings, folders, manifests, feature tables, or - for stdin."),
+        typer.Argument(
+            help="Recordings, folders, manifests or feature tables, also at a URL; or - for stdin."
+        ),
     ] = None,
     eeg: Annotated[str | None, typer.Option(help="EEG file of one recording, such as rec.edf.")] = None,
     audio: Annotated[
@@ -131,6 +137,7 @@ def predict(
     rejected: Rejected = None,
     strict: Strict = False,
     jobs: Jobs = 1,
+    dask: Dask = None,
     force: Force = False,
     dry_run: DryRun = False,
     as_json: Json = False,
@@ -170,6 +177,7 @@ def predict(
         "who": read_who(who, who_model),
         "rejected": rejected,
         "jobs": jobs,
+        "executor": executor_of(dask),
         "strict": strict,
         "force": force,
         "dry_run": dry_run,

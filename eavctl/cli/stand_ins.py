@@ -23,6 +23,7 @@ NOT_IN_FILE = frozenset(
         *("out", "predictions", "save", "rejected", "plot", "tensorboard"),
         *("model", "use", "init", "weights", "face_model"),
         *("eeg", "audio", "video", "files_from", "watch"),
+        "dask",  # whoever answers there is sent names of files, and trusted as the user's own code is
     }
 )
 SET = "set"  # the option whose values can be a table too
@@ -150,8 +151,9 @@ def _of_toml(parameter: Any, name: str, value: Any) -> Any:
     kind = parameter.type.name.split()[0]
     if name in NOT_IN_FILE or kind not in TYPES or parameter.param_type_name == "argument":
         raise UsageError(
-            f"{SETTINGS_FILE}: {name} cannot be set there, because it chooses or overwrites files; give it "
-            f"on the command line or as {SETTINGS_PREFIX}{name.upper()} in the environment"
+            f"{SETTINGS_FILE}: {name} cannot be set there, because it chooses or overwrites files, or "
+            f"chooses machines; give it on the command line or as {SETTINGS_PREFIX}{name.upper()} in the "
+            "environment"
         )
     if name == SET:
         value = _pairs(value)

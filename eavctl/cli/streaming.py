@@ -64,7 +64,6 @@ def stream(
         separate=separate,
         names=listed_names(files_from),
         watch=watch,
-        executor="fork",
         **options,
     )
     introduce(found, is_named=model is not None)

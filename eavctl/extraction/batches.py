@@ -4,81 +4,34 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
-from collections import Counter
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
-from eavctl.errors import SignalError
-from eavctl.extraction.executors import map_in_order
+from eavctl.errors import DataError, SignalError
+from eavctl.extraction.batch import Batch, Record, read_part, write_part
+from eavctl.extraction.chunks import chunks
+from eavctl.extraction.executors import DeadlyCallError, is_elsewhere, map_in_order
 from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
-from eavctl.signals.endings import is_idx
+from eavctl.extraction.shared_files import require_seen, unseen
 from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
+from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below, source_of
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
-BATCH = 8  # recordings: few are lost by a kill and the last are spread evenly; larger costs less to hand out
-PICTURES_BATCH = 512  # pictures of an idx file, each of which takes tens of microseconds
+READ_S, READ_STEP_S = 10.0, 0.2  # for which a part of another machine is looked for, and how often
 CHECKED = "checked"  # key of a record whose recording is searched for speech
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A few recordings' rows.
-
-    Parameters
-    ----------
-    n_recordings : including those rejected.
-    rows : keys of each row, JSON-able.
-    x : features, shape (n_rows, *shape).
-    accounts : what the feature set reports of each row that is not of an altered copy, if it does.
-    rejected : recordings and segments that cannot be used, each with its ``reason``.
-    notes : what is odd about the recordings.
-    speech : whether there is speech, of each recording with the key `CHECKED`.
-    """
-
-    n_recordings: int
-    rows: list[Record] = field(default_factory=list)
-    x: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    accounts: list[Record] = field(default_factory=list)
-    rejected: list[Record] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    speech: list[bool] = field(default_factory=list)
-
-    def with_features(self, found: list[np.ndarray]) -> Batch:
-        """The batch with its rows' features; rows of another shape than the first are rejected."""
-        if not found:
-            return self
-        shape = found[0].shape
-        fits = [each.shape == shape for each in found]
-        pairs = zip(self.rows, found, strict=True)
-        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape and _is_own(row)]
-        rows = list(itertools.compress(self.rows, fits))
-        fits_of_own = [fit for row, fit in zip(self.rows, fits, strict=True) if _is_own(row)]
-        accounts = list(itertools.compress(self.accounts, fits_of_own))
-        x = list(itertools.compress(found, fits))
-        return replace(self, rows=rows, accounts=accounts, x=np.stack(x), rejected=self.rejected + bad)
-
-    def fitting(self, shape: tuple[int, ...]) -> Batch:
-        """The batch with all its rows rejected if they are of another shape than the table's."""
-        if not self.rows or self.x.shape[1:] == shape:
-            return self
-        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows if _is_own(row)]
-        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes, speech=self.speech)
 
 
 def sample_id(name: str, recipe: Recipe, start: float) -> str:
@@ -94,36 +47,120 @@ def batches(
     parts: Path | None,
     executor: str = "loky",
     augmentation: Augmentation | None = None,
+    *,
+    n_records: int,
 ) -> Iterator[Batch]:
     """Yield batches in order, read from an earlier run's parts where these are whole, else computed.
+
+    Workers write parts, and this process reads them one by one: however many workers there are, it holds one
+    batch. Only where no parts are kept, the workers send the batches themselves.
 
     Parameters
     ----------
     records : see `eavctl.extraction.input_hash.InputHash.records`; drawn as they are needed.
+    n_records : their number, by which batches are cut.
     jobs : processes, each with one thread.
     parts : existing folder in which finished batches are kept; None keeps none.
     executor : see `eavctl.extraction.executors.map_in_order`.
     augmentation : the altered copies to make of each recording, whose rows follow the recording's own.
+
+    Raises
+    ------
+    DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
-    root = root.absolute()  # a worker process may have another working folder
-    arguments = ((recipe, root, chunk, parts, augmentation) for chunk in _chunks(records))
+    cut = chunks(records, n_records)
+    with source_of(root) as source:
+        try:
+            if parts is None or (jobs == 1 and not is_elsewhere(executor)):
+                calls = ((recipe, source, each, parts, augmentation) for each in cut)
+                yield from map_in_order(_describe_batch, calls, jobs, executor)
+            else:
+                yield from _through_parts(recipe, source, cut, jobs, parts, executor, augmentation)
+        finally:
+            _last.close()
+
+
+def _through_parts(
+    recipe: Recipe,
+    root: Path | RemoteFolder,
+    cut: Iterable[list[Record]],
+    jobs: int,
+    parts: Path,
+    executor: str,
+    augmentation: Augmentation | None,
+) -> Iterator[Batch]:
+    """Yield batches that workers have written; parameters as of `batches`."""
+    elsewhere = is_elsewhere(executor)
+    waited_for = deque[str]()
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for each in cut:
+            waited_for.append(f"the recordings from {each[0]['path']} to {each[-1]['path']}")
+            yield recipe, root, each, parts, augmentation, elsewhere
+
     try:
-        yield from map_in_order(_describe_batch, arguments, jobs, executor)
-    finally:
-        _last.close()
+        for name in map_in_order(_write_batch, calls(), jobs, executor):
+            waited_for.popleft()
+            yield _written(parts / name, READ_S if elsewhere else 0.0)
+    except DeadlyCallError as error:
+        raise DeadlyCallError(error.n_workers, waited_for[0]) from None
 
 
-def _chunks(records: Iterable[Record]) -> Iterator[list[Record]]:
-    stream = iter(records)
-    while chunk := list(itertools.islice(stream, BATCH)):
-        if is_idx(chunk[-1]["path"]):
-            chunk += itertools.islice(stream, PICTURES_BATCH - BATCH)
-        yield chunk
+def _write_batch(
+    recipe: Recipe,
+    root: Path | RemoteFolder,
+    records: list[Record],
+    parts: Path,
+    augmentation: Augmentation | None,
+    elsewhere: bool,
+) -> str:
+    """Have one batch in its part file, and return that file's name; runs in a worker process.
+
+    Parameters
+    ----------
+    elsewhere : the process may be of another machine, and is checked to see the files.
+
+    Raises
+    ------
+    DataError : it does not.
+    """
+    if elsewhere:
+        stamped = (each for each in records if each["stamp"] and isinstance(root, Path))
+        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in stamped}
+        require_seen({os.fspath(parts / files.LOCK): 0, **sizes})
+    _describe_batch(recipe, root, records, parts, augmentation)
+    return _part_of(recipe, records, parts, augmentation).name
+
+
+def _part_of(recipe: Recipe, records: list[Record], parts: Path, augmentation: Augmentation | None) -> Path:
+    """The file of a batch, by all that it depends on."""
+    return parts / f"{hash_json([recipe.meta(), records, augmentation and augmentation.identity()])}.npz"
+
+
+def _written(part: Path, seconds: float) -> Batch:
+    """A batch that a worker has written.
+
+    Parameters
+    ----------
+    seconds : for which it is looked for: on a network's file system a new file may be seen late.
+
+    Raises
+    ------
+    DataError : it is not there, or damaged.
+    """
+    until = time.monotonic() + seconds
+    while (batch := read_part(part)) is None:
+        if time.monotonic() > until:
+            raise unseen(part) if seconds else DataError(f"{part}: written and gone or damaged; run again")
+        with suppress(OSError):
+            os.listdir(part.parent)  # has a client of NFS ask its server again
+        time.sleep(READ_STEP_S)
+    return batch
 
 
 def _describe_batch(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     records: list[Record],
     parts: Path | None,
     augmentation: Augmentation | None = None,
@@ -131,9 +168,8 @@ def _describe_batch(
     """Compute one batch, or read it from its part file; runs in a worker process."""
     from threadpoolctl import threadpool_limits
 
-    known = [recipe.meta(), records, augmentation and augmentation.identity()]
-    part = parts / f"{hash_json(known)}.npz" if parts else None
-    if part and (kept := _read_part(part)):
+    part = _part_of(recipe, records, parts, augmentation) if parts else None
+    if part and (kept := read_part(part)):
         return kept
     batch, x = Batch(len(records)), []
     # One thread a process: nested pools are slower, and sums depend on the number of threads.
@@ -142,7 +178,7 @@ def _describe_batch(
             x += _describe_file(recipe, root, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)
     if part:
-        _write_part(part, batch)
+        write_part(part, batch)
     return batch
 
 
@@ -154,21 +190,29 @@ class _LastOpened:
     """
 
     def __init__(self) -> None:
-        self._key: tuple[str, Path, list[int] | None] | None = None
+        self._key: tuple[str, Path | RemoteFolder, str, Stamp | None] | None = None
+        self._root = Path()
+        self._stretch_of: StretchOf | None = None
         self._stack = ExitStack()
 
-    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> StretchOf:
-        """What `Recipe.open` yields; ``stamp`` is the file's size and time."""
-        key = (hash_json(recipe.meta()), path, stamp)
+    def fetch(self, recipe: Recipe, root: Path | RemoteFolder, record: Record) -> Path:
+        """The folder of this machine below which the file of a record is, fetched if it is remote."""
+        key = (hash_json(recipe.meta()), root, record["path"], record["stamp"])
         if key != self._key:
             self.close()
+            files_of = fetched_below(root, record["path"], record.get("beside", ()))
+            self._root, self._key = self._stack.enter_context(files_of), key
+        return self._root
+
+    def open(self, recipe: Recipe, path: Path) -> StretchOf:
+        """What `Recipe.open` yields of the file that was fetched last."""
+        if self._stretch_of is None:
             self._stretch_of = self._stack.enter_context(recipe.open(path))
-            self._key = key
         return self._stretch_of
 
     def close(self) -> None:
         """Close the file."""
-        self._key = None
+        self._key = self._stretch_of = None
         self._stack.close()
 
 
@@ -177,7 +221,7 @@ _last = _LastOpened()
 
 def _describe_file(
     recipe: Recipe,
-    root: Path,
+    source: Path | RemoteFolder,
     path: str,
     records: list[Record],
     batch: Batch,
@@ -185,9 +229,10 @@ def _describe_file(
 ) -> list[np.ndarray]:
     """Add the rows and faults of one file to the batch; return the rows' features."""
     found: list[np.ndarray] = []
+    root = _last.fetch(recipe, source, records[0])
     with noting() as notes:
         try:
-            stretch_of = _last.open(recipe, root / path, records[0]["stamp"])
+            stretch_of = _last.open(recipe, root / path)
             content = functools.cache(lambda: fingerprint(root / path))
             for record in records:
                 own = _describe_one(recipe, root, record, stretch_of, content, batch)
@@ -292,30 +337,3 @@ def _describe_copies(
 def _without(path: Path, error: SignalError) -> str:
     """The error's text without the path: it is listed beside it, and differs between machines."""
     return str(error).removeprefix(f"{path}: ")
-
-
-def _is_own(row: Record) -> bool:
-    """Whether a row is of a recording itself, not of an altered copy."""
-    return AUGMENT not in row
-
-
-def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> Record:
-    sizes = ["x".join(map(str, each)) for each in (shape, expected)]
-    reason = f"gives {sizes[0]} values where the first recording gives {sizes[1]}; cut alike with --segment"
-    return {"clip_id": row["clip_id"], "path": row["clip_id"], "start": row["start"], "reason": reason}
-
-
-def _write_part(part: Path, batch: Batch) -> None:
-    info = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "x"}
-    with files.atomic_write(part, sync=False) as handle:  # a part torn by a power cut fails its checksum
-        np.savez(handle, x=batch.x, info=np.frombuffer(json.dumps(info).encode(), np.uint8))
-
-
-def _read_part(part: Path) -> Batch | None:
-    """A finished batch of an earlier run; None where there is none or it is damaged."""
-    try:
-        with np.load(part, allow_pickle=False) as content:
-            info = json.loads(content["info"].tobytes())
-            return Batch(x=content["x"], **info)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return None

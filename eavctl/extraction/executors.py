@@ -1,7 +1,9 @@
 """Executors: what runs one function over many arguments, in this process or in workers.
 
 An executor is a function ``f(jobs) -> WorkerPool``, registered by name. `map_in_order` does the rest: it
-yields results in the order of the arguments, and hands out only a few calls ahead.
+yields results in the order of the arguments, and hands out only a few calls ahead. One whose workers can be
+on other machines has the fact ``probe``, and takes an address after its name, as in ``dask:local:4``: it is
+``f(jobs, address)``, and ``probe(address)`` checks that the workers can be reached.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from eavctl import registry
-from eavctl.errors import DataError
+from eavctl.errors import DataError, UsageError
 from eavctl.jobs import end_with_parent, useful
 from eavctl.registry import register
 
@@ -49,6 +51,60 @@ class WorkerPool:
         """End the workers; with ``abandon``, results of calls that run are not wanted."""
 
 
+class DeadlyCallError(DataError):
+    """Workers died one after the other of the same call.
+
+    Parameters
+    ----------
+    n_workers : that died.
+    recordings : of the call, in words.
+    """
+
+    def __init__(self, n_workers: int, recordings: str = "the same recordings") -> None:
+        super().__init__(
+            f"{n_workers} workers died one after the other of {recordings}: out of memory, or a decoder "
+            "crashed.\nLeave out the recording that is to blame; an extraction continues where it stopped"
+        )
+        self.n_workers = n_workers
+
+
+def _named(executor: str) -> tuple[registry.Entry, tuple[str, ...]]:
+    """The registered executor, and the address that its name carries, if any.
+
+    Raises
+    ------
+    UsageError : no such executor, or an address for one that takes none.
+    """
+    name, _, address = executor.partition(":")
+    entry = registry.get("executors", name)
+    if address and "probe" not in entry.facts:
+        raise UsageError(f"the executor {name!r} takes no address, and {executor!r} names one")
+    return entry, (address,) if address else ()
+
+
+def is_elsewhere(executor: str) -> bool:
+    """Whether an executor's workers can be on other machines, which have the files by their paths alone.
+
+    Raises
+    ------
+    UsageError : no such executor.
+    """
+    return "probe" in _named(executor)[0].facts
+
+
+def probe(executor: str) -> None:
+    """Check that an executor's workers can be reached, if they are elsewhere.
+
+    Raises
+    ------
+    UsageError : no such executor, or no address.
+    DataError : nothing answers there, or the workers do not fit.
+    """
+    entry, address = _named(executor)
+    if address:
+        entry.facts["probe"](*address)
+
+
 def always() -> bool:
     """Say that the next argument can be drawn without waiting."""
     return True
@@ -74,16 +130,19 @@ def map_in_order(
     executor : name of a registered executor. ``loky``: joblib's workers, new processes, safe in any program;
         they take most of a second to start. ``fork``: copies of this process, which start in milliseconds;
         for programs whose only threads and locks are their own, as the command line. ``serial``: this
-        process.
+        process. ``dask:tcp://host:8786``: the workers of a Dask scheduler, whatever the number of jobs;
+        ``dask:local:4``: four of this machine.
     is_ready : whether the next argument can be drawn without waiting; until then results are yielded. By
         default it always can.
     first_here : the first call runs in this process, while the workers start.
 
     Raises
     ------
-    DataError : a worker died.
+    DataError : a worker died, or workers elsewhere cannot be reached or are lost.
+    DeadlyCallError : workers elsewhere died of the same call.
     UsageError : no such executor, or fewer than one job.
     """
+    entry, address = _named(executor)
     n_first = 1 if jobs == 1 else max(useful(jobs), 2)
     todo, first = iter(arguments), list[tuple[Any, ...]]()
     for each in todo:
@@ -92,7 +151,7 @@ def map_in_order(
             break
     else:
         jobs = max(len(first), 1)  # no worker without a call
-    pool: WorkerPool = registry.get("executors", executor).thing(jobs)
+    pool: WorkerPool = entry.thing(jobs, *address)
     calls = (
         (_Later if first_here and i == 0 else pool.submit)(function, each)
         for i, each in enumerate(itertools.chain(first, todo))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
+from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from eavctl.errors import AbsentError, SignalError
 from eavctl.evaluation.trained_on import JOINED
-from eavctl.extraction.executors import always, map_in_order
+from eavctl.extraction.executors import always, is_elsewhere, map_in_order
 from eavctl.extraction.fingerprint import fingerprint, identity_of, of_trial
 from eavctl.extraction.open_recording import Signal, Source, StretchOf, name_of
 from eavctl.extraction.recipe import Recipe, noting
+from eavctl.extraction.shared_files import require_seen, sizes_of
 from eavctl.jobs import one_thread
 from eavctl.predicting.segments import (
     NOT_GIVEN,
@@ -29,9 +31,12 @@ from eavctl.predicting.segments import (
 from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage.provenance import canonical_json
+from eavctl.storage.remote_tree import fetched
 
-CALL_S = 0.05  # that a call to a worker should take: an answer waits no longer for those beside it
-MOST_FILES = 32
+# How long a call to a worker should take, and of how many files it is at most: an answer waits no longer for
+# those beside it. A call to another machine costs more.
+CALL_S, MOST_FILES = 0.05, 32
+CALL_ELSEWHERE_S, MOST_FILES_ELSEWHERE = 1.0, 512
 
 
 class _Task(NamedTuple):
@@ -65,14 +70,17 @@ class _Pace:
     Parameters
     ----------
     jobs : processes; a single one gains nothing by larger calls.
+    elsewhere : the processes can be of other machines.
     """
 
-    def __init__(self, jobs: int) -> None:
-        self._most, self.n_files = (MOST_FILES if jobs > 1 else 1), 1
+    def __init__(self, jobs: int, *, elsewhere: bool = False) -> None:
+        self._most, self._call_s, self.n_files = (MOST_FILES if jobs > 1 else 1), CALL_S, 1
+        if elsewhere:
+            self._most, self._call_s = MOST_FILES_ELSEWHERE, CALL_ELSEWHERE_S
 
     def learn(self, n_files: int, seconds: float) -> None:
         """Set the number by the time that a call took."""
-        fitting = int(n_files * CALL_S / max(seconds, 1e-6))
+        fitting = int(n_files * self._call_s / max(seconds, 1e-6))
         self.n_files = max(1, min(fitting, 2 * self.n_files, self._most))
 
 
@@ -92,11 +100,18 @@ def describe_recordings(
     ----------
     batches : recordings, drawn as they are needed.
     jobs, executor, is_ready : see `eavctl.extraction.executors.map_in_order`; the result is the same for any.
+
+    Raises
+    ------
+    DataError : workers elsewhere do not see the recordings; or as `map_in_order`.
     """
     recipes, of_stream = _distinct(streams)
     drawn: deque[tuple[Sequence[Recording], deque[_Task]]] = deque()
-    pace = _Pace(jobs)
-    calls = _calls(_work(batches, recipes, drawn), pace, is_ready)
+    elsewhere = is_elsewhere(executor)
+    pace = _Pace(jobs, elsewhere=elsewhere)
+    calls: Iterable[tuple[Any, ...]] = _calls(_work(batches, recipes, drawn), pace, is_ready)
+    if elsewhere:
+        calls = ((files, sizes_of(_paths(files))) for (files,) in calls)
     done = map_in_order(_describe_files, calls, jobs, executor, is_ready=is_ready, first_here=True)
     files = _unpacked(done, pace)
     for file in files:
@@ -130,6 +145,15 @@ def _calls(files: Iterable[_File], pace: _Pace, is_ready: Callable[[], bool]) ->
             together = []
     if together:
         yield (together,)
+
+
+def _paths(files: Iterable[_File]) -> Iterator[Path]:
+    """The files of recordings that are read by their paths."""
+    for each in files:
+        if each.recipe is not None:
+            file = each.recordings[0].parts[each.recipe.modality].file
+            if isinstance(file, str | os.PathLike):
+                yield Path(file)
 
 
 def _unpacked(done: Iterable[tuple[list[_DescribedFile], float]], pace: _Pace) -> Iterator[_DescribedFile]:
@@ -177,7 +201,7 @@ def describe_window(window: Recording, streams: Sequence[StreamInput]) -> Descri
                 found.append(_not_given(window, recipe))
                 continue
             began = perf_counter()
-            samples, _ = _read(recipe, [window])
+            samples, _ = _read(recipe, [window], window.parts[recipe.modality].file)
             found += samples
             seconds[recipe.modality] = seconds.get(recipe.modality, 0.0) + perf_counter() - began
     described = join_streams(
@@ -232,9 +256,17 @@ def _with_content(recording: Recording, contents: set[str]) -> Recording:
     return recording._replace(keys={**recording.keys, "recording": JOINED.join(sorted(contents))})
 
 
-def _describe_files(files: Sequence[_File]) -> tuple[list[_DescribedFile], float]:
-    """Describe the recordings in some files, and tell the seconds; runs in a worker process."""
+def _describe_files(
+    files: Sequence[_File], sizes: Mapping[str, int] = {}
+) -> tuple[list[_DescribedFile], float]:
+    """Describe the recordings in some files, and tell the seconds; runs in a worker process.
+
+    Parameters
+    ----------
+    sizes : in bytes, of files that the worker must see.
+    """
     began = perf_counter()
+    require_seen(sizes)
     return [_describe_file(*file) for file in files], perf_counter() - began
 
 
@@ -242,25 +274,29 @@ def _describe_file(recipe: Recipe | None, recordings: list[Recording]) -> _Descr
     """Describe the recordings in one file, with one thread, as an extraction."""
     if recipe is None:
         return _DescribedFile([], [], [])
-    with one_thread(), noting() as notes:
-        samples, contents = _read(recipe, recordings)
-    return _DescribedFile(samples, list(dict.fromkeys(notes)), contents)
+    file: Source = recordings[0].parts[recipe.modality].file
+    local: Source
+    with one_thread(), noting() as notes, fetched(file) as local:
+        samples, contents = _read(recipe, recordings, local)
+    named = [note.replace(name_of(local), name_of(file)) for note in notes]
+    return _DescribedFile(samples, list(dict.fromkeys(named)), contents)
 
 
-def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], list[str | None]]:
-    """The samples of the recordings in one file, and what identifies each by its content."""
-    file = recordings[0].parts[recipe.modality].file
-    whole, samples, contents = _content(file), list[Samples](), list[str | None]()
+def _read(
+    recipe: Recipe, recordings: list[Recording], local: Source
+) -> tuple[list[Samples], list[str | None]]:
+    """The samples of the recordings in one file, ``local`` here, and what identifies each by its content."""
+    whole, samples, contents = _content(local), list[Samples](), list[str | None]()
     try:
-        with recipe.open(file) as stretch_of:
+        with recipe.open(local) as stretch_of:
             for recording in recordings:
-                found, content = _samples(recording, recipe, stretch_of, whole)
+                found, content = _samples(recording, recipe, stretch_of, whole, local)
                 samples.append(found)
                 contents.append(content)
     except SignalError as error:
-        left = recordings[len(samples) :]
-        samples += [_absence(file, error)] * len(left)
-        contents += [of_trial(whole, each.parts[recipe.modality].trial) for each in left]
+        parts = [each.parts[recipe.modality] for each in recordings[len(samples) :]]
+        samples += [_absence(part.file, local, error) for part in parts]
+        contents += [of_trial(whole, part.trial) for part in parts]
     return samples, contents
 
 
@@ -273,9 +309,9 @@ def _content(file: Source) -> str | None:
 
 
 def _samples(
-    recording: Recording, recipe: Recipe, stretch_of: StretchOf, whole: str | None
+    recording: Recording, recipe: Recipe, stretch_of: StretchOf, whole: str | None, local: Source
 ) -> tuple[Samples, str | None]:
-    """The samples of a recording, and what identifies it; ``whole`` identifies its file."""
+    """The samples of a recording, and what identifies it; ``whole`` identifies its file, ``local`` here."""
     part = recording.parts[recipe.modality]
     if recipe.epoch and recording.epoch not in (None, recipe.epoch):
         recipe = replace(recipe, epoch=recording.epoch)
@@ -284,9 +320,10 @@ def _samples(
         samples = recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))
         return samples, identity_of(stretch, lambda: whole, part.trial)
     except SignalError as error:
-        return _absence(part.file, error), of_trial(whole, part.trial)
+        return _absence(part.file, local, error), of_trial(whole, part.trial)
 
 
-def _absence(file: Source, error: SignalError) -> Absence:
-    reason = str(error).removeprefix(f"{name_of(file)}: ")
+def _absence(file: Source, local: Source, error: SignalError) -> Absence:
+    """Why a file cannot be used; errors name it as it is called on this machine."""
+    reason = str(error).removeprefix(f"{name_of(local)}: ")
     return Absence(name_of(file), reason, is_fault=not isinstance(error, AbsentError))

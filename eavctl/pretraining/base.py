@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import Augmentation, Encoder, settle
 from eavctl.encoders.moments import fit_moments
 
@@ -58,6 +59,10 @@ class Method(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, *shape) as (batch, embedding_dim) with the encoder alone."""
         return self.encoder(x)
+
+    def encoded(self, x: Tensor) -> Tensor:
+        """Embed rows of a training batch, (n_rows, *shape) as (n_rows, embedding_dim)."""
+        return ranks.share(self.encoder, x)
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """The loss of a training batch, a scalar, from its views (batch, *shape) each."""

@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +24,7 @@ from eavctl.extraction.fingerprint import of_trial
 from eavctl.extraction.survey import n_files, survey
 from eavctl.progress import Tick, silent
 from eavctl.signals.idx import index_of
-from eavctl.storage import tables
+from eavctl.storage import files, tables
 from eavctl.storage.files import STDIO
 from eavctl.storage.keys import KEYS
 from eavctl.storage.ownership import kind_of
@@ -112,8 +111,8 @@ def check(
     else:
         manifest = _found(source, choice)
         layout = manifest.layout
-        files = survey(manifest, jobs=jobs, executor=executor, on_file=on_file)
-        data = _of_manifest(manifest, files, choice)
+        found = survey(manifest, jobs=jobs, executor=executor, on_file=on_file)
+        data = _of_manifest(manifest, found, choice)
     report = check_dataset(data)
     kept = tuple(each for each in report.findings if each.code not in ignore)
     ignored = tuple(sorted({each.code for each in report.findings} & set(ignore)))
@@ -136,7 +135,7 @@ def plan(source: str | os.PathLike[str], *, choice: Choice | None = None) -> Pla
 
 def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
     """Whether the source is a table of eavctl's; a layout that is named takes it for a manifest."""
-    can_be = os.fspath(source) == STDIO or Path(source).is_file() or is_table(source)
+    can_be = os.fspath(source) == STDIO or files.is_file(source) or is_table(source)
     if choice.layout or not can_be or kind_of(source) not in TABLES:
         return False
     if choice.is_made:

@@ -23,8 +23,11 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.findings.codes import short_forms
 from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.names import BETWEEN, counts_of
-from eavctl.extraction.batches import CHECKED, Batch, Record, batches, said_once, sample_id
+from eavctl.extraction.batch import Batch, Record
+from eavctl.extraction.batches import CHECKED, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
+from eavctl.extraction.executors import is_elsewhere, probe
+from eavctl.extraction.file_hashes import FileHashes
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
@@ -182,9 +185,9 @@ class _Work:
         for i, record in enumerate(records):
             yield {**record, CHECKED: True} if i in chosen else record
 
-    def inputs(self) -> InputHash:
-        """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
-        return InputHash(self.manifest, self.recipe.modality)
+    def inputs(self, out: str | os.PathLike[str], *, rehash: bool) -> InputHash:
+        """The hash of the recordings, which ``identity`` lacks: it takes as long as reading all new files."""
+        return InputHash(self.manifest, self.recipe.modality, FileHashes(out, afresh=rehash))
 
 
 def _asked(choice: Choice) -> Record:
@@ -214,6 +217,7 @@ def extract(
     jobs: int = 1,
     executor: str = "loky",
     force: bool = False,
+    rehash: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
     on_clip: Tick = silent,
@@ -231,8 +235,11 @@ def extract(
     out : the table to write, or ``-``; a name that ends with a slash, or the folder of an earlier table, is
         written as a folder of parts, one folder a data set.
     jobs : processes, each with one thread.
-    executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program.
+    executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program. Workers of
+        Dask read recordings and write finished batches themselves: they need both under the same paths.
     force : overwrite files not written by eavctl; recompute even if up to date.
+    rehash : read every recording to see whether it has changed, also those of the size and times of an
+        earlier run.
     strict : a single bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.
     on_clip : callback for the progress, in recordings.
@@ -241,8 +248,10 @@ def extract(
     ------
     DataError : no recording can be used, or one cannot and ``strict`` is given; ``out`` cannot be written, or
         another process is writing it.
-    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write.
+    UsageError : ``out`` or ``rejected`` is ``source``, or a file that eavctl did not write; or ``out`` is a
+        stream, and the executor's workers can be on other machines.
     """
+    _check_executor(executor, out)
     work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
 
     def settle(result: Extracted) -> None:
@@ -250,12 +259,12 @@ def extract(
             tables.write_rejected(result.rejected, rejected)
         _require_usable(source, result.n_rows, result.n_recordings, result.rejected, strict)
 
-    if not force and (result := _up_to_date(out, work)):
+    if not force and (result := _up_to_date(out, work, rehash=rehash, keeps=True)):
         settle(result)
         files.touch(out)
     else:
         with files.keeping_parts(out, afresh=force) as parts:
-            result = _compute(work, out, parts, jobs, executor, on_clip, settle)
+            result = _compute(work, out, parts, jobs, executor, on_clip, settle, force or rehash)
     return replace(result, notes=(*oddities, *result.notes))
 
 
@@ -266,7 +275,9 @@ def plan(
     *,
     choice: Choice | None = None,
     augmentation: Augmentation | None = None,
+    executor: str = "loky",
     force: bool = False,
+    rehash: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
 ) -> Planned:
@@ -276,13 +287,15 @@ def plan(
     ------
     DataError, UsageError : where `extract` raises them before it computes.
     """
+    _check_executor(executor, out)
     work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
     n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
-    earlier = None if force else _up_to_date(out, work)
+    earlier = None if force else _up_to_date(out, work, rehash=rehash, keeps=False)
     if earlier:
         _require_usable(source, earlier.n_rows, n_recordings, earlier.rejected, strict)
     else:
         _require_usable(source, len(work.manifest), n_recordings, bad, strict)
+        probe(executor)
     known = earlier.rejected if earlier else tuple(dict(each) for each in bad)
     return Planned(
         work.manifest.layout,
@@ -325,6 +338,11 @@ def _prepare(
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 
+def _check_executor(executor: str, out: str | os.PathLike[str]) -> None:
+    if is_elsewhere(executor) and files.is_stream(out):
+        raise UsageError(f"{out}: Dask workers write parts of the table beside it: name a file with -o")
+
+
 def _layout(source: str | os.PathLike[str], choice: Choice) -> str | None:
     """The name of a data set's layout; None where finding its recordings will fail."""
     try:
@@ -359,6 +377,7 @@ def _compute(
     executor: str,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
+    rehash: bool,
 ) -> Extracted:
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
@@ -369,10 +388,11 @@ def _compute(
     order = _Order()
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        inputs = work.inputs()
+        inputs = work.inputs(out, rehash=rehash)
         writer: Writer | None = None
-        records, augmentation = work.checking_speech(inputs.records()), work.augmentation
-        for batch in batches(work.recipe, work.manifest.root, records, jobs, parts, executor, augmentation):
+        records, n_records = work.checking_speech(inputs.records()), len(work.manifest)
+        given = (work.recipe, work.manifest.root, records, jobs, parts, executor, work.augmentation)
+        for batch in batches(*given, n_records=n_records):
             if not n_done:  # after the workers were started: a process with threads must not fork
                 stack.enter_context(inputs)
                 made_by = _versions(work, parts)
@@ -428,6 +448,7 @@ def _compute(
             **_asked(work.choice),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
+    inputs.keep()
     return result
 
 
@@ -527,9 +548,9 @@ class _Account:
         }
 
 
-def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
+def _up_to_date(out: str | os.PathLike[str], work: _Work, *, rehash: bool, keeps: bool) -> Extracted | None:
     """What ``out`` holds, if it is what this extraction would write."""
-    if files.is_stream(out) or not Path(out).exists():
+    if files.is_stream(out) or not (files.is_file(out) or files.is_folder(out)):
         return None
     try:
         meta = tables.read_meta(out)
@@ -539,9 +560,11 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         tables.verify(out)
     except DataError:
         return None
-    with work.inputs() as inputs:
+    with work.inputs(out, rehash=rehash) as inputs:
         if meta.get("inputs_hash") != inputs.hash():
             return None
+        if keeps:
+            inputs.keep()
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
     notes, counts = tuple(meta["notes"]), meta["class_counts"]

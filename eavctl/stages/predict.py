@@ -8,7 +8,7 @@ from collections.abc import Generator, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from eavctl.errors import UsageError
-from eavctl.extraction.executors import always
+from eavctl.extraction.executors import always, probe
 from eavctl.predicting.inputs import Inputs, find_inputs, of_name
 from eavctl.predicting.names import Names
 from eavctl.predicting.predicted import Predicted, collected, rejections, require_usable
@@ -188,6 +188,7 @@ def plan(
     abstain: float = 0.0,
     adapt: bool = False,
     who: Whose | None = None,
+    executor: str = "loky",
     strict: bool = False,
 ) -> Planned:
     """What `predict` would do with the same parameters; no recording is read, and nothing written.
@@ -205,6 +206,7 @@ def plan(
         predictor.find_weights()
     bad = [Rejection.of(each, fault) for each in inputs.recordings if (fault := known_fault(each))]
     require_usable(inputs.n_recordings - len(bad), inputs.n_recordings, bad, strict)
+    probe(executor)
     return Planned(
         predictor.classes,
         inputs.n_recordings,

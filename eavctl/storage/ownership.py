@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
-from eavctl.storage import files, table_folders
+from eavctl.storage import files, remote, table_folders
 from eavctl.storage.keys import KEYS
 
 NAMES = {
@@ -173,7 +173,7 @@ def describe(path: str | os.PathLike[str]) -> str:
     ------
     DataError : the file cannot be read.
     """
-    if os.fspath(path) != files.STDIO and Path(path).is_dir():
+    if os.fspath(path) != files.STDIO and files.is_folder(path):
         return NAMES.get(kind_of(path) or "", "a folder") if table_folders.is_table(path) else "a folder"
     kind = kind_of(path)
     with files.opened(path) as handle:
@@ -230,7 +230,7 @@ def guard(
     ------
     UsageError : an output is an input or a folder, is named twice, has a wrong ending, or must not be
         overwritten; or more than one input is stdin.
-    DataError : the folder of an output cannot be written.
+    DataError : the folder of an output cannot be written, or a URL cannot be reached.
     """
     if [os.fspath(path) for path in inputs].count(files.STDIO) > 1:
         raise UsageError("only one input can be - (stdin)")
@@ -246,10 +246,14 @@ def guard(
         if identity in written:
             raise UsageError(f"{path}: two outputs have this name; name different files")
         written.add(identity)
-        if kind in FOLDERS and (os.fspath(path).endswith(os.sep) or table_folders.is_table(path)):
+        if (
+            kind in FOLDERS
+            and not remote.is_url(path)
+            and (os.fspath(path).endswith(os.sep) or table_folders.is_table(path))
+        ):
             check_folder(path, kind, force=force)
         else:
-            _check_target(Path(path), kind, endings or ENDINGS[kind], force)
+            _check_target(path, kind, endings or ENDINGS[kind], force)
 
 
 def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
@@ -260,26 +264,31 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
         raise DataError(f"{path}: cannot be written (no such stream)")
 
 
-def _check_target(target: Path, kind: str, endings: Sequence[str], force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file")
-    if target.suffix not in endings:
+def _check_target(path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool) -> None:
+    name = remote.url_of(path)
+    ending = Path(path).suffix
+    if files.is_folder(path):
+        raise UsageError(f"{name}: is a folder; name a file")
+    if ending not in endings:
         known = " or ".join(endings)
-        raise UsageError(f"{target}: {NAMES[kind]} needs the ending {known}")
-    _check_place(target)
-    is_empty = target.suffix == ".jsonl" and target.exists() and not target.stat().st_size  # no row, no mark
-    if target.exists() and not is_empty and not force:
-        found = kind_of(target)
+        raise UsageError(f"{name}: {NAMES[kind]} needs the ending {known}")
+    if remote.is_url(path):
+        remote.check_target(path)
+    else:
+        _check_place(Path(path))
+    if not force and files.is_file(path) and not (ending == ".jsonl" and _is_empty(path)):  # no row, no mark
+        found = kind_of(path)
         if found is None:
             raise UsageError(
-                f"{target}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
+                f"{name}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
             )
         if found != kind:
             raise UsageError(
-                f"{target}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
+                f"{name}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
                 "name another file, or use --force"
             )
-    _clear_leftovers(target)
+    if not remote.is_url(path):
+        _clear_leftovers(Path(path))
 
 
 def check_folder(path: str | os.PathLike[str], kind: str, *, force: bool) -> None:
@@ -329,8 +338,15 @@ def _clear_leftovers(target: Path) -> None:
     files.clear_leftovers(place.parent, place.name)
 
 
+def _is_empty(path: str | os.PathLike[str]) -> bool:
+    with files.opened(path) as handle:
+        return not handle.read(1)
+
+
 def _identity(path: str | os.PathLike[str]) -> object:
     """Identity of the file at a path, equal for all its names: device and inode, else the resolved path."""
+    if remote.is_url(path):
+        return remote.url_of(path)
     try:
         found = os.stat(path)
     except (OSError, ValueError):

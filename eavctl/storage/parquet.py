@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from eavctl.errors import DataError, EavctlError
-from eavctl.storage import files, table_folders
+from eavctl.storage import files, remote, table_folders
 from eavctl.storage.feature_columns import holds_tensors
 from eavctl.storage.ownership import FOR_OTHERS, PARQUET, describe
 from eavctl.storage.provenance import canonical_json
@@ -87,7 +87,8 @@ def opened(path: str | os.PathLike[str], wanted: str) -> Iterator[pq.ParquetFile
             raise DataError(f"{path}: this is {describe(path)}; {wanted} is needed{hint}")
         handle.seek(0)
         with damage_named(path):
-            file = handle if os.fspath(path) == files.STDIO else os.fspath(path)  # Arrow reads paths faster
+            is_file = os.fspath(path) != files.STDIO  # Arrow reads paths faster
+            file = os.fspath(remote.local(path)) if is_file else handle
             with pq.ParquetFile(file, page_checksum_verification=True) as source:
                 _verify(source, path)
                 yield source

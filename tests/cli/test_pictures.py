@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eavctl.extraction import batches
+from eavctl.extraction import batches, chunks
 from eavctl.extraction.recipe import Recipe
 from eavctl.stages.extract import extract
 from eavctl.storage import tables
@@ -90,7 +90,7 @@ def test_the_same_pictures_in_folders_give_the_same_rows(run, mnist, folder):
 
 
 def test_jobs_and_interruptions_change_no_byte(mnist, tmp_path, monkeypatch):
-    monkeypatch.setattr(batches, "PICTURES_BATCH", 16)
+    monkeypatch.setattr(chunks, "PICTURES_BATCH", 16)
     recipe = Recipe("images")
     extract(mnist, tmp_path / "a.parquet", recipe)
     extract(mnist, tmp_path / "b.parquet", recipe, jobs=2, executor="fork")

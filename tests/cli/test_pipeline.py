@@ -14,7 +14,7 @@ import pytest
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from eavctl.extraction import batches
+from eavctl.extraction import chunks
 from eavctl.extraction.recipe import Recipe
 from eavctl.storage import artifacts, tables
 
@@ -60,7 +60,7 @@ def test_extract_again_computes_nothing_and_touches_the_table(run, made, tmp_pat
     run(*words)
     before = digest(table)
     os.utime(table, (1, 1))
-    monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_: pytest.fail("computed again"))
+    monkeypatch.setattr("eavctl.stages.extract.batches", lambda *_, **__: pytest.fail("computed again"))
     assert "up to date" in run(*words).err
     assert table.stat().st_mtime > 1
     assert digest(table) == before
@@ -74,9 +74,9 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
     target = tmp_path / "f.parquet"
     words = ["extract", str(made / "dataset"), "-o", str(target)]
     slow = (
-        "import time, eavctl.extraction.batches as e; old = e._write_part; n = []\n"
+        "import time, eavctl.extraction.batches as e; old = e.write_part; n = []\n"
         "def write(*a): old(*a); n.append(1); len(n) < 2 or (print('parts', flush=True), time.sleep(60))\n"
-        "e._write_part = write\nfrom eavctl.cli.start import main; main()"
+        "e.write_part = write\nfrom eavctl.cli.start import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", slow, *words], stdout=subprocess.PIPE)
     process.stdout.readline()
@@ -91,14 +91,14 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
         np.savez(part, **marked)
     subprocess.run([sys.executable, "-m", "eavctl", *words], check=True, capture_output=True)
     shift = tables.read_features(target).x - tables.read_features(made / "feats.parquet").x
-    taken = np.arange(len(shift)) < 2 * batches.BATCH
+    taken = np.arange(len(shift)) < 2 * chunks.BATCH
     assert np.allclose(shift.mean(axis=1), taken, atol=0.1)
     assert sorted(os.listdir(tmp_path)) == ["f.parquet"]
 
 
 def test_an_interrupted_extract_leaves_no_table_and_ends_with_130(made, tmp_path):
     slow = "import time, eavctl.extraction.batches as e\n" \
-           "e._read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
+           "e.read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
            "from eavctl.cli.start import main; main()"  # fmt: skip
     words = ["extract", str(made / "dataset"), "-o", str(tmp_path / "f.parquet")]
     process = subprocess.Popen(

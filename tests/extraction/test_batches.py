@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.io import savemat
 
-from eavctl.extraction import batches
+from eavctl.extraction import batches, chunks
 from eavctl.extraction.recipe import Recipe
 from eavctl.signals import eeg
 from eavctl.stages.extract import extract
@@ -31,7 +31,7 @@ def test_a_file_is_read_once_whatever_the_number_of_batches(subject, tmp_path, m
     original = eeg.open_eeg
     monkeypatch.setattr(eeg, "open_eeg", lambda path: opened.append(path) or original(path))
     result = extract(subject, tmp_path / "t.parquet", Recipe("eeg-epochs"))
-    assert result.n_rows == 40 > 2 * batches.BATCH
+    assert result.n_rows == 40 > 2 * chunks.BATCH
     assert len(opened) == 3  # to count its trials, for the names of its channels, and to read it
     levels = tables.read_features(tmp_path / "t.parquet").x.std(axis=(1, 2))
     assert np.corrcoef(levels, np.arange(1, 41))[0, 1] > 0.99
