@@ -7,6 +7,7 @@ whole table are stored as JSON under the Parquet metadata key ``eavctl``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -136,7 +137,8 @@ def key_frame(rows: pd.DataFrame | _KeyColumns, columns: Sequence[str] = KEYS) -
         if name in ("start", "end"):
             keys[name] = pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
         elif name in ("fold", "eeg_index"):
-            keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
+            numbers, distinct = pd.factorize(values)
+            keys[name] = pd.array([*map(int, distinct), None], dtype="Int64")[numbers]
         else:
             keys[name] = pd.Series(_cleaned(name, values), dtype=object)
     return keys
@@ -629,13 +631,28 @@ class _KeyColumns:
 
     def __init__(self, source: pq.ParquetFile, names: Sequence[str]) -> None:
         self._source, self._names = source, names
-        self._n_rows = len(source.read(columns=["sample_id"]))
+        self._samples = source.read(columns=["sample_id"])["sample_id"]
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
 
     def __len__(self) -> int:
-        return self._n_rows
+        return len(self._samples)
 
     def __getitem__(self, name: str) -> pd.Series:
-        return self._source.read(columns=[name])[name].to_pandas()
+        """The column; where each clip is one sample, the names of both are the same objects."""
+        if name == "sample_id":
+            return self._own
+        column = self._source.read(columns=[name])[name]
+        return self._own if name == "clip_id" and column.equals(self._samples) else _series(column)
+
+    @functools.cached_property
+    def _own(self) -> pd.Series:
+        return _series(self._samples)
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+
+    texts = pa.types.is_string(column.type)
+    return pd.Series(column.to_numpy(), dtype=object) if texts else column.to_pandas()
