@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
 READ_S, READ_STEP_S = 10.0, 0.2  # for which a part of another machine is looked for, and how often
+TOGETHER_BYTES = 64 << 20  # of remote files of a batch that are fetched at once
 CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 
@@ -173,13 +174,33 @@ def _describe_batch(
         return kept
     batch, x = Batch(len(records)), []
     # One thread a process: nested pools are slower, and sums depend on the number of threads.
-    with threadpool_limits(1):
+    with threadpool_limits(1), _fetched_together(root, records) as source:
         for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
-            x += _describe_file(recipe, root, path, list(mine), batch, augmentation)
+            x += _describe_file(recipe, source, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)
     if part:
         write_part(part, batch)
     return batch
+
+
+@contextmanager
+def _fetched_together(root: Path | RemoteFolder, records: list[Record]) -> Iterator[Path | RemoteFolder]:
+    """Yield a local folder with all files of a batch, fetched at once, if they are remote, small, and apart.
+
+    Others are fetched one by one: files of many trials are needed by the next batch too.
+    """
+    found = [record for record in records if record["stamp"]]
+    n_bytes = sum(size for record in found for size in record["stamp"][::2])
+    are_apart = len({record["path"] for record in records}) == len(records)
+    if isinstance(root, Path) or not found or n_bytes > TOGETHER_BYTES or not are_apart:
+        yield root
+        return
+    paths = dict.fromkeys(path for each in found for path in (each["path"], *each.get("beside", ())))
+    with fetched_below(root, [*paths]) as folder:
+        try:
+            yield folder
+        finally:
+            _last.close()
 
 
 class _LastOpened:
@@ -200,7 +221,7 @@ class _LastOpened:
         key = (hash_json(recipe.meta()), root, record["path"], record["stamp"])
         if key != self._key:
             self.close()
-            files_of = fetched_below(root, record["path"], record.get("beside", ()))
+            files_of = fetched_below(root, [record["path"], *record.get("beside", ())])
             self._root, self._key = self._stack.enter_context(files_of), key
         return self._root
 

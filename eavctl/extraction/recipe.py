@@ -23,6 +23,7 @@ from eavctl.extraction.open_recording import Source, Stretch, StretchOf, open_re
 from eavctl.signals.accounts import FIT
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
+from eavctl.storage.remote import local
 from eavctl.storage.remote_tree import named_by_url, told
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ class Recipe:
             return self
         if self.weights and not paths:
             return self
-        found: Weights = self.entry.facts["weights"](paths, self.settings)
+        found: Weights = self.entry.facts["weights"]([*map(local, paths)], self.settings)
         chosen = replace(self, settings={**self.settings, **found.settings}, weights=found)
         pretrained = getattr(found, "segment", None)
         return chosen if self.settings["weights"] or not pretrained else chosen._cut_as(pretrained)

@@ -92,7 +92,7 @@ def _facts_of_all(source: Path | RemoteFolder, tasks: Sequence[Task]) -> list[Fi
     found = []
     for task in tasks:
         others = [] if isinstance(source, Path) else beside(source.tree, task[0])
-        with fetched_below(source, task[0], others) as root:
+        with fetched_below(source, [task[0], *others]) as root:
             found.append(_facts_of(root, task))
     return found
 

@@ -326,7 +326,10 @@ def make_folder(folder: Path) -> None:
     Raises
     ------
     DataError : the folder cannot be created.
+    UsageError : it is a URL.
     """
+    if remote.is_url(folder):
+        raise UsageError(f"{remote.url_of(folder)}: a folder of this machine is needed here")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

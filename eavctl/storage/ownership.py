@@ -267,7 +267,7 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
 def _check_target(path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool) -> None:
     name = remote.url_of(path)
     ending = Path(path).suffix
-    if files.is_folder(path):
+    if files.is_folder(path) or (remote.is_url(path) and os.fspath(path).endswith("/")):
         raise UsageError(f"{name}: is a folder; name a file")
     if ending not in endings:
         known = " or ".join(endings)

@@ -12,7 +12,7 @@ import os
 import posixpath
 import stat
 import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -371,24 +371,24 @@ def _is_placeholder(path: str | os.PathLike[str]) -> bool:
 
 
 @contextlib.contextmanager
-def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = ()) -> Iterator[Path]:
-    """Yield a local folder that holds a recording under its path: the root itself, or a temporary folder.
+def fetched_below(root: Path | RemoteFolder, paths: Sequence[str]) -> Iterator[Path]:
+    """Yield a local folder that holds files under their paths: the root itself, or a temporary folder.
 
     Parameters
     ----------
-    path, beside : of the recording, and of the files that are read with it, below ``root``.
+    paths : of a recording, and of the files that are read with it, below ``root``; or of several recordings,
+        all of which exist. They are fetched at once.
 
     Raises
     ------
-    DataError : it cannot be fetched, or has changed since it was listed. This is no fault of the recording,
+    DataError : one cannot be fetched, or has changed since it was listed. This is no fault of the recording,
         and no `SignalError`.
     """
     if isinstance(root, Path):
         yield root
         return
     tree = Path(root.tree)
-    wanted = [path, *beside]
-    todo = [each for each in wanted if not tree.is_dir() or _is_placeholder(tree / each)]
+    todo = [each for each in paths if not tree.is_dir() or _is_placeholder(tree / each)]
     if not todo:  # a layout has fetched it, or there is no such file
         yield tree
         return
@@ -397,12 +397,15 @@ def fetched_below(root: Path | RemoteFolder, path: str, beside: Iterable[str] = 
 
     folder = Path(tempfile.mkdtemp(dir=root.copies if os.path.isdir(root.copies) else remote.scratch()))
     try:
-        for each in wanted:
+        for each in paths:
             (folder / each).parent.mkdir(parents=True, exist_ok=True)
-            if each not in todo:
+            if each not in todo and (tree / each).is_file():
                 shutil.copyfile(tree / each, folder / each)
-        if tree.is_dir() or remote.exists(f"{root.url}/{path}"):
+        try:
             remote.fetch_all(root.url, [(posixpath.normpath(each), folder / each) for each in todo])
+        except DataError:
+            if tree.is_dir() or remote.exists(f"{root.url}/{paths[0]}"):
+                raise  # else there is no such recording, which opening it will say
         for each in todo if tree.is_dir() else ():
             if (folder / each).stat().st_size != (tree / each).stat().st_size:
                 raise DataError(f"{root.url}/{each}: changed while it was read; run again")
@@ -417,5 +420,5 @@ def fetched(file: T) -> Iterator[T | Path]:
     if not isinstance(file, RemoteFile):
         yield file
         return
-    with fetched_below(file.folder, file.path, file.beside) as root:
+    with fetched_below(file.folder, [file.path, *file.beside]) as root:
         yield root / file.path

@@ -199,10 +199,10 @@ def test_a_worker_elsewhere_reads_by_the_url_alone(tones, bucket):
         sent = pickle.loads(pickle.dumps(source))
     elsewhere = remote_tree.RemoteFolder(sent.url, "/no/such/tree")
     wanted = "sad/sad_sample_1.wav"
-    with remote_tree.fetched_below(elsewhere, wanted) as folder:
+    with remote_tree.fetched_below(elsewhere, [wanted]) as folder:
         assert (folder / wanted).read_bytes() == (tones / wanted).read_bytes()
     assert not folder.exists()
-    with remote_tree.fetched_below(elsewhere, "sad/none.wav") as folder:
+    with remote_tree.fetched_below(elsewhere, ["sad/none.wav"]) as folder:
         assert not (folder / "sad/none.wav").exists()
 
 
