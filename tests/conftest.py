@@ -311,6 +311,16 @@ def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     MemoryFileSystem.pseudo_dirs[:] = [""]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests last that leave threads in the process: after them, no test can have forks as workers."""
+
+    def leaves_threads(item: pytest.Item) -> bool:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        return item.get_closest_marker("threads") is not None or parameters.get("executor") == "dask"
+
+    items.sort(key=leaves_threads)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skipped tests by their reasons, those without recordings first."""
     skipped = terminalreporter.stats.get("skipped", [])

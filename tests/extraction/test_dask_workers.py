@@ -18,6 +18,8 @@ from eavctl.stages.extract import extract, plan  # noqa: E402
 from eavctl.storage import files  # noqa: E402
 from eavctl.synthetic.tones import synth_speech  # noqa: E402
 
+pytestmark = pytest.mark.threads
+
 
 def started(n_workers, **options):
     return distributed.LocalCluster(
