@@ -13,7 +13,8 @@ distributed = pytest.importorskip("distributed")
 
 from eavctl.errors import DataError, UsageError  # noqa: E402
 from eavctl.extraction import dask_workers, executors, input_hash  # noqa: E402
-from eavctl.extraction.batches import _write_batch  # noqa: E402
+from eavctl.extraction.batch import Batch, write_part
+from eavctl.extraction.batches import _write_batch, _written  # noqa: E402
 from eavctl.extraction.recipe import Recipe  # noqa: E402
 from eavctl.stages.extract import extract, plan  # noqa: E402
 from eavctl.storage import files  # noqa: E402
@@ -240,6 +241,18 @@ def test_a_worker_that_does_not_see_the_parts_is_an_error(tmp_path):
             _write_batch(Recipe("seed33"), tmp_path, [], folder, None, True)
     (tmp_path / "empty" / files.LOCK).touch()
     assert _write_batch(Recipe("seed33"), tmp_path, [], tmp_path / "empty", None, True).endswith(".npz")
+
+
+def test_a_part_that_is_seen_late_is_waited_for_and_one_that_never_is_an_error(tmp_path):
+    batch, late = Batch(3, notes=["a note"]), tmp_path / "late.npz"
+    writing = threading.Timer(0.3, write_part, (late, batch))
+    writing.start()
+    assert _written(late, 20.0).notes == ["a note"]
+    with pytest.raises(DataError, match="under the same paths"):
+        _written(tmp_path / "never.npz", 0.3)
+    with pytest.raises(DataError, match="run again"):
+        _written(tmp_path / "never.npz", 0.0)  # of a worker of this machine
+    writing.join()
 
 
 def test_a_table_to_stdout_has_no_place_for_parts(recordings_made, address):
