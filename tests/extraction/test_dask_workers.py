@@ -9,16 +9,16 @@ import time
 
 import pytest
 
-distributed = pytest.importorskip("distributed")
-
-from eavctl.errors import DataError, UsageError  # noqa: E402
-from eavctl.extraction import dask_workers, executors, input_hash  # noqa: E402
+from eavctl.errors import DataError, UsageError
+from eavctl.extraction import dask_workers, executors, input_hash
 from eavctl.extraction.batch import Batch, write_part
-from eavctl.extraction.batches import _write_batch, _written  # noqa: E402
-from eavctl.extraction.recipe import Recipe  # noqa: E402
-from eavctl.stages.extract import extract, plan  # noqa: E402
-from eavctl.storage import files  # noqa: E402
-from eavctl.synthetic.tones import synth_speech  # noqa: E402
+from eavctl.extraction.batches import _write_batch, _written
+from eavctl.extraction.recipe import Recipe
+from eavctl.stages.extract import extract, plan
+from eavctl.storage import files
+from eavctl.synthetic.tones import synth_speech
+
+distributed = pytest.importorskip("distributed")
 
 
 def started(n_workers, **options):
