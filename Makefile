@@ -195,8 +195,8 @@ type: install
 bench: install
 	$(BIN)/python -m benchmarks
 
-bench-memory: install
-	$(BIN)/python -m benchmarks memory
+bench-scale: install
+	$(BIN)/python -m benchmarks scale
 
 check-statistics: install
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.statistics
@@ -215,4 +215,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model ground-model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-memory check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model ground-model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-scale check-statistics fit-speech-activity fuzz soak clean

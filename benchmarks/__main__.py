@@ -27,7 +27,7 @@ NAMES = (
     "grounding",
     "live",
 )
-BY_NAME_ONLY = ("memory",)
+BY_NAME_ONLY = ("scale",)
 PACKAGES = ("numpy", "scipy", "librosa", "scikit-learn", "torch", "pyarrow")
 TITLES = ("what", "beside", "eavctl", "beside", "faster", "less memory", "goal", "")
 LATENCY_TITLES = ("latency of", "p50", "p95", "goals", "")

@@ -32,6 +32,19 @@ def _processors() -> int:
     return os.cpu_count() or 1
 
 
+class Outputs:
+    """Whether this process writes its outputs: of several that compute the same, one does."""
+
+    are_written = True
+
+
+def rank_of_process() -> int | None:
+    """Number of this process among those that torchrun has started, from 0; None in one on its own."""
+    if int(os.environ.get("WORLD_SIZE") or 1) < 2 or not os.environ.get("MASTER_ADDR"):
+        return None
+    return int(os.environ.get("RANK") or 0)
+
+
 def end_with_parent() -> None:
     """Let the kernel kill this process when its parent ends; without Linux, nothing happens."""
     import contextlib

@@ -241,6 +241,86 @@ def tiny_methods(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(registry._entries["pretraining methods"], name, entry)
 
 
+class Bucket:
+    """Files of a remote file system that lives in this process, and what was asked of it.
+
+    Attributes
+    ----------
+    url : of its topmost folder.
+    fetched : keys of the files that were copied to this machine, in order.
+    broken_after : copies after which the network is gone; None for never.
+    is_read_only : whether writing is refused.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.url, self.fetched, self.broken_after, self.is_read_only = f"bucket://{name}", [], None, False
+
+    def put(self, folder: Path) -> str:
+        """Copy a local folder, with links followed; its URL."""
+        for path in sorted(each for each in folder.rglob("*") if each.is_file()):
+            self.write(f"{folder.name}/{path.relative_to(folder)}", path.read_bytes())
+        return f"{self.url}/{folder.name}"
+
+    def write(self, key: str, content: bytes) -> str:
+        """Write a file; its URL."""
+        from fsspec.implementations.memory import MemoryFile, MemoryFileSystem
+
+        path = f"/{self.url.partition('://')[2]}/{key}"  # a key is a text, whatever paths it looks like
+        MemoryFileSystem.store[path] = MemoryFile(None, path, content)
+        return f"{self.url}/{key}"
+
+    def read(self, key: str) -> bytes:
+        """The content of a file."""
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        return bytes(MemoryFileSystem.store[f"/{self.url.partition('://')[2]}/{key}"].getvalue())
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bucket]:
+    """An empty bucket of this process, whose network can fail."""
+    fsspec = pytest.importorskip("fsspec")
+    from fsspec.implementations.memory import MemoryFileSystem
+
+    here = tmp_path_factory.mktemp("bucket")
+    made = Bucket(here.name)
+
+    class Buckets(MemoryFileSystem):  # type: ignore[misc]
+        protocol = ("bucket",)
+        cachable = False
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return str(MemoryFileSystem._strip_protocol(path.replace("bucket://", "memory://", 1)))
+
+        def get_file(self, rpath: str, lpath: str, **options: Any) -> None:
+            if made.broken_after is not None and len(made.fetched) >= made.broken_after:
+                raise ConnectionError("the network is gone")
+            made.fetched.append(rpath.removeprefix(f"/{here.name}/"))
+            super().get_file(rpath, lpath, **options)
+
+        def open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+            if made.is_read_only and "r" not in mode:
+                raise PermissionError("Access Denied")
+            return super().open(path, mode, **options)
+
+    fsspec.register_implementation("bucket", Buckets, clobber=True)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(here))
+    yield made
+    MemoryFileSystem.store.clear()
+    MemoryFileSystem.pseudo_dirs[:] = [""]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run tests last that leave threads in the process: after them, no test can have forks as workers."""
+
+    def leaves_threads(item: pytest.Item) -> bool:
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        return item.get_closest_marker("threads") is not None or parameters.get("executor") == "dask"
+
+    items.sort(key=leaves_threads)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Count the skipped tests by their reasons, those without recordings first."""
     skipped = terminalreporter.stats.get("skipped", [])

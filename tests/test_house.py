@@ -11,7 +11,18 @@ import eavctl
 ROOT = Path(eavctl.__file__).parent
 FACE = "eavctl"  # offers functions of the stages
 FLOORS = (  # from the lowest; rooms of one floor may import each other
-    ("docstrings", "errors", "jobs", "memory", "printable", "progress", "registry", "settings", "version"),
+    (
+        "docstrings",
+        "errors",
+        "jobs",
+        "memory",
+        "printable",
+        "progress",
+        "ranks",
+        "registry",
+        "settings",
+        "version",
+    ),
     ("storage",),
     ("signals",),
     ("features", "encoders", "augmentations", "pretraining", "datasets", "evaluation", "classifiers"),

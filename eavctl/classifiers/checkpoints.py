@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from eavctl import ranks
 from eavctl.classifiers.training_loop import Training
 from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
@@ -20,16 +21,15 @@ class Checkpoint:
 
     def __init__(self, path: Path | None, fingerprint: str) -> None:
         self.path, self.fingerprint = path, fingerprint
-        self.finished: list[dict[str, Any]] = []
-        self._running: dict[str, Any] | None = None
-        if path is not None and path.exists():
-            self._read(path)
+        state = self._read(path) if path is not None and ranks.rank() == 0 and path.exists() else {}
+        state = ranks.from_first(state)  # only rank 0 needs the disk
+        self.finished: list[dict[str, Any]] = state.get("finished", [])
+        self._running: dict[str, Any] | None = state.get("running")
 
-    def _read(self, path: Path) -> None:
+    def _read(self, path: Path) -> dict[str, Any]:
         try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            same = state["fingerprint"] == self.fingerprint
-            self.finished, self._running = state["finished"], state["running"]
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            same = state["fingerprint"] == self.fingerprint and {"finished", "running"} <= state.keys()
         except (OSError, MemoryError):
             raise
         except Exception as error:  # torch.load fails in many ways on other files
@@ -38,6 +38,7 @@ class Checkpoint:
             raise UsageError(
                 f"{path}: a checkpoint of other data or settings; remove it, or use another file"
             )
+        return state
 
     def resume(self, run: Training) -> None:
         """Load the state of a member, if the checkpoint has it."""
@@ -55,7 +56,7 @@ class Checkpoint:
         self._write(None)
 
     def _write(self, running: dict[str, Any] | None) -> None:
-        if self.path is not None:
+        if self.path is not None and ranks.rank() == 0:
             with files.atomic_write(self.path) as handle:
                 content = {"fingerprint": self.fingerprint, "finished": self.finished, "running": running}
                 torch.save(content, handle)

@@ -88,7 +88,7 @@ class CommonSpatialPatterns(Projection):
 
     def table(self, train: np.ndarray) -> np.ndarray:
         """All rows, projected by the step fitted on some of them, float64 (n_rows, n_columns)."""
-        return self.step(train)(self._rows.table[:])
+        return self.step(train)(self._rows.array)
 
 
 def _one_against_others(means: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:

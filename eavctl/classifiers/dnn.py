@@ -16,7 +16,7 @@ from eavctl.classifiers.fine_tuning import fine_tuning
 from eavctl.classifiers.fitting import Keeping, calibrations_meta, fit_members, joint_state, training_meta
 from eavctl.classifiers.network import Augmentation, Network, build_network, forward
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import CUT_ALIKE
+from eavctl.classifiers.streams import CUT_ALIKE, Table
 from eavctl.classifiers.training_loop import Epoch, TrainSettings
 from eavctl.encoders.choice import settings_of_weights
 from eavctl.encoders.state_dicts import hash_weights
@@ -173,7 +173,7 @@ class DnnModel:
 
 
 def fit(
-    x: np.ndarray,
+    x: Table,
     labels: Sequence[str] | np.ndarray,
     *,
     row_weights: np.ndarray | None = None,
@@ -200,7 +200,7 @@ def fit(
 
     Parameters
     ----------
-    x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map.
+    x : float32 or, for pictures, uint8, shape (n_rows, *shape); may be a memory map, or stay on the disk.
     labels : shape (n_rows,).
     row_weights : shape (n_rows,), mean 1, how much each row counts; None where all count alike. Copies divide
         the weight of their unit.

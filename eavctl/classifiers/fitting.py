@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from eavctl import ranks
 from eavctl.classifiers.checkpoints import LAYOUT, Checkpoint
 from eavctl.classifiers.inner_folds import Fold
 from eavctl.classifiers.objective import Classification, Objective
@@ -163,7 +164,7 @@ def _fingerprint(rows_of: Sequence[Rows], facts: Mapping[str, Any]) -> str:
 @contextmanager
 def _reporting(keeping: Keeping) -> Iterator[Callable[[Epoch], None]]:
     """Yield a function that reports an epoch to the caller and, where asked for, to TensorBoard."""
-    writer = _tensorboard(keeping.log_dir) if keeping.log_dir else None
+    writer = _tensorboard(keeping.log_dir) if keeping.log_dir and ranks.rank() == 0 else None
 
     def report(epoch: Epoch) -> None:
         if writer:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol, cast
 
@@ -11,8 +11,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from eavctl import registry
-from eavctl.classifiers.streams import Features, RowsOf, Streams, Table
+from eavctl import ranks, registry
+from eavctl.classifiers.streams import Features, Streams, Table, in_memory
+from eavctl.encoders.moments import fit_moments
 
 INFERENCE_BATCH = 64
 CPU = torch.device("cpu")
@@ -41,14 +42,19 @@ Batch = Tensor | StreamBatch
 def as_batch(x: np.ndarray | Streams, device: torch.device) -> Batch:
     """Rows as a network takes them: pictures stay bytes, all else is float32."""
     if isinstance(x, Streams):
-        tensors = tuple(_as_tensor(array).to(device) for array in x.arrays)
+        tensors = tuple(_moved(_as_tensor(array), device) for array in x.arrays)
         return StreamBatch(tensors, torch.from_numpy(x.present).to(device))
-    return _as_tensor(x).to(device)
+    return _moved(_as_tensor(x), device)
+
+
+def _moved(x: Tensor, device: torch.device) -> Tensor:
+    """Copy to a GPU from pinned memory, which does not wait for what the GPU computes."""
+    return x.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else x.to(device)
 
 
 def _as_tensor(x: Table) -> Tensor:
     """Share the rows' memory but where it cannot be written, as a memory map's: torch wants it writable."""
-    x = x[:] if isinstance(x, RowsOf) else x
+    x = in_memory(x)
     return torch.from_numpy(np.require(x, np.uint8 if x.dtype == np.uint8 else np.float32, ["C", "W"]))
 
 
@@ -101,7 +107,8 @@ class Trainable(Protocol):
         """Restore constraints on the weights after a step of the optimizer."""
         ...
 
-    # Optional: ``fit_input(x)`` fits the buffers that standardise the input, on all training rows;
+    # Optional: ``fit_input(x)`` fits the buffers that standardise the input, on all training rows, and
+    # ``fit_input_pieces(pieces)`` does so in one pass, or returns False where it cannot;
     # ``before_step(progress)`` is called before each step with the share of the stage's steps that
     # are done; ``constant_rate()`` gives the parameters whose learning rate does not follow the schedule;
     # ``slower()`` gives pairs of a share of the learning rate and the parameters that train at it;
@@ -146,7 +153,8 @@ class Encoder(Protocol):
         ...
 
     # Optional: ``after_step()`` is called after each step of the optimizer; ``body`` is the part that can be
-    # frozen, and ``load_weights(folder)`` reads it from a public checkpoint.
+    # frozen, and ``load_weights(folder)`` reads it from a public checkpoint. An encoder that is an
+    # `eavctl.encoders.moments.FitsMoments` is fitted to tables that are larger than memory in one pass.
 
 
 class Network(nn.Module):
@@ -212,12 +220,18 @@ class Network(nn.Module):
 
     def loss(self, x: Tensor, y: Tensor, criterion: Criterion) -> Tensor:
         """See `ClassifierNetwork`."""
-        return criterion(self(x), y)
+        return criterion(self.head(ranks.share(self.encoder, x)), y)
 
     def fit_input(self, x: Tensor) -> None:
         """See `Trainable`; an encoder that was started from another keeps its statistics."""
         if not self._started:
             self.encoder.fit_input(x)
+
+    def fit_input_pieces(self, pieces: Iterable[Tensor]) -> bool:
+        """See `Trainable`."""
+        if not self._started and hasattr(self.encoder, "set_moments"):
+            fit_moments(self.encoder, pieces)
+        return self._started or hasattr(self.encoder, "set_moments")
 
     def augment(self, x: Tensor, generator: torch.Generator) -> Tensor:
         """See `Trainable`."""
@@ -242,10 +256,12 @@ def settle(encoder: Any) -> None:
 
 
 def forward(module: Callable[[Any], Tensor], x: Features, device: torch.device = CPU) -> np.ndarray:
-    """Outputs of a module in evaluation mode for all rows, in batches: float64 (n_rows, n_outputs)."""
+    """Outputs of a module in evaluation mode for all rows, in batches: float64 (n_rows, n_outputs).
+
+    Of several ranks each computes some of the batches, so that every row is computed once.
+    """
+    starts = range(0, len(x), INFERENCE_BATCH)
+    mine = starts[ranks.Part.of(len(starts)).rows]
     with torch.inference_mode():
-        outputs = [
-            module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu()
-            for i in range(0, len(x), INFERENCE_BATCH)
-        ]
-    return torch.cat(outputs).double().numpy()
+        outputs = [module(as_batch(x[i : i + INFERENCE_BATCH], device)).cpu().numpy() for i in mine]
+    return np.concatenate([each for some in ranks.of_all(outputs) for each in some]).astype(np.float64)

@@ -13,12 +13,12 @@ References
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from eavctl.classifiers.streams import Table
+from eavctl.classifiers.streams import Table, stored
 
 N_DIRECTIONS = 4  # more take in what is common to other signals too, such as noise
 COLUMNS_PER_DIRECTION = 4  # at least: fewer columns leave no energy outside the directions
@@ -118,15 +118,20 @@ def fit(
     if sum(len(test) for _, test in folds) < FEWEST_SCORED:
         return None
     rng = np.random.default_rng(SEED)
-    distances, held_out = [], []
+    drawn = [
+        (_drawn(train, datasets, MOST_ROWS, rng), _drawn(test, datasets, MOST_SCORED, rng))
+        for train, test in folds
+    ]
+    everything = _drawn(np.arange(len(x)), datasets, MOST_ROWS, rng)
+    taken = _reader(x, [everything, *(rows for pair in drawn for rows in pair)])
+    distances, held_out = [], [test for _, test in drawn]
     with threadpool_limits(1):  # sums do not depend on the number of threads
-        for train, test in folds:
-            distance = _learn(x[_drawn(train, datasets, MOST_ROWS, rng)])
+        for train, test in drawn:
+            distance = _learn(taken(train))
             if distance is None:
                 return None
-            held_out.append(_drawn(test, datasets, MOST_SCORED, rng))
-            distances.append(distance.distance(x[held_out[-1]]))
-        found = _learn(x[_drawn(np.arange(len(x)), datasets, MOST_ROWS, rng)])
+            distances.append(distance.distance(taken(test)))
+        found = _learn(taken(everything))
     if found is None:
         return None
     rows, values = np.concatenate(held_out), np.concatenate(distances)
@@ -142,6 +147,15 @@ def fit(
         "over": over,
     }
     return found._replace(threshold=threshold, measured=measured)
+
+
+def _reader(x: Table, wanted: Sequence[np.ndarray]) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives rows by their numbers, each some that are wanted; those on the disk are read once."""
+    if not stored(x):
+        return lambda rows: x[rows]
+    chosen = np.unique(np.concatenate(wanted))
+    few = x[chosen]
+    return lambda rows: few[np.searchsorted(chosen, rows)]
 
 
 def _learn(x: np.ndarray) -> Novelty | None:

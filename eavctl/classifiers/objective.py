@@ -70,8 +70,8 @@ class Classification:
     ) -> Classification:
         """The objective for rows of which those with the numbers ``train`` are trained on."""
         row_weights = weighting.taken(rows.fit_weights, train)
-        weights = weighting.of_classes(rows.y[train], len(rows.classes), row_weights).astype(np.float32)
-        return cls(rows.counts, Criterion(torch.from_numpy(weights).to(device), label_smoothing))
+        weights = torch.from_numpy(weighting.of_classes(rows.y[train], len(rows.classes), row_weights))
+        return cls(rows.counts, Criterion(weights.to(device, torch.get_default_dtype()), label_smoothing))
 
     def weighing(self, weights: Tensor) -> Classification:
         """The objective for a batch of rows of these weights, float32 (batch,)."""

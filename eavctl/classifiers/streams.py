@@ -2,15 +2,41 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+
+from eavctl.errors import DataError
+from eavctl.memory import total_memory
 
 PIECE_ROWS = 256  # looked at together
 # What is to be done about rows of another shape.
 CUT_ALIKE = "cut recordings as for the training, by --segment, or by --events, --tmin and --tmax"
+
+
+class Stored(Protocol):
+    """Features on the disk, such as `eavctl.storage.stored_rows.StoredRows`, decoded when indexed."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape that these rows would have as an array."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The type of the numbers."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: np.ndarray | slice) -> np.ndarray: ...
+
+    def groups_of(self, rows: np.ndarray) -> np.ndarray:
+        """For each of these rows a number, equal for those that are decoded together, shape (n_rows,)."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -23,7 +49,7 @@ class RowsOf:
     numbers : of the rows, shape (n_rows,).
     """
 
-    base: np.ndarray
+    base: np.ndarray | Stored
     numbers: np.ndarray
 
     def __len__(self) -> int:
@@ -37,8 +63,13 @@ class RowsOf:
         """Shape of the array that these rows would be."""
         return len(self), *self.base.shape[1:]
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers."""
+        return self.base.dtype
 
-Table = np.ndarray | RowsOf
+
+Table = np.ndarray | RowsOf | Stored
 
 
 @dataclass(frozen=True)
@@ -75,6 +106,36 @@ class Streams:
 Features = Table | Streams
 
 
+def stored(x: Table | Streams) -> Stored | None:
+    """What holds the rows on the disk; None of rows in memory."""
+    base = x.base if isinstance(x, RowsOf) else x
+    return None if isinstance(base, np.ndarray | Streams | RowsOf) else base
+
+
+def in_memory(x: Table) -> np.ndarray:
+    """The rows as one array, which is a copy of rows that were taken from others.
+
+    Raises
+    ------
+    DataError : rows on the disk that do not fit in memory.
+    """
+    if isinstance(x, np.ndarray):
+        return x
+    if stored(x) and (n_bytes := math.prod(x.shape) * x.dtype.itemsize) > total_memory() / 2:
+        raise DataError(
+            f"the features take {n_bytes / 1e9:.0f} GB, more than half of this machine's memory, and this "
+            "needs all of them at once; train-linear and train-dnn read them from the disk"
+        )
+    return x[:]
+
+
+def some_rows(x: Features, rows: np.ndarray) -> Features:
+    """Some rows, by their numbers; a copy, but of rows on the disk."""
+    if isinstance(x, Streams) or not stored(x):
+        return x[rows]
+    return _some(x, rows) if isinstance(x, RowsOf) else RowsOf(x, rows)
+
+
 def _some(x: Table, rows: np.ndarray | slice) -> Table:
     """Some rows; what they share is not copied."""
     return RowsOf(x.base, x.numbers[rows]) if isinstance(x, RowsOf) else x[rows]
@@ -84,7 +145,7 @@ def taken(x: Features, rows: np.ndarray) -> Features:
     """Some rows, by their numbers; those of an array are not copied."""
     if isinstance(x, RowsOf):
         return _some(x, rows)
-    return RowsOf(x, rows) if isinstance(x, np.ndarray) else x[rows]
+    return x[rows] if isinstance(x, Streams) else RowsOf(x, rows)
 
 
 def present_rows(x: Features) -> Iterator[tuple[Table, np.ndarray]]:

@@ -88,7 +88,7 @@ class TangentSpace(Projection):
         sample = own[np.linspace(0, len(own) - 1, min(len(own), MOST_ROWS)).round().astype(int)]
         reference = geometric_mean(matrices_of(rows.table[sample], n_bands), TOLERANCE)
         self._plain = TangentStep(power(reference, -0.5), np.ones(n_bands))
-        self._x = self._plain(rows.table[:]).astype(np.float32)
+        self._x = self._plain(rows.array).astype(np.float32)
 
     def step(self, train: np.ndarray) -> TangentStep:
         """The step fitted on some of the rows, by their numbers."""

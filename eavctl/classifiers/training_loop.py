@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, get_type_hints
@@ -11,14 +14,19 @@ from typing import Annotated, Any, Literal, get_type_hints
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from eavctl import ranks
 from eavctl.classifiers import weighting
+from eavctl.classifiers.epoch_order import epoch_order
 from eavctl.classifiers.inner_folds import Fold
-from eavctl.classifiers.network import as_batch
+from eavctl.classifiers.input_statistics import fit_input
+from eavctl.classifiers.network import Batch, StreamBatch, as_batch
 from eavctl.classifiers.objective import Objective, Validation
 from eavctl.classifiers.rows import Rows
 from eavctl.errors import DataError, UsageError
+from eavctl.jobs import rank_of_process
 from eavctl.settings import MOST_SEED, Share, Within, checked
 
 WARM_UP = 0.05
@@ -52,6 +60,9 @@ class TrainSettings:
         `eavctl.classifiers.fine_tuning.FineTuning` says.
     seed : of weights, order, dropout and augmentation.
     device : ``"cpu"``, ``"cuda"``, or ``"auto"``: CUDA where available.
+    precision : of the matrix products in training: ``"float32"``, or ``"bfloat16"`` by torch's autocast, for
+        which recent GPUs are fast; weights and validation stay in float32.
+    compile : compile the loss by ``torch.compile``, which takes a minute and pays on a GPU.
 
     Raises
     ------
@@ -73,12 +84,16 @@ class TrainSettings:
     freeze_lr: Rate = 5e-4
     seed: Annotated[int, Within(0, MOST_SEED)] = 42
     device: Literal["cpu", "cuda", "auto"] = "auto"
+    precision: Literal["float32", "bfloat16"] = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name, annotation in get_type_hints(TrainSettings, include_extras=True).items():
             checked("training", name, getattr(self, name), annotation)
         if self.frozen_epochs > self.most_epochs:
             raise UsageError(f"{self.freeze_epochs} of {self.most_epochs} epochs cannot be frozen")
+        if self.compile and rank_of_process() is not None:
+            raise UsageError("--compile is for one process: leave it out, or start without torchrun")
         if self.device == "cuda" and not torch.cuda.is_available():
             raise UsageError("this machine has no CUDA device that torch can use; take --device cpu")
 
@@ -179,12 +194,14 @@ class Training:
         self.device = settings.torch_device()
         self.y = torch.from_numpy(rows.y[self.train]).to(self.device)
         weights = weighting.taken(rows.fit_weights, self.train)
-        self.weights = None if weights is None else torch.from_numpy(weights).float().to(self.device)
+        self.weights = (
+            None if weights is None else torch.from_numpy(weights).to(self.device, torch.get_default_dtype())
+        )
         with seeded(settings, member, 0, self.device):
             network: Any = build().to(self.device)
         if hasattr(network, "fit_input"):
             with torch.no_grad():
-                network.fit_input(as_batch(rows.x[self.train], self.device))
+                fit_input(network, rows.x, self.train, self.device)
         self.network = network
         self.finite = _finite(network)  # some networks hold NaN in buffers for what is not known
         self.body: nn.Module | None = network.body if settings.frozen_epochs else None
@@ -196,6 +213,10 @@ class Training:
         self.shares = [share for share, _ in _shares(network)]
         self.schedule: Schedule = getattr(network, "schedule", cosine)
         self.best: dict[str, Any] = {"epoch": 0, "loss": math.inf}
+        self._step_loss = _StepLoss(network)
+        if settings.compile:
+            torch._inductor.config.fallback_random = True  # the random numbers that it would have otherwise
+            network.loss = torch.compile(network.loss)
 
     @property
     def ended(self) -> bool:
@@ -212,18 +233,21 @@ class Training:
         self.epoch += 1
         lr, past, epochs = self._stage()
         with seeded(self.settings, self.member, self.epoch, self.device) as generator:
-            order = torch.randperm(len(self.y), generator=generator, device=self.device)
+            order = epoch_order(self.rows.x, self.train, generator, self.device)
             # Batches of nearly equal size: batch norm cannot take a batch of one row.
             batches = order.tensor_split(math.ceil(len(order) / self.settings.batch))
             total = epochs * len(batches)
             losses = []
-            for step, batch in enumerate(batches, start=past * len(batches)):
+            for step, (batch, x) in enumerate(self._read(batches), start=past * len(batches)):
                 self._set_rates(lr * self.schedule(step, total))
                 if hasattr(self.network, "before_step"):
                     self.network.before_step(step / total)
-                losses.append(self._step(batch, generator) * len(batch))
-        mean = sum(losses) / len(order)
+                losses.append(self._step(batch, x, generator))
+        # Read at the end: a GPU would wait for every step.
+        sizes = map(len, batches)
+        mean = sum(a * n for a, n in zip(torch.stack(losses).tolist(), sizes, strict=True)) / len(order)
         self._require("the loss is", math.isfinite(mean))
+        ranks.require_same(mean)
         found = self._validate()
         lr = self.optimizer.param_groups[0]["lr"]
         return Epoch(self.member, self.epoch, lr, mean, found.loss, found.scores, found.monitored)
@@ -247,22 +271,38 @@ class Training:
         past = self.epoch - 1 - self.settings.frozen_epochs
         return self.settings.lr, past, self.settings.most_epochs - self.settings.frozen_epochs
 
-    def _step(self, batch: Tensor, generator: torch.Generator) -> float:
-        """Take one step of the optimizer on a batch of row numbers; return its loss."""
+    def _read(self, batches: Sequence[Tensor]) -> Iterator[tuple[Tensor, Batch]]:
+        """Yield each batch of row numbers with its features, read a batch ahead where a GPU computes."""
+
+        def read(batch: Tensor) -> Batch:
+            # Rows are converted batch by batch: all of them as floats could be many times as large.
+            return as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
+
+        if self.device.type == "cpu":
+            yield from ((batch, read(batch)) for batch in batches)
+            return
+        with ThreadPoolExecutor(1) as reader:
+            ahead = deque([reader.submit(read, batches[0])])
+            for batch, following in itertools.zip_longest(batches, batches[1:]):
+                if following is not None:
+                    ahead.append(reader.submit(read, following))
+                yield batch, ahead.popleft().result()
+
+    def _step(self, batch: Tensor, x: Batch, generator: torch.Generator) -> Tensor:
+        """Take one step of the optimizer on a batch of row numbers and its features; return its loss."""
         self.network.train()
         if self.body is not None and self.epoch <= self.settings.frozen_epochs:
             self.body.eval()  # its batch norms keep their statistics
-        # Rows are converted batch by batch: all of them as floats could be many times as large.
-        x = as_batch(self.rows.x[self.train[batch.cpu().numpy()]], self.device)
         x = self.network.augment(x, generator)
-        loss = self._objective(batch).loss(self.network, x, self.y[batch])
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.settings.precision == "bfloat16"):
+            loss = self._step_loss(self._objective(batch), x, self.y[batch])
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.network.after_step()
         self.average.update_parameters(self.network)
-        return float(loss.item())
+        return loss.detach()
 
     def _objective(self, batch: Tensor) -> Objective:
         """The objective for a batch of row numbers, which weighs its rows where they have weights."""
@@ -276,7 +316,8 @@ class Training:
         """Validate the mean weights, which become the best where the loss is lowest."""
         network = self.average.module.eval()
         self._require("the weights are", self.finite <= _finite(network))
-        found = self.objective.validate(network, self.rows.taking(self.validation))
+        # That of rank 0 for all: a difference in the last digit must not end the training of some of them.
+        found = ranks.from_first(self.objective.validate(network, self.rows.taking(self.validation)))
         if not len(self.validation):
             self._keep(network, found)  # the last epoch is kept
             return found
@@ -319,6 +360,46 @@ class Training:
         self.epoch, self.best = state["epoch"], state["best"]
         for name in ("network", "average", "optimizer"):
             getattr(self, name).load_state_dict(state[name])
+
+
+class _StepLoss:
+    """The loss of a training batch; of several ranks, each computes its share, and gradients are averaged."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self._network = network
+        self._trainable: list[bool] = []
+        self._reducing: nn.Module | None = None
+
+    def __call__(self, objective: Objective, x: Any, y: Tensor) -> Tensor:
+        if ranks.size() == 1:
+            return objective.loss(self._network, x, y)
+        trainable = [each.requires_grad for each in self._network.parameters()]
+        if trainable != self._trainable:  # DDP reduces the gradients of those that it has met as trainable
+            self._trainable, self._reducing = trainable, None
+            can_skip = isinstance(x, StreamBatch)  # the layers of a stream that no row of a batch has
+            self._reducing = DistributedDataParallel(
+                _AsModule(self._network), find_unused_parameters=can_skip
+            )
+        assert self._reducing is not None
+        with ranks.sharing():
+            loss: Tensor = self._reducing(objective, x, y)
+        return loss
+
+
+class _AsModule(nn.Module):
+    """The loss of a network as the output of a module, which is what DDP takes.
+
+    It has the parameters but not the buffers, which are the same on all ranks: DDP would copy them each time.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.weights = nn.ParameterList(network.parameters())
+        self._network = (network,)  # in a tuple it is no submodule
+
+    def forward(self, objective: Objective, x: Any, y: Tensor) -> Tensor:
+        """See `Objective`."""
+        return objective.loss(self._network[0], x, y)
 
 
 @contextmanager

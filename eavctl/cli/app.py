@@ -11,15 +11,17 @@ import pkgutil
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
-from eavctl.cli.console import Verbosity
+from eavctl.cli.console import Verbosity, be_silent
 from eavctl.cli.exit_codes import DONE, INTERRUPTED, WRONG_USAGE
 from eavctl.cli.options import Quiet, Verbose, Version
 from eavctl.cli.settings_places import has_settings
 from eavctl.errors import UsageError
+from eavctl.jobs import rank_of_process
+from eavctl.storage.remote import UrlPath
 
 EXAMPLES: dict[str, tuple[str, ...]] = {}
 EMPTY_VALUE = re.compile(r"--[a-z][a-z-]*=")
@@ -59,13 +61,22 @@ def root(context: typer.Context, version: Version = False) -> None:
         raise typer.Exit(WRONG_USAGE)  # an empty variable in a script must not pass for success
 
 
-def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``."""
+def command(
+    name: str, *examples: str, by_ranks: bool = False
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a subcommand: its help opens with ``examples``; it takes ``-q``, ``-v`` and ``--version``.
+
+    With ``by_ranks`` torchrun may start it in several processes, of which rank 0 alone prints.
+    """
 
     def wrap(function: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(function)
         def run(*, quiet: bool, verbose: int, version: bool, **options: Any) -> None:
             Verbosity.quiet, Verbosity.level = quiet, verbose
+            if rank := rank_of_process():
+                be_silent(rank)
+            if rank is not None and not by_ranks:
+                raise UsageError(f"'eavctl {name}' runs in one process: start it without torchrun")
             refuse_not_finite(options)
             function(**options)
 
@@ -77,6 +88,8 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
             inspect.Parameter("version", keyword, default=False, annotation=Version),
         ]
         parameters = [p.replace(kind=keyword) for p in signature.parameters.values()]
+        for each in parameters:
+            _keep_urls(each.annotation)
         run.__signature__ = signature.replace(parameters=[*parameters, *shared])  # type: ignore[attr-defined]
         run.__annotations__ = function.__annotations__ | {each.name: each.annotation for each in shared}
         summary, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
@@ -85,6 +98,15 @@ def command(name: str, *examples: str) -> Callable[[Callable[..., None]], Callab
         return function
 
     return wrap
+
+
+def _keep_urls(annotation: Any) -> None:
+    """Let a path on the command line be a URL, of whose two slashes `Path` would leave one."""
+    kind: Any
+    kind, *about = get_args(annotation) or (annotation,)  # the kind may be Path, Path | None, or a list of it
+    if Path in (kind, *get_args(kind), *(inner for each in get_args(kind) for inner in get_args(each))):
+        for info in about:
+            info.path_type = UrlPath
 
 
 def _register_commands(arguments: list[str]) -> None:

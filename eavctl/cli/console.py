@@ -25,6 +25,7 @@ class Verbosity:
 
     quiet = False
     level = 0
+    prefix = ""  # of errors; a process with one prints nothing else
 
 
 _warned: list[str] = []  # all warnings of this command line
@@ -33,10 +34,16 @@ _broken: list[str] = []  # names in it that have line breaks
 
 def begin(words: Sequence[str] = ()) -> None:
     """Reset the state for a new command line in the same process."""
-    Verbosity.quiet, Verbosity.level = False, 0
+    Verbosity.quiet, Verbosity.level, Verbosity.prefix = False, 0, ""
     _warned.clear()
     broken = (word for word in words if "\n" in word)
     _broken[:] = [name for word in broken for name in (word, *re.split("[=/]", word)) if "\n" in name]
+
+
+def be_silent(rank: int) -> None:
+    """Print nothing but errors from here on: this process does what rank 0 does, which prints."""
+    Verbosity.quiet, Verbosity.prefix = True, f"rank {rank}: "
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # until the process ends
 
 
 def say(text: str) -> None:
@@ -64,7 +71,8 @@ def detail(text: str) -> None:
 def warn(text: str) -> None:
     """Print a warning, also with ``-q``."""
     _warned.append(text)
-    _print(f"warning: {text}", sys.stderr)
+    if not Verbosity.prefix:
+        _print(f"warning: {text}", sys.stderr)
 
 
 def say_plan(work: str, outputs: Sequence[str | os.PathLike[str]], *, up_to_date: bool = False) -> None:
@@ -90,7 +98,7 @@ def tell_error(text: str) -> None:
     for name in _broken:
         text = text.replace(name, printable(name))
     for line in text.split("\n"):
-        _print(line, sys.stderr)
+        _print(Verbosity.prefix + line, sys.stderr)
 
 
 def emit(lines: Iterable[str]) -> None:

@@ -85,19 +85,24 @@ def _fast(features: str) -> str:
     'eavctl extract meetings/ --features faces --who "the woman on the left" -o faces.parquet',
     "eavctl extract scenes/ -o scenes.parquet",
     "eavctl extract fashion-mnist/ -o images.parquet",
+    "eavctl extract s3://bucket/data/ -o s3://bucket/feats.parquet",
     "eavctl extract runs/ --features eeg-cov --events T1=left,T2=right --tmin 0 --tmax 4 -o cov.parquet",
 )
 def extract(
     source: Annotated[
         Path,
         typer.Argument(
-            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl)."
+            help="Folder of recordings or pictures, one EEG recording, or a manifest (.csv, .xlsx, .jsonl); "
+            "also at a URL."
         ),
     ],
     out: Annotated[
         str,
         typer.Option(
-            "--out", "-o", help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -."
+            "--out",
+            "-o",
+            help="Write this feature table (.parquet, .csv, .tsv, .jsonl, .xlsx), or -; a name that ends "
+            "with a slash, such as table/, is a folder of Parquet files, one folder a data set.",
         ),
     ],
     features: Annotated[
@@ -161,6 +166,13 @@ def extract(
     jobs: Jobs = 1,
     dask: Dask = None,
     force: Force = False,
+    rehash: Annotated[
+        bool,
+        typer.Option(
+            "--rehash",
+            help="Read every recording to see whether it has changed, not only its size and times.",
+        ),
+    ] = False,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -187,7 +199,7 @@ def extract(
     if dry_run:
         planned = plan(
             source, out, recipe, choice=choice, augmentation=augmentation, executor=executor_of(dask),
-            force=force, strict=strict, rejected=rejected,
+            force=force, rehash=rehash, strict=strict, rejected=rejected,
         )  # fmt: skip
         _print_plan(planned, recipe, outputs, as_json)
         return
@@ -195,7 +207,8 @@ def extract(
     with progress("extract", at_once=False) as tick:
         result = run(
             source, out, recipe, choice=choice, augmentation=augmentation, jobs=jobs,
-            executor=executor_of(dask), force=force, strict=strict, rejected=rejected, on_clip=tick,
+            executor=executor_of(dask), force=force, rehash=rehash, strict=strict, rejected=rejected,
+            on_clip=tick,
         )  # fmt: skip
     _print_result(result, recipe, outputs, as_json)
 

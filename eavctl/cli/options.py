@@ -270,6 +270,15 @@ Augment = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option(help="Train on cpu, cuda, or auto (cuda where there is one).")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        help="Multiply matrices in training in float32, or in bfloat16, in which recent GPUs are fast."
+    ),
+]
+Compile = Annotated[
+    bool, typer.Option("--compile", help="Compile the network, which takes a minute and pays on a GPU.")
+]
 TensorBoard = Annotated[Path | None, typer.Option(help="Write TensorBoard scalars to this folder.")]
 
 # --- judging by a trained model ---------------------------------------------------------------------------

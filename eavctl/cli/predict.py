@@ -49,6 +49,7 @@ from eavctl.errors import UsageError
     "eavctl predict --watch incoming/ --jsonl",
     "eavctl predict dataset/ --abstain 0.5 -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --rejected bad.csv --jobs 2",
+    "eavctl predict s3://bucket/clips/ -o preds.parquet",
     "eavctl predict dataset/ -o preds.parquet --dask local:4",
     "eavctl predict calls.csv --columns recording=path -o preds.parquet",
     "eavctl predict calls/ --adapt -o preds.parquet",
@@ -62,7 +63,9 @@ from eavctl.errors import UsageError
 def predict(
     sources: Annotated[
         list[str] | None,
-        typer.Argument(help="Recordings, folders, manifests, feature tables, or - for stdin."),
+        typer.Argument(
+            help="Recordings, folders, manifests or feature tables, also at a URL; or - for stdin."
+        ),
     ] = None,
     eeg: Annotated[str | None, typer.Option(help="EEG file of one recording, such as rec.edf.")] = None,
     audio: Annotated[

@@ -12,10 +12,12 @@ from eavctl.cli.app import command
 from eavctl.cli.console import emit_result, progress, say, say_plan, warn
 from eavctl.cli.options import (
     Augment,
+    Compile,
     Device,
     DryRun,
     Force,
     Json,
+    Precision,
     Seed,
     Tables,
     TensorBoard,
@@ -24,7 +26,7 @@ from eavctl.cli.options import (
     Without,
     check_stdout,
 )
-from eavctl.cli.training import shown_at_once, torch_threads
+from eavctl.cli.training import shown_at_once, torch_processes
 from eavctl.cli.values import read_names, read_settings, read_values
 from eavctl.errors import TrainingWarning
 
@@ -42,6 +44,7 @@ BY_METHOD = "by the method"
     "eavctl pretrain images.parquet -o encoder.pt --augment crop,flip --method-set temperature=0.2",
     "eavctl pretrain logmel.parquet -o random.pt --epochs 0",
     "eavctl pretrain eeg.parquet logmel.parquet faces.parquet -o clip.pt --method clip --without subject=1,2",
+    by_ranks=True,
 )
 def pretrain(
     tables: Tables,
@@ -93,6 +96,8 @@ def pretrain(
         typer.Option(help="Use this peak learning rate of AdamW, such as 0.0005.", show_default=BY_METHOD),
     ] = None,
     device: Device = "auto",
+    precision: Precision = "float32",
+    compile_: Compile = False,
     tensorboard: TensorBoard = None,
     jobs: Threads = None,
     seed: Seed = 42,
@@ -107,7 +112,8 @@ def pretrain(
     Of clip, how often a sample finds its partner in another modality (recall at 1) stands beside chance; in
     the end it is also measured on the rows of --without. A collapsed embedding ends with 3, and no file is
     written without --force. --where and --without take several values of a key, as subject=1,2. After an
-    interruption, the same command resumes from its checkpoint, to the same weights.
+    interruption, the same command resumes from its checkpoint, to the same weights. Processes that torchrun
+    starts share each batch.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import pretrain as stage
@@ -115,6 +121,7 @@ def pretrain(
 
     check_stdout(as_json, out)
     training = {"epochs": epochs, "batch": batch, "lr": lr, "seed": seed, "device": device}
+    training |= {"precision": precision, "compile": compile_}
     choice = stage.PretrainingChoice(
         method,
         read_settings(method_set or [], "--method-set"),
@@ -128,7 +135,7 @@ def pretrain(
     options: dict[str, Any] = {"choice": choice, "selection": selection, "force": force}
     work = f"pretrain an encoder by {method} on {', '.join(tables)}"
     keep_freed_memory()
-    with torch_threads(jobs):
+    with torch_processes(jobs, device):
         if dry_run:
             _print_plan(work, stage.plan(tables, out, **options), out, as_json)
             return

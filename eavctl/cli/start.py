@@ -16,7 +16,9 @@ from eavctl.cli.console import Verbosity, begin, tell_error
 from eavctl.cli.exit_codes import BAD_DATA, BUG, DONE, INTERRUPTED, WRONG_USAGE
 from eavctl.cli.settings_places import has_settings
 from eavctl.errors import EavctlError
+from eavctl.jobs import rank_of_process
 from eavctl.printable import printable
+from eavctl.storage.remote import UrlPath
 
 ENDING_SIGNALS = ("SIGINT", "SIGTERM", "SIGHUP")  # of Ctrl-C, of kill, and of a terminal that is closed
 UNWRITABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO}  # no bug of ours
@@ -41,6 +43,8 @@ def _set_up_process() -> None:
             setattr(sys, stream, open(os.devnull, mode))  # noqa: SIM115
     # Arrow reads it when it is imported. Its own allocator keeps what it once took: 30 MB of an extraction.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    if rank_of_process() is not None:
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # it warns of what DDP is told to look for
     for name in ENDING_SIGNALS:
         number = getattr(signal, name, None)
         with contextlib.suppress(ValueError):  # not the main thread: the host program's signals are its own
@@ -140,7 +144,7 @@ def plain_prediction(arguments: list[str]) -> tuple[str, Path | None] | None:
     is_option = any(word.startswith("-") and word != "-" for word in (clip, model))
     if is_option or "" in arguments or has_settings():
         return None
-    return clip, Path(model) if model else None
+    return clip, UrlPath(model) if model else None
 
 
 def _see_help(error: Any) -> str:

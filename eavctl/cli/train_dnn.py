@@ -11,6 +11,7 @@ from eavctl.cli.app import command
 from eavctl.cli.options import (
     Augment,
     Batch,
+    Compile,
     Corpora,
     Device,
     DryRun,
@@ -22,6 +23,7 @@ from eavctl.cli.options import (
     Labels,
     Members,
     Normalize,
+    Precision,
     Predictions,
     Protocol,
     Rate,
@@ -32,7 +34,7 @@ from eavctl.cli.options import (
     Threads,
     check_stdout,
 )
-from eavctl.cli.training import run_training, torch_threads, train_settings
+from eavctl.cli.training import run_training, torch_processes, train_settings
 from eavctl.cli.values import read_labels, read_names, read_settings
 
 
@@ -46,6 +48,7 @@ from eavctl.cli.values import read_labels, read_names, read_settings
     "eavctl train-dnn faces.parquet -o vit.pt --encoder vit --weights vit-base/ --freeze-epochs 10 --lr 5e-6",
     "eavctl train-dnn faces.parquet -o face.pt --weights efficientnet_b0_rwightman-7f5810bc.pth",
     "eavctl train-dnn logmel.parquet -o dnn.pt --init encoder.pt --freeze-epochs 5",
+    by_ranks=True,
 )
 def train_dnn(
     tables: Tables,
@@ -112,6 +115,8 @@ def train_dnn(
     ] = None,
     members: Members = None,
     device: Device = "auto",
+    precision: Precision = "float32",
+    compile_: Compile = False,
     tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
@@ -136,7 +141,8 @@ def train_dnn(
     Some of the training speakers are kept for validation: their rows decide when to stop, and probabilities
     are calibrated on them; of fewer than 200 rows none are kept, unless --epochs is given. Each encoder
     augments its training batches in its own way, but not EEG epochs at events; --augment replaces that. After
-    an interruption, the same command resumes from its checkpoint, to the same weights.
+    an interruption, the same command resumes from its checkpoint, to the same weights. Processes that
+    torchrun starts share each batch.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_dnn as stage
@@ -150,7 +156,7 @@ def train_dnn(
         ),
         "settings": train_settings(
             epochs=epochs, batch=batch, lr=lr, dropout=dropout, members=members, freeze_epochs=freeze_epochs,
-            freeze_lr=freeze_lr, seed=seed, device=device,
+            freeze_lr=freeze_lr, seed=seed, device=device, precision=precision, compile=compile_,
         ),
         "evaluation": Evaluation(protocol, folds, group, seed, shared=read_names(shared)),
         "normalize": normalize,
@@ -160,7 +166,7 @@ def train_dnn(
         "force": force,
     }  # fmt: skip
     keep_freed_memory()
-    with torch_threads(jobs):
+    with torch_processes(jobs, device):
         run_training(
             "train-dnn",
             f"train a network on {', '.join(tables)}",

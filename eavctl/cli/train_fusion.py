@@ -10,6 +10,7 @@ import typer
 from eavctl.cli.app import command
 from eavctl.cli.options import (
     Batch,
+    Compile,
     Contrastive,
     Corpora,
     Device,
@@ -25,6 +26,7 @@ from eavctl.cli.options import (
     Labels,
     Members,
     NetworkSettings,
+    Precision,
     Predictions,
     Protocol,
     Rate,
@@ -35,7 +37,7 @@ from eavctl.cli.options import (
     Threads,
     check_stdout,
 )
-from eavctl.cli.training import run_training, torch_threads, train_settings
+from eavctl.cli.training import run_training, torch_processes, train_settings
 from eavctl.cli.values import network_settings, read_labels, read_names
 from eavctl.errors import UsageError
 
@@ -50,6 +52,7 @@ MODEL_ENDINGS = (".pt", ".joblib")
     "eavctl train-fusion eeg.parquet fbank.parquet faces.parquet --init eeg.pt audio.pt video.pt "
     "--method ambt-mean -o ambt.pt",
     "eavctl train-fusion eeg.parquet logmel.parquet --init clip.pt -o fusion.pt",
+    by_ranks=True,
 )
 def train_fusion(
     tables: FeatureTables,
@@ -87,6 +90,8 @@ def train_fusion(
     freeze_lr: FreezeRate = None,
     members: Members = None,
     device: Device = "auto",
+    precision: Precision = "float32",
+    compile_: Compile = False,
     tensorboard: TensorBoard = None,
     protocol: Protocol = "auto",
     folds: Folds = 5,
@@ -105,7 +110,8 @@ def train_fusion(
 
     Tables are joined on sample_id, each a stream with its own encoder. The model predicts from any subset of
     its modalities; it is scored for every subset, and compared with the models of --init. After an
-    interruption, the same command resumes from its checkpoint, to the same weights.
+    interruption, the same command resumes from its checkpoint, to the same weights. Processes that torchrun
+    starts share each batch.
     """
     from eavctl.memory import keep_freed_memory
     from eavctl.stages import train_fusion as stage
@@ -118,7 +124,7 @@ def train_fusion(
         lr = stage.INIT_SETTINGS.lr if lr is None else lr
     settings = train_settings(
         epochs=epochs, batch=batch, lr=lr, members=members, freeze_epochs=freeze_epochs, freeze_lr=freeze_lr,
-        seed=seed, device=device,
+        seed=seed, device=device, precision=precision, compile=compile_,
     )  # fmt: skip
     choices: dict[str, Any] = {
         "method": method,
@@ -135,7 +141,7 @@ def train_fusion(
         "force": force,
     }
     keep_freed_memory()
-    with torch_threads(jobs):
+    with torch_processes(jobs, device):
         run_training(
             "train-fusion",
             f"train {method} on {', '.join(tables)}",

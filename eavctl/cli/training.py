@@ -149,6 +149,15 @@ def train_settings(**given: Any) -> TrainSettings:
 
 
 @contextlib.contextmanager
+def torch_processes(jobs: int | None, device: str) -> Iterator[None]:
+    """As `torch_threads`; and train with the other processes that torchrun has started, if it has."""
+    from eavctl import ranks
+
+    with torch_threads(jobs), ranks.joined(device):
+        yield
+
+
+@contextlib.contextmanager
 def torch_threads(jobs: int | None) -> Iterator[None]:
     """Let torch compute with this many threads in the block; None leaves the number as it is, all cores."""
     if jobs is None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from eavctl.errors import UsageError
+from eavctl.storage.remote_tree import named_by_url
 
 if TYPE_CHECKING:  # predicting a single recording needs neither these nor Arrow
     from eavctl.datasets.events import Epochs
@@ -82,7 +83,9 @@ class Choice:
         if self.tell is not None and manifest.understood:
             self.tell(manifest.understood)
         manifest = manifest.where(self.where)
-        manifest = cut_at_events(manifest.holding("eeg"), self.epochs) if self.epochs else manifest
+        if self.epochs:
+            with named_by_url():
+                manifest = cut_at_events(manifest.holding("eeg"), self.epochs)
         if not self.distinct_names:
             labels = (label for (label,) in manifest.distinct("label"))
             people = manifest.distinct("dataset", "subject")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import warnings
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
@@ -16,11 +17,13 @@ import pyarrow as pa
 from eavctl import registry
 from eavctl.datasets.column_names import is_recording
 from eavctl.datasets.name_inference import suggested
-from eavctl.errors import DataError, UsageError
-from eavctl.signals.endings import MEDIA_ENDINGS, TEXT_ENDINGS, split_ending
+from eavctl.errors import DataError, RecordingWarning, UsageError
+from eavctl.signals.endings import MEDIA_ENDINGS, READ_BESIDE, TEXT_ENDINGS, split_ending
+from eavctl.storage import remote_tree
 from eavctl.storage.arrow import column, of_records
 from eavctl.storage.keys import PATHS
 from eavctl.storage.paths import named
+from eavctl.storage.remote import UrlPath
 from eavctl.storage.tables import COLUMN_TYPES, key_frame
 
 if TYPE_CHECKING:
@@ -225,18 +228,45 @@ def find(source: str | os.PathLike[str], layout: str | None = None, **settings: 
     DataError : no such file or folder, no layout recognises it, or it holds no recordings.
     UsageError : an empty path, an unknown layout, or a setting that the layout does not have.
     """
-    (root,) = map(Path, named(source))
-    entry = layout_of(root, layout)
-    if unknown := sorted(settings.keys() - entry.settings.keys()):
-        raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
-    found: Manifest = entry.thing(root, **settings)
-    return replace(found, source=root)
+    (place,) = named(source)
+    with remote_tree.named_by_url():
+        root = remote_tree.placed(place, READ_BESIDE)
+        entry = layout_of(root, layout)
+        if unknown := sorted(settings.keys() - entry.settings.keys()):
+            raise UsageError(f"{root}: the layout {entry.name!r} takes no --{unknown[0]}")
+        found: Manifest = entry.thing(root, **settings)
+    return replace(_without_outsiders(found), source=UrlPath(place))
 
 
-def layout_of(root: Path, layout: str | None = None) -> registry.Entry:
+def _without_outsiders(found: Manifest) -> Manifest:
+    """Reject the recordings of a remote manifest that are not below its folder: they are of this machine."""
+    if not remote_tree.is_remote(found.root):
+        return found
+    paths = [found.table[name].to_pylist() for name in PATHS]
+    kept, rejected = list[int](), list(found.rejected)
+    for row, mine in enumerate(zip(*paths, strict=True)):
+        outside = [path for path in mine if path and remote_tree.is_outside(found.root, path)]
+        if outside:
+            bad = {"clip_id": found.table["clip_id"][row].as_py(), "path": outside[0]}
+            rejected.append({**bad, "reason": "not below the folder of the manifest"})
+        else:
+            kept.append(row)
+    return replace(found.taking(kept), rejected=tuple(rejected))
+
+
+def layout_of(source: str | os.PathLike[str], layout: str | None = None) -> registry.Entry:
     """The named layout, or the first one that recognises a data set; errors as for `find`."""
     if layout:
         return registry.get("layouts", layout)
+    with remote_tree.named_by_url():
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RecordingWarning)  # `find` repeats it
+            root = remote_tree.placed(source, READ_BESIDE, afresh=False)
+        return _recognised(root)
+
+
+def _recognised(root: Path) -> registry.Entry:
+    """The first layout that recognises a data set."""
     entries = [registry.get("layouts", name) for name in registry.names("layouts")]
     token = _inspected.set({})
     try:

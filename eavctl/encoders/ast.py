@@ -134,12 +134,20 @@ class Ast(TokenEncoder, Pretrained):
         ----------
         x : shape (n_samples, *shape), training rows only.
         """
-        if self._has_public_normalisation:
-            return
+        if not self._has_public_normalisation:
+            values = self.input_values(x)[0]
+            self.set_moments(values.mean(), values.std(correction=0))
+
+    def input_values(self, x: Tensor) -> Tensor:
+        """See `eavctl.encoders.moments.FitsMoments`: the unpadded frames of all bands, (1, n_values)."""
         x = self._frames_first(x)
-        values = x[unpadded(x.transpose(1, 2))]
-        self.mean.copy_(values.mean())
-        self.std.copy_(values.std(correction=0).clamp(min=STD_FLOOR))
+        return x[unpadded(x.transpose(1, 2))].reshape(1, -1)
+
+    def set_moments(self, mean: Tensor, std: Tensor) -> None:
+        """See `eavctl.encoders.moments.FitsMoments`."""
+        if not self._has_public_normalisation:
+            self.mean.copy_(mean.squeeze())
+            self.std.copy_(std.squeeze().clamp(min=STD_FLOOR))
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, *shape) as (batch, hidden_size)."""

@@ -109,9 +109,17 @@ class CnnLstm(nn.Module):
         ----------
         x : shape (n_samples, n_mels, n_frames), training rows only.
         """
-        values = x.transpose(0, 1)[:, unpadded(x)]
-        self.mean.copy_(values.mean(dim=1, keepdim=True))
-        self.std.copy_(values.std(dim=1, keepdim=True, correction=0).clamp(min=STD_FLOOR))
+        values = self.input_values(x)
+        self.set_moments(values.mean(dim=1), values.std(dim=1, correction=0))
+
+    def input_values(self, x: Tensor) -> Tensor:
+        """See `eavctl.encoders.moments.FitsMoments`: the unpadded frames, (n_mels, n_values)."""
+        return x.transpose(0, 1)[:, unpadded(x)]
+
+    def set_moments(self, mean: Tensor, std: Tensor) -> None:
+        """See `eavctl.encoders.moments.FitsMoments`."""
+        self.mean.copy_(mean[:, None])
+        self.std.copy_(std[:, None].clamp(min=STD_FLOOR))
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed (batch, n_mels, n_frames) as (batch, 2 * lstm_units)."""

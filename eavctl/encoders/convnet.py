@@ -85,6 +85,14 @@ class ConvNet(nn.Module):
         mean = torch.stack(sums).sum(dim=0) / n_values
         squares = [(part.double() - mean).square().sum(dim=(0, 1, 2)) for part in torch.split(x, CHUNK)]
         std = (torch.stack(squares).sum(dim=0) / n_values).sqrt()
+        self.set_moments(mean, std)
+
+    def input_values(self, x: Tensor) -> Tensor:
+        """See `eavctl.encoders.moments.FitsMoments`."""
+        return x.flatten(0, 2).T
+
+    def set_moments(self, mean: Tensor, std: Tensor) -> None:
+        """See `eavctl.encoders.moments.FitsMoments`."""
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > FLAT, std, 1))
 

@@ -52,6 +52,14 @@ class EegRows(nn.Module):
         x : shape (n_rows, n_chans, n_times), training rows only.
         """
         std, mean = torch.std_mean(x, dim=(0, 2), correction=0)
+        self.set_moments(mean, std)
+
+    def input_values(self, x: Tensor) -> Tensor:
+        """See `eavctl.encoders.moments.FitsMoments`."""
+        return x.transpose(0, 1).flatten(1)
+
+    def set_moments(self, mean: Tensor, std: Tensor) -> None:
+        """See `eavctl.encoders.moments.FitsMoments`."""
         self.mean.copy_(mean[:, None])
         self.std.copy_(torch.where(std > FLAT, std, 1)[:, None])
 

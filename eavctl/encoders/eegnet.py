@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.encoders.eeg_rows import EegRows
 from eavctl.registry import register
 from eavctl.settings import Share, Within
@@ -111,10 +112,17 @@ class EegNet(EegRows):
         """Scale and shift, (f1,) each, of the batch normalisation of the temporal filters' outputs."""
         if not self.training:
             return self.temporal_norm.running()
-        lag_mean, lag_covariance = lag_moments(x, self.temporal.shape[1])
+        part = ranks.current()
+        counted = x[: part.n_rows or None] if part else x
+        lag_mean, lag_covariance = lag_moments(counted, self.temporal.shape[1])
+        n_values = x.numel()
+        if part:
+            second = part.mean(lag_covariance + torch.outer(lag_mean, lag_mean))
+            lag_mean, n_values = part.mean(lag_mean), n_values // part.n_run * part.total
+            lag_covariance = second - torch.outer(lag_mean, lag_mean)
         filters = self.temporal.double()
         variance = ((filters @ lag_covariance) * filters).sum(dim=1)
-        scale, shift = self.temporal_norm(filters @ lag_mean, variance, x.numel())
+        scale, shift = self.temporal_norm(filters @ lag_mean, variance, n_values)
         return scale.to(x.dtype), shift.to(x.dtype)
 
 

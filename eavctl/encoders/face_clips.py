@@ -12,6 +12,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from eavctl import ranks
 from eavctl.encoders.augmentation import BRIGHTEST, reframed, relit
 from eavctl.encoders.pretrained import Pretrained
 from eavctl.encoders.public_names import IMAGENET_MEAN, IMAGENET_STD
@@ -169,21 +170,22 @@ class FaceClipEncoder(Pretrained):
         return embedded
 
     def _contexts(self) -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _frozen_statistics(self.body)
+        return nullcontext(), _second_pass(self.body, ranks.current())
 
     def _body_learns(self) -> bool:
         return any(parameter.requires_grad for parameter in self.body.parameters())
 
 
 @contextmanager
-def _frozen_statistics(module: nn.Module) -> Iterator[None]:
-    """Freeze the running statistics of batch norms while the same batch passes a second time."""
+def _second_pass(module: nn.Module, part: ranks.Part | None) -> Iterator[None]:
+    """Pass the same rows once more, in the ``part`` of the first pass: running statistics are frozen."""
     norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 0.0
     try:
-        yield
+        with ranks.inside(part):
+            yield
     finally:
         for norm, momentum in zip(norms, momenta, strict=True):
             norm.momentum = momentum

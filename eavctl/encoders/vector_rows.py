@@ -33,6 +33,14 @@ class VectorRows(nn.Module):
         x : shape (n_rows, n_features), training rows only.
         """
         std, mean = torch.std_mean(x.double(), dim=0, correction=0)
+        self.set_moments(mean, std)
+
+    def input_values(self, x: Tensor) -> Tensor:
+        """See `eavctl.encoders.moments.FitsMoments`: (batch, n_features) to (n_features, batch)."""
+        return x.T
+
+    def set_moments(self, mean: Tensor, std: Tensor) -> None:
+        """See `eavctl.encoders.moments.FitsMoments`."""
         self.mean.copy_(mean)
         self.std.copy_(torch.where(std > STD_FLOOR * (1 + mean.abs()), std, 1))
 

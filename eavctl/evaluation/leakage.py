@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+import hashlib
+import math
+from collections.abc import Collection, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +16,7 @@ from eavctl.evaluation.groups import identify, overlaps, short
 
 SHOWN = 3  # names in a message
 PROBES = 64  # values per row that are compared before whole rows
+PIECE_ROWS = 512  # looked at together
 MIN_VALUES = 8  # rows of fewer values may be equal by chance
 
 _ALWAYS = ("sample_id", "clip_id", "trial", "subject")
@@ -95,25 +99,28 @@ class ContentCheck:
 
     Parameters
     ----------
-    x : features, shape (n_rows, *shape); rows of fewer than 8 values are not compared.
+    x : features, shape (n_rows, *shape), an array or what gives one for some rows; rows of fewer than 8
+        values are not compared.
     keys : key table, one row per sample.
     rows : indices of the rows to compare; None for all.
     """
 
-    def __init__(self, x: np.ndarray, keys: pd.DataFrame, rows: np.ndarray | None = None) -> None:
+    def __init__(self, x: Any, keys: pd.DataFrame, rows: np.ndarray | None = None) -> None:
         self._keys = keys
         self._twins = np.full(len(keys), -1)  # the number of the content of each row that is not alone
-        flat = np.ascontiguousarray(x).reshape(len(x), -1)
-        if flat.shape[1] < MIN_VALUES:
+        n_values = math.prod(x.shape[1:])
+        if n_values < MIN_VALUES:
             return
         rows = np.arange(len(x)) if rows is None else rows
-        step = max(1, flat.shape[1] // PROBES)
-        # Hashes of some values leave few rows, whose bytes are then compared.
-        hashes = np.fromiter((hash(flat[i, ::step].tobytes()) for i in rows), np.int64, len(rows))
+        step = max(1, n_values // PROBES)
+        # Hashes of some values leave few rows, whose whole content is then compared.
+        hashes = np.fromiter((hash(row[::step].tobytes()) for row in _flat(x, rows)), np.int64, len(rows))
         _, places, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        several = rows[counts[places] > 1]
         numbers: dict[bytes, int] = {}
-        for i in rows[counts[places] > 1]:
-            self._twins[i] = numbers.setdefault(flat[i].tobytes(), len(numbers))
+        for i, row in zip(several, _flat(x, several), strict=True):
+            content = hashlib.blake2b(np.ascontiguousarray(row).data, digest_size=16).digest()
+            self._twins[i] = numbers.setdefault(content, len(numbers))
 
     def check(self, train: np.ndarray, test: np.ndarray) -> None:
         """Check the split into ``train`` and ``test``, indices of rows.
@@ -131,6 +138,13 @@ class ContentCheck:
                 f"leak: {a} and {b} have identical features but are on different sides of the split{more}.\n"
                 + _ADVICE["content"]
             )
+
+
+def _flat(x: Any, rows: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the values of each of these rows, (n_values,); few rows are in memory at a time."""
+    for start in range(0, len(rows), PIECE_ROWS):
+        piece = x[rows[start : start + PIECE_ROWS]]
+        yield from piece.reshape(len(piece), -1)
 
 
 def _in_both(some: np.ndarray, others: np.ndarray) -> np.ndarray:

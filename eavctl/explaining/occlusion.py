@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eavctl import registry
-from eavctl.features.normalize import unpadded
+from eavctl.features.bands import unpadded
 from eavctl.storage.metadata import FeatureMeta
 
 TIME, BAND, CHANNEL, PATCH = "time", "band", "channel", "patch"  # views

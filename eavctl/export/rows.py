@@ -181,7 +181,7 @@ def _standardised(x: np.ndarray, keys: pd.DataFrame, meta: ModelMeta) -> np.ndar
         )
     own = meta.inputs[0]
     normalize = normalization_of(own.features, meta.protocol.normalize, own.settings)
-    return normalize(x, groups.astype(str))
+    return np.asarray(normalize(x, groups.astype(str)))
 
 
 # --- made-up rows -----------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import os
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +25,13 @@ from eavctl.extraction.shared_files import require_seen, unseen
 from eavctl.storage import files
 from eavctl.storage.keys import AUGMENT, COPY, KEYS
 from eavctl.storage.provenance import hash_json
+from eavctl.storage.remote_tree import RemoteFolder, Stamp, fetched_below, source_of
 
 if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
 
 READ_S, READ_STEP_S = 10.0, 0.2  # for which a part of another machine is looked for, and how often
+TOGETHER_BYTES = 64 << 20  # of remote files of a batch that are fetched at once
 CHECKED = "checked"  # key of a record whose recording is searched for speech
 
 
@@ -67,21 +69,21 @@ def batches(
     ------
     DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
-    root = root.absolute()  # a worker process may have another working folder
     cut = chunks(records, n_records)
-    try:
-        if parts is None or (jobs == 1 and not is_elsewhere(executor)):
-            calls = ((recipe, root, each, parts, augmentation) for each in cut)
-            yield from map_in_order(_describe_batch, calls, jobs, executor)
-        else:
-            yield from _through_parts(recipe, root, cut, jobs, parts, executor, augmentation)
-    finally:
-        _last.close()
+    with source_of(root) as source:
+        try:
+            if parts is None or (jobs == 1 and not is_elsewhere(executor)):
+                calls = ((recipe, source, each, parts, augmentation) for each in cut)
+                yield from map_in_order(_describe_batch, calls, jobs, executor)
+            else:
+                yield from _through_parts(recipe, source, cut, jobs, parts, executor, augmentation)
+        finally:
+            _last.close()
 
 
 def _through_parts(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     cut: Iterable[list[Record]],
     jobs: int,
     parts: Path,
@@ -107,7 +109,7 @@ def _through_parts(
 
 def _write_batch(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     records: list[Record],
     parts: Path,
     augmentation: Augmentation | None,
@@ -124,7 +126,8 @@ def _write_batch(
     DataError : it does not.
     """
     if elsewhere:
-        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in records if each["stamp"]}
+        stamped = (each for each in records if each["stamp"] and isinstance(root, Path))
+        sizes = {os.fspath(root / each["path"]): each["stamp"][0] for each in stamped}
         require_seen({os.fspath(parts / files.LOCK): 0, **sizes})
     _describe_batch(recipe, root, records, parts, augmentation)
     return _part_of(recipe, records, parts, augmentation).name
@@ -158,7 +161,7 @@ def _written(part: Path, seconds: float) -> Batch:
 
 def _describe_batch(
     recipe: Recipe,
-    root: Path,
+    root: Path | RemoteFolder,
     records: list[Record],
     parts: Path | None,
     augmentation: Augmentation | None = None,
@@ -171,13 +174,33 @@ def _describe_batch(
         return kept
     batch, x = Batch(len(records)), []
     # One thread a process: nested pools are slower, and sums depend on the number of threads.
-    with threadpool_limits(1):
+    with threadpool_limits(1), _fetched_together(root, records) as source:
         for path, mine in itertools.groupby(records, key=lambda record: record["path"]):
-            x += _describe_file(recipe, root, path, list(mine), batch, augmentation)
+            x += _describe_file(recipe, source, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)
     if part:
         write_part(part, batch)
     return batch
+
+
+@contextmanager
+def _fetched_together(root: Path | RemoteFolder, records: list[Record]) -> Iterator[Path | RemoteFolder]:
+    """Yield a local folder with all files of a batch, fetched at once, if they are remote, small, and apart.
+
+    Others are fetched one by one: files of many trials are needed by the next batch too.
+    """
+    found = [record for record in records if record["stamp"]]
+    n_bytes = sum(size for record in found for size in record["stamp"][::2])
+    are_apart = len({record["path"] for record in records}) == len(records)
+    if isinstance(root, Path) or not found or n_bytes > TOGETHER_BYTES or not are_apart:
+        yield root
+        return
+    paths = dict.fromkeys(path for each in found for path in (each["path"], *each.get("beside", ())))
+    with fetched_below(root, [*paths]) as folder:
+        try:
+            yield folder
+        finally:
+            _last.close()
 
 
 class _LastOpened:
@@ -188,21 +211,29 @@ class _LastOpened:
     """
 
     def __init__(self) -> None:
-        self._key: tuple[str, Path, list[int] | None] | None = None
+        self._key: tuple[str, Path | RemoteFolder, str, Stamp | None] | None = None
+        self._root = Path()
+        self._stretch_of: StretchOf | None = None
         self._stack = ExitStack()
 
-    def open(self, recipe: Recipe, path: Path, stamp: list[int] | None) -> StretchOf:
-        """What `Recipe.open` yields; ``stamp`` is the file's size and time."""
-        key = (hash_json(recipe.meta()), path, stamp)
+    def fetch(self, recipe: Recipe, root: Path | RemoteFolder, record: Record) -> Path:
+        """The folder of this machine below which the file of a record is, fetched if it is remote."""
+        key = (hash_json(recipe.meta()), root, record["path"], record["stamp"])
         if key != self._key:
             self.close()
+            files_of = fetched_below(root, [record["path"], *record.get("beside", ())])
+            self._root, self._key = self._stack.enter_context(files_of), key
+        return self._root
+
+    def open(self, recipe: Recipe, path: Path) -> StretchOf:
+        """What `Recipe.open` yields of the file that was fetched last."""
+        if self._stretch_of is None:
             self._stretch_of = self._stack.enter_context(recipe.open(path))
-            self._key = key
         return self._stretch_of
 
     def close(self) -> None:
         """Close the file."""
-        self._key = None
+        self._key = self._stretch_of = None
         self._stack.close()
 
 
@@ -211,7 +242,7 @@ _last = _LastOpened()
 
 def _describe_file(
     recipe: Recipe,
-    root: Path,
+    source: Path | RemoteFolder,
     path: str,
     records: list[Record],
     batch: Batch,
@@ -219,9 +250,10 @@ def _describe_file(
 ) -> list[np.ndarray]:
     """Add the rows and faults of one file to the batch; return the rows' features."""
     found: list[np.ndarray] = []
+    root = _last.fetch(recipe, source, records[0])
     with noting() as notes:
         try:
-            stretch_of = _last.open(recipe, root / path, records[0]["stamp"])
+            stretch_of = _last.open(recipe, root / path)
             content = functools.cache(lambda: fingerprint(root / path))
             for record in records:
                 own = _describe_one(recipe, root, record, stretch_of, content, batch)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,13 +14,11 @@ except ImportError:
     from hashlib import blake2b
 
 from eavctl.extraction.open_recording import Stretch
-from eavctl.signals.endings import BRAINVISION_ENDING, EEGLAB_ENDING
+from eavctl.signals.data_files import data_files
 
 DIGEST_BYTES = 8  # enough to tell recordings apart; no protection against forgery
 WHOLE_BYTES = 1 << 20
 N_BLOCKS, BLOCK_BYTES = 16, 1 << 16
-DATA_FILE = re.compile(rb"^DataFile\s*=\s*(.+?)\s*$", re.MULTILINE)
-HEADER_BYTES = 1 << 16
 
 
 def fingerprint(source: str | os.PathLike[str] | BinaryIO) -> str | None:
@@ -78,18 +75,3 @@ def _add(digest: blake2b, file: BinaryIO) -> None:
     for number in range(N_BLOCKS):
         file.seek((size - BLOCK_BYTES) * number // (N_BLOCKS - 1))
         digest.update(file.read(BLOCK_BYTES))
-
-
-def data_files(path: Path) -> Iterator[Path]:
-    """The file of samples of a header, which itself may be equal for every recording."""
-    ending = path.suffix.lower()
-    if ending == BRAINVISION_ENDING:
-        with open(path, "rb") as file:
-            named = DATA_FILE.search(file.read(HEADER_BYTES))
-        data = path.with_name(Path(named[1].decode(errors="replace")).name) if named else path
-    elif ending == EEGLAB_ENDING:
-        data = path.with_suffix(".fdt")
-    else:
-        return
-    if data != path and data.is_file():
-        yield data

@@ -23,6 +23,8 @@ from eavctl.extraction.open_recording import Source, Stretch, StretchOf, open_re
 from eavctl.signals.accounts import FIT
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import canonical_json, hash_json
+from eavctl.storage.remote import local
+from eavctl.storage.remote_tree import named_by_url, told
 
 if TYPE_CHECKING:
     from eavctl.datasets.manifest import Manifest  # judging single recordings needs no Arrow
@@ -224,7 +226,7 @@ class Recipe:
         self.base._check_rows()
         if settings_for := self.entry.facts.get("settings_for"):
             paths = dict.fromkeys(record[f"{self.modality}_path"] for record in manifest.records())
-            with noting():  # the extraction will say what is odd about them
+            with noting(), named_by_url():  # the extraction will say what is odd about them
                 settings = settings_for([manifest.root / path for path in paths], self.settings)
             return replace(self, settings=settings)
         return self
@@ -261,7 +263,7 @@ class Recipe:
             return self
         if self.weights and not paths:
             return self
-        found: Weights = self.entry.facts["weights"](paths, self.settings)
+        found: Weights = self.entry.facts["weights"]([*map(local, paths)], self.settings)
         chosen = replace(self, settings={**self.settings, **found.settings}, weights=found)
         pretrained = getattr(found, "segment", None)
         return chosen if self.settings["weights"] or not pretrained else chosen._cut_as(pretrained)
@@ -415,4 +417,4 @@ def noting() -> Iterator[list[str]]:
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", RecordingWarning)
         yield notes
-        notes += [str(warning.message) for warning in caught]
+        notes += [told(str(warning.message)) for warning in caught]

@@ -13,9 +13,11 @@ from eavctl.extraction.executors import map_surviving
 from eavctl.extraction.fingerprint import fingerprint
 from eavctl.extraction.recipe import noting
 from eavctl.progress import Tick, silent
+from eavctl.signals.data_files import beside
 from eavctl.signals.endings import split_ending
 from eavctl.signals.headers import read_header
 from eavctl.storage.keys import PATHS
+from eavctl.storage.remote_tree import RemoteFolder, fetched_below, source_of
 
 BATCH = 32  # files that a process opens before it reports
 CRASHED = "it ends the program that reads it"
@@ -75,20 +77,24 @@ def _with_hashes(root: Path, tasks: Sequence[tuple[str, str]]) -> list[Task]:
 
 def _opened(root: Path, todo: Sequence[Task], jobs: int, executor: str) -> Iterator[FileFacts]:
     chunks = [todo[first : first + BATCH] for first in range(0, len(todo), BATCH)]
-    root = root.absolute()  # a worker process may have another working folder
-    for chunk, found in zip(
-        chunks, map_surviving(_facts_of_all, ((root, each) for each in chunks), jobs, executor), strict=True
-    ):
-        if found is not None:
-            yield from found
-            continue
-        alone = map_surviving(_facts_of_all, ((root, [task]) for task in chunk), 1, executor)
-        for task, facts in zip(chunk, alone, strict=True):
-            yield from facts or [_unusable(task, UNREADABLE, CRASHED)]
+    with source_of(root) as source:
+        calls = ((source, each) for each in chunks)
+        for chunk, found in zip(chunks, map_surviving(_facts_of_all, calls, jobs, executor), strict=True):
+            if found is not None:
+                yield from found
+                continue
+            alone = map_surviving(_facts_of_all, ((source, [task]) for task in chunk), 1, executor)
+            for task, facts in zip(chunk, alone, strict=True):
+                yield from facts or [_unusable(task, UNREADABLE, CRASHED)]
 
 
-def _facts_of_all(root: Path, tasks: Sequence[Task]) -> list[FileFacts]:
-    return [_facts_of(root, task) for task in tasks]
+def _facts_of_all(source: Path | RemoteFolder, tasks: Sequence[Task]) -> list[FileFacts]:
+    found = []
+    for task in tasks:
+        others = [] if isinstance(source, Path) else beside(source.tree, task[0])
+        with fetched_below(source, [task[0], *others]) as root:
+            found.append(_facts_of(root, task))
+    return found
 
 
 def _facts_of(root: Path, task: Task) -> FileFacts:

@@ -10,6 +10,8 @@ import numpy as np
 
 from eavctl import registry
 from eavctl.errors import UsageError
+from eavctl.features.bands import COLUMNS, Bands, does_vary, unpadded
+from eavctl.features.standardized_rows import StandardizedRows
 
 SUBJECT = "subject"
 NORMALIZATIONS = {"speaker": "subject", "dataset": "dataset", SUBJECT: "subject"}  # option, key of rows
@@ -22,26 +24,9 @@ WARNINGS = {
     SUBJECT: f"features are normalised by subject: predicting needs {LEAST_OF_SUBJECT} or more segments or "
     "epochs of the same subject, with classes mixed as in training (no labels are used)",
 }
-RELATIVE_FLOOR = 1e-6
 COLUMNS_AT_ONCE = 256  # in double precision: a second table of many rows is large
 LEAST_OF_DATASET = 20  # recordings; fewer say more about their classes than about the data set
 SHRINKAGE = 10  # recordings of a speaker whose own statistics weigh as much as those of the data set
-
-
-class Bands(NamedTuple):
-    """The features, bands or channels of a sample, which are standardised separately.
-
-    Parameters
-    ----------
-    axis : axis of the bands in a sample.
-    padding : value of the frames that pad shorter samples of a tensor; None without padding.
-    """
-
-    axis: int = 0
-    padding: float | None = None
-
-
-COLUMNS = Bands()
 
 
 def bands_of(features: str) -> Bands:
@@ -82,15 +67,21 @@ class Normalization(NamedTuple):
         """What a model keeps of it, and compares with it when it predicts."""
         return {"align": self.name} if self.bands is None else self.bands._asdict()
 
-    def __call__(self, x: np.ndarray, groups: np.ndarray, *, copies: np.ndarray | None = None) -> np.ndarray:
-        """Normalise the rows of each group by themselves; see `standardize_by_group`."""
+    def __call__(self, x: Any, groups: np.ndarray, *, copies: np.ndarray | None = None) -> Any:
+        """Normalise the rows of each group by themselves; see `standardize_by_group`.
+
+        Rows on the disk, which are no array, become `StandardizedRows`; they cannot be aligned.
+        """
         if self.align is None:
+            if not isinstance(x, np.ndarray):
+                return StandardizedRows.of(x, groups, self.bands or COLUMNS, copies)
             return standardize_by_group(x, groups, self.bands or COLUMNS, copies=copies)
         result = np.empty_like(x, dtype=np.float32)
-        for group in np.unique(groups):
-            rows = groups == group
-            counted = rows if copies is None or copies[rows].all() else rows & ~copies
-            result[rows] = self.align(x[rows], counted[rows])
+        for rows in rows_of_groups(groups):
+            counted = np.ones(len(rows), bool)
+            if copies is not None and not copies[rows].all():
+                counted = ~copies[rows]
+            result[rows] = self.align(x[rows], counted)
         return result
 
 
@@ -139,16 +130,21 @@ def standardize_by_group(
     result = np.empty_like(x, dtype=np.float32)
     band_axis = 1 + bands.axis
     axes = tuple(axis for axis in range(x.ndim) if axis != band_axis)
-    for group in np.unique(groups):
-        rows = groups == group
+    for rows in rows_of_groups(groups):
         values = x[rows].astype(np.float64)
         valid = np.array(True) if bands.padding is None else unpadded(values, band_axis, bands.padding)
         counted = valid if copies is None else _without(valid, copies[rows])
         mean = values.mean(axis=axes, keepdims=True, where=counted)
         std = values.std(axis=axes, keepdims=True, where=counted)
-        varies = _varies(std, mean)
+        varies = does_vary(std, mean)
         result[rows] = np.where(varies & valid, (values - mean) / np.where(varies, std, 1.0), 0.0)
     return result
+
+
+def rows_of_groups(groups: np.ndarray) -> list[np.ndarray]:
+    """The rows of each group, ascending, by the names of the groups, shape (n_rows,)."""
+    _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1]) if len(groups) else []
 
 
 def _without(valid: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -187,7 +183,7 @@ def standardize_by_speaker(
             columns = slice(start, start + COLUMNS_AT_ONCE)
             values = x[rows, columns].astype(np.float64)
             mean, variance = values.mean(axis=0), values.var(axis=0)
-            varies = _varies(np.sqrt(variance), mean)
+            varies = does_vary(np.sqrt(variance), mean)
             for mine, share in members:
                 own = values[mine]
                 centre = share * own.mean(axis=0) + (1 - share) * mean
@@ -199,32 +195,6 @@ def standardize_by_speaker(
 
 def _members(speakers: np.ndarray, recordings: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
     """Row numbers of each speaker, and the weight of their own statistics, 0 to 1."""
-    names, numbers, counts = np.unique(speakers, return_inverse=True, return_counts=True)
-    parts = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
-    for speaker, rows in zip(names, parts, strict=True):
-        n = len(np.unique(recordings[rows])) if speaker else 0
+    for rows in rows_of_groups(speakers):
+        n = len(np.unique(recordings[rows])) if speakers[rows[0]] else 0
         yield rows, n / (n + SHRINKAGE)
-
-
-def _varies(std: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Whether features of these statistics vary by more than rounding."""
-    return np.asarray(std > RELATIVE_FLOOR * np.maximum(np.abs(mean), RELATIVE_FLOOR))
-
-
-def unpadded(values: np.ndarray, band_axis: int, padding: float) -> np.ndarray:
-    """Mask of the frames that are not padding, bool, of length 1 along the bands.
-
-    Padding is the run of frames at the end whose bands all have the padding value; the first frame never
-    counts as padding, as in `eavctl.encoders.augmentation.unpadded`.
-
-    Parameters
-    ----------
-    values : shape (n_rows, n_bands, n_times), with the axes of a sample in either order.
-    band_axis : 1 or 2, that of the bands.
-    padding : the value.
-    """
-    time_axis = 3 - band_axis
-    differs = (values != padding).any(axis=band_axis, keepdims=True)
-    np.moveaxis(differs, time_axis, 0)[0] = True
-    backwards = np.logical_or.accumulate(np.flip(differs, time_axis), axis=time_axis)
-    return np.flip(backwards, time_axis)

@@ -31,6 +31,7 @@ from eavctl.predicting.segments import (
 from eavctl.predicting.sources import Recording
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage.provenance import canonical_json
+from eavctl.storage.remote_tree import fetched
 
 # How long a call to a worker should take, and of how many files it is at most: an answer waits no longer for
 # those beside it. A call to another machine costs more.
@@ -200,7 +201,7 @@ def describe_window(window: Recording, streams: Sequence[StreamInput]) -> Descri
                 found.append(_not_given(window, recipe))
                 continue
             began = perf_counter()
-            samples, _ = _read(recipe, [window])
+            samples, _ = _read(recipe, [window], window.parts[recipe.modality].file)
             found += samples
             seconds[recipe.modality] = seconds.get(recipe.modality, 0.0) + perf_counter() - began
     described = join_streams(
@@ -273,25 +274,29 @@ def _describe_file(recipe: Recipe | None, recordings: list[Recording]) -> _Descr
     """Describe the recordings in one file, with one thread, as an extraction."""
     if recipe is None:
         return _DescribedFile([], [], [])
-    with one_thread(), noting() as notes:
-        samples, contents = _read(recipe, recordings)
-    return _DescribedFile(samples, list(dict.fromkeys(notes)), contents)
+    file: Source = recordings[0].parts[recipe.modality].file
+    local: Source
+    with one_thread(), noting() as notes, fetched(file) as local:
+        samples, contents = _read(recipe, recordings, local)
+    named = [note.replace(name_of(local), name_of(file)) for note in notes]
+    return _DescribedFile(samples, list(dict.fromkeys(named)), contents)
 
 
-def _read(recipe: Recipe, recordings: list[Recording]) -> tuple[list[Samples], list[str | None]]:
-    """The samples of the recordings in one file, and what identifies each by its content."""
-    file = recordings[0].parts[recipe.modality].file
-    whole, samples, contents = _content(file), list[Samples](), list[str | None]()
+def _read(
+    recipe: Recipe, recordings: list[Recording], local: Source
+) -> tuple[list[Samples], list[str | None]]:
+    """The samples of the recordings in one file, ``local`` here, and what identifies each by its content."""
+    whole, samples, contents = _content(local), list[Samples](), list[str | None]()
     try:
-        with recipe.open(file) as stretch_of:
+        with recipe.open(local) as stretch_of:
             for recording in recordings:
-                found, content = _samples(recording, recipe, stretch_of, whole)
+                found, content = _samples(recording, recipe, stretch_of, whole, local)
                 samples.append(found)
                 contents.append(content)
     except SignalError as error:
-        left = recordings[len(samples) :]
-        samples += [_absence(file, error)] * len(left)
-        contents += [of_trial(whole, each.parts[recipe.modality].trial) for each in left]
+        parts = [each.parts[recipe.modality] for each in recordings[len(samples) :]]
+        samples += [_absence(part.file, local, error) for part in parts]
+        contents += [of_trial(whole, part.trial) for part in parts]
     return samples, contents
 
 
@@ -304,9 +309,9 @@ def _content(file: Source) -> str | None:
 
 
 def _samples(
-    recording: Recording, recipe: Recipe, stretch_of: StretchOf, whole: str | None
+    recording: Recording, recipe: Recipe, stretch_of: StretchOf, whole: str | None, local: Source
 ) -> tuple[Samples, str | None]:
-    """The samples of a recording, and what identifies it; ``whole`` identifies its file."""
+    """The samples of a recording, and what identifies it; ``whole`` identifies its file, ``local`` here."""
     part = recording.parts[recipe.modality]
     if recipe.epoch and recording.epoch not in (None, recipe.epoch):
         recipe = replace(recipe, epoch=recording.epoch)
@@ -315,9 +320,10 @@ def _samples(
         samples = recipe.describe(stretch, recording.keys.get("start"), recording.keys.get("end"))
         return samples, identity_of(stretch, lambda: whole, part.trial)
     except SignalError as error:
-        return _absence(part.file, error), of_trial(whole, part.trial)
+        return _absence(part.file, local, error), of_trial(whole, part.trial)
 
 
-def _absence(file: Source, error: SignalError) -> Absence:
-    reason = str(error).removeprefix(f"{name_of(file)}: ")
+def _absence(file: Source, local: Source, error: SignalError) -> Absence:
+    """Why a file cannot be used; errors name it as it is called on this machine."""
+    reason = str(error).removeprefix(f"{name_of(local)}: ")
     return Absence(name_of(file), reason, is_fault=not isinstance(error, AbsentError))

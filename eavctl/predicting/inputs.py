@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
@@ -17,6 +16,7 @@ from eavctl.signals.endings import modalities_of, split_ending
 from eavctl.storage import files
 from eavctl.storage.ownership import PARQUET
 from eavctl.storage.paths import Paths, named
+from eavctl.storage.table_folders import is_table
 
 NOT_SPEECH = "EEG, and the packaged models are for speech: train a model of EEG, and name it with --model"
 
@@ -108,7 +108,7 @@ def _for_speech_model(recording: Recording) -> Recording:
 def _is_feature_table(source: str) -> bool:
     if source == files.STDIO:
         return files.read_stdin().startswith(PARQUET)  # else it is a recording
-    if not (source.endswith(".parquet") and Path(source).is_file()):
+    if not (source.endswith(".parquet") and files.is_file(source)) and not is_table(source):
         return False
     from eavctl.storage.tables import read_meta
 

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError
+from eavctl.features.bands import COLUMNS
 from eavctl.features.normalize import (
-    COLUMNS,
     LEAST_OF_DATASET,
     LEAST_OF_SUBJECT,
     Normalization,

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from eavctl.datasets.column_names import is_table
+from eavctl.datasets.column_names import ENDINGS, is_table
 from eavctl.errors import DataError, SignalError, UsageError
 from eavctl.extraction.open_recording import Source
-from eavctl.signals.endings import is_idx, modalities_of, split_ending
-from eavctl.storage import files
+from eavctl.signals.data_files import fetched_with, needs_folder
+from eavctl.signals.endings import READ_BESIDE, is_idx, modalities_of, split_ending
+from eavctl.storage import files, remote_tree
 from eavctl.storage.paths import named
+from eavctl.storage.remote import is_url
+from eavctl.storage.remote_tree import RemoteFile, told
 
 if TYPE_CHECKING:  # judging single recordings needs neither, and no Arrow
     from eavctl.datasets.choice import Choice
@@ -115,9 +118,26 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
     UsageError : a recording on stdin and a model that does not take audio; a trial of a file that has none;
         or a selection from a single recording.
     """
-    path, is_stdin = Path(source), os.fspath(source) == files.STDIO
+    return _of_place(_placed(source), os.fspath(source), selected)
+
+
+def _placed(source: str | os.PathLike[str]) -> Path:
+    """The path of a source, or the local one that stands for it."""
+    if not is_url(source):
+        return Path(source)
+    needs_others = needs_folder(os.path.basename(os.fspath(source)))
+    return (
+        remote_tree.placed(source, READ_BESIDE)
+        if needs_others
+        else remote_tree.placed_alone(source, (*READ_BESIDE, *ENDINGS))
+    )
+
+
+def _of_place(path: Path, source: str, selected: Selection) -> list[Recording]:
+    """The recordings of a source, by the path that stands for it."""
+    is_stdin = source == files.STDIO
     if not is_stdin and (selected.cuts_epochs or path.is_dir() or is_table(path) or is_idx(path.name)):
-        return _of_data_set(path, selected)
+        return _of_data_set(source, selected)
     chosen = selected.choice
     if chosen and (chosen.where or chosen.layout_settings or chosen.epochs):
         raise UsageError(
@@ -127,13 +147,13 @@ def find_recordings(source: str | os.PathLike[str], selected: Selection) -> list
     if is_stdin:
         return [_stdin(selected)]
     held = _modalities(path, selected)
-    paths = {modality: os.fspath(source) for modality in held}
+    paths = dict.fromkeys(held, source)
     if path.suffix.lower() == ".mat" and "eeg" in held:
         with contextlib.suppress(SignalError):  # reading it will fail in the same way
             return _trials(paths, selected, _n_trials(path))
     else:
-        _check_no_trial(selected, os.fspath(source))
-    return [_alone(paths, os.fspath(source))]
+        _check_no_trial(selected, source)
+    return [_alone(paths, source)]
 
 
 def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
@@ -161,16 +181,16 @@ def of_files(paths: Mapping[str, str], selected: Selection) -> list[Recording]:
         if modality not in selected.modalities:
             raise UsageError(f"the model takes {selected.text}: it has no use for --{modality} {path}")
     for path in named(paths.values()):
-        if Path(path).is_dir():
+        if _placed(path).is_dir():
             raise DataError(f"{path}: is a folder; name a file")
     eeg = paths.get("eeg", "")
     if not eeg.lower().endswith(".mat"):
         _check_no_trial(selected, eeg or next(iter(paths.values())))
         return [_alone(paths, " + ".join(dict.fromkeys(paths.values())))]
     if len(paths) == 1:
-        return _trials(paths, selected, _n_trials(Path(eeg)))
+        return _trials(paths, selected, _n_trials(_local(eeg)))
     try:
-        n_trials = _n_trials(Path(eeg))
+        n_trials = _n_trials(_local(eeg))
     except SignalError:
         n_trials = 1  # reading it will fail in the same way, and the other files are judged without it
     if n_trials > 1 and selected.trial is None:
@@ -230,29 +250,40 @@ def _trials(paths: Mapping[str, str], selected: Selection, n_trials: int) -> lis
 
 def _opened(path: str) -> Source:
     if path != files.STDIO:
-        return Path(path)
+        return _recording(_local(path))
     content = BytesIO(files.read_stdin())
     content.name = "stdin"  # errors name the recording by it
     return content
 
 
+def _local(path: str) -> Path:
+    """The path of a file that was placed."""
+    return remote_tree.known(path) if is_url(path) else Path(path)
+
+
+def _recording(path: Path) -> Path | RemoteFile:
+    """What a worker reads a recording from."""
+    return remote_tree.file_of(path, fetched_with(path)) if remote_tree.is_remote(path) else path
+
+
 def _clip(paths: Mapping[str, str]) -> str:
-    return "+".join(dict.fromkeys(split_ending(Path(path).as_posix())[0] for path in paths.values()))
+    posix = (path if is_url(path) else Path(path).as_posix() for path in paths.values())
+    return "+".join(dict.fromkeys(split_ending(path)[0] for path in posix))
 
 
-def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
+def _of_data_set(source: str, selected: Selection) -> list[Recording]:
     """Recordings of a folder or manifest, by its layout; of a folder of no known layout, every file."""
     from eavctl.datasets.choice import Choice
     from eavctl.datasets.manifest import media_files
 
     try:
-        manifest = (selected.choice or Choice(distinct_names=True)).of(root)
+        manifest = (selected.choice or Choice(distinct_names=True)).of(source)
     except DataError:
-        wanted = set(selected.modalities)
+        wanted, root = set(selected.modalities), remote_tree.placed(source, READ_BESIDE)
         paths = [path for path in media_files(root) if wanted.intersection(modalities_of(path.name))]
         if selected.is_made or selected.trial is not None or not paths:
             raise
-        return [each for path in paths for each in find_recordings(path, selected)]
+        return [each for path in paths for each in _of_place(path, told(str(path)), selected)]
     manifest = manifest.holding(*selected.modalities)
     recordings = []
     for number, keys in enumerate(manifest.records(), start=1):
@@ -262,7 +293,7 @@ def _of_data_set(root: Path, selected: Selection) -> list[Recording]:
     if selected.trial is None:
         recordings += _faulty(manifest, recordings)
     if not recordings:
-        raise DataError(f"{root}: has no trial {selected.trial} with {selected.text}")
+        raise DataError(f"{source}: has no trial {selected.trial} with {selected.text}")
     return recordings
 
 
@@ -272,17 +303,17 @@ def _faulty(manifest: Manifest, recordings: Sequence[Recording]) -> Iterator[Rec
     for bad in manifest.rejected:
         if "modality" not in bad or bad["clip_id"] not in found:
             keys = {"sample_id": bad["clip_id"], "clip_id": bad["clip_id"]}
-            yield Recording(str(manifest.root / bad["path"]), keys, {}, bad["reason"])
+            yield Recording(told(str(manifest.root / bad["path"])), keys, {}, bad["reason"])
 
 
 def _of_row(root: Path, keys: dict[str, Any], selected: Selection) -> Recording:
     parts = {
-        modality: Part(root / keys[f"{modality}_path"], _index_in_file(keys, modality))
+        modality: Part(_recording(root / keys[f"{modality}_path"]), _index_in_file(keys, modality))
         for modality in selected.modalities
         if f"{modality}_path" in keys
     }
     paths = {str(part.file) for part in parts.values()}
-    name = paths.pop() if len(paths) == 1 else f"{root} ({keys['clip_id']})"
+    name = paths.pop() if len(paths) == 1 else f"{told(str(root))} ({keys['clip_id']})"
     indices = [part.trial for part in parts.values()]
     if len(indices) == 1 and indices[0] is not None:
         name += f" (trial {keys.get('trial', indices[0] + 1)})"
@@ -312,7 +343,7 @@ def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
         files = tuple(
             (
                 modality,
-                real(part.file) if isinstance(part.file, Path) else id(part.file),
+                _identity(part.file, real),
                 part.trial,
             )
             for modality, part in sorted(recording.parts.items())
@@ -323,6 +354,12 @@ def without_repeats(recordings: Sequence[Recording]) -> list[Recording]:
     return list(found.values())
 
 
+def _identity(file: Source, real: Callable[[Path], str]) -> object:
+    if isinstance(file, Path):
+        return real(file)
+    return file if isinstance(file, RemoteFile) else id(file)
+
+
 def _is_number(name: str, number: int) -> bool:
     """Whether a trial's name is this number, padded or not; names can be anything."""
     return name.isdecimal() and int(name) == number
@@ -331,5 +368,6 @@ def _is_number(name: str, number: int) -> bool:
 def known_fault(recording: Recording) -> str:
     """Why a recording cannot be used, where that is known before it is opened; else empty."""
     files = [part.file for part in recording.parts.values()]
-    is_missing = bool(files) and all(isinstance(file, Path) and not file.is_file() for file in files)
+    paths = [file.placeholder if isinstance(file, RemoteFile) else file for file in files]
+    is_missing = bool(paths) and all(isinstance(path, Path) and not path.is_file() for path in paths)
     return recording.fault or ("no such file" if is_missing else "")

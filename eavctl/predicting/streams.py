@@ -16,6 +16,7 @@ from eavctl.extraction.open_recording import Signal
 from eavctl.extraction.recipe import Recipe
 from eavctl.signals.eeg_reference import PAIRS, named
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
+from eavctl.storage.remote import local
 
 if TYPE_CHECKING:
     from eavctl.datasets.events import Epochs  # with Arrow, which judging a recording does not need
@@ -140,7 +141,7 @@ def with_weights(
     ]
     used = {each.recipe.weights.path for each in found if each.recipe.weights}
     for folder in folders:
-        if Path(folder).absolute() not in used:
+        if Path(local(folder)).absolute() not in used:
             ours = Recipe(needing[0].recipe.features).with_weights(folder).settings["weights"]
             wanted = ", ".join(each.recipe.settings["weights"] for each in needing)
             raise DataError(f"{folder}: has the weights {ours}; {model} needs {wanted}")

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import Augmentation, Encoder, settle
+from eavctl.encoders.moments import fit_moments
 
 MakeView = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -58,6 +60,10 @@ class Method(nn.Module):
         """Embed (batch, *shape) as (batch, embedding_dim) with the encoder alone."""
         return self.encoder(x)
 
+    def encoded(self, x: Tensor) -> Tensor:
+        """Embed rows of a training batch, (n_rows, *shape) as (n_rows, embedding_dim)."""
+        return ranks.share(self.encoder, x)
+
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """The loss of a training batch, a scalar, from its views (batch, *shape) each."""
         raise NotImplementedError
@@ -70,6 +76,14 @@ class Method(nn.Module):
         """Fit the encoder's input statistics on all training rows, then call `ready`."""
         self.encoder.fit_input(x)
         self.ready()
+
+    def fit_input_pieces(self, pieces: Iterable[Any]) -> bool:
+        """See `eavctl.classifiers.network.Trainable`."""
+        if not hasattr(self.encoder, "set_moments"):
+            return False
+        fit_moments(self.encoder, pieces)
+        self.ready()
+        return True
 
     def ready(self) -> None:
         """Called once, after the input statistics were fitted and before the first step.

@@ -11,6 +11,7 @@ import torch
 
 from eavctl import registry
 from eavctl.classifiers.fitting import Keeping, fit_members
+from eavctl.classifiers.input_statistics import fit_input
 from eavctl.classifiers.network import CPU, Augmentation, as_batch
 from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Streams, present_rows
@@ -196,7 +197,7 @@ def _random(rows: Rows, design: Design) -> Method:
     with seeded(design.settings, 0, 0, device):
         method = design.build().to(device)
     with torch.no_grad():
-        method.fit_input(as_batch(rows.x[np.arange(len(rows))], device))
+        fit_input(method, rows.x, np.arange(len(rows)), device)
     return method
 
 

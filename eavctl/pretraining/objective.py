@@ -31,13 +31,13 @@ class SelfSupervision:
 
     def __init__(self, monitors: Mapping[str, Monitor], retrieval: Retrieval | None = None) -> None:
         self.monitors, self.retrieval = dict(monitors), retrieval
-        self._loss, self._n_rows = 0.0, 0
+        self._losses: list[tuple[Tensor, int]] = []  # of the batches, and their rows
         self._warned = set[str]()
 
     def loss(self, network: Any, x: Any, y: Tensor) -> Tensor:
         """See `Objective`; the class numbers are not used."""
         loss: Tensor = network.loss(x)
-        self._loss, self._n_rows = self._loss + loss.item() * len(y), self._n_rows + len(y)
+        self._losses.append((loss.detach(), len(y)))
         return loss
 
     def validate(self, network: Any, rows: Rows) -> Validation:
@@ -53,8 +53,8 @@ class SelfSupervision:
             pairs = self.retrieval(network)
             shown |= {f"{each.one}-{each.other} recall@1": each.recall for each in pairs}
             shown["chance"] = pairs[0].chance
-        mean = self._loss / self._n_rows
-        self._loss, self._n_rows = 0.0, 0
+        mean = sum(loss.item() * n for loss, n in self._losses) / sum(n for _, n in self._losses)
+        self._losses = []
         return Validation(math.nan, fitted={"loss": mean}, monitored=shown)
 
     def _warn(self, stream: str, figures: Figures) -> None:

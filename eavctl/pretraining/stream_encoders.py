@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import Augmentation, Encoder, StreamBatch, settle
 from eavctl.pretraining.base import MakeView
 
@@ -63,7 +64,7 @@ class StreamEncoders(nn.Module):
 
     def embed(self, x: StreamBatch) -> list[Tensor]:
         """The embeddings of each stream, (batch, its embedding_dim)."""
-        return [encoder(each) for encoder, each in zip(self.parts, x.tensors, strict=True)]
+        return [ranks.share(encoder, each) for encoder, each in zip(self.parts, x.tensors, strict=True)]
 
     def fit_input(self, x: Any) -> None:
         """Fit the input statistics of each encoder on its stream of a `StreamBatch`."""

@@ -6,6 +6,7 @@ import os
 from typing import Any, BinaryIO
 
 from eavctl.errors import SignalError
+from eavctl.storage.remote_tree import whole
 
 LARGEST_SIDE = 8192  # pixels, of a square picture: bounds memory
 SHOWN_BYTES = 12
@@ -47,7 +48,9 @@ def open_file(path: str) -> BinaryIO:
     Raises
     ------
     SignalError : a folder, missing, or not readable.
+    DataError : it is remote, and cannot be fetched.
     """
+    whole(path)
     try:
         return open(path, "rb")
     except IsADirectoryError:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from eavctl.errors import SignalError
+from eavctl.signals.data_files import make_whole
 from eavctl.signals.eeg_file import EegFile
 from eavctl.signals.endings import (
     EEG_ENDINGS,
@@ -27,8 +29,10 @@ def open_eeg(path: str | os.PathLike[str]) -> EegFile:
     Raises
     ------
     SignalError : missing, damaged, not an EEG file, or too large.
+    DataError : it is remote, and cannot be fetched.
     ModuleNotFoundError : an XDF file, and pyxdf is not installed.
     """
+    make_whole(Path(path))
     name = os.fspath(path)
     _, ending = split_ending(name)
     if not os.path.exists(name):

@@ -26,6 +26,8 @@ EEG_ENDINGS = (
     *XDF_ENDINGS,
     *TEXT_ENDINGS,
 )
+# Of files beside recordings that are read while recordings are looked for.
+READ_BESIDE = (*TEXT_ENDINGS, ".tab", ".json", BRAINVISION_ENDING, ".vmrk")
 # Without pictures, because data sets of recordings have figures beside them.
 MEDIA_ENDINGS = AUDIO_ENDINGS | VIDEO_ENDINGS | frozenset(EEG_ENDINGS)
 DOUBLE_ENDINGS = tuple(ending for ending in MEDIA_ENDINGS if ending.count(".") > 1)

@@ -8,6 +8,7 @@ from eavctl.errors import SignalError
 from eavctl.signals.mat_file import MatFile, is_hdf5
 from eavctl.signals.matlab5 import Matlab5File
 from eavctl.signals.matlab_hdf5 import Hdf5File
+from eavctl.storage.remote_tree import whole
 
 
 def open_mat(path: str | os.PathLike[str]) -> MatFile:
@@ -16,7 +17,9 @@ def open_mat(path: str | os.PathLike[str]) -> MatFile:
     Raises
     ------
     SignalError : missing, empty, damaged, not a MATLAB file, or expanding implausibly on decompression.
+    DataError : it is remote, and cannot be fetched.
     """
+    whole(path)
     name = os.fspath(path)
     if not os.path.exists(name):
         raise SignalError(f"{name}: no such file")

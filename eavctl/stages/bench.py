@@ -20,6 +20,7 @@ from eavctl.export.quantised import quantised, ways_of
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
 from eavctl.storage import artifacts
+from eavctl.storage.remote import local
 
 if TYPE_CHECKING:
     import onnx
@@ -92,9 +93,9 @@ def bench(
     notes = [note] if note else []
     with TemporaryDirectory() as folder:
         if stored.meta.export:
-            variants = [Variant(stored.meta.export["precision"], path, stored.predictor)]
+            variants = [Variant(stored.meta.export["precision"], local(path), stored.predictor)]
         else:
-            own = Variant(RUNTIMES[stored.meta.kind], path, stored.predictor)
+            own = Variant(RUNTIMES[stored.meta.kind], local(path), stored.predictor)
             exported, left_out = _exported(stored, rows, calibration, Path(folder))
             variants = [own, *exported]
             notes += left_out

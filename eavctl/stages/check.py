@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,10 +24,11 @@ from eavctl.extraction.fingerprint import of_trial
 from eavctl.extraction.survey import n_files, survey
 from eavctl.progress import Tick, silent
 from eavctl.signals.idx import index_of
-from eavctl.storage import tables
+from eavctl.storage import files, tables
 from eavctl.storage.files import STDIO
 from eavctl.storage.keys import KEYS
 from eavctl.storage.ownership import kind_of
+from eavctl.storage.table_folders import is_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,8 +111,8 @@ def check(
     else:
         manifest = _found(source, choice)
         layout = manifest.layout
-        files = survey(manifest, jobs=jobs, executor=executor, on_file=on_file)
-        data = _of_manifest(manifest, files, choice)
+        found = survey(manifest, jobs=jobs, executor=executor, on_file=on_file)
+        data = _of_manifest(manifest, found, choice)
     report = check_dataset(data)
     kept = tuple(each for each in report.findings if each.code not in ignore)
     ignored = tuple(sorted({each.code for each in report.findings} & set(ignore)))
@@ -135,8 +135,8 @@ def plan(source: str | os.PathLike[str], *, choice: Choice | None = None) -> Pla
 
 def _is_table(source: str | os.PathLike[str], choice: Choice) -> bool:
     """Whether the source is a table of eavctl's; a layout that is named takes it for a manifest."""
-    is_file = os.fspath(source) == STDIO or Path(source).is_file()
-    if choice.layout or not is_file or kind_of(source) not in TABLES:
+    can_be = os.fspath(source) == STDIO or files.is_file(source) or is_table(source)
+    if choice.layout or not can_be or kind_of(source) not in TABLES:
         return False
     if choice.is_made:
         raise UsageError(f"{source}: --where and --events select recordings, and this is a table")

@@ -16,7 +16,7 @@ from eavctl.export.precision import Exported as ExportedModel
 from eavctl.export.quantised import DYNAMIC, require_rows
 from eavctl.export.rows import CheckRows, check_rows
 from eavctl.packaged.models import find
-from eavctl.storage import artifacts, files, onnx_files
+from eavctl.storage import artifacts, files, onnx_files, remote
 from eavctl.storage.artifacts import Model
 from eavctl.storage.ownership import Output, guard
 
@@ -237,6 +237,8 @@ def _prepared(
         raise UsageError(f"{out}: name the output .onnx, or .safetensors for the weights of a network")
     if form.tensorrt is not None:
         tensorrt.check_version(form.tensorrt)
+        if remote.is_url(out):
+            raise UsageError(f"{out}: TensorRT builds its engine beside a local file; name one")
         if _engine_file(out).exists() and not force:
             raise UsageError(f"{_engine_file(out)}: exists; use --force to overwrite it")
     guard([Output(out, "weights" if is_weights else "model")], [path, *check, *form.calibrate], force=force)
@@ -268,4 +270,4 @@ def _require_packages() -> None:
 
 
 def _size(path: str | os.PathLike[str]) -> int:
-    return os.stat(path).st_size
+    return os.stat(remote.local(path)).st_size

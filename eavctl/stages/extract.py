@@ -27,11 +27,13 @@ from eavctl.extraction.batch import Batch, Record
 from eavctl.extraction.batches import CHECKED, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.executors import is_elsewhere, probe
+from eavctl.extraction.file_hashes import FileHashes
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
+from eavctl.storage.folder_writer import FolderWriter, writer_of
 from eavctl.storage.grounding_tables import BEFORE_NUMBER
 from eavctl.storage.keys import AUGMENT, extras
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
@@ -42,7 +44,7 @@ if TYPE_CHECKING:
     from eavctl.extraction.augmentation import Augmentation
     from eavctl.grounding.table import PhraseWriter
 
-    Writer = tables.FeatureWriter | PhraseWriter
+    Writer = tables.FeatureWriter | FolderWriter | PhraseWriter
 
 PACKAGES = {
     "audio": ("numpy", "scipy", "soundfile"),
@@ -183,9 +185,9 @@ class _Work:
         for i, record in enumerate(records):
             yield {**record, CHECKED: True} if i in chosen else record
 
-    def inputs(self) -> InputHash:
-        """The hash of the recordings, which ``identity`` lacks: it takes as long as reading every file."""
-        return InputHash(self.manifest, self.recipe.modality)
+    def inputs(self, out: str | os.PathLike[str], *, rehash: bool) -> InputHash:
+        """The hash of the recordings, which ``identity`` lacks: it takes as long as reading all new files."""
+        return InputHash(self.manifest, self.recipe.modality, FileHashes(out, afresh=rehash))
 
 
 def _asked(choice: Choice) -> Record:
@@ -215,6 +217,7 @@ def extract(
     jobs: int = 1,
     executor: str = "loky",
     force: bool = False,
+    rehash: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
     on_clip: Tick = silent,
@@ -229,11 +232,14 @@ def extract(
     ----------
     source, choice : the data set, and which recordings of it; all by default.
     augmentation : the altered copies to make of each recording, for training; audio only.
-    out : the table to write, or ``-``.
+    out : the table to write, or ``-``; a name that ends with a slash, or the folder of an earlier table, is
+        written as a folder of parts, one folder a data set.
     jobs : processes, each with one thread.
     executor : see `eavctl.extraction.executors.map_in_order`; ``loky`` is safe in any program. Workers of
         Dask read recordings and write finished batches themselves: they need both under the same paths.
     force : overwrite files not written by eavctl; recompute even if up to date.
+    rehash : read every recording to see whether it has changed, also those of the size and times of an
+        earlier run.
     strict : a single bad recording is an error, and no table is written.
     rejected : also write the rejected recordings to this table.
     on_clip : callback for the progress, in recordings.
@@ -253,12 +259,12 @@ def extract(
             tables.write_rejected(result.rejected, rejected)
         _require_usable(source, result.n_rows, result.n_recordings, result.rejected, strict)
 
-    if not force and (result := _up_to_date(out, work)):
+    if not force and (result := _up_to_date(out, work, rehash=rehash, keeps=True)):
         settle(result)
         files.touch(out)
     else:
         with files.keeping_parts(out, afresh=force) as parts:
-            result = _compute(work, out, parts, jobs, executor, on_clip, settle)
+            result = _compute(work, out, parts, jobs, executor, on_clip, settle, force or rehash)
     return replace(result, notes=(*oddities, *result.notes))
 
 
@@ -271,6 +277,7 @@ def plan(
     augmentation: Augmentation | None = None,
     executor: str = "loky",
     force: bool = False,
+    rehash: bool = False,
     strict: bool = False,
     rejected: str | os.PathLike[str] | None = None,
 ) -> Planned:
@@ -283,7 +290,7 @@ def plan(
     _check_executor(executor, out)
     work, oddities = _prepare(source, out, recipe, choice or Choice(), augmentation, force, rejected)
     n_recordings, bad = work.identity["n_recordings"], work.manifest.rejected
-    earlier = None if force else _up_to_date(out, work)
+    earlier = None if force else _up_to_date(out, work, rehash=rehash, keeps=False)
     if earlier:
         _require_usable(source, earlier.n_rows, n_recordings, earlier.rejected, strict)
     else:
@@ -370,6 +377,7 @@ def _compute(
     executor: str,
     on_clip: Tick,
     settle: Callable[[Extracted], None],
+    rehash: bool,
 ) -> Extracted:
     bad: list[Record] = [dict(each) for each in work.manifest.rejected]
     notes: list[str] = []
@@ -380,7 +388,7 @@ def _compute(
     order = _Order()
     shape: tuple[int, ...] = ()
     with ExitStack() as stack:
-        inputs = work.inputs()
+        inputs = work.inputs(out, rehash=rehash)
         writer: Writer | None = None
         records, n_records = work.checking_speech(inputs.records()), len(work.manifest)
         given = (work.recipe, work.manifest.root, records, jobs, parts, executor, work.augmentation)
@@ -405,7 +413,7 @@ def _compute(
             on_clip(n_done, len(work.manifest), f"{len(bad)} rejected" if bad else "")
             if batch.rows and writer is not None:
                 order.write(batch, writer)
-        if writer is not None and not isinstance(writer, tables.FeatureWriter):
+        if writer is not None and not isinstance(writer, tables.FeatureWriter | FolderWriter):
             n_rows, bad = writer.n_rows, bad + writer.rejected
         n_recordings, n_without = work.identity["n_recordings"], work.identity["n_without"]
         distinct_names = work.choice.distinct_names
@@ -440,6 +448,7 @@ def _compute(
             **_asked(work.choice),
         }
         writer.close({**work.identity, "versions": made_by, "inputs_hash": inputs.hash(), **facts})
+    inputs.keep()
     return result
 
 
@@ -455,7 +464,9 @@ def _writer(work: _Work, out: str | os.PathLike[str], shape: tuple[int, ...], dt
 
         return PhraseWriter(out, shape, dtype, work.manifest)
     copies = work.augmentation is not None
-    return tables.FeatureWriter(out, work.recipe.columns, shape, dtype, copies=copies, extra=work.extra)
+    return writer_of(
+        out, work.recipe.columns, shape, dtype, about=work.identity, copies=copies, extra=work.extra
+    )
 
 
 def _pretrained(recipe: Recipe) -> Record:
@@ -537,9 +548,9 @@ class _Account:
         }
 
 
-def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
+def _up_to_date(out: str | os.PathLike[str], work: _Work, *, rehash: bool, keeps: bool) -> Extracted | None:
     """What ``out`` holds, if it is what this extraction would write."""
-    if files.is_stream(out) or not Path(out).is_file():
+    if files.is_stream(out) or not (files.is_file(out) or files.is_folder(out)):
         return None
     try:
         meta = tables.read_meta(out)
@@ -549,9 +560,11 @@ def _up_to_date(out: str | os.PathLike[str], work: _Work) -> Extracted | None:
         tables.verify(out)
     except DataError:
         return None
-    with work.inputs() as inputs:
+    with work.inputs(out, rehash=rehash) as inputs:
         if meta.get("inputs_hash") != inputs.hash():
             return None
+        if keeps:
+            inputs.keep()
     rejected = tuple(meta["rejected"])
     size = (meta["n_rows"], tuple(meta["shape"]), meta["n_recordings"])
     notes, counts = tuple(meta["notes"]), meta["class_counts"]

@@ -23,6 +23,7 @@ from eavctl.signals.still import read_picture
 from eavctl.signals.video import open_video
 from eavctl.storage import files
 from eavctl.storage.ownership import Output, guard
+from eavctl.storage.remote import local
 
 RATE = 5.0  # frames a second of a film that are looked at
 MOST_FRAMES = 1000
@@ -151,7 +152,8 @@ class _Frames(NamedTuple):
 
 @contextlib.contextmanager
 def _opened(source: str | os.PathLike[str]) -> Iterator[_Frames]:
-    """Open a picture or a film."""
+    """Open a picture or a film; of a URL a local copy."""
+    source = local(source)
     if is_picture(os.fspath(source)):
         yield _Frames(1, [None], iter([read_picture(source)]))
         return

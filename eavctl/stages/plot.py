@@ -19,6 +19,7 @@ from eavctl.predicting.predictor import Predictor
 from eavctl.predicting.sources import Recording
 from eavctl.storage import files
 from eavctl.storage.paths import Paths
+from eavctl.storage.remote_tree import RemoteFile, fetched
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,8 @@ class Drawn:
             for modality, recipe in self.recipes.items():
                 part = self.recording.parts[modality]
                 try:
-                    figures.append(_FIGURES[modality](recipe, part.file, part.trial, self.recording.keys))
+                    with fetched(part.file) as file:
+                        figures.append(_FIGURES[modality](recipe, file, part.trial, self.recording.keys))
                 except SignalError as error:  # the other modalities were judged without it
                     faults.append(str(error))
             if not figures:
@@ -112,7 +114,7 @@ def find_drawn(
             "choose it with --trial or --where"
         )
     (recording,) = inputs.recordings
-    if not all(isinstance(part.file, Path) for part in recording.parts.values()):
+    if not all(isinstance(part.file, Path | RemoteFile) for part in recording.parts.values()):
         raise UsageError("--plot draws a file, and cannot read stdin again; name the file")
     predictor.find_weights()
     order = ("audio", "eeg", "video")

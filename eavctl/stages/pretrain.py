@@ -222,7 +222,7 @@ class _Work:
 
     def up_to_date(self) -> Pretrained | None:
         """The result of an earlier run of the same pretraining, if its file is there."""
-        if not Path(self.out).is_file():
+        if not files.is_file(self.out):
             return None
         try:
             meta = artifacts.read_meta(self.out)
@@ -255,7 +255,7 @@ def _prepared(
 
 def _rows(paths: Sequence[str], selection: Selection) -> TrainingSet:
     """The selected rows of feature tables, without classes."""
-    stacked = read_stacked(paths)
+    stacked = read_stacked(paths, stored=True)
     table = stacked.table
     facts = facts_of(table)
     facts = replace(facts, notes=(*facts.notes, *stacked.notes))

@@ -296,10 +296,11 @@ class _Request:
 
     def earlier(self, facts: Mapping[str, Any]) -> dict[str, Any] | None:
         """The result of an earlier run of the same probe, if the output holds it."""
-        if self.out is None or not Path(self.out).is_file():
+        if self.out is None or not files.is_file(self.out):
             return None
         try:
-            found = json.loads(Path(self.out).read_bytes())
+            with files.opened(self.out) as handle:
+                found = json.load(handle)
         except ValueError:
             return None
         is_same = isinstance(found, dict) and found.get("probe_hash") == facts["probe_hash"]

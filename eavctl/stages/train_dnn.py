@@ -160,7 +160,7 @@ def train_dnn(
     fitter = choice.fitter(paths[0], settings or TrainSettings(), log_dir)
     targets = Targets(out, predictions, keep_folds)
     data = training.guarded_rows(
-        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force, stored=True
     )
     fitter = choice.augmenting(fitter, data)
     asked = command(
@@ -223,7 +223,7 @@ def plan(
     fitter = choice.fitter(paths[0], settings or TrainSettings(), None)
     targets = Targets(out, predictions, keep_folds)
     data = training.guarded_rows(
-        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force
+        paths, targets, fitter, normalize=normalize, labels=labels, corpora=corpora, force=force, stored=True
     )
     fitter = choice.augmenting(fitter, data)
     return training.plan(data, targets, fitter, evaluation or Evaluation(), force=force)

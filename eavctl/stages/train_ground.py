@@ -237,7 +237,7 @@ class _Work:
 
     def up_to_date(self) -> Trained | None:
         """The result of an earlier run of the same training, if its file is there."""
-        if not Path(self.out).is_file():
+        if not files.is_file(self.out):
             return None
         try:
             meta = artifacts.read_meta(self.out)

@@ -104,4 +104,5 @@ def _rows(
 ) -> TrainingSet:
     """The rows of the tables; data sets that are centred count alike."""
     corpora = EQUAL if fitter.centred else corpora
-    return training.guarded_rows(tables, targets, fitter, force=force, corpora=corpora, **choices)
+    choices |= {"corpora": corpora, "stored": True}
+    return training.guarded_rows(tables, targets, fitter, force=force, **choices)

@@ -20,6 +20,7 @@ from eavctl.progress import Tick, silent
 from eavctl.stages.tune_features import FeatureTuning, names_of_features
 from eavctl.storage import files
 from eavctl.storage.paths import Paths, listed
+from eavctl.storage.remote import cache_folder, is_url
 from eavctl.storage.tables import PredictionTable, read_feature_meta
 from eavctl.training import train as training
 from eavctl.training.cross_validation import Evaluation
@@ -340,8 +341,10 @@ class _Request:
 
         storage = self.choice.storage
         if storage is None:
-            if files.is_stream(self.targets.place):
-                raise UsageError("the model goes to a stream: name a file for the studies with --storage")
+            if files.is_stream(self.targets.place) or is_url(self.targets.place):
+                raise UsageError(
+                    "the model goes to a stream or a URL: name a file for the studies with --storage"
+                )
             storage = f"{os.fspath(self.targets.place)}{STUDIES}"
         storages.check(storage)
         file = storages.file_of(storage)
@@ -362,7 +365,9 @@ class _Request:
             )
         if len(self.tables) > 1:
             raise UsageError("features are tuned of one table, not of several that are stacked")
-        folder = Path(f"{os.fspath(self.targets.place)}{FEATURES}")
+        place = self.targets.place
+        is_remote = is_url(place)
+        folder = cache_folder(place) / "features" if is_remote else Path(f"{os.fspath(place)}{FEATURES}")
         return FeatureTuning(self.tables[0], choice.recordings, folder, self.jobs)
 
     def _method(self, name: str, data: TrainingSet | None = None) -> Method:

@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from eavctl.evaluation.zero_shot import failures, score
 from eavctl.fusion.networks.alignment import AlignmentSettings
 from eavctl.fusion.networks.model import Design
 from eavctl.progress import Tick, silent
+from eavctl.storage import files
 from eavctl.storage import tables as storage
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.provenance import hash_json, versions
@@ -307,7 +307,7 @@ def _title(scores: dict[str, Any]) -> str:
 
 def _up_to_date(out: str | os.PathLike[str], identity: str) -> ZeroShot | None:
     """The result in ``out``, if the same run made it."""
-    if not Path(out).is_file():
+    if not files.is_file(out):
         return None
     try:
         table = storage.read_predictions(out)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from eavctl.errors import DataError, SettingsError, UsageError
-from eavctl.storage import files, onnx_files, pickled
+from eavctl.storage import files, onnx_files, pickled, remote
 from eavctl.storage.metadata import FeatureMeta, ModelMeta
 from eavctl.storage.ownership import ARCHIVE, HEAD_BYTES, ONNX, ONNX_AT, PICKLE, ZLIB, describe
 from eavctl.storage.provenance import canonical_json
@@ -408,7 +408,7 @@ def _read_torch(path: str | os.PathLike[str]) -> Any:
 
     # Mapped into memory: networks of folds are not loaded until they are used.
     is_file = os.fspath(path) != files.STDIO
-    source: Any = Path(path) if is_file else files.opened(path)
+    source: Any = Path(remote.local(path)) if is_file else files.opened(path)
     try:
         return torch.load(source, map_location="cpu", weights_only=True, mmap=is_file)
     except pickle.UnpicklingError as error:

@@ -95,19 +95,24 @@ def fill(source: pq.ParquetFile, names: Sequence[str], x: np.ndarray, places: np
     x : as `empty` makes it.
     places : the row of ``x`` for each row of the table, shape (n_rows,).
     """
-    is_tensor = holds_tensors(source.schema_arrow.field(names[0]))
     end = 0
     for number in range(source.num_row_groups):
         start, end = end, end + source.metadata.row_group(number).num_rows
-        rows = places[start:end]
-        if is_tensor:
-            _fill_tensors(source.read_row_group(number, columns=names)[names[0]], x, rows)
-            continue
-        for first in range(0, len(names), COLUMNS_AT_ONCE):
-            some = names[first : first + COLUMNS_AT_ONCE]
-            group = source.read_row_group(number, columns=some)
-            values = np.array([group[name].to_numpy() for name in some], np.float32)
-            x[rows, first : first + len(some)] = values.T
+        fill_group(source, names, number, x, places[start:end])
+
+
+def fill_group(
+    source: pq.ParquetFile, names: Sequence[str], number: int, x: np.ndarray, rows: np.ndarray
+) -> None:
+    """Read the features of a row group, by its number, into these rows of an array; see `fill`."""
+    if holds_tensors(source.schema_arrow.field(names[0])):
+        _fill_tensors(source.read_row_group(number, columns=names)[names[0]], x, rows)
+        return
+    for first in range(0, len(names), COLUMNS_AT_ONCE):
+        some = names[first : first + COLUMNS_AT_ONCE]
+        group = source.read_row_group(number, columns=some)
+        values = np.array([group[name].to_numpy() for name in some], np.float32)
+        x[rows, first : first + len(some)] = values.T
 
 
 def _fill_tensors(column: pa.ChunkedArray, x: np.ndarray, rows: np.ndarray) -> None:

@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from eavctl.errors import BusyError, DataError, NoSpaceError, UsageError
+from eavctl.jobs import Outputs
+from eavctl.storage import remote
 
 STDIO = "-"
 LOCK = "lock"  # a file in the folder of parts
@@ -44,7 +46,7 @@ def stem(path: str | os.PathLike[str]) -> str:
 
 
 def opened(path: str | os.PathLike[str]) -> BinaryIO:
-    """Open a file to read bytes, or standard input for ``-``.
+    """Open a file to read bytes, or standard input for ``-``; of a URL a local copy.
 
     Raises
     ------
@@ -53,13 +55,28 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
     if os.fspath(path) == STDIO:
         return io.BytesIO(read_stdin())
     try:
-        return open(path, "rb")
+        return open(remote.local(path), "rb")
     except FileNotFoundError:
         raise DataError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise DataError(f"{path}: a folder; name a file") from None
     except (OSError, ValueError) as error:  # a ValueError: the name holds a null byte
         raise DataError(f"{path}: cannot be read ({getattr(error, 'strerror', error)})") from None
+
+
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a file, here or at a URL.
+
+    Raises
+    ------
+    DataError : the URL cannot be reached.
+    """
+    return remote.is_file(path) if remote.is_url(path) else os.path.isfile(path)
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether there is such a folder, here or at a URL; errors as of `is_file`."""
+    return remote.is_folder(path) if remote.is_url(path) else os.path.isdir(path)
 
 
 # --- writing ----------------------------------------------------------------------------------------------
@@ -70,6 +87,8 @@ def is_stream(path: str | os.PathLike[str]) -> bool:
     name = os.fspath(path)
     if name == STDIO or name.startswith(STREAMS):
         return True
+    if remote.is_url(name):
+        return False
     try:
         mode = os.stat(name).st_mode
     except (OSError, ValueError):
@@ -96,11 +115,11 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
 
     The bytes are written to a hidden file beside the target, flushed to the disk, and renamed over the
     target, which is unchanged after an exception, a kill or a full disk. If the path is a link, the target
-    is the file that it points to. Stdout, devices and pipes receive the bytes when the block ends.
+    is the file that it points to. Stdout, devices, pipes and URLs receive the bytes when the block ends.
 
     Parameters
     ----------
-    path : file to write, or ``-`` for stdout.
+    path : file or URL to write, or ``-`` for stdout.
     sync : wait until the bytes are on the disk, so that they survive a power failure.
 
     Raises
@@ -108,10 +127,15 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
     DataError : the folder does not exist or cannot be written, or the disk is full.
     UsageError : ``path`` is a terminal, and the content is not text.
     """
-    if is_stream(path):
+    if is_stream(path) or not Outputs.are_written:
         buffer = io.BytesIO()
         yield buffer
-        _pour(path, buffer.getvalue())
+        if Outputs.are_written:
+            _pour(path, buffer.getvalue())
+        return
+    if remote.is_url(path):
+        with _uploaded(path) as handle:
+            yield handle
         return
     target = Path(os.path.realpath(path))
     temporary = target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp")
@@ -138,6 +162,22 @@ def atomic_write(path: str | os.PathLike[str], *, sync: bool = True) -> Iterator
         raise
     if sync:
         _sync_folder(target.parent)
+
+
+@contextlib.contextmanager
+def _uploaded(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
+    """Yield a handle of a temporary file, whose bytes are sent to a URL if the block succeeds."""
+    import tempfile  # slow to import, as shutil below
+
+    with tempfile.TemporaryFile() as handle:
+        try:
+            yield handle
+            handle.flush()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            raise _unwritable(tempfile.gettempdir(), error) from error
+        remote.upload(handle, path)
 
 
 def _unwritable(path: str | os.PathLike[str], error: OSError) -> DataError:
@@ -175,21 +215,80 @@ def streamed(path: str | os.PathLike[str]) -> Iterator[IO[bytes]]:
         raise _unwritable(path, error) from error
 
 
-def clear_leftovers(folder: Path, name: str | None = None) -> None:
-    """Remove the temporary files of killed processes in a folder, of all targets or only of ``name``.
+@contextlib.contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a hidden folder beside ``path`` that takes its name only if the block succeeds.
 
-    Files that a running process is writing are locked, and stay.
+    A folder of this name is replaced and removed: its files must be eavctl's. After an exception, a kill or a
+    full disk it is unchanged; a kill between the two renames leaves no folder of this name.
+
+    Raises
+    ------
+    DataError : the folder cannot be written, or the disk is full.
+    """
+    import shutil
+
+    target = Path(os.path.realpath(path))
+    temporary, former = (target.with_name(f".{target.name}.{os.urandom(4).hex()}.tmp") for _ in range(2))
+    try:
+        temporary.mkdir()
+        descriptor = os.open(temporary, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(path, error) from error
+    try:
+        _lock(descriptor)
+        yield temporary
+        for folder in (temporary, *(each for each in temporary.rglob("*") if each.is_dir())):
+            _sync_folder(folder)
+        if target.exists():
+            os.chmod(temporary, stat.S_IMODE(target.stat().st_mode))
+            os.rename(target, former)
+        os.rename(temporary, target)
+    except BaseException as error:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if former.exists() and not target.exists():
+            os.rename(former, target)
+        if isinstance(error, NoSpaceError):  # which names a file in the hidden folder
+            raise _unwritable(path, OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))) from error
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
+    finally:
+        os.close(descriptor)
+    _sync_folder(target.parent)
+    shutil.rmtree(former, ignore_errors=True)
+
+
+def clear_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove the temporary files and folders of killed processes, of all targets or only of ``name``.
+
+    What a running process is writing is locked, and stays.
     """
     with contextlib.suppress(OSError):
         for entry in os.listdir(folder):
             match = re.fullmatch(TEMPORARY, entry)
             if match and name in (None, match[1]):
-                with contextlib.suppress(OSError), open(folder / entry, "r+b") as handle:
-                    if _lock(handle):
-                        os.unlink(folder / entry)
+                with contextlib.suppress(OSError):
+                    _remove_leftover(folder / entry)
 
 
-def _lock(handle: IO[bytes]) -> bool:
+def _remove_leftover(path: Path) -> None:
+    """Remove a temporary file or folder, unless it is locked."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        if not _lock(descriptor):
+            return
+        if path.is_dir():
+            import shutil
+
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
+    finally:
+        os.close(descriptor)
+
+
+def _lock(handle: IO[bytes] | int) -> bool:
     """Lock an open file for this process and its forks; False if another process holds the lock."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -227,7 +326,10 @@ def make_folder(folder: Path) -> None:
     Raises
     ------
     DataError : the folder cannot be created.
+    UsageError : it is a URL.
     """
+    if remote.is_url(folder):
+        raise UsageError(f"{remote.url_of(folder)}: a folder of this machine is needed here")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -247,8 +349,9 @@ def refuse_terminal(content: bytes = b"\0", handle: IO[Any] | None = None) -> No
 def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> Iterator[Path | None]:
     """Yield a hidden folder beside ``target`` for finished parts, locked for one process at a time.
 
-    The folder is removed when the block succeeds, when it is empty, and when the disk is full. After any
-    other error or a kill it stays, so that the next run can resume.
+    That of a URL is in the user's cache folder. The folder is removed when the block succeeds, when it is
+    empty, and when the disk is full. After any other error or a kill it stays, so that the next run on this
+    machine can resume.
 
     Parameters
     ----------
@@ -257,19 +360,21 @@ def keeping_parts(target: str | os.PathLike[str], *, afresh: bool = False) -> It
 
     Yields
     ------
-    The folder, or None if ``target`` is stdout, a device or a pipe.
+    The folder, or None if ``target`` is stdout, a device or a pipe, or this process writes no outputs.
 
     Raises
     ------
     BusyError : another process is writing ``target``.
     DataError : the folder cannot be written.
     """
-    if is_stream(target):
+    if is_stream(target) or not Outputs.are_written:
         yield None
         return
     import shutil  # slow to import, and predicting a clip does not need it
 
     parts = _parts_of(target)
+    if remote.is_url(target):
+        make_folder(parts.parent)
     with _locked(parts, target):
         if afresh:
             for kept in parts.iterdir():
@@ -293,8 +398,10 @@ def touch(target: str | os.PathLike[str]) -> None:
     """Set the modification time of a file that is up to date to now, and remove the parts it was made of.
 
     A run that is killed after its last write leaves them. Parts younger than the file are of another run,
-    which can be resumed: they stay.
+    which can be resumed: they stay. A URL stays as it is.
     """
+    if not Outputs.are_written or remote.is_url(target):  # an object's time is that of its content
+        return
     parts, written = _parts_of(target), os.stat(target).st_mtime_ns
     with contextlib.suppress(OSError, BusyError):  # another process is writing the file, or removing them
         kept = [each for each in parts.rglob("*") if each != parts / LOCK]
@@ -305,7 +412,9 @@ def touch(target: str | os.PathLike[str]) -> None:
 
 
 def _parts_of(target: str | os.PathLike[str]) -> Path:
-    """The hidden folder beside a file."""
+    """The hidden folder beside a file, or, for a URL, in the user's cache folder."""
+    if remote.is_url(target):
+        return remote.cache_folder(target).with_suffix(".parts")
     place = Path(os.path.realpath(target))
     return place.with_name(f".{place.name}.parts")
 

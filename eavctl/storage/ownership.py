@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
-from eavctl.storage import files
+from eavctl.storage import files, remote, table_folders
 from eavctl.storage.keys import KEYS
 
 NAMES = {
@@ -28,6 +28,7 @@ NAMES = {
 # Endings of tables for other programs, which eavctl does not read again, and the names of the formats.
 FOR_OTHERS = {".csv": "CSV", ".tsv": "TSV", ".jsonl": "JSON lines", ".xlsx": "Excel"}
 TABLES = (".parquet", *FOR_OTHERS)
+FOLDERS = ("features",)  # kinds of tables that can be a folder
 ENDINGS = {
     "features": TABLES,
     "grounding": (".parquet",),
@@ -112,12 +113,14 @@ class Output(NamedTuple):
 
 
 def kind_of(path: str | os.PathLike[str]) -> str | None:
-    """The kind of a file written by eavctl, a key of `NAMES`; None for any other file.
+    """The kind of a file, or of a table that is a folder, a key of `NAMES`; None for any not by eavctl.
 
     Raises
     ------
     DataError : the file cannot be read.
     """
+    if table_folders.is_table(path):
+        return _kind_of_table(os.path.join(path, table_folders.COMMON))
     with files.opened(path) as handle:
         head = handle.read(HEAD_BYTES)
     if head.startswith(PARQUET):
@@ -170,8 +173,8 @@ def describe(path: str | os.PathLike[str]) -> str:
     ------
     DataError : the file cannot be read.
     """
-    if os.fspath(path) != files.STDIO and Path(path).is_dir():
-        return "a folder"
+    if os.fspath(path) != files.STDIO and files.is_folder(path):
+        return NAMES.get(kind_of(path) or "", "a folder") if table_folders.is_table(path) else "a folder"
     kind = kind_of(path)
     with files.opened(path) as handle:
         head = handle.read(len(PARQUET))
@@ -190,7 +193,7 @@ def _format(path: str | os.PathLike[str]) -> str:
 
 def is_for_others(path: str | os.PathLike[str]) -> bool:
     """Whether a file of this name is written for other programs, by its ending."""
-    return Path(path).suffix in FOR_OTHERS
+    return Path(path).suffix in FOR_OTHERS and not table_folders.is_folder(path)
 
 
 def check_columns(path: str | os.PathLike[str], has_tensors: bool, ending: str = "") -> None:
@@ -227,7 +230,7 @@ def guard(
     ------
     UsageError : an output is an input or a folder, is named twice, has a wrong ending, or must not be
         overwritten; or more than one input is stdin.
-    DataError : the folder of an output cannot be written.
+    DataError : the folder of an output cannot be written, or a URL cannot be reached.
     """
     if [os.fspath(path) for path in inputs].count(files.STDIO) > 1:
         raise UsageError("only one input can be - (stdin)")
@@ -243,7 +246,14 @@ def guard(
         if identity in written:
             raise UsageError(f"{path}: two outputs have this name; name different files")
         written.add(identity)
-        _check_target(Path(path), kind, endings or ENDINGS[kind], force)
+        if (
+            kind in FOLDERS
+            and not remote.is_url(path)
+            and (os.fspath(path).endswith(os.sep) or table_folders.is_table(path))
+        ):
+            check_folder(path, kind, force=force)
+        else:
+            _check_target(path, kind, endings or ENDINGS[kind], force)
 
 
 def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
@@ -254,34 +264,89 @@ def _check_stream(path: str | os.PathLike[str], kind: str) -> None:
         raise DataError(f"{path}: cannot be written (no such stream)")
 
 
-def _check_target(target: Path, kind: str, endings: Sequence[str], force: bool) -> None:
-    if target.is_dir():
-        raise UsageError(f"{target}: is a folder; name a file")
-    if target.suffix not in endings:
+def _check_target(path: str | os.PathLike[str], kind: str, endings: Sequence[str], force: bool) -> None:
+    name = remote.url_of(path)
+    ending = Path(path).suffix
+    if files.is_folder(path) or (remote.is_url(path) and os.fspath(path).endswith("/")):
+        raise UsageError(f"{name}: is a folder; name a file")
+    if ending not in endings:
         known = " or ".join(endings)
-        raise UsageError(f"{target}: {NAMES[kind]} needs the ending {known}")
+        raise UsageError(f"{name}: {NAMES[kind]} needs the ending {known}")
+    if remote.is_url(path):
+        remote.check_target(path)
+    else:
+        _check_place(Path(path))
+    if not force and files.is_file(path) and not (ending == ".jsonl" and _is_empty(path)):  # no row, no mark
+        found = kind_of(path)
+        if found is None:
+            raise UsageError(
+                f"{name}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
+            )
+        if found != kind:
+            raise UsageError(
+                f"{name}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
+                "name another file, or use --force"
+            )
+    if not remote.is_url(path):
+        _clear_leftovers(Path(path))
+
+
+def check_folder(path: str | os.PathLike[str], kind: str, *, force: bool) -> None:
+    """Check that a table can be written as this folder: none but eavctl's files are ever removed.
+
+    Raises
+    ------
+    UsageError, DataError : as `guard`.
+    """
+    target = Path(path)
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target}: is a file, and a name that ends with a slash is a folder's")
+    _check_place(target)
+    if target.is_dir():
+        listed = table_folders.listed(target)
+        for name in sorted(table_folders.names_in(target)):
+            if name != table_folders.COMMON and name not in listed and not _is_part(target, name):
+                raise UsageError(
+                    f"{target}: is a folder with files that eavctl did not write, such as {name}; "
+                    "name another folder"
+                )
+        if not force and any(target.iterdir()) and (not listed or kind_of(target) != kind):
+            raise UsageError(f"{target}: is a damaged table, or one of another kind; use --force")
+    _clear_leftovers(target)
+
+
+def _is_part(folder: Path, name: str) -> bool:
+    """Whether a file in a folder is a part of a table, by its name and its content."""
+    path = folder / name
+    named = table_folders.PART.fullmatch(name) and not path.is_symlink()
+    return bool(named) and _kind_of_table(path) in FOLDERS
+
+
+def _check_place(target: Path) -> None:
+    """Check that there is a folder to write a file or a folder in, which is no table."""
     folder = Path(os.path.realpath(target)).parent
     if not folder.is_dir():
         raise UsageError(f"{target}: there is no folder {folder if target.is_symlink() else target.parent}")
     if not os.access(folder, os.W_OK):
         raise DataError(f"{target}: cannot be written (the folder {target.parent} is read-only)")
-    is_empty = target.suffix == ".jsonl" and target.exists() and not target.stat().st_size  # no row, no mark
-    if target.exists() and not is_empty and not force:
-        found = kind_of(target)
-        if found is None:
-            raise UsageError(
-                f"{target}: exists, and was not written by eavctl or is damaged; use --force to overwrite it"
-            )
-        if found != kind:
-            raise UsageError(
-                f"{target}: is {NAMES.get(found, found)}, which {NAMES[kind]} would replace; "
-                "name another file, or use --force"
-            )
-    files.clear_leftovers(folder, os.path.basename(os.path.realpath(target)))
+    if any(table_folders.is_table(each) for each in (folder, folder.parent)):
+        raise UsageError(f"{target}: is in the folder of a table, which holds its parts alone")
+
+
+def _clear_leftovers(target: Path) -> None:
+    place = Path(os.path.realpath(target))
+    files.clear_leftovers(place.parent, place.name)
+
+
+def _is_empty(path: str | os.PathLike[str]) -> bool:
+    with files.opened(path) as handle:
+        return not handle.read(1)
 
 
 def _identity(path: str | os.PathLike[str]) -> object:
     """Identity of the file at a path, equal for all its names: device and inode, else the resolved path."""
+    if remote.is_url(path):
+        return remote.url_of(path)
     try:
         found = os.stat(path)
     except (OSError, ValueError):

@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 
 from eavctl.errors import DataError, UsageError
+from eavctl.storage import remote
 from eavctl.storage.files import STDIO
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]
@@ -25,17 +26,21 @@ def listed(paths: Paths) -> list[str | os.PathLike[str]]:
 
 
 def named(paths: Paths) -> list[str]:
-    """Return the paths as a list of str; a single path gives a list of one.
+    """Return the paths and URLs as a list of str; a single path gives a list of one.
 
     Raises
     ------
     UsageError : an empty path, such as an unset shell variable gives, or a value that is not a path.
-    DataError : no such file or folder, except for ``-``.
+    DataError : no such file or folder, except for ``-``; or a URL that cannot be reached.
     """
     given = [paths] if isinstance(paths, str | os.PathLike) else list(paths)
     for path in given:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise UsageError(f"{path!r} is not the name of a file or folder; is a variable not set?")
-        if os.fspath(path) != STDIO and not os.path.exists(path):
-            raise DataError(f"{os.fspath(path)}: no such file or folder")
-    return [os.fspath(path) for path in given]
+        if os.fspath(path) != STDIO and not _exists(path):
+            raise DataError(f"{remote.url_of(path)}: no such file or folder")
+    return [remote.url_of(path) if remote.is_url(path) else os.fspath(path) for path in given]
+
+
+def _exists(path: str | os.PathLike[str]) -> bool:
+    return remote.exists(path) if remote.is_url(path) else os.path.exists(path)

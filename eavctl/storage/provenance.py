@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from eavctl.storage import remote
 from eavctl.version import __version__
 
 DIGEST_BYTES = 16
@@ -35,9 +37,9 @@ def hash_bytes(parts: Iterable[bytes | memoryview]) -> str:
     return digest.hexdigest()
 
 
-def hash_file(path: Path) -> str:
-    """Hash of the bytes of a file, read in chunks."""
-    with open(path, "rb") as handle:
+def hash_file(path: str | os.PathLike[str]) -> str:
+    """Hash of the bytes of a file, read in chunks; of a URL, of a local copy."""
+    with open(remote.local(path), "rb") as handle:
         return hash_bytes(iter(lambda: handle.read(CHUNK_BYTES), b""))
 
 

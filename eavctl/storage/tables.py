@@ -7,6 +7,7 @@ whole table are stored as JSON under the Parquet metadata key ``eavctl``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -71,7 +72,7 @@ class FeatureTable:
     keys : the columns `KEYS`, `AUGMENT` if the table has altered copies, and extra columns of text, one row
         per sample, sorted by ``sample_id``.
     x : float32 array, shape (n_rows, n_columns); or, for a tensor column, shape (n_rows, *shape), float32, or
-        uint8 for pictures.
+        uint8 for pictures. `eavctl.storage.stored_rows.read_stored` gives `StoredRows` in its place.
     columns : names of the columns, or None for a tensor column.
     meta : modality, feature set and settings, rate, units, classes, hashes, rejected recordings, versions.
     """
@@ -126,7 +127,7 @@ class PredictionTable:
         return PredictionMeta.from_json(self.meta, "a table in memory")
 
 
-def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
+def key_frame(rows: pd.DataFrame | _KeyColumns, columns: Sequence[str] = KEYS) -> pd.DataFrame:
     """Convert rows to all key columns: text as str or None, numbers as numbers."""
     import pandas as pd
 
@@ -136,11 +137,20 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
         if name in ("start", "end"):
             keys[name] = pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
         elif name in ("fold", "eeg_index"):
-            keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
+            numbers, distinct = pd.factorize(values)
+            keys[name] = pd.array([*map(int, distinct), None], dtype="Int64")[numbers]
         else:
-            texts = [None if v is None or v is pd.NA else clean(name, v) for v in values]
-            keys[name] = pd.Series(texts, dtype=object)
+            keys[name] = pd.Series(_cleaned(name, values), dtype=object)
     return keys
+
+
+def _cleaned(name: str, values: np.ndarray) -> np.ndarray:
+    """Texts of a key column, None where there is none; equal ones are one object, shape (n_rows,)."""
+    import pandas as pd
+
+    numbers, distinct = pd.factorize(values)
+    texts = np.array([*(clean(name, value) for value in distinct), None], dtype=object)
+    return np.asarray(texts[numbers])
 
 
 def key_table(
@@ -195,6 +205,23 @@ def check_extra(names: Sequence[str], taken: Sequence[str], source: str) -> None
 # --- writing ----------------------------------------------------------------------------------------------
 
 
+class ContentHash:
+    """Hash of the rows of a feature table, in their order."""
+
+    def __init__(self) -> None:
+        self._keys, self._x = (hashlib.blake2b(digest_size=16) for _ in range(2))
+
+    def add(self, keys: Sequence[bytes], x: np.ndarray) -> None:
+        """Add rows: the keys of each as JSON, and their features."""
+        for row in keys:
+            self._keys.update(row)
+        self._x.update(x.data)
+
+    def hexdigest(self) -> str:
+        """The hash of keys and features."""
+        return f"{self._keys.hexdigest()}-{self._x.hexdigest()}"
+
+
 class FeatureWriter:
     """Writer of a feature table batch by batch, with a few megabytes of memory.
 
@@ -211,6 +238,13 @@ class FeatureWriter:
     kind : of the table, a key of `eavctl.storage.ownership.NAMES`.
     extra : names of extra columns of text, which follow the keys.
     fields : columns of other types after these, which `write` takes too; the tensors of such a table repeat.
+    whole : gets the rows too, where the table is a part of a larger one.
+    group : rows of a row group, where they are chosen by the caller.
+
+    Attributes
+    ----------
+    content_hash : of the rows written, after `close`.
+    groups : rows of each row group, after `close`.
     """
 
     def __init__(
@@ -224,6 +258,8 @@ class FeatureWriter:
         kind: str = "features",
         extra: Sequence[str] = (),
         fields: Sequence[pa.Field] = (),
+        whole: ContentHash | None = None,
+        group: int | None = None,
     ):
         self.path, self.columns, self.shape = os.fspath(path), columns, tuple(shape)
         self.dtype, self.copies, self.kind, self.extra = np.dtype(dtype), copies, kind, tuple(extra)
@@ -237,9 +273,10 @@ class FeatureWriter:
         self._last_id = ""
         row_bytes = self.dtype.itemsize * math.prod(self.shape)
         capacity = COLUMNS_GROUP if columns else max(1, min(TENSORS_GROUP, TENSORS_BYTES // row_bytes))
-        self._group = RowGroup(self._fields, self.dtype, self.shape, capacity)
+        self._group = RowGroup(self._fields, self.dtype, self.shape, group or capacity)
         self._keys: list[pa.Table] = []  # of the rows in the group
-        self._keys_hash, self._x_hash = (hashlib.blake2b(digest_size=16) for _ in range(2))
+        self._hashes = [ContentHash(), *([whole] if whole else [])]
+        self.content_hash, self.groups = "", list[int]()
 
     def __enter__(self) -> FeatureWriter:
         with ExitStack() as stack:
@@ -274,9 +311,9 @@ class FeatureWriter:
         if any(a >= b for a, b in zip([self._last_id, *ids], ids, strict=False)):
             raise DataError("the sample_ids of a table must be unique and ascending")
         self._add(keys, x)
-        for row in keys.to_pylist():
-            self._keys_hash.update(canonical_json(_hexed(row)).encode())
-        self._x_hash.update(x.data)
+        texts = [canonical_json(_hexed(row)).encode() for row in keys.to_pylist()]
+        for each in self._hashes:
+            each.add(texts, x)
         self._last_id = ids[-1] if ids else self._last_id
         self.n_rows += len(ids)
 
@@ -293,14 +330,14 @@ class FeatureWriter:
         if self._keys:
             arrays = [*pa.concat_tables(self._keys).columns, *self._group.take()]
             self._writer.write_table(pa.table(arrays, schema=self.schema))
+            self.groups.append(sum(map(len, self._keys)))
             self._keys = []
 
     def close(self, meta: dict[str, Any]) -> None:
         """Write the remaining rows and the metadata, with the hash of the content; must be the last call."""
         self._flush()
-        content = f"{self._keys_hash.hexdigest()}-{self._x_hash.hexdigest()}"
-        full = {"schema_version": SCHEMA_VERSION, "kind": self.kind, **_with_extra(meta, self.extra)}
-        full["content_hash"] = content
+        self.content_hash = self._hashes[0].hexdigest()
+        full = whole_meta(meta, self.kind, self.extra, self.content_hash)
         self._writer.add_key_value_metadata(parquet.with_checksum(full, self.schema, self.n_rows))
 
     def __exit__(
@@ -312,6 +349,12 @@ class FeatureWriter:
             if error is None:
                 kind, error, trace = type(failure), failure, failure.__traceback__
         self._file.__exit__(kind, error, trace)
+
+
+def whole_meta(meta: Mapping[str, Any], kind: str, extra: Sequence[str], content_hash: str) -> dict[str, Any]:
+    """The metadata of a table of features with what each table has."""
+    full = {"schema_version": SCHEMA_VERSION, "kind": kind, **_with_extra(meta, extra)}
+    return full | {"content_hash": content_hash}
 
 
 def _hexed(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -422,7 +465,7 @@ def read_feature_meta(path: str | os.PathLike[str]) -> FeatureMeta:
     DataError : as `read_features`.
     """
     with opened(path, "features") as source:
-        columns = _feature_names(source)
+        columns = feature_names(source)
         named = None if columns == [TENSOR] else columns
         return FeatureMeta.from_json({**parquet.meta_of(source), "columns": named}, path)
 
@@ -447,11 +490,10 @@ def read_features(path: str | os.PathLike[str]) -> FeatureTable:
     """
     with opened(path, "features") as source:
         meta, keys = parquet.meta_of(source), keys_of(source)
-        names = _feature_names(source)
+        names = feature_names(source)
         x = empty(source, names, len(keys))
         fill(source, names, x, np.arange(len(keys)))
-        is_tensor = names == [TENSOR] and holds_tensors(source.schema_arrow.field(TENSOR))
-        return FeatureTable(keys, x, None if is_tensor else tuple(names), meta)
+        return FeatureTable(keys, x, columns_of(source), meta)
 
 
 def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarray]) -> np.ndarray:
@@ -469,7 +511,7 @@ def read_rows(paths: Sequence[str | os.PathLike[str]], places: Sequence[np.ndarr
     x: np.ndarray | None = None
     for path, place in zip(paths, places, strict=True):
         with opened(path, "features") as source:
-            names = _feature_names(source)
+            names = feature_names(source)
             x = empty(source, names, sum(map(len, places))) if x is None else x
             fill(source, names, x, place)
     assert x is not None
@@ -556,7 +598,14 @@ def _check(source: pq.ParquetFile, path: str | os.PathLike[str], kind: str) -> N
         raise DataError(f"{path}: the metadata of the table lack {', '.join(invalid) or 'classes'}")
 
 
-def _feature_names(source: pq.ParquetFile) -> list[str]:
+def columns_of(source: pq.ParquetFile) -> tuple[str, ...] | None:
+    """The names of the columns of features; None where they are one column of tensors."""
+    names = feature_names(source)
+    is_tensor = names == [TENSOR] and holds_tensors(source.schema_arrow.field(TENSOR))
+    return None if is_tensor else tuple(names)
+
+
+def feature_names(source: pq.ParquetFile) -> list[str]:
     """The columns that are neither keys nor extra."""
     known = {*KEYS, AUGMENT, *_extra_of(source)}
     return [name for name in source.schema_arrow.names if name not in known]
@@ -571,7 +620,39 @@ def keys_of(source: pq.ParquetFile) -> pd.DataFrame:
     """The columns `KEYS`, `AUGMENT` if the table has it, and the extra columns."""
     has, extra = source.schema_arrow.names, _extra_of(source)
     names = (*KEYS, *([AUGMENT] if AUGMENT in has else []), *extra)
-    keys = key_frame(source.read(columns=[name for name in names if name in has]).to_pandas(), names)
+    keys = key_frame(_KeyColumns(source, [name for name in names if name in has]), names)
     if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys
+
+
+class _KeyColumns:
+    """The key columns of an open table, each read when it is asked for: together they are large."""
+
+    def __init__(self, source: pq.ParquetFile, names: Sequence[str]) -> None:
+        self._source, self._names = source, names
+        self._samples = source.read(columns=["sample_id"])["sample_id"]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        """The column; where each clip is one sample, the names of both are the same objects."""
+        if name == "sample_id":
+            return self._own
+        column = self._source.read(columns=[name])[name]
+        return self._own if name == "clip_id" and column.equals(self._samples) else _series(column)
+
+    @functools.cached_property
+    def _own(self) -> pd.Series:
+        return _series(self._samples)
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+
+    texts = pa.types.is_string(column.type)
+    return pd.Series(column.to_numpy(), dtype=object) if texts else column.to_pandas()

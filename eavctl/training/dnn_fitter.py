@@ -102,7 +102,7 @@ class DnnFitter:
 
     def check(self, rows: Rows, plan: Plan) -> None:
         """See `eavctl.training.train.TableFitter`; an encoder takes rows of certain shapes."""
-        self._check_shape(rows.array.shape[1:])
+        self._check_shape(rows.table.shape[1:])
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise a DataError if the encoder does not take rows of this shape."""
@@ -112,7 +112,7 @@ class DnnFitter:
     def fit(self, rows: Rows, fit: Fit) -> dnn.DnnModel:
         """See `eavctl.training.train.TableFitter`."""
         return dnn.fit(
-            rows.array,
+            rows.kept,
             rows.labels,
             row_weights=rows.weights,
             groups=rows.speakers,

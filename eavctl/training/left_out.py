@@ -17,19 +17,22 @@ import pandas as pd
 from eavctl.classifiers.adaptation import (
     DATASET,
     SPEAKER,
+    ModelOfColumns,
     Origin,
     is_of_columns,
     probabilities,
     standardized,
 )
 from eavctl.classifiers.calibration import Calibration, decide, fit_scale
+from eavctl.classifiers.streams import Table, in_memory, stored
 from eavctl.evaluation.groups import identify
 from eavctl.evaluation.metrics import indices
 from eavctl.evaluation.summary import summarize
-from eavctl.features.normalize import LEAST_OF_DATASET
+from eavctl.features.normalize import LEAST_OF_DATASET, SHRINKAGE
+from eavctl.features.standardized_rows import StandardizedRows
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, reliability_of
-from eavctl.training.cross_validation import CrossValidation, FoldResult
+from eavctl.training.cross_validation import PREDICTED_ROWS, CrossValidation, FoldResult
 
 PLAIN = "plain"
 KEPT = (
@@ -111,7 +114,7 @@ class LeftOutDatasets:
             origin,
             test.labels,
             np.ones(len(test)) if test.weights is None else test.weights,
-            model.decision_function(test.array),
+            _decisions(model, test.kept),
             fold.predictor.classes_,
             model.calibration,
             model.priors,
@@ -122,7 +125,7 @@ class LeftOutDatasets:
         for each, by in ((origin.without_speakers(), DATASET), (origin, SPEAKER)):
             mine = np.flatnonzero(each.by == by)
             if len(mine):
-                decisions = model.decision_function(standardized(test.array, each, model))
+                decisions = _adapted_decisions(model, test.kept, each)
                 self._parts[by].append(plain._replace(origin=each, decisions=decisions).taking(mine))
 
     def rescaled(self, found: CrossValidation) -> CrossValidation:
@@ -174,6 +177,22 @@ class LeftOutDatasets:
         if way == PLAIN:
             return Calibration(1.0, part.calibration.bias)(decisions)
         return probabilities(decisions, part.origin, part.calibration.bias, part.priors)
+
+
+def _decisions(model: ModelOfColumns, x: Table) -> np.ndarray:
+    """Decision values of rows, a few of them at a time where they are on the disk."""
+    if not stored(x):
+        return model.decision_function(in_memory(x))
+    parts = range(0, len(x), PREDICTED_ROWS)
+    return np.concatenate([model.decision_function(x[start : start + PREDICTED_ROWS]) for start in parts])
+
+
+def _adapted_decisions(model: ModelOfColumns, x: Table, origin: Origin) -> np.ndarray:
+    """Decision values of rows brought to the training's mean and deviation; see `standardized`."""
+    if not stored(x):
+        return model.decision_function(standardized(in_memory(x), origin, model))
+    rows = StandardizedRows.by_speaker(x, *origin, SHRINKAGE)
+    return _decisions(model, rows.scaled(model.mean, model.scale))
 
 
 def _scale(parts: Sequence[_Part]) -> float | None:

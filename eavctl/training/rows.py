@@ -12,7 +12,7 @@ import pandas as pd
 
 from eavctl.classifiers import weighting
 from eavctl.classifiers.rows import Rows
-from eavctl.classifiers.streams import Features, Streams
+from eavctl.classifiers.streams import Features, Streams, some_rows
 from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.groups import copies as altered
 from eavctl.evaluation.groups import identify, short
@@ -106,6 +106,7 @@ def read_training_set(
     labels: Mapping[str, str | None] | None = None,
     corpora: str = EQUAL,
     answers: Sequence[str] = (),
+    stored: bool = False,
 ) -> TrainingSet:
     """Read the labelled rows of a feature table, or of several that are stacked.
 
@@ -117,6 +118,8 @@ def read_training_set(
     labels : new names of classes, such as ``{"anger": "angry"}``; None leaves out the rows of a class.
     corpora : ``"equal"``: data sets count alike in the training, and classes in each; ``"rows"``: rows do.
     answers : see `answering`; by default all classes.
+    stored : leave features larger than `eavctl.storage.stored_rows.IN_MEMORY_BYTES` on the disk, to be read
+        a few rows at a time.
 
     Raises
     ------
@@ -126,14 +129,14 @@ def read_training_set(
     """
     if normalize not in (None, *NORMALIZATIONS):
         raise UsageError(f"--normalize takes {' or '.join(NORMALIZATIONS)}, not {normalize!r}")
-    found = of_corpora(relabelled(_read(named(listed(tables))), labels or {}), corpora)
+    found = of_corpora(relabelled(_read(named(listed(tables)), stored), labels or {}), corpora)
     found = answering(found, answers) if answers else found
     return normalized(found, normalize) if normalize else found
 
 
-def _read(tables: Sequence[str]) -> TrainingSet:
+def _read(tables: Sequence[str], stored: bool) -> TrainingSet:
     """The labelled rows of stacked tables; on its own, so that its caller holds them once."""
-    stacked = read_stacked(tables)
+    stacked = read_stacked(tables, stored=stored)
     found = training_set_of(stacked.table)
     notes, told = (*found.facts.notes, *stacked.notes), tuple(source_of(name) for name in sorted(tables))
     return replace(found, facts=replace(found.facts, notes=notes, tables=told))
@@ -191,7 +194,7 @@ def labelled(keys: pd.DataFrame, x: Features, classes: Sequence[str], facts: Tab
     if not has_label.all():
         note = f"{int((~has_label & ~altered(keys)).sum())} rows without a label were left out (EAV021)"
         facts = replace(facts, notes=(*facts.notes, note))
-        keys, x = keys[has_label].reset_index(drop=True), x[np.flatnonzero(has_label)]
+        keys, x = keys[has_label].reset_index(drop=True), some_rows(x, np.flatnonzero(has_label))
     labels = keys["label"].to_numpy(dtype=str)
     there = set(labels)
     if unknown := sorted(there - set(classes)):
@@ -226,7 +229,7 @@ def relabelled(found: TrainingSet, labels: Mapping[str, str | None]) -> Training
     left_out = [name for name, other in new.items() if other is None]
     note = f"{np.setdiff1d(rows.inner.own, kept).size} rows of {', '.join(left_out)} were left out"
     notes = (*facts.notes, *([note] if left_out else []))
-    x = rows.x if len(kept) == len(rows) else rows.x[kept]
+    x = rows.x if len(kept) == len(rows) else some_rows(rows.x, kept)
     choices = {**facts.choices, "labels": dict(labels)}
     return labelled(keys, x, classes, replace(facts, content_hash=content, notes=notes, choices=choices))
 
@@ -318,7 +321,7 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
     DataError : a row without a subject, or a data set.
     """
     rows, facts, key = found.rows, found.facts, NORMALIZATIONS[by]
-    if isinstance(rows.x, Streams) or rows.array.dtype == np.uint8:
+    if isinstance(rows.x, Streams) or rows.table.dtype == np.uint8:
         raise UsageError(f"--normalize {by} is for the signals of one table, not for pictures; leave it out")
     if rows.key_frame[key].isna().any():
         raise DataError(f"--normalize {by} needs a {key} for every row; this table lacks some or all")
@@ -327,7 +330,7 @@ def normalized(found: TrainingSet, by: str = "speaker") -> TrainingSet:
     copies = rows.copies
     if by == SUBJECT:  # all classes count, as in a prediction, which knows no labels
         copies = altered(rows.key_frame)
-    x = normalization(rows.array, groups, copies=copies)
+    x = normalization(rows.kept if normalization.align is None else rows.array, groups, copies=copies)
     features = {**facts.features, "normalized": normalization.meta}
     notes = _few_rows(groups[~altered(rows.key_frame)]) if by == SUBJECT else []
     facts = replace(facts, features=features, normalize=by, notes=(*facts.notes, *notes))

@@ -11,13 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from eavctl.classifiers.streams import RowsOf
 from eavctl.errors import DataError, LeakError, SettingsError
 from eavctl.evaluation.groups import copies, identify, short
 from eavctl.evaluation.trained_on import JOINED
+from eavctl.storage import stored_rows
 from eavctl.storage.files import STDIO
 from eavctl.storage.keys import AUGMENT, COPY, KEYS, extras
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import hash_json
+from eavctl.storage.stored_rows import StoredRows, read_stored
 from eavctl.storage.tables import (
     FeatureTable,
     key_frame,
@@ -42,7 +45,7 @@ class Stacked:
     notes: tuple[str, ...] = ()
 
 
-def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
+def read_stacked(paths: Sequence[str | os.PathLike[str]], *, stored: bool = False) -> Stacked:
     """Read feature tables of equal features and stack them.
 
     Rows of different data sets stay apart, whatever their names: where a ``sample_id`` occurs in several data
@@ -51,6 +54,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     Parameters
     ----------
     paths : feature tables; a single one is read as it is.
+    stored : leave large features on the disk, see `eavctl.training.rows.read_training_set`.
 
     Raises
     ------
@@ -61,7 +65,7 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     """
     names = [os.fspath(path) for path in paths]
     if len(names) == 1:
-        return Stacked(read_features(names[0]))
+        return Stacked((read_stored if stored else read_features)(names[0]))
     metas = [read_feature_meta(name) for name in names]
     for name, meta in zip(names[1:], metas[1:], strict=True):
         _check_agree(names[0], metas[0], name, meta)
@@ -76,7 +80,11 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]]) -> Stacked:
     place[order] = np.arange(len(rows))
     kept = (*KEYS, *([AUGMENT] if AUGMENT in rows else []), *extras(rows.drop(columns=FILE)))
     keys = key_frame(rows.iloc[order].reset_index(drop=True), kept)
-    x = read_rows(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
+    rest = StoredRows(names) if stored else None
+    if rest is not None and rest.nbytes > stored_rows.IN_MEMORY_BYTES:
+        x: Any = RowsOf(rest, order)
+    else:
+        x = read_rows(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
     columns = tuple(metas[0].columns) if metas[0].columns is not None else None
     about = _joint_meta([read_meta(name) for name in names], sorted(set(rows["dataset"])))
     return Stacked(FeatureTable(keys, x, columns, about), (*_shared_datasets(rows), *notes))

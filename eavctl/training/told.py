@@ -19,8 +19,9 @@ from eavctl.training.sources import changed, file_name
 if TYPE_CHECKING:
     from eavctl.classifiers.training_loop import TrainSettings  # imports torch
 
-NETWORK_OPTIONS = ("epochs", "batch", "lr", "dropout", "members", "freeze_epochs", "freeze_lr", "device")
-_LACKED = {"train-fusion": {"dropout"}, "zero-shot": {"dropout", "freeze_epochs", "freeze_lr"}}
+FREEZING, COMPUTING = ("freeze_epochs", "freeze_lr"), ("precision", "compile")
+NETWORK_OPTIONS = ("epochs", "batch", "lr", "dropout", "members", "device", *FREEZING, *COMPUTING)
+_LACKED = {"train-fusion": {"dropout"}, "zero-shot": {"dropout", *FREEZING, *COMPUTING}}
 SEED = 42  # by default
 NETWORKS = ("dnn", "fusion", "zero-shot")  # kinds
 

@@ -464,7 +464,7 @@ def _prediction_meta(meta: Mapping[str, Any], fitter: TableFitter, facts: TableF
 
 def _up_to_date(targets: Targets, training_hash: str) -> Trained | None:
     """The result of an earlier run of the same training, if all outputs are there."""
-    if not all(Path(target).is_file() for target in targets.files):
+    if not all(files.is_file(target) for target in targets.files):
         return None
     try:
         table = tables.read_predictions(targets.predictions) if targets.predictions else None

@@ -20,6 +20,8 @@ from eavctl.synthetic.tones import synth_speech
 
 distributed = pytest.importorskip("distributed")
 
+pytestmark = pytest.mark.threads
+
 
 def started(n_workers, **options):
     return distributed.LocalCluster(

@@ -20,6 +20,7 @@ from eavctl.stages.train_svm import train_svm
 from eavctl.storage.tables import write_predictions
 from eavctl.synthetic.tones import synth_speech
 
+pytestmark = pytest.mark.threads
 MODEL = "svm.joblib"
 
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import StreamBatch
 from eavctl.encoders.tokens import TokenEncoder, Tokens
 from eavctl.errors import UsageError
@@ -21,6 +22,7 @@ from eavctl.fusion.networks.base import (
     DroppedRows,
     StreamOutput,
     Weight,
+    share_streams,
     stream_rows,
 )
 from eavctl.fusion.networks.heads import HeadsFusion
@@ -116,6 +118,9 @@ class Bottleneck(HeadsFusion):
 
     def embedded(self, x: StreamBatch) -> list[StreamOutput]:
         """See `HeadsFusion`: after the layers that exchange."""
+        return share_streams(self._embedded, x)
+
+    def _embedded(self, x: StreamBatch) -> list[StreamOutput]:
         inputs = [stream_rows(x, stream) for stream in range(len(self.encoders))]
         streams = [stream for stream, each in enumerate(inputs) if not each.is_empty]
         states = {stream: self._lower_layers(stream, inputs[stream].values) for stream in streams}
@@ -130,7 +135,8 @@ class Bottleneck(HeadsFusion):
                 guests = self.layer_input(projected, previous.get(stream))
                 encoder: Any = self.encoders[stream]
                 layer = encoder.n_layers - self.n_fused + number
-                states[stream], guests = encoder.layer(layer, states[stream], guests, last=last)
+                with ranks.stream(stream):
+                    states[stream], guests = encoder.layer(layer, states[stream], guests, last=last)
                 if not last:
                     previous[stream] = guests
                     narrowed.append(inputs[stream].with_values(self.down[number][stream](guests)))  # type: ignore[index]
@@ -143,9 +149,10 @@ class Bottleneck(HeadsFusion):
     def _lower_layers(self, stream: int, values: Tensor) -> Tokens:
         """A stream's tokens after the layers below those that exchange."""
         encoder: Any = self.encoders[stream]
-        tokens: Tokens = encoder.tokens(values)
-        for number in range(encoder.n_layers - self.n_fused):
-            tokens, _ = encoder.layer(number, tokens)
+        with ranks.stream(stream):
+            tokens: Tokens = encoder.tokens(values)
+            for number in range(encoder.n_layers - self.n_fused):
+                tokens, _ = encoder.layer(number, tokens)
         return tokens
 
     def _pooled(self, stream: int, tokens: Tokens | None) -> Tensor:
@@ -153,7 +160,8 @@ class Bottleneck(HeadsFusion):
         encoder: Any = self.encoders[stream]
         if tokens is None:
             return self.bottleneck.new_zeros(0, encoder.embedding_dim)
-        embedded: Tensor = encoder.pooled(tokens)
+        with ranks.stream(stream):
+            embedded: Tensor = encoder.pooled(tokens)
         return embedded
 
 

@@ -7,15 +7,17 @@ placeholder value reaches a weight, an attention or a batch norm.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import Criterion, StreamBatch, settle
 from eavctl.errors import UsageError
 from eavctl.settings import Within
@@ -247,13 +249,43 @@ def _encoded(encoder: Any, stream: StreamOutput) -> Tensor:
         empty: Tensor = next(encoder.parameters()).new_zeros(0, encoder.embedding_dim)
         return empty
     with _frozen_norms(encoder) if encoder.training and len(stream.values) == 1 else nullcontext():
-        embedded: Tensor = encoder(stream.values)
-    return embedded
+        return ranks.share(encoder, stream.values)
 
 
 def _where(mask: Tensor, values: Tensor) -> Tensor:
     """The values of the rows of a mask, bool (batch,); other rows are 0."""
     return torch.where(mask.reshape(-1, *[1] * (values.dim() - 1)), values, torch.zeros_like(values[:1]))
+
+
+def share_streams(
+    function: Callable[[StreamBatch], list[StreamOutput]], x: StreamBatch
+) -> list[StreamOutput]:
+    """`eavctl.ranks.share` for a function of several streams, which computes each row by itself.
+
+    To a rank that has too few rows of a stream, rows are added that do not count, see
+    `eavctl.ranks.Part.n_run`.
+    """
+    if not ranks.is_sharing():
+        return function(x)
+    whole = ranks.Part.of(len(x))
+    edges = np.cumsum([0, *whole.counts])
+    counts = [x.present[a:b].sum(dim=0).tolist() for a, b in itertools.pairwise(edges)]
+    parts = [ranks.Part(tuple(each)) for each in zip(*counts, strict=True)]
+    tensors, present = [each[whole.rows] for each in x.tensors], x.present[whole.rows]
+    first = x.present.int().argmax(dim=0)  # a row that has the stream, if one does
+    while any(lacks := [part.n_run > n for part, n in zip(parts, present.sum(dim=0).tolist(), strict=True)]):
+        added = [each[i][None] for each, i in zip(x.tensors, first, strict=True)]
+        tensors = [torch.cat(pair) for pair in zip(tensors, added, strict=True)]
+        present = torch.cat([present, torch.tensor([lacks], device=present.device)])
+    with ranks.streams(dict(enumerate(parts))):
+        found = function(StreamBatch(tuple(tensors), present))
+    return [
+        StreamOutput(
+            x.present[:, stream].nonzero()[:, 0],
+            part.gathered(each.values[: part.n_rows]) if part.total else each.values,
+        )
+        for stream, (each, part) in enumerate(zip(found, parts, strict=True))
+    ]
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import StreamBatch
 from eavctl.encoders.law import Law
 from eavctl.encoders.tokens import TokenEncoder
@@ -101,7 +102,7 @@ class LawFusion(HeadsFusion):
         if str(stream) not in self.laws or not (torch.compiler.is_exporting() or bool(is_heard.any())):
             return alone
         cores = self.laws[str(stream)](alone.taken(tokens), others)
-        changed = self._embed_by_law(stream, stream_rows(x, stream).values, cores)
+        changed = ranks.share(partial(self._embed_by_law, stream), stream_rows(x, stream).values, cores)
         return alone.with_values(torch.where(is_heard[:, None], changed, alone.values))
 
     def _embed_by_law(self, stream: int, values: Tensor, cores: Tensor) -> Tensor:

@@ -50,5 +50,5 @@ class BarlowTwins(Method):
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
-        one, other = self.projector(self.encoder(torch.cat(views))).chunk(2)
+        one, other = self.projector(self.encoded(torch.cat(views))).chunk(2)
         return barlow_twins(one, other, redundancy=self.redundancy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from eavctl import ranks
 from eavctl.classifiers.network import Encoder
 from eavctl.pretraining.heads import Momentum, Width, mlp
 from eavctl.pretraining.losses.negative_cosine import negative_cosine
@@ -42,6 +43,6 @@ class Byol(TaughtMethod):
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
         batch = torch.cat(views)
-        one, other = self.teacher(batch).chunk(2)
-        predictions = self.predictor(self.projector(self.encoder(batch)))
+        one, other = ranks.share(self.teacher, batch).chunk(2)
+        predictions = self.predictor(self.projector(self.encoded(batch)))
         return 2 + 2 * negative_cosine(predictions, torch.cat([other, one]))

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from eavctl import ranks
 from eavctl.classifiers.network import Encoder
 from eavctl.pretraining.heads import Momentum, Prototypes, Temperature, Width, mlp
 from eavctl.pretraining.losses.self_distillation import moved_centre, self_distillation
@@ -68,8 +71,9 @@ class Dino(TaughtMethod):
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
         batch = torch.cat(views)
-        self.targets = self.teacher(batch)  # for the centre
-        student, teacher = self.projector(self.encoder(batch)).chunk(2), self.targets.chunk(2)
+        self.targets = ranks.share(self.teacher, batch)  # for the centre
+        student: Any = self.projector(self.encoded(batch)).chunk(2)
+        teacher: Any = self.targets.chunk(2)
         return self_distillation(student, teacher, self.centre, **self.temperatures)
 
     def before_step(self, progress: float) -> None:

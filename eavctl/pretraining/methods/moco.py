@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from eavctl import ranks
 from eavctl.classifiers.network import Encoder
 from eavctl.pretraining.heads import Momentum, Temperature, Width, mlp
 from eavctl.pretraining.losses.queued_info_nce import queued_info_nce
@@ -58,9 +59,9 @@ class MoCo(TaughtMethod):
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
         batch = torch.cat(views)
-        self.keys = F.normalize(self.teacher(batch))  # for the queue
+        self.keys = F.normalize(ranks.share(self.teacher, batch))  # for the queue
         one, other = self.keys.chunk(2)
-        queries = self.projector(self.encoder(batch))
+        queries = self.projector(self.encoded(batch))
         return queued_info_nce(queries, torch.cat([other, one]), self.queue.rows, self.temperature)
 
     def after_step(self) -> None:

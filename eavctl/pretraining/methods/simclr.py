@@ -42,5 +42,5 @@ class SimClr(Method):
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
-        one, other = self.projector(self.encoder(torch.cat(views))).chunk(2)
+        one, other = self.projector(self.encoded(torch.cat(views))).chunk(2)
         return nt_xent(one, other, self.temperature)

@@ -45,7 +45,7 @@ class SimSiam(Method):
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
-        projections = self.projector(self.encoder(torch.cat(views)))
+        projections = self.projector(self.encoded(torch.cat(views)))
         one, other = projections.chunk(2)
         return negative_cosine(self.predictor(projections), torch.cat([other, one]))
 

@@ -65,7 +65,7 @@ class Swav(Method):
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
-        projections = F.normalize(self.projector(self.encoder(torch.cat(views))))
+        projections = F.normalize(self.projector(self.encoded(torch.cat(views))))
         self.projections = projections.detach()  # for the queue
         one, other = self.prototypes(projections).chunk(2)
         return swapped_prediction((one, other), (self._codes(one), self._codes(other)), self.temperature)

@@ -54,5 +54,5 @@ class VicReg(Method):
 
     def loss(self, views: tuple[Tensor, ...]) -> Tensor:
         """See `Method`."""
-        one, other = self.projector(self.encoder(torch.cat(views))).chunk(2)
+        one, other = self.projector(self.encoded(torch.cat(views))).chunk(2)
         return vicreg(one, other, **self.weights)

@@ -1,0 +1,39 @@
+"""The statistics by which a network standardises its input, of training rows in memory or on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+
+from eavctl.classifiers.network import as_batch
+from eavctl.classifiers.streams import Features, Streams, stored
+
+PIECE_ROWS = 512
+SAMPLE_BYTES = 128 << 20
+
+
+def fit_input(network: Any, x: Features, train: np.ndarray, device: torch.device) -> None:
+    """Fit the input statistics of a network on the training rows; of rows on the disk in one pass.
+
+    A network that cannot take them piece by piece gets evenly spaced ones of rows on the disk.
+
+    Parameters
+    ----------
+    network : with ``fit_input``, see `eavctl.classifiers.network.Trainable`.
+    x, train : all rows, and the numbers of those to train on.
+    """
+    if isinstance(x, Streams) or not stored(x):
+        network.fit_input(as_batch(x[train], device))
+        return
+
+    def pieces() -> Iterator[Any]:
+        for start in range(0, len(train), PIECE_ROWS):
+            yield as_batch(x[train[start : start + PIECE_ROWS]], device)
+
+    if (fit_pieces := getattr(network, "fit_input_pieces", None)) and fit_pieces(pieces()):
+        return
+    step = -(-x[train[:1]].nbytes * len(train) // SAMPLE_BYTES)
+    network.fit_input(as_batch(x[train[::step]], device))
