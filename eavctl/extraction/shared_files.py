@@ -36,8 +36,8 @@ def require_seen(sizes: Mapping[str, int]) -> None:
 
 
 def unseen(path: str | os.PathLike[str]) -> DataError:
-    """The error for a file or folder that a worker does not see as others do."""
+    """The error for a file that this machine does not see as another does."""
     return DataError(
-        f"{path}: not the same file, or none, on worker {socket.gethostname()}.\n"
-        "Workers need recordings and outputs under the same paths as here: use a shared file system"
+        f"{path}: another file, or none, on {socket.gethostname()}.\n"
+        "Workers need recordings and outputs under the same paths as the command: use a shared file system"
     )

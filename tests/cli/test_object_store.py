@@ -110,6 +110,18 @@ def test_from_recordings_to_answers_without_a_file_on_this_machine(eavctl, clien
     assert not (tmp_path / "s3:").exists()
 
 
+def test_dask_workers_fetch_the_recordings_themselves(eavctl, client, tmp_path):
+    pytest.importorskip("distributed")
+    tones = tmp_path / "tones"
+    synth_speech(tones, per_class=10, classes=("happy", "sad"))
+    put(client, tones, "tones")
+    for name, more in (("one", ()), ("two", ("--dask", "local:2"))):
+        words = ("s3://bucket/tones/", "--features", "seed33", "-o", f"{name}.parquet", *more)
+        code, _, err = eavctl("extract", *words)
+        assert code == 0, err
+    assert (tmp_path / "one.parquet").read_bytes() == (tmp_path / "two.parquet").read_bytes()
+
+
 def test_who_may_not_write_learns_it_before_any_work_and_the_object_stays(
     eavctl, client, endpoint, shared_data, tmp_path
 ):

@@ -2,21 +2,23 @@
 
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
 
 import pytest
 
-distributed = pytest.importorskip("distributed")
+from eavctl.errors import DataError, UsageError
+from eavctl.extraction import dask_workers, executors, input_hash
+from eavctl.extraction.batch import Batch, write_part
+from eavctl.extraction.batches import _write_batch, _written
+from eavctl.extraction.recipe import Recipe
+from eavctl.stages.extract import extract, plan
+from eavctl.storage import files
+from eavctl.synthetic.tones import synth_speech
 
-from eavctl.errors import DataError, UsageError  # noqa: E402
-from eavctl.extraction import dask_workers, executors, input_hash  # noqa: E402
-from eavctl.extraction.batches import _write_batch  # noqa: E402
-from eavctl.extraction.recipe import Recipe  # noqa: E402
-from eavctl.stages.extract import extract, plan  # noqa: E402
-from eavctl.storage import files  # noqa: E402
-from eavctl.synthetic.tones import synth_speech  # noqa: E402
+distributed = pytest.importorskip("distributed")
 
 pytestmark = pytest.mark.threads
 
@@ -141,13 +143,27 @@ def test_when_all_workers_are_lost_the_parts_stay_and_the_next_run_resumes(
     assert out.read_bytes() == table_of(recordings_made)
 
 
-def test_a_scheduler_that_is_lost_is_an_error_and_no_hang(tmp_path):
-    lost = started(1)
-    calls = executors.map_in_order(time.sleep, [(0,), (4,)], 1, f"dask:{lost.scheduler_address}")
-    next(calls)
-    threading.Timer(0.5, lost.close).start()
+def test_a_scheduler_that_is_killed_is_an_error_and_no_hang(recordings_made, tmp_path):
+    script = """
+import distributed, time
+options = {"dashboard_address": "127.0.0.1:0", "silence_logs": 100}
+cluster = distributed.LocalCluster(n_workers=1, threads_per_worker=1, **options)
+print(cluster.scheduler_address, flush=True)
+time.sleep(60)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    address, out = process.stdout.readline().strip(), tmp_path / "x.parquet"
     with pytest.raises(DataError, match="connection to the Dask scheduler is lost"):
-        next(calls)
+        extract(
+            recordings_made / "dataset",
+            out,
+            Recipe("seed33"),
+            executor=f"dask:{address}",
+            on_clip=lambda *_: process.kill(),
+        )
+    process.wait()
+    assert not out.exists()
+    assert list((tmp_path / ".x.parquet.parts").glob("*.npz"))
 
 
 def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch, tmp_path, recordings_made):
@@ -227,6 +243,18 @@ def test_a_worker_that_does_not_see_the_parts_is_an_error(tmp_path):
             _write_batch(Recipe("seed33"), tmp_path, [], folder, None, True)
     (tmp_path / "empty" / files.LOCK).touch()
     assert _write_batch(Recipe("seed33"), tmp_path, [], tmp_path / "empty", None, True).endswith(".npz")
+
+
+def test_a_part_that_is_seen_late_is_waited_for_and_one_that_never_is_an_error(tmp_path):
+    batch, late = Batch(3, notes=["a note"]), tmp_path / "late.npz"
+    writing = threading.Timer(0.3, write_part, (late, batch))
+    writing.start()
+    assert _written(late, 20.0).notes == ["a note"]
+    with pytest.raises(DataError, match="under the same paths"):
+        _written(tmp_path / "never.npz", 0.3)
+    with pytest.raises(DataError, match="run again"):
+        _written(tmp_path / "never.npz", 0.0)  # of a worker of this machine
+    writing.join()
 
 
 def test_a_table_to_stdout_has_no_place_for_parts(recordings_made, address):
