@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -101,11 +102,14 @@ def made_clips(folder: Path, n: int) -> Path:
     rng = np.random.default_rng(n)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
+    first = io.BytesIO()  # its header is that of all: writing each by itself takes a millisecond
+    soundfile.write(first, np.zeros(round(SECONDS * RATE)), RATE, "PCM_16", format="WAV")
+    header = first.getvalue()[: -2 * round(SECONDS * RATE)]
     for number in range(n):
         person, take = number % N_PEOPLE, number // N_PEOPLE
-        path = folder / CLASSES[take % len(CLASSES)] / f"{person:03d}_{take:06d}.wav"
         samples = rng.integers(-3000, 3000, round(SECONDS * RATE), np.int16)
-        soundfile.write(path, samples, RATE, subtype="PCM_16")
+        with open(f"{folder}/{CLASSES[take % len(CLASSES)]}/{person:03d}_{take:06d}.wav", "wb") as file:
+            file.write(header + samples.tobytes())
     return folder
 
 

@@ -217,8 +217,11 @@ def share(function: Callable[..., Tensor], *rows: Tensor) -> Tensor:
         return function(*rows)
     part = Part.of(len(rows[0]))
     added = part.n_run - part.n_rows
+    mine = [each[part.rows] for each in rows]
+    if added:
+        mine = [torch.cat([own, each[:added]]) for own, each in zip(mine, rows, strict=True)]
     with inside(part):
-        found = function(*(torch.cat([each[part.rows], each[:added]]) for each in rows))
+        found = function(*mine)
     return part.gathered(found[: part.n_rows])
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of
-from eavctl.classifiers.columns import check_shape, checked, chunks, mean_uar
+from eavctl.classifiers.calibration import Calibration, bias_of, decide, fit_calibration, priors_of, uar
+from eavctl.classifiers.columns import check_shape, checked, chunks
 from eavctl.classifiers.inner_folds import InnerRows
 from eavctl.classifiers.streams import Table
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PENALTIES = (3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4)  # over the total variance of the standardised rows
 USUAL, MARGIN = 1e-3, 0.02  # the penalty, unless the UAR of another one is better by more than the margin
+_Weights = tuple[np.ndarray, np.ndarray]  # (n_columns, n_classes), and (n_classes,)
 ROUGH, TIGHT = 2e-3, 3e-5  # largest slopes at which the trials, and the fit of all rows, end
 
 
@@ -207,7 +208,6 @@ def fit(
     tried = sorted(penalties, reverse=True)
     one_scale = projection is not None and projection.one_scale
     with threads(jobs) as run:
-        logits = np.empty((len(tried), len(y), n_answered))
 
         def problem_of(table: Table, train: np.ndarray) -> Problem:
             return Problem(
@@ -222,30 +222,41 @@ def fit(
                 one_scale,
             )
 
-        for train, test in folds:
+        scores = np.empty((len(tried), len(folds)))
+        of_fold: list[Sequence[np.ndarray] | list[_Weights]] = []
+        for number, (train, test) in enumerate(folds):
             table = projection.table(train) if projection else x
-            logits[:, test] = _try(problem_of(table, train), tried, table, test)[..., :n_answered]
-        scores = [mean_uar(each, y, folds) for each in logits]
-        best = _chosen(tried, scores)
+            found = _solutions(problem_of(table, train), tried)
+            logits = [_logits(table, test, *each)[:, :n_answered] for each in found]
+            scores[:, number] = [uar(each.argmax(axis=1), y[test]) for each in logits]
+            # Logits of all penalties are large; without a step to fit again they are computed again below.
+            of_fold.append(logits if projection else found)
+        inner_uar = scores.mean(axis=1).tolist()
+        best = _chosen(tried, inner_uar)
+        chosen = np.empty((len(y), n_answered))
+        for (_, test), each in zip(folds, of_fold, strict=True):
+            chosen[test] = each[best] if projection else _logits(x, test, *each[best])[:, :n_answered]
         everything = np.arange(len(y))
         problem = problem_of(projection.table(everything) if projection else x, everything)
         coef, intercept = problem.scaling.unscaled(problem.solve(tried[best], problem.start, TIGHT))
+    scaling = problem.scaling
+    del problem  # which holds the standardised rows
     weights_of_own = None if weights is None else given[own]
     counts = np.bincount(y[own], weights_of_own)
-    calibration = fit_calibration(logits[best][own], y[own], counts, weights_of_own)
+    calibration = fit_calibration(chosen[own], y[own], counts, weights_of_own)
     return LinearModel(
         classes_=classes[:n_answered],
         coef=coef[:n_answered],
         intercept=intercept[:n_answered],
-        mean=problem.scaling.mean,
-        scale=problem.scaling.scale,
+        mean=scaling.mean,
+        scale=scaling.scale,
         beta=calibration.scale,
         bias=calibration.bias,
         priors=counts / counts.sum(),
         chosen={
             "penalty": tried[best],
             "inner_uar": [
-                {"penalty": penalty, "uar": score} for penalty, score in zip(tried, scores, strict=True)
+                {"penalty": penalty, "uar": score} for penalty, score in zip(tried, inner_uar, strict=True)
             ],
         },
     )
@@ -314,17 +325,17 @@ def _numbers(names: Sequence[str] | np.ndarray | None, rows: np.ndarray) -> np.n
     return np.unique(np.asarray(names)[rows], return_inverse=True)[1]
 
 
-def _try(problem: Problem, penalties: Sequence[float], x: Table, test: np.ndarray) -> np.ndarray:
-    """Logits of the test rows of an inner fold for each penalty, (n_penalties, n_test, n_classes).
+def _solutions(problem: Problem, penalties: Sequence[float]) -> list[_Weights]:
+    """Weights of the columns and intercepts for each penalty.
 
     From the strongest penalty to the weakest, each fit starts at the solution of the one before.
     """
-    found, logits = problem.start, []
+    found, solutions = problem.start, []
     for penalty in penalties:
         found = problem.solve(penalty, found, ROUGH)
         coef, intercept = problem.scaling.unscaled(found)
-        logits.append(_logits(x, test, coef.T.astype(np.float64), intercept))
-    return np.array(logits)
+        solutions.append((coef.T.astype(np.float64), intercept))
+    return solutions
 
 
 def _logits(x: Table, rows: np.ndarray, columns: np.ndarray, intercept: np.ndarray) -> np.ndarray:

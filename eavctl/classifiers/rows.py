@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,25 @@ from eavctl.errors import DataError, TrainingWarning
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+@dataclass(frozen=True)
+class KeysOf:
+    """Some rows of a key table, which are copied when they are needed: few fits look at keys.
+
+    Parameters
+    ----------
+    base : the table.
+    numbers : of the rows, shape (n_rows,).
+    """
+
+    base: pd.DataFrame
+    numbers: np.ndarray
+
+    @cached_property
+    def frame(self) -> pd.DataFrame:
+        """The rows."""
+        return self.base.iloc[self.numbers].reset_index(drop=True)
 
 
 @dataclass(frozen=True)
@@ -31,7 +51,7 @@ class Rows:
     groups : shape (n_rows,), people, or what else a split keeps apart; None where nothing is known.
     units : shape (n_rows,), clips or trials, which no split divides; None takes each row by itself.
     keys : one row each, with the columns of `eavctl.storage.keys.KEYS` and extra ones, where the rows come
-        from a table.
+        from a table; `key_frame` gives them.
     weights : float64, shape (n_rows,), mean 1: how much each row counts; None where all count alike. A copy
         has the weight of its clip, and `fit_weights` divides it among both.
     people : shape (n_rows,), where the groups are data sets: the people in them; else None.
@@ -44,7 +64,7 @@ class Rows:
     classes: tuple[str, ...]
     groups: np.ndarray | None = None
     units: np.ndarray | None = None
-    keys: pd.DataFrame | None = None
+    keys: pd.DataFrame | KeysOf | None = None
     weights: np.ndarray | None = None
     people: np.ndarray | None = None
     copies: np.ndarray | None = None
@@ -146,7 +166,7 @@ class Rows:
         """
         if self.keys is None:
             raise DataError("rows without keys cannot be split: read them from a feature table")
-        return self.keys
+        return self.keys.frame if isinstance(self.keys, KeysOf) else self.keys
 
     @property
     def inner(self) -> InnerRows:
@@ -214,7 +234,7 @@ class Rows:
             self,
             x=taken(self.x, rows),
             y=self.y[rows],
-            keys=None if self.keys is None else self.keys.iloc[rows].reset_index(drop=True),
+            keys=None if self.keys is None else KeysOf(self.key_frame, rows),
             weights=weighting.taken(self.weights, rows),
             groups=groups,
             units=units,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -49,16 +50,17 @@ def scan(root: Path, *, pattern: str = "*") -> Manifest:
         raise DataError(f"{root}: no folder; --pattern reads the names of the recordings in one")
     rejected: list[dict[str, str]] = []
     endings = MEDIA_ENDINGS if next(media_folders(root), None) else PICTURE_ENDINGS
-    records = list(_records(root, names, endings, rejected))
-    if rejected and not records:
+    records = _records(root, names, endings, rejected)  # as they are needed: there can be a million
+    first_record = next(records, None)
+    if rejected and first_record is None:
         first = " and ".join(repr(bad["path"]) for bad in rejected[:2])
         advice = suggested([bad["clip_id"] for bad in rejected])
         raise DataError(
             f"{root}: none of {len(rejected)} names fits the pattern {pattern!r}, such as {first}"
             + (f".\n{advice}" if advice else "")
         )
-    found = build(records, root, "pattern", rejected=rejected)
-    return replace(found, understood=_understood(found, names, len(records) + len(rejected)))
+    found = build(itertools.chain(filter(None, [first_record]), records), root, "pattern", rejected=rejected)
+    return replace(found, understood=_understood(found, names, len(found) + len(found.rejected)))
 
 
 def _records(

@@ -27,6 +27,7 @@ UNIQUE_WITHIN: dict[str, tuple[str, ...]] = {
 }
 SUBJECT, CLIP, DATASET, RECORDING = "subject", "clip_id", "dataset", "recording"  # keys
 BLOCK = "block"
+Links = tuple[np.ndarray, np.ndarray]  # row indices, and values; rows with equal values are connected
 TOLERANCE_S = 1e-6  # seconds; a shorter overlap does not count
 
 
@@ -71,11 +72,54 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
     if name == RECORDING:
         rows, files = _files(keys)
         return connected(_names(keys[RECORDING]), (rows, files))
-    within = [_texts(keys[part]) for part in UNIQUE_WITHIN.get(name, ()) if part in keys]
-    own = _texts(keys[name])
-    joined = functools.reduce(lambda left, right: left + BETWEEN + right, (*within, own)).copy()
-    joined[own == ""] = None
-    return joined
+    numbers, names = numbered(keys, name)
+    return np.asarray(np.array([*names, None], dtype=object)[numbers])
+
+
+def numbered(keys: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
+    """The identities that `identify` gives, each once, and the number of each row's.
+
+    Parameters
+    ----------
+    keys : key table, one row per sample, which has the column.
+    name : a key column but ``recording``.
+
+    Returns
+    -------
+    numbers : int64 array, shape (n_rows,): the place of each row's identity in ``names``; -1 for rows without
+        the key.
+    names : in the order of their first rows.
+    """
+    joint, columns = _joint_numbers(keys, name)
+    first = np.empty(int(joint.max(initial=-1)) + 1, np.int64)
+    known = np.flatnonzero(joint >= 0)[::-1]
+    first[joint[known]] = known
+    texts = [values[numbers[first]] for numbers, values in columns]
+    return joint, functools.reduce(lambda left, right: left + BETWEEN + right, texts).tolist()
+
+
+def _joint_numbers(keys: pd.DataFrame, name: str) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]]]:
+    """The numbers that `numbered` gives, and those of the columns that an identity is made of."""
+    names = [part for part in (*UNIQUE_WITHIN.get(name, ()), name) if part in keys]
+    columns = [_numbered(keys[part]) for part in names]
+    joint = np.zeros(len(keys), np.int64)
+    for numbers, texts in columns:  # renumbered at each step, so that products stay small
+        joint = pd.factorize(joint * len(texts) + numbers)[0]
+    has_none = columns[-1][0] == 0
+    if has_none.any():
+        joint[has_none] = -1
+        joint[~has_none] = pd.factorize(joint[~has_none])[0]
+    return joint, columns
+
+
+def _numbered(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
+    """The values as text, each once, of which the first is "" for none, and the number of each row's."""
+    numbers, values = pd.factorize(column)
+    texts = np.array(["", *map(str, values)], dtype=object)
+    if len(set(texts)) == len(texts):
+        return numbers + 1, texts
+    again, texts = pd.factorize(texts)  # 1 and "1", or an empty text
+    return again[numbers + 1], texts
 
 
 def units(keys: pd.DataFrame) -> np.ndarray:
@@ -93,14 +137,29 @@ def units(keys: pd.DataFrame) -> np.ndarray:
     object array, shape (n_rows,): the name of each row's unit, the smallest of the names in it.
     """
     clips, trials, subjects = (identify(keys, name) for name in ("clip_id", "trial", "subject"))
-    is_trial = np.array([t is not None and s is not None for t, s in zip(trials, subjects, strict=True)])
+    is_trial = (trials != None) & (subjects != None)  # noqa: E711  (elementwise)
     own = np.where(is_trial, trials, np.where(clips == None, identify(keys, "sample_id"), clips))  # noqa: E711
-    rows = np.arange(len(keys))
-    known = np.array([clip is not None for clip in clips], bool)
-    return connected(own, (rows, own), (rows[known], clips[known]), overlaps(keys))
+    return connected(own, *_unit_links(keys))
 
 
-def overlaps(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+def unit_numbers(keys: pd.DataFrame) -> np.ndarray:
+    """The number of each row's unit (see `units`) from 0, in any order, shape (n_rows,)."""
+    return _components(len(keys), _unit_links(keys))
+
+
+def _unit_links(keys: pd.DataFrame) -> list[Links]:
+    """What rows of one unit share: trials of a known subject, clips, and runs of rows that overlap."""
+    rows, links = np.arange(len(keys)), [overlaps(keys)]
+    subjects = _joint_numbers(keys, SUBJECT)[0] if SUBJECT in keys else np.full(len(keys), -1)
+    for name, known in (("trial", subjects >= 0), (CLIP, True)):
+        if name in keys:
+            numbers = _joint_numbers(keys, name)[0]
+            has = (numbers >= 0) & known
+            links.append((rows[has], numbers[has]))
+    return links
+
+
+def overlaps(keys: pd.DataFrame) -> Links:
     """Find rows of one recording that overlap in time.
 
     A row without times covers its whole recording. If the recording of a row is not known, its clip counts
@@ -111,15 +170,19 @@ def overlaps(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     rows : int array of row indices; a row of several modalities occurs once for each.
     runs : int array of the same length: the number of the run of overlapping rows.
     """
-    rows, files = _files(keys)
-    without_file = np.setdiff1d(np.arange(len(keys)), rows)
-    clips = identify(keys.iloc[without_file], "clip_id")
-    known = np.array([clip is not None for clip in clips], bool)
-    rows = np.concatenate([rows, without_file[known]])
-    files = np.concatenate([files, clips[known]])
+    rows, numbers = _file_numbers(keys)
+    has_file = np.zeros(len(keys), bool)
+    has_file[rows] = True
+    if not has_file.all() and CLIP in keys:
+        without_file = np.flatnonzero(~has_file)
+        clips = _joint_numbers(keys.iloc[without_file], CLIP)[0]
+        known = clips >= 0
+        rows = np.concatenate([rows, without_file[known]])
+        numbers = np.concatenate([numbers, clips[known] + numbers.max(initial=-1) + 1])
+    if _are_distinct(numbers):
+        return rows, np.arange(1, len(rows) + 1)
     start = np.nan_to_num(_times(keys, "start")[rows], nan=0.0)
     end = np.nan_to_num(_times(keys, "end")[rows], nan=np.inf)
-    numbers = pd.factorize(files)[0]
     order = np.lexsort((end, start, numbers))
     rows, numbers, start, end = rows[order], numbers[order], start[order], end[order]
     latest = pd.Series(end).groupby(numbers).cummax().to_numpy()
@@ -128,11 +191,16 @@ def overlaps(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     return rows, np.cumsum(begins)
 
 
+def _are_distinct(numbers: np.ndarray) -> bool:
+    """Whether no number, of those from 0 and without gaps, comes twice."""
+    return bool(numbers.max(initial=-1) + 1 == len(numbers))
+
+
 def _times(keys: pd.DataFrame, name: str) -> np.ndarray:
     return keys[name].to_numpy(float) if name in keys else np.full(len(keys), np.nan)
 
 
-def connected(names: np.ndarray, *links: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+def connected(names: np.ndarray, *links: Links) -> np.ndarray:
     """Rename connected rows by the smallest of their names.
 
     Parameters
@@ -144,23 +212,33 @@ def connected(names: np.ndarray, *links: tuple[np.ndarray, np.ndarray]) -> np.nd
     -------
     object array, shape (n_rows,).
     """
-    n_rows, ends, offset = len(names), [], len(names)
-    for rows, values in links:
-        numbers = pd.factorize(values, use_na_sentinel=False)[0]
-        ends.append(np.stack([rows, numbers + offset]))
-        offset += int(numbers.max(initial=-1)) + 1
-    if not ends:
+    if not links:
         return names
-    pairs = np.concatenate(ends, axis=1)
-    graph = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(offset, offset))
-    component = connected_components(graph, directed=False)[1][:n_rows]
+    component = _components(len(names), links)
     places, distinct = pd.factorize(names, sort=True)
     is_named = places >= 0
     least = np.full(component.max(initial=-1) + 1, len(distinct))
     np.minimum.at(least, component[is_named], places[is_named])
-    found = np.full(n_rows, None, dtype=object)
+    found = np.full(len(names), None, dtype=object)
     found[is_named] = distinct[least[component[is_named]]]
     return found
+
+
+def _components(n_rows: int, links: Iterable[Links]) -> np.ndarray:
+    """The number of each row's component, from 0; see `connected`."""
+    ends, offset = [], n_rows
+    for rows, values in links:
+        numbers = pd.factorize(values, use_na_sentinel=False)[0]
+        if _are_distinct(numbers):
+            continue  # nothing is shared
+        ends.append(np.stack([rows, numbers + offset]))
+        offset += int(numbers.max(initial=-1)) + 1
+    if not ends:
+        return np.arange(n_rows)
+    pairs = np.concatenate(ends, axis=1)
+    graph = coo_array((np.ones(pairs.shape[1]), tuple(pairs)), shape=(offset, offset))
+    component: np.ndarray = connected_components(graph, directed=False)[1][:n_rows]
+    return component
 
 
 def epochs_share_recordings(keys: pd.DataFrame) -> bool:
@@ -177,14 +255,33 @@ def epochs_share_recordings(keys: pd.DataFrame) -> bool:
 
 def _files(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
     """Row indices and their recordings; a row of several modalities has several recordings."""
+    rows, numbers, names = _recordings(keys)
+    return rows, np.array(names, dtype=object)[numbers]
+
+
+def _file_numbers(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """As `_files`, with numbers for the recordings."""
+    return _recordings(keys)[:2]
+
+
+def _recordings(keys: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Row indices, the number of the recording of each, and the names of the recordings."""
     if RECORDING not in keys:
-        return np.array([], dtype=int), np.array([], dtype=object)
-    numbers, names = pd.factorize(_names(keys[RECORDING]))
+        return np.array([], dtype=int), np.array([], dtype=int), []
+    numbers, names = numbered(keys, RECORDING)
     rows = np.flatnonzero(numbers >= 0)
+    if not any(JOINED in name for name in names):
+        return rows, numbers[rows], names
     files_of = [name.split(JOINED) for name in names]
-    n_files = np.array([len(files) for files in files_of], int)[numbers[rows]]
-    files = np.array([file for number in numbers[rows] for file in files_of[number]], dtype=object)
-    return np.repeat(rows, n_files), files
+    n_files = np.array([len(files) for files in files_of], int)
+    of_file, files = pd.factorize(np.array([file for files in files_of for file in files], dtype=object))
+    begins = np.cumsum(n_files) - n_files
+    mine = numbers[rows]
+    within = np.arange(n_files[mine].sum()) - np.repeat(
+        np.cumsum(n_files[mine]) - n_files[mine], n_files[mine]
+    )
+    held = of_file[np.repeat(begins[mine], n_files[mine]) + within]
+    return np.repeat(rows, n_files[mine]), held, list(files)
 
 
 def _names(column: pd.Series) -> np.ndarray:

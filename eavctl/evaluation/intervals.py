@@ -28,7 +28,7 @@ import pandas as pd
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
-from eavctl.evaluation.groups import identify, named, units
+from eavctl.evaluation.groups import identify, unit_numbers, units
 
 LEVEL = 0.95
 SIGNIFICANT = 0.05  # p values below it
@@ -107,15 +107,14 @@ def clusters_of(keys: pd.DataFrame, group: str | None = None) -> Clusters:
     Subjects, if every row has one and there are at least two; else, on the same condition, the groups; else
     clips (see `eavctl.evaluation.groups.units`).
     """
-    n_clips, clip_of_row = _numbered(units(keys))
     for key in dict.fromkeys(("subject", group or "subject")):
         if key == "clip_id":  # overlapping clips of a recording are not independent; the units below are
             continue
-        groups = identify(keys, key)
-        if len(named(groups)) > 1 and all(each is not None for each in groups):
-            n, of_row = _numbered(groups)
-            return Clusters(of_row, n, f"{key.removesuffix('_id')}s", clip_of_row)
-    return Clusters(clip_of_row, n_clips, "clips", clip_of_row)
+        of_row, names = _numbered(identify(keys, key))
+        if len(names) > 1 and (of_row >= 0).all():
+            return Clusters(of_row, len(names), f"{key.removesuffix('_id')}s", unit_numbers(keys))
+    clip_of_row, clips = _numbered(units(keys))
+    return Clusters(clip_of_row, len(clips), "clips", clip_of_row)
 
 
 def score_intervals(
@@ -240,8 +239,9 @@ def counted(
     shape = (clusters.n, n_classes, n_outcomes)
     cells = (clusters.of_row * n_classes + truth) * n_outcomes + outcome
     counts = np.bincount(cells, minlength=clusters.n * n_classes * n_outcomes).reshape(shape)
-    clips = np.unique(clusters.clip_of_row * n_classes + truth) % n_classes
-    return counts, np.bincount(clips, minlength=n_classes)
+    has = np.zeros((int(clusters.clip_of_row.max(initial=-1)) + 1, n_classes), np.int64)
+    has[clusters.clip_of_row, truth] = 1  # clips of each class
+    return counts, has.sum(axis=0)
 
 
 def _counted_each(
@@ -405,7 +405,7 @@ def _one_right_one_wrong(n_classes: int, n_outcomes: int) -> np.ndarray:
     return np.where(right, right, 1 / max(n_outcomes - 1, 1)) / n_classes
 
 
-def _numbered(identities: np.ndarray) -> tuple[int, np.ndarray]:
-    """Number of distinct identities, and the index of each row's, from 0 in the order of the names."""
-    names, of_row = np.unique(identities.astype(str), return_inverse=True)
-    return len(names), of_row
+def _numbered(identities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The index of each row's identity, from 0 in the order of the names, -1 of None, and the names."""
+    of_row, names = pd.factorize(identities, sort=True)
+    return of_row, names

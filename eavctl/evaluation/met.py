@@ -96,6 +96,8 @@ def check(
     """
     warnings = []
     for encoder in encoders:
+        if doubt := encoder.trained_on.doubt:
+            warnings.append(f"{encoder.name}: {doubt}")
         every, left = (_met_in_tests(encoder.trained_on, keys, plan, names) for names in ((), shared))
         if text := _words(left):
             raise LeakError(

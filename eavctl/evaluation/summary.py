@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from eavctl.errors import DataError
 from eavctl.evaluation import metrics
@@ -92,14 +94,20 @@ def _per_subject(
     subjects: np.ndarray, truth: np.ndarray, predicted: np.ndarray, n_classes: int
 ) -> list[dict[str, Any]]:
     """UAR of each subject by name; the name includes the data set if two data sets share it."""
-    repeated = Counter(short(subject) for subject in named(subjects))
-    result = []
-    for subject in named(subjects):
-        rows = subjects == subject
-        confusion = metrics.confusion_matrix(truth[rows], predicted[rows], n_classes)
-        name = short(subject) if repeated[short(subject)] == 1 else full(subject)
-        result.append({"subject": name, "uar": float(metrics.uar(confusion)), "n_rows": int(rows.sum())})
-    return result
+    numbers, people = pd.factorize(subjects, sort=True)
+    known = numbers >= 0
+    cells = (numbers[known] * n_classes + truth[known]) * n_classes + predicted[known]
+    shape = (len(people), n_classes, n_classes)
+    confusions = np.bincount(cells, minlength=math.prod(shape)).reshape(shape)
+    repeated = Counter(map(short, people))
+    return [
+        {
+            "subject": short(subject) if repeated[short(subject)] == 1 else full(subject),
+            "uar": float(metrics.uar(confusion)),
+            "n_rows": int(confusion.sum()),
+        }
+        for subject, confusion in zip(people, confusions, strict=True)
+    ]
 
 
 def compare(first: PredictionTable, second: PredictionTable) -> dict[str, Any]:

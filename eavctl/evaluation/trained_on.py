@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from eavctl.storage.provenance import hash_json
 
 if TYPE_CHECKING:
     import pandas as pd  # predicting a clip does not need it
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
 Named = tuple[str, str]  # data set and name; the data set is "" if unknown
 ANY = "*"  # stands for the data set in models of versions that did not store it
 JOINED = "+"  # separates the recordings of a row of several modalities
+MOST_NAMES = 100_000  # of people, clips or recordings that a model's file lists; of more it has a hash
+FIRST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,17 @@ class TrainedOn:
 
     Subjects of different data sets are different people, even with the same name. Recordings are identified
     by their content (see `eavctl.extraction.fingerprint`), so that a renamed one is recognised.
+
+    Parameters
+    ----------
+    unnamed : numbers by data set of the ``"subjects"``, ``"clips"`` and ``"recordings"`` that a file has too
+        many of to name them: whether one of them is among others is not known.
     """
 
     subjects: frozenset[Named] = frozenset()
     clips: frozenset[Named] = frozenset()
     recordings: frozenset[str] = frozenset()
+    unnamed: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
     @classmethod
     def of_rows(cls, rows: Iterable[Mapping[str, Any]]) -> TrainedOn:
@@ -44,26 +54,54 @@ class TrainedOn:
     def of_keys(cls, keys: pd.DataFrame) -> TrainedOn:
         """Collect from the rows of a key table."""
         names = [name for name in ("dataset", "subject", "clip_id", "recording") if name in keys]
-        return cls.of_rows(keys[names].astype(object).where(keys[names].notna(), None).to_dict("records"))
+        known = keys[names].drop_duplicates().astype(object)
+        columns = [known[name].where(known[name].notna(), None) for name in names]
+        return cls.of_rows(dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> TrainedOn:
         """Read the result of `to_meta`, also from models that did not store data sets and recordings."""
-        subjects, clips = (_named(meta.get(key, {})) for key in ("subjects", "clips"))
-        return cls(subjects, clips, frozenset(meta.get("recordings", ())))
+        found = {kind: _listed(meta.get(kind, ())) for kind in ("subjects", "clips", "recordings")}
+        subjects, clips = (_named(found[kind]) for kind in ("subjects", "clips"))
+        recordings = frozenset(name for names in found["recordings"].values() for name in names)
+        counts = {kind: _counts(meta.get(kind, ())) for kind in found}
+        return cls(subjects, clips, recordings, {kind: each for kind, each in counts.items() if each})
 
     def to_meta(self) -> dict[str, Any]:
-        """JSON-able dictionary of sorted names by data set, and of the recordings."""
+        """JSON-able dictionary of sorted names by data set, and of the recordings.
+
+        Of a kind with more than `MOST_NAMES` names, a count, the first names and a hash stand for each list.
+        """
         return {
-            "subjects": _by_dataset(self.subjects),
-            "clips": _by_dataset(self.clips),
-            "recordings": sorted(self.recordings),
+            "subjects": _narrowed(_by_dataset(self.subjects)),
+            "clips": _narrowed(_by_dataset(self.clips)),
+            "recordings": _narrowed({"": sorted(self.recordings)})[""],
         }
 
     def __or__(self, other: TrainedOn) -> TrainedOn:
         """All that is in either."""
+        kinds = {*self.unnamed, *other.unnamed}
+        unnamed = {kind: Counter(self.unnamed.get(kind)) | Counter(other.unnamed.get(kind)) for kind in kinds}
         return TrainedOn(
-            self.subjects | other.subjects, self.clips | other.clips, self.recordings | other.recordings
+            self.subjects | other.subjects,
+            self.clips | other.clips,
+            self.recordings | other.recordings,
+            unnamed,
+        )
+
+    def count(self, kind: str) -> Counter[str]:
+        """Numbers by data set of the ``"subjects"`` or ``"clips"``, named or not."""
+        return Counter(dataset for dataset, _ in getattr(self, kind)) + Counter(self.unnamed.get(kind))
+
+    @property
+    def doubt(self) -> str:
+        """What is not known of those that are not named, as a sentence; empty where all are."""
+        if not self.unnamed:
+            return ""
+        kind, counts = next(iter(self.unnamed.items()))
+        return (
+            f"its file does not name its {sum(counts.values())} {kind}: whether it has met some of these "
+            "rows is told by people's names alone"
         )
 
     def shared_subjects(self, other: TrainedOn) -> list[str]:
@@ -79,9 +117,36 @@ class TrainedOn:
         return self.recordings & other.recordings
 
 
-def _named(found: Mapping[str, list[str]] | list[str]) -> frozenset[Named]:
-    by_dataset = found if isinstance(found, Mapping) else {ANY: found}
-    return frozenset((dataset, name) for dataset, names in by_dataset.items() for name in names)
+def _named(found: Mapping[str, Iterable[str]]) -> frozenset[Named]:
+    return frozenset((dataset, name) for dataset, names in found.items() for name in names)
+
+
+def _lists(found: Any) -> Mapping[str, Any]:
+    """The lists of names by data set, or what stands for them; old files have one list."""
+    return found if isinstance(found, Mapping) and not _is_narrowed(found) else {ANY: found}
+
+
+def _listed(found: Any) -> dict[str, Iterable[str]]:
+    return {dataset: names for dataset, names in _lists(found).items() if not _is_narrowed(names)}
+
+
+def _counts(found: Any) -> dict[str, int]:
+    """Numbers of the names that are not listed, by data set."""
+    return {dataset: int(each["count"]) for dataset, each in _lists(found).items() if _is_narrowed(each)}
+
+
+def _is_narrowed(names: Any) -> bool:
+    return isinstance(names, Mapping) and {"count", "first", "hash"} == names.keys()
+
+
+def _narrowed(by_dataset: dict[str, list[str]]) -> dict[str, Any]:
+    """The lists; where they have too many names in all, what stands for each (`eavctl.stages.show.show`)."""
+    if sum(map(len, by_dataset.values())) <= MOST_NAMES:
+        return dict(by_dataset)
+    return {
+        dataset: {"count": len(names), "first": names[:FIRST_NAMES], "hash": hash_json(names)}
+        for dataset, names in by_dataset.items()
+    }
 
 
 def _common(names: Collection[Named], known: frozenset[Named]) -> list[str]:

@@ -135,6 +135,8 @@ def judging_of(model: Model, path: Any, data: TrainingSet, *, jobs: int = 1) -> 
     known = TrainedOn.from_meta(meta.trained_on)
     own, group = rows.inner.own, meta.protocol.group
     fresh = own[~met_rows(_counted(known, meta), rows.key_frame.iloc[own])]
+    if known.unnamed and _is_own(meta, data):
+        fresh = own[:0]
     if len(fresh) == len(own):
         return _by_model(model, data, fresh, _pretrained(meta, rows))
     if meta.kept_folds and (batches := _kept(path, meta, data)):

@@ -154,7 +154,7 @@ def trained_on_note(meta: ModelMeta, keys: pd.DataFrame | None) -> str | None:
     known, given = TrainedOn.from_meta(meta.trained_on), TrainedOn.of_keys(keys)
     clips, people = known.shared_clips(given), known.shared_subjects(given)
     if not clips and not people:
-        return None
+        return f"the model: {known.doubt}" if known.doubt else None
     of_people = f" and {len(people)} of {len(given.subjects)} people" if given.subjects else ""
     return (
         f"{len(clips)} of {len(given.clips)} clips{of_people} of the rows are of the model's training: its "

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import functools
 import itertools
-import json
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from eavctl.errors import DataError, SignalError
+from eavctl.extraction.batch import Batch, Record, read_part, write_part
 from eavctl.extraction.chunks import chunks
-from eavctl.extraction.executors import is_elsewhere, map_in_order
+from eavctl.extraction.executors import DeadlyCallError, is_elsewhere, map_in_order
 from eavctl.extraction.fingerprint import fingerprint, identity_of
 from eavctl.extraction.open_recording import Stretch, StretchOf
 from eavctl.extraction.recipe import Recipe, noting
@@ -35,53 +33,6 @@ if TYPE_CHECKING:
 READ_S, READ_STEP_S = 10.0, 0.2  # for which a part of another machine is looked for, and how often
 TOGETHER_BYTES = 64 << 20  # of remote files of a batch that are fetched at once
 CHECKED = "checked"  # key of a record whose recording is searched for speech
-
-Record = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Batch:
-    """A few recordings' rows.
-
-    Parameters
-    ----------
-    n_recordings : including those rejected.
-    rows : keys of each row, JSON-able.
-    x : features, shape (n_rows, *shape).
-    accounts : what the feature set reports of each row that is not of an altered copy, if it does.
-    rejected : recordings and segments that cannot be used, each with its ``reason``.
-    notes : what is odd about the recordings.
-    speech : whether there is speech, of each recording with the key `CHECKED`.
-    """
-
-    n_recordings: int
-    rows: list[Record] = field(default_factory=list)
-    x: np.ndarray = field(default_factory=lambda: np.empty(0, np.float32))
-    accounts: list[Record] = field(default_factory=list)
-    rejected: list[Record] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    speech: list[bool] = field(default_factory=list)
-
-    def with_features(self, found: list[np.ndarray]) -> Batch:
-        """The batch with its rows' features; rows of another shape than the first are rejected."""
-        if not found:
-            return self
-        shape = found[0].shape
-        fits = [each.shape == shape for each in found]
-        pairs = zip(self.rows, found, strict=True)
-        bad = [_misfit(row, each.shape, shape) for row, each in pairs if each.shape != shape and _is_own(row)]
-        rows = list(itertools.compress(self.rows, fits))
-        fits_of_own = [fit for row, fit in zip(self.rows, fits, strict=True) if _is_own(row)]
-        accounts = list(itertools.compress(self.accounts, fits_of_own))
-        x = list(itertools.compress(found, fits))
-        return replace(self, rows=rows, accounts=accounts, x=np.stack(x), rejected=self.rejected + bad)
-
-    def fitting(self, shape: tuple[int, ...]) -> Batch:
-        """The batch with all its rows rejected if they are of another shape than the table's."""
-        if not self.rows or self.x.shape[1:] == shape:
-            return self
-        bad = [_misfit(row, self.x.shape[1:], shape) for row in self.rows if _is_own(row)]
-        return Batch(self.n_recordings, rejected=self.rejected + bad, notes=self.notes, speech=self.speech)
 
 
 def sample_id(name: str, recipe: Recipe, start: float) -> str:
@@ -118,18 +69,42 @@ def batches(
     ------
     DataError : workers elsewhere do not see the recordings or the parts; or as `map_in_order`.
     """
-    elsewhere = is_elsewhere(executor)
+    cut = chunks(records, n_records)
     with source_of(root) as source:
-        arguments = ((recipe, source, chunk, parts, augmentation) for chunk in chunks(records, n_records))
         try:
-            if parts is None or (jobs == 1 and not elsewhere):
-                yield from map_in_order(_describe_batch, arguments, jobs, executor)
-                return
-            calls = ((*each, elsewhere) for each in arguments)
-            for name in map_in_order(_write_batch, calls, jobs, executor):
-                yield _written(parts / name, READ_S if elsewhere else 0.0)
+            if parts is None or (jobs == 1 and not is_elsewhere(executor)):
+                calls = ((recipe, source, each, parts, augmentation) for each in cut)
+                yield from map_in_order(_describe_batch, calls, jobs, executor)
+            else:
+                yield from _through_parts(recipe, source, cut, jobs, parts, executor, augmentation)
         finally:
             _last.close()
+
+
+def _through_parts(
+    recipe: Recipe,
+    root: Path | RemoteFolder,
+    cut: Iterable[list[Record]],
+    jobs: int,
+    parts: Path,
+    executor: str,
+    augmentation: Augmentation | None,
+) -> Iterator[Batch]:
+    """Yield batches that workers have written; parameters as of `batches`."""
+    elsewhere = is_elsewhere(executor)
+    waited_for = deque[str]()
+
+    def calls() -> Iterator[tuple[Any, ...]]:
+        for each in cut:
+            waited_for.append(f"the recordings from {each[0]['path']} to {each[-1]['path']}")
+            yield recipe, root, each, parts, augmentation, elsewhere
+
+    try:
+        for name in map_in_order(_write_batch, calls(), jobs, executor):
+            waited_for.popleft()
+            yield _written(parts / name, READ_S if elsewhere else 0.0)
+    except DeadlyCallError as error:
+        raise DeadlyCallError(error.n_workers, waited_for[0]) from None
 
 
 def _write_batch(
@@ -175,7 +150,7 @@ def _written(part: Path, seconds: float) -> Batch:
     DataError : it is not there, or damaged.
     """
     until = time.monotonic() + seconds
-    while (batch := _read_part(part)) is None:
+    while (batch := read_part(part)) is None:
         if time.monotonic() > until:
             raise unseen(part) if seconds else DataError(f"{part}: written and gone or damaged; run again")
         with suppress(OSError):
@@ -195,7 +170,7 @@ def _describe_batch(
     from threadpoolctl import threadpool_limits
 
     part = _part_of(recipe, records, parts, augmentation) if parts else None
-    if part and (kept := _read_part(part)):
+    if part and (kept := read_part(part)):
         return kept
     batch, x = Batch(len(records)), []
     # One thread a process: nested pools are slower, and sums depend on the number of threads.
@@ -204,7 +179,7 @@ def _describe_batch(
             x += _describe_file(recipe, source, path, list(mine), batch, augmentation)
     batch = batch.with_features(x)
     if part:
-        _write_part(part, batch)
+        write_part(part, batch)
     return batch
 
 
@@ -383,30 +358,3 @@ def _describe_copies(
 def _without(path: Path, error: SignalError) -> str:
     """The error's text without the path: it is listed beside it, and differs between machines."""
     return str(error).removeprefix(f"{path}: ")
-
-
-def _is_own(row: Record) -> bool:
-    """Whether a row is of a recording itself, not of an altered copy."""
-    return AUGMENT not in row
-
-
-def _misfit(row: Record, shape: tuple[int, ...], expected: tuple[int, ...]) -> Record:
-    sizes = ["x".join(map(str, each)) for each in (shape, expected)]
-    reason = f"gives {sizes[0]} values where the first recording gives {sizes[1]}; cut alike with --segment"
-    return {"clip_id": row["clip_id"], "path": row["clip_id"], "start": row["start"], "reason": reason}
-
-
-def _write_part(part: Path, batch: Batch) -> None:
-    info = {field.name: getattr(batch, field.name) for field in fields(batch) if field.name != "x"}
-    with files.atomic_write(part, sync=False) as handle:  # a part torn by a power cut fails its checksum
-        np.savez(handle, x=batch.x, info=np.frombuffer(json.dumps(info).encode(), np.uint8))
-
-
-def _read_part(part: Path) -> Batch | None:
-    """A finished batch of an earlier run; None where there is none or it is damaged."""
-    try:
-        with np.load(part, allow_pickle=False) as content:
-            info = json.loads(content["info"].tobytes())
-            return Batch(x=content["x"], **info)
-    except (OSError, ValueError, KeyError, TypeError, BadZipFile):
-        return None

@@ -34,13 +34,15 @@ class Copies:
 
     def findings(self) -> Iterator[Finding]:
         """Findings on copies of the same label and subject, and on those that contradict each other."""
-        content, of_row = np.array(self._content), np.array(self._of_row)
+        if not len(self._content):
+            return
+        content, of_row = (np.frombuffer(each, np.int64) for each in (self._content, self._of_row))
         order = np.argsort(content, kind="stable")
-        is_copy = content[order][1:] == content[order][:-1]
-        rows = of_row[order]
-        pairs = np.stack([rows[:-1][is_copy], rows[1:][is_copy]], axis=1)
+        ordered = content[order]
+        first = np.flatnonzero(ordered[1:] == ordered[:-1])
+        pairs = of_row[np.stack([order[first], order[first + 1]], axis=1)]
         different = np.unique(pairs[pairs[:, 0] != pairs[:, 1]], axis=0)
-        return duplicate_findings((self._named(int(a)), self._named(int(b))) for a, b in different)
+        yield from duplicate_findings((self._named(int(a)), self._named(int(b))) for a, b in different)
 
     def _named(self, row: int) -> Named:
         clip, label, dataset, subject = (

@@ -10,15 +10,17 @@ import re
 import signal
 import socket
 import time
+import traceback
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from eavctl.errors import DataError, UsageError
-from eavctl.extraction.executors import AHEAD, WorkerPool, serial
+from eavctl.extraction.executors import AHEAD, DeadlyCallError, WorkerPool, serial
 from eavctl.jobs import useful
 from eavctl.memory import keep_freed_memory
 from eavctl.registry import register
 from eavctl.storage.provenance import versions
+from eavctl.version import __version__
 
 LOCAL = "local"
 ADDRESS = re.compile(r"((tcp|tls|wss?)://)?([\w.-]+|\[[\da-fA-F:.%]+\]):\d+(/\S*)?")
@@ -97,7 +99,7 @@ class _Cluster(WorkerPool):
         now = time.monotonic()
         if now < self._looked + (STEP_S if self._n_threads else 0):
             return
-        with contextlib.suppress(OSError):  # also of no answer in time, which `require_workers` notices
+        with contextlib.suppress(Exception):  # no answer, of which `require_workers` and results tell
             self._n_threads = sum(self._client.nthreads(callback_timeout=ANSWER_S).values())
             if self._n_threads:
                 self._seen = time.monotonic()
@@ -113,16 +115,18 @@ class _Cluster(WorkerPool):
         self._look()
         if time.monotonic() > self._seen + PATIENCE_S:
             raise DataError(
-                f"{self._address}: the Dask scheduler has had no workers for {PATIENCE_S:.0f} s.\n"
-                f"Start some, such as: dask worker {self._address} --nthreads 1"
+                f"{self._address}: no workers, or no answer of the Dask scheduler, for {PATIENCE_S:.0f} s.\n"
+                f"Start workers: dask worker {self._address} --nthreads 1 --nworkers N"
             )
 
     def submit(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> _Call:
         """Hand out a call; it is made once, or again where its worker dies."""
         # Pickled here, for Dask would look through the arguments for futures.
         call = pickle.dumps((function, arguments))
-        future = self._client.submit(_run, *self._here, call, pure=False)
-        return _Call(self, future)
+        try:
+            return _Call(self, self._client.submit(_run, *self._here, call, pure=False))
+        except Exception as error:  # the client has closed itself
+            raise self.lost() from error
 
     def close(self, *, abandon: bool) -> None:
         """Leave the cluster, and end it if it was started here; calls that wait are dropped with that."""
@@ -147,7 +151,8 @@ class _Call:
 
         Raises
         ------
-        DataError : the workers or the scheduler are lost, or every worker died of the call.
+        DataError : the workers or the scheduler are lost.
+        DeadlyCallError : every worker that made the call died.
         """
         from distributed import CancelledError, KilledWorker, wait
 
@@ -157,15 +162,16 @@ class _Call:
                     wait(self._future, timeout=STEP_S)
                     break
                 self._pool.require_workers()
-            return self._future.result()
+            outcome = self._future.result()
         except KilledWorker as error:
-            raise DataError(
-                f"{1 + error.allowed_failures} Dask workers died one after the other of the same recordings: "
-                "out of memory, or one crashed its decoder.\n"
-                "'eavctl check' finds such recordings; an extraction continues where it stopped"
-            ) from None
-        except CancelledError:
+            raise DeadlyCallError(1 + error.allowed_failures) from None
+        except (CancelledError, OSError):
             raise self._pool.lost() from None
+        except (ImportError, AttributeError) as error:
+            raise _unfit("a Dask worker", error) from error
+        if outcome.error is not None:
+            raise pickle.loads(outcome.error)
+        return outcome.result
 
     def cancel(self) -> None:
         """Drop the call, unless it runs."""
@@ -275,11 +281,13 @@ def _check_workers(client: Any) -> None:
         if isinstance(misfit, OSError):  # it is leaving
             continue
         if isinstance(misfit, Exception):
-            raise DataError(
-                f"Dask worker {worker} cannot run eavctl {here['eavctl']} ({misfit}); install it as here"
-            ) from misfit
+            raise _unfit(f"Dask worker {worker}", misfit) from misfit
         if misfit:
             raise DataError(f"Dask worker {worker} {misfit}")
+
+
+def _unfit(worker: str, error: Exception) -> DataError:
+    return DataError(f"{worker} cannot run eavctl {__version__} ({error}); install it there as here")
 
 
 # --- in a worker ------------------------------------------------------------------------------------------
@@ -308,17 +316,41 @@ def _misfit(here: dict[str, str], dask_worker: Any) -> str:
     return ""
 
 
-def _run(here: dict[str, str], folder: str, call: bytes) -> Any:
+class _Outcome(NamedTuple):
+    """The result of a call, or the error that it raised, pickled.
+
+    Dask would send the error with its traceback, and one of a thousand levels stops the receiver for ever.
+    """
+
+    result: Any = None
+    error: bytes | None = None
+
+
+def _run(here: dict[str, str], folder: str, call: bytes) -> _Outcome:
     """Make a call in a worker, in the folder of the process that asks for it, for paths can be relative.
 
     Parameters
     ----------
     here : versions of the packages in that process.
     call : the function and its arguments, pickled.
+    """
+    try:
+        return _Outcome(_called(here, folder, call))
+    except Exception as error:
+        error.add_note(traceback.format_exc())
+        error.__cause__ = error.__context__ = error.__traceback__ = None  # the note has them
+        try:
+            return _Outcome(error=pickle.dumps(error))
+        except Exception:  # an error of a library can hold anything
+            return _Outcome(error=pickle.dumps(RuntimeError(f"{type(error).__name__}: {error}")))
+
+
+def _called(here: dict[str, str], folder: str, call: bytes) -> Any:
+    """The result of a call.
 
     Raises
     ------
-    DataError : the worker does not fit, or lacks a package.
+    DataError : the worker does not fit, or lacks a package; or whatever the call raises.
     """
     from distributed import get_worker
 

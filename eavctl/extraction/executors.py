@@ -51,6 +51,23 @@ class WorkerPool:
         """End the workers; with ``abandon``, results of calls that run are not wanted."""
 
 
+class DeadlyCallError(DataError):
+    """Workers died one after the other of the same call.
+
+    Parameters
+    ----------
+    n_workers : that died.
+    recordings : of the call, in words.
+    """
+
+    def __init__(self, n_workers: int, recordings: str = "the same recordings") -> None:
+        super().__init__(
+            f"{n_workers} workers died one after the other of {recordings}: out of memory, or a decoder "
+            "crashed.\nLeave out the recording that is to blame; an extraction continues where it stopped"
+        )
+        self.n_workers = n_workers
+
+
 def _named(executor: str) -> tuple[registry.Entry, tuple[str, ...]]:
     """The registered executor, and the address that its name carries, if any.
 
@@ -121,7 +138,8 @@ def map_in_order(
 
     Raises
     ------
-    DataError : a worker died, or workers elsewhere cannot be reached.
+    DataError : a worker died, or workers elsewhere cannot be reached or are lost.
+    DeadlyCallError : workers elsewhere died of the same call.
     UsageError : no such executor, or fewer than one job.
     """
     entry, address = _named(executor)

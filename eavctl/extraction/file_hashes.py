@@ -75,7 +75,8 @@ class FileHashes:
         if not self._place or not self._is_new:
             return
         if len(self._found) >= MANY_FILES * ENTRY or self._n_bytes >= MANY_BYTES:
-            entries = np.unique(np.frombuffer(self._found, f"V{ENTRY}"))
+            entries = np.frombuffer(self._found, f"V{ENTRY}")
+            entries.sort()
             with files.atomic_write(self._place, sync=False) as handle:
                 handle.write(HEAD)
                 handle.write(entries.data)

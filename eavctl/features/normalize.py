@@ -77,10 +77,11 @@ class Normalization(NamedTuple):
                 return StandardizedRows.of(x, groups, self.bands or COLUMNS, copies)
             return standardize_by_group(x, groups, self.bands or COLUMNS, copies=copies)
         result = np.empty_like(x, dtype=np.float32)
-        for group in np.unique(groups):
-            rows = groups == group
-            counted = rows if copies is None or copies[rows].all() else rows & ~copies
-            result[rows] = self.align(x[rows], counted[rows])
+        for rows in rows_of_groups(groups):
+            counted = np.ones(len(rows), bool)
+            if copies is not None and not copies[rows].all():
+                counted = ~copies[rows]
+            result[rows] = self.align(x[rows], counted)
         return result
 
 
@@ -129,8 +130,7 @@ def standardize_by_group(
     result = np.empty_like(x, dtype=np.float32)
     band_axis = 1 + bands.axis
     axes = tuple(axis for axis in range(x.ndim) if axis != band_axis)
-    for group in np.unique(groups):
-        rows = groups == group
+    for rows in rows_of_groups(groups):
         values = x[rows].astype(np.float64)
         valid = np.array(True) if bands.padding is None else unpadded(values, band_axis, bands.padding)
         counted = valid if copies is None else _without(valid, copies[rows])
@@ -139,6 +139,12 @@ def standardize_by_group(
         varies = does_vary(std, mean)
         result[rows] = np.where(varies & valid, (values - mean) / np.where(varies, std, 1.0), 0.0)
     return result
+
+
+def rows_of_groups(groups: np.ndarray) -> list[np.ndarray]:
+    """The rows of each group, ascending, by the names of the groups, shape (n_rows,)."""
+    _, numbers, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    return np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1]) if len(groups) else []
 
 
 def _without(valid: np.ndarray, copies: np.ndarray) -> np.ndarray:
@@ -189,8 +195,6 @@ def standardize_by_speaker(
 
 def _members(speakers: np.ndarray, recordings: np.ndarray) -> Iterator[tuple[np.ndarray, float]]:
     """Row numbers of each speaker, and the weight of their own statistics, 0 to 1."""
-    names, numbers, counts = np.unique(speakers, return_inverse=True, return_counts=True)
-    parts = np.split(np.argsort(numbers, kind="stable"), np.cumsum(counts)[:-1])
-    for speaker, rows in zip(names, parts, strict=True):
-        n = len(np.unique(recordings[rows])) if speaker else 0
+    for rows in rows_of_groups(speakers):
+        n = len(np.unique(recordings[rows])) if speakers[rows[0]] else 0
         yield rows, n / (n + SHRINKAGE)

@@ -61,6 +61,6 @@ def _overlap_with_training(trained: TrainedOn, rows: Sequence[Row]) -> list[str]
         names = (r.recording for r in rows if not known.isdisjoint(r.keys.get("recording", "").split(JOINED)))
         shared = list(dict.fromkeys(names))
     if not shared:
-        return []
+        return [f"the model: {trained.doubt}"] if trained.doubt else []
     names_shared = shared[0] + (f" and {len(shared) - 1} more" if len(shared) > 1 else "")
     return [f"the model was trained on {names_shared}: how well it does on them says nothing about others"]

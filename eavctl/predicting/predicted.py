@@ -123,7 +123,7 @@ class Predicted(NamedTuple):
         """What is told of the model's training: its kind, its features, and people and clips by data set."""
         meta = self.predictor.model.meta
         known = TrainedOn.from_meta(meta.trained_on)
-        clips, people = (Counter(name for name, _ in each) for each in (known.clips, known.subjects))
+        clips, people = known.count("clips"), known.count("subjects")
         return {
             "kind": meta.kind,
             "method": meta.method,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.pretraining.facts import words
@@ -55,7 +54,7 @@ def encoder_card(meta: ModelMeta, file: str | os.PathLike[str]) -> str:
 def _training_data(meta: ModelMeta) -> Lines:
     """Data sets, and how many people and clips of each."""
     trained = TrainedOn.from_meta(meta.trained_on)
-    people, clips = (Counter(name for name, _ in each) for each in (trained.subjects, trained.clips))
+    people, clips = trained.count("subjects"), trained.count("clips")
     rows = [
         [text(name or "not named"), str(people[name]) if people[name] else "not named", str(n)]
         for name, n in sorted(clips.items())

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -104,7 +103,7 @@ class _Card:
 
     def _results(self) -> list[dict[str, Any]]:
         """Out-of-fold scores of each data set, as the index of a hub lists them."""
-        datasets = sorted({dataset for dataset, _ in self._trained.clips})
+        datasets = sorted(self._trained.count("clips"))
         entries = self.found.get("per_dataset") or [
             {**self.found, "dataset": ", ".join(datasets) or "unknown"}
         ]
@@ -149,9 +148,7 @@ class _Card:
 
     def training_data(self) -> Lines:
         """Data sets, and how many people, clips and rows of each class."""
-        people, clips = (
-            Counter(name for name, _ in each) for each in (self._trained.subjects, self._trained.clips)
-        )
+        people, clips = self._trained.count("subjects"), self._trained.count("clips")
         rows = [
             [text(name or "not named"), str(people[name]) if people[name] else "not named", str(n)]
             for name, n in sorted(clips.items())

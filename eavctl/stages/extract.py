@@ -23,7 +23,8 @@ from eavctl.errors import DataError, UsageError
 from eavctl.evaluation.findings.codes import short_forms
 from eavctl.evaluation.findings.people import people_findings
 from eavctl.evaluation.names import BETWEEN, counts_of
-from eavctl.extraction.batches import CHECKED, Batch, Record, batches, said_once, sample_id
+from eavctl.extraction.batch import Batch, Record
+from eavctl.extraction.batches import CHECKED, batches, said_once, sample_id
 from eavctl.extraction.copies import Copies
 from eavctl.extraction.executors import is_elsewhere, probe
 from eavctl.extraction.file_hashes import FileHashes

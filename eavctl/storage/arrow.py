@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from eavctl.storage.keys import clean
 
+NULLS = 1024
 NUMBERS = {pa.float64(): np.float64, pa.int64(): np.int64}
 
 
@@ -43,7 +45,7 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """
     is_valid = np.array([value is not None for value in values], bool)
     if not is_valid.any():
-        return pa.nulls(len(values), kind)
+        return _nulls(kind)[: len(values)] if len(values) <= NULLS else pa.nulls(len(values), kind)
     validity = None if is_valid.all() else pa.py_buffer(np.packbits(is_valid, bitorder="little"))
     if kind in NUMBERS:
         filled = np.array([0 if value is None else value for value in values], NUMBERS[kind])
@@ -54,6 +56,12 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     return pa.Array.from_buffers(
         kind, len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
     )
+
+
+@functools.cache
+def _nulls(kind: pa.DataType) -> pa.Array:
+    """Nulls whose memory empty columns share: of a million recordings they would take a third."""
+    return pa.nulls(NULLS, kind)
 
 
 def numbers(values: np.ndarray) -> pa.Array:

@@ -7,6 +7,7 @@ whole table are stored as JSON under the Parquet metadata key ``eavctl``.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import math
@@ -126,7 +127,7 @@ class PredictionTable:
         return PredictionMeta.from_json(self.meta, "a table in memory")
 
 
-def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame:
+def key_frame(rows: pd.DataFrame | _KeyColumns, columns: Sequence[str] = KEYS) -> pd.DataFrame:
     """Convert rows to all key columns: text as str or None, numbers as numbers."""
     import pandas as pd
 
@@ -136,11 +137,20 @@ def key_frame(rows: pd.DataFrame, columns: Sequence[str] = KEYS) -> pd.DataFrame
         if name in ("start", "end"):
             keys[name] = pd.to_numeric(pd.Series(values), errors="coerce").astype("float64")
         elif name in ("fold", "eeg_index"):
-            keys[name] = pd.array([None if pd.isna(v) else int(v) for v in values], dtype="Int64")
+            numbers, distinct = pd.factorize(values)
+            keys[name] = pd.array([*map(int, distinct), None], dtype="Int64")[numbers]
         else:
-            texts = [None if v is None or v is pd.NA else clean(name, v) for v in values]
-            keys[name] = pd.Series(texts, dtype=object)
+            keys[name] = pd.Series(_cleaned(name, values), dtype=object)
     return keys
+
+
+def _cleaned(name: str, values: np.ndarray) -> np.ndarray:
+    """Texts of a key column, None where there is none; equal ones are one object, shape (n_rows,)."""
+    import pandas as pd
+
+    numbers, distinct = pd.factorize(values)
+    texts = np.array([*(clean(name, value) for value in distinct), None], dtype=object)
+    return np.asarray(texts[numbers])
 
 
 def key_table(
@@ -610,7 +620,39 @@ def keys_of(source: pq.ParquetFile) -> pd.DataFrame:
     """The columns `KEYS`, `AUGMENT` if the table has it, and the extra columns."""
     has, extra = source.schema_arrow.names, _extra_of(source)
     names = (*KEYS, *([AUGMENT] if AUGMENT in has else []), *extra)
-    keys = key_frame(source.read(columns=[name for name in names if name in has]).to_pandas(), names)
+    keys = key_frame(_KeyColumns(source, [name for name in names if name in has]), names)
     if len(keys) != source.metadata.num_rows:  # before memory is allocated for the claimed number
         raise ValueError(f"{len(keys)} rows of {source.metadata.num_rows}")
     return keys
+
+
+class _KeyColumns:
+    """The key columns of an open table, each read when it is asked for: together they are large."""
+
+    def __init__(self, source: pq.ParquetFile, names: Sequence[str]) -> None:
+        self._source, self._names = source, names
+        self._samples = source.read(columns=["sample_id"])["sample_id"]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._names
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, name: str) -> pd.Series:
+        """The column; where each clip is one sample, the names of both are the same objects."""
+        if name == "sample_id":
+            return self._own
+        column = self._source.read(columns=[name])[name]
+        return self._own if name == "clip_id" and column.equals(self._samples) else _series(column)
+
+    @functools.cached_property
+    def _own(self) -> pd.Series:
+        return _series(self._samples)
+
+
+def _series(column: pa.ChunkedArray) -> pd.Series:
+    import pandas as pd
+
+    texts = pa.types.is_string(column.type)
+    return pd.Series(column.to_numpy(), dtype=object) if texts else column.to_pandas()

@@ -18,6 +18,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features, present_rows
 from eavctl.errors import DataError
 from eavctl.evaluation import leakage
+from eavctl.evaluation.groups import identify, named
 from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.protocols import splits
 from eavctl.progress import Tick, silent
@@ -157,7 +158,7 @@ class CrossValidation:
     Parameters
     ----------
     predictions : of the rows that a fold tested.
-    clips : of the clips, by the mean over their rows.
+    clips : of the clips, by the mean over their rows; the same where each row is a clip.
     plan : the splits.
     """
 
@@ -198,6 +199,7 @@ def cross_validate(
     proba = np.full((len(rows), len(classes)), np.nan)
     pred, fold = np.full(len(rows), None, dtype=object), np.full(len(rows), UNTESTED)
     clips: list[PredictionTable] = []
+    has_segments = len(named(identify(keys, "clip_id"))) < len(keys)
     for number, split in enumerate(plan.folds):
         name = f"fold {split.fold}"
 
@@ -214,14 +216,15 @@ def cross_validate(
         proba[split.test] = with_classes(found, predictor.classes_, classes)
         pred[split.test] = predictor.classes_[predictor.decide(found)]
         fold[split.test] = split.fold
-        clips.append(clips_of(test.key_frame, found, predictor))
+        if has_segments:
+            clips.append(clips_of(test.key_frame, found, predictor))
         for callback in callbacks:
             callback(FoldResult(split, fit, predictor, train, test, found))
     on_fold(n_folds, n_folds, "")
     tested = np.flatnonzero(fold != UNTESTED)
     tested_keys = keys.iloc[tested].reset_index(drop=True).assign(fold=pd.array(fold[tested], "Int64"))
     predictions = PredictionTable(tested_keys, proba[tested], classes, pred=pred[tested])
-    return CrossValidation(predictions, concatenated(clips, classes), plan)
+    return CrossValidation(predictions, concatenated(clips, classes) if clips else predictions, plan)
 
 
 def training_parts(rows: Rows, plan: Plan) -> Iterator[tuple[Rows, Fit]]:

@@ -80,7 +80,8 @@ class Start:
             trained = TrainedOn.from_meta(each.trained_on)
             shared = trained.shared_clips(tested) or (not shares and trained.shared_subjects(tested))
             # A recording that the split itself has on both sides is the protocol's doing, not the start's.
-            if not shared and not trained.shared_recordings(tested) - ours.recordings:
+            is_known = not trained.unnamed or (not shares and tested.subjects and trained.subjects)
+            if is_known and not shared and not trained.shared_recordings(tested) - ours.recordings:
                 clear.append((len(trained.shared_clips(ours)), each))
         return max(clear, key=lambda found: found[0])[1] if clear else None
 

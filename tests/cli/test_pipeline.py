@@ -74,9 +74,9 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
     target = tmp_path / "f.parquet"
     words = ["extract", str(made / "dataset"), "-o", str(target)]
     slow = (
-        "import time, eavctl.extraction.batches as e; old = e._write_part; n = []\n"
+        "import time, eavctl.extraction.batches as e; old = e.write_part; n = []\n"
         "def write(*a): old(*a); n.append(1); len(n) < 2 or (print('parts', flush=True), time.sleep(60))\n"
-        "e._write_part = write\nfrom eavctl.cli.start import main; main()"
+        "e.write_part = write\nfrom eavctl.cli.start import main; main()"
     )
     process = subprocess.Popen([sys.executable, "-c", slow, *words], stdout=subprocess.PIPE)
     process.stdout.readline()
@@ -98,7 +98,7 @@ def test_a_killed_extract_goes_on_where_it_stopped(made, tmp_path):
 
 def test_an_interrupted_extract_leaves_no_table_and_ends_with_130(made, tmp_path):
     slow = "import time, eavctl.extraction.batches as e\n" \
-           "e._read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
+           "e.read_part = lambda p: (print('on', flush=True), time.sleep(60))\n" \
            "from eavctl.cli.start import main; main()"  # fmt: skip
     words = ["extract", str(made / "dataset"), "-o", str(tmp_path / "f.parquet")]
     process = subprocess.Popen(

@@ -3,7 +3,9 @@ from __future__ import annotations
 import json
 
 import pandas as pd
+import pytest
 
+from eavctl.evaluation import trained_on as module
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.storage.tables import key_frame
 
@@ -43,3 +45,25 @@ def test_a_recording_is_known_under_any_name() -> None:
 def test_models_of_older_versions_know_names_alone() -> None:
     trained = TrainedOn.from_meta({"subjects": ["1"], "clips": ["a"]})
     assert trained.shared_subjects(TrainedOn.of_rows([{"dataset": "any", "subject": "1"}])) == ["1"]
+
+
+def test_too_many_names_leave_a_count_and_a_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_NAMES", 2)
+    trained = TrainedOn.of_keys(KEYS)  # of two people, three clips and three recordings
+    meta = json.loads(json.dumps(trained.to_meta()))
+    found = TrainedOn.from_meta(meta)
+    assert found.subjects == trained.subjects
+    assert not found.clips
+    assert not found.recordings
+    assert [found.count(kind) for kind in ("subjects", "clips")] == [{"one": 2}, {"one": 2, "": 1}]
+    assert found.doubt
+    assert not trained.doubt
+    other = KEYS.assign(clip_id=["a", "b", "d"])
+    assert TrainedOn.of_keys(other).to_meta()["clips"][""]["hash"] != meta["clips"][""]["hash"]
+    assert TrainedOn.of_keys(other).to_meta()["clips"]["one"] == meta["clips"]["one"]
+    assert (found | trained).unnamed == found.unnamed
+
+
+def test_the_same_is_collected_from_a_table_and_from_its_rows() -> None:
+    rows = KEYS.astype(object).where(KEYS.notna(), None).to_dict("records")
+    assert TrainedOn.of_keys(KEYS) == TrainedOn.of_rows(rows)

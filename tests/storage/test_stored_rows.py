@@ -1,5 +1,7 @@
 """Rows on the disk are those that a table read as a whole has, and few of them are in memory."""
 
+import shutil
+import tempfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -88,17 +90,44 @@ def test_several_tables_follow_each_other(tmp_path):
     assert np.array_equal(StoredRows(paths)[:], x)
 
 
-def test_a_pass_decodes_each_group_once_and_threads_do_not_change_that(tmp_path, decoded):
+def test_a_pass_decodes_each_group_once_and_threads_can_read(tmp_path, decoded):
     x = made()
-    rows = StoredRows([write(f"{tmp_path}/t/", x)], cache=3 * GROUP * x[0].nbytes)
+    path = write(f"{tmp_path}/t/", x)
+    rows = StoredRows([path], cache=3 * GROUP * x[0].nbytes, scratch=False)
     parts = [np.arange(start, min(start + 7, len(x))) for start in range(0, len(x), 7)]
     assert np.array_equal(np.concatenate(list(map(rows.__getitem__, parts))), x)
     assert [number for _, number in decoded] == list(range(9))
     decoded.clear()
-    with ThreadPoolExecutor(2) as pool:  # a thread may be a group behind
+    with ThreadPoolExecutor(3) as pool:
         assert np.array_equal(np.concatenate(list(pool.map(rows.__getitem__, parts))), x)
     assert {number for _, number in decoded} == set(range(9))
-    assert len(decoded) <= 12
+
+
+def test_what_was_decoded_once_is_read_from_the_scratch_file(tmp_path, decoded, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    x = made()
+    rows = StoredRows([write(f"{tmp_path}/t/", x)], cache=0)
+    names = {each.name for each in tmp_path.iterdir()}
+    for _ in range(3):
+        order = np.random.default_rng(0).permutation(len(x))
+        assert np.array_equal(rows[order], x[order])
+        assert np.array_equal(rows[:], x)
+    assert sorted(number for _, number in decoded) == list(range(9))
+    assert {each.name for each in tmp_path.iterdir()} == names  # the file has no name
+
+
+@pytest.mark.parametrize("fails", ["has no room", "is full"])
+def test_without_room_on_the_disk_groups_are_decoded_again(tmp_path, decoded, monkeypatch, fails):
+    if fails == "is full":
+        monkeypatch.setattr(stored_rows.os, "pwrite", lambda *args: 5)
+    else:
+        monkeypatch.setattr(stored_rows.shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(9, 9, 0))
+    x = made()
+    rows = StoredRows([write(f"{tmp_path}/t/", x)], cache=0)
+    for _ in range(2):
+        assert np.array_equal(rows[:], x)
+    assert len(decoded) == 18
 
 
 def test_the_cache_is_bounded(tmp_path):
