@@ -261,6 +261,12 @@ def test_a_tree_follows_its_folder(bucket):
     assert (root / "a/x.wav").stat().st_size == 3
     assert (root / "list.csv").read_bytes() == b"path\nx"
     assert sorted(path.name for path in root.rglob("*.wav")) == ["b.wav", "x.wav"]
+    bucket.remove("d/a/x.wav")
+    bucket.write("d/a", b"no folder now")
+    assert (remote_tree.placed(f"{bucket.url}/d", ends) / "a").stat().st_size == 13
+    bucket.remove("d/a")
+    bucket.write("d/a/x.wav", b"123")
+    remote_tree.placed(f"{bucket.url}/d", ends)
     remote_tree.whole(root / "a/x.wav")
     assert (root / "a/x.wav").read_bytes() == b"123"
     assert np.array_equal(remote_tree.stamp_of(root / "b.wav")[:1], [0])
