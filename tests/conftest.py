@@ -269,6 +269,12 @@ class Bucket:
         MemoryFileSystem.store[path] = MemoryFile(None, path, content)
         return f"{self.url}/{key}"
 
+    def remove(self, key: str) -> None:
+        """Remove a file."""
+        from fsspec.implementations.memory import MemoryFileSystem
+
+        del MemoryFileSystem.store[f"/{self.url.partition('://')[2]}/{key}"]
+
     def read(self, key: str) -> bytes:
         """The content of a file."""
         from fsspec.implementations.memory import MemoryFileSystem

@@ -135,6 +135,8 @@ def placed_alone(path: str | os.PathLike[str], read: Collection[str]) -> Path:
             raise DataError(f"{url}: no such file or folder")
         return _tree(url).root
     folder, _, name = url.rpartition("/")
+    if not _is_path(name):
+        raise DataError(f"{url}: no file of this machine can have its name; rename it")
     tree = _tree(_without_slash(folder))
     if tree.entries.get(name) != entry:
         _change(tree, {**tree.entries, name: entry}, read)
@@ -194,6 +196,9 @@ def _change(tree: _Tree, entries: dict[str, Entry], read: Collection[str]) -> No
     """Let a tree hold these files: placeholders, and with content those of the endings in ``read``."""
     for path in tree.entries.keys() - entries.keys():
         (tree.root / path).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file may take the name of a folder that is empty now
+            for folder in _folders_of(path):
+                (tree.root / folder).rmdir()
     changed = {path: entry for path, entry in entries.items() if tree.entries.get(path) != entry}
     with_content = [path for path in changed if posixpath.splitext(path)[1].lower() in read]
     for folder in {os.path.dirname(path) for path in changed}:
@@ -211,7 +216,8 @@ def _change(tree: _Tree, entries: dict[str, Entry], read: Collection[str]) -> No
 
 def _name_of(url: str) -> str:
     """What the folder is called, for data sets are named by it."""
-    return posixpath.basename(url) or remote.scheme_of(url)
+    name = posixpath.basename(url)
+    return name if _is_path(name) else remote.scheme_of(url)
 
 
 def _usable(entries: Mapping[str, Entry]) -> tuple[dict[str, Entry], int]:

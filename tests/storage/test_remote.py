@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eavctl.errors import DataError, UsageError
-from eavctl.storage import files, ownership, remote
+from eavctl.storage import files, ownership, remote, remote_tree
 from eavctl.storage.ownership import Output, guard
 from eavctl.storage.paths import named
 
@@ -105,6 +105,13 @@ def test_a_network_that_is_gone_is_one_line(bucket):
     bucket.broken_after = None
     with files.opened(url) as handle:  # nothing half is left
         assert handle.read() == b"x"
+
+
+@pytest.mark.parametrize("name", ["..", "a/..", "n" * 300])
+def test_a_name_that_no_file_can_have_is_refused(bucket, name):
+    bucket.write(name, b"x")
+    with pytest.raises(DataError):
+        remote_tree.placed_alone(f"{bucket.url}/{name}", ())
 
 
 def test_parts_of_a_url_are_kept_on_this_machine_until_it_is_written(bucket):
