@@ -170,9 +170,14 @@ def key_table(
     types = key_types(copies=copies, extra=extra)
     if isinstance(rows, Sequence):
         return of_records(rows, types)
-    known = rows.astype(object).where(rows.notna(), None)
-    arrays = [column(known[name].tolist(), kind) for name, kind in types.items()]
+    arrays = [column(_known(rows[name]), kind) for name, kind in types.items()]
     return pa.Table.from_arrays(arrays, schema=pa.schema([*types.items()]))
+
+
+def _known(values: pd.Series) -> list[Any]:
+    """The values of a column, None where there is none."""
+    known: list[Any] = values.astype(object).where(values.notna(), None).tolist()
+    return known
 
 
 def key_types(*, copies: bool, extra: Sequence[str] = ()) -> dict[str, pa.DataType]:

@@ -222,8 +222,10 @@ def cross_validate(
             callback(FoldResult(split, fit, predictor, train, test, found))
     on_fold(n_folds, n_folds, "")
     tested = np.flatnonzero(fold != UNTESTED)
-    tested_keys = keys.iloc[tested].reset_index(drop=True).assign(fold=pd.array(fold[tested], "Int64"))
-    predictions = PredictionTable(tested_keys, proba[tested], classes, pred=pred[tested])
+    if len(tested) < len(keys):
+        keys, proba, pred = keys.iloc[tested].reset_index(drop=True), proba[tested], pred[tested]
+    keys = keys.assign(fold=pd.array(fold[tested], "Int64"))
+    predictions = PredictionTable(keys, proba, classes, pred=pred)
     return CrossValidation(predictions, concatenated(clips, classes) if clips else predictions, plan)
 
 

@@ -46,7 +46,8 @@ def test_a_folder_gives_what_a_file_gives(run, made, tables, tmp_path, line):
         )
 
     for table in (f"{made}/seed33.parquet", f"{tables}/seed33/"):
-        result = run(*line.format(t=table, made=made, other=f"{made}/feats.parquet").split())
+        words = line.format(t=table, made=made, other=f"{made}/feats.parquet").split()
+        result = run(*words, "-q")  # progress depends on how long it takes
         files = {each.name: each.read_bytes() for each in tmp_path.iterdir() if each.is_file()}
         found.append((result.code, alike(result.out), alike(result.err), files))
         for each in tmp_path.iterdir():
