@@ -55,6 +55,7 @@ def test_every_command_of_the_tour_works(tmp_path, monkeypatch):
         "docs/live.md",
         "docs/packaged-models.md",
         "docs/report.md",
+        "docs/scale.md",
         "docs/zero-shot.md",
     ],
 )
