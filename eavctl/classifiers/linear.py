@@ -227,9 +227,12 @@ def fit(
         for number, (train, test) in enumerate(folds):
             table = projection.table(train) if projection else x
             found = _solutions(problem_of(table, train), tried)
-            logits = [_logits(table, test, *each)[:, :n_answered] for each in found]
-            scores[:, number] = [uar(each.argmax(axis=1), y[test]) for each in logits]
             # Logits of all penalties are large; without a step to fit again they are computed again below.
+            logits: list[np.ndarray] = []
+            for penalty, weights_of in enumerate(found):
+                values = _logits(table, test, *weights_of)[:, :n_answered]
+                scores[penalty, number] = uar(values.argmax(axis=1), y[test])
+                logits += [values] if projection else []
             of_fold.append(logits if projection else found)
         inner_uar = scores.mean(axis=1).tolist()
         best = _chosen(tried, inner_uar)
