@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from eavctl.errors import RecordingWarning, SignalError
-from eavctl.extraction.input_hash import _read_with
 from eavctl.extraction.recipe import Recipe
 from eavctl.signals.bids import entities_of, events_of, path_of, read_table
+from eavctl.signals.data_files import read_with
 from eavctl.signals.eeg import open_eeg
 
 NAMES = ("Fz", "C3", "Cz", "C4", "Pz", "EOG1", "AUX")
@@ -312,4 +312,4 @@ def test_electrodes_that_lack_the_bad_channel_leave_it_to_its_name(tmp_path, sha
 def test_electrodes_are_part_of_what_was_read(tmp_path, shared_data):
     path = in_bids(tmp_path, shared_data)
     table = electrodes(path.parent, "sub-01_electrodes.tsv")
-    assert table in _read_with(path)
+    assert table in read_with(path)
