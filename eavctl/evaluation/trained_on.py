@@ -7,8 +7,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from eavctl.storage.provenance import hash_json
-
 if TYPE_CHECKING:
     import pandas as pd  # predicting a clip does not need it
 
@@ -143,6 +141,8 @@ def _narrowed(by_dataset: dict[str, list[str]]) -> dict[str, Any]:
     """The lists; where they have too many names in all, what stands for each (`eavctl.stages.show.show`)."""
     if sum(map(len, by_dataset.values())) <= MOST_NAMES:
         return dict(by_dataset)
+    from eavctl.storage.provenance import hash_json  # loads what a prediction does not need
+
     return {
         dataset: {"count": len(names), "first": names[:FIRST_NAMES], "hash": hash_json(names)}
         for dataset, names in by_dataset.items()

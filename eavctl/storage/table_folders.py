@@ -7,7 +7,6 @@ files skip names that begin with ``_`` or ``.``, so they read the parts as one t
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -60,6 +59,8 @@ def folder_of(dataset: str | None) -> str:
     name = UNSAFE.sub(lambda found: f"%{ord(found[0]):02X}", dataset)
     if len(name.encode()) <= LONGEST_NAME:
         return name
+    import hashlib  # loads OpenSSL, which reading a model does not need
+
     digest = hashlib.blake2b(dataset.encode(), digest_size=8).hexdigest()
     return f"{name.encode()[:LONGEST_NAME].decode(errors='ignore')}%-{digest}"
 
