@@ -31,12 +31,23 @@ def read_stored(path: str | os.PathLike[str]) -> FeatureTable:
     ------
     DataError : as `eavctl.storage.tables.read_features`.
     """
-    rows = StoredRows([path])
-    if rows.nbytes <= IN_MEMORY_BYTES:
+    rows = stored_if_large([path])
+    if rows is None:
         return tables.read_features(path)
     with opened(path, "features") as source:
         keys, columns = keys_of(source), columns_of(source)
         return FeatureTable(keys, cast(np.ndarray, rows), columns, parquet.meta_of(source))
+
+
+def stored_if_large(paths: Sequence[str | os.PathLike[str]]) -> StoredRows | None:
+    """The features of tables, where they are larger than `IN_MEMORY_BYTES`; else None, and nothing is open.
+
+    Raises
+    ------
+    DataError : as `eavctl.storage.tables.read_features`.
+    """
+    rows = StoredRows(paths)
+    return rows if rows.nbytes > IN_MEMORY_BYTES else None
 
 
 class StoredRows:

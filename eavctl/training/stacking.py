@@ -15,12 +15,11 @@ from eavctl.classifiers.streams import RowsOf
 from eavctl.errors import DataError, LeakError, SettingsError
 from eavctl.evaluation.groups import copies, identify, short
 from eavctl.evaluation.trained_on import JOINED
-from eavctl.storage import stored_rows
 from eavctl.storage.files import STDIO
 from eavctl.storage.keys import AUGMENT, COPY, KEYS, extras
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.provenance import hash_json
-from eavctl.storage.stored_rows import StoredRows, read_stored
+from eavctl.storage.stored_rows import read_stored, stored_if_large
 from eavctl.storage.tables import (
     FeatureTable,
     key_frame,
@@ -80,8 +79,8 @@ def read_stacked(paths: Sequence[str | os.PathLike[str]], *, stored: bool = Fals
     place[order] = np.arange(len(rows))
     kept = (*KEYS, *([AUGMENT] if AUGMENT in rows else []), *extras(rows.drop(columns=FILE)))
     keys = key_frame(rows.iloc[order].reset_index(drop=True), kept)
-    rest = StoredRows(names) if stored else None
-    if rest is not None and rest.nbytes > stored_rows.IN_MEMORY_BYTES:
+    rest = stored_if_large(names) if stored else None
+    if rest is not None:
         x: Any = RowsOf(rest, order)
     else:
         x = read_rows(names, np.split(place, np.cumsum([len(frame) for frame in frames])[:-1]))
