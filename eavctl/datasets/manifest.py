@@ -122,8 +122,10 @@ class Manifest:
         DataError : no recording has any of them.
         """
         paths = [f"{modality}_path" for modality in modalities if self._has_any(f"{modality}_path")]
-        given = zip(*(self.table[path].to_pylist() for path in paths), strict=True)
-        held = [row for row, files in enumerate(given) if any(files)]
+        held: Sequence[int] = range(len(self))
+        if not any(self.table[path].null_count == 0 for path in paths):
+            given = zip(*(self.table[path].to_pylist() for path in paths), strict=True)
+            held = [row for row, files in enumerate(given) if any(files)]
         rejected = tuple(bad for bad in self.rejected if bad.get("modality", modalities[0]) in modalities)
         if not held and not rejected:
             others = ", ".join(path.removesuffix("_path") for path in PATHS if self._has_any(path))
