@@ -13,7 +13,7 @@ from eavctl.errors import DataError, UsageError
 from eavctl.storage import files
 
 CHECKPOINT_EPOCHS = 5
-LAYOUT = 2  # of the state; goes into the fingerprint, so that files of another layout are not resumed
+LAYOUT = 3  # of the state; goes into the fingerprint, so that files of another layout are not resumed
 
 
 class Checkpoint:

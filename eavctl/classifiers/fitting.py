@@ -146,16 +146,16 @@ def joint_state(results: Sequence[Mapping[str, Any]]) -> dict[str, torch.Tensor]
 def _fingerprint(rows_of: Sequence[Rows], facts: Mapping[str, Any]) -> str:
     """A hash of all that determines the weights; members have the same rows, or differ in their features."""
     rows = rows_of[0]
-    kept = [None if names is None else [str(name) for name in names] for names in (rows.groups, rows.units)]
-    known = {**facts, "torch": torch.__version__, "y": rows.y.tolist(), "kept": kept, "layout": LAYOUT}
-    if rows.copies is not None:
-        known["copies"] = np.flatnonzero(rows.copies).tolist()
-    if rows.weights is not None:
-        known["weights"] = rows.weights.tolist()
+    known = {**facts, "torch": torch.__version__, "layout": LAYOUT}
     digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for numbers in (rows.y, rows.copies, rows.weights):
+        digest.update(b"none" if numbers is None else np.ascontiguousarray(numbers).data)
+    for names in (rows.groups, rows.units):
+        for name in ["none"] if names is None else names:
+            digest.update(f"{len(str(name))} {name}".encode())
     for x in {id(each.x): each.x for each in rows_of}.values():
-        for _, numbers in present_rows(x):
-            digest.update(numbers.data)
+        for _, present in present_rows(x):
+            digest.update(present.data)
         for piece in pieces(x):
             digest.update(np.ascontiguousarray(piece).data)
     return digest.hexdigest()

@@ -112,7 +112,7 @@ class DnnFitter:
     def fit(self, rows: Rows, fit: Fit) -> dnn.DnnModel:
         """See `eavctl.training.train.TableFitter`."""
         return dnn.fit(
-            rows.kept,
+            rows.table,
             rows.labels,
             row_weights=rows.weights,
             groups=rows.speakers,
