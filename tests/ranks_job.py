@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ ENCODERS = {
     "shallow-transformer": ((4, 120), {}),
     "efficientnet-b0": ((2, 32, 32, 3), {"size": "tiny"}),
 }
+OF_PICTURES = ("efficientnet-b0",)  # which have one type
 METHODS = ("simclr", "moco", "byol", "simsiam", "vicreg", "barlow", "swav", "dino")
 EEG = fusion.StreamDesign("eeg", "shallow-transformer", {}, (4, 120))
 COLUMNS = fusion.StreamDesign("audio", "mlp", {"units": 8}, (12,))
@@ -120,25 +122,28 @@ def evaluated() -> dict[str, list[int]]:
     return found
 
 
-def main(out: Path) -> None:
+CASES = {
+    **{name: lambda name=name: trained(name, 26) for name in ENCODERS},
+    "mlp of 5 rows": lambda: trained("mlp", 5),
+    **{name: lambda name=name: fused(name, 22) for name in FUSIONS},
+    **{name: lambda name=name: pretrained(name, 21) for name in (*METHODS, "clip")},
+}
+FEW = ("mlp", "eegnet", "shallow-transformer", "mlp of 5 rows", "attention", "ambt-mean", "dino")
+
+
+def main(out: Path, names: Collection[str]) -> None:
+    """Run the cases of these names; none are all."""
     torch.set_num_threads(1)
     with ranks.joined("cpu"):
         found: dict[str, Any] = {"evaluated": evaluated()}
-        torch.set_default_dtype(torch.float64)
         as_float32 = network._as_tensor
         network._as_tensor = lambda x: t if (t := as_float32(x)).dtype == torch.uint8 else t.double()
-        for name, (shape, _) in ENCODERS.items():
-            torch.set_default_dtype(torch.float32 if len(shape) > 2 else torch.float64)  # pictures have one
-            found[name] = trained(name, 26)
-        torch.set_default_dtype(torch.float64)
-        found["mlp of 5 rows"] = trained("mlp", 5)
-        for name in FUSIONS:
-            found[name] = fused(name, 22)
-        for name in (*METHODS, "clip"):
-            found[name] = pretrained(name, 21)
+        for name in names or CASES:
+            torch.set_default_dtype(torch.float32 if name in OF_PICTURES else torch.float64)
+            found[name] = CASES[name]()
         if ranks.rank() == 0:
             out.write_text(json.dumps(found))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])
