@@ -177,6 +177,11 @@ test-library: install
 test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
+# Every kind of training in two processes beside one, a compiled one, workers that die, and an S3 server; three minutes.
+test-far: install
+	$(BIN)/python -m pytest -m slow tests/test_ranks.py tests/classifiers/test_precision.py \
+		tests/extraction/test_dask_workers.py tests/cli/test_object_store.py
+
 # The benchmarks in their smallest size: they run, and both sides find the same numbers; two minutes.
 test-bench: install
 	$(BIN)/python -m pytest -m slow tests/test_benchmarks.py
@@ -215,4 +220,4 @@ soak: install
 clean:
 	rm -rf $(VENV) $(DEMO) $(MODEL) model-check demo-eav build *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
-.PHONY: help install demo demo-eav eav model ground-model check-model test test-commands test-library test-model test-bench test-export lint type bench bench-scale check-statistics fit-speech-activity fuzz soak clean
+.PHONY: help install demo demo-eav eav model ground-model check-model test test-commands test-library test-model test-far test-bench test-export lint type bench bench-scale check-statistics fit-speech-activity fuzz soak clean

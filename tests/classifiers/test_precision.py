@@ -42,6 +42,7 @@ def test_bfloat16_has_nearly_the_same_losses(encoder: str, shape: tuple[int, ...
     np.testing.assert_allclose(rough, exact, rtol=0.03)
 
 
+@pytest.mark.slow
 def test_a_compiled_loss_is_the_same() -> None:
     np.testing.assert_allclose(losses("mlp", rows(20), compile=True), losses("mlp", rows(20)), rtol=1e-4)
 

@@ -18,7 +18,7 @@ from eavctl.stages.predict import predict
 from eavctl.storage import tables
 from eavctl.synthetic.tones import synth_speech
 
-pytestmark = pytest.mark.threads
+pytestmark = [pytest.mark.threads, pytest.mark.slow]
 READS = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Action": ["s3:Get*", "s3:List*"], "Resource": "*"}],

@@ -109,6 +109,7 @@ def die(number):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 def test_a_call_that_kills_every_worker_is_an_error(dask_cluster, address, monkeypatch):
     monkeypatch.setattr(dask_cluster.scheduler, "allowed_failures", 1)
     with pytest.raises(executors.DeadlyCallError, match="2 workers died"):
@@ -116,6 +117,7 @@ def test_a_call_that_kills_every_worker_is_an_error(dask_cluster, address, monke
     assert list(executors.map_in_order(abs, [(-1,), (2,)], 1, address)) == [1, 2]
 
 
+@pytest.mark.slow
 def test_when_all_workers_are_lost_the_parts_stay_and_the_next_run_resumes(
     recordings_made, address, tmp_path, monkeypatch
 ):
@@ -143,6 +145,7 @@ def test_when_all_workers_are_lost_the_parts_stay_and_the_next_run_resumes(
     assert out.read_bytes() == table_of(recordings_made)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_is_killed_is_an_error_and_no_hang(recordings_made, tmp_path):
     script = """
 import distributed, time
@@ -166,6 +169,7 @@ time.sleep(60)
     assert list((tmp_path / ".x.parquet.parts").glob("*.npz"))
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_does_not_answer_is_an_error(monkeypatch, tmp_path, recordings_made):
     monkeypatch.setattr(dask_workers, "ANSWER_S", 0.5)
     began = time.monotonic()
@@ -212,6 +216,7 @@ def test_workers_with_other_versions_are_refused_by_both(address, monkeypatch):
     assert list(executors.map_in_order(abs, [(-1,)], 1, address)) == [1]  # not every one is needed there
 
 
+@pytest.mark.slow
 def test_workers_with_several_threads_are_refused():
     with (
         distributed.LocalCluster(
