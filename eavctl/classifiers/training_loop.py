@@ -135,7 +135,9 @@ class TrainSettings:
     def torch_device(self) -> torch.device:
         """The device to train on."""
         automatic = "cuda" if torch.cuda.is_available() else "cpu"
-        return torch.device(automatic if self.device == "auto" else self.device)
+        if (automatic if self.device == "auto" else self.device) == "cpu":
+            return torch.device("cpu")
+        return torch.device("cuda", torch.cuda.current_device())  # by number: other threads have another one
 
 
 @dataclass(frozen=True)
