@@ -69,7 +69,7 @@ class InnerRows:
         """
         if self.copies is None:
             return weights
-        unit_of_row = np.unique(self._followed.astype(str), return_inverse=True)[1]
+        unit_of_row = np.unique(self._followed, return_inverse=True)[1]
         n_rows, n_own = np.bincount(unit_of_row), np.bincount(unit_of_row, ~self.copies)
         shares = (np.maximum(n_own, 1) / n_rows)[unit_of_row]
         divided = shares if weights is None else shares * weights
@@ -206,11 +206,14 @@ class InnerRows:
         """Reason why the folds of a level are not enough."""
         from eavctl.evaluation.groups import short  # imports pandas, which prediction does not need
 
+        def named(names: np.ndarray) -> str:
+            return "" if names.dtype.kind == "i" else f" ({short(str(names[0]))})"
+
         kept, one, _ = level
         if len(np.unique(kept)) == 1:
-            return f"there is only one {one} ({short(str(kept[0]))})"
+            return f"there is only one {one}{named(kept)}"
         alone = [
-            f"class {name!r} occurs in one {one} only ({short(str(kept[self.y == number][0]))})"
+            f"class {name!r} occurs in one {one} only{named(kept[self.y == number])}"
             for number, name in enumerate(self.classes)
             if len(np.unique(kept[self.y == number])) == 1
         ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Iterator
-from operator import itemgetter
 from pathlib import Path, PurePath
 
 from eavctl.datasets.manifest import Manifest, build, media_files, media_folders
@@ -50,9 +49,10 @@ def clips(root: Path, endings: Collection[str] = MEDIA_ENDINGS) -> Iterator[tupl
     repeated = []
     for folder, names in media_folders(root, endings):
         where = PurePath(folder).relative_to(root)
-        for stem, same in itertools.groupby(sorted((*split_ending(n), n) for n in names), key=itemgetter(0)):
+        names.sort(key=lambda name: "\0".join(split_ending(name)))  # tuples of a million would take more
+        for stem, same in itertools.groupby(names, key=lambda name: split_ending(name)[0]):
             clip, found = (where / stem).as_posix(), dict[str, str]()
-            for *_, name in same:
+            for name in same:
                 paths = dict.fromkeys(columns_of(name), (where / name).as_posix())
                 if found.keys() & paths.keys():
                     repeated.append((clip, paths))

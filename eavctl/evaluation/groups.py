@@ -76,6 +76,13 @@ def identify(keys: pd.DataFrame, name: str) -> np.ndarray:
     return np.asarray(np.array([*names, None], dtype=object)[numbers])
 
 
+def identity_numbers(keys: pd.DataFrame, name: str) -> np.ndarray:
+    """Numbers from 0 of the identities that `identify` gives, -1 where it gives None, shape (n_rows,)."""
+    if name not in keys or name == RECORDING:
+        return np.asarray(pd.factorize(identify(keys, name))[0])
+    return _joint_numbers(keys, name)[0]
+
+
 def numbered(keys: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:
     """The identities that `identify` gives, each once, and the number of each row's.
 
@@ -150,12 +157,11 @@ def unit_numbers(keys: pd.DataFrame) -> np.ndarray:
 def _unit_links(keys: pd.DataFrame) -> list[Links]:
     """What rows of one unit share: trials of a known subject, clips, and runs of rows that overlap."""
     rows, links = np.arange(len(keys)), [overlaps(keys)]
-    subjects = _joint_numbers(keys, SUBJECT)[0] if SUBJECT in keys else np.full(len(keys), -1)
+    subjects = identity_numbers(keys, SUBJECT)
     for name, known in (("trial", subjects >= 0), (CLIP, True)):
-        if name in keys:
-            numbers = _joint_numbers(keys, name)[0]
-            has = (numbers >= 0) & known
-            links.append((rows[has], numbers[has]))
+        numbers = identity_numbers(keys, name)
+        has = (numbers >= 0) & known
+        links.append((rows[has], numbers[has]))
     return links
 
 

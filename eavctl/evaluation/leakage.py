@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.errors import DataError, LeakError
-from eavctl.evaluation.groups import identify, overlaps, short
+from eavctl.evaluation.groups import identify, identity_numbers, overlaps, short
 
 SHOWN = 3  # names in a message
 PROBES = 64  # values per row that are compared before whole rows
@@ -43,10 +43,8 @@ class LeakCheck:
 
     def __init__(self, keys: pd.DataFrame, *, allow: Collection[str] = (), group: str = "subject") -> None:
         self._keys = keys
-        self._numbered = {
-            name: pd.factorize(_identified(keys, name))
-            for name in dict.fromkeys((*_ALWAYS, group))
-            if name not in allow
+        self._numbers = {
+            name: _numbers_of(keys, name) for name in dict.fromkeys((*_ALWAYS, group)) if name not in allow
         }
 
     def check(self, train: np.ndarray, test: np.ndarray) -> None:
@@ -56,9 +54,10 @@ class LeakCheck:
         ------
         LeakError : a shared key or an overlap; the message gives their number and the first names.
         """
-        for name, (numbers, identities) in self._numbered.items():
+        for name, numbers in self._numbers.items():
             if len(shared := _in_both(numbers[train], numbers[test])):
-                raise LeakError(_message(name, sorted(identities[shared])))
+                identities = identify(self._keys, name)[np.isin(numbers, shared)]
+                raise LeakError(_message(name, sorted(set(identities))))
         self._check_overlaps(train, test)
 
     @functools.cached_property
@@ -157,11 +156,12 @@ def _in_both(some: np.ndarray, others: np.ndarray) -> np.ndarray:
     return np.flatnonzero(sides[0] & sides[1])
 
 
-def _identified(keys: pd.DataFrame, name: str) -> np.ndarray:
-    identities = identify(keys, name)
+def _numbers_of(keys: pd.DataFrame, name: str) -> np.ndarray:
+    """Numbers of the rows' identities, -1 for rows without one: the names of a million take much more."""
+    numbers = identity_numbers(keys, name)
     if name == "trial":  # without a subject, equal numbers are not the same trial; the clip identifies it
-        identities[pd.isna(identify(keys, "subject"))] = None
-    return identities
+        return np.where(identity_numbers(keys, "subject") < 0, -1, numbers)
+    return numbers
 
 
 def assert_out_of_fold(keys: pd.DataFrame, meta: dict[str, object], name: str) -> None:

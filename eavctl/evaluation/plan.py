@@ -35,10 +35,11 @@ class Plan:
     folds : splits by fold number.
     warnings : warnings that every output of this plan must carry.
     shares : whether the protocol, by its name, allows a subject on both sides of a split.
-    groups : shape (n_rows,), str: groups that inner splits keep whole if there are at least two; the unit for
-        rows without a group.
-    units : shape (n_rows,), str: units, which are never divided (see `eavctl.evaluation.groups.units`).
-    people : shape (n_rows,), str: of ``lodo``, whose groups are data sets, the subjects; else None.
+    groups : shape (n_rows,), object, of str: groups that inner splits keep whole if there are at least two;
+        the unit for rows without a group.
+    units : shape (n_rows,), int64: numbers of the units, in the order of their names, which are never divided
+        (see `eavctl.evaluation.groups.units`).
+    people : as ``groups``: of ``lodo``, whose groups are data sets, the subjects; else None.
     """
 
     name: str
@@ -46,8 +47,8 @@ class Plan:
     folds: tuple[Split, ...]
     warnings: tuple[str, ...] = field(default=())
     shares: bool = False
-    groups: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
-    units: np.ndarray = field(default_factory=lambda: np.array([], dtype=str))
+    groups: np.ndarray = field(default_factory=lambda: np.array([], dtype=object))
+    units: np.ndarray = field(default_factory=lambda: np.array([], dtype=np.int64))
     people: np.ndarray | None = None
 
     @property

@@ -99,15 +99,15 @@ def _with_names(plan: Plan, keys: pd.DataFrame, units_of: np.ndarray) -> Plan:
     """The plan with the groups, units and people of all rows of a key table."""
     people = _kept_whole(keys, SUBJECT, units_of) if plan.name == LODO else None
     groups = _kept_whole(keys, plan.group, units_of)
-    return replace(plan, groups=groups, units=units_of.astype(str), people=people)
+    return replace(plan, groups=groups, units=pd.factorize(units_of, sort=True)[0], people=people)
 
 
 def _kept_whole(keys: pd.DataFrame, group: str, units_of: np.ndarray) -> np.ndarray:
-    """The group of each row, str; the unit of a row without a group; merged where groups share units."""
+    """The group of each row; the unit of a row without a group; merged where groups share units."""
     groups = identify(keys, group)
     whole = np.where(groups == None, units_of, groups)  # noqa: E711  (elementwise)
     rows = np.arange(len(whole))
-    return connected(whole, (rows, whole), (rows, units_of)).astype(str)
+    return connected(whole, (rows, whole), (rows, units_of))
 
 
 def _with_untested(plan: Plan, keys: pd.DataFrame, untested: np.ndarray) -> Plan:

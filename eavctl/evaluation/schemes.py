@@ -202,7 +202,7 @@ def _assign_folds(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int
     no fold stays empty. The seed orders units of equal size, not their names: names often have a pattern
     (odd numbers for men) that folds must not follow.
     """
-    names, unit_of_row = np.unique(units.astype(str), return_inverse=True)
+    unit_of_row, names = pd.factorize(units, sort=True)
     classes, class_of_row = np.unique(labels.astype(str), return_inverse=True)
     counts = np.zeros((len(names), len(classes) + 1))
     np.add.at(counts, (unit_of_row, class_of_row), 1)
@@ -218,7 +218,7 @@ def _assign_folds(units: np.ndarray, labels: np.ndarray, n_folds: int, seed: int
         fold = int(np.lexsort((filled[:, -1], added))[0])
         filled[fold] += shares[unit]
         fold_of_unit[unit] = fold + 1
-    return fold_of_unit[unit_of_row]
+    return np.asarray(fold_of_unit[unit_of_row])
 
 
 def _whole_groups(request: Request) -> tuple[np.ndarray, Request]:

@@ -36,10 +36,10 @@ class FileHashes:
 
     def __init__(self, table: str | os.PathLike[str], *, afresh: bool = False) -> None:
         self._place = None if files.is_stream(table) or remote.is_url(table) else _place_of(table)
-        self._known = b"" if afresh or not self._place else _read(self._place)
-        self._found = bytearray()
+        self._known = memoryview(b"" if afresh or not self._place else _read(self._place))
+        self._is_used = bytearray(len(self._known) // ENTRY)  # of those known
+        self._new = bytearray()
         self._n_bytes = 0
-        self._is_new = False
 
     def of(self, file: Path) -> str:
         """The hash of a file's content, 32 hex digits.
@@ -52,30 +52,26 @@ class FileHashes:
         times = (state.st_mtime_ns, state.st_ctime_ns)
         named = "\0".join(map(str, (os.path.abspath(file), state.st_size, *times)))
         key = blake2b(named.encode("utf-8", "surrogateescape"), digest_size=DIGEST_BYTES).digest()
-        content = self._kept(key)
-        if content is None:
-            self._is_new = True
-            content = bytes.fromhex(hash_file(file))
+        self._n_bytes += state.st_size
+        number = bisect_left(range(len(self._is_used)), key, key=self._key)
+        if number < len(self._is_used) and self._key(number) == key:
+            self._is_used[number] = True
+            return self._known[ENTRY * number : ENTRY * (number + 1)][DIGEST_BYTES:].hex()
+        content = hash_file(file)
         if max(times) < time.time_ns() - SETTLED_NS:
-            self._found += key + content
-            self._n_bytes += state.st_size
-        return content.hex()
+            self._new += key + bytes.fromhex(content)
+        return content
 
-    def _kept(self, key: bytes) -> bytes | None:
-        n_entries = len(self._known) // ENTRY
-        start = ENTRY * bisect_left(range(n_entries), key, key=lambda i: self._entry(i)[:DIGEST_BYTES])
-        entry = self._known[start : start + ENTRY]
-        return entry[DIGEST_BYTES:] if entry[:DIGEST_BYTES] == key else None
-
-    def _entry(self, number: int) -> bytes:
-        return self._known[ENTRY * number : ENTRY * (number + 1)]
+    def _key(self, number: int) -> bytes:
+        return bytes(self._known[ENTRY * number : ENTRY * number + DIGEST_BYTES])
 
     def keep(self) -> None:
         """Write the hashes of the files that were asked for beside the table, where it is worth it."""
-        if not self._place or not self._is_new:
+        if not self._place or not self._new:
             return
-        if len(self._found) >= MANY_FILES * ENTRY or self._n_bytes >= MANY_BYTES:
-            entries = np.frombuffer(self._found, f"V{ENTRY}")
+        known, new = (np.frombuffer(each, f"V{ENTRY}") for each in (self._known, self._new))
+        entries = np.concatenate([known[np.frombuffer(self._is_used, bool)], new])
+        if len(entries) >= MANY_FILES or self._n_bytes >= MANY_BYTES:
             entries.sort()
             with files.atomic_write(self._place, sync=False) as handle:
                 handle.write(HEAD)
@@ -91,8 +87,8 @@ def _place_of(table: str | os.PathLike[str]) -> Path:
 def _read(place: Path) -> bytes:
     """The entries that are kept, sorted; none where there is no file, or it is damaged."""
     try:
-        content = place.read_bytes()
+        with open(place, "rb", buffering=0) as file:  # a buffer would hold a copy
+            is_ours, content = file.read(len(HEAD)) == HEAD, file.readall()
     except OSError:
         return b""
-    whole = content.startswith(HEAD) and (len(content) - len(HEAD)) % ENTRY == 0
-    return content[len(HEAD) :] if whole else b""
+    return content if is_ours and len(content) % ENTRY == 0 else b""

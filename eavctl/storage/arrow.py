@@ -12,6 +12,7 @@ import pyarrow as pa
 from eavctl.storage.keys import clean
 
 NULLS = 1024
+SHARED = 64  # columns of one text whose memory is shared
 NUMBERS = {pa.float64(): np.float64, pa.int64(): np.int64}
 
 
@@ -50,12 +51,23 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if kind in NUMBERS:
         filled = np.array([0 if value is None else value for value in values], NUMBERS[kind])
         return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(filled)])
+    if values.count(values[0]) == len(values):
+        return _same(values[0], len(values))
+    return _texts(values, validity)
+
+
+def _texts(values: Sequence[str | None], validity: pa.Buffer | None) -> pa.Array:
     texts = [b"" if value is None else value.encode() for value in values]
     offsets = np.zeros(len(texts) + 1, np.int32)
     np.cumsum([len(text) for text in texts], out=offsets[1:])
-    return pa.Array.from_buffers(
-        kind, len(values), [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
-    )
+    buffers = [validity, pa.py_buffer(offsets), pa.py_buffer(b"".join(texts))]
+    return pa.Array.from_buffers(pa.string(), len(values), buffers)
+
+
+@functools.lru_cache(SHARED)
+def _same(value: str, n: int) -> pa.Array:
+    """A text repeated, whose memory the batches of a large table share, as those of one data set or class."""
+    return _texts([value] * n, None)
 
 
 @functools.cache

@@ -50,9 +50,9 @@ def divided(rows: Rows) -> tuple[Rows, Rows] | None:
     Where there are fewer than two people, clips are divided.
     """
     names = rows.speakers
-    if names is None or len(np.unique(names.astype(str))) < 2:
+    if names is None or len(np.unique(names)) < 2:
         names = rows.units if rows.units is not None else np.arange(len(rows))
-    numbers = np.unique(names.astype(str), return_inverse=True)[1]
+    numbers = np.unique(names, return_inverse=True)[1]
     left_out = numbers % LEFT_OUT == 0
     copies = np.zeros(len(rows), bool) if rows.copies is None else rows.copies
     parts = (np.flatnonzero(~left_out), np.flatnonzero(left_out & ~copies))

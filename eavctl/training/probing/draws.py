@@ -73,7 +73,7 @@ def draw(rows: Rows, train: np.ndarray, share: Share, seed: tuple[int, ...]) -> 
     assert rows.units is not None  # of the plan
     is_own = np.ones(len(rows), bool) if rows.copies is None else ~rows.copies
     own = train[is_own[train]]
-    names, unit_of_row = np.unique(rows.units[own].astype(str), return_inverse=True)
+    names, unit_of_row = np.unique(rows.units[own], return_inverse=True)
     person_of_unit = _people(rows, own, unit_of_row, len(names))
     rng = np.random.default_rng(seed)
     place_of_person = rng.permutation(person_of_unit.max() + 1)
@@ -88,7 +88,7 @@ def draw(rows: Rows, train: np.ndarray, share: Share, seed: tuple[int, ...]) -> 
         units = units[np.lexsort((place_of_person[person_of_unit[units]], turn))]
         n_taken = np.searchsorted(n_rows[units].cumsum(), share.wanted(int(n_rows.sum()))) + 1
         chosen[units[:n_taken]] = True
-    return train[np.isin(rows.units[train].astype(str), names[chosen])]
+    return train[np.isin(rows.units[train], names[chosen])]
 
 
 def _people(rows: Rows, own: np.ndarray, unit_of_row: np.ndarray, n_units: int) -> np.ndarray:

@@ -52,7 +52,7 @@ class People:
         if np.count_nonzero(n_units > 1) < 2:
             return None
         names, person = np.unique(subjects[kept].astype(str), return_inverse=True)
-        return cls(kept, person, np.unique(rows.units[kept].astype(str), return_inverse=True)[1], names)
+        return cls(kept, person, np.unique(rows.units[kept], return_inverse=True)[1], names)
 
     def folds(self, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Training and test rows, numbers from 0: units are whole, and everyone is trained on in each."""
