@@ -25,6 +25,16 @@ def keep_freed_memory() -> None:
         set_option(M_TRIM_THRESHOLD, 2**31 - 1)
 
 
+def return_freed_memory() -> None:
+    """Return to the system what the C library keeps of freed memory, after a step on all rows of a table.
+
+    A few arrays that stay among many that were freed keep hundreds of MB in the process, at a million rows a
+    tenth of a training's peak. Without glibc, nothing happens.
+    """
+    with contextlib.suppress(OSError, TypeError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def total_memory() -> float:
     """Bytes of memory that processes of this machine or container can have; infinity where unknown."""
     try:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from eavctl.memory import keep_freed_memory
+from eavctl.memory import keep_freed_memory, return_freed_memory
 
 
 def test_glibc_is_told_both_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -28,3 +32,29 @@ def test_without_glibc_nothing_happens(monkeypatch: pytest.MonkeyPatch, error: A
 
     monkeypatch.setattr(ctypes, "CDLL", library)
     keep_freed_memory()
+    return_freed_memory()
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="tells the memory of a process on Linux")
+def test_freed_memory_among_what_stays_is_returned() -> None:
+    code = textwrap.dedent(
+        """
+        import numpy as np
+        from eavctl.memory import keep_freed_memory, return_freed_memory
+
+        def resident() -> int:
+            return int(open("/proc/self/statm").read().split()[1]) * 4096
+
+        keep_freed_memory()
+        arrays = [np.ones(1 << 17) for _ in range(100)]  # 1 MiB each
+        kept = arrays[::10]
+        del arrays
+        before = resident()
+        return_freed_memory()
+        print(before - resident())
+        """
+    )
+    if not hasattr(ctypes.CDLL(None), "malloc_trim"):
+        pytest.skip("another C library than glibc")
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(found.stdout) > 50 << 20

@@ -30,6 +30,7 @@ from eavctl.extraction.executors import is_elsewhere, probe
 from eavctl.extraction.file_hashes import FileHashes
 from eavctl.extraction.input_hash import InputHash
 from eavctl.extraction.recipe import Recipe, noting
+from eavctl.memory import return_freed_memory
 from eavctl.printable import printable
 from eavctl.progress import Tick, silent
 from eavctl.storage import files, tables
@@ -335,6 +336,7 @@ def _prepare(
         work = _Work.of(found, recipe, augmentation, choice)
     tables.check_extra(work.extra, work.recipe.columns or (), os.fspath(source))
     check_columns(out, work.recipe.columns is None)
+    return_freed_memory()
     return work, [*oddities, *(augmentation.notes() if augmentation else [])]
 
 

@@ -21,6 +21,7 @@ from eavctl.evaluation import leakage
 from eavctl.evaluation.groups import identity_numbers
 from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.protocols import splits
+from eavctl.memory import return_freed_memory
 from eavctl.progress import Tick, silent
 from eavctl.storage.tables import PredictionTable
 from eavctl.training.clips import clips_of, concatenated, with_classes
@@ -220,6 +221,7 @@ def cross_validate(
             clips.append(clips_of(test.key_frame, found, predictor))
         for callback in callbacks:
             callback(FoldResult(split, fit, predictor, train, test, found))
+        return_freed_memory()
     on_fold(n_folds, n_folds, "")
     tested = np.flatnonzero(fold != UNTESTED)
     if len(tested) < len(keys):
@@ -287,6 +289,7 @@ def plan_folds(rows: Rows, evaluation: Evaluation) -> Plan:
     ]
     for check, split in itertools.product(checks, plan.folds):
         check.check(split.train, split.test)
+    return_freed_memory()
     return plan
 
 

@@ -20,6 +20,7 @@ from eavctl.evaluation.groups import named as named_groups
 from eavctl.evaluation.met import Pretrained
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features.normalize import LEAST_OF_SUBJECT, NORMALIZATIONS, SUBJECT, normalization_of
+from eavctl.memory import return_freed_memory
 from eavctl.storage.metadata import ENCODER_TRAINED_ON
 from eavctl.storage.paths import Paths, listed, named
 from eavctl.storage.provenance import hash_json
@@ -139,6 +140,7 @@ def _read(tables: Sequence[str], stored: bool) -> TrainingSet:
     stacked = read_stacked(tables, stored=stored)
     found = training_set_of(stacked.table)
     notes, told = (*found.facts.notes, *stacked.notes), tuple(source_of(name) for name in sorted(tables))
+    return_freed_memory()
     return replace(found, facts=replace(found.facts, notes=notes, tables=told))
 
 

@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eavctl import registry
-from eavctl.datasets import manifest
+from eavctl.datasets import folder, manifest
 from eavctl.errors import DataError, UsageError
 from eavctl.storage.keys import MANIFEST_COLUMNS
 
@@ -45,6 +45,19 @@ def test_two_recordings_of_one_name_are_not_silently_one(tmp_path):
     found = manifest.find(tmp_path)
     assert len(found) == 1
     assert [bad["path"] for bad in found.rejected] == ["sad/b.wav"]
+
+
+def test_clips_come_by_name_and_files_of_one_name_are_one_clip(tmp_path):
+    names = ["a.wav", "a-b.wav", "a.b.wav", "a.edf", "a!.wav", "A.wav", "a b.wav", "a.b.edf", "a.wav.edf"]
+    (tmp_path / "happy").mkdir()
+    for name in names:
+        (tmp_path / "happy" / name).touch()
+    found = {stem for name in names for stem in [name.rpartition(".")[0]]}
+    clips = list(folder.clips(tmp_path))
+    assert [clip for clip, _ in clips] == sorted(f"happy/{stem}" for stem in found)
+    paths = dict(clips)
+    assert paths["happy/a"] == {"audio_path": "happy/a.wav", "eeg_path": "happy/a.edf"}
+    assert paths["happy/a.b"] == {"audio_path": "happy/a.b.wav", "eeg_path": "happy/a.b.edf"}
 
 
 @pytest.mark.parametrize("layout", ["eeg", "folder", "csv"])

@@ -64,6 +64,18 @@ def test_a_file_of_the_same_size_and_time_that_has_changed_is_read(
     assert read == ["7.wav"]
 
 
+def test_only_new_files_are_read_and_what_is_gone_is_forgotten(
+    recordings: list[Path], read: list[str]
+) -> None:
+    run(recordings[:30])
+    read.clear()
+    assert run(recordings[10:]) == [hash_file(each) for each in recordings[10:]]
+    assert read == [each.name for each in recordings[30:]]
+    read.clear()
+    run(recordings)
+    assert read == [each.name for each in recordings[:10]]
+
+
 def test_afresh_reads_all(recordings: list[Path], read: list[str]) -> None:
     run(recordings)
     read.clear()
