@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eavctl.evaluation.groups import labelled
+from eavctl.evaluation.groups import labelled, rows_of
 from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.metrics import CALIBRATION_BINS, bin_of
 from eavctl.storage.tables import PredictionTable
@@ -34,7 +34,7 @@ def calibration_curve(table: PredictionTable) -> list[dict[str, Any]]:
     DataError : no row has a label.
     """
     known = labelled(table.keys)
-    keys, proba = table.keys[known].reset_index(drop=True), table.proba[known]
+    keys, proba = rows_of(table.keys, known), table.proba[known]
     confidence = proba.max(axis=1)
     most_probable = np.array(table.classes, dtype=object)[proba.argmax(axis=1)]
     wrong = (most_probable != keys["label"].to_numpy(dtype=object)).astype(int)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from eavctl.evaluation import metrics
-from eavctl.evaluation.groups import labelled
+from eavctl.evaluation.groups import labelled, rows_of
 from eavctl.evaluation.intervals import Clusters, clusters_of, score_intervals
 from eavctl.storage.tables import PredictionTable
 
@@ -43,7 +43,7 @@ def coverage(table: PredictionTable) -> dict[str, Any]:
     UAR is the mean over the classes that occur among the rows answered, which can be fewer than all.
     """
     known = labelled(table.keys)
-    keys, pred = table.keys[known].reset_index(drop=True), table.pred[known]
+    keys, pred = rows_of(table.keys, known), table.pred[known]
     classes = metrics.all_classes(keys["label"], table.classes)
     truth, answers = metrics.indices(keys["label"].to_numpy(object), classes), metrics.indices(pred, classes)
     confidence = table.proba[known][np.arange(len(answers)), answers]

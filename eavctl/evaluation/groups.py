@@ -44,6 +44,11 @@ def labelled(keys: pd.DataFrame) -> np.ndarray:
     return known
 
 
+def rows_of(keys: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
+    """The rows of a mask (n_rows,), numbered from 0; all rows are no copy, which would be large."""
+    return keys if mask.all() else keys[mask].reset_index(drop=True)
+
+
 def copies(keys: pd.DataFrame) -> np.ndarray:
     """Mask of the rows of altered copies, which are trained on and never tested; bool, shape (n_rows,)."""
     if AUGMENT not in keys:
@@ -81,6 +86,11 @@ def identity_numbers(keys: pd.DataFrame, name: str) -> np.ndarray:
     if name not in keys or name == RECORDING:
         return np.asarray(pd.factorize(identify(keys, name))[0])
     return _joint_numbers(keys, name)[0]
+
+
+def n_identities(keys: pd.DataFrame, name: str) -> int:
+    """Number of the different identities that `identify` gives."""
+    return int(identity_numbers(keys, name).max(initial=-1)) + 1
 
 
 def numbered(keys: pd.DataFrame, name: str) -> tuple[np.ndarray, list[str]]:

@@ -33,10 +33,11 @@ def reliability(table: PredictionTable) -> dict[str, Any]:
     """
     import numpy as np
 
+    from eavctl.evaluation.groups import rows_of
     from eavctl.evaluation.intervals import clusters_of, score_intervals
 
     known = table.keys["label"].notna().to_numpy()
-    keys, pred = table.keys[known].reset_index(drop=True), table.pred[known]
+    keys, pred = rows_of(table.keys, known), table.pred[known]
     columns = np.array([table.classes.index(name) for name in pred], int)
     confidence = table.proba[known][np.arange(len(columns)), columns]
     wrong = (pred != keys["label"].to_numpy(object)).astype(int)

@@ -19,6 +19,7 @@ from eavctl.evaluation.groups import (
     connected,
     epochs_share_recordings,
     identify,
+    n_identities,
     named,
     short,
     sorted_trials,
@@ -289,7 +290,7 @@ def _grouped_plan(name: str, request: Request, parts: tuple[Split, ...], *notes:
 
 def _sharing(keys: pd.DataFrame, group: str = CLIP) -> tuple[str, ...]:
     """Warnings about what may be on both sides of a split that keeps only these groups whole."""
-    n_subjects = len(named(identify(keys, SUBJECT)))
+    n_subjects = n_identities(keys, SUBJECT)
     people = (NO_SUBJECTS, ONE_SUBJECT)[n_subjects] if n_subjects < 2 else SHARED_SPEAKERS
     is_divided = group not in ("session", RECORDING, DATASET) and epochs_share_recordings(keys)
     return (people, SHARED_RECORDINGS) if is_divided else (people,)

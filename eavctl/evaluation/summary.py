@@ -14,7 +14,7 @@ from eavctl.errors import DataError
 from eavctl.evaluation import metrics
 from eavctl.evaluation.by_dataset import by_dataset
 from eavctl.evaluation.calibration_error import calibration_by_dataset, calibration_interval
-from eavctl.evaluation.groups import full, identify, labelled, named, short
+from eavctl.evaluation.groups import full, identify, labelled, n_identities, rows_of, short
 from eavctl.evaluation.intervals import (
     LEVEL,
     SIGNIFICANT,
@@ -45,7 +45,7 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     DataError : no row has a label.
     """
     known = labelled(table.keys)
-    keys = table.keys[known].reset_index(drop=True)
+    keys = rows_of(table.keys, known)
     labels = keys["label"].to_numpy(dtype=object)
     pred = table.pred[known]
     scores = metrics.score(labels, pred, table.proba[known], table.classes)
@@ -70,8 +70,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "classwise_calibration_error": scores.classwise_calibration_error,
         "n_rows": len(keys),
         "n_unlabelled": int((~known).sum()),
-        "n_clips": len(named(identify(keys, "clip_id"))),
-        "n_subjects": len(named(subjects)),
+        "n_clips": n_identities(keys, "clip_id"),
+        "n_subjects": n_identities(keys, "subject"),
         "classes": list(scores.classes),
         "per_class": _per_class(scores),
         "confusion": scores.confusion.tolist(),

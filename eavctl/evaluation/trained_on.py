@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -51,10 +51,10 @@ class TrainedOn:
     @classmethod
     def of_keys(cls, keys: pd.DataFrame) -> TrainedOn:
         """Collect from the rows of a key table."""
-        names = [name for name in ("dataset", "subject", "clip_id", "recording") if name in keys]
-        known = keys[names].drop_duplicates().astype(object)
-        columns = [known[name].where(known[name].notna(), None) for name in names]
-        return cls.of_rows(dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True))
+        names = (name for (name,) in _distinct(keys, "recording"))
+        recordings = frozenset(name for joined in names for name in joined.split(JOINED)) - {""}
+        subjects, clips = (_distinct(keys, "dataset", kind) for kind in ("subject", "clip_id"))
+        return cls(frozenset(subjects), frozenset(clips), recordings)
 
     @classmethod
     def from_meta(cls, meta: Mapping[str, Any]) -> TrainedOn:
@@ -113,6 +113,14 @@ class TrainedOn:
     def shared_recordings(self, other: TrainedOn) -> frozenset[str]:
         """The recordings of ``other`` that are also in this one."""
         return self.recordings & other.recordings
+
+
+def _distinct(keys: pd.DataFrame, *names: str) -> Iterator[tuple[Any, ...]]:
+    """Yield the combinations of values in these columns, "" for none, that have one in the last."""
+    if names[-1] in keys:
+        known = keys.reindex(columns=[*names]).drop_duplicates().astype(object)
+        known = known.where(known.notna(), "")
+        yield from known[known[names[-1]] != ""].itertuples(index=False, name=None)
 
 
 def _named(found: Mapping[str, Iterable[str]]) -> frozenset[Named]:

@@ -193,11 +193,12 @@ def changed(original: Any, before: np.ndarray, after: np.ndarray, keys: pd.DataF
 def _scores(original: Any, was: np.ndarray, now: np.ndarray, keys: pd.DataFrame) -> dict[str, Any]:
     """UAR of the original and of the variant over the labelled rows, and their paired difference."""
     from eavctl.evaluation import metrics
+    from eavctl.evaluation.groups import rows_of
     from eavctl.evaluation.intervals import LEVEL, clusters_of, paired_difference, score_intervals
     from eavctl.evaluation.summary import judge
 
     known = keys["label"].notna().to_numpy()
-    keys, was, now = keys[known].reset_index(drop=True), was[known], now[known]
+    keys, was, now = rows_of(keys, known), was[known], now[known]
     labels = keys["label"].to_numpy(dtype=object)
     classes = metrics.all_classes(labels, tuple(map(str, original.classes_)))
     truth, clusters = metrics.indices(labels, classes), clusters_of(keys)

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from eavctl.evaluation import formatting, metrics
+from eavctl.evaluation.groups import rows_of
 from eavctl.evaluation.intervals import clusters_of, score_intervals
 from eavctl.evaluation.summary import compare, corrected, protocol_group
 from eavctl.storage.tables import PredictionTable
@@ -105,7 +106,7 @@ def _scored(table: PredictionTable, subset: tuple[str, ...]) -> dict[str, Any]:
     labels = table.keys["label"].to_numpy(dtype=object)[known]
     classes = metrics.all_classes(labels, table.classes)
     truth, predicted = (metrics.indices(names, classes) for names in (labels, table.pred[known]))
-    clusters = clusters_of(table.keys[known].reset_index(drop=True), protocol_group(table))
+    clusters = clusters_of(rows_of(table.keys, known), protocol_group(table))
     uar = score_intervals(clusters, truth, predicted, len(classes))["uar"]
     return {
         "inputs": list(subset),

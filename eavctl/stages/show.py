@@ -115,15 +115,15 @@ def _predictions(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 def _counts(keys: pd.DataFrame) -> dict[str, Any]:
     """Rows, clips, subjects, labels and data sets of a table, altered copies apart."""
-    from eavctl.evaluation.groups import copies, identify, named
+    from eavctl.evaluation.groups import copies, n_identities
 
     is_copy = copies(keys)
     keys = keys[~is_copy]
     return {
         "rows": len(keys),
         "copies": int(is_copy.sum()) or None,
-        "clips": len(named(identify(keys, "clip_id"))),
-        "subjects": len(named(identify(keys, "subject"))),
+        "clips": n_identities(keys, "clip_id"),
+        "subjects": n_identities(keys, "subject"),
         "labels": {str(name): int(n) for name, n in keys["label"].value_counts().sort_index().items()},
         "dataset": sorted(keys["dataset"].dropna().unique()),
     }

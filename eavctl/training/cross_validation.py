@@ -18,7 +18,7 @@ from eavctl.classifiers.rows import Rows
 from eavctl.classifiers.streams import Features, present_rows
 from eavctl.errors import DataError
 from eavctl.evaluation import leakage
-from eavctl.evaluation.groups import identity_numbers
+from eavctl.evaluation.groups import n_identities
 from eavctl.evaluation.plan import Plan, Split
 from eavctl.evaluation.protocols import splits
 from eavctl.memory import return_freed_memory
@@ -200,7 +200,7 @@ def cross_validate(
     proba = np.full((len(rows), len(classes)), np.nan)
     pred, fold = np.full(len(rows), None, dtype=object), np.full(len(rows), UNTESTED)
     clips: list[PredictionTable] = []
-    has_segments = identity_numbers(keys, "clip_id").max(initial=-1) + 1 < len(keys)
+    has_segments = n_identities(keys, "clip_id") < len(keys)
     for number, split in enumerate(plan.folds):
         name = f"fold {split.fold}"
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from eavctl.classifiers.rows import Rows
-from eavctl.evaluation.groups import identify, named
+from eavctl.evaluation.groups import identify, n_identities
 from eavctl.storage.paths import Paths, listed
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.rows import EQUAL, TableFacts
@@ -139,8 +139,8 @@ def data_of(keys: pd.DataFrame) -> list[dict[str, Any]]:
             {
                 "dataset": name,
                 "rows": len(mine),
-                "clips": len(named(identify(mine, "clip_id"))),
-                "people": len(named(identify(mine, "subject"))),
+                "clips": n_identities(mine, "clip_id"),
+                "people": n_identities(mine, "subject"),
             }
         )
     return found

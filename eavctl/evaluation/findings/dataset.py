@@ -18,7 +18,7 @@ from eavctl.evaluation.findings.overlaps import overlap_findings
 from eavctl.evaluation.findings.people import dataset_findings, people_findings
 from eavctl.evaluation.findings.shortcuts import Nuisances, shortcut_findings
 from eavctl.evaluation.findings.splits import Outlook, outlooks
-from eavctl.evaluation.groups import identify, short
+from eavctl.evaluation.groups import identify, n_identities, short
 from eavctl.evaluation.schemes import texts
 from eavctl.signals.headers import Header
 
@@ -188,10 +188,10 @@ def _counts(data: DataSet, usable: np.ndarray) -> dict[str, Any]:
     return {
         "rows": len(keys),
         "usable_rows": int(usable.sum()),
-        "clips": len(set(identify(keys, "clip_id"))),
+        "clips": n_identities(keys, "clip_id"),
         "classes": _counted(texts(keys, "label")),
         "people": _counted(short(each) if each else None for each in identify(keys, "subject")),
-        "n_people": len(set(identify(keys, "subject")) - {None}),
+        "n_people": n_identities(keys, "subject"),
         "datasets": _counted(texts(keys, "dataset")),
         "modalities": {modality: _modality_counts(files) for modality, files in data.files.items()},
     }

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eavctl.classifiers.calibration import uar
-from eavctl.evaluation.groups import identify, named
+from eavctl.evaluation.groups import n_identities
 from eavctl.evaluation.intervals import LEVEL, Clusters, clusters_of, repeated_difference, repeated_score
 from eavctl.evaluation.summary import corrected
 from eavctl.storage.provenance import hash_json
@@ -75,7 +75,7 @@ def _draws(found: Predicted, share: Share) -> list[dict[str, Any]]:
             "fold": task.split.fold,
             "seed": task.seed,
             "n_rows": len(task.labelled),
-            "n_people": len(named(identify(mine, "subject"))),
+            "n_people": n_identities(mine, "subject"),
             "class_counts": dict(zip(found.rows.classes, counts.tolist(), strict=True)),
             "rows_hash": hash_json(mine["sample_id"].tolist()),
         })  # fmt: skip
