@@ -69,8 +69,9 @@ class FileHashes:
         """Write the hashes of the files that were asked for beside the table, where it is worth it."""
         if not self._place or not self._new:
             return
-        known, new = (np.frombuffer(each, f"V{ENTRY}") for each in (self._known, self._new))
-        entries = np.concatenate([known[np.frombuffer(self._is_used, bool)], new])
+        known = np.frombuffer(self._known, f"V{ENTRY}")
+        self._new += known[np.frombuffer(self._is_used, bool)].data  # in place: they are large
+        entries = np.frombuffer(self._new, f"V{ENTRY}")
         if len(entries) >= MANY_FILES or self._n_bytes >= MANY_BYTES:
             entries.sort()
             with files.atomic_write(self._place, sync=False) as handle:

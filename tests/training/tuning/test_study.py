@@ -179,12 +179,14 @@ def slow_hill(trial: Trial) -> float:
     return hill(trial)
 
 
-def worker(storage, n_trials):
+def worker(storage, n_trials, at_once=None):
+    if at_once:
+        at_once.wait()
     run(storage, n_trials, slow_hill)
 
 
-def started(storage, n_trials):
-    process = CHILDREN.Process(target=worker, args=(str(storage), n_trials))
+def started(storage, n_trials, at_once=None):
+    process = CHILDREN.Process(target=worker, args=(str(storage), n_trials, at_once))
     process.start()
     return process
 
@@ -230,15 +232,16 @@ def test_one_process_that_is_killed_again_and_again_draws_as_one_that_is_not(tmp
 @pytest.mark.parametrize("storage", ["{}/study", "sqlite:///{}/study.db"])
 def test_processes_that_start_at_once_share_the_trials(tmp_path, storage):
     location = storage.format(tmp_path)
-    workers = [started(location, 6) for _ in range(3)]
+    at_once = CHILDREN.Barrier(3)
+    workers = [started(location, 12, at_once) for _ in range(3)]
     for each in workers:
         each.join()
         assert each.exitcode == 0
     attempts = TrialStore(location, "study").attempts()
     finished = [each for each in attempts if each.is_finished]
-    assert sorted(each.slot for each in finished) == list(range(6))
+    assert sorted(each.slot for each in finished) == list(range(12))
     assert len({each.owner["pid"] for each in finished}) > 1
-    assert len({each.parameters["lr"] for each in finished}) == 6
+    assert len({each.parameters["lr"] for each in finished}) == 12
 
 
 def test_a_process_on_another_machine_is_taken_for_dead_after_a_long_silence(tmp_path, monkeypatch):
