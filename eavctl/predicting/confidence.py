@@ -53,9 +53,7 @@ class Confidence:
         level = self._level_of(row)
         if level is None or row.absent or row.is_novel or not fits(level, row.seconds):
             return None
-        part = look_up(level, row.pred, row.proba[self._classes.index(row.pred)])
-        measured_on = _in_order(level.get("measured_on", {}), MEASURED_ON)
-        return part and {**_in_order(part, PART), "measured_on": measured_on}
+        return look_up(level, row.pred, row.proba[self._classes.index(row.pred)])
 
     def _level_of(self, row: Row) -> dict[str, Any] | None:
         """What was measured of rows that were standardised as this one was."""
@@ -98,7 +96,17 @@ class Confidence:
 def _levels(scores: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """The reliability in scores, by ``rows`` and ``clips``; empty in models of older versions."""
     levels = (scores or {}).get("reliability")
-    return levels if isinstance(levels, dict) else {}
+    return {name: _told(each) for name, each in levels.items()} if isinstance(levels, dict) else {}
+
+
+def _told(level: Mapping[str, Any]) -> dict[str, Any]:
+    """A level whose bins are what `Confidence.right` gives: the answers in a bin share it."""
+    measured_on = _in_order(level.get("measured_on", {}), MEASURED_ON)
+    bins = {
+        name: [{**_in_order(part, PART), "measured_on": measured_on} for part in parts]
+        for name, parts in level["classes"].items()
+    }
+    return {**level, "classes": bins}
 
 
 def _in_order(values: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from eavctl.datasets.choice import Choice
 from eavctl.errors import DataError, SettingsError, UsageError
-from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment
+from eavctl.predicting.segments import NOT_GIVEN, DescribedRecording, Segment, with_sample_id
 from eavctl.predicting.streams import StreamInput
 from eavctl.storage import artifacts
 from eavctl.storage.keys import AGREEING_KEYS, AUGMENT
 from eavctl.storage.metadata import FeatureMeta
 from eavctl.storage.tables import FeatureTable, read_feature_meta, read_features
+
+ROWS = 1024  # whose keys are converted at once
 
 
 def read_tables(
@@ -56,27 +58,30 @@ def read_tables(
     clips: dict[tuple[str, str], list[_TableSample]] = {}
     for sample in samples.values():
         clips.setdefault((sample.keys.get("dataset", ""), sample.keys["clip_id"]), []).append(sample)
-    return [
-        DescribedRecording(
-            clip, {**rows[0].keys, "sample_id": clip}, tuple(each.to_segment() for each in rows)
-        )
-        for (_, clip), rows in clips.items()
-    ]
+    samples.clear()  # of a million rows each list takes much memory
+    found = []
+    while clips:
+        (_, clip), rows = clips.popitem()
+        segments = tuple(each.to_segment() for each in rows)
+        found.append(DescribedRecording(clip, with_sample_id(rows[0].keys, clip), segments))
+    return found[::-1]
 
 
-def _chosen(table: FeatureTable, choice: Choice, source: str) -> list[tuple[dict[str, Any], np.ndarray]]:
+def _chosen(table: FeatureTable, choice: Choice, source: str) -> Iterator[tuple[dict[str, Any], np.ndarray]]:
     """The keys and the features of the chosen rows."""
     import pandas as pd
 
-    rows = [
-        ({str(key): value for key, value in row.items() if not pd.isna(value)}, x)
-        for row, x in zip(table.keys.to_dict("records"), table.x, strict=True)
-    ]
-    kept = [row for row in rows if choice.takes(row[0]) and AUGMENT not in row[0]]
-    if rows and not kept:
+    n_chosen = 0
+    for start in range(0, len(table.x), ROWS):
+        rows = slice(start, start + ROWS)
+        for row, x in zip(table.keys.iloc[rows].to_dict("records"), table.x[rows], strict=True):
+            keys = {str(key): value for key, value in row.items() if not pd.isna(value)}
+            if choice.takes(keys) and AUGMENT not in keys:
+                n_chosen += 1
+                yield keys, x
+    if len(table.x) and not n_chosen:
         wanted = ", ".join(f"{key}={value}" for key, value in choice.where.items())
         raise DataError(f"{source}: no row has {wanted}")
-    return kept
 
 
 class _TableSample:
@@ -101,7 +106,8 @@ class _TableSample:
                     f"{self._sources[i]} and {source} both have the sample {name}; give one of them"
                 )
             self._x[i], self._sources[i] = x, source
-        self.keys = {**keys, **self.keys}
+        if keys is not self.keys:
+            self.keys = {**keys, **self.keys}
 
     def to_segment(self) -> Segment:
         """The sample as a segment of its clip."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from eavctl.errors import DataError, UsageError
@@ -22,16 +22,26 @@ NOT_SPEECH = "EEG, and the packaged models are for speech: train a model of EEG,
 
 
 class Inputs(NamedTuple):
-    """What a call judges: recordings, clips of feature tables, and what is odd about the data sets."""
+    """What a call judges.
+
+    Parameters
+    ----------
+    recordings : to be described.
+    clips : of feature tables.
+    notes : what is odd about the data sets.
+    n_recordings : recordings, and rows of feature tables.
+    """
 
     recordings: list[Recording]
     clips: list[DescribedRecording]
     notes: list[str]
+    n_recordings: int
 
-    @property
-    def n_recordings(self) -> int:
-        """Recordings, and rows of feature tables."""
-        return len(self.recordings) + sum(len(clip.segments) for clip in self.clips)
+    def drawn_clips(self) -> Iterator[DescribedRecording]:
+        """Take the clips from the list, one by one: a million with their features take much memory."""
+        self.clips.reverse()
+        while self.clips:
+            yield self.clips.pop()
 
 
 def find_inputs(
@@ -70,7 +80,8 @@ def find_inputs(
         from eavctl.predicting.feature_tables import read_tables
 
         clips = read_tables(tables, predictor.streams, predictor.path, selected.choice or Choice())
-    return Inputs(without_repeats(recordings), clips, notes)
+    recordings = without_repeats(recordings)
+    return Inputs(recordings, clips, notes, len(recordings) + sum(len(clip.segments) for clip in clips))
 
 
 def of_name(predictor: Predictor, name: str, selected: Selection, notes: list[str]) -> list[Recording]:

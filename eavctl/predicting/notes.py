@@ -17,7 +17,8 @@ def notes_on(predictor: Predictor, rows: Sequence[Row]) -> list[str]:
     """
     most: dict[str, int] = {}  # people in each recording
     for row in rows:
-        most[row.recording] = max(most.get(row.recording, 0), row.people or 0)
+        if row.people:
+            most[row.recording] = max(most.get(row.recording, 0), row.people)
     notes = [people_note(predictor, name, n_people) for name, n_people in most.items() if n_people > 1]
     if predictor.normalize:
         from eavctl.features.normalize import SUBJECT, WARNINGS

@@ -93,7 +93,10 @@ class Predicted(NamedTuple):
         for row in rows:
             if utf8(row.keys["sample_id"]) != row.keys["sample_id"]:
                 raise DataError(f"{row.recording}: not a name in Unicode, as a table needs; rename it")
-        found = pd.DataFrame([{**row.keys, "start": row.start, "end": row.end} for row in rows])
+        names = dict.fromkeys(name for row in rows for name in row.keys)
+        columns = {name: [row.keys.get(name) for row in rows] for name in names}
+        columns |= {"start": [row.start for row in rows], "end": [row.end for row in rows]}
+        found = pd.DataFrame(columns, dtype=object)
         keys = key_frame(found, (*KEYS, *extras(found)))
         meta = self.predictor.model.meta
         return PredictionTable(

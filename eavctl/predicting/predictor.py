@@ -31,6 +31,7 @@ from eavctl.predicting.segments import (
     Segment,
     features_of,
     streams_of,
+    with_sample_id,
 )
 from eavctl.predicting.sources import (
     Part,
@@ -217,6 +218,11 @@ class Predictor:
         found.each_segment = True
         found.__dict__.pop("confidence", None)  # of whole recordings
         return found
+
+    @cached_property
+    def _used_alone(self) -> dict[str, float | None]:
+        """The weight of the only stream, which all rows share: there can be a million."""
+        return {self.streams[0].name: 1.0}
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -461,8 +467,31 @@ class Predictor:
         judgement: _Judgement,
         sample_id: str,
     ) -> Row:
-        mean_weights, absent = judgement.weights.mean(axis=0), []
+        used, absent = self._used(segments, judgement.weights.mean(axis=0))
+        mean = judgement.proba.mean(axis=0)
+        answer, distance = int(self.model.decide(mean)), float(judgement.distances.mean())
+        return Row(
+            recording.name,
+            with_sample_id(recording.keys, sample_id),
+            segments[0].start,
+            segments[-1].end,
+            mean,
+            self.classes[answer],
+            used,
+            absent,
+            distance > 1,
+            self._doubts.reasons(distance, float(mean[answer])),
+            people=max((each.people for each in segments if each.people is not None), default=None),
+        )
+
+    def _used(
+        self, segments: Sequence[Segment], mean_weights: np.ndarray
+    ) -> tuple[dict[str, float | None], tuple[AbsentStream, ...]]:
+        """The weight of each stream that segments have, and the streams that are absent from some."""
+        if not self.is_fusion:
+            return self._used_alone, ()
         used: dict[str, float | None] = {}
+        absent = []
         for i, stream in enumerate(self.streams):
             why = [x for segment in segments if isinstance(x := segment.inputs[i], Absence)]
             if why:
@@ -470,21 +499,7 @@ class Predictor:
                 absent.append(AbsentStream(stream.name, "; ".join(reasons), len(why) / len(segments)))
             if len(why) < len(segments):
                 used[stream.name] = None if np.isnan(mean_weights[i]) else float(mean_weights[i])
-        mean = judgement.proba.mean(axis=0)
-        answer, distance = int(self.model.decide(mean)), float(judgement.distances.mean())
-        return Row(
-            recording.name,
-            {**recording.keys, "sample_id": sample_id},
-            segments[0].start,
-            segments[-1].end,
-            mean,
-            str(self.model.classes_[answer]),
-            used,
-            tuple(absent),
-            distance > 1,
-            self._doubts.reasons(distance, float(mean[answer])),
-            people=max((each.people for each in segments if each.people is not None), default=None),
-        )
+        return used, tuple(absent)
 
     def warm_up(self) -> None:
         """Describe and judge noise, so that the first window waits for no import, encoder or filter.

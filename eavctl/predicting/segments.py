@@ -112,6 +112,11 @@ class DescribedRecording(NamedTuple):
     seconds: Mapping[str, float] = {}
 
 
+def with_sample_id(keys: dict[str, Any], sample_id: str) -> dict[str, Any]:
+    """The keys with this ``sample_id``, as they are where they have it: rows share them then."""
+    return keys if keys["sample_id"] == sample_id else {**keys, "sample_id": sample_id}
+
+
 def join_streams(
     recording: Recording, found: Sequence[Samples], streams: Sequence[StreamInput], notes: Sequence[str] = ()
 ) -> DescribedRecording:

@@ -97,7 +97,7 @@ def predict(
     inputs = find_inputs(predictor, sources, separate or {}, selected, names)
     _check_who(who, inputs)
     described = predictor.describe(inputs.recordings, jobs, executor)
-    judged = list(predictor.judge_described(itertools.chain(inputs.clips, described)))
+    judged = list(predictor.judge_described(itertools.chain(inputs.drawn_clips(), described)))
     if rejected:
         write_rejections(rejections(judged), rejected)
     return collected(predictor, inputs, judged, strict=strict)

@@ -215,7 +215,7 @@ def cross_validate(
         found = predicted(predictor, test.x)
         check_finite(found, name)
         proba[split.test] = with_classes(found, predictor.classes_, classes)
-        pred[split.test] = predictor.classes_[predictor.decide(found)]
+        pred[split.test] = predictor.classes_.astype(object)[predictor.decide(found)]
         fold[split.test] = split.fold
         if has_segments:
             clips.append(clips_of(test.key_frame, found, predictor))

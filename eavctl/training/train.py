@@ -30,6 +30,7 @@ from eavctl.evaluation.schemes import LODO
 from eavctl.evaluation.summary import summarize
 from eavctl.evaluation.trained_on import TrainedOn
 from eavctl.features import normalize
+from eavctl.memory import return_freed_memory
 from eavctl.progress import Tick, silent
 from eavctl.storage import artifacts, files, ownership, tables
 from eavctl.storage.ownership import Output
@@ -409,6 +410,7 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
+    return_freed_memory()
     if isinstance(final, Chosen):
         data = TrainingSet(final.rows(data.rows), final.facts(data.facts))
         final = final.predictor
