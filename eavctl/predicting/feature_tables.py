@@ -87,10 +87,12 @@ def _chosen(table: FeatureTable, choice: Choice, source: str) -> Iterator[tuple[
 class _TableSample:
     """A sample of one or more tables: its keys, and its features for each stream."""
 
+    __slots__ = ("_sources", "_x", "keys")  # there can be a million
+
     def __init__(self, keys: dict[str, Any], n_streams: int) -> None:
         self.keys = keys
         self._x: list[np.ndarray | None] = [None] * n_streams
-        self._sources: dict[int, str] = {}
+        self._sources: list[str | None] = [None] * n_streams
 
     def add(self, keys: dict[str, Any], x: np.ndarray, takers: Sequence[int], source: str) -> None:
         """Add what a table has of the sample, for the streams that take it."""
@@ -98,10 +100,10 @@ class _TableSample:
         for key in AGREEING_KEYS:
             ours, theirs = self.keys.get(key), keys.get(key)
             if ours is not None and theirs is not None and ours != theirs:
-                first = next(iter(self._sources.values()))
+                first = next(filter(None, self._sources))
                 raise DataError(f"{first} and {source} contradict each other: {name} is {ours}, or {theirs}")
         for i in takers:
-            if i in self._sources:
+            if self._sources[i] is not None:
                 raise DataError(
                     f"{self._sources[i]} and {source} both have the sample {name}; give one of them"
                 )
