@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import pandas as pd
 
-from eavctl.classifiers.rows import Rows
+from eavctl.classifiers.rows import KeysOf, Rows
 from eavctl.classifiers.streams import Features, present_rows
 from eavctl.errors import DataError
 from eavctl.evaluation import leakage
@@ -63,14 +63,15 @@ class Fit:
     Parameters
     ----------
     name : ``fold 1``, say, or ``all rows``.
-    test_keys : keys of the rows that the fitted model will be scored on; none for the fit on all rows.
+    tested : keys of the rows that the fitted model will be scored on, as `Rows.keys` has them; none for the
+        fit on all rows.
     shares : the protocol allows, by its name, a subject on both sides.
     note : called with a few words on the progress of the fit.
     on_epoch : called after each epoch of a network; may raise an exception, which ends the fit.
     """
 
     name: str
-    test_keys: pd.DataFrame
+    tested: pd.DataFrame | KeysOf
     shares: bool
     note: Callable[[str], None] = lambda text: None
     on_epoch: Callable[[Epoch], None] = lambda epoch: None
@@ -79,6 +80,11 @@ class Fit:
         """Pass an epoch on to the callbacks."""
         self.note(str(epoch))
         self.on_epoch(epoch)
+
+    @property
+    def test_keys(self) -> pd.DataFrame:
+        """The keys of the tested rows, as a frame, which few fitters look at."""
+        return self.tested.frame if isinstance(self.tested, KeysOf) else self.tested
 
     @property
     def slug(self) -> str:
@@ -208,7 +214,8 @@ def cross_validate(
             on_fold(number, n_folds, f"{name} {text}")
 
         train, test = rows.taking(split.train), rows.taking(split.test)
-        fit = Fit(name, test.key_frame, plan.shares, note)
+        assert test.keys is not None  # the rows have some
+        fit = Fit(name, test.keys, plan.shares, note)
         predictor = _fitted(fitter, train, fit, warnings)
         if isinstance(predictor, Chosen):
             train, test, predictor = predictor.rows(train), predictor.rows(test), predictor.predictor

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
 from eavctl.classifiers.rows import Rows
-from eavctl.evaluation.groups import identify, n_identities
+from eavctl.evaluation.groups import identify, n_identities, rows_of
 from eavctl.storage.paths import Paths, listed
 from eavctl.training.cross_validation import Evaluation
 from eavctl.training.rows import EQUAL, TableFacts
@@ -116,7 +115,7 @@ def training(
     data set the number of rows, clips and people; ``n_only_trained``, rows that are trained on and never
     tested, such as altered copies; and the ``command``.
     """
-    own = rows.key_frame.iloc[rows.inner.own].reset_index(drop=True)
+    own = rows.key_frame if rows.copies is None else rows_of(rows.key_frame, ~rows.copies)
     chosen = _differing(settings) if kind in NETWORKS else settings
     return {
         "kind": kind,
@@ -134,7 +133,7 @@ def data_of(keys: pd.DataFrame) -> list[dict[str, Any]]:
     datasets = identify(keys, "dataset")
     found = []
     for name in sorted(set(datasets), key=str):
-        mine = keys.iloc[np.flatnonzero(datasets == name)]
+        mine = rows_of(keys, datasets == name)
         found.append(
             {
                 "dataset": name,

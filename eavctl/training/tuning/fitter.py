@@ -245,7 +245,7 @@ class _Objective:
             fit = replace(
                 self.fit,
                 name=f"inner fold {number + 1}",
-                test_keys=tested.key_frame,
+                tested=tested.key_frame,
                 note=lambda text: None,
                 on_epoch=self._reporting(trial, number),
             )
