@@ -21,7 +21,7 @@ CLASSES = ("angry", "happy", "neutral", "sad")
 N_PEOPLE, N_COLUMNS = 200, 88
 CHUNK = 10_000
 FLAT = 1.2  # times the time of a row that a row may take where there are ten times as many
-N_SHARED, N_TENSORS = 8000, 1200  # clips, and rows of a network, of which two workers have half each
+N_SHARED, N_TENSORS = 24_000, 1200  # clips, and rows of a network, of which two workers have half each
 EAVCTL = ("python", "-m", "eavctl")
 
 

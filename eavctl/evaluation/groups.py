@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 import pandas as pd
@@ -133,7 +133,7 @@ def _numbered(column: pd.Series) -> tuple[np.ndarray, np.ndarray]:
     """The values as text, each once, of which the first is "" for none, and the number of each row's."""
     numbers, values = pd.factorize(column)
     texts = np.array(["", *map(str, values)], dtype=object)
-    if len(set(texts)) == len(texts):
+    if all(isinstance(value, str) and value for value in values):
         return numbers + 1, texts
     again, texts = pd.factorize(texts)  # 1 and "1", or an empty text
     return again[numbers + 1], texts
@@ -164,15 +164,15 @@ def unit_numbers(keys: pd.DataFrame) -> np.ndarray:
     return _components(len(keys), _unit_links(keys))
 
 
-def _unit_links(keys: pd.DataFrame) -> list[Links]:
+def _unit_links(keys: pd.DataFrame) -> Iterator[Links]:
     """What rows of one unit share: trials of a known subject, clips, and runs of rows that overlap."""
-    rows, links = np.arange(len(keys)), [overlaps(keys)]
+    yield overlaps(keys)
+    rows = np.arange(len(keys))
     subjects = identity_numbers(keys, SUBJECT)
     for name, known in (("trial", subjects >= 0), (CLIP, True)):
         numbers = identity_numbers(keys, name)
         has = (numbers >= 0) & known
-        links.append((rows[has], numbers[has]))
-    return links
+        yield rows[has], numbers[has]
 
 
 def overlaps(keys: pd.DataFrame) -> Links:

@@ -85,8 +85,7 @@ def score(
         raise DataError("there are no labelled rows to score")
     names = all_classes(labels, classes)
     truth = indices(labels, names)
-    padded = np.zeros((len(truth), len(names)))
-    padded[:, : len(classes)] = proba
+    padded = of_classes(proba, len(names))
     confusion = confusion_matrix(truth, indices(pred, names), len(names))
     support = confusion.sum(axis=1)
     f1 = f1_of_classes(confusion)
@@ -114,6 +113,12 @@ def score(
 def all_classes(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> tuple[str, ...]:
     """The classes, followed by the labels that are not among them, sorted."""
     return (*classes, *sorted({str(label) for label in labels} - set(classes)))
+
+
+def of_classes(proba: np.ndarray, n_classes: int) -> np.ndarray:
+    """Probabilities (n_rows, n_classes): those of the last classes, which the predictions lack, are 0."""
+    lacking = n_classes - proba.shape[1]
+    return np.pad(proba, [(0, 0), (0, lacking)]) if lacking else proba
 
 
 def indices(labels: Sequence[str] | np.ndarray, classes: Sequence[str]) -> np.ndarray:
@@ -164,7 +169,7 @@ def brier(truth: np.ndarray, proba: np.ndarray) -> float:
     """
     errors = proba.copy()
     errors[np.arange(len(truth)), truth] -= 1.0
-    return float((errors**2).sum(axis=1).mean())
+    return float(np.square(errors, out=errors).sum(axis=1).mean())
 
 
 def calibration_error(truth: np.ndarray, proba: np.ndarray) -> float:

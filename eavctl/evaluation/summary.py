@@ -47,11 +47,10 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
     known = labelled(table.keys)
     keys = rows_of(table.keys, known)
     labels = keys["label"].to_numpy(dtype=object)
-    pred = table.pred[known]
-    scores = metrics.score(labels, pred, table.proba[known], table.classes)
+    pred, proba = table.pred[known], table.proba if known.all() else table.proba[known]
+    scores = metrics.score(labels, pred, proba, table.classes)
     truth, predicted = metrics.indices(labels, scores.classes), metrics.indices(pred, scores.classes)
-    padded = np.zeros((len(keys), len(scores.classes)))
-    padded[:, : len(table.classes)] = table.proba[known]
+    proba = metrics.of_classes(proba, len(scores.classes))
     clusters = clusters_of(keys, protocol_group(table))
     intervals = score_intervals(clusters, truth, predicted, len(scores.classes))
     subjects = identify(keys, "subject")
@@ -65,8 +64,8 @@ def summarize(table: PredictionTable) -> dict[str, Any]:
         "weighted_f1": scores.weighted_f1,
         "log_loss": scores.log_loss,
         "brier": scores.brier,
-        "calibration_error": calibration_interval(clusters, truth, padded).to_json(),
-        "calibration_error_by_dataset": calibration_by_dataset(keys, truth, padded, protocol_group(table)),
+        "calibration_error": calibration_interval(clusters, truth, proba).to_json(),
+        "calibration_error_by_dataset": calibration_by_dataset(keys, truth, proba, protocol_group(table)),
         "classwise_calibration_error": scores.classwise_calibration_error,
         "n_rows": len(keys),
         "n_unlabelled": int((~known).sum()),

@@ -270,6 +270,7 @@ def train(
         predictions = replace(found.validated.predictions, meta=about)
         findings = {key: value for each in observers for key, value in each.meta(predictions).items()}
         predictions = replace(predictions, meta={**predictions.meta, **findings})
+        return_freed_memory()
         meta |= {"out_of_fold": _scores(found.validated, predictions), **findings}
         if adapted := found.left_out.adapted(predictions.meta):
             meta["out_of_fold_adapted"] = adapted
@@ -410,7 +411,6 @@ def _fit(
             note=lambda text: on_fold(n_folds, n_fits, f"all rows {text}"),
         )
     on_fold(n_fits, n_fits, "")
-    return_freed_memory()
     if isinstance(final, Chosen):
         data = TrainingSet(final.rows(data.rows), final.facts(data.facts))
         final = final.predictor
