@@ -168,10 +168,10 @@ test: install
 	$(MAKE) --no-print-directory --jobs 2 --output-sync=target test-commands test-library
 
 test-commands: install
-	$(BIN)/python -m pytest tests/cli tests/test_*.py
+	$(BIN)/python -m pytest --durations=20 --durations-min=5 tests/cli tests/test_*.py
 
 test-library: install
-	$(BIN)/python -m pytest --ignore=tests/cli --ignore-glob='tests/test_*.py'
+	$(BIN)/python -m pytest --durations=20 --durations-min=5 --ignore=tests/cli --ignore-glob='tests/test_*.py'
 
 # The packaged models made again from the test recordings and compared; five minutes.
 test-model: install

@@ -45,7 +45,7 @@ def labelled(keys: pd.DataFrame) -> np.ndarray:
 
 
 def rows_of(keys: pd.DataFrame, mask: np.ndarray) -> pd.DataFrame:
-    """The rows of a mask (n_rows,), numbered from 0; all rows are no copy, which would be large."""
+    """The rows of a mask (n_rows,), numbered from 0; where these are all, the keys themselves, not a copy."""
     return keys if mask.all() else keys[mask].reset_index(drop=True)
 
 

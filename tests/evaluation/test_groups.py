@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eavctl.evaluation.groups import epochs_share_recordings, identify, overlaps, units
+from eavctl.evaluation.groups import (
+    epochs_share_recordings,
+    identify,
+    identity_numbers,
+    n_identities,
+    overlaps,
+    unit_numbers,
+    units,
+)
 from eavctl.storage.tables import key_frame
 
 
@@ -61,6 +69,24 @@ def test_units_are_what_merging_pair_by_pair_comes_to(spans: list[tuple[str, int
         clip_id=[f"{clip}-{i}" if clip else "shared" for i, (*_, clip) in enumerate(spans)],
     )
     assert partition(units(keys)) == brute_force(keys)
+
+
+odd_name = st.sampled_from([None, "", "1", "a", "a+b"])
+
+
+@given(st.lists(st.tuples(odd_name, odd_name, odd_name, odd_name), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_numbers_stand_for_the_identities(values: list[tuple[str | None, ...]]) -> None:
+    keys = pd.DataFrame(values, columns=["dataset", "subject", "trial", "recording"], dtype=object)
+    keys = keys.assign(clip_id=[f"c{number}" for number in range(len(keys))])
+    for name in ("dataset", "subject", "trial", "recording", "clip_id", "session"):
+        identities, numbers = identify(keys, name), identity_numbers(keys, name)
+        assert [each is None for each in identities] == (numbers < 0).tolist()
+        pairs = set(zip(identities, numbers.tolist(), strict=True)) - {(None, -1)}
+        assert (
+            len({a for a, _ in pairs}) == len({b for _, b in pairs}) == len(pairs) == n_identities(keys, name)
+        )
+    assert partition(units(keys)) == partition(unit_numbers(keys))
 
 
 def test_rows_that_only_touch_or_are_of_other_recordings_stay_apart() -> None:

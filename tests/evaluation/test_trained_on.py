@@ -28,6 +28,15 @@ def test_what_is_kept_comes_back() -> None:
     assert trained.to_meta()["subjects"] == {"one": ["1", "2"]}
 
 
+@pytest.mark.parametrize("lacking", [(), ("dataset",), ("subject",), ("recording",), ("clip_id", "dataset")])
+def test_the_columns_of_a_table_tell_what_its_rows_tell(lacking: tuple[str, ...]) -> None:
+    keys = pd.concat([KEYS, KEYS]).drop(columns=[*lacking])
+    rows = (
+        {name: value for name, value in row.items() if not pd.isna(value)} for row in keys.to_dict("records")
+    )
+    assert TrainedOn.of_keys(keys) == TrainedOn.of_rows(rows)
+
+
 def test_people_and_clips_of_another_data_set_are_others() -> None:
     trained = TrainedOn.of_keys(KEYS)
     other = TrainedOn.of_rows([{"dataset": "two", "subject": "1", "clip_id": "a"}])
