@@ -21,7 +21,8 @@ CLASSES = ("angry", "happy", "neutral", "sad")
 N_PEOPLE, N_COLUMNS = 200, 88
 CHUNK = 10_000
 FLAT = 1.2  # times the time of a row that a row may take where there are ten times as many
-N_SHARED, N_TENSORS = 24_000, 1200  # clips, and rows of a network, of which two workers have half each
+N_SHARED, N_TENSORS = 4000, 1200  # clips, and rows of a network, of which two workers have half each
+SHARED_SECONDS = 3.0  # as clips of speech corpora last: of shorter ones the merging takes as long
 EAVCTL = ("python", "-m", "eavctl")
 
 
@@ -67,12 +68,11 @@ def _stages(folder: Path, n: int) -> dict[str, Taken]:
 
 
 def _dask(folder: Path, small: bool) -> Result:
-    """Extraction by two workers of Dask beside one."""
-    clips = made_clips(folder / "shared", 80 if small else N_SHARED)
-    taken = [
-        _run("extract", clips, "--dask", f"local:{n}", "-o", folder / f"shared-{n}.parquet") for n in (2, 1)
-    ]
-    return Result("extract --dask local:2", "local:1", *taken, goal=1.7)
+    """Extraction by two workers of Dask beside one, of features that take long."""
+    clips = made_clips(folder / "shared", 80 if small else N_SHARED, SHARED_SECONDS)
+    words = ("extract", clips, "--features", "speech-encoder")
+    taken = [_run(*words, "--dask", f"local:{n}", "-o", folder / f"shared-{n}.parquet") for n in (2, 1)]
+    return Result("extract --features speech-encoder --dask local:2", "local:1", *taken, goal=1.7)
 
 
 def _ranks(folder: Path, small: bool) -> Result:
@@ -97,17 +97,18 @@ def _extract(clips: Path, out: Path) -> tuple[str | Path, ...]:
     return ("extract", clips, "--features", "seed33", "--pattern", "{label}/{subject}_{take}", "-o", out)
 
 
-def made_clips(folder: Path, n: int) -> Path:
+def made_clips(folder: Path, n: int, seconds: float = SECONDS) -> Path:
     """A folder of classes with so many clips of noise, each another one, of `N_PEOPLE` people."""
+    n_samples = round(seconds * RATE)
     rng = np.random.default_rng(n)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
     first = io.BytesIO()  # its header is that of all: writing each by itself takes a millisecond
-    soundfile.write(first, np.zeros(round(SECONDS * RATE)), RATE, "PCM_16", format="WAV")
-    header = first.getvalue()[: -2 * round(SECONDS * RATE)]
+    soundfile.write(first, np.zeros(n_samples), RATE, "PCM_16", format="WAV")
+    header = first.getvalue()[: -2 * n_samples]
     for number in range(n):
         person, take = number % N_PEOPLE, number // N_PEOPLE
-        samples = rng.integers(-3000, 3000, round(SECONDS * RATE), np.int16)
+        samples = rng.integers(-3000, 3000, n_samples, np.int16)
         with open(f"{folder}/{CLASSES[take % len(CLASSES)]}/{person:03d}_{take:06d}.wav", "wb") as file:
             file.write(header + samples.tobytes())
     return folder
