@@ -170,7 +170,7 @@ def stream(
         batches = itertools.chain(batches, named)
     is_ready = names.is_ready if names else always
     described = predictor.describe_batches(batches, jobs, executor, is_ready)
-    judged = predictor.judge_described(itertools.chain(inputs.clips, described))
+    judged = predictor.judge_described(itertools.chain(inputs.drawn_clips(), described))
     return Streamed(predictor, judged, inputs.notes, inputs.n_recordings)
 
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from eavctl.storage.keys import clean
 
-NULLS = 1024
-SHARED = 64  # columns of one text whose memory is shared
+SMALL = 1024  # values of a column whose memory equal ones share
+SHARED = 64  # columns of one text that are kept for it
 NUMBERS = {pa.float64(): np.float64, pa.int64(): np.int64}
 
 
@@ -46,12 +46,12 @@ def column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """
     is_valid = np.array([value is not None for value in values], bool)
     if not is_valid.any():
-        return _nulls(kind)[: len(values)] if len(values) <= NULLS else pa.nulls(len(values), kind)
+        return _nulls(kind)[: len(values)] if len(values) <= SMALL else pa.nulls(len(values), kind)
     validity = None if is_valid.all() else pa.py_buffer(np.packbits(is_valid, bitorder="little"))
     if kind in NUMBERS:
         filled = np.array([0 if value is None else value for value in values], NUMBERS[kind])
         return pa.Array.from_buffers(kind, len(values), [validity, pa.py_buffer(filled)])
-    if values.count(values[0]) == len(values):
+    if len(values) <= SMALL and values.count(values[0]) == len(values):
         return _same(values[0], len(values))
     return _texts(values, validity)
 
@@ -73,7 +73,7 @@ def _same(value: str, n: int) -> pa.Array:
 @functools.cache
 def _nulls(kind: pa.DataType) -> pa.Array:
     """Nulls whose memory empty columns share: of a million recordings they would take a third."""
-    return pa.nulls(NULLS, kind)
+    return pa.nulls(SMALL, kind)
 
 
 def numbers(values: np.ndarray) -> pa.Array:

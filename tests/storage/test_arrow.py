@@ -15,6 +15,9 @@ from eavctl.storage import arrow
     [
         (["a", None, "", "Ünïcode", "x" * 300] * 5, pa.string()),
         (["a"], pa.string()),
+        (["same"] * 7, pa.string()),
+        (["same"] * 2000, pa.string()),
+        ([None, "same", "same"], pa.string()),
         ([None, None], pa.string()),
         ([], pa.string()),
         ([1.5, None, -0.0], pa.float64()),
@@ -25,6 +28,11 @@ def test_columns_are_those_of_pyarrow(values, kind):
     found = arrow.column(values, kind)
     found.validate(full=True)
     assert found.equals(pa.array(values, kind))
+
+
+def test_equal_texts_share_the_memory():
+    one, other = (arrow.column(["angry"] * 1000, pa.string()) for _ in range(2))
+    assert one.buffers()[2].address == other.buffers()[2].address
 
 
 def test_numbers_share_the_memory():
