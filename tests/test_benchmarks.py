@@ -10,7 +10,7 @@ import benchmarks
 import benchmarks.__main__ as bench
 from benchmarks import fusion, measure
 
-LONG = {"recordings", "loading", "pretraining", "fusion", "eeg", "live"}  # for `make test-bench`
+LONG = {"recordings", "loading", "pretraining", "fusion", "eeg", "live", "scale"}  # for `make test-bench`
 NAMES = [
     pytest.param(name, marks=pytest.mark.slow if name in LONG else ())
     for name in (*bench.NAMES, *bench.BY_NAME_ONLY)

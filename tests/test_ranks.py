@@ -107,6 +107,7 @@ def probabilities(out: Path) -> np.ndarray:
     return read_predictions(out.with_suffix(".parquet")).proba
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="processes are looked up as Linux has them")
 def test_a_killed_rank_ends_the_training_which_another_number_of_ranks_resumes(
     table: Path, tmp_path: Path
