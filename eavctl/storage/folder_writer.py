@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import DTypeLike
 
 from eavctl.errors import DataError
@@ -140,7 +139,7 @@ class FolderWriter:
         content = next(iter(hashes.values())) if len(hashes) == 1 else hash_json(hashes)
         full = tables.whole_meta(meta, self.kind, self.extra, content)
         schema = self._part(COMMON).schema
-        with files.atomic_write(self._folder / COMMON) as handle, pq.ParquetWriter(handle, schema) as writer:
+        with files.atomic_write(self._folder / COMMON) as handle, parquet.Writer(handle, schema) as writer:
             writer.add_key_value_metadata(parquet.with_parts(full, schema, parts))
         self._is_complete = True
 

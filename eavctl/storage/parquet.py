@@ -25,6 +25,17 @@ META_KEY, CHECKSUM_KEY = b"eavctl", b"eavctl checksum"
 OPEN_COLUMNS = 1 << 16  # columns of row groups in the parts that are open: their footers take a kilobyte each
 
 
+class Writer(pq.ParquetWriter):  # type: ignore[misc]  # Arrow has no types
+    """Arrow's writer, which is closed by its owner alone.
+
+    Arrow's own closes itself when it is collected; of an interrupted one the file is closed by then, and
+    Python prints a traceback.
+    """
+
+    def __del__(self) -> None:
+        """Do nothing."""
+
+
 def options(schema: pa.Schema, *, repeated: Sequence[str] = ()) -> dict[str, Any]:
     """Options of Parquet: dictionaries and zstd for text, fast lz4 for tensors, which may be padded.
 

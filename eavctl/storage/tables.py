@@ -297,7 +297,7 @@ class FeatureWriter:
 
             return TableWriter(self.path, handle, self.schema, self.kind)
         options = parquet.options(self.schema, repeated=self._repeated)
-        return pq.ParquetWriter(handle, self.schema, **options)
+        return parquet.Writer(handle, self.schema, **options)
 
     def write(self, keys: pa.Table, x: np.ndarray) -> None:
         """Append rows.

@@ -1,7 +1,9 @@
 """Tables come back as they were written, say what they are, and refuse what they are not."""
 
+import gc
 import hashlib
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -10,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from eavctl.errors import DataError
-from eavctl.storage import tables
+from eavctl.storage import parquet, tables
 from eavctl.storage.parquet import META_KEY
 
 FEATURES_META = {
@@ -299,3 +301,14 @@ def test_a_table_that_is_damaged_beyond_its_footer_does_not_pass_as_whole(tmp_pa
     tables.read_meta(path)
     with pytest.raises(DataError, match=r"t\.parquet"):
         tables.verify(path)
+
+
+def test_an_interrupted_table_says_nothing_when_it_is_let_go(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(sys, "unraisablehook", said.append)
+    with open(tmp_path / "t.parquet", "wb") as handle:
+        writer = parquet.Writer(handle, pa.schema([("a", pa.string())]))
+        writer.write_table(pa.table({"a": ["x"]}))
+    del writer
+    gc.collect()
+    assert not said
