@@ -177,10 +177,11 @@ test-library: install
 test-model: install
 	$(BIN)/python -m pytest -m slow tests/packaged
 
-# Every kind of training in two processes beside one, a compiled one, workers that die, and an S3 server; four minutes.
+# Every kind of training in two processes beside one, a compiled one, workers that die, an S3 server, and the
+# longest journey; five minutes.
 test-far: install
 	$(BIN)/python -m pytest -m slow tests/test_ranks.py tests/classifiers/test_precision.py \
-		tests/extraction/test_dask_workers.py tests/cli/test_object_store.py
+		tests/extraction/test_dask_workers.py tests/cli/test_object_store.py tests/journeys
 
 # The benchmarks in their smallest size: they run, and both sides find the same numbers; three minutes.
 test-bench: install

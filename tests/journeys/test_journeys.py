@@ -50,6 +50,7 @@ def test_a_corpus_of_ones_own(tmp_path, shared_data):
         assert wanted in (tmp_path / page).read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_eeg_to_answers_and_the_channels_that_matter(tmp_path, shared_data):
     travel("eeg", shared_data / "eeg", tmp_path)
     assert len(tables.read_predictions(tmp_path / "cov_preds.parquet")) == 45
